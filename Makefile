@@ -1,0 +1,71 @@
+# Every command of the project; CI and the commit hooks call these same targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCKED := --require-hashes -r requirements.lock
+UV = $(or $(shell command -v uv),$(BIN)/uv)
+
+.PHONY: install
+install: $(STAMP) ## make .venv with the locked packages and this one (skipped when up to date)
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Backstay needs Python 3.11 or newer: make install PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages into $(VENV)"
+	@command -v uv >/dev/null && uv pip install --quiet --python $(BIN)/python $(LOCKED) \
+	  || $(BIN)/python -m pip install --quiet $(LOCKED)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: run
+run: install ## start the server (ARGS="--reload")
+	$(BIN)/backstay serve $(ARGS)
+
+.PHONY: test
+test: install ## run the tests (ARGS="-k name", ARGS="-n auto" for all cores)
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: lint types ## everything that is judged without running: format, lint, import contracts, types
+
+.PHONY: fmt
+fmt: install ## format the code and repair what can be repaired
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: lint
+lint: install ## format, lint rules and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: types
+types: install ## mypy, strict, over src and tests
+	$(BIN)/mypy
+
+.PHONY: audit
+audit: install ## look the locked packages up among known vulnerabilities (needs the network)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+
+.PHONY: cov
+cov: install ## run the tests and show what they do not reach
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: lock
+lock: ## write requirements.lock from pyproject.toml (ARGS=--upgrade for newer versions)
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet \
+	  --output-file requirements.lock $(ARGS)
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

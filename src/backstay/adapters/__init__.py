@@ -1,0 +1,1 @@
+"""The ports, each implemented with one technology: `<port>_<technology>.py`."""

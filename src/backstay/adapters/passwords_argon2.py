@@ -1,0 +1,57 @@
+"""Password hashes with Argon2id in low-priority threads, so that logins never stall requests."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from secrets import token_urlsafe
+from typing import TypeVar
+
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+T = TypeVar("T")
+
+MEMORY_KIB, TIME_COST, LANES = 19_456, 2, 1
+"""OWASP Password Storage Cheat Sheet: Argon2id, 19 MiB, 2 iterations, 1 lane."""
+
+
+class Argon2Passwords:
+    """The Passwords port. At most ``threads`` hashes run at once; the others wait their turn."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._hasher = Argon2Hasher(TIME_COST, MEMORY_KIB, LANES)
+        self._pool = ThreadPoolExecutor(
+            threads or min(4, os.cpu_count() or 1), "passwords", initializer=_be_nice
+        )
+
+    async def hash(self, password: str) -> str:
+        """A salted Argon2id hash."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Whether the password fits; without a hash the same work is done in vain."""
+        fits = await self._run(lambda: self._hasher.verify(password, hashed or self._decoy))
+        return fits and hashed is not None
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether the hash was made with other parameters."""
+        return self._hasher.check_needs_rehash(hashed)
+
+    def close(self) -> None:
+        """Stop the threads; what waits is dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @cached_property
+    def _decoy(self) -> str:
+        return self._hasher.hash(token_urlsafe())
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _be_nice() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

@@ -1,0 +1,122 @@
+"""The AccessTokens port as signed JWTs (RFC 9068 profile, RFC 8725 practice)."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any, Literal
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OctKey, OKPKey, RSAKey
+
+from backstay.core.clock import new_id
+from backstay.core.errors import Unauthenticated
+from backstay.core.ports import AccessClaims
+
+TYPE = "at+jwt"
+Algorithm = Literal["HS256", "RS256", "Ed25519"]
+Key = OctKey | RSAKey | OKPKey
+
+
+class JwtAccessTokens:
+    """Signs with one key and accepts it and its predecessors, under one algorithm.
+
+    Args:
+        key: the signing key: raw bytes for HS256, else PEM bytes of a private key.
+        previous: earlier keys that are still accepted, in the same form (public PEM suffices).
+        expire_seconds: how long a token lives.
+        skew_seconds: how far clocks may differ.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        key: bytes,
+        *,
+        previous: tuple[bytes, ...] = (),
+        issuer: str,
+        audience: str,
+        expire_seconds: int,
+        skew_seconds: int,
+        time: Callable[[], float],
+    ) -> None:
+        self._algorithm = algorithm
+        self._key = _import(algorithm, key)
+        self._keys: dict[str, Key] = {
+            str(known.kid): known
+            for known in (self._key, *(_import(algorithm, old) for old in previous))
+        }
+        self._issuer, self._audience = issuer, audience
+        self._expire, self._time = expire_seconds, time
+        self._header = {"typ": TYPE, "alg": algorithm, "kid": str(self._key.kid)}
+        self._claims = jwt.JWTClaimsRegistry(
+            now=lambda: int(time()),
+            leeway=skew_seconds,
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            sub={"essential": True},
+            iat={"essential": True},
+            exp={"essential": True},
+            jti={"essential": True},
+            sid={"essential": True},
+        )
+        self._skew = skew_seconds
+
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        """A signed token for one session."""
+        now = int(self._time())
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": str(user_id),
+            "iat": now,
+            "exp": now + self._expire,
+            "jti": str(new_id()),
+            "sid": str(session_id),
+        }
+        return jwt.encode(self._header, claims, self._key, [self._algorithm], default_type=None)
+
+    def verify(self, token: str) -> AccessClaims:
+        """The claims of a valid token.
+
+        Raises:
+            Unauthenticated: signature, algorithm, type, key or any claim is not as it must be.
+        """
+        try:
+            decoded = jwt.decode(token, self._find, [self._algorithm])
+            if decoded.header.get("typ") != TYPE:
+                raise Unauthenticated("This is not an access token.")
+            self._claims.validate(decoded.claims)
+            return AccessClaims(
+                UUID(decoded.claims["sub"]),
+                UUID(decoded.claims["sid"]),
+                int(decoded.claims["exp"]) + self._skew,
+            )
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise Unauthenticated("The access token is not valid.") from error
+
+    def public_keys(self) -> dict[str, Any]:
+        """The public keys as a JWK set (RFC 7517); empty for HS256."""
+        keys = [key for key in self._keys.values() if not isinstance(key, OctKey)]
+        return {
+            "keys": [
+                {**key.as_dict(private=False), "use": "sig", "alg": self._algorithm}
+                for key in keys
+            ]
+        }
+
+    def _find(self, token: Any) -> Key:
+        key = self._keys.get(str(token.headers().get("kid")))
+        if key is None:
+            raise ValueError("unknown key")
+        return key
+
+
+def _import(algorithm: Algorithm, material: bytes) -> Key:
+    if algorithm == "HS256":
+        kid = hmac.new(material, b"backstay kid", hashlib.sha256).hexdigest()[:16]
+        return OctKey.import_key(material, {"kid": kid})
+    kind = RSAKey if algorithm == "RS256" else OKPKey
+    key = kind.import_key(material)
+    return kind.import_key(material, {"kid": key.thumbprint()})

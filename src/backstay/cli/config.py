@@ -1,0 +1,47 @@
+"""The command `config`: shows what the application would run with, and what is wrong with that."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from backstay.settings import Loaded, example_env, read_settings, reference_markdown
+
+_PIPED_WIDTH = 4096
+
+
+def config(
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print the reference of all settings, in Markdown.")
+    ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print an .env.example with every default.")
+    ] = False,
+) -> None:
+    """Print every setting with its value and origin; exit with 2 when something is wrong."""
+    if reference or example:
+        typer.echo(reference_markdown() if reference else example_env(), nl=False)
+        return
+    loaded = read_settings()
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    console.print(_table(loaded))
+    for warning in loaded.warnings:
+        console.print(Text(f"Warning: {warning}", style="yellow"))
+    for fault in loaded.faults:
+        console.print(Text(f"Fault: {fault}", style="red"))
+    if loaded.faults:
+        raise typer.Exit(2)
+
+
+def _table(loaded: Loaded) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Setting", min_width=max(map(len, loaded.origins)))
+    table.add_column("Value", overflow="fold")
+    table.add_column("Origin", overflow="fold")
+    for name, origin in loaded.origins.items():
+        table.add_row(Text(name), Text(loaded.shown.get(name, "faulty")), Text(origin))
+    return table

@@ -1,0 +1,16 @@
+"""Time and identity as the application sees them."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+
+def utc_now() -> datetime:
+    """The current time, with its zone."""
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    """A fresh identifier: UUIDv7 (RFC 9562), so that ids sort by time of creation."""
+    return uuid7()

@@ -1,0 +1,57 @@
+"""What travels with a message through the pipeline: its sender, origin and transaction."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from backstay.core.messages import Message
+from backstay.core.principal import UNLIMITED, Grant, Principal
+from backstay.core.representation import Preconditions
+
+if TYPE_CHECKING:
+    from backstay.core.bus import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from. ``address`` is the client's, after trusted proxies."""
+
+    request_id: str = ""
+    address: str = ""
+    user_agent: str = ""
+    preconditions: Preconditions = field(default_factory=Preconditions)
+
+
+class PrincipalChanges:
+    """The principals that a command changes; they are re-read after its commit."""
+
+    __slots__ = ("everyone", "user_ids")
+
+    def __init__(self) -> None:
+        self.user_ids: set[UUID] = set()
+        self.everyone = False
+
+    def __bool__(self) -> bool:
+        return self.everyone or bool(self.user_ids)
+
+    def touch(self, *user_ids: UUID) -> None:
+        """These users' profile, roles, sessions or state change."""
+        self.user_ids.update(user_ids)
+
+    def touch_everyone(self) -> None:
+        """Something that any principal may be built from changes: a role, a grant."""
+        self.everyone = True
+
+
+@dataclass(slots=True)
+class Context:
+    """One message under way."""
+
+    message: Message[Any]
+    principal: Principal
+    origin: Origin
+    sender: "Sender"
+    grant: Grant = UNLIMITED
+    prepared: Any = None
+    transaction: Any = None
+    changes: PrincipalChanges = field(default_factory=PrincipalChanges)

@@ -1,0 +1,109 @@
+"""Refusals that a caller can understand: each is a state with a stable code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """One field of a request that was refused; the submitted value is never part of it."""
+
+    field: str
+    code: str
+    message: str
+
+
+class AppError(Exception):
+    """The base of every refusal; ``status`` is the HTTP status it is answered with (RFC 9110)."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: tuple[FieldFault, ...] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+
+class Invalid(AppError):
+    status, code, title = 422, "validation_error", "The request is not valid"
+
+
+class BadRequest(AppError):
+    status, code, title = 400, "bad_request", "The request could not be read"
+
+
+class Unauthenticated(AppError):
+    """No usable credentials. Answered with ``WWW-Authenticate`` (RFC 6750)."""
+
+    status, code, title = 401, "auth_error", "Not authenticated"
+
+    def __init__(self, detail: str = "", *, challenge: str = "Bearer") -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class Forbidden(AppError):
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(AppError):
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(AppError):
+    status, code, title = 409, "conflict", "The request conflicts with the current state"
+
+
+class IntegrityViolated(Conflict):
+    code, title = "db_integrity_error", "The database refused the change"
+
+
+class PreconditionFailed(AppError):
+    """The representation has changed since the ``If-Match`` tag was issued (RFC 9110, 13.1.1)."""
+
+    status, code, title = 412, "precondition_failed", "The resource has changed"
+
+
+class TooLarge(AppError):
+    status, code, title = 413, "too_large", "The request body is too large"
+
+
+class UnsupportedMediaType(AppError):
+    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
+
+
+class RateLimited(AppError):
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+
+class Unavailable(AppError):
+    status, code, title = 503, "unavailable", "Temporarily unavailable"
+
+
+class DatabaseFailed(AppError):
+    status, code, title = 500, "db_error", "The database failed"
+
+
+class DatabaseUnavailable(Unavailable):
+    code, title = "db_unavailable", "The database is busy or cannot be reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a handler returns to refuse *and* keep its changes.
+
+    A raised error rolls the transaction back. Where the refusal itself must be remembered (a
+    reused refresh token, say) the handler returns this: the transaction commits, then the error
+    is raised to the sender.
+    """
+
+    error: AppError = field()

@@ -1,0 +1,73 @@
+"""The manifest of a feature: everything the composition root needs to know about one folder."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from backstay.core.bus import BootError
+from backstay.core.messages import Command, Message, PermissionSpec, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One folder with everything of one noun.
+
+    Attributes:
+        modules: the modules with messages and their handlers.
+        routes: the route tables, for the edge.
+        requires: names of the features whose messages, events and schemas it uses.
+        foundation: whether it can not be switched off.
+        seeds: make the commands that fill a fresh database, from the settings.
+    """
+
+    name: str
+    modules: tuple[ModuleType, ...] = ()
+    routes: tuple[Any, ...] = ()
+    requires: tuple[str, ...] = ()
+    foundation: bool = False
+    seeds: tuple[Callable[[Any], Command[Any]], ...] = field(default=())
+
+    def messages(self) -> Iterator[type[Message[Any]]]:
+        """Every message class that the feature declares."""
+        for module in self.modules:
+            for value in vars(module).values():
+                if _is_message(value) and value.__module__ == module.__name__:
+                    yield value
+
+    def functions(self) -> Iterator[Callable[..., Any]]:
+        """Every function of its modules, handlers and preparers among them."""
+        for module in self.modules:
+            for value in vars(module).values():
+                if inspect.isfunction(value) and value.__module__ == module.__name__:
+                    yield value
+
+    def permissions(self) -> set[PermissionSpec]:
+        """The permissions that its messages declare."""
+        return {p for m in self.messages() if isinstance(p := m.permission, PermissionSpec)}
+
+
+def _is_message(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, (Command, Query))
+
+
+def check_features(features: Iterable[Feature]) -> None:
+    """Refuse a set of features in which one is doubled or lacks what it requires.
+
+    Raises:
+        BootError: with every fault.
+    """
+    faults: list[str] = []
+    seen: set[str] = set()
+    for feature in features:
+        if feature.name in seen:
+            faults.append(f"feature {feature.name}: listed twice")
+        faults += [
+            f"feature {feature.name}: requires {name}, which must be listed before it"
+            for name in feature.requires
+            if name not in seen
+        ]
+        seen.add(feature.name)
+    if faults:
+        raise BootError("\n".join(faults))

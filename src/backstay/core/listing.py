@@ -1,0 +1,141 @@
+"""Lists as messages: paging, sorting, searching and declared filters, the same everywhere."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from backstay.core.messages import Query, Source, View
+
+V = TypeVar("V", bound=View)
+T = TypeVar("T")
+
+MAX_ROWS = 1000
+
+
+def _split(value: Any) -> Any:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [
+        part for item in items for part in (item.split(",") if isinstance(item, str) else [item])
+    ]
+
+
+Several = Annotated[tuple[T, ...], BeforeValidator(_split), Field(max_length=100)]
+
+
+class Filter(BaseModel, Generic[T]):
+    """Conditions on one field of a list; all that are given must hold.
+
+    In a URL ``eq`` is ``field=``, every other operator ``field__operator=``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    eq: T | None = None
+    in_: Several[T] | None = Field(default=None, alias="in")
+    isnull: bool | None = None
+
+
+class Equals(Filter[T]):
+    """A field that can be compared for equality: ``=``, ``__in``, ``__isnull``."""
+
+
+class Range(Filter[T]):
+    """A field with an order: also ``__gte`` and ``__lte``."""
+
+    gte: T | None = None
+    lte: T | None = None
+
+
+class Text(Filter[str]):
+    """A text: also ``__contains``, case-insensitive."""
+
+    contains: str | None = Field(default=None, max_length=200)
+
+
+class Page(View, Generic[V]):
+    """One page by number (offset paging); ``total`` and ``pages`` are null with ``total=false``."""
+
+    items: tuple[V, ...]
+    total: int | None
+    page: int
+    per_page: int
+    pages: int | None
+    has_more: bool
+
+
+class CursorPage(View, Generic[V]):
+    """One page by position (keyset paging): its cost does not depend on the depth."""
+
+    items: tuple[V, ...]
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
+    """The base of every list.
+
+    A subclass names the columns that may be sorted by and searched, and declares each filter as
+    a field of type :class:`Equals`, :class:`Range` or :class:`Text`, null by default. Whatever
+    is not declared is refused.
+    """
+
+    sortable: ClassVar[tuple[str, ...]] = ()
+    searchable: ClassVar[tuple[str, ...]] = ()
+
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    per_page: int = Field(default=20, ge=1, le=MAX_ROWS)
+    total: bool = True
+    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS)
+    cursor: str | None = Field(default=None, max_length=2000)
+    sort: tuple[str, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Comma-separated fields, `-` in front for descending: `-created_at,title`.",
+    )
+    q: str | None = Field(default=None, min_length=1, max_length=200, description="Search text.")
+
+    @property
+    def by_cursor(self) -> bool:
+        """Whether keyset paging was asked for."""
+        return self.limit is not None or self.cursor is not None
+
+    def filters(self) -> Iterator[tuple[str, str, Any]]:
+        """Every condition asked for, as field, operator, value."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Filter):
+                for operator in type(value).model_fields:
+                    operand = getattr(value, operator)
+                    if operand is not None:
+                        yield name, operator, operand
+
+    def named_fields(self) -> set[tuple[Source, str]]:
+        """Sorting by a field names it, and so does searching in it."""
+        named = {n for n in super().named_fields() if n[1] not in {"sort", "q"}}
+        named |= {(Source.QUERY, key.removeprefix("-")) for key in self.sort}
+        if self.q is not None:
+            named |= {(Source.QUERY, name) for name in self.searchable}
+        return named
+
+    @field_validator("sort", mode="before")
+    @classmethod
+    def _split_sort(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in _split(value) if part)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ListQuery[V]":
+        if self.by_cursor and self.model_fields_set & {"page", "per_page", "total"}:
+            raise PydanticCustomError(
+                "mixed_paging", "page, per_page and total cannot be combined with limit or cursor"
+            )
+        names = [key.removeprefix("-") for key in self.sort]
+        if any(name not in self.sortable for name in names):
+            known = ", ".join(self.sortable) or "nothing"
+            raise PydanticCustomError("sort", "sort knows {known}", {"known": known})
+        if len(set(names)) != len(names):
+            raise PydanticCustomError("sort", "sort names a field twice")
+        if self.q is not None and not self.searchable:
+            raise PydanticCustomError("q", "this list cannot be searched")
+        return self

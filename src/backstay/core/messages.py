@@ -1,0 +1,168 @@
+"""Messages: what can be asked of the application, each with its own policy."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, final, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from backstay.core.principal import Principal
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Scope(StrEnum):
+    """How far a grant reaches: rows the principal owns, or any row."""
+
+    OWN = "OWN"
+    ANY = "ANY"
+
+
+class Source(StrEnum):
+    """Where a field of a message comes from in an HTTP request."""
+
+    PATH = "PATH"
+    QUERY = "QUERY"
+    JSON = "JSON"
+
+
+FromPath = Annotated[T, Source.PATH]
+FromQuery = Annotated[T, Source.QUERY]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PermissionSpec:
+    """A permission declared in code; roles receive it as a grant in the database.
+
+    ``everyone`` is the scope at which the seeded role ``user`` receives it when the permission
+    first appears, or None when that role does not.
+    """
+
+    resource: str
+    action: str
+    operation: str | None = None
+    description: str = ""
+    everyone: Scope | None = None
+
+    @property
+    def key(self) -> str:
+        """``resource:action[:operation]``, the name used in grants and answers."""
+        return ":".join(part for part in (self.resource, self.action, self.operation) if part)
+
+
+class Access(StrEnum):
+    """Policies that need no grant."""
+
+    PUBLIC = "public"
+    SIGNED_IN = "signed in"
+    SYSTEM = "system"
+
+
+PUBLIC = Access.PUBLIC
+SIGNED_IN = Access.SIGNED_IN
+SYSTEM_ONLY = Access.SYSTEM
+
+Policy = PermissionSpec | Access
+Rule = Callable[["Principal", Any], bool]
+
+
+class Message(BaseModel, Generic[R]):
+    """A frozen request for a result of type ``R``.
+
+    The class body of every concrete message must set ``permission`` itself: inheriting a policy
+    silently does not count, and the application refuses to boot without it. ``rules`` are
+    predicates on principal and message that run after the grant.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    permission: ClassVar[Policy]
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    default_source: ClassVar[Source]
+
+    @classmethod
+    def sources(cls) -> Mapping[str, Source]:
+        """The source of each field, by field name."""
+        return _sources(cls)
+
+    def named_fields(self) -> set[tuple[Source, str]]:
+        """Every field the sender named, nested ones by path (``address.city``), for field rules."""
+        sources = self.sources()
+        return {
+            (sources[path.partition(".")[0]], path)
+            for path in _named(self)
+            if sources[path.partition(".")[0]] is not Source.PATH
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """The body fields that the sender named, for partial updates (RFC 7396: absent != null)."""
+        sources = self.sources()
+        return {
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name in self.model_fields_set and sources[name] is Source.JSON
+        }
+
+
+class Command(Message[R]):
+    """A message that changes something, in one transaction."""
+
+    default_source: ClassVar[Source] = Source.JSON
+
+
+class Query(Message[R]):
+    """A message that reads and changes nothing."""
+
+    default_source: ClassVar[Source] = Source.QUERY
+
+
+class View(BaseModel):
+    """The base of everything that is answered: an immutable representation."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+def optional() -> Any:
+    """The default of a field that a partial update may leave out but never set to null."""
+    return Field(default_factory=lambda: None)
+
+
+def _named(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, BaseModel):
+        for name in value.model_fields_set:
+            yield prefix + name
+            yield from _named(getattr(value, name), f"{prefix}{name}.")
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _named(item, prefix)
+
+
+@cache
+def _sources(message: type[Message[Any]]) -> Mapping[str, Source]:
+    return {
+        name: next((m for m in field.metadata if isinstance(m, Source)), message.default_source)
+        for name, field in message.model_fields.items()
+    }
+
+
+def result_type(message: type[Message[R]]) -> Any:
+    """The ``R`` that a message class was declared with.
+
+    Raises:
+        TypeError: the class names no result type.
+    """
+    for base in message.__mro__:
+        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args", ())
+        if arguments and not isinstance(arguments[0], TypeVar):
+            return arguments[0]
+    raise TypeError(f"{message.__name__} names no result type: derive from Command[Result]")
+
+
+def view_types(result: Any) -> tuple[Any, ...]:
+    """The members of a result type that is a union, or the type alone."""
+    return get_args(result) or (result,)

@@ -1,0 +1,70 @@
+"""The pipeline steps that need nothing but Python; `main.py` says in which order they run."""
+
+from typing import Any
+
+from backstay.core.bus import Next, Registry, Step
+from backstay.core.context import Context
+from backstay.core.errors import FieldFault, Forbidden, Unauthenticated
+from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Message, PermissionSpec, Source
+from backstay.core.principal import Grant
+
+
+def authorize(message: type[Message[Any]], call_next: Next) -> Next:
+    """Refuse what the principal may not ask: grant, field rules, then the message's own rules."""
+    policy, rules = message.permission, message.rules
+
+    async def check(context: Context) -> Any:
+        principal = context.principal
+        if principal.is_system:
+            return await call_next(context)
+        if policy is SYSTEM_ONLY:
+            raise Forbidden("Only the application itself may ask this.")
+        if policy is not PUBLIC and principal.user_id is None:
+            raise Unauthenticated
+        if isinstance(policy, PermissionSpec):
+            grant = principal.grant(policy.key)
+            if grant is None:
+                raise Forbidden(f"This needs the permission {policy.key}.")
+            if grant.has_field_rules:
+                _check_fields(context.message, grant)
+            context.grant = grant
+        for rule in rules:
+            if not rule(principal, context.message):
+                raise Forbidden
+        return await call_next(context)
+
+    return call_next if policy is PUBLIC and not rules else check
+
+
+def _check_fields(message: Message[Any], grant: Grant) -> None:
+    named = sorted(message.named_fields())
+    refused = [(source, path) for source, path in named if grant.refuses(source, path)]
+    if refused:
+        raise Forbidden(
+            "Your role may not use some of these fields.",
+            errors=tuple(
+                FieldFault(path, "field_forbidden", f"not allowed in {_WHERE[source]}")
+                for source, path in refused
+            ),
+        )
+
+
+_WHERE = {Source.JSON: "the body", Source.QUERY: "the query"}
+
+
+def prepare_with(registry: Registry, providers: dict[Any, Any]) -> Step:
+    """The step that runs a command's ``@prepares`` function, before any connection is taken."""
+
+    def prepare(message: type[Message[Any]], call_next: Next) -> Next:
+        function = registry.preparers.get(message)
+        if function is None:
+            return call_next
+        preparer = registry.bind(function, providers)
+
+        async def run(context: Context) -> Any:
+            context.prepared = await preparer.call(context)
+            return await call_next(context)
+
+        return run
+
+    return prepare

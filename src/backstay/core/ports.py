@@ -1,0 +1,160 @@
+"""What the application needs from the outside, each implemented by modules of `adapters`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from backstay.core.context import PrincipalChanges
+
+
+class Clock(Protocol):
+    """Tells the time; tests freeze it."""
+
+    def __call__(self) -> datetime:
+        """The current time, with its zone (UTC)."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes passwords off the event loop, a bounded number at once."""
+
+    async def hash(self, password: str) -> str:
+        """A salted hash to store."""
+        ...
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Whether the password fits. Without a hash it takes as long and is False."""
+        ...
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether the hash was made with other parameters than today's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a verified access token says (RFC 9068)."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: int
+
+
+class AccessTokens(Protocol):
+    """Signs and verifies access tokens."""
+
+    def issue(self, user_id: UUID, session_id: UUID) -> str:
+        """A signed token for one session."""
+        ...
+
+    def verify(self, token: str) -> AccessClaims:
+        """The claims of a valid token.
+
+        Raises:
+            Unauthenticated: anything about the token is wrong.
+        """
+        ...
+
+    def public_keys(self) -> dict[str, Any]:
+        """The public keys as a JWK set (RFC 7517); empty for a symmetric algorithm."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token taken apart: its session, its place in the chain, its secret (32 bytes)."""
+
+    session_id: UUID
+    generation: int
+    secret: bytes
+
+
+class RefreshTokens(Protocol):
+    """Makes refresh tokens whose successors follow from them and a server key."""
+
+    def first(self, session_id: UUID) -> RefreshToken:
+        """A fresh random token, generation 0."""
+        ...
+
+    def successor(self, token: RefreshToken) -> RefreshToken:
+        """The one token that follows; the same for every caller."""
+        ...
+
+    def hash(self, token: RefreshToken) -> bytes:
+        """The keyed hash to store (32 bytes)."""
+        ...
+
+    def age(self, token: RefreshToken, generation: int, live_hash: bytes) -> int | None:
+        """How often a token was rotated since, given the generation and hash of the live one.
+
+        0 for the live token itself; None when it is forged, or too old to tell.
+        """
+        ...
+
+    def fingerprint(self, session_id: UUID, fingerprint: str) -> bytes:
+        """The keyed hash of a client's fingerprint (32 bytes)."""
+        ...
+
+    def write(self, token: RefreshToken) -> str:
+        """The text that the client keeps."""
+        ...
+
+    def read(self, text: str) -> RefreshToken | None:
+        """The token of a text, or None when it cannot be one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``limit`` requests per ``period`` seconds."""
+
+    limit: int
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of a limiter. ``reset_after`` and ``retry_after`` are seconds."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_after: float
+    retry_after: float
+
+
+class Limiter(Protocol):
+    """Counts requests per key (GCRA, the burst is the limit)."""
+
+    async def hit(self, key: str, rate: Rate) -> Verdict:
+        """Count one request and say whether it is within the rate."""
+        ...
+
+
+class PrincipalChannel(Protocol):
+    """Tells every process that caches principals which of them changed."""
+
+    async def publish(self, changes: PrincipalChanges) -> None:
+        """Called after the commit of a command that changed principals."""
+        ...
+
+
+class Vitals(Protocol):
+    """Looks after what the application depends on."""
+
+    async def checks(self) -> dict[str, str]:
+        """The state of each dependency: ``ok``, ``error``, or ``off`` when there is none."""
+        ...
+
+    async def why_not_ready(self) -> str | None:
+        """Why no request should be sent here, or None when they may."""
+        ...
+
+
+class Metrics(Protocol):
+    """Knows what was counted."""
+
+    def exposition(self) -> bytes:
+        """Everything, in the text format of Prometheus."""
+        ...

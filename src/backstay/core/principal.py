@@ -1,0 +1,184 @@
+"""Who asks, with which grants; and the cache that makes asking again free."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from backstay.core.messages import Scope, Source
+
+
+class Effect(StrEnum):
+    """What a field rule does."""
+
+    ALLOW = "ALLOW"
+    DENY = "DENY"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A permission as one principal holds it: the scope and the rules on single fields."""
+
+    scope: Scope
+    allowed: Mapping[Source, frozenset[str]] = field(default_factory=dict)
+    denied: Mapping[Source, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def has_field_rules(self) -> bool:
+        """Whether any field is restricted at all."""
+        return bool(self.allowed or self.denied)
+
+    def refuses(self, source: Source, path: str) -> bool:
+        """Whether a request that names the field ``path`` (dotted when nested) is refused.
+
+        A rule on ``address`` covers ``address.city``. As soon as one field of a source is
+        allowed, every other field of that source is refused.
+        """
+        names = _with_parents(path)
+        if not names.isdisjoint(self.denied.get(source, frozenset())):
+            return True
+        allowed = self.allowed.get(source)
+        return allowed is not None and names.isdisjoint(allowed)
+
+
+UNLIMITED = Grant(Scope.ANY)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The one who sends a message. ``user_id`` is None for strangers and for the system."""
+
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    is_superuser: bool = False
+    is_system: bool = False
+    level: int = 0
+    roles: tuple[str, ...] = ()
+    grants: Mapping[str, Grant] = field(default_factory=dict)
+    profile: Any = None
+
+    @property
+    def id(self) -> UUID:
+        """The user's id.
+
+        Raises:
+            LookupError: the principal is no user; a message that needs one is not SIGNED_IN.
+        """
+        if self.user_id is None:
+            raise LookupError("this principal is not a user")
+        return self.user_id
+
+    def grant(self, permission: str) -> Grant | None:
+        """The grant of a permission key, or None when the principal does not hold it."""
+        if self.is_superuser or self.is_system:
+            return UNLIMITED
+        return self.grants.get(permission)
+
+
+STRANGER = Principal()
+SYSTEM = Principal(is_system=True)
+
+
+def _with_parents(path: str) -> set[str]:
+    parts = path.split(".")
+    return {".".join(parts[: end + 1]) for end in range(len(parts))}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGrant:
+    """One row of the grant table, with the level of the role that carries it."""
+
+    level: int
+    permission: str
+    scope: Scope
+    rules: tuple[tuple[Source, str, Effect], ...] = ()
+
+
+def merge_grants(rows: Iterable[RoleGrant]) -> dict[str, Grant]:
+    """One grant per permission: the highest role decides, lower roles are the fallback.
+
+    At equal level ``ANY`` beats ``OWN`` and ``DENY`` beats ``ALLOW``.
+    """
+    by_permission: dict[str, list[RoleGrant]] = {}
+    for row in rows:
+        by_permission.setdefault(row.permission, []).append(row)
+    return {key: _decide(held) for key, held in by_permission.items()}
+
+
+def _decide(held: list[RoleGrant]) -> Grant:
+    level = max(row.level for row in held)
+    deciding = [row for row in held if row.level == level]
+    scope = Scope.ANY if any(row.scope is Scope.ANY for row in deciding) else Scope.OWN
+    allowed: dict[Source, set[str]] = {}
+    denied: dict[Source, set[str]] = {}
+    for source, name, effect in (rule for row in deciding for rule in row.rules):
+        target = allowed if effect is Effect.ALLOW else denied
+        target.setdefault(source, set()).add(name)
+    return Grant(
+        scope,
+        {source: frozenset(names) for source, names in allowed.items()},
+        {source: frozenset(names) for source, names in denied.items()},
+    )
+
+
+class PrincipalCache:
+    """Principals by session, kept in process so that authorising a request costs no query.
+
+    An entry is believed for ``max_age`` seconds; :meth:`forget` drops it at once. A load that
+    was under way when something was forgotten is answered but not kept, so that no stale entry
+    can be stored behind an invalidation.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[UUID], Awaitable[Principal | None]],
+        *,
+        clock: Callable[[], float],
+        max_age: float,
+        size: int = 10_000,
+    ) -> None:
+        self._load = load
+        self._clock = clock
+        self._max_age = max_age
+        self._size = size
+        self._entries: dict[UUID, tuple[float, Principal]] = {}
+        self._sessions: dict[UUID, set[UUID]] = {}
+        self._epoch = 0
+
+    async def get(self, session_id: UUID) -> Principal | None:
+        """The principal of a live session, or None when the session is over."""
+        entry = self._entries.get(session_id)
+        now = self._clock()
+        if entry is not None and now < entry[0]:
+            return entry[1]
+        epoch = self._epoch
+        principal = await self._load(session_id)
+        self._drop(session_id)
+        if principal is not None and epoch == self._epoch:
+            self._entries[session_id] = (now + self._max_age, principal)
+            self._sessions.setdefault(principal.id, set()).add(session_id)
+            if len(self._entries) > self._size:
+                self._drop(next(iter(self._entries)))
+        return principal
+
+    def forget(self, user_ids: Iterable[UUID]) -> None:
+        """Drop everything known about these users."""
+        self._epoch += 1
+        for user_id in user_ids:
+            for session_id in self._sessions.pop(user_id, ()):
+                self._entries.pop(session_id, None)
+
+    def forget_all(self) -> None:
+        """Drop everything: a role changed, or what was missed is unknown."""
+        self._epoch += 1
+        self._entries.clear()
+        self._sessions.clear()
+
+    def _drop(self, session_id: UUID) -> None:
+        entry = self._entries.pop(session_id, None)
+        if entry is not None:
+            sessions = self._sessions[entry[1].id]
+            sessions.discard(session_id)
+            if not sessions:
+                del self._sessions[entry[1].id]

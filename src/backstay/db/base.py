@@ -1,0 +1,63 @@
+"""What every table has: names, identity, times, authors, a version."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import MetaData, Uuid, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
+
+from backstay.core.clock import new_id, utc_now
+from backstay.db.types import UtcDateTime
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The declarative base; a relationship that was not loaded on purpose raises."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, UUID: Uuid}
+
+
+class Entity(Base):
+    """A row with identity. ``version`` counts its changes and guards against lost updates."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-10)
+    created_at: Mapped[datetime] = mapped_column(sort_order=90)
+    updated_at: Mapped[datetime] = mapped_column(sort_order=91)
+    created_by: Mapped[UUID | None] = mapped_column(sort_order=92)
+    updated_by: Mapped[UUID | None] = mapped_column(sort_order=93)
+    version: Mapped[int] = mapped_column(sort_order=94)
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        return {"version_id_col": cls.__dict__.get("version", Entity.version)}
+
+
+class SoftDelete:
+    """A row that is hidden instead of removed. Unique indexes name ``deleted_at IS NULL``."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=95)
+
+
+@event.listens_for(Session, "before_flush")
+def _stamp(session: Session, *_: Any) -> None:
+    now, author = session.info.get("clock", utc_now)(), session.info.get("author")
+    for row in session.new:
+        if isinstance(row, Entity):
+            row.created_at = row.created_at or now
+            row.created_by = row.created_by or author
+            row.updated_at, row.updated_by = now, author
+    for row in session.dirty:
+        if isinstance(row, Entity) and session.is_modified(row):
+            row.updated_at, row.updated_by = now, author

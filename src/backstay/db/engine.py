@@ -1,0 +1,130 @@
+"""Engines: one that writes in transactions, one that reads without."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from backstay.db.faults import unstorable
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How to connect. Timeouts are seconds."""
+
+    url: str
+    replica_url: str | None = None
+    min_connections: int = 1
+    max_connections: int = 10
+    replica_max_connections: int = 10
+    ping: bool = True
+    statement_timeout: float = 30.0
+    pool_timeout: float = 2.0
+    pgbouncer: bool = False
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a SQLite file."""
+        return make_url(self.url).get_backend_name() == "sqlite"
+
+
+def writer_engine(options: EngineOptions) -> AsyncEngine:
+    """The engine of the transaction step.
+
+    On SQLite a single connection whose transactions begin IMMEDIATE: writers queue for it instead
+    of failing under read-then-write, and no update is lost.
+    """
+    if options.is_sqlite:
+        engine = create_async_engine(
+            options.url,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=options.pool_timeout,
+            connect_args={"isolation_level": None, "timeout": options.pool_timeout},
+        )
+        _sqlite_pragmas(engine.sync_engine, options, read_only=False)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        return engine
+    return _postgres(options, options.url, options.max_connections)
+
+
+def reader_engine(options: EngineOptions) -> AsyncEngine:
+    """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write."""
+    autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+    if options.is_sqlite:
+        engine = create_async_engine(
+            options.url,
+            pool_size=options.max_connections,
+            max_overflow=0,
+            pool_timeout=options.pool_timeout,
+            connect_args={"timeout": options.pool_timeout},
+            **autocommit,
+        )
+        _sqlite_pragmas(engine.sync_engine, options, read_only=True)
+        return engine
+    url, size = options.url, options.max_connections
+    if options.replica_url:
+        url, size = options.replica_url, options.replica_max_connections
+    return _postgres(options, url, size, read_only=True, **autocommit)
+
+
+def _postgres(
+    options: EngineOptions, url: str, size: int, *, read_only: bool = False, **extra: Any
+) -> AsyncEngine:
+    timeout = str(int(options.statement_timeout * 1000))
+    session = {"application_name": "backstay"}
+    if not options.pgbouncer:
+        session |= {"statement_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
+        if read_only:
+            session["default_transaction_read_only"] = "on"
+    connect: dict[str, Any] = {"server_settings": session, "timeout": options.pool_timeout}
+    if options.pgbouncer:
+        connect |= {"statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
+        url = str(
+            make_url(url)
+            .update_query_dict({"prepared_statement_cache_size": "0"})
+            .render_as_string(hide_password=False)
+        )
+    return create_async_engine(
+        url,
+        pool_size=min(options.min_connections, size) or 1,
+        max_overflow=size - (min(options.min_connections, size) or 1),
+        pool_timeout=options.pool_timeout,
+        pool_pre_ping=options.ping,
+        connect_args=connect,
+        **extra,
+    )
+
+
+def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) -> None:
+    pragmas = [
+        f"busy_timeout = {int(options.pool_timeout * 1000)}",
+        "foreign_keys = ON",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+    ]
+    if read_only:
+        pragmas.append("query_only = ON")
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        connection.create_function("caseless", 1, _lower, deterministic=True)
+
+    @event.listens_for(engine, "handle_error")
+    def overflow(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, OverflowError):
+            raise unstorable() from context.original_exception
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

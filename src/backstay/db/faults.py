@@ -1,0 +1,114 @@
+"""Database errors in the application's words, translated once for both databases."""
+
+import re
+
+from sqlalchemy import Index, Table, UniqueConstraint
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
+
+from backstay.core.errors import (
+    AppError,
+    Conflict,
+    DatabaseFailed,
+    DatabaseUnavailable,
+    IntegrityViolated,
+    Invalid,
+)
+from backstay.db.base import Base
+
+_SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?!index )(.+)")
+_SQLITE_INDEX = re.compile(r"UNIQUE constraint failed: index '(.+)'")
+_RETRY = {"Retry-After": "1"}
+_UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
+_TRANSIENT = {"40001", "40P01", "53300", "57P01", "57P03", "08000", "08003", "08006"}
+
+
+def taken_by(constraint: Index | UniqueConstraint, error: type[Conflict]) -> None:
+    """Declare which error the violation of a unique index or constraint is answered with."""
+    constraint.info["taken"] = error
+
+
+def translate(error: BaseException) -> AppError:
+    """The refusal for an error of SQLAlchemy, a driver or the network."""
+    if isinstance(error, IntegrityError):
+        return _integrity(error)
+    if isinstance(error, StaleDataError):
+        return Conflict("Somebody else changed this at the same moment: read it, then retry.")
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnavailable("Every database connection is in use.", headers=_RETRY)
+    if isinstance(error, OSError) or _is_transient(error):
+        return DatabaseUnavailable(headers=_RETRY)
+    if isinstance(error, DBAPIError) and _is_unstorable(error.orig):
+        return unstorable()
+    return DatabaseFailed()
+
+
+def unstorable() -> Invalid:
+    """The refusal of a value that no column of its type can hold: NUL in a text, say."""
+    return Invalid("A value is out of the range of what can be stored.")
+
+
+def commit_failed(error: BaseException) -> AppError:
+    """The refusal for a transaction that could not be committed: nothing of it was kept."""
+    translated = translate(error)
+    if isinstance(translated, DatabaseUnavailable):
+        return translated
+    return DatabaseFailed("The change could not be saved; nothing of it was kept.")
+
+
+def _is_unstorable(cause: BaseException | None) -> bool:
+    by_driver = getattr(cause, "sqlstate", None) == "22000" and "range" in str(cause)
+    return by_driver or getattr(cause, "sqlstate", None) in _UNSTORABLE
+
+
+def _is_transient(error: BaseException) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _TRANSIENT:
+        return True
+    return isinstance(error, OperationalError) and (
+        "database is locked" in str(error.orig) or "unable to open" in str(error.orig)
+    )
+
+
+def _integrity(error: IntegrityError) -> AppError:
+    violated = _violated(error)
+    taken: type[Conflict] = (violated.info if violated is not None else {}).get(
+        "taken", IntegrityViolated
+    )
+    return taken()
+
+
+def _violated(error: IntegrityError) -> Index | UniqueConstraint | None:
+    cause = getattr(error.orig, "__cause__", None)
+    name = getattr(cause, "constraint_name", None)
+    if name is None and (match := _SQLITE_INDEX.search(str(error.orig))):
+        name = match.group(1)
+    if name is not None:
+        return _uniques_by_name().get(name)
+    if match := _SQLITE_COLUMNS.search(str(error.orig)):
+        return _uniques_by_columns().get(frozenset(match.group(1).split(", ")))
+    return None
+
+
+def _uniques() -> list[Index | UniqueConstraint]:
+    found: list[Index | UniqueConstraint] = []
+    for table in Base.metadata.tables.values():
+        found += [index for index in table.indexes if index.unique]
+        found += [c for c in table.constraints if isinstance(c, UniqueConstraint)]
+    return found
+
+
+def _uniques_by_name() -> dict[str, Index | UniqueConstraint]:
+    return {str(unique.name): unique for unique in _uniques()}
+
+
+def _uniques_by_columns() -> dict[frozenset[str], Index | UniqueConstraint]:
+    return {frozenset(_columns(unique)): unique for unique in _uniques()}
+
+
+def _columns(unique: Index | UniqueConstraint) -> list[str]:
+    table = unique.table
+    assert isinstance(table, Table)
+    return [f"{table.name}.{column.name}" for column in unique.columns]

@@ -1,0 +1,181 @@
+"""What handlers ask of the database again and again, each in one line."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Select,
+    SQLColumnExpression,
+    String,
+    Update,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from backstay.core.clock import utc_now
+from backstay.core.errors import NotFound
+from backstay.core.messages import Scope, View
+from backstay.core.principal import Grant, Principal
+from backstay.db.base import Base, Entity
+from backstay.db.session import Reader
+
+T = TypeVar("T")
+
+
+def visible(
+    owner: SQLColumnExpression[Any], principal: Principal, grant: Grant
+) -> ColumnElement[bool]:
+    """The rows that a grant reaches, as a predicate: own ones, or any.
+
+    Raises:
+        LookupError: the grant is for own rows and the principal is no user.
+    """
+    return true() if grant.scope is Scope.ANY else owner == principal.id
+
+
+async def one_or_404(session: AsyncSession, statement: Select[T], *, lock: bool = False) -> T:
+    """The one row of a statement; with ``lock`` nobody else changes it until the transaction ends.
+
+    Raises:
+        NotFound: there is no such row.
+    """
+    if lock:
+        statement = statement.with_for_update().execution_options(populate_existing=True)
+    found = (await session.scalars(statement)).unique().one_or_none()
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def exists(
+    source: AsyncSession | Reader,
+    entity: type[Base],
+    predicate: ColumnElement[bool],
+    /,
+    *more: ColumnElement[bool],
+) -> bool:
+    """Whether any row of a table meets every predicate."""
+    rows = select(literal(1)).select_from(entity).where(predicate, *more)
+    return bool(await source.scalar(select(rows.exists())))
+
+
+async def count(
+    source: AsyncSession | Reader, entity: type[Base], /, *predicates: ColumnElement[bool]
+) -> int:
+    """The number of rows of a table that meet every predicate."""
+    rows = select(func.count()).select_from(entity).where(*predicates)
+    return cast(int, await source.scalar(rows))
+
+
+async def update_where(
+    session: AsyncSession,
+    entity: type[Base],
+    predicate: ColumnElement[bool],
+    /,
+    *more: ColumnElement[bool],
+    **values: Any,
+) -> int:
+    """Change every row that meets the predicates and return how many there were.
+
+    The rows' versions, times and authors follow, as if each had been changed alone.
+    """
+    stamps: dict[str, Any] = {}
+    if issubclass(entity, Entity):
+        stamps = {
+            "version": entity.version + 1,
+            "updated_at": session.info.get("clock", utc_now)(),
+            "updated_by": session.info.get("author"),
+        }
+    statement = update(entity).where(predicate, *more).values(stamps | values)
+    return await _affected(session, statement)
+
+
+async def delete_where(
+    session: AsyncSession,
+    entity: type[Base],
+    predicate: ColumnElement[bool],
+    /,
+    *more: ColumnElement[bool],
+) -> int:
+    """Remove every row that meets the predicates for good and return how many there were."""
+    return await _affected(session, delete(entity).where(predicate, *more))
+
+
+async def _affected(session: AsyncSession, statement: Update | Delete) -> int:
+    return cast(CursorResult[Any], await session.execute(statement)).rowcount
+
+
+Expressions = Mapping[str, SQLColumnExpression[Any]]
+
+
+def column_of(
+    entity: type[Base], name: str, expressions: Expressions | None = None
+) -> ColumnElement[Any]:
+    """The expression of a name, else the entity's column.
+
+    Raises:
+        LookupError: there is neither.
+    """
+    found: Any = (expressions or {}).get(name)
+    if found is None:
+        found = entity.__mapper__.columns.get(name)
+    if found is None:
+        raise LookupError(f"{entity.__name__} has no column `{name}`, nor is there an expression")
+    return cast(ColumnElement[Any], found)
+
+
+def columns_of(
+    view: type[View], entity: type[Base], expressions: Expressions | None = None
+) -> list[ColumnElement[Any]]:
+    """What a select needs for a view: its fields as labelled columns of the entity.
+
+    ``expressions`` holds the fields that come from elsewhere, a joined table say.
+
+    Raises:
+        LookupError: a field is neither a column nor an expression.
+    """
+    return [column_of(entity, name, expressions).label(name) for name in view.model_fields]
+
+
+class Contains(FunctionElement[bool]):
+    """Whether a column matches a :func:`pattern_of`, whatever the case of its letters."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(Contains)
+def _by_ilike(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({column} ILIKE {pattern} ESCAPE '/')"
+
+
+@compiles(Contains, "sqlite")
+def _by_caseless(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(caseless({column}) LIKE caseless({pattern}) ESCAPE '/')"
+
+
+def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
+    """Whether a column contains a text, taken literally, whatever the case of its letters."""
+    return Contains(column, bindparam(None, pattern_of(text), String))
+
+
+def pattern_of(text: str) -> str:
+    """The pattern of everything that contains a text; ``%`` and ``_`` mean themselves."""
+    for special in "/%_":
+        text = text.replace(special, f"/{special}")
+    return f"%{text}%"

@@ -1,0 +1,159 @@
+"""The one transaction of a command and the reader of a query."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+from sqlalchemy import Executable, Row, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.util import greenlet_spawn
+
+from backstay.core.bus import Next, Step
+from backstay.core.context import Context
+from backstay.core.messages import Command, Message
+from backstay.core.ports import Clock, PrincipalChannel
+from backstay.db.engine import EngineOptions, reader_engine, writer_engine
+from backstay.db.faults import commit_failed, translate
+
+
+class CommitForbidden(RuntimeError):
+    """Something other than the transaction step tried to end a transaction."""
+
+
+class Transaction(AsyncSession):
+    """The session that a command's handler receives. Only the transaction step commits it."""
+
+    async def commit(self) -> NoReturn:
+        """Always refuse.
+
+        Raises:
+            CommitForbidden: always.
+        """
+        raise CommitForbidden("only the transaction step commits; return from the handler instead")
+
+    async def _commit(self) -> None:
+        await super().commit()
+
+
+Parameters = Mapping[str, Any] | None
+
+
+class Run(Protocol):
+    """Executes one statement and returns every row."""
+
+    async def __call__(
+        self, statement: Executable, parameters: Parameters = None, /
+    ) -> Sequence[Row[Any]]: ...
+
+
+class Reader:
+    """Runs single statements; each is one checkout of one connection, held for nothing else."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, run: Run) -> None:
+        self.rows = run
+
+    async def one_or_none(self, statement: Executable, parameters: Parameters = None) -> Any:
+        """The first row, or None."""
+        rows = await self.rows(statement, parameters)
+        return rows[0] if rows else None
+
+    async def scalar(self, statement: Executable, parameters: Parameters = None) -> Any:
+        """The first column of the first row, or None."""
+        rows = await self.rows(statement, parameters)
+        return rows[0][0] if rows else None
+
+
+class Database:
+    """The two engines and what is made from them."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.options = options
+        self.writer = writer_engine(options)
+        self.read_engine = reader_engine(options)
+        self.reader = Reader(self._read)
+
+    async def _read(
+        self, statement: Executable, parameters: Parameters = None
+    ) -> Sequence[Row[Any]]:
+        def run() -> Sequence[Row[Any]]:
+            with self.read_engine.sync_engine.connect() as connection:
+                return connection.execute(statement, parameters).all()
+
+        try:
+            return await greenlet_spawn(run)
+        except (SQLAlchemyError, OSError) as error:
+            raise translate(error) from error
+
+    def reader_of(self, context: Context) -> Reader:
+        """A reader that sees the writes of the message under way."""
+        session: AsyncSession | None = context.transaction
+        if session is None:
+            return self.reader
+
+        async def rows(
+            statement: Executable, parameters: Parameters = None
+        ) -> Sequence[Row[Any]]:
+            return (await session.execute(statement, parameters)).all()
+
+        return Reader(rows)
+
+    async def ping(self) -> None:
+        """One round trip on each engine.
+
+        Raises:
+            DatabaseUnavailable: there is no answer.
+        """
+        await self.reader.scalar(text("SELECT 1"))
+        try:
+            async with self.writer.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError) as error:
+            raise translate(error) from error
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.writer.dispose()
+        await self.read_engine.dispose()
+
+
+def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock) -> Step:
+    """The step that gives a command its transaction, commits it, then tells who changed.
+
+    A nested command joins the transaction that is open. An error rolls everything back; a
+    failing commit is an error of the sender, never a success.
+    """
+
+    def transaction(message: type[Message[Any]], call_next: Next) -> Next:
+        if not issubclass(message, Command):
+            return call_next
+
+        async def run(context: Context) -> Any:
+            if context.transaction is not None:
+                return await call_next(context)
+            try:
+                async with Transaction(database.writer, expire_on_commit=False) as session:
+                    session.sync_session.info.update(author=context.principal.user_id, clock=clock)
+                    context.transaction = session
+                    result = await call_next(context)
+                    await session.flush()
+                    await _commit(session)
+            except (SQLAlchemyError, OSError) as error:
+                raise translate(error) from error
+            if context.changes:
+                await channel.publish(context.changes)
+            return result
+
+        return run
+
+    return transaction
+
+
+async def _commit(session: Transaction) -> None:
+    try:
+        await session._commit()
+    except SQLAlchemyError as error:
+        # SQLite keeps a transaction open whose COMMIT failed: the next one would commit it too
+        await session.invalidate()
+        raise commit_failed(error) from error

@@ -1,0 +1,190 @@
+"""The SQL of a list, built once per shape: building a statement costs more than running it."""
+
+import operator
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Any, NamedTuple, get_args
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    SQLColumnExpression,
+    String,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.sql.visitors import iterate
+
+from backstay.core.listing import Filter, ListQuery
+from backstay.core.messages import Source, View
+from backstay.db.base import Base, SoftDelete
+from backstay.db.queries import Contains, Expressions, column_of, columns_of
+
+_KEPT = 256  # statements per list; the oldest is dropped first
+
+_OPERATORS: dict[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnElement[bool]]] = {
+    "eq": operator.eq,
+    "gte": operator.ge,
+    "lte": operator.le,
+    "in_": lambda column, values: column.in_(values),
+    "contains": Contains,
+    "is_null": lambda column, _: column.is_(None),
+    "is_not_null": lambda column, _: column.is_not(None),
+}
+
+
+class Part(Enum):
+    """What is asked of a list."""
+
+    PAGE = "page"
+    COUNT = "count"
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+class Shape(NamedTuple):
+    """All that decides the text of a statement; the values are bound when it runs.
+
+    ``conditions`` are names with operators, bound as ``name__operator``; other parameters are
+    ``_owner``, ``_q``, ``_limit``, ``_offset`` and, when ``positioned``, ``_key0``, ``_key1``…
+    """
+
+    own: bool
+    searched: bool
+    conditions: tuple[tuple[str, str], ...]
+    part: Part = Part.PAGE
+    sort: tuple[str, ...] = ()
+    positioned: bool = False
+
+
+class Statements:
+    """Builds and keeps the statements of one list; see :class:`backstay.db.listing.Listing`."""
+
+    def __init__(
+        self,
+        query: type[ListQuery[Any]],
+        entity: type[Base],
+        view: type[View],
+        owner: SQLColumnExpression[Any] | None,
+        where: ColumnElement[bool] | None,
+        source: FromClause | None,
+        columns: Expressions,
+    ) -> None:
+        self._living: tuple[ColumnElement[bool], ...] = ()
+        if issubclass(entity, SoftDelete):
+            deleted_at = column_of(entity, "deleted_at")
+            self._living = (deleted_at.is_(None),)
+            columns = {"is_deleted": deleted_at.is_not(None), **columns}
+        self._where = () if where is None else (where,)
+        self._own = false() if owner is None else owner == bindparam("_owner")
+        self._source = entity.__table__ if source is None else source
+        self._shown = columns_of(view, entity, columns)
+        self.filters = {n: column_of(entity, n, columns) for n in _filters(query)}
+        self._searched = [column_of(entity, n, columns) for n in query.searchable]
+        self.keys = {n: column_of(entity, n, columns) for n in (*query.sortable, "id")}
+        self._kept: dict[Shape, Select[Any]] = {}
+
+    def get(self, shape: Shape) -> Select[Any]:
+        """The statement of a shape."""
+        found = self._kept.get(shape)
+        if found is None:
+            found = self._build(shape)
+            if len(self._kept) >= _KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[shape] = found
+        return found
+
+    def _build(self, shape: Shape) -> Select[Any]:
+        predicates = list(self._predicates(shape))
+        if shape.part is Part.COUNT:
+            return select(func.count()).select_from(self._source).where(*predicates)
+        order = [
+            (self.keys[name], descending is not (shape.part is Part.BACKWARD))
+            for name, descending in sort_keys(shape.sort)
+        ]
+        statement = (
+            select(*self._shown)
+            .select_from(self._source)
+            .where(*predicates)
+            .order_by(*(key.desc() if descending else key.asc() for key, descending in order))
+            .limit(bindparam("_limit", type_=Integer))
+        )
+        if shape.part is Part.PAGE:
+            return statement.offset(bindparam("_offset", type_=Integer))
+        if shape.positioned:
+            statement = statement.where(_beyond(order))
+        return statement.add_columns(*(key.label(f"_key{n}") for n, (key, _) in enumerate(order)))
+
+    def _predicates(self, shape: Shape) -> Iterator[ColumnElement[bool]]:
+        yield from self._where
+        if shape.own:
+            yield self._own
+        if all(name != "is_deleted" for name, _ in shape.conditions):
+            yield from self._living
+        for name, operation in shape.conditions:
+            column = self.filters[name]
+            value = bindparam(
+                f"{name}__{operation}",
+                type_=String() if operation == "contains" else column.type,
+                expanding=operation == "in_",
+            )
+            yield _OPERATORS[operation](column, value)
+        if shape.searched:
+            pattern = bindparam("_q", type_=String)
+            yield or_(*(Contains(column, pattern) for column in self._searched))
+
+
+def sort_keys(sort: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """Each sort key with whether it is descending; ``id`` comes last and decides ties.
+
+    Without any the newest row comes first.
+    """
+    keys = [(key.removeprefix("-"), key.startswith("-")) for key in sort]
+    if all(name != "id" for name, _ in keys):
+        keys.append(("id", keys[-1][1] if keys else True))
+    return keys
+
+
+def _beyond(order: list[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]:
+    values = [bindparam(f"_key{n}", type_=key.type) for n, (key, _) in enumerate(order)]
+    directions = {descending for _, descending in order}
+    if len(directions) == 1:
+        compare = operator.lt if directions.pop() else operator.gt
+        beyond: ColumnElement[bool] = compare(tuple_(*(key for key, _ in order)), tuple_(*values))
+        return beyond
+    equal: list[ColumnElement[bool]] = []
+    alternatives: list[ColumnElement[bool]] = []
+    for (key, descending), value in zip(order, values, strict=True):
+        alternatives.append(and_(*equal, key < value if descending else key > value))
+        equal.append(key == value)
+    first, descending = order[0]
+    within_reach = first <= values[0] if descending else first >= values[0]
+    return and_(within_reach, or_(*alternatives))
+
+
+def _filters(query: type[ListQuery[Any]]) -> Iterator[str]:
+    for name, field in query.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        if any(isinstance(kind, type) and issubclass(kind, Filter) for kind in kinds):
+            yield name
+
+
+def check_path(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> None:
+    """Make sure that no path field of a message is left without effect.
+
+    Raises:
+        LookupError: ``where`` has no bind parameter of that name.
+    """
+    clauses = () if where is None else iterate(where)
+    bound = {clause.key for clause in clauses if isinstance(clause, BindParameter)}
+    for name, source in query.sources().items():
+        if source is Source.PATH and name not in bound:
+            raise LookupError(f"{query.__name__}: `where` must use bindparam({name!r})")

@@ -1,0 +1,62 @@
+"""Column types that mean the same on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, SmallInteger
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. Stored in UTC; SQLite drops the zone, so it is put back on the way out.
+
+    Raises:
+        ValueError: a value without a zone was to be stored.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is UTC:
+            return value
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def fits(value: Any, column_type: TypeEngine[Any]) -> bool:
+    """Whether a value can be compared with a column's on both databases.
+
+    PostgreSQL takes neither NUL in a text nor a number beyond its type, SQLite takes both.
+    """
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, int):
+        return -(limit := _limit(column_type)) <= value < limit
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and _is_utc_representable(value)
+    return True
+
+
+def _limit(column_type: TypeEngine[Any]) -> int:
+    if isinstance(column_type, SmallInteger):
+        return 2**15
+    return 2**63 if isinstance(column_type, BigInteger) else 2**31
+
+
+def _is_utc_representable(value: datetime) -> bool:
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True

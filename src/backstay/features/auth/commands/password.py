@@ -1,0 +1,56 @@
+"""Changing the password, which ends every other session."""
+
+from dataclasses import dataclass
+
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.context import PrincipalChanges
+from backstay.core.messages import SIGNED_IN, Command
+from backstay.core.ports import Passwords
+from backstay.core.principal import Principal
+from backstay.db.queries import update_where
+from backstay.db.session import Transaction
+from backstay.features.auth.model import Session
+from backstay.features.users.commands import StorePassword
+from backstay.features.users.queries import CheckOwnPassword
+from backstay.features.users.schemas import Password, Secret, vet_password
+
+
+class ChangePassword(Command[None]):
+    """Change your password. Every other session ends, this one stays."""
+
+    permission = SIGNED_IN
+
+    current_password: Secret
+    new_password: Password
+
+
+@dataclass(frozen=True, slots=True)
+class NewHash:
+    """The hash of a password that was proven and vetted."""
+
+    value: str
+
+
+@prepares(ChangePassword)
+async def hash_new_password(
+    command: ChangePassword, send: Sender, passwords: Passwords
+) -> NewHash:
+    account = await send(CheckOwnPassword(password=command.current_password))
+    vet_password(command.new_password, account.email, "new_password")
+    return NewHash(await passwords.hash(command.new_password))
+
+
+@handles(ChangePassword)
+async def change_password(
+    command: ChangePassword,
+    session: Transaction,
+    principal: Principal,
+    new: NewHash,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> None:
+    epoch = await send.as_system()(
+        StorePassword(user_id=principal.id, password_hash=new.value, end_sessions=True)
+    )
+    await update_where(session, Session, Session.id == principal.session_id, epoch=epoch)
+    changes.touch(principal.id)

@@ -1,0 +1,145 @@
+"""Signing in with a password."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.clock import new_id
+from backstay.core.context import Origin
+from backstay.core.errors import Forbidden
+from backstay.core.messages import PUBLIC, Command
+from backstay.core.ports import (
+    AccessTokens,
+    Clock,
+    Limiter,
+    Passwords,
+    Rate,
+    RefreshToken,
+    RefreshTokens,
+)
+from backstay.db.session import Transaction
+from backstay.features.auth.model import Session
+from backstay.features.auth.queries import CheckCredentials
+from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
+from backstay.features.users.commands import StorePassword
+from backstay.features.users.schemas import Account, Secret
+from backstay.settings import SecuritySettings
+
+ACCOUNT_RATE = Rate(20, 300)
+MAX_DELAY = 3.0
+"""Beyond its rate an account is only answered later (seconds), so that nobody can lock it."""
+
+
+class EmailUnverified(Forbidden):
+    code, title = "auth.email_unverified", "Verify your e-mail address first"
+
+
+class Login(Command[TokenAnswer]):
+    """Sign in with a password; names the account by `email`, `username` or either as `login`."""
+
+    permission = PUBLIC
+
+    email: TokenText | None = None
+    username: TokenText | None = None
+    login: TokenText | None = None
+    password: Secret
+    fingerprint: Fingerprint | None = None
+    transport: Transport = "cookie"
+
+    @property
+    def account(self) -> str:
+        """What was typed to name the account."""
+        return self.login or self.email or self.username or ""
+
+    @model_validator(mode="after")
+    def _one_name(self) -> "Login":
+        if sum(name is not None for name in (self.email, self.username, self.login)) != 1:
+            raise PydanticCustomError("login", "Name exactly one of email, username and login")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An account whose password was right, and its hash under today's parameters if it differs."""
+
+    account: Account
+    rehashed: str | None
+
+
+@prepares(Login)
+async def verify_login(
+    command: Login,
+    send: Sender,
+    passwords: Passwords,
+    limiter: Limiter,
+    security: SecuritySettings,
+) -> Verified:
+    verdict = await limiter.hit(f"login:account:{command.account.lower()}", ACCOUNT_RATE)
+    if not verdict.allowed:
+        await asyncio.sleep(min(verdict.retry_after, MAX_DELAY))
+    check = CheckCredentials(login=command.account, password=command.password)
+    account = await send.as_system()(check)
+    if security.require_verified_email and not account.email_verified:
+        raise EmailUnverified
+    outdated = passwords.is_outdated(account.password_hash)
+    return Verified(account, await passwords.hash(command.password) if outdated else None)
+
+
+@handles(Login)
+async def login(
+    command: Login,
+    session: Transaction,
+    verified: Verified,
+    clock: Clock,
+    origin: Origin,
+    refresh: RefreshTokens,
+    access: AccessTokens,
+    security: SecuritySettings,
+    send: Sender,
+) -> TokenAnswer:
+    account, now, session_id = verified.account, clock(), new_id()
+    token = refresh.first(session_id)
+    row = Session(
+        id=session_id,
+        user_id=account.id,
+        epoch=account.security_epoch,
+        token_hash=refresh.hash(token),
+        user_agent=origin.user_agent,
+        address=origin.address,
+        created_at=now,
+        last_used_at=now,
+        idle_expires_at=now + timedelta(seconds=security.refresh_token_expire_seconds),
+        expires_at=now + timedelta(seconds=security.session_lifetime_seconds),
+    )
+    if command.fingerprint is not None:
+        row.fingerprint_hash = refresh.fingerprint(session_id, command.fingerprint)
+    session.add(row)
+    if verified.rehashed is not None:
+        await send.as_system()(
+            StorePassword(
+                user_id=account.id, password_hash=verified.rehashed, end_sessions=False
+            )
+        )
+    return answer_with(account.id, token, refresh, access, security)
+
+
+def answer_with(
+    user_id: UUID,
+    token: RefreshToken,
+    refresh: RefreshTokens,
+    access: AccessTokens,
+    security: SecuritySettings,
+) -> TokenAnswer:
+    """The two tokens of a session, as the client receives them."""
+    return TokenAnswer(
+        access_token=access.issue(user_id, token.session_id),
+        expires_in=security.access_token_expire_seconds,
+        session_id=token.session_id,
+        refresh_token=refresh.write(token),
+        refresh_expires_in=security.refresh_token_expire_seconds,
+    )

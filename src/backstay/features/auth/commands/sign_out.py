@@ -1,0 +1,164 @@
+"""Signing out: one session, or all of them."""
+
+from datetime import datetime
+from hmac import compare_digest
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import Field
+from sqlalchemy import ColumnElement, Row, select
+
+from backstay.core.bus import handles
+from backstay.core.context import Origin, PrincipalChanges
+from backstay.core.errors import NotFound, Unauthenticated
+from backstay.core.messages import PUBLIC, SIGNED_IN, Command, FromPath, FromQuery
+from backstay.core.ports import AccessTokens, Clock, RefreshTokens
+from backstay.core.principal import Principal
+from backstay.db.queries import update_where
+from backstay.db.session import Transaction
+from backstay.features.auth.model import Session
+from backstay.features.auth.schemas import EndReason, Fingerprint, TokenText
+
+events = structlog.get_logger("backstay.security")
+
+
+class SessionOver(Unauthenticated):
+    title = "The session has ended or the token is not valid"
+
+
+async def live_session(session: Transaction, session_id: UUID, now: datetime) -> Row[Any] | None:
+    """The row of a session that has neither ended nor expired."""
+    live = select(
+        Session.id,
+        Session.user_id,
+        Session.epoch,
+        Session.generation,
+        Session.token_hash,
+        Session.rotations,
+        Session.fingerprint_hash,
+        Session.expires_at,
+    ).where(
+        Session.id == session_id,
+        Session.ended_at.is_(None),
+        Session.idle_expires_at > now,
+        Session.expires_at > now,
+    )
+    return (await session.execute(live)).one_or_none()
+
+
+def check_fingerprint(
+    row: Row[Any], fingerprint: str | None, refresh: RefreshTokens, origin: Origin
+) -> None:
+    """Refuse a client that is not the one the session was bound to.
+
+    Raises:
+        SessionOver: another fingerprint than at sign-in, or none.
+    """
+    if row.fingerprint_hash is None:
+        return
+    given = refresh.fingerprint(row.id, fingerprint) if fingerprint is not None else b""
+    if not compare_digest(given, row.fingerprint_hash):
+        events.warning("fingerprint_mismatch", session_id=str(row.id), address=origin.address)
+        raise SessionOver
+
+
+async def end_sessions(
+    session: Transaction, now: datetime, reason: EndReason, *which: ColumnElement[bool]
+) -> int:
+    """End the sessions that meet every predicate and return how many there were."""
+    return await update_where(
+        session, Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
+    )
+
+
+class Logout(Command[None]):
+    """End the session that the first usable token belongs to; nothing happens without one."""
+
+    permission = PUBLIC
+
+    tokens: tuple[TokenText, ...] = Field(max_length=3)
+    fingerprint: Fingerprint | None = None
+
+
+@handles(Logout)
+async def logout(
+    command: Logout,
+    session: Transaction,
+    clock: Clock,
+    origin: Origin,
+    refresh: RefreshTokens,
+    access: AccessTokens,
+    changes: PrincipalChanges,
+) -> None:
+    now = clock()
+    for text in command.tokens:
+        row = await _session_of(text, session, now, refresh, access)
+        if row is not None:
+            check_fingerprint(row, command.fingerprint, refresh, origin)
+            await end_sessions(session, now, EndReason.LOGOUT, Session.id == row.id)
+            changes.touch(row.user_id)
+            return
+
+
+async def _session_of(
+    text: str,
+    session: Transaction,
+    now: datetime,
+    refresh: RefreshTokens,
+    access: AccessTokens,
+) -> Row[Any] | None:
+    token = refresh.read(text)
+    if token is not None:
+        row = await live_session(session, token.session_id, now)
+        genuine = row and refresh.age(token, row.generation, row.token_hash) is not None
+        return row if genuine else None
+    try:
+        return await live_session(session, access.verify(text).session_id, now)
+    except Unauthenticated:
+        return None
+
+
+class EndSession(Command[None]):
+    """End one of your sessions."""
+
+    permission = SIGNED_IN
+
+    id: FromPath[UUID]
+
+
+@handles(EndSession)
+async def end_session(
+    command: EndSession,
+    session: Transaction,
+    principal: Principal,
+    clock: Clock,
+    changes: PrincipalChanges,
+) -> None:
+    own = (Session.id == command.id, Session.user_id == principal.id)
+    if not await end_sessions(session, clock(), EndReason.ENDED, *own):
+        raise NotFound
+    changes.touch(principal.id)
+
+
+class EndSessions(Command[None]):
+    """End every session of yours but this one; with `all=true` this one too."""
+
+    permission = SIGNED_IN
+
+    all: FromQuery[bool] = False
+
+
+@handles(EndSessions)
+async def end_all_sessions(
+    command: EndSessions,
+    session: Transaction,
+    principal: Principal,
+    clock: Clock,
+    changes: PrincipalChanges,
+) -> None:
+    which = [Session.user_id == principal.id]
+    if not command.all:
+        which.append(Session.id != principal.session_id)
+    await end_sessions(session, clock(), EndReason.ENDED, *which)
+    changes.touch(principal.id)

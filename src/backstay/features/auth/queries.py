@@ -1,0 +1,142 @@
+"""Questions about sessions, and the one that every request depends on."""
+
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.errors import Unauthenticated
+from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Query
+from backstay.core.ports import AccessTokens, Clock, Passwords
+from backstay.core.principal import Principal
+from backstay.db.session import Reader
+from backstay.features.access.queries import GetMembership
+from backstay.features.auth.model import Session
+from backstay.features.auth.schemas import KeySet, SessionList, SessionView
+from backstay.features.users.queries import FindAccount, GetAccount
+from backstay.features.users.schemas import Account, Secret
+
+LIVE = (
+    Session.ended_at.is_(None),
+    Session.idle_expires_at > bindparam("now"),
+    Session.expires_at > bindparam("now"),
+)
+
+
+class GetPrincipal(Query[Principal | None]):
+    """The principal of a live session, or None when it is over."""
+
+    permission = SYSTEM_ONLY
+
+    session_id: UUID
+
+
+_SESSION = select(Session.user_id, Session.epoch).where(
+    Session.id == bindparam("session_id"), *LIVE
+)
+
+
+@handles(GetPrincipal)
+async def get_principal(
+    query: GetPrincipal, reader: Reader, clock: Clock, send: Sender
+) -> Principal | None:
+    parameters = {"session_id": query.session_id, "now": clock()}
+    session = await reader.one_or_none(_SESSION, parameters)
+    if session is None:
+        return None
+    account = await send(GetAccount(user_id=session.user_id))
+    if account is None or not account.is_active or account.security_epoch != session.epoch:
+        return None
+    return await principal_of(account, send, query.session_id)
+
+
+async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
+    """The principal of an account, with everything its roles add up to."""
+    membership = await send(GetMembership(user_id=account.id))
+    return Principal(
+        user_id=account.id,
+        session_id=session_id,
+        is_superuser=membership.is_superuser,
+        level=membership.level,
+        roles=membership.roles,
+        grants=membership.grants,
+        profile=account,
+    )
+
+
+class CheckCredentials(Query[Account]):
+    """The account behind a login and password, whatever the way they were sent.
+
+    An unknown login, a wrong password and a blocked account are refused alike, in the same time.
+    """
+
+    permission = SYSTEM_ONLY
+
+    login: str
+    password: Secret
+
+
+class BadCredentials(Unauthenticated):
+    title = "Wrong login or password"
+
+
+@handles(CheckCredentials)
+async def check_credentials(
+    query: CheckCredentials, send: Sender, passwords: Passwords
+) -> Account:
+    account = await send(FindAccount(login=query.login))
+    fits = await passwords.verify(query.password, account.password_hash if account else None)
+    if account is None or not fits or not account.is_active:
+        raise BadCredentials
+    return account
+
+
+class ListSessions(Query[SessionList]):
+    """The devices on which you are signed in, last used first."""
+
+    permission = SIGNED_IN
+
+
+_SESSIONS = (
+    select(
+        Session.id,
+        Session.user_agent.label("device"),
+        Session.address,
+        Session.created_at,
+        Session.last_used_at,
+        Session.expires_at,
+    )
+    .where(
+        Session.user_id == bindparam("user_id"), Session.epoch == bindparam("epoch"), *LIVE
+    )
+    .order_by(Session.last_used_at.desc(), Session.id.desc())
+    .limit(1000)
+)
+
+
+@handles(ListSessions)
+async def list_sessions(
+    query: ListSessions, reader: Reader, principal: Principal, clock: Clock
+) -> SessionList:
+    parameters = {
+        "user_id": principal.id,
+        "epoch": principal.profile.security_epoch,
+        "now": clock(),
+    }
+    rows = await reader.rows(_SESSIONS, parameters)
+    return SessionList(
+        items=tuple(
+            SessionView(**row._mapping, current=row.id == principal.session_id) for row in rows
+        )
+    )
+
+
+class GetKeySet(Query[KeySet]):
+    """The public keys that access tokens are signed with; none under HS256."""
+
+    permission = PUBLIC
+
+
+@handles(GetKeySet)
+async def get_key_set(query: GetKeySet, tokens: AccessTokens) -> KeySet:
+    return KeySet(keys=tokens.public_keys()["keys"])

@@ -1,0 +1,173 @@
+"""Where signing in and out is reached; cookies and token transports are handled here."""
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Body
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
+from backstay.core.messages import Message
+from backstay.core.representation import render
+from backstay.features.auth.commands.password import ChangePassword
+from backstay.features.auth.commands.refresh import RefreshSession
+from backstay.features.auth.commands.sign_in import Login
+from backstay.features.auth.commands.sign_out import EndSession, EndSessions, Logout
+from backstay.features.auth.queries import GetKeySet, ListSessions
+from backstay.features.auth.schemas import RefreshBody, TokenAnswer
+from backstay.web.auth import bearer_token
+from backstay.web.conditional import JSON
+from backstay.web.dispatch import Routes, check_media_type
+from backstay.web.errors import invalid
+from backstay.web.limits import Limit
+from backstay.web.state import edge_of, sender_of
+
+COOKIE = "refresh_token"
+FORM = "application/x-www-form-urlencoded"
+_IGNORED = {"scope", "client_id", "client_secret"}
+
+OptionalBody = Annotated[RefreshBody | None, Body()]
+
+
+async def log_in(request: Request) -> Response:
+    """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
+    check_media_type(request, JSON, FORM)
+    is_form = request.headers.get("content-type", "").startswith(FORM)
+    fields = await (_form(request) if is_form else _json(request))
+    try:
+        message = Login.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error.errors()) from error
+    answer = await sender_of(request)(message)
+    return _answer(request, answer, in_cookie=message.transport == "cookie")
+
+
+async def refresh(request: Request, body: OptionalBody = None) -> Response:
+    """Rotate the token from the body, else the Authorization header, else the cookie."""
+    body = body or RefreshBody()
+    token = body.refresh_token or bearer_token(request.headers.get("authorization"))
+    cookie = None if token else _cookie(request)
+    if not (token or cookie):
+        raise Unauthenticated("Send a refresh token.")
+    message = _message(
+        RefreshSession, refresh_token=token or cookie, fingerprint=body.fingerprint
+    )
+    answer = await sender_of(request)(message)
+    return _answer(request, answer, in_cookie=token is None)
+
+
+async def log_out(request: Request, body: OptionalBody = None) -> Response:
+    """End the session of the first usable token; the cookie is cleared."""
+    body = body or RefreshBody()
+    bearer = bearer_token(request.headers.get("authorization"))
+    found = [body.refresh_token, bearer, _cookie(request)]
+    tokens = tuple(token for token in found if token)
+    await sender_of(request)(_message(Logout, tokens=tokens, fingerprint=body.fingerprint))
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE, path=_cookie_path(request))
+    return response
+
+
+def _message(message: type[Message[Any]], **fields: Any) -> Any:
+    try:
+        return message(**fields)
+    except ValidationError as error:
+        raise invalid(error.errors()) from error
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return await request.json()
+    except ValueError as error:
+        fault = FieldFault("body", "json_invalid", "JSON decode error")
+        raise Invalid(errors=(fault,)) from error
+
+
+async def _form(request: Request) -> dict[str, Any]:
+    async with request.form(max_files=0, max_fields=20) as form:
+        fields = {name: value for name, value in form.items() if name not in _IGNORED}
+    if fields.pop("grant_type", "password") != "password":
+        fault = FieldFault("grant_type", "literal_error", "Input should be 'password'")
+        raise Invalid(errors=(fault,))
+    username = fields.pop("username", None)
+    return {"transport": "body", **({"login": username} if username else {}), **fields}
+
+
+def _answer(request: Request, answer: TokenAnswer, *, in_cookie: bool) -> Response:
+    if not in_cookie:
+        return Response(render(answer), media_type=JSON)
+    bare = answer.model_copy(update={"refresh_token": None, "refresh_expires_in": None})
+    response = Response(render(bare), media_type=JSON)
+    response.set_cookie(
+        COOKIE,
+        answer.refresh_token or "",
+        max_age=answer.refresh_expires_in,
+        path=_cookie_path(request),
+        secure=edge_of(request).secure_cookies,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+def _cookie_path(request: Request) -> str:
+    """The auth prefix: everything before the last segment of these routes."""
+    return str(request.scope["path"]).rpartition("/")[0]
+
+
+def _cookie(request: Request) -> str | None:
+    """The refresh token of the cookie, unless another site sent it.
+
+    Raises:
+        Forbidden: ``Origin`` is neither ours nor allowed.
+    """
+    token = request.cookies.get(COOKIE)
+    origin = request.headers.get("origin")
+    if not token or origin is None:
+        return token
+    edge = edge_of(request)
+    host = request.headers.get("host", "").lower()
+    own = urlsplit(origin).netloc.lower() == host or origin == edge.public_origin
+    if not own and origin not in edge.cors_origins:
+        raise Forbidden("This origin may not use the cookie.")
+    return token
+
+
+_LOGIN_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {"schema": Login.model_json_schema()},
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["username", "password"],
+                    "properties": {
+                        "grant_type": {"const": "password"},
+                        "username": {"type": "string", "description": "Username or e-mail"},
+                        "password": {"type": "string", "format": "password"},
+                        "fingerprint": {"type": "string"},
+                        "transport": {"enum": ["body", "cookie"], "default": "body"},
+                        "scope": {"type": "string", "description": "Ignored"},
+                        "client_id": {"type": "string", "description": "Ignored"},
+                        "client_secret": {"type": "string", "description": "Ignored"},
+                    },
+                }
+            },
+        },
+    }
+}
+
+routes = Routes("/auth", tag="auth")
+routes.post("/login", Login, endpoint=log_in, limit=Limit.LOGIN, openapi=_LOGIN_BODY)
+routes.post("/refresh", RefreshSession, endpoint=refresh, limit=Limit.REFRESH)
+routes.post("/logout", Logout, endpoint=log_out, limit=Limit.LOGOUT, status=204)
+routes.get("/sessions", ListSessions)
+routes.delete("/sessions", EndSessions)
+routes.delete("/sessions/{id}", EndSession)
+routes.post("/password/change", ChangePassword, limit=Limit.LOGIN, status=204)
+
+key_routes = Routes("", tag="auth", versioned=False)
+key_routes.get("/.well-known/jwks.json", GetKeySet)

@@ -1,0 +1,81 @@
+"""What signing in answers."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
+
+from backstay.core.messages import View
+
+Transport = Literal["cookie", "body"]
+TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Fingerprint = Annotated[
+    str, StringConstraints(min_length=1, max_length=512, strip_whitespace=False)
+]
+
+
+class EndReason(StrEnum):
+    """Why a session is over."""
+
+    LOGOUT = "logout"
+    ENDED = "ended"
+    REUSE = "reuse"
+
+
+class TokenAnswer(View):
+    """The answer to a sign-in or refresh (RFC 6749, 5.1).
+
+    The refresh token is absent when it travels in a cookie. Times are seconds.
+    """
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"
+    expires_in: int
+    session_id: UUID
+    refresh_token: str | None = None
+    refresh_expires_in: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+
+class RefreshBody(BaseModel):
+    """What a client may send to refresh or end its session; all of it may be absent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    refresh_token: TokenText | None = None
+    fingerprint: Fingerprint | None = None
+
+
+class SessionView(View):
+    """A device that is signed in."""
+
+    id: UUID
+    device: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionList(View):
+    """The devices that are signed in."""
+
+    items: tuple[SessionView, ...]
+
+
+class KeySet(View):
+    """Public keys (RFC 7517)."""
+
+    keys: list[dict[str, Any]]

@@ -1,0 +1,7 @@
+"""Items: the reference resource, owned and softly deleted."""
+
+from backstay.core.feature import Feature
+from backstay.features.items import commands, queries
+from backstay.features.items.routes import routes
+
+feature = Feature(name="items", modules=(commands, queries), routes=(routes,))

@@ -1,0 +1,21 @@
+"""The table of items."""
+
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.db.base import Entity, SoftDelete
+
+
+class Item(SoftDelete, Entity):
+    """Something a user keeps."""
+
+    __tablename__ = "items"
+
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(Text)
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+
+
+item_owner = Index("ix_items_owner_id_id", Item.owner_id, Item.id)

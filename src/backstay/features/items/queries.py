@@ -1,0 +1,101 @@
+"""Questions about items."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import handles
+from backstay.core.errors import NotFound
+from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
+from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
+from backstay.core.principal import Grant, Principal
+from backstay.db.cursors import Cursors
+from backstay.db.listing import Listing
+from backstay.db.queries import columns_of
+from backstay.db.session import Reader
+from backstay.features.items.model import Item
+from backstay.features.items.schemas import ItemDetail, ItemSummary
+
+LIST = PermissionSpec("items", "list", description="List items", everyone=Scope.OWN)
+READ = PermissionSpec("items", "read", description="Read an item", everyone=Scope.OWN)
+
+
+class GetItem(Query[ItemDetail]):
+    """One item."""
+
+    permission = READ
+
+    id: FromPath[UUID]
+
+
+_ANY_ITEM = select(*columns_of(ItemDetail, Item)).where(
+    Item.id == bindparam("id"), Item.deleted_at.is_(None)
+)
+_ITEM = {
+    Scope.ANY: _ANY_ITEM,
+    Scope.OWN: _ANY_ITEM.where(Item.owner_id == bindparam("owner")),
+}
+
+
+@handles(GetItem)
+async def get_item(
+    query: GetItem, reader: Reader, principal: Principal, grant: Grant
+) -> ItemDetail:
+    parameters = {"id": query.id, "owner": principal.id}
+    row = await reader.one_or_none(_ITEM[grant.scope], parameters)
+    if row is None:
+        raise NotFound
+    return ItemDetail.model_validate(row)
+
+
+class ListItems(ListQuery[ItemSummary]):
+    """Items, newest first."""
+
+    permission = LIST
+    sortable = ("created_at", "updated_at", "title")
+    searchable = ("title", "description")
+
+    title: Text | None = None
+    description: Text | None = None
+    owner_id: Equals[UUID] | None = None
+    created_at: Range[datetime] | None = None
+    updated_at: Range[datetime] | None = None
+
+
+class ListItemsOfUser(ListQuery[ItemSummary]):
+    """The items of one user, newest first."""
+
+    permission = LIST
+    sortable = ListItems.sortable
+    searchable = ListItems.searchable
+
+    id: FromPath[UUID]
+    title: Text | None = None
+    description: Text | None = None
+    created_at: Range[datetime] | None = None
+    updated_at: Range[datetime] | None = None
+
+
+ITEMS = Listing(ListItems, Item, ItemSummary, owner=Item.owner_id)
+ITEMS_OF_USER = Listing(
+    ListItemsOfUser,
+    Item,
+    ItemSummary,
+    owner=Item.owner_id,
+    where=Item.owner_id == bindparam("id"),
+)
+
+
+@handles(ListItems)
+async def list_items(
+    query: ListItems, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+) -> Page[ItemSummary] | CursorPage[ItemSummary]:
+    return await ITEMS.fetch(reader, query, principal, grant, cursors)
+
+
+@handles(ListItemsOfUser)
+async def list_items_of_user(
+    query: ListItemsOfUser, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+) -> Page[ItemSummary] | CursorPage[ItemSummary]:
+    return await ITEMS_OF_USER.fetch(reader, query, principal, grant, cursors)

@@ -1,0 +1,66 @@
+"""Questions that load balancers and operators ask."""
+
+from backstay.core.bus import handles
+from backstay.core.messages import PUBLIC, Query
+from backstay.core.ports import Clock, Metrics, Vitals
+from backstay.features.system.schemas import Alive, Health, Pong, Readiness
+from backstay.settings import AppSettings
+
+
+class GetLiveness(Query[Alive]):
+    """Whether the process answers. No I/O."""
+
+    permission = PUBLIC
+
+
+@handles(GetLiveness)
+async def get_liveness(query: GetLiveness) -> Alive:
+    return Alive()
+
+
+class GetReadiness(Query[Readiness]):
+    """Whether the database answers in time and its schema is current."""
+
+    permission = PUBLIC
+
+
+@handles(GetReadiness)
+async def get_readiness(query: GetReadiness, vitals: Vitals) -> Readiness:
+    reason = await vitals.why_not_ready()
+    return Readiness(status="not ready" if reason else "ready", reason=reason)
+
+
+class GetHealth(Query[Health]):
+    """The state of the application and of each thing it depends on."""
+
+    permission = PUBLIC
+
+
+@handles(GetHealth)
+async def get_health(query: GetHealth, vitals: Vitals, app: AppSettings) -> Health:
+    checks = await vitals.checks()
+    failed = {name for name, state in checks.items() if state == "error"}
+    status = "error" if "database" in failed else "degraded" if failed else "ok"
+    return Health(status=status, version=app.version, checks=checks)
+
+
+class Ping(Query[Pong]):
+    """The server's time."""
+
+    permission = PUBLIC
+
+
+@handles(Ping)
+async def ping(query: Ping, clock: Clock) -> Pong:
+    return Pong(time=clock())
+
+
+class GetMetrics(Query[str]):
+    """Metrics in the text format of Prometheus."""
+
+    permission = PUBLIC
+
+
+@handles(GetMetrics)
+async def get_metrics(query: GetMetrics, metrics: Metrics) -> str:
+    return metrics.exposition().decode()

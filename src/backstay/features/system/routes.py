@@ -1,0 +1,59 @@
+"""Where probes, metrics and the server's time are reached; most of it at the root."""
+
+from hmac import compare_digest
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.errors import NotFound, Unauthenticated
+from backstay.core.representation import render
+from backstay.features.system.queries import (
+    GetHealth,
+    GetLiveness,
+    GetMetrics,
+    GetReadiness,
+    Ping,
+)
+from backstay.web.auth import INVALID, bearer_token
+from backstay.web.conditional import JSON
+from backstay.web.dispatch import Routes
+from backstay.web.limits import Limit
+from backstay.web.state import MetricsAccess, edge_of, sender_of
+
+
+async def health(request: Request) -> Response:
+    """200 when all is well or something optional is down, 503 when requests cannot be served."""
+    result = await sender_of(request)(GetHealth())
+    return Response(render(result), 503 if result.status == "error" else 200, media_type=JSON)
+
+
+async def readyz(request: Request) -> Response:
+    """200 when requests may be sent here, else 503."""
+    result = await sender_of(request)(GetReadiness())
+    status = 200 if result.status == "ready" else 503
+    return Response(render(result), status, media_type=JSON)
+
+
+async def metrics(request: Request) -> Response:
+    """Metrics, outside local only for whoever holds the metrics token."""
+    edge = edge_of(request)
+    if edge.metrics is MetricsAccess.OFF:
+        raise NotFound
+    if edge.metrics is MetricsAccess.TOKEN:
+        given = bearer_token(request.headers.get("authorization")) or ""
+        if not compare_digest(given.encode(), (edge.metrics_token or "").encode()):
+            raise Unauthenticated(challenge=INVALID)
+    text = await sender_of(request)(GetMetrics())
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+probe_routes = Routes("", tag="system", versioned=False)
+probe_routes.get("/health", GetHealth, endpoint=health)
+probe_routes.get("/livez", GetLiveness, limit=Limit.EXEMPT)
+probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=Limit.EXEMPT)
+probe_routes.get("/metrics", GetMetrics, endpoint=metrics, limit=Limit.EXEMPT)
+
+routes = Routes("", tag="system")
+routes.get("/healthcheck", GetHealth, endpoint=health)
+routes.get("/system/ping", Ping)

@@ -1,0 +1,55 @@
+"""The table of people who can sign in."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.core.errors import Conflict
+from backstay.db.base import Entity, SoftDelete
+from backstay.db.faults import taken_by
+
+
+class EmailTaken(Conflict):
+    code, title = "users.email_taken", "This e-mail address is taken"
+
+
+class UsernameTaken(Conflict):
+    code, title = "users.username_taken", "This username is taken"
+
+
+class User(SoftDelete, Entity):
+    """A person. E-mail and username are stored lower-cased and unique among the living.
+
+    ``security_epoch`` grows whenever every session of the user must end; a session belongs to
+    the epoch it was started in. A changed e-mail address is pending until it is verified.
+    """
+
+    __tablename__ = "users"
+
+    email: Mapped[str] = mapped_column(String(254))
+    pending_email: Mapped[str | None] = mapped_column(String(254))
+    username: Mapped[str | None] = mapped_column(String(32))
+    name: Mapped[str | None] = mapped_column(String(100))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    email_verified_at: Mapped[datetime | None]
+    blocked_at: Mapped[datetime | None]
+    security_epoch: Mapped[int] = mapped_column(default=0)
+
+
+user_email = Index(
+    "uq_users_email",
+    User.email,
+    unique=True,
+    postgresql_where=User.deleted_at.is_(None),
+    sqlite_where=User.deleted_at.is_(None),
+)
+taken_by(user_email, EmailTaken)
+user_username = Index(
+    "uq_users_username",
+    User.username,
+    unique=True,
+    postgresql_where=User.deleted_at.is_(None),
+    sqlite_where=User.deleted_at.is_(None),
+)
+taken_by(user_username, UsernameTaken)

@@ -1,0 +1,15 @@
+"""Where the messages of the feature are reached."""
+
+from backstay.features.users.commands import DeleteMe, RegisterUser, UpdateMe
+from backstay.features.users.queries import GetMe, GetUser, GetUserByUsername, ListUsers
+from backstay.web.dispatch import Routes
+from backstay.web.limits import Limit
+
+routes = Routes("/users", tag="users")
+routes.post("", RegisterUser, location="/users/{id}", limit=Limit.REGISTER)
+routes.get("", ListUsers)
+routes.get("/me", GetMe)
+routes.patch("/me", UpdateMe)
+routes.delete("/me", DeleteMe)
+routes.get("/by-username/{username}", GetUserByUsername)
+routes.get("/{id}", GetUser)

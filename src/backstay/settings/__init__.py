@@ -1,0 +1,42 @@
+"""Settings: read once from the environment, checked as a whole, frozen from then on."""
+
+from backstay.settings.app import AppSettings
+from backstay.settings.db import DatabaseUrl, DbSettings
+from backstay.settings.faults import ConfigurationError, Fault
+from backstay.settings.groups import (
+    AdminSettings,
+    Environment,
+    GeneralSettings,
+    LogSettings,
+    RateLimitSettings,
+)
+from backstay.settings.keys import decode_key
+from backstay.settings.loading import Loaded, load_settings, read_settings
+from backstay.settings.model import Settings
+from backstay.settings.reference import example_env, reference_markdown
+from backstay.settings.security import SecuritySettings
+from backstay.settings.server import ServerSettings
+from backstay.settings.values import Rate
+
+__all__ = [
+    "AdminSettings",
+    "AppSettings",
+    "ConfigurationError",
+    "DatabaseUrl",
+    "DbSettings",
+    "Environment",
+    "Fault",
+    "GeneralSettings",
+    "Loaded",
+    "LogSettings",
+    "Rate",
+    "RateLimitSettings",
+    "SecuritySettings",
+    "ServerSettings",
+    "Settings",
+    "decode_key",
+    "example_env",
+    "load_settings",
+    "read_settings",
+    "reference_markdown",
+]

@@ -1,0 +1,228 @@
+"""The settings of the database, and the one form its URL has in the rest of the code."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from backstay.settings.faults import Refused
+from backstay.settings.group import Also, BuiltFrom, Default, Group, Kind
+from backstay.settings.values import Count, Port
+
+DEFAULT_URL = "sqlite:///./backstay.db"
+POSTGRESQL = "postgresql+asyncpg"
+SQLITE = "sqlite+aiosqlite"
+DRIVERS = {
+    "postgresql": POSTGRESQL,
+    "postgres": POSTGRESQL,
+    POSTGRESQL: POSTGRESQL,
+    "sqlite": SQLITE,
+    SQLITE: SQLITE,
+}
+PARTS = ("driver", "host", "port", "name", "user", "password")
+REPLICA_PARTS = ("replica_host", "replica_port", "replica_name", "replica_user", "replica_password")
+
+
+class DatabaseUrl(SecretStr):
+    """A database URL that hides its password, and nothing else, when printed."""
+
+    @classmethod
+    def of(cls, url: URL) -> "DatabaseUrl":
+        """Keep a URL as text, special characters in user and password percent-encoded."""
+        text = url.render_as_string(hide_password=False)
+        if url.username is None:
+            return cls(text)
+        account, at, rest = text.partition("@")  # SQLAlchemy leaves spaces, which libpq refuses
+        return cls(f"{account.replace(' ', '%20')}{at}{rest}")
+
+    @property
+    def parsed(self) -> URL:
+        """The URL in parts."""
+        return make_url(self.get_secret_value())
+
+    def _display(self) -> str:
+        try:
+            url = self.parsed
+        except (ArgumentError, ValueError):
+            return "********"
+        hidden = {key: "hidden" for key in url.query if "pass" in key.lower()}
+        return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def _driver(value: str) -> str:
+    if value not in DRIVERS:
+        raise Refused("is not a known driver", "Use postgresql or sqlite.")
+    return DRIVERS[value]
+
+
+def _normalised(text: str) -> URL:
+    mend = (
+        "Write postgresql://user:password@host:5432/name (special characters percent-encoded) "
+        f"or {DEFAULT_URL}; or give the parts instead, such as DB_HOST."
+    )
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise Refused("is not a database URL", mend) from None
+    if url.drivername not in DRIVERS:
+        raise Refused("names a database that is not supported", mend)
+    url = url.set(drivername=DRIVERS[url.drivername])
+    if url.drivername == SQLITE and url.host:
+        raise Refused("has too few slashes: a SQLite URL names a file, not a host", mend)
+    if "sslmode" in url.query:
+        ssl = url.query["sslmode"]
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})
+    return url
+
+
+def _composed(parts: Mapping[str, Any]) -> URL:
+    name, password = parts["name"], parts["password"]
+    driver = parts["driver"] or POSTGRESQL
+    if driver == SQLITE:
+        return URL.create(SQLITE, database=name) if name else _normalised(DEFAULT_URL)
+    if not name:
+        raise Refused(
+            "is missing while other parts of the database's address are given",
+            "Set it to the database's name, or give the whole address as DB_URL.",
+            variable="DB_NAME",
+        )
+    return URL.create(
+        driver,
+        username=parts["user"],
+        password=password and password.get_secret_value(),
+        host=parts["host"] or "localhost",
+        port=parts["port"] or 5432,
+        database=name,
+    )
+
+
+class DbSettings(Group):
+    """The database: one URL, or its parts. Without either, SQLite in the working directory."""
+
+    model_config = SettingsConfigDict(title="Database", env_prefix="DB_")
+
+    driver: Annotated[
+        str | None, AfterValidator(lambda value: value and _driver(value)), Default("postgresql")
+    ] = Field(None, description="`postgresql` or `sqlite`.")
+    host: Annotated[str | None, Default("localhost")] = Field(None, description="Host.")
+    port: Annotated[Port | None, Default("5432")] = Field(None, description="Port.")
+    name: str | None = Field(None, description="Name of the database; for SQLite, its file.")
+    user: str | None = Field(None, description="User to sign in as.")
+    password: SecretStr | None = Field(None, description="That user's password, as it is.")
+    url: Annotated[
+        DatabaseUrl,
+        Also("DATABASE_URL"),
+        BuiltFrom(PARTS),
+        Default(DEFAULT_URL),
+        Kind("database URL"),
+    ] = Field(
+        DatabaseUrl(""),
+        description="Address of the database; stronger than the parts above. `postgresql://`, "
+        "`postgres://` and `sqlite:///` are understood.",
+    )
+    min_connections: Count = Field(1, description="Connections kept open.")
+    max_connections: Count = Field(10, description="Most connections at once, per process.")
+    ping_connection: bool = Field(True, description="Test a pooled connection before using it.")
+    statement_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False), Kind("seconds")] = Field(
+        30.0, description="Seconds a statement may run; 0 is without end."
+    )
+    pool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0")] = (
+        Field(2.0, description="Seconds to wait for a free connection before answering 503.")
+    )
+    pgbouncer: bool = Field(
+        False, description="PgBouncer with transaction pooling stands in front of the database."
+    )
+    replica_host: str | None = Field(
+        None, description="Host of a read replica; parts not given are those of the primary."
+    )
+    replica_port: Port | None = Field(None, description="Port of the replica.")
+    replica_name: str | None = Field(None, description="Name of the replica's database.")
+    replica_user: str | None = Field(None, description="User to sign in to the replica as.")
+    replica_password: SecretStr | None = Field(None, description="That user's password.")
+    replica_url: Annotated[DatabaseUrl | None, BuiltFrom(REPLICA_PARTS), Kind("database URL")] = (
+        Field(None, description="Address of a read replica; stronger than its parts.")
+    )
+    replica_max_connections: Count = Field(
+        10, description="Most connections to the replica at once, per process."
+    )
+    auto_migrate: bool = Field(
+        True, description="Migrate the database at start; only obeyed in `local`."
+    )
+    fallback_to_sqlite: bool = Field(
+        False, description="Use SQLite when the database is away; refused outside `local`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _normalise_or_compose(cls, url: DatabaseUrl, info: ValidationInfo) -> DatabaseUrl:
+        given = url.get_secret_value()
+        sound = all(part in info.data for part in PARTS)
+        if not given and sound and any(info.data[part] is not None for part in PARTS):
+            return DatabaseUrl.of(_composed(info.data))
+        return DatabaseUrl.of(_normalised(given or DEFAULT_URL))
+
+    @field_validator("max_connections")
+    @classmethod
+    def _at_least_the_minimum(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("min_connections", 1):
+            raise Refused("is below DB_MIN_CONNECTIONS", "Raise it, or lower DB_MIN_CONNECTIONS.")
+        return value
+
+    @field_validator("replica_url")
+    @classmethod
+    def _complete_from_primary(
+        cls, replica: DatabaseUrl | None, info: ValidationInfo
+    ) -> DatabaseUrl | None:
+        data = info.data
+        if not replica and not data.get("replica_host") and not data.get("replica_port"):
+            return None
+        if replica:
+            url = _normalised(replica.get_secret_value())
+        elif "url" in data and all(part in data for part in REPLICA_PARTS):
+            url = _replica_of(data["url"].parsed, data)
+        else:
+            return None
+        if url.drivername == SQLITE or ("url" in data and data["url"].parsed.drivername == SQLITE):
+            raise Refused(
+                "asks for a replica, which SQLite does not have",
+                "Remove the DB_REPLICA_ settings, or use PostgreSQL.",
+            )
+        return DatabaseUrl.of(url)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's URL with its async driver and its password."""
+        return self.url.get_secret_value()
+
+    @property
+    def replica_sqlalchemy_url(self) -> str | None:
+        """The replica's URL with its async driver and its password, if there is a replica."""
+        return self.replica_url.get_secret_value() if self.replica_url else None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is SQLite; otherwise it is PostgreSQL."""
+        return self.url.parsed.drivername == SQLITE
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The SQLite file; None for PostgreSQL and for a database in memory."""
+        path = self.url.parsed.database
+        if not self.is_sqlite or not path or path == ":memory:" or path.startswith("file:"):
+            return None
+        return Path(path)
+
+
+def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
+    password = parts["replica_password"]
+    return primary.set(
+        host=parts["replica_host"],
+        port=parts["replica_port"],
+        database=parts["replica_name"],
+        username=parts["replica_user"],
+        password=password and password.get_secret_value(),
+    )

@@ -1,0 +1,88 @@
+"""The small groups: general, rate limits, the first administrator, logging."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, EmailStr, Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from backstay.settings.faults import Refused
+from backstay.settings.group import Group, InLocal, Kind
+from backstay.settings.values import Count, Seconds
+
+
+class Environment(StrEnum):
+    """Where the application runs; everything but `local` is reachable by strangers."""
+
+    LOCAL = "local"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Environment | None":
+        return cls.LOCAL if value == "development" else None
+
+
+class GeneralSettings(Group):
+    """What every other group depends on."""
+
+    model_config = SettingsConfigDict(title="General")
+
+    environment: Environment = Field(
+        Environment.LOCAL,
+        description="Where the application runs; `development` means `local`. Outside `local` it "
+        "refuses to start on anything unsafe.",
+    )
+
+
+class RateLimitSettings(Group):
+    """The limit for callers to whom no other rule applies."""
+
+    model_config = SettingsConfigDict(title="Rate limits", env_prefix="RATE_LIMIT_")
+
+    enabled: bool = Field(True, description="Count requests and refuse those above the limit.")
+    default: Count = Field(100, description="Requests allowed per period.")
+    period: Seconds = Field(60, description="Length of the period in seconds.")
+
+
+class AdminSettings(Group):
+    """The administrator that is created when there is none."""
+
+    model_config = SettingsConfigDict(title="First administrator", env_prefix="ADMIN_")
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        "Administrator", description="Display name."
+    )
+    email: EmailStr = Field("admin@example.com", description="E-mail address to sign in with.")
+    username: Annotated[
+        str,
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+        Field(pattern=r"^[a-z0-9_.-]{3,32}$"),
+        Kind("3 to 32 of a-z, 0-9, _ . -"),
+    ] = Field("admin", description="User name to sign in with.")
+    password: SecretStr | None = Field(
+        None,
+        description="Password, 8 to 128 characters. In `local` a random one is printed once when "
+        "this is not set.",
+    )
+
+    @field_validator("password")
+    @classmethod
+    def _of_decent_length(cls, password: SecretStr | None) -> SecretStr | None:
+        if password and not 8 <= len(password) <= 128:
+            raise Refused("is too short or too long", "Choose one of 8 to 128 characters.")
+        return password
+
+
+class LogSettings(Group):
+    """What is logged, and how."""
+
+    model_config = SettingsConfigDict(title="Logging", env_prefix="LOG_")
+
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = Field("INFO", description="The least severe level that is logged.")
+    format: Annotated[Literal["console", "json"], InLocal("console")] = Field(
+        "json", description="For people (`console`) or for machines (`json`)."
+    )

@@ -1,0 +1,76 @@
+"""Writes the reference of all settings, and an example file, from the code."""
+
+import inspect
+
+from backstay.settings.describe import default, kind
+from backstay.settings.group import InLocal, Variable, prefix_of, variables_of
+from backstay.settings.model import GROUPS
+
+_HEAD = """\
+# Settings
+
+Every setting is an environment variable, or a line of the file `.env` in the working directory.
+`backstay config` prints all of them with their values and where each value comes from;
+`backstay config --reference` prints this page, `backstay config --example` an `.env.example`.
+
+- The environment is stronger than `.env`, and `.env` than the default. In either, a setting's own
+  name is stronger than the other names it is understood by.
+- Every secret may be given as a file instead: `<NAME>_FILE` holds its path.
+- Lists are written as JSON (`["one", "two"]`) or with commas (`one,two`); an empty list is empty.
+  For every other setting but `APP_ROOT_PATH`, empty means not set.
+- `.env` is taken as it stands: `$` is not replaced.
+- A variable that begins like a setting but is none causes a warning.
+- Everything that is wrong is reported at once, with exit code 2.
+"""
+
+_COLUMNS = ("Variable", "Type", "Default", "Also understood", "Meaning")
+
+_EXAMPLE_HEAD = """\
+# Settings. Copy this file to .env, and remove the # in front of what you want to change.
+# Without a .env everything has a default that works on a developer's machine.
+"""
+
+
+def reference_markdown() -> str:
+    """Return the page `docs/settings.md`."""
+    sections = [_HEAD]
+    for group in GROUPS.values():
+        prefix = prefix_of(group)
+        title = group.model_config.get("title") or group.__name__
+        sections.append(f"## {title}{f' (`{prefix}`)' if prefix else ''}\n")
+        sections.append(f"{inspect.getdoc(group)}\n")
+        rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, variables_of(group))]
+        sections.append("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
+    return "\n".join(sections)
+
+
+def example_env() -> str:
+    """Return an `.env.example`: every setting with its default in `local`, commented out."""
+    sections = [_EXAMPLE_HEAD]
+    for group in GROUPS.values():
+        lines = [f"# --- {group.model_config.get('title')} ---"]
+        for variable in variables_of(group):
+            lines.append(f"# {variable.info.description}")
+            lines.append(f"#{variable.name}={default(variable, local=True)}")
+        sections.append("\n".join(lines) + "\n")
+    return "\n".join(sections)
+
+
+def _row(variable: Variable) -> tuple[str, ...]:
+    others = ", ".join(f"`{name}`" for name in variable.names[1:])
+    words = f"{kind(variable)}, secret" if variable.secret else kind(variable)
+    return (
+        f"`{variable.name}`",
+        words.replace("|", "\\|"),
+        _default(variable),
+        others,
+        str(variable.info.description).replace("|", "\\|"),
+    )
+
+
+def _default(variable: Variable) -> str:
+    general, local = default(variable, local=False), default(variable, local=True)
+    code = f"`{general}`" if general else ""
+    if not variable.marker(InLocal):
+        return code
+    return f"{code or 'empty'}; in `local` `{local}`"

@@ -1,0 +1,201 @@
+"""The rules that need more than one value: what is refused, and where."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from backstay.settings.faults import Fault
+from backstay.settings.keys import decode_key, misfit, private_key, public_key, weakness
+from backstay.settings.model import Settings
+
+Check = Callable[[Settings], Iterator[Fault]]
+
+SECRET = "SECURITY_SECRET_KEY"  # noqa: S105
+REFRESH = "SECURITY_REFRESH_TOKEN_SECRET"
+PREVIOUS = "SECURITY_PREVIOUS_KEYS"
+PUBLIC = "SECURITY_PUBLIC_KEY"
+ALGORITHM = "SECURITY_ALGORITHM"
+
+_NEW_SECRET = "Set it to a random text, such as the output of: openssl rand -base64 48"  # noqa: S105
+_NEW_KEY = {
+    "HS256": _NEW_SECRET,
+    "RS256": "Create one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 "
+    "-out key.pem; then set SECURITY_SECRET_KEY_FILE=key.pem",
+    "Ed25519": "Create one with: openssl genpkey -algorithm ed25519 -out key.pem; then set "
+    "SECURITY_SECRET_KEY_FILE=key.pem",
+}
+
+
+class Applies(Enum):
+    """Where a breach refuses the configuration."""
+
+    ALWAYS = auto()
+    OUTSIDE_LOCAL = auto()
+    WARNS_IN_LOCAL = auto()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check, where it applies, and the variables it cannot judge without."""
+
+    applies: Applies
+    reads: frozenset[str]
+    check: Check
+
+
+RULES: list[Rule] = []
+
+
+def _rule(applies: Applies, *reads: str) -> Callable[[Check], Check]:
+    needed = frozenset(reads if applies is Applies.ALWAYS else (*reads, "ENVIRONMENT"))
+
+    def register(check: Check) -> Check:
+        RULES.append(Rule(applies, needed, check))
+        return check
+
+    return register
+
+
+@_rule(Applies.OUTSIDE_LOCAL, "APP_DEBUG")
+def debug_is_off(settings: Settings) -> Iterator[Fault]:
+    """Errors would show internals to strangers."""
+    if settings.app.debug:
+        yield Fault("APP_DEBUG", "is on, which shows internals to strangers", "Set it to false.")
+
+
+@_rule(Applies.OUTSIDE_LOCAL, "SERVER_TRUSTED_PROXIES")
+def not_everyone_is_a_proxy(settings: Settings) -> Iterator[Fault]:
+    """Any caller could claim any address, and so escape every limit."""
+    if any(network.prefixlen == 0 for network in settings.server.trusted_proxies):
+        yield Fault(
+            "SERVER_TRUSTED_PROXIES",
+            "trusts every address, so that any caller can pretend to be another",
+            "List the networks of your own proxies, such as 10.0.0.0/8.",
+        )
+
+
+@_rule(Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS")
+def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
+    """Several processes would wait for one another's writes."""
+    if settings.db.is_sqlite and settings.server.workers != 1:
+        yield Fault(
+            "SERVER_WORKERS",
+            "asks for more than one process, while the database is SQLite",
+            "Set it to 1, or set DB_URL to a PostgreSQL database.",
+        )
+
+
+@_rule(Applies.OUTSIDE_LOCAL, "DB_FALLBACK_TO_SQLITE")
+def no_fallback_to_sqlite(settings: Settings) -> Iterator[Fault]:
+    """Data would silently be written to a file nobody keeps."""
+    if settings.db.fallback_to_sqlite:
+        yield Fault(
+            "DB_FALLBACK_TO_SQLITE",
+            "is on, which would write data to a file that nobody keeps",
+            "Set it to false.",
+        )
+
+
+@_rule(Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)
+def secret_key_is_given(settings: Settings) -> Iterator[Fault]:
+    """Without it no token can be signed."""
+    if not settings.security.secret_key.get_secret_value():
+        yield Fault(SECRET, "is missing", _NEW_KEY[settings.security.algorithm])
+
+
+@_rule(Applies.ALWAYS, "ENVIRONMENT", REFRESH)
+def refresh_secret_is_given(settings: Settings) -> Iterator[Fault]:
+    """Without it no refresh token can be stored."""
+    if not settings.security.refresh_token_secret.get_secret_value():
+        yield Fault(REFRESH, "is missing", _NEW_SECRET)
+
+
+@_rule(Applies.ALWAYS, ALGORITHM, SECRET)
+def secret_key_fits(settings: Settings) -> Iterator[Fault]:
+    """A key of another kind would fail at the first login, or sign with a public text."""
+    algorithm = settings.security.algorithm
+    value = settings.security.secret_key.get_secret_value()
+    if value and (reason := misfit(value, algorithm, signs=True)):
+        yield Fault(SECRET, reason, _NEW_KEY[algorithm])
+
+
+@_rule(Applies.ALWAYS, REFRESH)
+def refresh_secret_fits(settings: Settings) -> Iterator[Fault]:
+    """It keys a hash, whatever the algorithm of the tokens."""
+    value = settings.security.refresh_token_secret.get_secret_value()
+    if reason := misfit(value, "HS256", signs=True):
+        yield Fault(REFRESH, reason, _NEW_SECRET)
+
+
+@_rule(Applies.ALWAYS, ALGORITHM, PREVIOUS)
+def previous_keys_fit(settings: Settings) -> Iterator[Fault]:
+    """A retired key of another algorithm could not check anything."""
+    algorithm = settings.security.algorithm
+    for number, key in enumerate(settings.security.previous_keys, 1):
+        if reason := misfit(key.get_secret_value(), algorithm, signs=False):
+            yield Fault(
+                PREVIOUS,
+                f"has a key, number {number}, that {reason}",
+                f"Remove it, or give the key that was used with {algorithm}.",
+            )
+
+
+@_rule(Applies.ALWAYS, ALGORITHM, SECRET, PUBLIC)
+def public_key_matches(settings: Settings) -> Iterator[Fault]:
+    """Tokens would be signed with one key and checked with another."""
+    security = settings.security
+    if security.public_key is None or security.algorithm == "HS256":
+        return
+    mend = "Remove it: it is worked out from SECURITY_SECRET_KEY."
+    try:
+        public = public_key(security.public_key.get_secret_value(), security.algorithm)
+    except ValueError as error:
+        yield Fault(PUBLIC, str(error), mend)
+        return
+    private = security.secret_key.get_secret_value()
+    if misfit(private, security.algorithm, signs=True):
+        return
+    if private_key(private, security.algorithm).public_key() != public:
+        yield Fault(PUBLIC, "does not belong to SECURITY_SECRET_KEY", mend)
+
+
+@_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, SECRET)
+def secret_key_is_strong(settings: Settings) -> Iterator[Fault]:
+    """Who guesses it can sign in as anybody."""
+    algorithm = settings.security.algorithm
+    if reason := _weak(settings.security.secret_key.get_secret_value(), algorithm):
+        yield Fault(SECRET, reason, _NEW_KEY[algorithm])
+
+
+@_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, PREVIOUS)
+def previous_keys_are_strong(settings: Settings) -> Iterator[Fault]:
+    """A retired key is as good as the present one to who guesses it."""
+    for number, key in enumerate(settings.security.previous_keys, 1):
+        if reason := _weak(key.get_secret_value(), settings.security.algorithm):
+            yield Fault(PREVIOUS, f"has a key, number {number}, that {reason}", "Remove it.")
+
+
+@_rule(Applies.WARNS_IN_LOCAL, REFRESH)
+def refresh_secret_is_strong(settings: Settings) -> Iterator[Fault]:
+    """Who guesses it can make refresh tokens out of a leaked table."""
+    if reason := _weak(settings.security.refresh_token_secret.get_secret_value(), "HS256"):
+        yield Fault(REFRESH, reason, _NEW_SECRET)
+
+
+@_rule(Applies.WARNS_IN_LOCAL, SECRET, REFRESH)
+def the_secrets_differ(settings: Settings) -> Iterator[Fault]:
+    """One leak must not be two."""
+    key = settings.security.secret_key.get_secret_value()
+    refresh = settings.security.refresh_token_secret.get_secret_value()
+    try:
+        same = key and decode_key(key) == decode_key(refresh)
+    except ValueError:
+        return
+    if same:
+        yield Fault(REFRESH, "is the same as SECURITY_SECRET_KEY", _NEW_SECRET)
+
+
+def _weak(value: str, algorithm: str) -> str | None:
+    """Judge the strength of a key that is given and usable; anything else is told elsewhere."""
+    usable = value and not misfit(value, algorithm, signs=False)
+    return weakness(value, algorithm) if usable else None

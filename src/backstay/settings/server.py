@@ -1,0 +1,43 @@
+"""The settings of the server process: where it listens, whom it believes, what it takes."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from backstay.settings.group import Also, Group, Kind
+from backstay.settings.values import Count, Hosts, Name, Networks, Port, Seconds, SomeSeconds
+
+
+class ServerSettings(Group):
+    """Where the server listens, whom it believes and how much it takes."""
+
+    model_config = SettingsConfigDict(title="Server", env_prefix="SERVER_")
+
+    host: Name = Field("127.0.0.1", description="Address to listen on.")
+    port: Annotated[Port, Also("PORT")] = Field(8000, description="Port to listen on.")
+    workers: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["auto"], Kind("whole number above 0, or auto")
+    ] = Field(1, description="Server processes; `auto` is one per processor.")
+    timeout: Seconds = Field(60, description="Seconds an idle connection is kept open.")
+    graceful_timeout: SomeSeconds = Field(
+        30, description="Seconds that running requests get to finish when the server stops."
+    )
+    log: bool = Field(True, description="Log every request.")
+    trusted_proxies: Networks = Field(
+        (),
+        description="Networks of the proxies whose forwarded addresses are believed; everything "
+        "(`*`, `0.0.0.0/0`, `::/0`) is refused outside `local`.",
+    )
+    trusted_hosts: Hosts = Field(
+        (), description="Host names that are answered; empty answers every name."
+    )
+    max_body_bytes: Count = Field(
+        2 * 1024 * 1024, description="Largest request body that is taken, in bytes."
+    )
+
+    @property
+    def worker_count(self) -> int:
+        """The number of server processes, with `auto` resolved to this machine's processors."""
+        return (os.cpu_count() or 1) if self.workers == "auto" else self.workers

@@ -1,0 +1,141 @@
+"""Reads the values that are more than text or a number: lists, networks, origins, rates."""
+
+import json
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from backstay.settings.faults import Refused
+from backstay.settings.group import Kind, MayBeEmpty
+
+Network = IPv4Network | IPv6Network
+
+PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+_EVERYTHING = ("0.0.0.0/0", "::/0")
+_RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)\s*", re.ASCII)
+_HOST = r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])"
+_ORIGIN = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.ASCII)
+_ALLOWED_HOST = re.compile(rf"\*|(?:\*\.)?{_HOST}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many (`limit`) per so many seconds (`period`), written `5/minute`."""
+
+    limit: int
+    period: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate":
+        """Read `N/second`, `N/minute`, `N/hour` or `N/day`; raises ValueError for anything else."""
+        if not (match := _RATE.fullmatch(text)):
+            raise Refused("is not a rate", "Write a number above 0 and a unit, such as 5/minute.")
+        return cls(int(match[1]), PERIODS[match[2]])
+
+    def __str__(self) -> str:
+        unit = next((unit for unit, length in PERIODS.items() if length == self.period), None)
+        return f"{self.limit}/{unit or f'{self.period} s'}"
+
+
+def split(value: str) -> tuple[str, ...]:
+    """Read a list written as JSON or with commas; raises ValueError for broken JSON."""
+    text = value.strip()
+    if not text.startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise Refused(
+            "begins like a JSON list but is not a JSON list of texts",
+            'Write ["one", "two"], or one,two without brackets.',
+        )
+    return tuple(entries)
+
+
+def _texts(value: object) -> object:
+    return split(value) if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    networks: list[Network] = []
+    for entry in split(value):
+        try:
+            networks += map(ip_network, _EVERYTHING if entry == "*" else (entry,))
+        except ValueError as error:
+            raise Refused(
+                f"holds something that is no network: {error}",
+                "List networks such as 10.0.0.0/8, or single addresses such as 192.0.2.7.",
+            ) from None
+    return tuple(networks)
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    if "*" in origins:
+        raise Refused(
+            "allows every origin (*), while credentials are allowed too",
+            "List each origin that may call the API, such as https://app.example.com.",
+        )
+    trimmed = tuple(origin.removesuffix("/") for origin in origins)
+    for origin in trimmed:
+        if not _ORIGIN.fullmatch(origin):
+            raise Refused(
+                f"holds {origin!r}, which is no origin",
+                "Write scheme, host and port only, such as https://app.example.com: "
+                "no path, no wildcard, no pattern.",
+            )
+    return trimmed
+
+
+def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not _ALLOWED_HOST.fullmatch(host):
+            raise Refused(
+                f"holds {host!r}, which is no host name",
+                "Write names such as api.example.com or *.example.com, without scheme and port.",
+            )
+    return hosts
+
+
+def web_address(value: str) -> str:
+    """Check that a text is an http(s) address; return it without a trailing slash."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"[?#@\s]", value):
+        raise Refused(
+            "is not a web address",
+            "Write scheme and host, such as https://api.example.com: no user, query or fragment.",
+        )
+    return value.rstrip("/")
+
+
+def _rate(value: object) -> object:
+    return Rate.parse(value) if isinstance(value, str) else value
+
+
+_LIST = "list (JSON or commas)"
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), Kind(_LIST), MayBeEmpty()]
+SecretTexts = Annotated[tuple[SecretStr, ...], BeforeValidator(_texts), Kind(_LIST), MayBeEmpty()]
+Networks = Annotated[
+    tuple[Network, ...], BeforeValidator(_networks), Kind("list of networks"), MayBeEmpty()
+]
+Origins = Annotated[Texts, AfterValidator(_origins), Kind("list of origins")]
+Hosts = Annotated[Texts, AfterValidator(_hosts), Kind("list of hosts")]
+RatePer = Annotated[Rate, BeforeValidator(_rate), Kind("rate, such as 5/minute")]
+Name = Annotated[str, Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535), Kind("port (1 to 65535)")]
+Count = Annotated[int, Field(ge=1), Kind("whole number above 0")]
+Seconds = Annotated[int, Field(ge=1), Kind("whole seconds above 0")]
+SomeSeconds = Annotated[int, Field(ge=0), Kind("whole seconds")]

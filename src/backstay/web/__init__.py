@@ -1,0 +1,1 @@
+"""The HTTP edge: turns requests into messages and results into answers."""

@@ -1,0 +1,61 @@
+"""Turns an Authorization header into a principal, without a query when it was seen before."""
+
+from collections.abc import Callable
+
+from backstay.core.errors import Unauthenticated
+from backstay.core.ports import AccessClaims, AccessTokens
+from backstay.core.principal import Principal, PrincipalCache
+
+INVALID = 'Bearer error="invalid_token"'
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token of a ``Bearer`` header, or None."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+class Authenticator:
+    """Verifies access tokens. A token that was verified is remembered until it expires."""
+
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        principals: PrincipalCache,
+        time: Callable[[], float],
+        size: int = 10_000,
+    ) -> None:
+        self._tokens = tokens
+        self._principals = principals
+        self._time = time
+        self._size = size
+        self._verified: dict[str, AccessClaims] = {}
+
+    async def __call__(self, authorization: str | None) -> Principal:
+        """The principal of a request.
+
+        Raises:
+            Unauthenticated: no token, or one that is invalid or whose session has ended.
+        """
+        token = bearer_token(authorization)
+        if token is None:
+            raise Unauthenticated
+        claims = self._claims(token)
+        principal = await self._principals.get(claims.session_id)
+        if principal is None or principal.user_id != claims.user_id:
+            raise Unauthenticated("This session has ended: sign in again.", challenge=INVALID)
+        return principal
+
+    def _claims(self, token: str) -> AccessClaims:
+        claims = self._verified.get(token)
+        if claims is not None and claims.expires_at > self._time():
+            return claims
+        self._verified.pop(token, None)
+        try:
+            claims = self._tokens.verify(token)
+        except Unauthenticated as error:
+            raise Unauthenticated(error.detail, challenge=INVALID) from error
+        self._verified[token] = claims
+        if len(self._verified) > self._size:
+            del self._verified[next(iter(self._verified))]
+        return claims

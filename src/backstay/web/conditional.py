@@ -1,0 +1,36 @@
+"""Conditional requests (RFC 9110, 13): entity tags in, 304 out."""
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.representation import Preconditions, etag_of
+
+_TAG = re.compile(r'(W/)?("[^"]*")|(\*)')
+JSON = "application/json"
+
+
+def preconditions_of(request: Request) -> Preconditions:
+    """What ``If-Match`` demands. Weak tags never match (strong comparison)."""
+    header = request.headers.get("if-match")
+    if header is None:
+        return Preconditions()
+    tags = [m[2] or m[3] for m in _TAG.finditer(header) if not m[1]]
+    return Preconditions(("*",) if "*" in tags else tuple(tags))
+
+
+def tagged(request: Request, body: bytes, status: int) -> Response:
+    """The answer with its ETag, or 304 when the client has this representation."""
+    tag = etag_of(body)
+    headers = {"ETag": tag}
+    if request.method == "GET" and status == 200 and _has(request, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, status, headers, JSON)
+
+
+def _has(request: Request, tag: str) -> bool:
+    header = request.headers.get("if-none-match")
+    if header is None:
+        return False
+    return any(m[3] or m[2] == tag for m in _TAG.finditer(header))

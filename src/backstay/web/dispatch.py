@@ -1,0 +1,268 @@
+"""Routes as a table of messages: a row says where a message is sent, not how."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.listing import CursorPage, Page
+from backstay.core.messages import PUBLIC, Message, View, result_type
+from backstay.core.representation import render
+from backstay.web.conditional import JSON, preconditions_of, tagged
+from backstay.web.errors import MEDIA_TYPE, Problem
+from backstay.web.limits import Limit
+from backstay.web.links import link_header
+from backstay.web.parameters import Parameters
+from backstay.web.state import edge_of, sender_of
+
+Endpoint = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """One row: a method and path of the API, the message sent for it, and its limit class."""
+
+    method: str
+    path: str
+    message: type[Message[Any]]
+    limit: Limit
+    status: int
+    location: str | None
+    endpoint: Endpoint | None
+    openapi: dict[str, Any]
+    tag: str
+    versioned: bool
+
+
+class Routes:
+    """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False."""
+
+    def __init__(self, prefix: str, *, tag: str, versioned: bool = True) -> None:
+        self._prefix = prefix
+        self._tag = tag
+        self._versioned = versioned
+        self.specs: list[RouteSpec] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        message: type[Message[Any]],
+        *,
+        status: int = 200,
+        limit: Limit = Limit.GENERAL,
+        location: str | None = None,
+        endpoint: Endpoint | None = None,
+        openapi: dict[str, Any] | None = None,
+    ) -> None:
+        """Add a row. ``endpoint`` replaces the standard one where HTTP itself matters."""
+        self.specs.append(
+            RouteSpec(
+                method,
+                self._prefix + path,
+                message,
+                limit,
+                status,
+                location,
+                endpoint,
+                openapi or {},
+                self._tag,
+                self._versioned,
+            )
+        )
+
+    def get(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Read: 200, or 304 where the client's representation is current."""
+        self.add("GET", path, message, **options)
+
+    def post(
+        self, path: str, message: type[Message[Any]], *, location: str | None = None, **options: Any
+    ) -> None:
+        """Create when ``location`` names the path of the new resource (201), else act (200)."""
+        status = 201 if location is not None else 200
+        self.add("POST", path, message, **{"status": status, **options}, location=location)
+
+    def put(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Replace: 200 with the new representation."""
+        self.add("PUT", path, message, **options)
+
+    def patch(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Change the named fields: 200 with the new representation."""
+        self.add("PATCH", path, message, **options)
+
+    def delete(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Delete: 204."""
+        self.add("DELETE", path, message, **{"status": 204, **options})
+
+    def build(self, root_path: str) -> "list[Route]":
+        """The routes with their full paths, ready to be appended to an application."""
+        return [Route.of(spec, f"{root_path}/v1" if spec.versioned else "") for spec in self.specs]
+
+
+class Route(APIRoute):
+    """A flat route that limits and authenticates before FastAPI reads the body."""
+
+    spec: RouteSpec
+
+    @classmethod
+    def of(cls, spec: RouteSpec, prefix: str) -> "Route":
+        """The route of one row."""
+        parameters = Parameters(spec.message)
+        result = result_type(spec.message)
+        route = cls(
+            prefix + spec.path,
+            spec.endpoint or _endpoint(spec, parameters, prefix),
+            methods=[spec.method],
+            status_code=spec.status,
+            response_model=None if result is type(None) else result,
+            tags=[spec.tag],
+            summary=inspect.getdoc(spec.message),
+            operation_id=_operation_id(spec),
+            responses=_problems(spec),
+            openapi_extra=spec.openapi or None,
+        )
+        route.spec = spec
+        if spec.message.permission is not PUBLIC:
+            route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
+        return route
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            await self._admit(request)
+            return await inner(request)
+
+        return handle
+
+    async def _admit(self, request: Request) -> None:
+        """Address limit, then authentication, then the user's limit: before the body is read."""
+        edge, scope, limit = edge_of(request), request.scope, self.spec.limit
+        if self.spec.message.permission is PUBLIC:
+            if limit is not Limit.EXEMPT:
+                await edge.limits.by_address(scope, limit, edge.client_address(scope))
+            return
+        try:
+            principal = await edge.authenticate(request.headers.get("authorization"))
+        except AppError:
+            await edge.limits.by_address(scope, limit, edge.client_address(scope))
+            raise
+        scope["backstay.principal"] = principal
+        if limit is Limit.GENERAL:
+            await edge.limits.by_user(scope, limit, principal)
+        elif limit is not Limit.EXEMPT:
+            await edge.limits.by_address(scope, limit, edge.client_address(scope))
+
+
+def _endpoint(spec: RouteSpec, parameters: Parameters, prefix: str) -> Endpoint:
+    async def endpoint(request: Request, **values: Any) -> Response:
+        _check_form(request, parameters)
+        message = parameters.message(values)
+        return await answer(request, spec, message, prefix)
+
+    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request),
+            *parameters.signature,
+        ]
+    )
+    endpoint.__name__ = _operation_id(spec)
+    return endpoint
+
+
+async def answer(
+    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
+) -> Response:
+    """Send a message on behalf of the request and answer with its result."""
+    result = await sender_of(request, preconditions_of(request))(message)
+    if result is None:
+        return Response(status_code=204)
+    body = render(result)
+    if isinstance(result, Page | CursorPage):
+        return Response(body, spec.status, link_header(request.url, result), JSON)
+    response = tagged(request, body, spec.status)
+    if spec.location is not None:
+        response.headers["Location"] = prefix + spec.location.format_map(_Fields(result))
+    return response
+
+
+class _Fields(dict[str, Any]):
+    """Looks names up as attributes of a view, to fill a location."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+
+def _check_form(request: Request, parameters: Parameters) -> None:
+    """Refuse what FastAPI would ignore: an unknown query, a body of another media type."""
+    if not parameters.has_query and request.scope["query_string"]:
+        names = sorted(request.query_params.keys())
+        raise Invalid(
+            "This route takes no query parameters.",
+            errors=tuple(
+                FieldFault(name[:200], "extra_forbidden", "Extra inputs are not permitted")
+                for name in names
+            ),
+        )
+
+
+def check_media_type(request: Request, *allowed: str) -> None:
+    """Refuse a body that says it is something else.
+
+    Raises:
+        UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given and given not in allowed:
+        raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
+
+
+def _operation_id(spec: RouteSpec) -> str:
+    name = "".join("_" + c.lower() if c.isupper() else c for c in spec.message.__name__)
+    return name.lstrip("_")
+
+
+def _problems(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
+    statuses = {422, 500, 503}
+    if spec.limit is not Limit.EXEMPT:
+        statuses.add(429)
+    if spec.message.permission is not PUBLIC:
+        statuses |= {401, 403}
+    if "{" in spec.path:
+        statuses.add(404)
+    if spec.method in {"PUT", "PATCH", "DELETE"}:
+        statuses |= {409, 412}
+    elif spec.method == "POST":
+        statuses.add(409)
+    if spec.method in {"POST", "PUT", "PATCH"}:
+        statuses |= {413, 415}
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in sorted(statuses)
+    }
+
+
+_PHRASES = {
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Conflict",
+    412: "The representation has changed",
+    413: "The body is too large",
+    415: "The body must be JSON",
+    422: "Not valid",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Temporarily unavailable",
+}
+

@@ -1,0 +1,134 @@
+"""The API's documentation, served from the package: no page loads anything from elsewhere."""
+
+import json
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Awaitable, Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import fastapi_offline
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from backstay.core.errors import NotFound, Unauthenticated
+from backstay.web.errors import FieldProblem, Problem
+from backstay.web.limits import Limit
+from backstay.web.state import edge_of
+
+ASSETS = Path(fastapi_offline.__file__).parent / "static"
+_FILES = {"swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png"}
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; worker-src blob:; frame-ancestors 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="/docs/assets/favicon.png">{head}</head><body>{body}</body></html>
+"""
+_SWAGGER = (
+    '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
+    '<div id="swagger"></div><script src="/docs/assets/swagger-ui-bundle.js"></script>'
+    '<script src="/docs/assets/start.js"></script>',
+)
+_REDOC = (
+    "",
+    '<redoc spec-url="/openapi.json" hide-logo></redoc>'
+    '<script src="/docs/assets/redoc.standalone.js"></script>',
+)
+_START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger", deepLinking: true,
+  persistAuthorization: false, layout: "BaseLayout",
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset]});
+"""
+MayRead = Callable[[str, str], Awaitable[bool]]
+
+
+def install(app: FastAPI, *, login_path: str, may_read: MayRead | None) -> None:
+    """Add the documentation; ``may_read`` judges a login and password, None lets all read."""
+
+    async def guard(request: Request) -> None:
+        if may_read is not None:
+            await _challenge(request, may_read)
+
+    def page(parts: tuple[str, str]) -> Callable[[Request], Awaitable[Response]]:
+        html = _PAGE.format(title=escape(app.title), head=parts[0], body=parts[1])
+
+        async def show(request: Request) -> Response:
+            await guard(request)
+            return HTMLResponse(html, headers={"Content-Security-Policy": _CSP})
+
+        return show
+
+    async def schema(request: Request) -> Response:
+        await guard(request)
+        return JSONResponse(app.openapi())
+
+    app.openapi = lambda: openapi_of(app, login_path)  # type: ignore[method-assign]
+    app.router.routes += [
+        Route("/docs", page(_SWAGGER), include_in_schema=False),
+        Route("/redoc", page(_REDOC), include_in_schema=False),
+        Route("/docs/assets/{name}", _asset, include_in_schema=False),
+        Route("/openapi.json", schema, include_in_schema=False),
+    ]
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    headers = {"Cache-Control": "public, max-age=86400"}
+    if name == "start.js":
+        return Response(_START, headers=headers, media_type="text/javascript")
+    if name not in _FILES:
+        raise NotFound
+    return FileResponse(ASSETS / name, headers=headers)
+
+
+async def _challenge(request: Request, may_read: MayRead) -> None:
+    """Ask for Basic credentials (RFC 7617), under the login limit."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    try:
+        login, _, password = b64decode(value, validate=True).decode().partition(":")
+    except (NotBase64, ValueError):
+        login = password = ""
+    challenge = 'Basic realm="documentation", charset="UTF-8"'
+    if scheme.lower() != "basic" or not login:
+        raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
+    edge = edge_of(request)
+    address = edge.client_address(request.scope)
+    await edge.limits.by_address(request.scope, Limit.LOGIN, address)
+    if not await may_read(login, password[:128]):
+        raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
+
+
+def openapi_of(app: FastAPI, login_path: str) -> dict[str, Any]:
+    """The OpenAPI description, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            contact=app.contact,
+            license_info=app.license_info,
+        )
+        components = schema.setdefault("components", {})
+        components.setdefault("securitySchemes", {})["bearer"] = {
+            "type": "oauth2",
+            "flows": {"password": {"tokenUrl": login_path, "scopes": {}}},
+        }
+        template = "#/components/schemas/{model}"
+        for model in (FieldProblem, Problem):
+            made = model.model_json_schema(ref_template=template)
+            made.pop("$defs", None)
+            components.setdefault("schemas", {})[model.__name__] = made
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def openapi_text(app: FastAPI) -> str:
+    """The OpenAPI description as readable JSON."""
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"

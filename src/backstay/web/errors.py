@@ -1,0 +1,118 @@
+"""Every error as a problem (RFC 9457), none of which repeats what was submitted."""
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from pydantic_core import list_all_errors
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.errors import AppError, FieldFault, Invalid
+
+MEDIA_TYPE = "application/problem+json"
+_TALKATIVE = {
+    error["type"]: error["message_template_python"].split("{")[0].rstrip(" :,'") or "Invalid value"
+    for error in list_all_errors()
+    if any(key in error["message_template_python"] for key in ("{error}", "{tag}"))
+}
+_FRAMEWORK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+
+
+class FieldProblem(BaseModel):
+    """One refused field."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). ``code`` is stable; ``request_id`` finds the request in the logs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[FieldProblem]
+    request_id: str
+
+
+def problem_response(scope: Mapping[str, Any], error: AppError) -> Response:
+    """The answer to a refused request."""
+    body = {
+        "type": f"urn:backstay:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": scope.get("path", "").encode("utf-8", "replace").decode(),
+        "code": error.code,
+        "errors": [
+            {"field": fault.field, "code": fault.code, "message": fault.message}
+            for fault in error.errors
+        ],
+        "request_id": scope.get("backstay.request_id", ""),
+    }
+    return Response(json.dumps(body), error.status, error.headers, MEDIA_TYPE)
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Invalid:
+    """The refusal for validation errors, without the values that caused them."""
+    faults = tuple(
+        FieldFault(_field(error["loc"]), error["type"], _message(error)) for error in errors
+    )
+    return Invalid(f"{len(faults)} field(s) are not valid.", errors=faults)
+
+
+def _field(location: Sequence[int | str]) -> str:
+    inner = [str(part) for part in location if part not in ("body", "query", "path")]
+    if len(location) > 1 and isinstance(location[-1], int) and len(inner) == 1:
+        return "body"
+    return ".".join(inner)[:200] or (str(location[0]) if location else "body")
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "value_error":
+        return str(error["msg"]).partition(":")[0]
+    return _TALKATIVE.get(error["type"], str(error["msg"]))
+
+
+class _FrameworkError(AppError):
+    """An error that the framework raised."""
+
+
+def _of_framework(error: HTTPException) -> AppError:
+    status = error.status_code
+    refusal = _FrameworkError(headers=error.headers)
+    phrase = HTTPStatus(status).phrase
+    refusal.status, refusal.title = status, phrase  # type: ignore[misc]
+    refusal.code = _FRAMEWORK_CODES.get(status, "http_error")  # type: ignore[misc]
+    refusal.detail = phrase
+    return refusal
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application as a problem."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AppError)
+        return problem_response(request.scope, error)
+
+    async def not_valid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(request.scope, invalid(error.errors()))
+
+    async def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem_response(request.scope, _of_framework(error))
+
+    app.add_exception_handler(AppError, refused)
+    app.add_exception_handler(RequestValidationError, not_valid)
+    app.add_exception_handler(HTTPException, framework)

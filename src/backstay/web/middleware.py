@@ -1,0 +1,153 @@
+"""The pure ASGI layers around the whole application: identity, headers, metrics, faults."""
+
+import re
+import time
+from secrets import token_hex
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backstay.core.clock import new_id
+from backstay.core.errors import AppError, BadRequest, TooLarge
+from backstay.web.errors import problem_response
+from backstay.web.metrics import HttpMetrics
+
+log = structlog.get_logger("backstay.http")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_ZERO = {b"0" * 32, b"0" * 16}
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_DEFAULTS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Edge:
+    """Outermost: names the request, joins its trace, adds headers, measures and logs it."""
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, hsts: bool, access_log: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._headers = [*_SECURITY, *([_HSTS] if hsts else [])]
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, trace = _identify(scope)
+        added = [
+            (b"x-request-id", request_id.encode()),
+            (b"traceparent", trace),
+            *self._headers,
+        ]
+        status = 500
+        started = time.perf_counter()
+
+        async def respond(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message["headers"] = list(message.get("headers", ()))
+                present = {name for name, _ in headers}
+                headers += [pair for pair in _DEFAULTS.items() if pair[0] not in present]
+                headers += added
+                headers += scope.get("backstay.headers", ())
+            await send(message)
+
+        try:
+            await self._app(scope, receive, respond)
+        finally:
+            elapsed = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path_format", "unmatched")
+            self._metrics.observe(scope["method"], route, status, elapsed)
+            if self._access_log:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round(elapsed * 1000, 1),
+                    request_id=request_id,
+                    trace_id=trace[3:35].decode(),
+                )
+
+
+class Faults:
+    """Inside CORS: limits the body and turns what nobody caught into a 500 problem."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int, trusted_hosts: tuple[str, ...]) -> None:
+        self._app = app
+        self._limit = max_body_bytes
+        self._hosts = frozenset(host.lower() for host in trusted_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            self._check(scope)
+            await self._app(scope, self._bounded(receive), watch)
+        except AppError as error:
+            if started:
+                raise
+            await problem_response(scope, error)(scope, receive, send)
+        except Exception:
+            log.exception("unhandled error", request_id=scope["backstay.request_id"])
+            if started:
+                raise
+            await problem_response(scope, AppError())(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._limit:
+            raise TooLarge(f"The body may have {self._limit} bytes.")
+        if self._hosts and "*" not in self._hosts:
+            host = headers.get(b"host", b"").decode("latin-1").rpartition(":")
+            name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
+            if name not in self._hosts:
+                raise BadRequest("This host name is not served here.")
+
+    def _bounded(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise TooLarge(f"The body may have {self._limit} bytes.")
+            return message
+
+        return bounded
+
+
+def _identify(scope: Scope) -> tuple[str, bytes]:
+    """The request id and the ``traceparent`` of this hop (W3C Trace Context)."""
+    headers: dict[bytes, Any] = dict(scope["headers"])
+    given = headers.get(b"x-request-id", b"")
+    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else str(new_id())
+    parent = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
+    if parent is None or parent[1] in _ZERO or parent[2] in _ZERO:
+        trace_id, flags = token_hex(16).encode(), b"00"
+    else:
+        trace_id, flags = parent[1], parent[3]
+    scope["backstay.request_id"] = request_id
+    scope["backstay.trace_id"] = trace_id
+    return request_id, b"00-%b-%b-%b" % (trace_id, token_hex(8).encode(), flags)

@@ -1,0 +1,69 @@
+"""Finds the route of a request in one step, however many there are."""
+
+from collections.abc import Iterable
+
+from fastapi.routing import APIRoute
+from starlette.routing import Match, get_route_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backstay.core.errors import AppError
+
+
+class MethodNotAllowed(AppError):
+    """The path exists, the method does not (RFC 9110, 15.5.6)."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class RouteIndex:
+    """Stands before the framework's router and takes the requests whose path it knows.
+
+    Paths are looked up segment by segment in a tree; a literal segment beats a parameter. What
+    is not found falls through to the framework, so that routes added by hand still work.
+    """
+
+    def __init__(self, fallback: ASGIApp, routes: Iterable[APIRoute]) -> None:
+        self._fallback = fallback
+        self._root: _Node = _Node()
+        for route in routes:
+            node = self._root
+            for segment in route.path_format.strip("/").split("/"):
+                name = "{}" if segment.startswith("{") else segment
+                node = node.children.setdefault(name, _Node())
+            for method in route.methods or ():
+                node.routes.setdefault(method, route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        node = self._find(get_route_path(scope)) if scope["type"] == "http" else None
+        if node is None or not node.routes:
+            await self._fallback(scope, receive, send)
+            return
+        route = node.routes.get(scope["method"])
+        if route is None:
+            allowed = ", ".join(sorted(node.routes))
+            raise MethodNotAllowed(f"Allowed here: {allowed}.", headers={"Allow": allowed})
+        match, child_scope = route.matches(scope)
+        if match is not Match.FULL:
+            await self._fallback(scope, receive, send)
+            return
+        scope.update(child_scope)
+        await route.handle(scope, receive, send)
+
+    def _find(self, path: str) -> "_Node | None":
+        if path != "/" and path.endswith("/"):
+            return None
+        node = self._root
+        for segment in path[1:].split("/"):
+            found = node.children.get(segment) or node.children.get("{}")
+            if found is None:
+                return None
+            node = found
+        return node
+
+
+class _Node:
+    __slots__ = ("children", "routes")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.routes: dict[str, APIRoute] = {}

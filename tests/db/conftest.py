@@ -1,0 +1,63 @@
+"""A database with the test tables, and the way a command reaches it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+
+from backstay.core.bus import Bus, Buses, Registry, Sender
+from backstay.core.clock import utc_now
+from backstay.core.context import Context, Origin, PrincipalChanges
+from backstay.core.messages import SYSTEM_ONLY, Command, Query
+from backstay.core.principal import SYSTEM, Principal
+from backstay.db.base import Base
+from backstay.db.engine import EngineOptions
+from backstay.db.session import Database, Transaction, transaction_with
+from tests.db.tables import TABLES
+
+T = TypeVar("T")
+Work = Callable[[Transaction], Awaitable[T]]
+
+
+class Change(Command[Any]):
+    permission = SYSTEM_ONLY
+
+
+class Nobody:
+    async def publish(self, changes: PrincipalChanges) -> None: ...
+
+
+class Commands:
+    """Runs functions as the handler of a command: in the real transaction step."""
+
+    def __init__(self, database: Database) -> None:
+        self._step = transaction_with(database, Nobody(), utc_now)
+
+    async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
+        async def handle(context: Context) -> T:
+            return await work(context.transaction)
+
+        principal = Principal(user_id=author) if author else SYSTEM
+        result: T = await self._step(Change, handle)(context(Change(), principal))
+        return result
+
+
+def context(message: Change, principal: Principal) -> Context:
+    registry = Registry(())
+    buses = Buses(Bus(Command, registry, (), {}), Bus(Query, registry, (), {}))
+    return Context(message, principal, Origin(), Sender(buses, principal))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(EngineOptions(database_url, max_connections=5, pool_timeout=10))
+    async with database.writer.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all, tables=TABLES)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+def command(database: Database) -> Commands:
+    return Commands(database)

@@ -1,0 +1,184 @@
+"""Shows that one transaction per command loses nothing and that readers change nothing."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import anyio
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import OperationalError, StatementError
+
+from backstay.core.clock import new_id, utc_now
+from backstay.core.errors import (
+    AppError,
+    Conflict,
+    DatabaseFailed,
+    DatabaseUnavailable,
+    IntegrityViolated,
+    Invalid,
+)
+from backstay.db.engine import EngineOptions
+from backstay.db.queries import one_or_404
+from backstay.db.session import CommitForbidden, Database, Transaction
+from tests.db.conftest import Commands
+from tests.db.tables import Book, Mood, PlaceTaken, Shelf, TitleTaken
+
+pytestmark = pytest.mark.anyio
+
+
+async def add(command: Commands, **values: Any) -> Book:
+    async def work(session: Transaction) -> Book:
+        book = Book(**{"title": "Moby-Dick"} | values)
+        session.add(book)
+        await session.flush()
+        return book
+
+    return await command(work)
+
+
+async def test_twenty_writers_that_read_first_lose_no_update(command: Commands) -> None:
+    book = await add(command)
+
+    async def increment(session: Transaction) -> None:
+        found = await one_or_404(session, select(Book).where(Book.id == book.id), lock=True)
+        pages = found.pages
+        await anyio.sleep(0.001)
+        found.pages = pages + 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(command, increment)
+
+    async def read(session: Transaction) -> int | None:
+        return await session.scalar(select(Book.pages))
+
+    assert await command(read) == 20
+
+
+async def test_readers_cannot_write(database: Database, command: Commands) -> None:
+    await add(command)
+    with pytest.raises(DatabaseFailed):
+        await database.reader.rows(text("DELETE FROM test_books RETURNING id"))
+    assert await database.reader.scalar(text("SELECT count(*) FROM test_books")) == 1
+
+
+async def test_only_the_step_commits(command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        await session.commit()
+
+    with pytest.raises(CommitForbidden):
+        await command(work)
+
+
+async def test_nothing_of_a_failed_command_is_kept(database: Database, command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        session.add(Book(title="Half"))
+        await session.flush()
+        raise Conflict
+
+    with pytest.raises(Conflict):
+        await command(work)
+    assert await database.reader.scalar(text("SELECT count(*) FROM test_books")) == 0
+
+
+async def test_a_constraint_checked_at_commit_fails_the_command(
+    database: Database, command: Commands
+) -> None:
+    with pytest.raises(AppError) as caught:
+        await add(command, shelf_id=new_id())
+    assert isinstance(caught.value, (DatabaseFailed, IntegrityViolated))
+    assert await database.reader.scalar(text("SELECT count(*) FROM test_books")) == 0
+    await add(command)
+
+
+async def test_a_commit_that_fails_is_never_a_success(
+    database: Database, command: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> None:
+        raise database.writer.dialect.loaded_dbapi.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database.writer.dialect, "do_commit", fail)
+        with pytest.raises(DatabaseFailed, match="nothing of it was kept"):
+            await add(command)
+    assert await database.reader.scalar(text("SELECT count(*) FROM test_books")) == 0
+    await add(command)
+
+
+async def test_a_unique_index_has_its_own_error(command: Commands) -> None:
+    await add(command)
+    with pytest.raises(TitleTaken):
+        await add(command)
+
+
+async def test_a_unique_constraint_of_several_columns_has_its_own_error(command: Commands) -> None:
+    shelf = Shelf(name="A")
+
+    async def build(session: Transaction) -> None:
+        session.add(shelf)
+
+    await command(build)
+    await add(command, title="One", shelf_id=shelf.id, place=1)
+    with pytest.raises(PlaceTaken):
+        await add(command, title="Two", shelf_id=shelf.id, place=1)
+
+
+async def test_another_violation_is_a_plain_conflict(command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        await session.execute(text("UPDATE test_books SET title = NULL"))
+
+    await add(command)
+    with pytest.raises(IntegrityViolated):
+        await command(work)
+
+
+async def test_two_who_change_one_row_do_not_overwrite_each_other(command: Commands) -> None:
+    seen = await add(command)
+
+    async def change(session: Transaction) -> None:
+        book = await session.merge(seen)
+        book.title = f"Changed by {id(session)}"
+
+    await command(change)
+    with pytest.raises(Conflict):
+        await command(change)
+
+
+async def test_rows_are_stamped(command: Commands) -> None:
+    author, editor = new_id(), new_id()
+
+    async def create(session: Transaction) -> Book:
+        book = Book(title="Stamped")
+        session.add(book)
+        await session.flush()
+        return book
+
+    async def edit(session: Transaction) -> Book:
+        found = await one_or_404(session, select(Book))
+        found.title = "Edited"
+        return found
+
+    created = await command(create, author=author)
+    edited = await command(edit, author=editor)
+    assert (created.created_by, created.updated_by, created.version) == (author, author, 1)
+    assert (edited.created_by, edited.updated_by, edited.version) == (author, editor, 2)
+    assert edited.created_at == created.created_at < edited.updated_at <= utc_now()
+
+
+async def test_moments_keep_their_zone(command: Commands, database: Database) -> None:
+    moment = datetime(2026, 7, 1, 12, 30, 15, 123456, timezone(timedelta(hours=5, minutes=30)))
+    await add(command, printed_at=moment, mood=Mood.GRIM)
+    found, mood = (await database.reader.rows(select(Book.printed_at, Book.mood)))[0]
+    assert found == moment
+    assert found.tzinfo is UTC
+    assert mood is Mood.GRIM
+
+
+async def test_a_moment_without_a_zone_is_refused(command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        session.add(Book(title="Naive", printed_at=datetime(2026, 7, 1)))  # noqa: DTZ001
+        with pytest.raises(StatementError, match="without a zone"):
+            await session.flush()
+        await session.rollback()
+
+    await command(work)

@@ -1,0 +1,38 @@
+"""Gives every test its own directory and environment, never those of the process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from backstay.settings import Loaded, read_settings
+from tests.settings.reading import Read
+
+STRONG = "k7Qw2ZrT9xLm4Vb8Np1Hs6Yd3Gf5Jc0AeUiOtRwE"
+OTHER = "Zx3Cv5Bn7Ml9Kj1Hg2Fd4Sa6Qw8Er0TyUiOpAsDf"
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Read settings in `local`, in the test's directory."""
+
+    def reader(environ: Mapping[str, str] = {}, **variables: str) -> Loaded:
+        return read_settings({**environ, **variables}, tmp_path)
+
+    return reader
+
+
+@pytest.fixture
+def production() -> dict[str, str]:
+    """The least that starts outside `local`."""
+    return {
+        "ENVIRONMENT": "production",
+        "SECURITY_SECRET_KEY": STRONG,
+        "SECURITY_REFRESH_TOKEN_SECRET": OTHER,
+    }
+
+
+@pytest.fixture(autouse=True)
+def the_process_is_not_consulted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poison the process's environment: a test that reads it fails."""
+    monkeypatch.setenv("SERVER_PORT", "not a port")

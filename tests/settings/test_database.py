@@ -1,0 +1,210 @@
+"""The database's URL: its forms, its parts, its replica, and that its password stays hidden."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from backstay.settings import DatabaseUrl, DbSettings, Loaded
+from tests.settings.reading import Read, faulty
+
+
+def db(loaded: Loaded) -> DbSettings:
+    assert loaded.faults == ()
+    assert loaded.settings is not None
+    return loaded.settings.db
+
+
+@pytest.mark.parametrize("variable", ["DB_URL", "DATABASE_URL", "DB_REPLICA_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3cr3t",
+        "mysql://user:s3cr3t@host/name",
+        "postgresql+psycopg2://user:s3cr3t@host/name",
+        "postgresql://user:s3cr3t@host:port/name",
+        "sqlite://s3cr3t/file.db",
+        "://s3cr3t",
+    ],
+)
+def test_what_is_no_supported_url_is_a_fault_that_does_not_repeat_it(
+    read: Read, variable: str, url: str
+) -> None:
+    environ = {"DB_URL": "postgresql://host/name"} if variable == "DB_REPLICA_URL" else {}
+    loaded = read({**environ, variable: url})
+    expected = "DB_URL" if variable == "DATABASE_URL" else variable
+    assert faulty(loaded) == [expected]
+    assert "s3cr3t" not in str(loaded)
+
+
+@pytest.mark.parametrize(
+    ("given", "normalised"),
+    [
+        ("postgresql://u:p@host/name", "postgresql+asyncpg://u:p@host/name"),
+        ("postgres://u:p@host:6432/name", "postgresql+asyncpg://u:p@host:6432/name"),
+        ("postgresql+asyncpg://host/name", "postgresql+asyncpg://host/name"),
+        ("postgresql://h/n?sslmode=require", "postgresql+asyncpg://h/n?ssl=require"),
+        ("sqlite:///./shop.db", "sqlite+aiosqlite:///./shop.db"),
+        ("sqlite:////srv/shop.db", "sqlite+aiosqlite:////srv/shop.db"),
+        ("sqlite+aiosqlite:///shop.db", "sqlite+aiosqlite:///shop.db"),
+        ("sqlite://", "sqlite+aiosqlite://"),
+    ],
+)
+def test_urls_get_the_async_driver(read: Read, given: str, normalised: str) -> None:
+    settings = db(read(DB_URL=given))
+    assert settings.sqlalchemy_url == normalised
+    assert settings.is_sqlite == normalised.startswith("sqlite")
+
+
+def test_the_default_is_a_file_in_the_working_directory(read: Read) -> None:
+    settings = db(read())
+    assert settings.sqlalchemy_url == "sqlite+aiosqlite:///./backstay.db"
+    assert settings.sqlite_path == Path("backstay.db")
+    assert settings.replica_url is None
+    assert settings.replica_sqlalchemy_url is None
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:////srv/shop.db", Path("/srv/shop.db")),
+        ("sqlite:///:memory:", None),
+        ("sqlite://", None),
+        ("sqlite:///file:shop?mode=memory&uri=true", None),
+        ("postgresql://host/name", None),
+    ],
+)
+def test_only_a_sqlite_file_has_a_path(read: Read, url: str, path: Path | None) -> None:
+    assert db(read(DB_URL=url)).sqlite_path == path
+
+
+class TestParts:
+    def test_a_missing_name_is_a_fault(self, read: Read) -> None:
+        loaded = read(DB_HOST="host", DB_PASSWORD="s3cr3t")
+        assert faulty(loaded) == ["DB_NAME"]
+        assert "s3cr3t" not in str(loaded)
+
+    @pytest.mark.parametrize("driver", ["mysql", "postgresql+psycopg", "PostgreSQL"])
+    def test_an_unknown_driver_is_a_fault(self, read: Read, driver: str) -> None:
+        loaded = read(DB_DRIVER=driver, DB_NAME="shop")
+        assert faulty(loaded) == ["DB_DRIVER"]
+
+    def test_a_bad_port_is_the_only_fault(self, read: Read) -> None:
+        loaded = read(DB_PORT="x", DB_HOST="host")
+        assert faulty(loaded) == ["DB_PORT"]
+
+    def test_postgresql_on_this_machine_is_what_a_name_alone_means(self, read: Read) -> None:
+        loaded = read(DB_NAME="shop")
+        assert db(loaded).sqlalchemy_url == "postgresql+asyncpg://localhost:5432/shop"
+        assert loaded.origins["DB_URL"] == "built from DB_NAME"
+
+    def test_all_parts_make_the_url(self, read: Read) -> None:
+        loaded = read(
+            DB_DRIVER="postgresql+asyncpg",
+            DB_HOST="db.internal",
+            DB_PORT="6432",
+            DB_NAME="shop",
+            DB_USER="me",
+            DB_PASSWORD="p@ss:w/rd?#%",
+        )
+        url = "postgresql+asyncpg://me:p%40ss%3Aw%2Frd%3F%23%25@db.internal:6432/shop"
+        assert db(loaded).sqlalchemy_url == url
+
+    @pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite"])
+    def test_the_name_of_a_sqlite_database_is_its_file(self, read: Read, driver: str) -> None:
+        assert db(read(DB_DRIVER=driver, DB_NAME="/srv/a.db")).sqlite_path == Path("/srv/a.db")
+        assert db(read(DB_DRIVER=driver)).sqlite_path == Path("backstay.db")
+
+    def test_a_url_is_stronger_than_parts_and_says_so(self, read: Read) -> None:
+        loaded = read(DATABASE_URL="postgres://host/name", DB_HOST="other", DB_USER="me")
+        assert db(loaded).sqlalchemy_url == "postgresql+asyncpg://host/name"
+        assert loaded.warnings == (
+            "DB_HOST has no effect, since DB_URL is set",
+            "DB_USER has no effect, since DB_URL is set",
+        )
+
+    @given(user=st.text(min_size=1), password=st.text(min_size=1))
+    def test_any_user_and_password_survive_the_url(self, user: str, password: str) -> None:
+        settings = DbSettings(name="shop", user=user, password=SecretStr(password))
+        url = make_url(settings.sqlalchemy_url)
+        assert (url.username, url.password, url.database) == (user, password, "shop")
+
+
+class TestReplica:
+    def test_sqlite_has_none(self, read: Read) -> None:
+        for environ in (
+            {"DB_REPLICA_HOST": "replica"},
+            {"DB_REPLICA_URL": "postgresql://replica/name"},
+            {"DB_URL": "postgresql://host/name", "DB_REPLICA_URL": "sqlite:///./replica.db"},
+        ):
+            loaded = read(environ)
+            assert faulty(loaded) == ["DB_REPLICA_URL"]
+
+    def test_a_faulty_primary_is_not_blamed_on_the_replica(self, read: Read) -> None:
+        loaded = read(DB_URL="mysql://host/name", DB_REPLICA_HOST="replica")
+        assert faulty(loaded) == ["DB_URL"]
+
+    def test_a_faulty_part_is_the_only_fault(self, read: Read) -> None:
+        loaded = read(DB_NAME="shop", DB_REPLICA_HOST="replica", DB_REPLICA_PORT="x")
+        assert faulty(loaded) == ["DB_REPLICA_PORT"]
+
+    def test_missing_parts_are_those_of_the_primary(self, read: Read) -> None:
+        loaded = read(
+            DB_URL="postgresql://me:p%40ss@host:6432/shop?sslmode=require",
+            DB_REPLICA_HOST="replica",
+        )
+        url = "postgresql+asyncpg://me:p%40ss@replica:6432/shop?ssl=require"
+        assert db(loaded).replica_sqlalchemy_url == url
+        assert loaded.origins["DB_REPLICA_URL"] == "built from DB_REPLICA_HOST"
+
+    def test_all_parts_can_differ(self, read: Read) -> None:
+        loaded = read(
+            DB_NAME="shop",
+            DB_REPLICA_HOST="replica",
+            DB_REPLICA_PORT="5433",
+            DB_REPLICA_NAME="copy",
+            DB_REPLICA_USER="reader",
+            DB_REPLICA_PASSWORD="a b",
+        )
+        url = "postgresql+asyncpg://reader:a%20b@replica:5433/copy"
+        assert db(loaded).replica_sqlalchemy_url == url
+
+    def test_a_url_is_stronger_than_parts(self, read: Read) -> None:
+        loaded = read(DB_NAME="a", DB_REPLICA_URL="postgres://replica/b", DB_REPLICA_PORT="1")
+        assert db(loaded).replica_sqlalchemy_url == "postgresql+asyncpg://replica/b"
+        assert loaded.warnings == ("DB_REPLICA_PORT has no effect, since DB_REPLICA_URL is set",)
+
+    def test_a_user_alone_asks_for_no_replica(self, read: Read) -> None:
+        loaded = read(DB_REPLICA_USER="replicator", DB_REPLICA_PASSWORD="secret")
+        assert db(loaded).replica_url is None
+        assert loaded.origins["DB_REPLICA_URL"] == "default"
+
+
+def test_fewest_connections_above_most_is_a_fault(read: Read) -> None:
+    loaded = read(DB_MIN_CONNECTIONS="5", DB_MAX_CONNECTIONS="4")
+    assert faulty(loaded) == ["DB_MAX_CONNECTIONS"]
+
+
+def test_the_rest_has_its_defaults(read: Read) -> None:
+    settings = db(read())
+    assert (settings.min_connections, settings.max_connections) == (1, 10)
+    assert (settings.statement_timeout, settings.pool_timeout) == (30.0, 2.0)
+    assert settings.ping_connection
+    assert settings.auto_migrate
+    assert not settings.pgbouncer
+    assert not settings.fallback_to_sqlite
+    assert settings.replica_max_connections == 10
+
+
+def test_only_the_password_is_hidden_when_a_url_is_printed(read: Read) -> None:
+    loaded = read(DB_URL="postgresql://me:s3cr3t@host/shop?password=s3cr3t&ssl=require")
+    for text in (str(loaded), str(db(loaded).url), repr(db(loaded)), loaded.shown["DB_URL"]):
+        assert "s3cr3t" not in text
+        assert "postgresql+asyncpg://me:***@host/shop" in text
+
+
+def test_what_is_no_url_is_hidden_whole() -> None:
+    assert str(DatabaseUrl("s3cr3t")) == "********"

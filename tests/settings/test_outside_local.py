@@ -1,0 +1,57 @@
+"""What the application refuses to start with outside `local`, and takes in `local`."""
+
+import pytest
+
+from tests.settings.reading import Read, faulty
+
+REFUSED = [
+    ("APP_DEBUG", {"APP_DEBUG": "true"}),
+    ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "*"}),
+    ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "10.0.0.0/8,0.0.0.0/0"}),
+    ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "::/0"}),
+    ("SERVER_WORKERS", {"SERVER_WORKERS": "2"}),
+    ("SERVER_WORKERS", {"SERVER_WORKERS": "auto"}),
+    ("SERVER_WORKERS", {"SERVER_WORKERS": "2", "DB_DRIVER": "sqlite"}),
+    ("DB_FALLBACK_TO_SQLITE", {"DB_FALLBACK_TO_SQLITE": "true", "DB_NAME": "shop"}),
+]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(("variable", "environ"), REFUSED)
+def test_it_is_refused_outside_local(
+    read: Read,
+    production: dict[str, str],
+    environment: str,
+    variable: str,
+    environ: dict[str, str],
+) -> None:
+    loaded = read(production | environ, ENVIRONMENT=environment)
+    assert faulty(loaded) == [variable]
+    assert loaded.settings is None
+
+
+@pytest.mark.parametrize(("variable", "environ"), REFUSED)
+def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]) -> None:
+    loaded = read(environ)
+    assert loaded.faults == ()
+    assert loaded.warnings == ()
+    assert loaded.origins[variable] == "environment"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"SERVER_WORKERS": "1"},
+        {"SERVER_WORKERS": "8", "DB_URL": "postgresql://host/name"},
+        {"SERVER_WORKERS": "auto", "DB_NAME": "shop"},
+        {"SERVER_TRUSTED_PROXIES": "10.0.0.0/8"},
+        {"APP_DEBUG": "false", "DB_FALLBACK_TO_SQLITE": "false"},
+    ],
+)
+def test_what_is_safe_is_taken(
+    read: Read, production: dict[str, str], environ: dict[str, str]
+) -> None:
+    loaded = read(production | environ)
+    assert loaded.faults == ()
+    assert loaded.settings is not None
