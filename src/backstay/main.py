@@ -19,10 +19,9 @@ from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
-from backstay.core.bus import BootError, Buses, Bus, Provider, Registry, Sender
+from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.context import Origin, PrincipalChanges
-from backstay.core.errors import AppError
 from backstay.core.feature import Feature, check_features
 from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
@@ -37,18 +36,268 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
+from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database, Reader, Transaction, transaction_with
 from backstay.features import STANDARD
 from backstay.features.auth.queries import GetPrincipal, MayReadDocs
-from backstay.settings import AppSettings, SecuritySettings, Settings, decode_key, load_settings
+from backstay.settings import (
+    AppSettings,
+    Environment,
+    SecuritySettings,
+    Settings,
+    decode_key,
+    load_settings,
+)
 from backstay.web import docs, errors
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
 from backstay.web.dispatch import Route
-from backstay.web.limits import Limit, Limits
+from backstay.web.limits import Limits
 from backstay.web.metrics import HttpMetrics
 from backstay.web.middleware import Edge, Faults
 from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, MetricsAccess
+from backstay.web.state import EdgeState, metrics_access, rates_of
+
+PRINCIPAL_MAX_AGE = 1.0
+"""Seconds that a principal is believed without asking the database; changes made by this
+process are seen at once, those of others within this time."""
+
+Hook = Callable[[FastAPI], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backstay:
+    """Everything below the edge: what HTTP, the command line and tests send messages through."""
+
+    settings: Settings
+    features: tuple[Feature, ...]
+    database: Database
+    buses: Buses
+    registry: Registry
+    principals: PrincipalCache
+    passwords: Argon2Passwords
+    tokens: JwtAccessTokens
+    limiter: MemoryLimiter
+    metrics: HttpMetrics
+    clock: Clock
+
+    @property
+    def system(self) -> Sender:
+        """Sends messages as the application itself."""
+        return Sender(self.buses, SYSTEM)
+
+    async def close(self) -> None:
+        """Release threads and connections."""
+        self.passwords.close()
+        await self.database.dispose()
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """How to connect, from the settings."""
+    db = settings.db
+    return EngineOptions(
+        url=db.sqlalchemy_url,
+        replica_url=db.replica_sqlalchemy_url,
+        min_connections=db.min_connections,
+        max_connections=db.max_connections,
+        replica_max_connections=db.replica_max_connections,
+        ping=db.ping_connection,
+        statement_timeout=db.statement_timeout,
+        pool_timeout=db.pool_timeout,
+        pgbouncer=db.pgbouncer,
+    )
+
+
+def compose(
+    settings: Settings, features: Sequence[Feature] = STANDARD, *, clock: Clock = utc_now
+) -> Backstay:
+    """Wire features, adapters and the two pipelines together.
+
+    Raises:
+        BootError: the features contradict each other or a rule of messages; with every fault.
+    """
+    check_features(features)
+    registry = Registry(function for feature in features for function in feature.functions())
+    registry.check(message for feature in features for message in feature.messages())
+    security = settings.security
+    database, passwords, limiter = (
+        Database(engine_options(settings)),
+        Argon2Passwords(),
+        MemoryLimiter(),
+    )
+    tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
+    metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
+
+    async def load_principal(session_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
+
+    principals = PrincipalCache(load_principal, clock=time.monotonic, max_age=PRINCIPAL_MAX_AGE)
+    providers = _providers(
+        database,
+        {
+            Clock: clock,
+            Passwords: passwords,
+            AccessTokens: tokens,
+            RefreshTokens: HmacRefreshTokens(key),
+            Limiter: limiter,
+            Metrics: metrics,
+            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
+            Cursors: Cursors(sha256(b"cursors" + key).digest()),
+            SecuritySettings: security,
+            AppSettings: settings.app,
+        },
+    )
+    prepare = prepare_with(registry, providers)
+    transaction = transaction_with(database, LocalPrincipals(principals), clock)
+    buses = Buses(
+        commands=Bus(Command, registry, (authorize, prepare, transaction), providers),
+        queries=Bus(Query, registry, (authorize,), providers),
+    )
+    if registry.faults:
+        raise BootError("\n".join(registry.faults))
+    return Backstay(
+        settings,
+        tuple(features),
+        database,
+        buses,
+        registry,
+        principals,
+        passwords,
+        tokens,
+        limiter,
+        metrics,
+        clock,
+    )
+
+
+def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
+    """Where handler parameters come from, by type: fixed services and the message under way."""
+    fixed: dict[Any, Provider] = {
+        kind: (lambda _, service=service: service) for kind, service in services.items()
+    }
+    return fixed | {
+        Transaction: lambda context: context.transaction,
+        Reader: database.reader_of,
+        Principal: lambda context: context.principal,
+        Grant: lambda context: context.grant,
+        Origin: lambda context: context.origin,
+        Preconditions: lambda context: context.origin.preconditions,
+        PrincipalChanges: lambda context: context.changes,
+        Sender: lambda context: context.sender.inside(context),
+    }
+
+
+def create_app(
+    settings: Settings | None = None,
+    features: Sequence[Feature] = STANDARD,
+    *,
+    routers: Sequence[APIRouter] = (),
+    on_start: Sequence[Hook] = (),
+    on_stop: Sequence[Hook] = (),
+    clock: Clock = utc_now,
+) -> FastAPI:
+    """The application, as a plain FastAPI one.
+
+    Args:
+        settings: read from the environment unless given.
+        features: what it can do; the order is that of requirement.
+        routers: further FastAPI routers, outside the pipeline.
+        on_start: awaited with the application once it is ready to serve.
+        on_stop: awaited with the application before its connections close.
+
+    Raises:
+        ConfigurationError: the settings are faulty; with every fault.
+        BootError: the features are wired wrongly; with every fault.
+    """
+    settings = settings or load_settings()
+    backstay = compose(settings, features, clock=clock)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(settings.log.level, settings.log.format)
+        await migrate.require_current(backstay.database)
+        for start in on_start:
+            await start(app)
+        gc.collect()
+        gc.freeze()
+        yield
+        for stop in on_stop:
+            await stop(app)
+        await backstay.close()
+
+    app = FastAPI(
+        title=settings.app.title,
+        description=settings.app.description,
+        version=settings.app.version,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        contact=_contact(settings.app),
+        license_info={"name": settings.app.license_name} if settings.app.license_name else None,
+    )
+    app.state.backstay = backstay
+    app.state.edge = _edge(backstay)
+    routes = [
+        r for f in features for table in f.routes for r in table.build(settings.app.root_path)
+    ]
+    _install(app, backstay, routes)
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:
+    settings, server = backstay.settings, backstay.settings.server
+    app.router.routes += routes
+    if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
+
+        async def may_read(login: str, password: str) -> bool:
+            return await backstay.system(MayReadDocs(login=login, password=password))
+
+        docs.install(
+            app,
+            login_path=f"{settings.app.root_path}/v1/auth/login",
+            may_read=None if settings.is_local else may_read,
+        )
+    errors.install(app)
+    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes)
+    app.add_middleware(
+        Faults, max_body_bytes=server.max_body_bytes, trusted_hosts=server.trusted_hosts
+    )
+    if settings.app.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.app.cors_origins,
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(
+        Edge, metrics=backstay.metrics, hsts=not settings.is_local, access_log=server.log
+    )
+
+
+def _edge(backstay: Backstay) -> EdgeState:
+    settings = backstay.settings
+    token = settings.app.metrics_token
+    return EdgeState(
+        buses=backstay.buses,
+        authenticate=Authenticator(
+            backstay.tokens, backstay.principals, lambda: backstay.clock().timestamp()
+        ),
+        limits=Limits(backstay.limiter, rates_of(settings)),
+        client_address=ClientAddress(settings.server.trusted_proxies),
+        secure_cookies=not settings.is_local,
+        public_origin=settings.app.public_url,
+        cors_origins=frozenset(settings.app.cors_origins),
+        metrics=metrics_access(settings),
+        metrics_token=token.get_secret_value() if token else None,
+    )
+
+
+def _contact(app: AppSettings) -> dict[str, Any] | None:
+    contact = {"name": app.contact_name, "email": app.contact_email}
+    return {name: value for name, value in contact.items() if value} or None

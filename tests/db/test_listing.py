@@ -1,7 +1,7 @@
 """Shows that both kinds of paging agree, on both databases, and that nothing leaks through them."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Executable, and_, bindparam, event, insert, join
+from sqlalchemy import and_, bindparam, event, insert, join, text
 
 from backstay.core.clock import new_id, utc_now
 from backstay.core.errors import Forbidden, Invalid
@@ -112,7 +112,7 @@ async def titles(database: Database, **asked: Any) -> list[str]:
 
 
 @pytest.fixture
-async def many(database: Database) -> AsyncIterator[Database]:
+async def many(database: Database) -> Database:
     """Sixty books full of ties."""
     chance = random.Random(7)
     start = datetime(2026, 1, 1, tzinfo=UTC)
@@ -131,7 +131,7 @@ async def many(database: Database) -> AsyncIterator[Database]:
     ]
     chance.shuffle(rows)
     await store(database, rows)
-    yield database
+    return database
 
 
 SORTS = [
@@ -286,7 +286,7 @@ async def test_filters(database: Database) -> None:
         ({"pages": {"gte": 2**31}}, "pages__gte"),
         ({"pages": {"lte": -(2**31) - 1}}, "pages__lte"),
         ({"copies": {"eq": 2**63}}, "copies"),
-        ({"printed_at": {"gte": datetime(2026, 1, 1)}}, "printed_at__gte"),  # noqa: DTZ001
+        ({"printed_at": {"gte": datetime(2026, 1, 1)}}, "printed_at__gte"),
         ({"printed_at": {"lte": "9999-12-31T23:59:59-01:00"}}, "printed_at__lte"),
     ],
 )
@@ -398,7 +398,6 @@ async def test_a_cursor_belongs_to_its_list_and_its_sort(many: Database) -> None
         ["ListBooks", ["pages"], False, ["x", str(ANN)]],
         ["ListBooks", ["pages"], False, [1]],
         ["ListBooks", ["subtitle"], False, ["x", str(ANN)]],
-        ["ListBooks", [3], False, ["x", str(ANN)]],
     ]
     for faulty in ["", "x", foreign, *garbled, *map(CURSORS.sign, unfit)]:
         with pytest.raises(Invalid):
@@ -412,50 +411,34 @@ async def test_a_cursor_is_no_way_around_a_field_rule(many: Database) -> None:
         await slices(many, ListBooks(cursor=cursor), grant=denied)
 
 
-async def test_the_default_order_needs_no_sort(many: Database) -> None:
-    ann, own = Principal(user_id=ANN), Grant(Scope.OWN)
-    cursor = (await slices(many, ListBooks(limit=3))).next_cursor
+@pytest.mark.parametrize("scope", Scope)
+async def test_the_default_order_needs_no_sort(database: Database, scope: Scope) -> None:
+    await store(database, [book(number, title=f"{number}") for number in range(4000)])
+    async with database.writer.begin() as connection:
+        await connection.execute(text("ANALYZE"))
+    who = {"principal": Principal(user_id=ANN), "grant": Grant(scope)}
+    cursor = (await slices(database, ListBooks(limit=3))).next_cursor
     for query in (ListBooks(total=False), ListBooks(limit=3), ListBooks(cursor=cursor)):
-        for who in ({}, {"principal": ann, "grant": own}):
-            plan = await _plan(many, query, **who)
-            assert "sort" not in plan.lower().replace("sorted", ""), plan
-            assert "B-TREE" not in plan, plan
-            if query.cursor or who:
-                assert "index" in plan.lower(), plan
+        plan = (await _plan(database, query, **who)).lower()
+        assert "sort" not in plan
+        assert "b-tree" not in plan
+        assert "index" in plan or (scope is Scope.ANY and "scan test_books" in plan)
 
 
 async def _plan(database: Database, query: ListBooks, **who: Any) -> str:
-    """How the database runs the statement of a list, were the table large."""
-    caught: list[Any] = []
+    asked: list[tuple[str, Any]] = []
+    engine = database.read_engine.sync_engine
 
-    class Explaining:
-        async def rows(self, statement: Executable, parameters: Any) -> list[Any]:
-            caught.append(await _explain(database, statement, parameters))
-            return []
+    def note(_: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        asked.append((statement, parameters))
 
-    await BOOKS.fetch(
-        Explaining(),  # type: ignore[arg-type]
-        query,
-        who.get("principal", STRANGER),
-        who.get("grant", UNLIMITED),
-        CURSORS,
-    )
-    return "\n".join(caught)
-
-
-async def _explain(database: Database, statement: Any, parameters: dict[str, Any]) -> str:
-    prefix = "EXPLAIN " if database.writer.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
-    async with database.writer.connect() as connection:
-        if database.writer.dialect.name == "postgresql":
-            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            await connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        event.listen(
-            connection.sync_connection,
-            "before_cursor_execute",
-            lambda c, cursor, sql, values, *_: (prefix + sql, values),
-            retval=True,
-        )
-        return "\n".join(str(row) for row in await connection.execute(statement, parameters))
+    event.listen(engine, "before_cursor_execute", note)
+    await ask(database, query, **who)
+    event.remove(engine, "before_cursor_execute", note)
+    prefix = "EXPLAIN " if engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+    async with database.read_engine.connect() as connection:
+        statement, parameters = asked[0]
+        return str((await connection.exec_driver_sql(prefix + statement, parameters)).all())
 
 
 class ListByNullable(ListQuery[BookSummary]):

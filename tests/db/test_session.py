@@ -5,19 +5,16 @@ from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import event, select, text
-from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy import select, text
+from sqlalchemy.exc import StatementError
 
 from backstay.core.clock import new_id, utc_now
 from backstay.core.errors import (
     AppError,
     Conflict,
     DatabaseFailed,
-    DatabaseUnavailable,
     IntegrityViolated,
-    Invalid,
 )
-from backstay.db.engine import EngineOptions
 from backstay.db.queries import one_or_404
 from backstay.db.session import CommitForbidden, Database, Transaction
 from tests.db.conftest import Commands
@@ -176,7 +173,7 @@ async def test_moments_keep_their_zone(command: Commands, database: Database) ->
 
 async def test_a_moment_without_a_zone_is_refused(command: Commands) -> None:
     async def work(session: Transaction) -> None:
-        session.add(Book(title="Naive", printed_at=datetime(2026, 7, 1)))  # noqa: DTZ001
+        session.add(Book(title="Naive", printed_at=datetime(2026, 7, 1)))
         with pytest.raises(StatementError, match="without a zone"):
             await session.flush()
         await session.rollback()

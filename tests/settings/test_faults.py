@@ -50,6 +50,16 @@ def test_a_fault_in_one_setting_does_not_hide_or_invent_others(
     assert faulty(loaded) == ["DB_PORT", "APP_DEBUG"]
 
 
+def test_a_faulty_part_of_an_address_does_not_count_as_sqlite(
+    read: Read, production: dict[str, str]
+) -> None:
+    assert faulty(read(production, DB_PORT="x", SERVER_WORKERS="4")) == ["DB_PORT"]
+
+
+def test_a_value_that_cannot_be_read_is_not_also_called_missing(read: Read) -> None:
+    assert faulty(read(DB_HOST="host", DB_NAME="\udcff")) == ["DB_NAME"]
+
+
 def test_the_error_counts_its_faults() -> None:
     one = Fault("APP_DEBUG", "is on", "Set it to false.")
     assert str(ConfigurationError([one])) == (

@@ -224,6 +224,7 @@ class TestDotEnv:
     def test_a_file_that_is_not_utf8_is_a_fault(self, read: Read, tmp_path: Path) -> None:
         (tmp_path / ".env").write_bytes(b"APP_NAME=\xff\xfe\n")
         assert faulty(read()) == [".env"]
+        assert not (tmp_path / ".backstay").exists()
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
     def test_a_file_that_cannot_be_read_is_a_fault(self, read: Read, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from joserfc.jwk import KeySet, OctKey, OKPKey, RSAKey
 from backstay.core.clock import new_id
 from backstay.core.errors import Unauthenticated
 from backstay.core.ports import AccessClaims
+from backstay.settings import SecuritySettings, decode_key
 
 TYPE = "at+jwt"
 Algorithm = Literal["HS256", "RS256", "Ed25519"]
@@ -63,6 +64,20 @@ class JwtAccessTokens:
         )
         self._skew = skew_seconds
 
+    @classmethod
+    def configured(cls, security: SecuritySettings, time: Callable[[], float]) -> "JwtAccessTokens":
+        """As the settings say."""
+        return cls(
+            security.algorithm,
+            decode_key(security.secret_key.get_secret_value()),
+            previous=tuple(decode_key(key.get_secret_value()) for key in security.previous_keys),
+            issuer=security.issuer,
+            audience=security.audience,
+            expire_seconds=security.access_token_expire_seconds,
+            skew_seconds=security.clock_skew_seconds,
+            time=time,
+        )
+
     def issue(self, user_id: UUID, session_id: UUID) -> str:
         """A signed token for one session."""
         now = int(self._time())
@@ -101,8 +116,7 @@ class JwtAccessTokens:
         keys = [key for key in self._keys.values() if not isinstance(key, OctKey)]
         return {
             "keys": [
-                {**key.as_dict(private=False), "use": "sig", "alg": self._algorithm}
-                for key in keys
+                {**key.as_dict(private=False), "use": "sig", "alg": self._algorithm} for key in keys
             ]
         }
 

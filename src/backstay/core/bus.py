@@ -108,16 +108,15 @@ class Registry:
                     f"{message.__name__}: declare `permission` in its own class body "
                     "(a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC)"
                 )
-            elif isinstance(policy, PermissionSpec) and specs.setdefault(
-                policy.key, policy
-            ) != policy:
+            elif (
+                isinstance(policy, PermissionSpec)
+                and specs.setdefault(policy.key, policy) != policy
+            ):
                 self.faults.append(f"{policy.key}: declared twice, differently")
             if message not in self.handlers:
                 self.faults.append(f"{message.__name__}: no handler")
 
-    def bind(
-        self, function: Callable[..., Any], providers: Mapping[Any, Provider]
-    ) -> Handler:
+    def bind(self, function: Callable[..., Any], providers: Mapping[Any, Provider]) -> Handler:
         """Resolve the parameters of a function by type, noting those that nobody provides."""
         hints = get_type_hints(function)
         chosen: list[Provider] = []

@@ -32,8 +32,12 @@ class Feature:
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""
         for module in self.modules:
-            for value in vars(module).values():
-                if _is_message(value) and value.__module__ == module.__name__:
+            for name, value in vars(module).items():
+                if (
+                    _is_message(value)
+                    and value.__module__ == module.__name__
+                    and name.isidentifier()
+                ):
                     yield value
 
     def functions(self) -> Iterator[Callable[..., Any]]:

@@ -84,10 +84,13 @@ class Listing(Generic[V]):
         conditions = list(_conditions(query))
         parameters = dict(bound or {}) | {name: getattr(query, name) for name in self._path}
         for name, operation, value in conditions:
-            column_type = self._statements.filters[name].type
-            parameters[f"{name}__{operation}"] = _fitting(name, operation, value, column_type)
+            field = name if operation == "eq" else f"{name}__{operation.strip('_')}"
+            fitting = _fitting(field, value, self._statements.filters[name].type)
+            parameters[f"{name}__{operation}"] = (
+                pattern_of(fitting) if operation == "contains" else fitting
+            )
         if query.q is not None:
-            parameters["_q"] = _fitting("q", "contains", query.q, String())
+            parameters["_q"] = pattern_of(_fitting("q", query.q, String()))
         own = grant.scope is Scope.OWN
         if own:
             parameters["_owner"] = principal.id
@@ -203,8 +206,7 @@ def _conditions(query: ListQuery[Any]) -> Iterator[tuple[str, str, Any]]:
             yield name, operation, value
 
 
-def _fitting(name: str, operation: str, value: Any, column_type: TypeEngine[Any]) -> Any:
+def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
     if not all(fits(v, column_type) for v in (value if isinstance(value, tuple) else (value,))):
-        field = name if operation in {"q", "eq"} else f"{name}__{operation.strip('_')}"
         raise Invalid(errors=(FieldFault(field, "out_of_range", "no value can be like this"),))
-    return pattern_of(value) if operation == "contains" else value
+    return value

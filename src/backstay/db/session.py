@@ -92,9 +92,7 @@ class Database:
         if session is None:
             return self.reader
 
-        async def rows(
-            statement: Executable, parameters: Parameters = None
-        ) -> Sequence[Row[Any]]:
+        async def rows(statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
             return (await session.execute(statement, parameters)).all()
 
         return Reader(rows)

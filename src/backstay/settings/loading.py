@@ -53,6 +53,8 @@ def read_settings(
     environment = Layer("environment", os.environ if environ is None else environ)
     layers = (environment, Layer(".env", dotenv.values))
     reading = _Reading([*dotenv.faults], [*dotenv.warnings])
+    if dotenv.faults:
+        reading.faulty.add("ENVIRONMENT")  # what cannot be read may have named it
     reading.look_up(layers, directory)
     general = reading.build(GeneralSettings)
     if "ENVIRONMENT" not in reading.faulty and general.environment is Environment.LOCAL:
@@ -103,7 +105,7 @@ class _Reading:
 
     def build(self, group: type[GroupT]) -> GroupT:
         built = build(group, self.found, local=self.local)
-        self.faults += built.faults
+        self.faults += [fault for fault in built.faults if fault.variable not in self.faulty]
         self.faulty |= built.faulty
         return built.group
 

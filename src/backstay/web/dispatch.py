@@ -265,4 +265,3 @@ _PHRASES = {
     500: "Internal error",
     503: "Temporarily unavailable",
 }
-

@@ -1,14 +1,15 @@
 """Every error as a problem (RFC 9457), none of which repeats what was submitted."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from pydantic_core import list_all_errors
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,11 +17,12 @@ from starlette.responses import Response
 from backstay.core.errors import AppError, FieldFault, Invalid
 
 MEDIA_TYPE = "application/problem+json"
-_TALKATIVE = {
-    error["type"]: error["message_template_python"].split("{")[0].rstrip(" :,'") or "Invalid value"
-    for error in list_all_errors()
-    if any(key in error["message_template_python"] for key in ("{error}", "{tag}"))
-}
+log = structlog.get_logger("backstay.http")
+_CONSTRAINTS = frozenset(
+    "gt ge lt le multiple_of min_length max_length actual_length field_type pattern expected "
+    "max_digits decimal_places whole_digits class_name known".split()
+)
+"""What a message of pydantic may mention; anything else could be a part of what was submitted."""
 _FRAMEWORK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -79,9 +81,10 @@ def _field(location: Sequence[int | str]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    if error["type"] == "value_error":
-        return str(error["msg"]).partition(":")[0]
-    return _TALKATIVE.get(error["type"], str(error["msg"]))
+    message = str(error["msg"])
+    if _CONSTRAINTS.issuperset(error.get("ctx", ())):
+        return message
+    return re.split("[:,'\"]", message, maxsplit=1)[0].strip()
 
 
 class _FrameworkError(AppError):
@@ -98,11 +101,17 @@ def _of_framework(error: HTTPException) -> AppError:
     return refusal
 
 
+def _id(request: Request) -> str:
+    return str(request.scope.get("backstay.request_id", ""))
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
+        if error.status >= 500:
+            log.error("request failed", code=error.code, request_id=_id(request), exc_info=error)
         return problem_response(request.scope, error)
 
     async def not_valid(request: Request, error: Exception) -> Response:

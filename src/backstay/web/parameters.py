@@ -69,10 +69,10 @@ class Parameters:
             filter_type = _filter_type(fields[name])
             assert filter_type is not None
             operand = _by_alias(filter_type)[operator]
-            definitions[flat] = (
-                Annotated[operand.annotation, *operand.metadata],
-                FieldInfo(default=None, description=fields[name].description),
+            unnamed = FieldInfo.merge_field_infos(
+                operand, alias=None, validation_alias=None, serialization_alias=None
             )
+            definitions[flat] = (operand.annotation, unnamed)
         if issubclass(self._message, ListQuery) and self._message.sortable:
             known = ", ".join(f"`{name}`" for name in self._message.sortable)
             annotation, field = definitions["sort"]
@@ -92,7 +92,7 @@ def _constraints(field: FieldInfo) -> tuple[Any, ...]:
 
 
 def _definitions(fields: dict[str, FieldInfo]) -> dict[str, Any]:
-    return {name: (Annotated[f.annotation, *_constraints(f)], f) for name, f in fields.items()}
+    return {name: (field.annotation, field) for name, field in fields.items()}
 
 
 def _model(

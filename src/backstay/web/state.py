@@ -8,10 +8,12 @@ from starlette.requests import Request
 
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
+from backstay.core.ports import Rate
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.representation import Preconditions
+from backstay.settings import Settings
 from backstay.web.address import ClientAddress
-from backstay.web.limits import Limits
+from backstay.web.limits import Limit, Limits
 
 
 class MetricsAccess(Enum):
@@ -53,3 +55,26 @@ def sender_of(request: Request, preconditions: Preconditions | None = None) -> S
         preconditions or Preconditions(),
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
+
+
+def rates_of(settings: Settings) -> dict[Limit, Rate]:
+    """The rate of each limit class; none when limits are off."""
+    if not settings.rate_limit.enabled:
+        return {}
+    security = settings.security
+    return {
+        Limit.GENERAL: Rate(settings.rate_limit.default, settings.rate_limit.period),
+        Limit.LOGIN: security.login_rate_limit,
+        Limit.REFRESH: security.refresh_rate_limit,
+        Limit.LOGOUT: security.logout_rate_limit,
+        Limit.REGISTER: security.register_rate_limit,
+    }
+
+
+def metrics_access(settings: Settings) -> MetricsAccess:
+    """Open in local, else only with a token; never when switched off."""
+    if not settings.app.metrics:
+        return MetricsAccess.OFF
+    if settings.app.metrics_token is not None:
+        return MetricsAccess.TOKEN
+    return MetricsAccess.OPEN if settings.is_local else MetricsAccess.OFF

@@ -34,9 +34,7 @@ class SyncAccess(Command[None]):
 
 
 @handles(SyncAccess)
-async def sync_access(
-    command: SyncAccess, session: Transaction, changes: PrincipalChanges
-) -> None:
+async def sync_access(command: SyncAccess, session: Transaction, changes: PrincipalChanges) -> None:
     user = await _role(session, Role(name=USER, description="Every new user has it.", level=0))
     await _role(
         session,

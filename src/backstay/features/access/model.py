@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.errors import Conflict
@@ -55,7 +55,9 @@ class PermissionField(Entity):
     __tablename__ = "permission_fields"
     __table_args__ = (UniqueConstraint("permission_id", "source", "name"),)
 
-    permission_id: Mapped[UUID] = mapped_column(ForeignKey("permissions.id", ondelete="CASCADE"))
+    permission_id: Mapped[UUID] = mapped_column(
+        Uuid, ForeignKey("permissions.id", ondelete="CASCADE")
+    )
     name: Mapped[str] = mapped_column(String(200))
     source: Mapped[Source] = mapped_column(String(8))
     type: Mapped[str] = mapped_column(String(64))
@@ -67,9 +69,9 @@ class RolePermission(Entity):
     __tablename__ = "role_permissions"
     __table_args__ = (UniqueConstraint("role_id", "permission_id"),)
 
-    role_id: Mapped[UUID] = mapped_column(ForeignKey("roles.id", ondelete="CASCADE"))
+    role_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("roles.id", ondelete="CASCADE"))
     permission_id: Mapped[UUID] = mapped_column(
-        ForeignKey("permissions.id", ondelete="CASCADE"), index=True
+        Uuid, ForeignKey("permissions.id", ondelete="CASCADE"), index=True
     )
     scope: Mapped[Scope] = mapped_column(String(8))
 
@@ -80,9 +82,11 @@ class FieldRule(Entity):
     __tablename__ = "field_rules"
     __table_args__ = (UniqueConstraint("grant_id", "field_id"),)
 
-    grant_id: Mapped[UUID] = mapped_column(ForeignKey("role_permissions.id", ondelete="CASCADE"))
+    grant_id: Mapped[UUID] = mapped_column(
+        Uuid, ForeignKey("role_permissions.id", ondelete="CASCADE")
+    )
     field_id: Mapped[UUID] = mapped_column(
-        ForeignKey("permission_fields.id", ondelete="CASCADE"), index=True
+        Uuid, ForeignKey("permission_fields.id", ondelete="CASCADE"), index=True
     )
     effect: Mapped[Effect] = mapped_column(String(8))
 
@@ -93,8 +97,8 @@ class RoleMember(Base):
     __tablename__ = "role_members"
 
     role_id: Mapped[UUID] = mapped_column(
-        ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True
+        Uuid, ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True
     )
     user_id: Mapped[UUID] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+        Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
     )

@@ -81,14 +81,30 @@ class BadCredentials(Unauthenticated):
 
 
 @handles(CheckCredentials)
-async def check_credentials(
-    query: CheckCredentials, send: Sender, passwords: Passwords
-) -> Account:
+async def check_credentials(query: CheckCredentials, send: Sender, passwords: Passwords) -> Account:
     account = await send(FindAccount(login=query.login))
     fits = await passwords.verify(query.password, account.password_hash if account else None)
     if account is None or not fits or not account.is_active:
         raise BadCredentials
     return account
+
+
+class MayReadDocs(Query[bool]):
+    """Whether a login and password belong to a superuser."""
+
+    permission = SYSTEM_ONLY
+
+    login: str
+    password: Secret
+
+
+@handles(MayReadDocs)
+async def may_read_docs(query: MayReadDocs, send: Sender) -> bool:
+    try:
+        account = await send(CheckCredentials(login=query.login, password=query.password))
+    except BadCredentials:
+        return False
+    return (await send(GetMembership(user_id=account.id))).is_superuser
 
 
 class ListSessions(Query[SessionList]):
@@ -106,9 +122,7 @@ _SESSIONS = (
         Session.last_used_at,
         Session.expires_at,
     )
-    .where(
-        Session.user_id == bindparam("user_id"), Session.epoch == bindparam("epoch"), *LIVE
-    )
+    .where(Session.user_id == bindparam("user_id"), Session.epoch == bindparam("epoch"), *LIVE)
     .order_by(Session.last_used_at.desc(), Session.id.desc())
     .limit(1000)
 )

@@ -51,9 +51,7 @@ async def refresh(request: Request, body: OptionalBody = None) -> Response:
     cookie = None if token else _cookie(request)
     if not (token or cookie):
         raise Unauthenticated("Send a refresh token.")
-    message = _message(
-        RefreshSession, refresh_token=token or cookie, fingerprint=body.fingerprint
-    )
+    message = _message(RefreshSession, refresh_token=token or cookie, fingerprint=body.fingerprint)
     answer = await sender_of(request)(message)
     return _answer(request, answer, in_cookie=token is None)
 

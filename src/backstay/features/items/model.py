@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.db.base import Entity, SoftDelete
@@ -15,7 +15,7 @@ class Item(SoftDelete, Entity):
 
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(Text)
-    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    owner_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("users.id"))
 
 
 item_owner = Index("ix_items_owner_id_id", Item.owner_id, Item.id)

@@ -226,7 +226,10 @@ USERS = Listing(
     User,
     UserSummary,
     owner=User.id,
-    columns={"is_blocked": User.blocked_at.is_not(None), "is_deleted": User.deleted_at.is_not(None)},
+    columns={
+        "is_blocked": User.blocked_at.is_not(None),
+        "is_deleted": User.deleted_at.is_not(None),
+    },
 )
 
 

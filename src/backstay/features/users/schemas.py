@@ -20,15 +20,11 @@ def _lower(value: str) -> str:
 Email = Annotated[EmailStr, AfterValidator(_lower), Field(max_length=254)]
 Username = Annotated[
     str,
-    StringConstraints(
-        min_length=3, max_length=32, to_lower=True, pattern=r"^[a-zA-Z0-9_.\-]+$"
-    ),
+    StringConstraints(min_length=3, max_length=32, to_lower=True, pattern=r"^[a-zA-Z0-9_.\-]+$"),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Secret = Annotated[str, StringConstraints(max_length=128, strip_whitespace=False)]
-Password = Annotated[
-    str, StringConstraints(min_length=8, max_length=128, strip_whitespace=False)
-]
+Password = Annotated[str, StringConstraints(min_length=8, max_length=128, strip_whitespace=False)]
 """NIST SP 800-63B: length and a blocklist, no composition rules, never altered."""
 
 

@@ -32,9 +32,7 @@ class NewHash:
 
 
 @prepares(ChangePassword)
-async def hash_new_password(
-    command: ChangePassword, send: Sender, passwords: Passwords
-) -> NewHash:
+async def hash_new_password(command: ChangePassword, send: Sender, passwords: Passwords) -> NewHash:
     account = await send(CheckOwnPassword(password=command.current_password))
     vet_password(command.new_password, account.email, "new_password")
     return NewHash(await passwords.hash(command.new_password))

@@ -121,9 +121,7 @@ async def login(
     session.add(row)
     if verified.rehashed is not None:
         await send.as_system()(
-            StorePassword(
-                user_id=account.id, password_hash=verified.rehashed, end_sessions=False
-            )
+            StorePassword(user_id=account.id, password_hash=verified.rehashed, end_sessions=False)
         )
     return answer_with(account.id, token, refresh, access, security)
 

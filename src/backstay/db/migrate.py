@@ -1,0 +1,265 @@
+"""Brings a database to the schema of this version, and says how far apart they are."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from backstay.db.engine import EngineOptions, reader_engine, writer_engine
+from backstay.db.faults import translate
+from backstay.db.migrations import runner
+from backstay.db.migrations.runner import PLATFORM, Histories, History
+from backstay.db.session import Database
+
+LOCK_SECONDS = 60
+"""How long an upgrade waits for another one to end."""
+
+TABLE_LOCK_SECONDS = 5
+"""How long a migration waits for a table; meanwhile everybody else waits behind it."""
+
+_LOCK = int.from_bytes(b"backstay")
+_STORED = text("SELECT version_num FROM alembic_version")
+_LOCKING = (
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+    f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'",
+    f"SELECT pg_advisory_xact_lock({_LOCK})",
+    f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'",
+)
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to the schema asked for; the text says why, in sentences."""
+
+
+class State(Enum):
+    """How a database stands to the schema of this version; the value says what to do."""
+
+    ABSENT = "There is no database yet: run `backstay db upgrade`."
+    EMPTY = "The database is empty: run `backstay db upgrade`."
+    BEHIND = "The database is behind this version: run `backstay db upgrade`."
+    AHEAD = "The database was migrated by a newer version than this one: install that version."
+    CURRENT = ""
+
+
+async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> State:
+    """How a database stands to this version, by comparing revisions.
+
+    Raises:
+        MigrationError: the database cannot be asked.
+    """
+    engine = reader_engine(replace(options, replica_url=None, max_connections=1))
+    with _explained(options):
+        try:
+            return await _state(engine, histories)
+        finally:
+            await engine.dispose()
+
+
+async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -> str | None:
+    """What is wrong with the schema of an open database, or None; one cheap statement.
+
+    Raises:
+        AppError: the database cannot be asked.
+    """
+    engine = database.read_engine if database.options.is_sqlite else database.writer
+    try:
+        return (await _state(engine, histories)).value or None
+    except (SQLAlchemyError, OSError) as error:
+        raise translate(error) from error
+
+
+async def require_current(database: Database, histories: Histories = (PLATFORM,)) -> None:
+    """Refuse to go on with a database that has another schema.
+
+    Raises:
+        MigrationError: the database is absent, empty, behind or ahead.
+        AppError: the database cannot be asked.
+    """
+    fault = await schema_fault(database, histories)
+    if fault is not None:
+        raise MigrationError(fault)
+
+
+async def upgrade(
+    options: EngineOptions, revision: str = "head", histories: Histories = (PLATFORM,)
+) -> list[str]:
+    """Migrate up in one transaction under a lock and return the revisions applied.
+
+    Of several processes that do this at once one migrates, the others wait and find it done.
+
+    Raises:
+        MigrationError: nothing was changed; the text says why.
+    """
+    found = await state(options, histories)
+    if found is State.AHEAD:
+        raise MigrationError(found.value)
+    if found is State.CURRENT and revision == "head":
+        return []
+    async with _migrating(options) as connection:
+        return await connection.run_sync(runner.upgrade, histories, revision)
+
+
+async def downgrade(
+    options: EngineOptions,
+    revision: str,
+    force: bool = False,
+    histories: Histories = (PLATFORM,),
+) -> list[str]:
+    """Migrate down in one transaction under a lock and return the revisions undone.
+
+    Raises:
+        MigrationError: nothing was changed; tables would be dropped without ``force``, say.
+    """
+    async with _migrating(options) as connection:
+        before = await connection.run_sync(_tables)
+        undone = await connection.run_sync(runner.downgrade, histories, revision)
+        dropped = before - await connection.run_sync(_tables)
+        if dropped and not force:
+            names = ", ".join(sorted(dropped))
+            raise MigrationError(
+                f"This would drop {names} with every row in them. Nothing was changed; "
+                "to do it all the same, add --force."
+            )
+    return undone
+
+
+async def revision(
+    options: EngineOptions,
+    message: str,
+    *,
+    history: History = PLATFORM,
+    histories: Histories = (PLATFORM,),
+    empty: bool = False,
+) -> Path:
+    """Write the next revision of a history: what turns the database into the models.
+
+    Raises:
+        MigrationError: there is nothing to write, or the database is not current.
+    """
+    async with _migrating(options) as connection:
+        path = await connection.run_sync(
+            lambda sync: runner.write(sync, histories, history, message, empty=empty)
+        )
+    if path is None:
+        raise MigrationError("Models and database agree: there is nothing to write.")
+    return path
+
+
+async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> list[str]:
+    """Everything that keeps this version from working with a database; nothing when all is well.
+
+    Raises:
+        MigrationError: the database cannot be asked.
+    """
+    found = await state(options, histories)
+    if found is not State.CURRENT:
+        return [found.value]
+    engine = reader_engine(replace(options, replica_url=None, max_connections=1))
+    with _explained(options):
+        try:
+            async with engine.connect() as connection:
+                drift = await connection.run_sync(runner.drift, histories)
+        finally:
+            await engine.dispose()
+    return [f"Models and database differ, {difference}." for difference in drift]
+
+
+async def _state(engine: AsyncEngine, histories: Histories) -> State:
+    stored = await _stored(engine)
+    if stored is None:
+        return State.ABSENT
+    if not stored:
+        return State.EMPTY
+    scripts = runner.scripts(histories)
+    try:
+        reached = {script.revision for script in scripts.get_all_current(stored)}
+    except CommandError:
+        return State.AHEAD
+    return State.CURRENT if reached.issuperset(scripts.get_heads()) else State.BEHIND
+
+
+async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return None
+    try:
+        async with engine.connect() as connection:
+            return tuple((await connection.execute(_STORED)).scalars())
+    except DBAPIError as error:
+        if _sqlstate(error) == "3D000":
+            return None
+        if _sqlstate(error) == "42P01" or "no such table" in str(error.orig):
+            return ()
+        raise
+
+
+@asynccontextmanager
+async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
+    """One transaction in which nobody else migrates; its foreign keys hold in the end."""
+    if options.is_sqlite:
+        engine = writer_engine(replace(options, pool_timeout=LOCK_SECONDS))
+        event.listen(engine.sync_engine, "connect", _without_foreign_keys)
+    else:
+        engine = writer_engine(options)
+    with _explained(options):
+        try:
+            async with engine.begin() as connection:
+                for statement in () if options.is_sqlite else _LOCKING:
+                    await connection.exec_driver_sql(statement)
+                yield connection
+                if options.is_sqlite:
+                    await _check_foreign_keys(connection)
+        finally:
+            await engine.dispose()
+
+
+def _without_foreign_keys(connection: Any, _: Any) -> None:
+    """Or else SQLite empties the tables that refer to the one that batch mode rebuilds."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = OFF")
+    cursor.close()
+
+
+async def _check_foreign_keys(connection: AsyncConnection) -> None:
+    broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
+    if broken:
+        tables = ", ".join(sorted({row[0] for row in broken}))
+        raise MigrationError(f"Rows of {tables} would refer to nothing. Nothing was changed.")
+
+
+def _tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+@contextmanager
+def _explained(options: EngineOptions) -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise MigrationError(f"{str(error).rstrip('.')}.") from error
+    except (SQLAlchemyError, OSError) as error:
+        raise MigrationError(_explanation(error, make_url(options.url))) from error
+
+
+def _explanation(error: Exception, url: URL) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason, place = str(cause).splitlines()[0] if str(cause) else repr(cause), f"`{url!r}`"
+    if _sqlstate(error) == "55P03" or "database is locked" in reason:
+        return "Somebody else is migrating this database, or uses it without end: try again later."
+    if _sqlstate(error) == "3D000":
+        return f"There is no database {url.database!r} on {url.host}: create it first."
+    if isinstance(error, OSError) or "unable to open" in reason or _sqlstate(error)[:2] == "08":
+        return f"The database {place} cannot be reached: {reason}."
+    return f"The database {place} refused, nothing was changed: {reason}."
+
+
+def _sqlstate(error: Exception) -> str:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""

@@ -1,0 +1,150 @@
+"""Runs Alembic from code: no alembic.ini, any number of histories, one connection."""
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.autogenerate.api import AutogenContext
+from alembic.config import Config
+from alembic.operations.ops import MigrationScript
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Connection, Table
+from sqlalchemy.sql.schema import SchemaItem
+
+from backstay.db.base import Base
+from backstay.db.types import UtcDateTime
+
+CONNECTION, OPTIONS = "connection", "options"
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A line of revisions in one folder. Its tables carry its label: ``info={"owner": label}``."""
+
+    label: str
+    folder: Path
+
+
+PLATFORM = History("platform", _FOLDER / "versions")
+"""The tables of the package; also those that name no owner."""
+
+Histories = tuple[History, ...]
+
+
+@cache
+def scripts(histories: Histories) -> ScriptDirectory:
+    """The revisions of some histories, read once."""
+    return ScriptDirectory.from_config(_config(histories))
+
+
+def upgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
+    """Migrate up to a revision inside the connection's transaction; the revisions applied."""
+    applied: list[str] = []
+    target = "heads" if revision == "head" else revision
+    command.upgrade(_config(histories, connection, applied), target)
+    return applied
+
+
+def downgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
+    """Migrate down to a revision inside the connection's transaction; the revisions undone."""
+    undone: list[str] = []
+    command.downgrade(_config(histories, connection, undone), revision)
+    return undone
+
+
+def write(
+    connection: Connection, histories: Histories, history: History, message: str, *, empty: bool
+) -> Path | None:
+    """Write the next revision of a history, or nothing when models and database agree."""
+    history.folder.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(path.name[:4]) for path in history.folder.glob("[0-9]*_*.py")), default=0)
+    config = _config(histories, connection, owners=(history,))
+    config.set_main_option("file_template", f"{number:04d}_%%(slug)s")
+
+    def drop_if_empty(_: Any, __: Any, written: list[MigrationScript]) -> None:
+        if written[0].upgrade_ops is None or written[0].upgrade_ops.is_empty():
+            written.clear()
+
+    script = command.revision(
+        config,
+        message,
+        autogenerate=not empty,
+        head="base" if number == 1 else f"{history.label}@head",
+        branch_label=history.label if number == 1 else None,
+        version_path=history.folder,
+        rev_id=f"{history.label}_{number:04d}",
+        process_revision_directives=None if empty else drop_if_empty,
+    )
+    scripts.cache_clear()
+    return Path(script.path) if isinstance(script, Script) else None
+
+
+def drift(connection: Connection, histories: Histories) -> list[str]:
+    """Where the models and the database differ, in words."""
+    context = MigrationContext.configure(connection, opts=_options(histories))
+    return sorted(
+        _in_words(difference) for difference in _flat(compare_metadata(context, Base.metadata))
+    )
+
+
+def _config(
+    histories: Histories,
+    connection: Connection | None = None,
+    applied: list[str] | None = None,
+    owners: Histories | None = None,
+) -> Config:
+    def note(*, step: Any, **_: Any) -> None:
+        if applied is not None:
+            applied.append(step.up_revision_id)
+
+    options = _options(owners or histories) | {"on_version_apply": note}
+    config = Config(
+        cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: options}
+    )
+    folders = os.pathsep.join(str(history.folder) for history in histories)
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("version_locations", folders.replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _options(owners: Histories) -> dict[str, Any]:
+    labels = {history.label for history in owners}
+
+    def is_ours(item: SchemaItem, _: Any, kind: str, reflected: bool, __: Any) -> bool:
+        """A table without a model is left alone: its feature may be switched off."""
+        if kind != "table" or not isinstance(item, Table):
+            return True
+        return not reflected and item.info.get("owner", PLATFORM.label) in labels
+
+    return {
+        "target_metadata": Base.metadata,
+        "include_object": is_ours,
+        "render_item": _render,
+        "render_as_batch": True,
+        "compare_server_default": True,
+    }
+
+
+def _render(kind: str, item: Any, _: AutogenContext) -> str | bool:
+    return (
+        "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+    )
+
+
+def _flat(differences: Sequence[Any]) -> list[tuple[Any, ...]]:
+    return [d for group in differences for d in (group if isinstance(group, list) else [group])]
+
+
+def _in_words(difference: tuple[Any, ...]) -> str:
+    kind, *rest = difference
+    names = [part if isinstance(part, str) else getattr(part, "name", None) for part in rest[:4]]
+    return f"{kind.replace('_', ' ')}: " + ".".join(str(name) for name in names if name)
