@@ -1,11 +1,26 @@
-"""Fixtures of every test: the event loop and an empty database of each kind."""
+"""Fixtures of every test: databases of both kinds, the application on them, people signed in."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import anyio
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from backstay.core.clock import utc_now
+from backstay.db import migrate
+from backstay.db.engine import EngineOptions
+from backstay.features.access.commands import JoinRole
+from backstay.main import Backstay, compose, create_app, seed
+from backstay.settings import Settings, load_settings
 from tests.services.postgres import PostgresServer, shared_server
+
+PASSWORD = "correct horse battery"
+ADMIN_EMAIL = "admin@example.com"
 
 
 @pytest.fixture
@@ -19,12 +34,191 @@ def postgres() -> PostgresServer:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL, with its async driver, of a database made for one test."""
-    if request.param == "sqlite":
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """The URL, with its async driver, of an empty database made for one test."""
+    if database_kind == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.create_database()
-    yield url.replace("postgresql://", "postgresql+asyncpg://", 1)
+    yield _async_url(url)
     server.drop_database(url)
+
+
+def _async_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+class Templates:
+    """Databases that were migrated and seeded once, to be copied for each test."""
+
+    def __init__(self, folder: Path, server: Callable[[], PostgresServer]) -> None:
+        self._folder = folder
+        self._server = server
+        self._postgres: str | None = None
+
+    def copy(self, kind: str, folder: Path) -> tuple[str, Callable[[], None]]:
+        """The URL of a copy and what removes it."""
+        if kind == "sqlite":
+            template, target = self._folder / "template.db", folder / "test.db"
+            if not template.exists():
+                _prepare(f"sqlite:///{template}", self._folder)
+            shutil.copy(template, target)
+            return f"sqlite:///{target}", lambda: None
+        server = self._server()
+        if self._postgres is None:
+            self._postgres = server.create_database()
+            _prepare(self._postgres, self._folder)
+        url = server.create_database(template=self._postgres.rpartition("/")[2])
+        return url, lambda: server.drop_database(url)
+
+
+def _prepare(url: str, folder: Path) -> None:
+    settings = settings_with(url, folder)
+
+    async def prepare() -> None:
+        backstay = compose(settings)
+        await migrate.upgrade(backstay.database.options)
+        await seed(backstay)
+        await backstay.close()
+
+    anyio.run(prepare)
+
+
+def settings_with(url: str, folder: Path, **variables: str) -> Settings:
+    """Settings for a test: quiet, unlimited, with a known administrator."""
+    environ = {
+        "DB_URL": url,
+        "ADMIN_EMAIL": ADMIN_EMAIL,
+        "ADMIN_PASSWORD": PASSWORD,
+        "RATE_LIMIT_ENABLED": "false",
+        "SERVER_LOG": "false",
+        **variables,
+    }
+    return load_settings(environ=environ, directory=folder)
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Templates:
+    return Templates(
+        tmp_path_factory.mktemp("templates"), lambda: request.getfixturevalue("postgres")
+    )
+
+
+@pytest.fixture
+def seeded_url(database_kind: str, templates: Templates, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated and seeded database made for one test."""
+    url, remove = templates.copy(database_kind, tmp_path)
+    yield url
+    remove()
+
+
+class FrozenClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = utc_now()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    """Further settings of the application under test; a test module overrides it."""
+    return {}
+
+
+@pytest.fixture
+def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Settings:
+    return settings_with(seeded_url, tmp_path, **variables)
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: FrozenClock) -> AsyncIterator[FastAPI]:
+    """The real application with its start and stop, on a database of its own."""
+    application = create_app(settings, clock=clock)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture
+def backstay(app: FastAPI) -> Backstay:
+    composed: Backstay = app.state.backstay
+    return composed
+
+
+def client_of(app: FastAPI, **options: Any) -> httpx.AsyncClient:
+    """A client that speaks to an application in process, as a browser on another machine."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.1", 4000))
+    return httpx.AsyncClient(transport=transport, base_url="http://testserver", **options)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without credentials."""
+    async with client_of(app) as stranger:
+        yield stranger
+
+
+class Person:
+    """Somebody who is signed in."""
+
+    def __init__(self, client: httpx.AsyncClient, user: dict[str, Any], tokens: dict[str, Any]):
+        self.client = client
+        self.id: str = user["id"]
+        self.email: str = user["email"]
+        self.tokens = tokens
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+
+
+Login = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture
+async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
+    """Signs somebody in: the administrator, or a new user with the role of that name."""
+    people: list[Person] = []
+
+    async def sign_in(role: str = "user", *, name: str | None = None, **fields: Any) -> Person:
+        client = client_of(app)
+        email = ADMIN_EMAIL
+        if role != "admin":
+            email = f"{name or 'person'}{len(people)}@example.org"
+            body = {"email": email, "password": PASSWORD}
+            created = await client.post("/api/v1/users", json=body)
+            assert created.status_code == 201, created.text
+            if role != "user":
+                await backstay.system(JoinRole(user_id=created.json()["id"], role=role))
+        body = {"email": email, "password": PASSWORD, "transport": "body", **fields}
+        answer = await client.post("/api/v1/auth/login", json=body)
+        assert answer.status_code == 200, answer.text
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        user = (await client.get("/api/v1/users/me", headers=headers)).json()
+        people.append(Person(client, user, answer.json()))
+        return people[-1]
+
+    yield sign_in
+    for person in people:
+        await person.client.aclose()
+
+
+@pytest.fixture
+def options(database_url: str) -> EngineOptions:
+    return EngineOptions(url=database_url)

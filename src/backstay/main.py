@@ -41,7 +41,10 @@ from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database, Reader, Transaction, transaction_with
 from backstay.features import STANDARD
+from backstay.features.access.commands import SyncAccess
+from backstay.features.access.schemas import declared
 from backstay.features.auth.queries import GetPrincipal, MayReadDocs
+from backstay.features.users.commands import Admin, EnsureAdmin
 from backstay.settings import (
     AppSettings,
     Environment,
@@ -169,6 +172,24 @@ def compose(
         limiter,
         metrics,
         clock,
+    )
+
+
+async def seed(backstay: Backstay) -> Admin:
+    """Bring permissions and roles in line with the code; create the administrator if none lives.
+
+    Raises:
+        AppError: the administrator's e-mail or username belongs to somebody else.
+    """
+    admin = backstay.settings.admin
+    await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+    return await backstay.system(
+        EnsureAdmin(
+            email=admin.email,
+            username=admin.username,
+            name=admin.name,
+            password=admin.password.get_secret_value() if admin.password else None,
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +19,6 @@ class Feature:
         routes: the route tables, for the edge.
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether it can not be switched off.
-        seeds: make the commands that fill a fresh database, from the settings.
     """
 
     name: str
@@ -27,7 +26,6 @@ class Feature:
     routes: tuple[Any, ...] = ()
     requires: tuple[str, ...] = ()
     foundation: bool = False
-    seeds: tuple[Callable[[Any], Command[Any]], ...] = field(default=())
 
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""

@@ -112,8 +112,12 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
                         yield name, operator, operand
 
     def named_fields(self) -> set[tuple[Source, str]]:
-        """Sorting by a field names it, and so does searching in it."""
-        named = {n for n in super().named_fields() if n[1] not in {"sort", "q"}}
+        """Sorting by a field names it, and so does searching in it; paging names nothing."""
+        named = {
+            (source, path.partition(".")[0])
+            for source, path in super().named_fields()
+            if path not in PAGING
+        }
         named |= {(Source.QUERY, key.removeprefix("-")) for key in self.sort}
         if self.q is not None:
             named |= {(Source.QUERY, name) for name in self.searchable}
@@ -139,3 +143,7 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         if self.q is not None and not self.searchable:
             raise PydanticCustomError("q", "this list cannot be searched")
         return self
+
+
+PAGING = frozenset(ListQuery.model_fields)
+"""The fields that every list has; field rules name what they refer to, not them."""

@@ -2,7 +2,7 @@
 
 import re
 
-from sqlalchemy import Index, Table, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
@@ -109,6 +109,4 @@ def _uniques_by_columns() -> dict[frozenset[str], Index | UniqueConstraint]:
 
 
 def _columns(unique: Index | UniqueConstraint) -> list[str]:
-    table = unique.table
-    assert isinstance(table, Table)
-    return [f"{table.name}.{column.name}" for column in unique.columns]
+    return [str(column) for column in unique.columns]

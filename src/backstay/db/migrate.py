@@ -188,7 +188,7 @@ async def _state(engine: AsyncEngine, histories: Histories) -> State:
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
-    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+    if _is_missing_file(engine.url):
         return None
     try:
         async with engine.connect() as connection:
@@ -199,6 +199,10 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
         if _sqlstate(error) == "42P01" or "no such table" in str(error.orig):
             return ()
         raise
+
+
+def _is_missing_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from backstay.settings.model import Settings
 from backstay.settings.reference import example_env, reference_markdown
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
-from backstay.settings.values import Rate
+from backstay.settings.values import parse_rate
 
 __all__ = [
     "AdminSettings",
@@ -29,7 +29,6 @@ __all__ = [
     "GeneralSettings",
     "Loaded",
     "LogSettings",
-    "Rate",
     "RateLimitSettings",
     "SecuritySettings",
     "ServerSettings",
@@ -37,6 +36,7 @@ __all__ = [
     "decode_key",
     "example_env",
     "load_settings",
+    "parse_rate",
     "read_settings",
     "reference_markdown",
 ]

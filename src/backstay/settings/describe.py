@@ -6,7 +6,9 @@ from typing import Literal, Union, get_args, get_origin
 
 from pydantic import EmailStr, SecretStr
 
+from backstay.core.ports import Rate
 from backstay.settings.group import Default, InLocal, Kind, Variable
+from backstay.settings.values import write_rate
 
 MASK = "********"
 
@@ -19,6 +21,8 @@ def shown(value: object) -> str:
         return ""
     if isinstance(value, tuple):
         return ", ".join(shown(entry) for entry in value)
+    if isinstance(value, Rate):
+        return write_rate(value)
     if type(value) is SecretStr:
         return MASK if value else ""
     return str(value).lower() if isinstance(value, bool) else str(value)

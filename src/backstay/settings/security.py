@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from backstay.core.ports import Rate
 from backstay.settings.group import Also, Group
-from backstay.settings.values import Name, Rate, RatePer, Seconds, SecretTexts, SomeSeconds
+from backstay.settings.values import Name, RatePer, Seconds, SecretTexts, SomeSeconds
 
 
 class SecuritySettings(Group):

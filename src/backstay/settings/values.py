@@ -2,13 +2,13 @@
 
 import json
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from backstay.core.ports import Rate
 from backstay.settings.faults import Refused
 from backstay.settings.group import Kind, MayBeEmpty
 
@@ -23,23 +23,17 @@ _ORIGIN = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re
 _ALLOWED_HOST = re.compile(rf"\*|(?:\*\.)?{_HOST}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Rate:
-    """So many (`limit`) per so many seconds (`period`), written `5/minute`."""
+def parse_rate(text: str) -> Rate:
+    """Read `N/second`, `N/minute`, `N/hour` or `N/day`; raises ValueError for anything else."""
+    if not (match := _RATE.fullmatch(text)):
+        raise Refused("is not a rate", "Write a number above 0 and a unit, such as 5/minute.")
+    return Rate(int(match[1]), PERIODS[match[2]])
 
-    limit: int
-    period: int
 
-    @classmethod
-    def parse(cls, text: str) -> "Rate":
-        """Read `N/second`, `N/minute`, `N/hour` or `N/day`; raises ValueError for anything else."""
-        if not (match := _RATE.fullmatch(text)):
-            raise Refused("is not a rate", "Write a number above 0 and a unit, such as 5/minute.")
-        return cls(int(match[1]), PERIODS[match[2]])
-
-    def __str__(self) -> str:
-        unit = next((unit for unit, length in PERIODS.items() if length == self.period), None)
-        return f"{self.limit}/{unit or f'{self.period} s'}"
+def write_rate(rate: Rate) -> str:
+    """Write a rate as `parse_rate` reads it, where there is a unit for its period."""
+    unit = next((unit for unit, length in PERIODS.items() if length == rate.period), None)
+    return f"{rate.limit}/{unit or f'{rate.period} s'}"
 
 
 def split(value: str) -> tuple[str, ...]:
@@ -121,7 +115,7 @@ def web_address(value: str) -> str:
 
 
 def _rate(value: object) -> object:
-    return Rate.parse(value) if isinstance(value, str) else value
+    return parse_rate(value) if isinstance(value, str) else value
 
 
 _LIST = "list (JSON or commas)"
