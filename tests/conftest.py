@@ -107,7 +107,9 @@ def settings_with(url: str, folder: Path, **variables: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Templates:
+def templates(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Templates:
     return Templates(
         tmp_path_factory.mktemp("templates"), lambda: request.getfixturevalue("postgres")
     )

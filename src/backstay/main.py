@@ -195,10 +195,7 @@ async def seed(backstay: Backstay) -> Admin:
 
 def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
-    fixed: dict[Any, Provider] = {
-        kind: (lambda _, service=service: service) for kind, service in services.items()
-    }
-    return fixed | {
+    return {kind: _always(service) for kind, service in services.items()} | {
         Transaction: lambda context: context.transaction,
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
@@ -208,6 +205,10 @@ def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Pro
         PrincipalChanges: lambda context: context.changes,
         Sender: lambda context: context.sender.inside(context),
     }
+
+
+def _always(service: Any) -> Provider:
+    return lambda context: service
 
 
 def create_app(

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey, OKPKey, RSAKey
+from joserfc.jwk import OctKey, OKPKey, RSAKey
 
 from backstay.core.clock import new_id
 from backstay.core.errors import Unauthenticated

@@ -11,7 +11,7 @@ PATIENCE = 1.5
 
 
 class DatabaseVitals:
-    """Looks after the database; ``schema_fault`` says what is wrong with its schema, if anything."""
+    """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
 
     def __init__(
         self, database: Database, schema_fault: Callable[[], Awaitable[str | None]]

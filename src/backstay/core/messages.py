@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from backstay.core.principal import Principal
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 
@@ -71,8 +71,8 @@ Policy = PermissionSpec | Access
 Rule = Callable[["Principal", Any], bool]
 
 
-class Message(BaseModel, Generic[R]):
-    """A frozen request for a result of type ``R``.
+class Message(BaseModel, Generic[R_co]):
+    """A frozen request for a result of the type it is declared with.
 
     The class body of every concrete message must set ``permission`` itself: inheriting a policy
     silently does not count, and the application refuses to boot without it. ``rules`` are
@@ -109,13 +109,13 @@ class Message(BaseModel, Generic[R]):
         }
 
 
-class Command(Message[R]):
+class Command(Message[R_co]):
     """A message that changes something, in one transaction."""
 
     default_source: ClassVar[Source] = Source.JSON
 
 
-class Query(Message[R]):
+class Query(Message[R_co]):
     """A message that reads and changes nothing."""
 
     default_source: ClassVar[Source] = Source.QUERY
@@ -150,8 +150,8 @@ def _sources(message: type[Message[Any]]) -> Mapping[str, Source]:
     }
 
 
-def result_type(message: type[Message[R]]) -> Any:
-    """The ``R`` that a message class was declared with.
+def result_type(message: type[Message[Any]]) -> Any:
+    """The result that a message class was declared with.
 
     Raises:
         TypeError: the class names no result type.
@@ -161,8 +161,3 @@ def result_type(message: type[Message[R]]) -> Any:
         if arguments and not isinstance(arguments[0], TypeVar):
             return arguments[0]
     raise TypeError(f"{message.__name__} names no result type: derive from Command[Result]")
-
-
-def view_types(result: Any) -> tuple[Any, ...]:
-    """The members of a result type that is a union, or the type alone."""
-    return get_args(result) or (result,)

@@ -16,10 +16,8 @@ class ClientAddress:
     as absent, so that nobody can choose an address.
     """
 
-    def __init__(self, trusted: Iterable[str] = ()) -> None:
-        self._trusted = tuple(
-            ip_network("0.0.0.0/0" if t == "*" else t, strict=False) for t in trusted
-        ) + ((ip_network("::/0"),) if "*" in trusted else ())
+    def __init__(self, trusted: Iterable[Network] = ()) -> None:
+        self._trusted = tuple(trusted)
 
     def __call__(self, scope: Scope) -> str:
         client = scope.get("client")

@@ -19,8 +19,24 @@ from backstay.core.errors import AppError, FieldFault, Invalid
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("backstay.http")
 _CONSTRAINTS = frozenset(
-    "gt ge lt le multiple_of min_length max_length actual_length field_type pattern expected "
-    "max_digits decimal_places whole_digits class_name known".split()
+    [
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "multiple_of",
+        "min_length",
+        "max_length",
+        "actual_length",
+        "field_type",
+        "pattern",
+        "expected",
+        "max_digits",
+        "decimal_places",
+        "whole_digits",
+        "class_name",
+        "known",
+    ]
 )
 """What a message of pydantic may mention; anything else could be a part of what was submitted."""
 _FRAMEWORK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fastapi.routing import APIRoute
-from starlette.routing import Match, get_route_path
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError
@@ -34,7 +34,8 @@ class RouteIndex:
                 node.routes.setdefault(method, route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        node = self._find(get_route_path(scope)) if scope["type"] == "http" else None
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        node = self._find(path) if scope["type"] == "http" else None
         if node is None or not node.routes:
             await self._fallback(scope, receive, send)
             return

@@ -1,5 +1,6 @@
 """What signing in answers."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -30,6 +31,20 @@ class EndReason(StrEnum):
     REUSE = "reuse"
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that has neither ended nor expired, as the database knows it."""
+
+    id: UUID
+    user_id: UUID
+    epoch: int
+    generation: int
+    token_hash: bytes
+    rotations: list[float]
+    fingerprint_hash: bytes | None
+    expires_at: datetime
+
+
 class TokenAnswer(View):
     """The answer to a sign-in or refresh (RFC 6749, 5.1).
 
@@ -37,7 +52,7 @@ class TokenAnswer(View):
     """
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105
     expires_in: int
     session_id: UUID
     refresh_token: str | None = None

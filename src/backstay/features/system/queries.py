@@ -3,7 +3,7 @@
 from backstay.core.bus import handles
 from backstay.core.messages import PUBLIC, Query
 from backstay.core.ports import Clock, Metrics, Vitals
-from backstay.features.system.schemas import Alive, Health, Pong, Readiness
+from backstay.features.system.schemas import Alive, Health, Pong, Readiness, Status
 from backstay.settings import AppSettings
 
 
@@ -40,7 +40,7 @@ class GetHealth(Query[Health]):
 async def get_health(query: GetHealth, vitals: Vitals, app: AppSettings) -> Health:
     checks = await vitals.checks()
     failed = {name for name, state in checks.items() if state == "error"}
-    status = "error" if "database" in failed else "degraded" if failed else "ok"
+    status: Status = "error" if "database" in failed else "degraded" if failed else "ok"
     return Health(status=status, version=app.version, checks=checks)
 
 

@@ -40,7 +40,7 @@ async def metrics(request: Request) -> Response:
     edge = edge_of(request)
     if edge.metrics is MetricsAccess.OFF:
         raise NotFound
-    if edge.metrics is MetricsAccess.TOKEN:
+    if edge.metrics is MetricsAccess.BY_TOKEN:
         given = bearer_token(request.headers.get("authorization")) or ""
         if not compare_digest(given.encode(), (edge.metrics_token or "").encode()):
             raise Unauthenticated(challenge=INVALID)

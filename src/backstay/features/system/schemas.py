@@ -5,6 +5,8 @@ from typing import Literal
 
 from backstay.core.messages import View
 
+Status = Literal["ok", "degraded", "error"]
+
 
 class Alive(View):
     """The process answers."""
@@ -15,7 +17,7 @@ class Alive(View):
 class Health(View):
     """How the application and what it depends on are doing."""
 
-    status: Literal["ok", "degraded", "error"]
+    status: Status
     version: str
     checks: dict[str, str]
 

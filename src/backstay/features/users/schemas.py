@@ -57,7 +57,9 @@ def vet_password(password: str, email: str, field: str) -> None:
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - large, and rarely needed
+    from zxcvbn.frequency_lists import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        FREQUENCY_LISTS,
+    )
 
     return frozenset(p for p in FREQUENCY_LISTS["passwords"] if len(p) >= 8)
 

@@ -1,10 +1,8 @@
 """Staying signed in: refresh tokens are rotated, and a reused one ends its session."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
-from sqlalchemy import Row
 
 from backstay.core.bus import Sender, handles
 from backstay.core.context import Origin, PrincipalChanges
@@ -21,7 +19,13 @@ from backstay.features.auth.commands.sign_out import (
     live_session,
 )
 from backstay.features.auth.model import Session
-from backstay.features.auth.schemas import EndReason, Fingerprint, TokenAnswer, TokenText
+from backstay.features.auth.schemas import (
+    EndReason,
+    Fingerprint,
+    LiveSession,
+    TokenAnswer,
+    TokenText,
+)
 from backstay.features.users.queries import GetAccount
 from backstay.settings import SecuritySettings
 
@@ -78,7 +82,7 @@ async def refresh_session(
 
 async def _locate(
     presented: RefreshToken, session: Transaction, refresh: RefreshTokens, now: datetime
-) -> tuple[Row[Any], int]:
+) -> tuple[LiveSession, int]:
     """The live session of a token and how often the token was rotated since."""
     row = await live_session(session, presented.session_id, now)
     age = refresh.age(presented, row.generation, row.token_hash) if row else None
@@ -87,15 +91,16 @@ async def _locate(
     return row, age
 
 
-def _within_grace(row: Row[Any], age: int, now: datetime) -> bool:
+def _within_grace(row: LiveSession, age: int, now: datetime) -> bool:
     """Whether the rotation that replaced a token ``age`` generations old is recent enough."""
-    times: list[float] = row.rotations
-    return age <= len(times) and now.timestamp() - times[age - 1] <= GRACE_SECONDS
+    if age > len(row.rotations):
+        return False
+    return now.timestamp() - row.rotations[age - 1] <= GRACE_SECONDS
 
 
 async def _rotate(
     session: Transaction,
-    row: Row[Any],
+    row: LiveSession,
     successor: RefreshToken,
     refresh: RefreshTokens,
     now: datetime,

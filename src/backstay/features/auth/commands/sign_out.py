@@ -1,13 +1,13 @@
 """Signing out: one session, or all of them."""
 
+from dataclasses import fields
 from datetime import datetime
 from hmac import compare_digest
-from typing import Any
 from uuid import UUID
 
 import structlog
 from pydantic import Field
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, select
 
 from backstay.core.bus import handles
 from backstay.core.context import Origin, PrincipalChanges
@@ -18,7 +18,7 @@ from backstay.core.principal import Principal
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
-from backstay.features.auth.schemas import EndReason, Fingerprint, TokenText
+from backstay.features.auth.schemas import EndReason, Fingerprint, LiveSession, TokenText
 
 events = structlog.get_logger("backstay.security")
 
@@ -27,28 +27,20 @@ class SessionOver(Unauthenticated):
     title = "The session has ended or the token is not valid"
 
 
-async def live_session(session: Transaction, session_id: UUID, now: datetime) -> Row[Any] | None:
+async def live_session(session: Transaction, session_id: UUID, now: datetime) -> LiveSession | None:
     """The row of a session that has neither ended nor expired."""
-    live = select(
-        Session.id,
-        Session.user_id,
-        Session.epoch,
-        Session.generation,
-        Session.token_hash,
-        Session.rotations,
-        Session.fingerprint_hash,
-        Session.expires_at,
-    ).where(
+    live = select(*(getattr(Session, field.name) for field in fields(LiveSession))).where(
         Session.id == session_id,
         Session.ended_at.is_(None),
         Session.idle_expires_at > now,
         Session.expires_at > now,
     )
-    return (await session.execute(live)).one_or_none()
+    row = (await session.execute(live)).one_or_none()
+    return LiveSession(*row) if row else None
 
 
 def check_fingerprint(
-    row: Row[Any], fingerprint: str | None, refresh: RefreshTokens, origin: Origin
+    row: LiveSession, fingerprint: str | None, refresh: RefreshTokens, origin: Origin
 ) -> None:
     """Refuse a client that is not the one the session was bound to.
 
@@ -107,7 +99,7 @@ async def _session_of(
     now: datetime,
     refresh: RefreshTokens,
     access: AccessTokens,
-) -> Row[Any] | None:
+) -> LiveSession | None:
     token = refresh.read(text)
     if token is not None:
         row = await live_session(session, token.session_id, now)

@@ -1,0 +1,104 @@
+"""The commands `db …`: bring the database to the schema of this version, and look at it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from backstay.core.bus import BootError
+from backstay.core.errors import AppError
+from backstay.db import migrate
+from backstay.db.engine import EngineOptions
+from backstay.settings import ConfigurationError, Settings, load_settings
+
+if TYPE_CHECKING:
+    from backstay.features.users.commands import Admin
+
+T = TypeVar("T")
+
+db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
+
+Revision = Annotated[str, typer.Argument(help="A revision, or a number of steps: +1, -1.")]
+
+
+@db.command()
+def upgrade(revision: Revision = "head") -> None:
+    """Migrate to the schema of this version, then seed what every installation needs."""
+    applied, admin = _run(lambda settings: _upgrade(settings, revision))
+    for name in applied:
+        typer.echo(f"Applied {name}.")
+    if not applied:
+        typer.echo("The database was current.")
+    if admin is not None and admin.created:
+        typer.echo(f"Created the administrator {admin.email}.")
+        if admin.generated_password:
+            typer.echo(f"The password, shown only now: {admin.generated_password}")
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+def downgrade(
+    revision: Revision,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if tables are dropped with their rows.")
+    ] = False,
+) -> None:
+    """Undo migrations down to a revision, `base` for all."""
+    undone = _run(lambda settings: migrate.downgrade(_options(settings), revision, force))
+    for name in undone:
+        typer.echo(f"Undid {name}.")
+    if not undone:
+        typer.echo("There was nothing to undo.")
+
+
+@db.command()
+def revision(
+    message: Annotated[str, typer.Argument(help="What changes, in a few words.")],
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Do not compare models and database.")
+    ] = False,
+) -> None:
+    """Write the migration that turns the database into the models; read it before use."""
+    typer.echo(_run(lambda settings: migrate.revision(_options(settings), message, empty=empty)))
+
+
+@db.command()
+def check() -> None:
+    """Say what keeps this version from working with the database; exit with 1 if anything does."""
+    problems = _run(lambda settings: migrate.check(_options(settings)))
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("The database is current.")
+
+
+async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
+    from backstay.main import compose, seed
+
+    options = _options(settings)
+    applied = await migrate.upgrade(options, revision)
+    if await migrate.state(options) is not migrate.State.CURRENT:
+        return applied, None
+    backstay = compose(settings)
+    try:
+        return applied, await seed(backstay)
+    finally:
+        await backstay.close()
+
+
+def _options(settings: Settings) -> EngineOptions:
+    from backstay.main import engine_options
+
+    return engine_options(settings)
+
+
+def _run(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
+    try:
+        return asyncio.run(work(load_settings()))
+    except ConfigurationError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except (migrate.MigrationError, AppError, BootError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
