@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.log_structlog import configure as configure_logging
@@ -53,13 +52,12 @@ from backstay.settings import (
     decode_key,
     load_settings,
 )
-from backstay.web import docs, errors
+from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
 from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.metrics import HttpMetrics
-from backstay.web.middleware import Edge, Faults
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, rates_of
 
@@ -78,7 +76,6 @@ class Backstay:
     features: tuple[Feature, ...]
     database: Database
     buses: Buses
-    registry: Registry
     principals: PrincipalCache
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
@@ -161,18 +158,9 @@ def compose(
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
-        settings,
-        tuple(features),
-        database,
-        buses,
-        registry,
-        principals,
-        passwords,
-        tokens,
-        limiter,
-        metrics,
-        clock,
-    )
+        settings, tuple(features), database, buses, principals, passwords, tokens, limiter,
+        metrics, clock,
+    )  # fmt: skip
 
 
 async def seed(backstay: Backstay) -> Admin:
@@ -271,7 +259,7 @@ def create_app(
 
 
 def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:
-    settings, server = backstay.settings, backstay.settings.server
+    settings = backstay.settings
     app.router.routes += routes
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
@@ -285,21 +273,7 @@ def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:
         )
     errors.install(app)
     app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes)
-    app.add_middleware(
-        Faults, max_body_bytes=server.max_body_bytes, trusted_hosts=server.trusted_hosts
-    )
-    if settings.app.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.app.cors_origins,
-            allow_credentials=True,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-ID"],
-        )
-    app.add_middleware(
-        Edge, metrics=backstay.metrics, hsts=not settings.is_local, access_log=server.log
-    )
+    middleware.install(app, settings, backstay.metrics)
 
 
 def _edge(backstay: Backstay) -> EdgeState:

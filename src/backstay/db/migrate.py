@@ -27,13 +27,6 @@ TABLE_LOCK_SECONDS = 5
 
 _LOCK = int.from_bytes(b"backstay")
 _STORED = text("SELECT version_num FROM alembic_version")
-_LOCKING = (
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-    f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'",
-    f"SELECT pg_advisory_xact_lock({_LOCK})",
-    f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'",
-)
 
 
 class MigrationError(Exception):
@@ -216,13 +209,24 @@ async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
     with _explained(options):
         try:
             async with engine.begin() as connection:
-                for statement in () if options.is_sqlite else _LOCKING:
-                    await connection.exec_driver_sql(statement)
+                if not options.is_sqlite:
+                    await _lock(connection)
                 yield connection
                 if options.is_sqlite:
                     await _check_foreign_keys(connection)
         finally:
             await engine.dispose()
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    for statement in (
+        "SET LOCAL statement_timeout = 0",
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
+        f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'",
+        f"SELECT pg_advisory_xact_lock({_LOCK})",
+        f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'",
+    ):
+        await connection.exec_driver_sql(statement)
 
 
 def _without_foreign_keys(connection: Any, _: Any) -> None:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -23,24 +23,44 @@ from backstay.web.state import edge_of, sender_of
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RouteSpec:
-    """One row: a method and path of the API, the message sent for it, and its limit class."""
+    """One row: a method and path of the API and the message that is sent for it.
+
+    Attributes:
+        limit: the class under which requests are counted.
+        status: of success, where there is a result.
+        location: template of the ``Location`` of what was created, filled from the result.
+        endpoint: replaces the standard one where HTTP itself matters.
+        name: the operation id; the message's name unless given.
+    """
 
     method: str
     path: str
     message: type[Message[Any]]
-    limit: Limit
-    status: int
-    location: str | None
-    endpoint: Endpoint | None
-    openapi: dict[str, Any]
     tag: str
     versioned: bool
+    limit: Limit = Limit.GENERAL
+    status: int = 200
+    location: str | None = None
+    endpoint: Endpoint | None = None
+    openapi: dict[str, Any] = field(default_factory=dict)
+    media_types: tuple[str, ...] = (JSON,)
+    name: str = ""
+
+    @property
+    def operation_id(self) -> str:
+        """What generated clients call it."""
+        name = self.message.__name__
+        snake = "".join("_" + c.lower() if c.isupper() else c for c in name)
+        return self.name or snake.lstrip("_")
 
 
 class Routes:
-    """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False."""
+    """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False.
+
+    ``options`` are the further attributes of :class:`RouteSpec`.
+    """
 
     def __init__(self, prefix: str, *, tag: str, versioned: bool = True) -> None:
         self._prefix = prefix
@@ -48,56 +68,38 @@ class Routes:
         self._versioned = versioned
         self.specs: list[RouteSpec] = []
 
-    def add(
-        self,
-        method: str,
-        path: str,
-        message: type[Message[Any]],
-        *,
-        status: int = 200,
-        limit: Limit = Limit.GENERAL,
-        location: str | None = None,
-        endpoint: Endpoint | None = None,
-        openapi: dict[str, Any] | None = None,
-    ) -> None:
-        """Add a row. ``endpoint`` replaces the standard one where HTTP itself matters."""
+    def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
         self.specs.append(
             RouteSpec(
-                method,
-                self._prefix + path,
-                message,
-                limit,
-                status,
-                location,
-                endpoint,
-                openapi or {},
-                self._tag,
-                self._versioned,
+                method=method,
+                path=self._prefix + path,
+                message=message,
+                tag=self._tag,
+                versioned=self._versioned,
+                **options,
             )
         )
 
     def get(self, path: str, message: type[Message[Any]], **options: Any) -> None:
         """Read: 200, or 304 where the client's representation is current."""
-        self.add("GET", path, message, **options)
+        self._add("GET", path, message, **options)
 
-    def post(
-        self, path: str, message: type[Message[Any]], *, location: str | None = None, **options: Any
-    ) -> None:
+    def post(self, path: str, message: type[Message[Any]], **options: Any) -> None:
         """Create when ``location`` names the path of the new resource (201), else act (200)."""
-        status = 201 if location is not None else 200
-        self.add("POST", path, message, **{"status": status, **options}, location=location)
+        status = 201 if "location" in options else 200
+        self._add("POST", path, message, **{"status": status, **options})
 
     def put(self, path: str, message: type[Message[Any]], **options: Any) -> None:
         """Replace: 200 with the new representation."""
-        self.add("PUT", path, message, **options)
+        self._add("PUT", path, message, **options)
 
     def patch(self, path: str, message: type[Message[Any]], **options: Any) -> None:
         """Change the named fields: 200 with the new representation."""
-        self.add("PATCH", path, message, **options)
+        self._add("PATCH", path, message, **options)
 
     def delete(self, path: str, message: type[Message[Any]], **options: Any) -> None:
         """Delete: 204."""
-        self.add("DELETE", path, message, **{"status": 204, **options})
+        self._add("DELETE", path, message, **{"status": 204, **options})
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
@@ -108,6 +110,7 @@ class Route(APIRoute):
     """A flat route that limits and authenticates before FastAPI reads the body."""
 
     spec: RouteSpec
+    parameters: Parameters
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
@@ -121,12 +124,13 @@ class Route(APIRoute):
             status_code=spec.status,
             response_model=None if result is type(None) else result,
             tags=[spec.tag],
-            summary=inspect.getdoc(spec.message),
-            operation_id=_operation_id(spec),
+            summary=_summary(spec.message),
+            description=inspect.getdoc(spec.message),
+            operation_id=spec.operation_id,
             responses=_problems(spec),
             openapi_extra=spec.openapi or None,
         )
-        route.spec = spec
+        route.spec, route.parameters = spec, parameters
         if spec.message.permission is not PUBLIC:
             route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
         return route
@@ -136,6 +140,7 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             await self._admit(request)
+            self._check_form(request)
             return await inner(request)
 
         return handle
@@ -158,10 +163,22 @@ class Route(APIRoute):
         elif limit is not Limit.EXEMPT:
             await edge.limits.by_address(scope, limit, edge.client_address(scope))
 
+    def _check_form(self, request: Request) -> None:
+        """Refuse what FastAPI would ignore: an unknown query, a body of another media type."""
+        if request.scope["query_string"] and not self.parameters.has_query:
+            raise Invalid(
+                "This route takes no query parameters.",
+                errors=tuple(
+                    FieldFault(name[:200], "extra_forbidden", "Extra inputs are not permitted")
+                    for name in sorted(request.query_params.keys())
+                ),
+            )
+        if self.parameters.has_body:
+            check_media_type(request, *self.spec.media_types)
+
 
 def _endpoint(spec: RouteSpec, parameters: Parameters, prefix: str) -> Endpoint:
     async def endpoint(request: Request, **values: Any) -> Response:
-        _check_form(request, parameters)
         message = parameters.message(values)
         return await answer(request, spec, message, prefix)
 
@@ -171,7 +188,7 @@ def _endpoint(spec: RouteSpec, parameters: Parameters, prefix: str) -> Endpoint:
             *parameters.signature,
         ]
     )
-    endpoint.__name__ = _operation_id(spec)
+    endpoint.__name__ = spec.operation_id
     return endpoint
 
 
@@ -202,19 +219,6 @@ class _Fields(dict[str, Any]):
         return getattr(self._view, name)
 
 
-def _check_form(request: Request, parameters: Parameters) -> None:
-    """Refuse what FastAPI would ignore: an unknown query, a body of another media type."""
-    if not parameters.has_query and request.scope["query_string"]:
-        names = sorted(request.query_params.keys())
-        raise Invalid(
-            "This route takes no query parameters.",
-            errors=tuple(
-                FieldFault(name[:200], "extra_forbidden", "Extra inputs are not permitted")
-                for name in names
-            ),
-        )
-
-
 def check_media_type(request: Request, *allowed: str) -> None:
     """Refuse a body that says it is something else.
 
@@ -226,9 +230,9 @@ def check_media_type(request: Request, *allowed: str) -> None:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
 
 
-def _operation_id(spec: RouteSpec) -> str:
-    name = "".join("_" + c.lower() if c.isupper() else c for c in spec.message.__name__)
-    return name.lstrip("_")
+def _summary(message: type[Message[Any]]) -> str:
+    """The first sentence of a message's description, without its full stop."""
+    return (inspect.getdoc(message) or message.__name__).split("\n")[0].split(". ")[0].rstrip(".")
 
 
 def _problems(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:

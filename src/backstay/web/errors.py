@@ -18,26 +18,11 @@ from backstay.core.errors import AppError, FieldFault, Invalid
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("backstay.http")
-_CONSTRAINTS = frozenset(
-    [
-        "gt",
-        "ge",
-        "lt",
-        "le",
-        "multiple_of",
-        "min_length",
-        "max_length",
-        "actual_length",
-        "field_type",
-        "pattern",
-        "expected",
-        "max_digits",
-        "decimal_places",
-        "whole_digits",
-        "class_name",
-        "known",
-    ]
-)
+_CONSTRAINTS = {
+    *("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"),
+    *("field_type", "pattern", "expected", "max_digits", "decimal_places", "whole_digits"),
+    *("class_name", "known"),
+}
 """What a message of pydantic may mention; anything else could be a part of what was submitted."""
 _FRAMEWORK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
@@ -81,19 +66,24 @@ def problem_response(scope: Mapping[str, Any], error: AppError) -> Response:
     return Response(json.dumps(body), error.status, error.headers, MEDIA_TYPE)
 
 
-def invalid(errors: Sequence[Mapping[str, Any]]) -> Invalid:
-    """The refusal for validation errors, without the values that caused them."""
+def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body") -> Invalid:
+    """The refusal for validation errors, without the values that caused them.
+
+    ``whole`` is what an error without a field is about.
+    """
     faults = tuple(
-        FieldFault(_field(error["loc"]), error["type"], _message(error)) for error in errors
+        FieldFault(_field(error["loc"]) or whole, error["type"], _message(error))
+        for error in errors
     )
     return Invalid(f"{len(faults)} field(s) are not valid.", errors=faults)
 
 
 def _field(location: Sequence[int | str]) -> str:
-    inner = [str(part) for part in location if part not in ("body", "query", "path")]
-    if len(location) > 1 and isinstance(location[-1], int) and len(inner) == 1:
-        return "body"
-    return ".".join(inner)[:200] or (str(location[0]) if location else "body")
+    """The dotted path of a field; empty for the body or query as a whole."""
+    inner = location[1:] if location and location[0] in {"body", "query", "path"} else location
+    if location[:1] == ("body",) and len(inner) == 1 and isinstance(inner[0], int):
+        return ""
+    return ".".join(str(part) for part in inner)[:200]
 
 
 def _message(error: Mapping[str, Any]) -> str:
@@ -124,18 +114,15 @@ def _id(request: Request) -> str:
 def install(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
-    async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, AppError)
+    async def refused(request: Request, error: Any) -> Response:
         if error.status >= 500:
             log.error("request failed", code=error.code, request_id=_id(request), exc_info=error)
         return problem_response(request.scope, error)
 
-    async def not_valid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+    async def not_valid(request: Request, error: Any) -> Response:
         return problem_response(request.scope, invalid(error.errors()))
 
-    async def framework(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+    async def framework(request: Request, error: Any) -> Response:
         return problem_response(request.scope, _of_framework(error))
 
     app.add_exception_handler(AppError, refused)

@@ -6,10 +6,13 @@ from secrets import token_hex
 from typing import Any
 
 import structlog
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.clock import new_id
 from backstay.core.errors import AppError, BadRequest, TooLarge
+from backstay.settings import Settings
 from backstay.web.errors import problem_response
 from backstay.web.metrics import HttpMetrics
 
@@ -27,6 +30,15 @@ _DEFAULTS = {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
+EXPOSED = [
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+]
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -151,3 +163,21 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     scope["backstay.request_id"] = request_id
     scope["backstay.trace_id"] = trace_id
     return request_id, b"00-%b-%b-%b" % (trace_id, token_hex(8).encode(), flags)
+
+
+def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
+    """Put the layers around an application, from the inside out."""
+    server, origins = settings.server, settings.app.cors_origins
+    app.add_middleware(
+        Faults, max_body_bytes=server.max_body_bytes, trusted_hosts=server.trusted_hosts
+    )
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
+    app.add_middleware(Edge, metrics=metrics, hsts=not settings.is_local, access_log=server.log)

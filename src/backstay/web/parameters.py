@@ -60,15 +60,14 @@ class Parameters:
         try:
             return self._message.model_validate(fields)
         except ValidationError as error:
-            raise invalid(error.errors()) from error
+            about = "body" if self.has_body else "query"
+            raise invalid(error.errors(), about) from error
 
     def _query_model(self, fields: dict[str, FieldInfo]) -> type[BaseModel]:
         plain = {name: field for name, field in fields.items() if _filter_type(field) is None}
         definitions = _definitions(plain)
         for flat, (name, operator) in self._filters.items():
-            filter_type = _filter_type(fields[name])
-            assert filter_type is not None
-            operand = _by_alias(filter_type)[operator]
+            operand = _operators(fields[name])[operator]
             unnamed = FieldInfo.merge_field_infos(
                 operand, alias=None, validation_alias=None, serialization_alias=None
             )
@@ -116,15 +115,17 @@ def _filter_type(field: FieldInfo) -> type[Filter[Any]] | None:
     return None
 
 
-def _by_alias(filter_type: type[Filter[Any]]) -> dict[str, FieldInfo]:
-    return {field.alias or name: field for name, field in filter_type.model_fields.items()}
+def _operators(field: FieldInfo) -> dict[str, FieldInfo]:
+    """The operators of a filter field by their names in a URL; none for other fields."""
+    filter_type = _filter_type(field)
+    operands = filter_type.model_fields if filter_type else {}
+    return {operand.alias or name: operand for name, operand in operands.items()}
 
 
 def _filters(fields: dict[str, FieldInfo]) -> dict[str, tuple[str, str]]:
     """Each flat query name with the filter and operator it stands for."""
     flat: dict[str, tuple[str, str]] = {}
     for name, field in fields.items():
-        filter_type = _filter_type(field)
-        for operator in _by_alias(filter_type) if filter_type else ():
+        for operator in _operators(field):
             flat[name if operator == "eq" else f"{name}__{operator}"] = (name, operator)
     return flat

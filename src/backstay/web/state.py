@@ -20,7 +20,7 @@ class MetricsAccess(Enum):
     """Who may read the metrics."""
 
     OFF = "nobody"
-    BY_TOKEN = "whoever holds it"
+    GUARDED = "whoever holds it"
     OPEN = "everybody"
 
 
@@ -76,5 +76,5 @@ def metrics_access(settings: Settings) -> MetricsAccess:
     if not settings.app.metrics:
         return MetricsAccess.OFF
     if settings.app.metrics_token is not None:
-        return MetricsAccess.BY_TOKEN
+        return MetricsAccess.GUARDED
     return MetricsAccess.OPEN if settings.is_local else MetricsAccess.OFF

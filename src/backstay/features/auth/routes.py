@@ -19,7 +19,7 @@ from backstay.features.auth.queries import GetKeySet, ListSessions
 from backstay.features.auth.schemas import RefreshBody, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
-from backstay.web.dispatch import Routes, check_media_type
+from backstay.web.dispatch import Routes
 from backstay.web.errors import invalid
 from backstay.web.limits import Limit
 from backstay.web.state import edge_of, sender_of
@@ -33,7 +33,6 @@ OptionalBody = Annotated[RefreshBody | None, Body()]
 
 async def log_in(request: Request) -> Response:
     """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
-    check_media_type(request, JSON, FORM)
     is_form = request.headers.get("content-type", "").startswith(FORM)
     fields = await (_form(request) if is_form else _json(request))
     try:
@@ -159,7 +158,14 @@ _LOGIN_BODY = {
 }
 
 routes = Routes("/auth", tag="auth")
-routes.post("/login", Login, endpoint=log_in, limit=Limit.LOGIN, openapi=_LOGIN_BODY)
+routes.post(
+    "/login",
+    Login,
+    endpoint=log_in,
+    limit=Limit.LOGIN,
+    openapi=_LOGIN_BODY,
+    media_types=(JSON, FORM),
+)
 routes.post("/refresh", RefreshSession, endpoint=refresh, limit=Limit.REFRESH)
 routes.post("/logout", Logout, endpoint=log_out, limit=Limit.LOGOUT, status=204)
 routes.get("/sessions", ListSessions)

@@ -40,7 +40,7 @@ async def metrics(request: Request) -> Response:
     edge = edge_of(request)
     if edge.metrics is MetricsAccess.OFF:
         raise NotFound
-    if edge.metrics is MetricsAccess.BY_TOKEN:
+    if edge.metrics is MetricsAccess.GUARDED:
         given = bearer_token(request.headers.get("authorization")) or ""
         if not compare_digest(given.encode(), (edge.metrics_token or "").encode()):
             raise Unauthenticated(challenge=INVALID)
@@ -55,5 +55,5 @@ probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=Limit.EXEMPT)
 probe_routes.get("/metrics", GetMetrics, endpoint=metrics, limit=Limit.EXEMPT)
 
 routes = Routes("", tag="system")
-routes.get("/healthcheck", GetHealth, endpoint=health)
+routes.get("/healthcheck", GetHealth, endpoint=health, name="get_healthcheck")
 routes.get("/system/ping", Ping)
