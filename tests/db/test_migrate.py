@@ -1,11 +1,10 @@
 """Shows that migrations lead to the models, back and forth, once, whoever runs them."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
@@ -15,12 +14,10 @@ from backstay.db.engine import EngineOptions, writer_engine
 from backstay.db.migrate import MigrationError, State
 from backstay.db.migrations.runner import PLATFORM, History, scripts
 from backstay.db.session import Database
+from tests.db.processes import run_at_once
 from tests.db.tables import Book
 
 pytestmark = pytest.mark.anyio
-
-ROOT = Path(__file__).parents[2]
-TABLES = {"users", "items"}
 
 
 async def execute(options: EngineOptions, *statements: str) -> None:
@@ -224,6 +221,7 @@ async def test_a_database_out_of_reach_is_a_sentence(options: EngineOptions) -> 
     with pytest.raises(MigrationError, match="cannot be reached") as caught:
         await migrate.upgrade(EngineOptions(nowhere))
     assert "secret" not in str(caught.value)
+    await anyio.sleep(0.05)  # aiosqlite's thread of a failed connection ends a moment later
 
 
 async def test_a_revision_holds_what_the_models_add(options: EngineOptions, tmp_path: Path) -> None:
@@ -259,20 +257,6 @@ print(len(asyncio.run(migrate.upgrade(EngineOptions(sys.argv[1])))))
 
 
 async def test_processes_that_upgrade_at_once_all_succeed(options: EngineOptions) -> None:
-    outputs = run_at_once([sys.executable, "-c", UPGRADE, options.url])
+    outputs = run_at_once(4, [sys.executable, "-c", UPGRADE, options.url])
     assert sorted(map(int, outputs)) == [0, 0, 0, len(revisions(scripts((PLATFORM,))))]
     assert await migrate.check(options) == []
-
-
-def run_at_once(command: list[str], **variables: str) -> list[str]:
-    """The outputs of four processes that run the same command at the same time."""
-    environ = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
-    started = [
-        subprocess.Popen(
-            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
-    assert [(error, code) for _, error, code in ended] == [("", 0)] * 4
-    return [output for output, _, _ in ended]

@@ -82,7 +82,8 @@ async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin
         return applied, None
     backstay = compose(settings)
     try:
-        return applied, await seed(backstay)
+        async with migrate.alone(options):
+            return applied, await seed(backstay)
     finally:
         await backstay.close()
 

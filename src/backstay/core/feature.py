@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -52,6 +53,11 @@ class Feature:
 
 def _is_message(value: Any) -> bool:
     return inspect.isclass(value) and issubclass(value, (Command, Query))
+
+
+def features_of(package: str, *names: str) -> tuple[Feature, ...]:
+    """The manifests of the named folders of a package, in that order."""
+    return tuple(import_module(f"{package}.{name}").feature for name in names)
 
 
 def check_features(features: Iterable[Feature]) -> None:

@@ -166,6 +166,22 @@ async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> l
     return [f"Models and database differ, {difference}." for difference in drift]
 
 
+@asynccontextmanager
+async def alone(options: EngineOptions) -> AsyncIterator[None]:
+    """Let every other migration or seeding of the database wait: two seedings would collide.
+
+    On SQLite each transaction is alone anyway.
+
+    Raises:
+        MigrationError: the database cannot be reached, or others took too long.
+    """
+    if options.is_sqlite:
+        yield
+        return
+    async with _migrating(options):
+        yield
+
+
 async def _state(engine: AsyncEngine, histories: Histories) -> State:
     stored = await _stored(engine)
     if stored is None:

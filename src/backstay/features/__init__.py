@@ -1,12 +1,12 @@
-"""The table of contents: every feature of the package, in the order of what requires what."""
+"""The table of contents: every feature of the package, each after those it requires."""
 
-from backstay.core.feature import Feature
-from backstay.features import access, auth, items, system, users
+from backstay.core.feature import features_of
 
-STANDARD: tuple[Feature, ...] = (
-    access.feature,
-    users.feature,
-    auth.feature,
-    system.feature,
-    items.feature,
+STANDARD = features_of(
+    __name__,
+    "access",
+    "users",
+    "auth",
+    "system",
+    "items",
 )

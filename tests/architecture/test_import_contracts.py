@@ -1,0 +1,66 @@
+"""Shows that arrows point downwards, and that the contracts of the import linter notice others."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import ROOT, copy_of_project, plant
+
+LINT = Path(sys.executable).parent / "lint-imports"
+LAYERS = "Arrows point downwards only"
+CORE = "The core is plain Python and pydantic"
+MESSAGES = "Messages, handlers and tables know neither HTTP nor technologies"
+
+
+def lint(project: Path) -> tuple[int, str]:
+    """The exit code and report of the import linter, on the package inside a project."""
+    environ = os.environ | {"PYTHONPATH": str(project / "src"), "NO_COLOR": "1"}
+    done = subprocess.run(
+        [LINT, "--no-logo", "--no-cache"],
+        cwd=project,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_contracts_are_kept() -> None:
+    code, report = lint(ROOT)
+    assert code == 0, report
+    assert "3 kept, 0 broken" in report
+
+
+def test_an_import_upwards_and_a_module_outside_the_layers_are_noticed(tmp_path: Path) -> None:
+    package = copy_of_project(tmp_path)
+    plant(package, "db/base.py", "import backstay.settings")
+    plant(package, "stray.py", "")
+    code, report = lint(tmp_path)
+    assert code == 1
+    assert f"{LAYERS} BROKEN" in report
+    assert "backstay.db is not allowed to import backstay.settings" in report
+    assert "stray" in report
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "contract"),
+    [
+        ("core/errors.py", "starlette.requests", CORE),
+        ("core/errors.py", "sqlalchemy", CORE),
+        ("features/items/model.py", "fastapi", MESSAGES),
+        ("features/items/schemas.py", "backstay.web.links", MESSAGES),
+        ("features/items/queries.py", "starlette.requests", MESSAGES),
+        ("features/auth/commands/refresh.py", "backstay.adapters.tokens_jwt", MESSAGES),
+    ],
+)
+def test_an_import_of_a_technology_is_noticed(
+    tmp_path: Path, module: str, imported: str, contract: str
+) -> None:
+    plant(copy_of_project(tmp_path), module, f"import {imported}")
+    code, report = lint(tmp_path)
+    assert code == 1
+    assert f"{contract} BROKEN" in report

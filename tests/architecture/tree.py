@@ -1,0 +1,31 @@
+"""The source tree as the guards see it, and copies of it to plant breaches in."""
+
+import ast
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "backstay"
+
+
+def sources(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
+    """Every Python file below the folders, with its syntax tree."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            yield path, ast.parse(path.read_text("utf-8"), str(path))
+
+
+def copy_of_project(target: Path) -> Path:
+    """A copy of the package and its configuration; the folder of the package in it."""
+    shutil.copy(ROOT / "pyproject.toml", target)
+    ignored = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(PACKAGE, target / "src" / "backstay", ignore=ignored)
+
+
+def plant(package: Path, module: str, code: str) -> None:
+    """Append code to a module of a package, which is made if need be."""
+    path = package / module
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"\n{code}\n")
