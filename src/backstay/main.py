@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, FastAPI
 
 from backstay.adapters.limiter_memory import MemoryLimiter
+from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.log_structlog import configure as configure_logging
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_memory import LocalPrincipals
@@ -79,7 +80,7 @@ class Backstay:
     principals: PrincipalCache
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
-    limiter: MemoryLimiter
+    limiter: Limiter
     metrics: HttpMetrics
     clock: Clock
 
@@ -125,7 +126,7 @@ def compose(
     database, passwords, limiter = (
         Database(engine_options(settings)),
         Argon2Passwords(),
-        MemoryLimiter(),
+        MemoryLimiter() if settings.rate_limit.enabled else NoLimiter(),
     )
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
@@ -228,6 +229,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings.log.level, settings.log.format)
         await migrate.require_current(backstay.database)
+        await backstay.passwords.warm_up()
         for start in on_start:
             await start(app)
         gc.collect()

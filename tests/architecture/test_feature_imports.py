@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay.features import STANDARD
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 
 PREFIX = ("backstay", "features")
@@ -75,8 +76,8 @@ def _imports(folder: Path) -> Iterator[Import]:
         package = (*PREFIX, folder.name, *inside[:-1])
         for target in {t for node in ast.walk(tree) for t in _targets(node, package)}:
             parts = target.split(".")
-            if tuple(parts[:2]) == PREFIX and len(parts) > 2 and parts[2] != folder.name:
-                yield Import(where, folder.name, parts[2], (*parts, "")[3])
+            if tuple(parts[:2]) == PREFIX and parts[2:3] != [folder.name]:
+                yield Import(where, folder.name, *(*parts, "", "")[2:4])
 
 
 def _targets(node: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
@@ -142,6 +143,69 @@ def test_features_know_each_other_only_as_their_manifests_say() -> None:
 
 
 def test_every_feature_is_in_the_table_of_contents() -> None:
-    table = ast.parse((PACKAGE / "features" / "__init__.py").read_text("utf-8"))
-    listed = {node.value.id for node in ast.walk(table) if _is_feature_of_a_module(node)}
-    assert listed == {path.parent.name for path in (PACKAGE / "features").glob("*/__init__.py")}
+    folders = {path.parent.name for path in (PACKAGE / "features").glob("*/__init__.py")}
+    assert {feature.name for feature in STANDARD} == folders
+
+
+OTHER = """
+from backstay.core.feature import Feature
+
+feature = Feature(name="other", requires=("users",))
+"""
+FOUNDATION = 'feature = Feature(name="users", requires=("other",), foundation=True)'
+BREACHES = {
+    "items.queries: users.model is private to its feature": {
+        "items/queries.py": "from backstay.features.users.model import User"
+    },
+    "items.queries: users.routes is private to its feature": {
+        "items/queries.py": "from backstay.features.users import routes"
+    },
+    "items.commands: access.admin is private to its feature": {
+        "items/commands.py": "def late():\n    import backstay.features.access.admin"
+    },
+    "items.schemas: users.model is private to its feature": {
+        "items/schemas.py": "from ..users.model import User"
+    },
+    "items.events: users is private to its feature": {
+        "items/events.py": "from backstay.features import users"
+    },
+    "items.commands: imports users, which its manifest does not require": {
+        "items/commands.py": "from backstay.features.users.queries import GetUser"
+    },
+    "users.commands: imports items, which its manifest does not require": {
+        "users/commands.py": "from backstay.features.items.events import ItemCreated"
+    },
+    "users: the foundation must not know other, which is optional": {
+        "users/__init__.py": FOUNDATION,
+        "other/__init__.py": OTHER,
+    },
+    "users: requires other, which does not exist": {"users/__init__.py": FOUNDATION},
+    "features in a circle: ": {
+        "users/schemas.py": "from backstay.features.auth.schemas import TokenAnswer"
+    },
+    "items: ForeignKey(Item.id) must name its table in a string": {
+        "items/model.py": "parent = ForeignKey(Item.id)"
+    },
+    "other: items.id is a table of items, not required": {
+        "other/__init__.py": OTHER,
+        "other/model.py": 'item_id = mapped_column(ForeignKey("items.id"))',
+    },
+    "stray: the manifest calls it other": {"stray/__init__.py": OTHER},
+}
+
+
+@pytest.mark.parametrize(("fault", "planted"), BREACHES.items(), ids=BREACHES)
+def test_a_breach_is_noticed(tmp_path: Path, fault: str, planted: dict[str, str]) -> None:
+    package = copy_of_project(tmp_path)
+    for module, code in planted.items():
+        if module == "users/__init__.py":
+            (package / "features" / module).unlink()
+        plant(package / "features", module, code)
+    assert [found for found in import_faults(package) if found.startswith(fault)]
+
+
+def test_a_required_feature_may_be_used(tmp_path: Path) -> None:
+    package = copy_of_project(tmp_path)
+    plant(package / "features", "other/__init__.py", OTHER)
+    plant(package / "features", "other/queries.py", "from ..users.queries import GetUser")
+    assert import_faults(package) == []

@@ -32,6 +32,7 @@ class Commands:
     """Runs functions as the handler of a command: in the real transaction step."""
 
     def __init__(self, database: Database) -> None:
+        self.is_concurrent = not database.options.is_sqlite
         self._step = transaction_with(database, Nobody(), utc_now)
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, Numeric, String, UniqueConstraint
@@ -13,6 +13,7 @@ from backstay.core.errors import Conflict
 from backstay.db.base import Base, Entity, SoftDelete
 from backstay.db.faults import taken_by
 
+PLACE = UniqueConstraint("shelf_id", "place")
 OWNED: dict[str, Any] = {"info": {"owner": "tests"}}
 
 
@@ -38,7 +39,7 @@ class Shelf(Entity):
 
 class Book(SoftDelete, Entity):
     __tablename__ = "test_books"
-    __table_args__: ClassVar[Any] = (UniqueConstraint("shelf_id", "place"), OWNED)
+    __table_args__ = (PLACE, OWNED)
 
     title: Mapped[str] = mapped_column(String(200))
     subtitle: Mapped[str | None] = mapped_column(String(200))

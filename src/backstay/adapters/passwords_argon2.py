@@ -40,6 +40,10 @@ class Argon2Passwords:
         """Whether the hash was made with other parameters."""
         return self._hasher.check_needs_rehash(hashed)
 
+    async def warm_up(self) -> None:
+        """Make the decoy, so that not even the first unknown login takes longer."""
+        await self._run(lambda: self._decoy)
+
     def close(self) -> None:
         """Stop the threads; what waits is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)

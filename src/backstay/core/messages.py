@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
     from backstay.core.principal import Principal
@@ -84,6 +85,14 @@ class Message(BaseModel, Generic[R_co]):
     permission: ClassVar[Policy]
     rules: ClassVar[tuple[Rule, ...]] = ()
     default_source: ClassVar[Source]
+
+    @model_validator(mode="after")
+    def _storable(self) -> Self:
+        """Refuse the one character that PostgreSQL cannot store, whatever the database."""
+        for value in self.__dict__.values():
+            if isinstance(value, str) and "\0" in value:
+                raise PydanticCustomError("nul", "Text must not contain the character NUL")
+        return self
 
     @classmethod
     def sources(cls) -> Mapping[str, Source]:

@@ -151,11 +151,11 @@ class Listing(Generic[V]):
             }
         )
 
-    def _shown(self, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    def _shown(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[dict[str, Any]]:
         return [dict(zip(self._fields, row, strict=False)) for row in rows]
 
     def _cursor(
-        self, cursors: Cursors, place: _Place, edge: Sequence[Row[Any]], backward: bool
+        self, cursors: Cursors, place: _Place, edge: Sequence[Row[*tuple[Any, ...]]], backward: bool
     ) -> str:
         names = [name for name, _ in sort_keys(place.sort)]
         values = [

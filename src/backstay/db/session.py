@@ -43,7 +43,7 @@ class Run(Protocol):
 
     async def __call__(
         self, statement: Executable, parameters: Parameters = None, /
-    ) -> Sequence[Row[Any]]: ...
+    ) -> Sequence[Row[*tuple[Any, ...]]]: ...
 
 
 class Reader:
@@ -76,8 +76,8 @@ class Database:
 
     async def _read(
         self, statement: Executable, parameters: Parameters = None
-    ) -> Sequence[Row[Any]]:
-        def run() -> Sequence[Row[Any]]:
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        def run() -> Sequence[Row[*tuple[Any, ...]]]:
             with self.read_engine.sync_engine.connect() as connection:
                 return connection.execute(statement, parameters).all()
 
@@ -92,7 +92,9 @@ class Database:
         if session is None:
             return self.reader
 
-        async def rows(statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
+        async def rows(
+            statement: Executable, parameters: Parameters = None
+        ) -> Sequence[Row[*tuple[Any, ...]]]:
             return (await session.execute(statement, parameters)).all()
 
         return Reader(rows)

@@ -77,7 +77,7 @@ def _message(message: type[Message[Any]], **fields: Any) -> Any:
 async def _json(request: Request) -> Any:
     try:
         return await request.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         fault = FieldFault("body", "json_invalid", "JSON decode error")
         raise Invalid(errors=(fault,)) from error
 
@@ -126,7 +126,7 @@ def _cookie(request: Request) -> str | None:
         return token
     edge = edge_of(request)
     host = request.headers.get("host", "").lower()
-    own = urlsplit(origin).netloc.lower() == host or origin == edge.public_origin
+    own = origin == edge.public_origin or (host and urlsplit(origin).netloc.lower() == host)
     if not own and origin not in edge.cors_origins:
         raise Forbidden("This origin may not use the cookie.")
     return token

@@ -1,0 +1,11 @@
+"""The Limiter port where limits are switched off: everything is allowed, nothing is counted."""
+
+from backstay.core.ports import Rate, Verdict
+
+
+class NoLimiter:
+    """Allows every request."""
+
+    async def hit(self, key: str, rate: Rate) -> Verdict:
+        """Always within the rate."""
+        return Verdict(True, rate.limit, rate.limit, 0, 0)

@@ -1,0 +1,247 @@
+"""Shows that an application which is wired wrongly does not start, and says everything wrong."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from backstay.core.bus import BootError, handles, prepares
+from backstay.core.feature import Feature
+from backstay.core.messages import PUBLIC, SIGNED_IN, Command, PermissionSpec, Query
+from backstay.core.ports import Clock
+from backstay.core.principal import Grant
+from backstay.db.session import Transaction
+from backstay.features import STANDARD
+from backstay.main import compose
+from tests.conftest import settings_with
+
+READ = PermissionSpec("rigs", "read")
+
+
+class GetRig(Query[None]):
+    permission = READ
+
+
+@handles(GetRig)
+async def get_rig(query: GetRig, grant: Grant) -> None: ...
+
+
+class MoveRig(Command[None]):
+    permission = PermissionSpec("rigs", "move")
+
+
+@dataclass(frozen=True)
+class Course:
+    degrees: int
+
+
+@prepares(MoveRig)
+async def plot_course(command: MoveRig, clock: Clock) -> Course:
+    return Course(clock().second)
+
+
+@handles(MoveRig)
+async def move_rig(command: MoveRig, course: Course, session: Transaction) -> None: ...
+
+
+def feature(*members: Callable[..., Any], name: str = "rigs", requires: Iterable[str] = ()) -> Feature:
+    """A feature whose one module holds these messages and functions."""
+    module = ModuleType(__name__)
+    for member in members:
+        setattr(module, member.__name__, member)
+    return Feature(name, modules=(module,), requires=tuple(requires))
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Callable[..., list[str]]:
+    """What keeps the application from starting with further features."""
+
+    def boot(*features: Feature) -> list[str]:
+        settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+        with pytest.raises(BootError) as caught:
+            compose(settings, [*STANDARD, *features])
+        return str(caught.value).splitlines()
+
+    return boot
+
+
+Faults = Callable[..., list[str]]
+
+
+def test_a_sound_feature_boots(tmp_path: Path) -> None:
+    sound = feature(GetRig, get_rig, MoveRig, plot_course, move_rig)
+    compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, sound]).passwords.close()
+
+
+class NoPolicy(Command[None]):
+    pass
+
+
+@handles(NoPolicy)
+async def no_policy(command: NoPolicy) -> None: ...
+
+
+def test_a_message_without_a_policy_is_refused(faults: Faults) -> None:
+    (fault,) = faults(feature(NoPolicy, no_policy))
+    assert fault.startswith("NoPolicy: declare `permission` in its own class body")
+
+
+class Inherits(MoveRig):
+    pass
+
+
+@handles(Inherits)
+async def inherits(command: Inherits) -> None: ...
+
+
+def test_an_inherited_policy_does_not_count(faults: Faults) -> None:
+    (fault,) = faults(feature(MoveRig, plot_course, move_rig, Inherits, inherits))
+    assert fault.startswith("Inherits: declare `permission` in its own class body")
+
+
+def test_a_message_kept_in_another_module_needs_its_policy_too(faults: Faults) -> None:
+    (fault,) = faults(feature(no_policy))
+    assert fault.startswith("NoPolicy: declare `permission` in its own class body")
+
+
+@handles(GetRig)
+async def get_rig_again(query: GetRig) -> None: ...
+
+
+@prepares(MoveRig)
+async def plot_again(command: MoveRig) -> Course:
+    return Course(0)
+
+
+def test_two_handlers_for_one_message_are_refused(faults: Faults) -> None:
+    (fault,) = faults(feature(GetRig, get_rig, get_rig_again))
+    assert fault.startswith("GetRig: both ")
+    assert "get_rig_again" in fault
+
+
+def test_two_preparers_for_one_message_are_refused(faults: Faults) -> None:
+    (fault,) = faults(feature(MoveRig, plot_course, move_rig, plot_again))
+    assert fault.startswith("MoveRig: both ")
+
+
+def test_a_message_without_a_handler_is_refused(faults: Faults) -> None:
+    assert faults(feature(GetRig)) == ["GetRig: no handler"]
+
+
+@handles(GetRig)
+async def wrong_first(command: MoveRig) -> None: ...
+
+
+@handles(GetRig)
+async def nothing_first() -> None: ...
+
+
+@prepares(MoveRig)
+async def prepares_other(query: GetRig) -> Course:
+    return Course(0)
+
+
+@pytest.mark.parametrize("function", [wrong_first, nothing_first])
+def test_a_handler_takes_its_message_first(
+    faults: Faults, function: Callable[..., Any]
+) -> None:
+    (fault,) = faults(feature(GetRig, function))
+    assert fault.endswith("its first parameter must be the GetRig it is for")
+
+
+def test_a_preparer_takes_its_message_first(faults: Faults) -> None:
+    (fault,) = faults(feature(MoveRig, prepares_other, move_rig))
+    assert fault.endswith("its first parameter must be the MoveRig it is for")
+
+
+@handles(GetRig)
+async def wants_a_course(query: GetRig, course: Course) -> None: ...
+
+
+@handles(MoveRig)
+async def wants_a_path(command: MoveRig, path: Path) -> None: ...
+
+
+@prepares(MoveRig)
+async def prepares_with_a_path(command: MoveRig, path: Path) -> Course:
+    return Course(len(str(path)))
+
+
+def test_a_parameter_that_nobody_provides_is_refused(faults: Faults) -> None:
+    assert "nobody provides its parameter `course`" in faults(feature(GetRig, wants_a_course))[0]
+    assert "nobody provides its parameter `path`" in faults(feature(MoveRig, wants_a_path))[0]
+    broken = feature(MoveRig, prepares_with_a_path, move_rig)
+    assert ["nobody provides its parameter `path`" in fault for fault in faults(broken)] == [True]
+
+
+@handles(GetRig)
+async def reads_in_a_transaction(query: GetRig, session: Transaction) -> None: ...
+
+
+@prepares(MoveRig)
+async def prepares_in_a_transaction(command: MoveRig, session: Transaction) -> Course:
+    return Course(0)
+
+
+def test_only_the_handler_of_a_command_has_a_transaction(faults: Faults) -> None:
+    (fault,) = faults(feature(GetRig, reads_in_a_transaction))
+    assert "nobody provides its parameter `session`" in fault
+    (fault,) = faults(feature(MoveRig, prepares_in_a_transaction, move_rig))
+    assert "nobody provides its parameter `session`" in fault
+
+
+class GetAnyRig(Query[None]):
+    permission = SIGNED_IN
+
+
+@handles(GetAnyRig)
+async def get_any_rig(query: GetAnyRig, grant: Grant) -> None: ...
+
+
+def test_without_a_permission_there_is_no_grant_to_judge_by(faults: Faults) -> None:
+    (fault,) = faults(feature(GetAnyRig, get_any_rig))
+    assert "nobody provides its parameter `grant`" in fault
+
+
+@prepares(GetRig)
+async def prepares_a_query(query: GetRig) -> Course:
+    return Course(0)
+
+
+def test_a_query_cannot_be_prepared(faults: Faults) -> None:
+    (fault,) = faults(feature(GetRig, prepares_a_query, get_rig))
+    assert fault.endswith("prepares_a_query: only commands can be prepared")
+
+
+class ReadRigElsewhere(Query[None]):
+    permission = PermissionSpec("rigs", "read", description="Not what it says elsewhere")
+
+
+@handles(ReadRigElsewhere)
+async def read_rig_elsewhere(query: ReadRigElsewhere) -> None: ...
+
+
+def test_a_permission_declared_twice_differently_is_refused(faults: Faults) -> None:
+    both = feature(GetRig, get_rig), feature(ReadRigElsewhere, read_rig_elsewhere, name="other")
+    assert faults(*both) == ["rigs:read: declared twice, differently"]
+
+
+def test_a_missing_requirement_is_refused(faults: Faults) -> None:
+    (fault,) = faults(feature(requires=["masts"]))
+    assert fault == "feature rigs: requires masts, which must be listed before it"
+
+
+def test_a_feature_listed_twice_is_refused(faults: Faults) -> None:
+    assert "feature rigs: listed twice" in faults(feature(), feature())
+
+
+class Said(Command[None]):
+    permission = PUBLIC
+
+
+def test_every_fault_is_told_at_once(faults: Faults) -> None:
+    told = faults(feature(NoPolicy, Said, GetRig, wrong_first, wants_a_course, requires=["masts"]))
+    assert len(told) == 8

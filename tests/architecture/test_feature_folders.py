@@ -1,0 +1,56 @@
+"""Shows that a feature folder holds only what everybody expects in one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import PACKAGE, copy_of_project, plant
+
+VOCABULARY = frozenset(
+    "__init__ model schemas commands queries routes events admin settings".split()
+)
+CATCH_ALLS = frozenset("util utils helper helpers const constants common misc shared".split())
+
+
+def folder_faults(features: Path) -> Iterator[str]:
+    """Every file and folder below ``features`` that has no place there."""
+    for path in sorted(features.rglob("*")):
+        inside = path.relative_to(features)
+        if "__pycache__" in inside.parts or inside == Path("__init__.py"):
+            continue
+        if path.is_file() and (path.suffix != ".py" or len(inside.parts) == 1):
+            yield f"{inside}: a feature is a folder of Python modules"
+        elif len(inside.parts) == 2 and path.stem not in VOCABULARY:
+            yield f"{inside}: only {', '.join(sorted(VOCABULARY))}"
+        if path.stem in CATCH_ALLS:
+            yield f"{inside}: name it after what it holds"
+
+
+def test_feature_folders_hold_only_the_vocabulary() -> None:
+    assert list(folder_faults(PACKAGE / "features")) == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "items/helpers.py",
+        "items/service.py",
+        "items/utils/__init__.py",
+        "auth/commands/common.py",
+        "items/notes.txt",
+        "stray.py",
+        "common/__init__.py",
+    ],
+)
+def test_anything_else_is_noticed(tmp_path: Path, module: str) -> None:
+    features = copy_of_project(tmp_path) / "features"
+    plant(features, module, "")
+    assert list(folder_faults(features))
+
+
+def test_a_module_may_grow_into_a_package_of_its_name(tmp_path: Path) -> None:
+    features = copy_of_project(tmp_path) / "features"
+    (features / "items" / "queries.py").unlink()
+    plant(features, "items/queries/lists.py", "")
+    assert list(folder_faults(features)) == []

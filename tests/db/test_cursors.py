@@ -1,0 +1,45 @@
+"""Shows that a cursor survives a round trip, and nothing else passes for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay.core.errors import Invalid
+from backstay.db.cursors import Cursors
+
+CURSORS = Cursors(b"k" * 32)
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+payloads = st.lists(scalars | st.lists(scalars)) | st.dictionaries(texts, scalars)
+
+
+@given(payloads)
+def test_what_was_signed_is_read(payload: list[object] | dict[str, object]) -> None:
+    cursor = CURSORS.sign(payload)
+    assert CURSORS.read(cursor) == payload
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.text(st.characters()))
+def test_garbage_is_invalid(cursor: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        CURSORS.read(cursor)
+    (fault,) = caught.value.errors
+    assert (fault.field, fault.code) == ("cursor", "cursor")
+
+
+@given(payloads, st.data())
+def test_one_changed_character_is_enough(
+    payload: list[object] | dict[str, object], data: st.DataObject
+) -> None:
+    cursor = CURSORS.sign(payload)
+    place = data.draw(st.integers(0, len(cursor) - 1))
+    other = data.draw(st.characters().filter(lambda c: c != cursor[place]))
+    for forged in (cursor[:place] + other + cursor[place + 1 :], cursor[:place], cursor + other):
+        with pytest.raises(Invalid):
+            CURSORS.read(forged)
+
+
+def test_another_key_makes_other_cursors() -> None:
+    with pytest.raises(Invalid):
+        Cursors(b"x" * 32).read(CURSORS.sign([1]))

@@ -1,0 +1,79 @@
+"""Runs the page of recipes, block by block, so that it cannot go stale."""
+
+import ast
+import inspect
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import join
+
+from backstay.core.clock import utc_now
+from backstay.core.listing import ListQuery, Text
+from backstay.core.messages import SIGNED_IN, Scope, View
+from backstay.core.principal import Grant, Principal
+from backstay.db import migrate
+from backstay.db.cursors import Cursors
+from backstay.db.engine import EngineOptions
+from backstay.db.listing import Listing
+from backstay.db.session import Database, Transaction
+from backstay.features.items.model import Item
+from backstay.features.users.model import User
+from tests.db.conftest import Change, Commands, context
+
+pytestmark = pytest.mark.anyio
+
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "queries.md"
+GIVEN: dict[str, Any] = {kind.__name__: kind for kind in (Listing, ListQuery, Text, UUID, View)} | {
+    "SIGNED_IN": SIGNED_IN,
+    "join": join,
+}
+
+
+async def test_the_recipes_work(options: EngineOptions) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 10
+    await migrate.upgrade(options)
+    database = Database(options)
+    names = await Commands(database)(lambda session: run(blocks, session, database))
+    await database.dispose()
+    assert names["summary"].title == "First draft!"
+    assert (names["has_items"], names["living"]) == (True, 2)
+    assert (names["renamed"], names["hidden"], names["removed"]) == (1, 1, 1)
+    assert [row.title for row in names["titles"]] == ["Essay"]
+    assert [view.size for view in names["sizes"]] == [5]
+    assert [(view.title, view.owner) for view in names["owned"]] == [("Essay", "ann@example.org")]
+    assert names["per_owner"] == [("ann@example.org", 1), ("ben@example.org", 0)]
+    assert [view.title for view in names["page"].items] == ["Essay"]
+
+
+async def run(blocks: list[str], session: Transaction, database: Database) -> dict[str, Any]:
+    """Execute the blocks one after the other, as if inside a handler; the names they leave."""
+    ann, ben = (User(email=f"{name}@example.org", password_hash="") for name in ("ann", "ben"))
+    session.add_all([ann, ben])
+    await session.flush()
+    items = [Item(title=title, owner_id=ann.id) for title in ("First draft", "Essay")]
+    session.add_all(items)
+    await session.flush()
+    principal = Principal(user_id=ann.id)
+    inside = context(Change(), principal)
+    inside.transaction = session
+    names = GIVEN | {
+        "session": session,
+        "reader": database.reader_of(inside),
+        "principal": principal,
+        "grant": Grant(Scope.OWN),
+        "cursors": Cursors(b"k" * 32),
+        "item_id": items[0].id,
+        "yesterday": utc_now() - timedelta(days=1),
+        "__name__": __name__,
+    }
+    for block in blocks:
+        code = compile(block, str(PAGE), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        outcome = eval(code, names)
+        if inspect.isawaitable(outcome):
+            await outcome
+    return names

@@ -1,0 +1,155 @@
+"""Shows that the helpers of handlers change exactly what they say, and leave a trace of it."""
+
+from typing import Any
+
+import anyio
+import pytest
+from sqlalchemy import select
+
+from backstay.core.clock import new_id, utc_now
+from backstay.core.errors import NotFound
+from backstay.core.messages import Scope, View
+from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
+from backstay.db.queries import (
+    columns_of,
+    contains,
+    count,
+    delete_where,
+    exists,
+    one_or_404,
+    update_where,
+    visible,
+)
+from backstay.db.session import Database, Transaction
+from tests.db.conftest import Commands
+from tests.db.tables import Book
+
+pytestmark = pytest.mark.anyio
+
+
+async def fill(command: Commands, *titles: str, **values: Any) -> None:
+    async def work(session: Transaction) -> None:
+        session.add_all(Book(title=title, **values) for title in titles)
+
+    await command(work)
+
+
+async def test_nothing_found_is_404(command: Commands) -> None:
+    async def work(session: Transaction) -> None:
+        await one_or_404(session, select(Book).where(Book.id == new_id()))
+
+    with pytest.raises(NotFound):
+        await command(work)
+
+
+async def test_a_locked_row_is_read_afresh(command: Commands) -> None:
+    await fill(command, "Shared")
+    seen, changed = anyio.Event(), anyio.Event()
+
+    async def slow(session: Transaction) -> None:
+        await one_or_404(session, select(Book))
+        if command.is_concurrent:
+            seen.set()
+            await changed.wait()
+        book = await one_or_404(session, select(Book), lock=True)
+        book.pages += 1
+
+    async def quick(session: Transaction) -> None:
+        book = await one_or_404(session, select(Book), lock=True)
+        book.pages += 1
+
+    async def meanwhile() -> None:
+        if command.is_concurrent:
+            await seen.wait()
+        await command(quick)
+        changed.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(command, slow)
+        group.start_soon(meanwhile)
+
+    async def read(session: Transaction) -> Any:
+        return (await session.execute(select(Book.pages, Book.version))).one()
+
+    assert tuple(await command(read)) == (2, 3)
+
+
+async def test_own_rows_are_visible_under_own_scope(database: Database, command: Commands) -> None:
+    ann = new_id()
+    await fill(command, "Ann's", owner_id=ann)
+    await fill(command, "Ben's", owner_id=new_id())
+    own, anybody = Grant(Scope.OWN), UNLIMITED
+    for principal, grant, number in ((Principal(ann), own, 1), (Principal(ann), anybody, 2)):
+        found = await count(database.reader, Book, visible(Book.owner_id, principal, grant))
+        assert found == number
+    with pytest.raises(LookupError):
+        visible(Book.owner_id, SYSTEM, own)
+
+
+async def test_counting_and_existence(database: Database, command: Commands) -> None:
+    reader = database.reader
+    assert (await count(reader, Book), await exists(reader, Book, Book.pages == 0)) == (0, False)
+    await fill(command, "One", "Two")
+    assert (await count(reader, Book), await exists(reader, Book, Book.pages == 0)) == (2, True)
+    assert await count(reader, Book, Book.title == "One", Book.pages == 1) == 0
+
+
+async def test_an_update_by_filter_leaves_the_same_trace_as_one_by_one(
+    database: Database, command: Commands
+) -> None:
+    author, begun = new_id(), utc_now()
+    await fill(command, "One", "Two", "Three")
+
+    async def work(session: Transaction) -> tuple[int, int, int]:
+        loaded = await one_or_404(session, select(Book).where(Book.title == "One"))
+        changed = await update_where(session, Book, Book.title != "Two", pages=7)
+        return changed, loaded.pages, loaded.version
+
+    assert await command(work, author=author) == (2, 7, 2)
+    rows = await database.reader.rows(
+        select(Book.version, Book.updated_by, Book.updated_at > begun).where(Book.pages == 7)
+    )
+    assert len(rows) == 2
+    assert {(row[0], row[1]) for row in rows} == {(2, author)}
+
+
+async def test_a_deletion_by_filter_tells_its_number(database: Database, command: Commands) -> None:
+    await fill(command, "One", "Two", "Three")
+
+    async def work(session: Transaction) -> tuple[int, int]:
+        some = await delete_where(session, Book, Book.title.in_(["One", "Two"]))
+        return some, await delete_where(session, Book, Book.title == "One")
+
+    assert await command(work) == (2, 0)
+    assert await count(database.reader, Book) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("%", "100%"),
+        ("_", "a_b"),
+        ("\\", "c\\d"),
+        ("/", "e/f"),
+        ("STRASSE", "Straße"),
+        ("éa", "ÉAU"),
+    ],
+)
+async def test_texts_are_searched_literally(
+    database: Database, command: Commands, text: str, found: str
+) -> None:
+    await fill(command, "100%", "a_b", "c\\d", "e/f", "Straße", "Strasse".upper(), "ÉAU")
+    rows = await database.reader.rows(select(Book.title).where(contains(Book.title, text)))
+    expected = [found] if text != "STRASSE" else ["STRASSE"]
+    assert [row.title for row in rows] == expected
+
+
+class Shown(View):
+    title: str
+    unknown: int
+
+
+async def test_a_view_must_know_its_columns() -> None:
+    with pytest.raises(LookupError, match="unknown"):
+        columns_of(Shown, Book)
+    assert len(columns_of(Shown, Book, {"unknown": Book.pages})) == 2
