@@ -164,14 +164,19 @@ def compose(
     )  # fmt: skip
 
 
-async def seed(backstay: Backstay) -> Admin:
+async def seed(backstay: Backstay) -> Admin | None:
     """Bring permissions and roles in line with the code; create the administrator if none lives.
+
+    Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
+    the log of a deployment.
 
     Raises:
         AppError: the administrator's e-mail or username belongs to somebody else.
     """
     admin = backstay.settings.admin
     await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+    if admin.password is None and not backstay.settings.is_local:
+        return None
     return await backstay.system(
         EnsureAdmin(
             email=admin.email,
