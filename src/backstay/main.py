@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +18,10 @@ from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
-from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender
+from backstay.core.bus import BootError, Bus, Buses, Provider, Sender
 from backstay.core.clock import utc_now
-from backstay.core.context import Origin, PrincipalChanges
-from backstay.core.feature import Feature, check_features
+from backstay.core.context import Origin
+from backstay.core.feature import Feature, registry_of
 from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import (
@@ -39,12 +38,12 @@ from backstay.core.representation import Preconditions
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
-from backstay.db.session import Database, Reader, Transaction, transaction_with
+from backstay.db.session import WRITING, Database, Reader, transaction_with
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
 from backstay.features.auth.queries import GetPrincipal, MayReadDocs
-from backstay.features.users.commands import Admin, EnsureAdmin
+from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.settings import (
     AppSettings,
     Environment,
@@ -119,10 +118,7 @@ def compose(
     Raises:
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
-    check_features(features)
-    registry = Registry(function for feature in features for function in feature.functions())
-    registry.check(message for feature in features for message in feature.messages())
-    security = settings.security
+    registry, security = registry_of(features), settings.security
     database, passwords, limiter = (
         Database(engine_options(settings)),
         Argon2Passwords(),
@@ -145,7 +141,7 @@ def compose(
             Limiter: limiter,
             Metrics: metrics,
             Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
-            Cursors: Cursors(sha256(b"cursors" + key).digest()),
+            Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
         },
@@ -153,7 +149,7 @@ def compose(
     prepare = prepare_with(registry, providers)
     transaction = transaction_with(database, LocalPrincipals(principals), clock)
     buses = Buses(
-        commands=Bus(Command, registry, (authorize, prepare, transaction), providers),
+        commands=Bus(Command, registry, (authorize, prepare, transaction), providers | WRITING),
         queries=Bus(Query, registry, (authorize,), providers),
     )
     if registry.faults:
@@ -190,13 +186,11 @@ async def seed(backstay: Backstay) -> Admin | None:
 def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
-        Transaction: lambda context: context.transaction,
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,
         Origin: lambda context: context.origin,
         Preconditions: lambda context: context.origin.preconditions,
-        PrincipalChanges: lambda context: context.changes,
         Sender: lambda context: context.sender.inside(context),
     }
 
@@ -268,16 +262,14 @@ def create_app(
 def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:
     settings = backstay.settings
     app.router.routes += routes
+    login_path = f"{settings.app.root_path}/v1/auth/login"
+    app.openapi = lambda: docs.openapi_of(app, login_path)  # type: ignore[method-assign]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
         async def may_read(login: str, password: str) -> bool:
             return await backstay.system(MayReadDocs(login=login, password=password))
 
-        docs.install(
-            app,
-            login_path=f"{settings.app.root_path}/v1/auth/login",
-            may_read=None if settings.is_local else may_read,
-        )
+        docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
     app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes)
     middleware.install(app, settings, backstay.metrics)

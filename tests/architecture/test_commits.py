@@ -1,12 +1,21 @@
-"""Shows that nobody but the transaction step ends a transaction."""
+"""Shows that nobody but the transaction step ends a transaction, in the source and at run time."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from backstay.core.bus import handles
+from backstay.core.feature import Feature
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.db.session import CommitForbidden, Transaction
+from backstay.main import Backstay, compose
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
+from tests.conftest import settings_with
 
 COMMITTERS = {Path("db/session.py")}
 OWN_CONNECTIONS = COMMITTERS | {Path("db/migrate.py")}
@@ -44,3 +53,83 @@ def test_a_commit_elsewhere_is_noticed(tmp_path: Path, code: str) -> None:
     plant(package, "features/items/commands.py", code)
     (fault,) = commit_faults(package)
     assert fault.startswith("features/items/commands.py:")
+
+
+Work = Callable[[Transaction], Awaitable[None]]
+
+
+class WriteNote(Command[None]):
+    permission = SYSTEM_ONLY
+
+    work: Any
+
+
+@handles(WriteNote)
+async def write_note(command: WriteNote, session: Transaction) -> None:
+    await session.execute(text("INSERT INTO notes VALUES (1)"))
+    await command.work(session)
+
+
+async def by_commit(session: Transaction) -> None:
+    await session.commit()
+
+
+async def by_transaction(session: Transaction) -> None:
+    transaction = session.get_transaction()
+    assert transaction is not None
+    await transaction.commit()
+
+
+async def in_the_thread_of_the_driver(session: Transaction) -> None:
+    await session.run_sync(lambda sync: sync.commit())
+
+
+async def by_block(session: Transaction) -> None:
+    await session.rollback()
+    async with session.begin():
+        await session.execute(text("INSERT INTO notes VALUES (2)"))
+
+
+async def out_of_a_savepoint(session: Transaction) -> None:
+    async with session.begin_nested():
+        await session.commit()
+
+
+@pytest.fixture
+async def notes(tmp_path: Path) -> AsyncIterator[Backstay]:
+    """An application that writes notes."""
+    module = ModuleType(__name__)
+    vars(module).update(WriteNote=WriteNote, write_note=write_note)
+    settings = settings_with(f"sqlite:///{tmp_path}/notes.db", tmp_path)
+    backstay = compose(settings, [Feature("notes", modules=(module,))])
+    async with backstay.database.writer.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (number INTEGER)"))
+    yield backstay
+    await backstay.close()
+
+
+async def count(backstay: Backstay) -> int:
+    counted: int = await backstay.database.reader.scalar(text("SELECT count(*) FROM notes"))
+    return counted
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "work",
+    [by_commit, by_transaction, in_the_thread_of_the_driver, by_block, out_of_a_savepoint],
+)
+async def test_a_handler_that_commits_fails_and_keeps_nothing(notes: Backstay, work: Work) -> None:
+    with pytest.raises(CommitForbidden):
+        await notes.system(WriteNote(work=work))
+    assert await count(notes) == 0
+
+
+async def in_a_savepoint(session: Transaction) -> None:
+    async with session.begin_nested():
+        await session.execute(text("INSERT INTO notes VALUES (2)"))
+
+
+@pytest.mark.anyio
+async def test_savepoints_are_free(notes: Backstay) -> None:
+    await notes.system(WriteNote(work=in_a_savepoint))
+    assert await count(notes) == 2

@@ -7,10 +7,11 @@ import pytest
 
 from tests.architecture.tree import PACKAGE, copy_of_project, plant
 
-VOCABULARY = frozenset(
-    "__init__ model schemas commands queries routes events admin settings".split()
-)
-CATCH_ALLS = frozenset("util utils helper helpers const constants common misc shared".split())
+VOCABULARY = {
+    *("__init__", "model", "schemas", "commands", "queries"),
+    *("routes", "events", "admin", "settings"),
+}
+CATCH_ALLS = {"util", "utils", "helper", "helpers", "const", "constants", "common", "misc"}
 
 
 def folder_faults(features: Path) -> Iterator[str]:

@@ -115,10 +115,10 @@ def _key_faults(folders: list[Path], manifests: dict[str, Manifest]) -> Iterator
         manifest = manifests[folder.name]
         for key in _foreign_keys(folder):
             target = key.args[0] if key.args else None
-            if not isinstance(target, ast.Constant):
+            if not isinstance(target, ast.Constant) or not isinstance(target.value, str):
                 yield f"{folder.name}: {ast.unparse(key)} must name its table in a string"
                 continue
-            owner = owners.get(str(target.value).partition(".")[0], folder.name)
+            owner = owners.get(target.value.partition(".")[0], folder.name)
             foundation = manifests[owner].foundation
             if owner != folder.name and not foundation and owner not in manifest.requires:
                 yield f"{folder.name}: {target.value} is a table of {owner}, not required"

@@ -16,7 +16,7 @@ RUFF = Path(sys.executable).parent / "ruff"
 
 
 def size_faults(*folders: Path) -> Iterator[str]:
-    """Every file and function that is too long; docstrings and blank lines of functions are free."""
+    """Every file and function that is too long; docstrings and blank lines are free."""
     for path, tree in sources(*folders):
         lines = path.read_text("utf-8").splitlines()
         if len(lines) > MAX_FILE:

@@ -1,6 +1,9 @@
 """A database with the test tables, and the way a command reaches it."""
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,7 +17,8 @@ from backstay.core.principal import SYSTEM, Principal
 from backstay.db.base import Base
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database, Transaction, transaction_with
-from tests.db.tables import TABLES
+from tests.db.books import book, store
+from tests.db.tables import TABLES, Mood
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
@@ -62,3 +66,26 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def command(database: Database) -> Commands:
     return Commands(database)
+
+
+@pytest.fixture
+async def many(database: Database) -> Database:
+    """Sixty books full of ties."""
+    chance = random.Random(7)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [
+        book(
+            number,
+            title=f"Book {chance.choice('aAbBéÉ')} {number}",
+            pages=chance.randrange(4),
+            copies=chance.choice([0, 2**40]),
+            price=Decimal(chance.choice(["1.10", "2.20", "0.30"])),
+            mood=chance.choice(list(Mood)),
+            printed_at=chance.choice([None, start]),
+            created_at=start + timedelta(microseconds=chance.randrange(5)),
+        )
+        for number in range(60)
+    ]
+    chance.shuffle(rows)
+    await store(database, rows)
+    return database

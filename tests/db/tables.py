@@ -19,7 +19,7 @@ OWNED: dict[str, Any] = {"info": {"owner": "tests"}}
 
 class Mood(StrEnum):
     GRIM = "grim"
-    GAY = "gay"
+    MERRY = "merry"
 
 
 class TitleTaken(Conflict):
@@ -46,7 +46,7 @@ class Book(SoftDelete, Entity):
     pages: Mapped[int] = mapped_column(default=0)
     copies: Mapped[int] = mapped_column(BigInteger, default=0)
     price: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=Decimal(0))
-    mood: Mapped[Mood] = mapped_column(Enum(Mood, native_enum=False, length=8), default=Mood.GAY)
+    mood: Mapped[Mood] = mapped_column(Enum(Mood, native_enum=False, length=8), default=Mood.MERRY)
     printed_at: Mapped[datetime | None]
     owner_id: Mapped[UUID | None]
     shelf_id: Mapped[UUID | None] = mapped_column(
@@ -64,5 +64,5 @@ book_title = Index(
 )
 taken_by(book_title, TitleTaken)
 book_owner = Index("ix_test_books_owner_id_id", Book.owner_id, Book.id)
-taken_by(next(c for c in Book.__table__.constraints if isinstance(c, UniqueConstraint)), PlaceTaken)
+taken_by(PLACE, PlaceTaken)
 TABLES = [Base.metadata.tables[name] for name in ("test_shelves", "test_books")]

@@ -2,7 +2,13 @@
 
 from datetime import timedelta
 
-from throttled.asyncio import MemoryStore, RateLimiterType, Throttled, per_duration
+from throttled.asyncio import (
+    MemoryStore,
+    RateLimiterType,
+    RateLimitState,
+    Throttled,
+    per_duration,
+)
 
 from backstay.core.ports import Rate, Verdict
 
@@ -20,15 +26,29 @@ class MemoryLimiter:
 
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Count one request."""
-        throttled = self._by_rate.get(rate)
-        if throttled is None:
-            throttled = self._by_rate[rate] = self._throttled(rate)
-        result = await throttled.limit(f"{rate.limit}/{rate.period}:{key}")
-        state = result.state
-        return Verdict(
-            not result.limited, rate.limit, state.remaining, state.reset_after, state.retry_after
-        )
+        result = await self._throttled(rate).limit(_named(key, rate))
+        return _verdict(rate, result.state, allowed=not result.limited)
+
+    async def peek(self, key: str, rate: Rate) -> Verdict:
+        """What a request would find."""
+        state = await self._throttled(rate).peek(_named(key, rate))
+        return _verdict(rate, state, allowed=state.remaining > 0)
 
     def _throttled(self, rate: Rate) -> Throttled:
-        quota = per_duration(timedelta(seconds=rate.period), rate.limit, burst=rate.limit)
-        return Throttled(using=RateLimiterType.GCRA.value, quota=quota, store=self._store)
+        throttled = self._by_rate.get(rate)
+        if throttled is None:
+            period = timedelta(seconds=rate.period)
+            throttled = self._by_rate[rate] = Throttled(
+                using=RateLimiterType.GCRA.value,
+                quota=per_duration(period, rate.limit, burst=rate.limit),
+                store=self._store,
+            )
+        return throttled
+
+
+def _named(key: str, rate: Rate) -> str:
+    return f"{rate.limit}/{rate.period}:{key}"
+
+
+def _verdict(rate: Rate, state: RateLimitState, *, allowed: bool) -> Verdict:
+    return Verdict(allowed, rate.limit, state.remaining, state.reset_after, state.retry_after)

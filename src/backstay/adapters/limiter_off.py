@@ -9,3 +9,7 @@ class NoLimiter:
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Always within the rate."""
         return Verdict(True, rate.limit, rate.limit, 0, 0)
+
+    async def peek(self, key: str, rate: Rate) -> Verdict:
+        """Always within the rate."""
+        return Verdict(True, rate.limit, rate.limit, 0, 0)

@@ -13,7 +13,7 @@ from backstay.db.engine import EngineOptions
 from backstay.settings import ConfigurationError, Settings, load_settings
 
 if TYPE_CHECKING:
-    from backstay.features.users.commands import Admin
+    from backstay.features.users.commands.admins import Admin
 
 T = TypeVar("T")
 

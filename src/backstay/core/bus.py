@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, get_type_hints
 from backstay.core.context import Context, Origin
 from backstay.core.errors import Refused
 from backstay.core.messages import Access, Command, Message, PermissionSpec
-from backstay.core.principal import SYSTEM, Principal
+from backstay.core.principal import SYSTEM, Grant, Principal
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def handles(
 
 
 def prepares(
-    message: type[Message[Any]],
+    message: type[Command[Any]],
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """Declare an async function that runs before the transaction of a command is opened.
 
@@ -83,7 +83,7 @@ class Registry:
         mark: str,
         into: dict[type[Message[Any]], Callable[..., Any]],
     ) -> None:
-        message = getattr(function, mark, None)
+        message: type[Message[Any]] | None = getattr(function, mark, None)
         if message is None:
             return
         if message in into:
@@ -91,6 +91,8 @@ class Registry:
             first, second = _name(into[message]), _name(function)
             self.faults.append(f"{message.__name__}: both {first} and {second} {verb[:-1]} it")
         into[message] = function
+        if mark == "__prepares__" and not issubclass(message, Command):
+            self.faults.append(f"{_name(function)}: only commands can be prepared")
         parameters = list(inspect.signature(function).parameters)
         hints = get_type_hints(function)
         if not parameters or hints.get(parameters[0]) is not message:
@@ -99,9 +101,12 @@ class Registry:
             )
 
     def check(self, messages: Iterable[type[Message[Any]]]) -> None:
-        """Note every message that lacks a policy or a handler, or contradicts another."""
+        """Note every message that lacks a policy or a handler, or contradicts another.
+
+        Those that have a handler are checked besides, wherever their class is.
+        """
         specs: dict[str, PermissionSpec] = {}
-        for message in messages:
+        for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
             policy = message.__dict__.get("permission")
             if not isinstance(policy, (PermissionSpec, Access)):
                 self.faults.append(
@@ -116,16 +121,25 @@ class Registry:
             if message not in self.handlers:
                 self.faults.append(f"{message.__name__}: no handler")
 
-    def bind(self, function: Callable[..., Any], providers: Mapping[Any, Provider]) -> Handler:
-        """Resolve the parameters of a function by type, noting those that nobody provides."""
+    def bind(
+        self,
+        message: type[Message[Any]],
+        function: Callable[..., Any],
+        providers: Mapping[Any, Provider],
+    ) -> Handler:
+        """Resolve the parameters of a function by type, noting those that nobody provides.
+
+        A message without a permission has no grant that its handler could judge by.
+        """
+        has_grant = isinstance(message.permission, PermissionSpec)
         hints = get_type_hints(function)
         chosen: list[Provider] = []
         for name in list(inspect.signature(function).parameters)[1:]:
-            provider = providers.get(hints.get(name))
+            kind = hints.get(name)
+            provider = providers.get(kind) if kind is not Grant or has_grant else None
             if provider is None:
                 self.faults.append(
-                    f"{_name(function)}: nobody provides its parameter `{name}` "
-                    f"of type {hints.get(name)!r}"
+                    f"{_name(function)}: nobody provides its parameter `{name}` of type {kind!r}"
                 )
             else:
                 chosen.append(provider)
@@ -150,7 +164,7 @@ class Bus:
             preparer = registry.preparers.get(message)
             if preparer is not None:
                 known[get_type_hints(preparer).get("return")] = lambda context: context.prepared
-            call: Next = registry.bind(function, known).call
+            call: Next = registry.bind(message, function, known).call
             for step in reversed(pipeline):
                 call = step(message, call)
             self._routes[message] = call

@@ -1,13 +1,13 @@
 """The manifest of a feature: everything the composition root needs to know about one folder."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from backstay.core.bus import BootError
+from backstay.core.bus import Registry
 from backstay.core.messages import Command, Message, PermissionSpec, Query
 
 
@@ -60,22 +60,18 @@ def features_of(package: str, *names: str) -> tuple[Feature, ...]:
     return tuple(import_module(f"{package}.{name}").feature for name in names)
 
 
-def check_features(features: Iterable[Feature]) -> None:
-    """Refuse a set of features in which one is doubled or lacks what it requires.
-
-    Raises:
-        BootError: with every fault.
-    """
-    faults: list[str] = []
+def registry_of(features: Sequence[Feature]) -> Registry:
+    """The handlers of all features, with the faults of what is declared and required."""
+    registry = Registry(function for feature in features for function in feature.functions())
+    registry.check(message for feature in features for message in feature.messages())
     seen: set[str] = set()
     for feature in features:
         if feature.name in seen:
-            faults.append(f"feature {feature.name}: listed twice")
-        faults += [
+            registry.faults.append(f"feature {feature.name}: listed twice")
+        registry.faults += [
             f"feature {feature.name}: requires {name}, which must be listed before it"
             for name in feature.requires
             if name not in seen
         ]
         seen.add(feature.name)
-    if faults:
-        raise BootError("\n".join(faults))
+    return registry

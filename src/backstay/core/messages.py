@@ -82,7 +82,7 @@ class Message(BaseModel, Generic[R_co]):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    permission: ClassVar[Policy]
+    permission: ClassVar[Policy] = SYSTEM_ONLY
     rules: ClassVar[tuple[Rule, ...]] = ()
     default_source: ClassVar[Source]
 
@@ -100,7 +100,11 @@ class Message(BaseModel, Generic[R_co]):
         return _sources(cls)
 
     def named_fields(self) -> set[tuple[Source, str]]:
-        """Every field the sender named, nested ones by path (``address.city``), for field rules."""
+        """Every field the sender named, for field rules.
+
+        Nested ones are named by path (``address.city``); an object without fields, or null in
+        its place, is named itself.
+        """
         sources = self.sources()
         return {
             (sources[path.partition(".")[0]], path)
@@ -144,9 +148,9 @@ def optional() -> Any:
 def _named(value: Any, prefix: str = "") -> Iterator[str]:
     if isinstance(value, BaseModel):
         for name in value.model_fields_set:
-            yield prefix + name
-            yield from _named(getattr(value, name), f"{prefix}{name}.")
-    elif isinstance(value, (list, tuple)):
+            inside = set(_named(getattr(value, name), f"{prefix}{name}."))
+            yield from inside or {prefix + name}
+    elif isinstance(value, (list, tuple, set, frozenset)):
         for item in value:
             yield from _named(item, prefix)
 

@@ -59,7 +59,7 @@ def prepare_with(registry: Registry, providers: dict[Any, Any]) -> Step:
         function = registry.preparers.get(message)
         if function is None:
             return call_next
-        preparer = registry.bind(function, providers)
+        preparer = registry.bind(message, function, providers)
 
         async def run(context: Context) -> Any:
             context.prepared = await preparer.call(context)

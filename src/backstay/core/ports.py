@@ -131,6 +131,10 @@ class Limiter(Protocol):
         """Count one request and say whether it is within the rate."""
         ...
 
+    async def peek(self, key: str, rate: Rate) -> Verdict:
+        """What a request would find, without counting it."""
+        ...
+
 
 class PrincipalChannel(Protocol):
     """Tells every process that caches principals which of them changed."""

@@ -32,11 +32,13 @@ class Grant:
     def refuses(self, source: Source, path: str) -> bool:
         """Whether a request that names the field ``path`` (dotted when nested) is refused.
 
-        A rule on ``address`` covers ``address.city``. As soon as one field of a source is
-        allowed, every other field of that source is refused.
+        A rule on ``address`` covers ``address.city``, and who names ``address`` as a whole names
+        what is inside. As soon as one field of a source is allowed, every other field of that
+        source is refused.
         """
         names = _with_parents(path)
-        if not names.isdisjoint(self.denied.get(source, frozenset())):
+        denied = self.denied.get(source, frozenset())
+        if not names.isdisjoint(denied) or any(d.startswith(f"{path}.") for d in denied):
             return True
         allowed = self.allowed.get(source)
         return allowed is not None and names.isdisjoint(allowed)

@@ -5,7 +5,7 @@ from math import ceil
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, FromClause, Row, SQLColumnExpression, String
+from sqlalchemy import ColumnElement, FromClause, Row, SQLColumnExpression
 from sqlalchemy.types import TypeEngine
 
 from backstay.core.errors import FieldFault, Forbidden, Invalid
@@ -90,7 +90,7 @@ class Listing(Generic[V]):
                 pattern_of(fitting) if operation == "contains" else fitting
             )
         if query.q is not None:
-            parameters["_q"] = pattern_of(_fitting("q", query.q, String()))
+            parameters["_q"] = pattern_of(query.q)
         own = grant.scope is Scope.OWN
         if own:
             parameters["_owner"] = principal.id

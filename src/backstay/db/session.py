@@ -1,15 +1,16 @@
 """The one transaction of a command and the reader of a query."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Executable, Row, text
+from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
-from backstay.core.bus import Next, Step
-from backstay.core.context import Context
+from backstay.core.bus import Next, Provider, Step
+from backstay.core.context import Context, PrincipalChanges
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
@@ -20,20 +21,30 @@ class CommitForbidden(RuntimeError):
     """Something other than the transaction step tried to end a transaction."""
 
 
+class _SyncTransaction(Session):
+    pass
+
+
 class Transaction(AsyncSession):
-    """The session that a command's handler receives. Only the transaction step commits it."""
+    """The session that a command's handler receives. Only the transaction step commits it.
 
-    async def commit(self) -> NoReturn:
-        """Always refuse.
+    Whatever else would end the transaction raises :class:`CommitForbidden`; savepoints are free.
+    """
 
-        Raises:
-            CommitForbidden: always.
-        """
+    sync_session_class = _SyncTransaction
+
+
+@event.listens_for(_SyncTransaction, "before_commit")
+def _only_the_step_commits(session: Session) -> None:
+    if session.get_nested_transaction() is None and not session.info.get("committing"):
         raise CommitForbidden("only the transaction step commits; return from the handler instead")
 
-    async def _commit(self) -> None:
-        await super().commit()
 
+WRITING: dict[Any, Provider] = {
+    Transaction: lambda context: context.transaction,
+    PrincipalChanges: lambda context: context.changes,
+}
+"""What only the handler of a command receives."""
 
 Parameters = Mapping[str, Any] | None
 
@@ -152,7 +163,8 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
 
 async def _commit(session: Transaction) -> None:
     try:
-        await session._commit()
+        session.info["committing"] = True
+        await session.commit()
     except SQLAlchemyError as error:
         # SQLite keeps a transaction open whose COMMIT failed: the next one would commit it too
         await session.invalidate()

@@ -21,10 +21,13 @@ from backstay.settings.rules import ALGORITHM, REFRESH, RULES, SECRET, Applies
 class Loaded:
     """What was read: the settings, or every fault; where each value is from, and how it looks.
 
+    `draft` has defaults in place of the `faulty` variables, so that what is sound can be judged.
     `origins` and `shown` are keyed by variable; `shown` masks secrets and leaves out faulty values.
     """
 
     settings: Settings | None
+    draft: Settings
+    faulty: frozenset[str]
     faults: tuple[Fault, ...]
     origins: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -135,6 +138,8 @@ class _Reading:
                 self.warnings += [f"{part} has no effect, since {name} is set" for part in parts]
         return Loaded(
             settings=None if self.faults else draft,
+            draft=draft,
+            faulty=frozenset(self.faulty),
             faults=tuple(self._with_origin(fault) for fault in self.faults),
             origins=MappingProxyType(
                 {

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from backstay.core.representation import Preconditions, etag_of
 
-_TAG = re.compile(r'(W/)?("[^"]*")|(\*)')
+_TAG = re.compile(r'(W/)?("[^"]*")')
 JSON = "application/json"
 
 
@@ -16,8 +16,9 @@ def preconditions_of(request: Request) -> Preconditions:
     header = request.headers.get("if-match")
     if header is None:
         return Preconditions()
-    tags = [m[2] or m[3] for m in _TAG.finditer(header) if not m[1]]
-    return Preconditions(("*",) if "*" in tags else tuple(tags))
+    if header.strip() == "*":
+        return Preconditions(("*",))
+    return Preconditions(tuple(m[2] for m in _TAG.finditer(header) if not m[1]))
 
 
 def tagged(request: Request, body: bytes, status: int) -> Response:
@@ -33,4 +34,4 @@ def _has(request: Request, tag: str) -> bool:
     header = request.headers.get("if-none-match")
     if header is None:
         return False
-    return any(m[3] or m[2] == tag for m in _TAG.finditer(header))
+    return header.strip() == "*" or any(m[2] == tag for m in _TAG.finditer(header))

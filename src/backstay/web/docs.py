@@ -42,13 +42,14 @@ _REDOC = (
     '<script src="/docs/assets/redoc.standalone.js"></script>',
 )
 _START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger", deepLinking: true,
-  persistAuthorization: false, layout: "BaseLayout",
+  validatorUrl: null, persistAuthorization: false, layout: "BaseLayout",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset]});
 """
+MAX_PASSWORD = 128
 MayRead = Callable[[str, str], Awaitable[bool]]
 
 
-def install(app: FastAPI, *, login_path: str, may_read: MayRead | None) -> None:
+def install(app: FastAPI, *, may_read: MayRead | None) -> None:
     """Add the documentation; ``may_read`` judges a login and password, None lets all read."""
 
     async def guard(request: Request) -> None:
@@ -68,7 +69,6 @@ def install(app: FastAPI, *, login_path: str, may_read: MayRead | None) -> None:
         await guard(request)
         return JSONResponse(app.openapi())
 
-    app.openapi = lambda: openapi_of(app, login_path)  # type: ignore[method-assign]
     app.router.routes += [
         Route("/docs", page(_SWAGGER), include_in_schema=False),
         Route("/redoc", page(_REDOC), include_in_schema=False),
@@ -100,7 +100,7 @@ async def _challenge(request: Request, may_read: MayRead) -> None:
     edge = edge_of(request)
     address = edge.client_address(request.scope)
     await edge.limits.by_address(request.scope, Limit.LOGIN, address)
-    if not await may_read(login, password[:128]):
+    if len(password) > MAX_PASSWORD or not await may_read(login, password):
         raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
 
 

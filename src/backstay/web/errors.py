@@ -98,6 +98,8 @@ class _FrameworkError(AppError):
 
 
 def _of_framework(error: HTTPException) -> AppError:
+    if isinstance(error.__cause__, AppError):
+        return error.__cause__  # raised while the framework read the body
     status = error.status_code
     refusal = _FrameworkError(headers=error.headers)
     phrase = HTTPStatus(status).phrase

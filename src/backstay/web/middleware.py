@@ -99,7 +99,7 @@ class Faults:
     def __init__(self, app: ASGIApp, max_body_bytes: int, trusted_hosts: tuple[str, ...]) -> None:
         self._app = app
         self._limit = max_body_bytes
-        self._hosts = frozenset(host.lower() for host in trusted_hosts)
+        self._hosts = tuple(host.lower() for host in trusted_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -133,7 +133,7 @@ class Faults:
         if self._hosts and "*" not in self._hosts:
             host = headers.get(b"host", b"").decode("latin-1").rpartition(":")
             name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
-            if name not in self._hosts:
+            if not any(_serves(served, name) for served in self._hosts):
                 raise BadRequest("This host name is not served here.")
 
     def _bounded(self, receive: Receive) -> Receive:
@@ -148,6 +148,11 @@ class Faults:
             return message
 
         return bounded
+
+
+def _serves(served: str, name: str) -> bool:
+    """Whether a host setting means a name; ``*.example.com`` means every name below."""
+    return name.endswith(served[1:]) if served.startswith("*.") else name == served
 
 
 def _identify(scope: Scope) -> tuple[str, bytes]:

@@ -34,8 +34,7 @@ class RouteIndex:
                 node.routes.setdefault(method, route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        node = self._find(path) if scope["type"] == "http" else None
+        node = self._find(_path(scope)) if scope["type"] == "http" else None
         if node is None or not node.routes:
             await self._fallback(scope, receive, send)
             return
@@ -60,6 +59,11 @@ class RouteIndex:
                 return None
             node = found
         return node
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 class _Node:

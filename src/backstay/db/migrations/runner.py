@@ -65,7 +65,9 @@ def write(
 ) -> Path | None:
     """Write the next revision of a history, or nothing when models and database agree."""
     history.folder.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(path.name[:4]) for path in history.folder.glob("[0-9]*_*.py")), default=0)
+    number = 1 + max(
+        (int(path.name[:4]) for path in history.folder.glob("[0-9][0-9][0-9][0-9]_*.py")), default=0
+    )
     config = _config(histories, connection, owners=(history,))
     config.set_main_option("file_template", f"{number:04d}_%%(slug)s")
 

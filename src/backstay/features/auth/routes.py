@@ -1,7 +1,6 @@
 """Where signing in and out is reached; cookies and token transports are handled here."""
 
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Body
 from pydantic import ValidationError
@@ -33,7 +32,7 @@ OptionalBody = Annotated[RefreshBody | None, Body()]
 
 async def log_in(request: Request) -> Response:
     """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
-    is_form = request.headers.get("content-type", "").startswith(FORM)
+    is_form = request.headers.get("content-type", "").lower().startswith(FORM)
     fields = await (_form(request) if is_form else _json(request))
     try:
         message = Login.model_validate(fields)
@@ -46,7 +45,10 @@ async def log_in(request: Request) -> Response:
 async def refresh(request: Request, body: OptionalBody = None) -> Response:
     """Rotate the token from the body, else the Authorization header, else the cookie."""
     body = body or RefreshBody()
-    token = body.refresh_token or bearer_token(request.headers.get("authorization"))
+    bearer = bearer_token(request.headers.get("authorization"))
+    if bearer and "." in bearer:
+        bearer = None  # an access token, which clients send along everywhere
+    token = body.refresh_token or bearer
     cookie = None if token else _cookie(request)
     if not (token or cookie):
         raise Unauthenticated("Send a refresh token.")
@@ -124,10 +126,9 @@ def _cookie(request: Request) -> str | None:
     origin = request.headers.get("origin")
     if not token or origin is None:
         return token
-    edge = edge_of(request)
-    host = request.headers.get("host", "").lower()
-    own = origin == edge.public_origin or (host and urlsplit(origin).netloc.lower() == host)
-    if not own and origin not in edge.cors_origins:
+    edge, host = edge_of(request), request.headers.get("host", "").lower()
+    allowed = {edge.public_origin, f"http://{host}", f"https://{host}"} | edge.cors_origins
+    if origin.lower() not in allowed:
         raise Forbidden("This origin may not use the cookie.")
     return token
 

@@ -49,7 +49,7 @@ def profile_of(principal: Principal, account: Account) -> Profile:
         version=account.version,
         is_superuser=principal.is_superuser,
         roles=principal.roles,
-        permissions={key: grant.scope.value for key, grant in principal.grants.items()},
+        permissions={key: principal.grants[key].scope.value for key in sorted(principal.grants)},
     )
 
 

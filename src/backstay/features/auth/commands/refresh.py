@@ -59,7 +59,8 @@ async def refresh_session(
 ) -> TokenAnswer | Refused:
     """Rotate in one conditional UPDATE; whoever loses it walks the chain to the same successor.
 
-    RFC 9700, 4.14.2: a token used again, outside the grace window, ends its session.
+    Within the grace window every older token leads to the live one. Outside of it a token used
+    again ends its session (RFC 9700, 4.14.2).
     """
     now, presented = clock(), refresh.read(command.refresh_token)
     if presented is None:
@@ -77,6 +78,8 @@ async def refresh_session(
         changes.touch(row.user_id)
         events.warning("refresh_token_reused", session_id=str(row.id), address=origin.address)
         return Refused(SessionOver())
+    for _ in range(age - 1):
+        successor = refresh.successor(successor)
     return answer_with(row.user_id, successor, refresh, access, security)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from uuid import UUID
 
 from pydantic import model_validator
@@ -24,15 +25,15 @@ from backstay.core.ports import (
 )
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
-from backstay.features.auth.queries import CheckCredentials
+from backstay.features.auth.queries import BadCredentials, CheckCredentials
 from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
-from backstay.features.users.commands import StorePassword
+from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.schemas import Account, Secret
 from backstay.settings import SecuritySettings
 
-ACCOUNT_RATE = Rate(20, 300)
-MAX_DELAY = 3.0
-"""Beyond its rate an account is only answered later (seconds), so that nobody can lock it."""
+FAILURE_RATE = Rate(20, 300)
+DELAY = 2.0
+"""An account with more failed logins than this is answered later (seconds), and never locked."""
 
 
 class EmailUnverified(Forbidden):
@@ -79,11 +80,16 @@ async def verify_login(
     limiter: Limiter,
     security: SecuritySettings,
 ) -> Verified:
-    verdict = await limiter.hit(f"login:account:{command.account.lower()}", ACCOUNT_RATE)
+    failures = f"login-failures:{sha256(command.account.lower().encode()).hexdigest()}"
+    verdict = await limiter.peek(failures, FAILURE_RATE)
     if not verdict.allowed:
-        await asyncio.sleep(min(verdict.retry_after, MAX_DELAY))
-    check = CheckCredentials(login=command.account, password=command.password)
-    account = await send.as_system()(check)
+        await asyncio.sleep(DELAY)
+    try:
+        check = CheckCredentials(login=command.account, password=command.password)
+        account = await send.as_system()(check)
+    except BadCredentials:
+        await limiter.hit(failures, FAILURE_RATE)
+        raise
     if security.require_verified_email and not account.email_verified:
         raise EmailUnverified
     outdated = passwords.is_outdated(account.password_hash)

@@ -1,7 +1,6 @@
-"""What people do to their accounts."""
+"""What people do to their own accounts."""
 
 from dataclasses import dataclass
-from secrets import token_urlsafe
 from uuid import UUID
 
 from pydantic import ValidationInfo, field_validator
@@ -10,15 +9,15 @@ from sqlalchemy import select
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict, FieldFault, Forbidden, Invalid
-from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command, optional
+from backstay.core.messages import PUBLIC, SIGNED_IN, Command, optional
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
-from backstay.features.access.commands import ADMIN, USER, JoinRole, LockSuperusers
+from backstay.features.access.commands import USER, JoinRole, LockSuperusers
 from backstay.features.users.model import EmailTaken, User
-from backstay.features.users.queries import CheckOwnPassword, HasAdmin, profile_of
+from backstay.features.users.queries import CheckOwnPassword, profile_of
 from backstay.features.users.schemas import (
     Account,
     Email,
@@ -38,23 +37,6 @@ class NewPassword:
     """A password that was hashed before the transaction began."""
 
     hashed: str
-
-
-@dataclass(frozen=True, slots=True)
-class AdminPassword:
-    """The administrator's hashed password, and its text when it was made up."""
-
-    hashed: str | None
-    generated: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """The outcome of seeding: the password is told once, when it was made up."""
-
-    created: bool
-    email: str
-    generated_password: str | None
 
 
 class RegistrationClosed(Forbidden):
@@ -242,70 +224,3 @@ async def _keep_a_superuser(session: Transaction, leaving: UUID, send: Sender) -
     )
     if await session.scalar(remaining.limit(1)) is None:
         raise LastSuperuser
-
-
-class StorePassword(Command[int]):
-    """Store the hash of a password; the result is the user's security epoch.
-
-    With ``end_sessions`` the epoch grows, which ends every session of the user; without it this
-    is only the same password under better parameters.
-    """
-
-    permission = SYSTEM_ONLY
-
-    user_id: UUID
-    password_hash: str
-    end_sessions: bool
-
-
-@handles(StorePassword)
-async def store_password(
-    command: StorePassword, session: Transaction, changes: PrincipalChanges
-) -> int:
-    user = await one_or_404(session, select(User).where(User.id == command.user_id), lock=True)
-    user.password_hash = command.password_hash
-    if command.end_sessions:
-        user.security_epoch += 1
-    changes.touch(user.id)
-    return user.security_epoch
-
-
-class EnsureAdmin(Command[Admin]):
-    """Create the administrator, unless a living one exists."""
-
-    permission = SYSTEM_ONLY
-
-    email: Email
-    username: Username
-    name: Name
-    password: Password | None = None
-
-
-@prepares(EnsureAdmin)
-async def hash_for_admin(command: EnsureAdmin, passwords: Passwords, send: Sender) -> AdminPassword:
-    if await send(HasAdmin()):
-        return AdminPassword(None, None)
-    generated = None if command.password else token_urlsafe(15)
-    hashed = await passwords.hash(command.password or generated or "")
-    return AdminPassword(hashed, generated)
-
-
-@handles(EnsureAdmin)
-async def ensure_admin(
-    command: EnsureAdmin, session: Transaction, send: Sender, password: AdminPassword
-) -> Admin:
-    await send(LockSuperusers())
-    if password.hashed is None or await send(HasAdmin()):
-        return Admin(created=False, email=command.email, generated_password=None)
-    user = User(
-        email=command.email,
-        username=command.username,
-        name=command.name,
-        password_hash=password.hashed,
-        email_verified_at=None,
-    )
-    session.add(user)
-    await session.flush()
-    for role in (ADMIN, USER):
-        await send(JoinRole(user_id=user.id, role=role))
-    return Admin(created=True, email=user.email, generated_password=password.generated)

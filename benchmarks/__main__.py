@@ -1,0 +1,127 @@
+"""Runs the measurements: ``python -m benchmarks [case …]``."""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from rich.progress import Progress
+
+from benchmarks import machine, report
+from benchmarks.cases import CASES, STORM, Case
+from benchmarks.load import Measured, Request, burst
+from benchmarks.stage import Server, Stage, prepare, reset, serving
+from tests.services.postgres import PostgresServer
+
+Results = dict[str, list[Measured]]
+
+
+def main() -> int:
+    """Measure what is named, or everything; print, and write JSON and a plot."""
+    arguments = _arguments()
+    try:
+        machine.check()
+    except machine.Missing as missing:
+        print(missing, file=sys.stderr)
+        return 1
+    machine.pin(machine.OTHER_CORE)
+    with PostgresServer() as postgres, tempfile.TemporaryDirectory() as folder:
+        url = postgres.create_database()
+        with Progress(transient=True) as progress:
+            task = progress.add_task("a million rows", total=None)
+            stage = prepare(url, Path(folder))
+            results = _measure(arguments, url, stage, progress, task)
+    summary = {name: _middle(measured) for name, measured in results.items()}
+    report.show(summary, arguments.rounds, arguments.seconds)
+    report.write(summary, Path(arguments.output))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    names = [case.name for case in CASES] + [STORM]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(names))
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--seconds", type=int, default=2, help="that each burst of load lasts")
+    parser.add_argument("--output", default="benchmarks/results", help="folder for JSON and plot")
+    arguments = parser.parse_args()
+    unknown = set(arguments.cases) - set(names)
+    if unknown:
+        parser.error(f"unknown case: {', '.join(sorted(unknown))}; known: {', '.join(names)}")
+    return arguments
+
+
+def _measure(
+    arguments: argparse.Namespace, url: str, stage: Stage, progress: Progress, task: object
+) -> Results:
+    """Every case in every round, our application and the bare one in turn."""
+    chosen = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
+    storm = not arguments.cases or STORM in arguments.cases
+    results: Results = defaultdict(list)
+    steps = (sum(1 + bool(case.bare) for case in chosen) + 2 * storm) * arguments.rounds
+    progress.update(task, description="measuring", total=steps)  # type: ignore[arg-type]
+    with (
+        serving("benchmarks.ours:app", stage, "--factory") as ours,
+        serving("benchmarks.bare:app", stage) as bare,
+    ):
+        for _ in range(arguments.rounds):
+            for case in chosen:
+                for label, server, request in _sides(case, stage, ours, bare):
+                    progress.update(task, description=label)  # type: ignore[arg-type]
+                    results[label].append(_burst(server, request, case, arguments.seconds))
+                    progress.advance(task)  # type: ignore[arg-type]
+                asyncio.run(reset(url))
+            if storm:
+                _storm(results, stage, ours, arguments.seconds)
+                progress.advance(task, 2)  # type: ignore[arg-type]
+    return results
+
+
+def _sides(
+    case: Case, stage: Stage, ours: Server, bare: Server
+) -> list[tuple[str, Server, Request]]:
+    sides = [(case.name, ours, case.ours(stage))]
+    if case.bare is not None:
+        sides.append((f"{case.name} bare", bare, case.bare(stage)))
+    return sides
+
+
+def _burst(server: Server, request: Request, case: Case, seconds: int) -> Measured:
+    there = replace(request, url=server.base + request.url)
+    burst(there, server.pids, seconds=1, connections=case.connections)
+    return burst(there, server.pids, seconds=seconds, connections=case.connections)
+
+
+def _storm(results: Results, stage: Stage, ours: Server, seconds: int) -> None:
+    """``me`` by itself, then while eight clients log in without a pause."""
+    by_name = {case.name: case for case in CASES}
+    me = replace(by_name["me"].ours(stage), url=ours.base + by_name["me"].ours(stage).url)
+    login = by_name["login"].ours(stage)
+    login = replace(login, url=ours.base + login.url)
+    results["idle me"].append(burst(me, ours.pids, seconds=seconds, connections=2))
+    logins = threading.Thread(
+        target=burst,
+        args=(login, ours.pids),
+        kwargs={"seconds": seconds + 2, "connections": 8},
+    )
+    logins.start()
+    subprocess.run(["sleep", "1"], check=True)
+    results["storm me"].append(burst(me, ours.pids, seconds=seconds, connections=2))
+    logins.join()
+
+
+def _middle(measured: list[Measured]) -> Measured:
+    """The median of every figure."""
+    return Measured(
+        *(median(getattr(m, name) for m in measured) for name in Measured.__dataclass_fields__)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""What is measured, and how the same thing is asked of the bare application."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.load import Request
+from benchmarks.ours import ROUTES
+from benchmarks.stage import PASSWORD, Stage
+
+API = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the report. ``bare`` is None where only our own figures are compared."""
+
+    name: str
+    ours: Callable[[Stage], Request]
+    bare: Callable[[Stage], Request] | None
+    connections: int = 16
+
+
+def _get(path: str, token: str) -> Request:
+    return Request(path, headers={"Authorization": f"Bearer {token}"})
+
+
+def _create(path: str, token: str) -> Request:
+    body = json.dumps({"title": "made by the benchmark"})
+    return Request(path, "POST", body, {"Authorization": f"Bearer {token}"})
+
+
+def _login(path: str, stage: Stage) -> Request:
+    return Request(path, "POST", json.dumps({"email": stage.email, "password": PASSWORD}))
+
+
+CASES = (
+    Case(
+        "me",
+        lambda s: _get(f"{API}/users/me", s.token),
+        lambda s: _get("/me", s.token),
+    ),
+    Case(
+        "item",
+        lambda s: _get(f"{API}/items/{s.item}", s.token),
+        lambda s: _get(f"/item/{s.item}", s.token),
+    ),
+    Case(
+        "page",
+        lambda s: _get(f"{API}/items", s.token),
+        lambda s: _get("/page", s.token),
+    ),
+    Case(
+        "keyset",
+        lambda s: _get(f"{API}/items?limit=20", s.deep_token),
+        lambda s: _get("/keyset", s.deep_token),
+    ),
+    Case(
+        "keyset-deep",
+        lambda s: _get(f"{API}/items?limit=20&cursor={s.deep_cursor}", s.deep_token),
+        lambda s: _get(f"/keyset?{s.deep_id}", s.deep_token),
+    ),
+    Case(
+        "create",
+        lambda s: _create(f"{API}/items", s.token),
+        lambda s: _create("/create", s.token),
+    ),
+    Case(
+        "login",
+        lambda s: _login(f"{API}/auth/login", s),
+        lambda s: _login("/login", s),
+    ),
+    Case("first-route", lambda s: Request(f"{API}/bench/0"), None),
+    Case("last-route", lambda s: Request(f"{API}/bench/{ROUTES - 1}"), None),
+)
+STORM = "storm"
+"""The name of the measurement of ``me`` while eight clients log in."""

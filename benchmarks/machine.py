@@ -1,0 +1,53 @@
+"""What a measurement needs of the machine, and how processes are kept to their processors."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+SERVER_CORE, OTHER_CORE = 0, 1
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Missing(Exception):
+    """Something that the benchmark needs is not there; the text says how to get it."""
+
+
+def check() -> None:
+    """Look for everything before anything is started.
+
+    Raises:
+        Missing: with a sentence per thing.
+    """
+    faults = []
+    if shutil.which("wrk") is None:
+        faults.append("The load comes from wrk: install it (Debian: apt-get install wrk).")
+    if not hasattr(os, "sched_setaffinity"):
+        faults.append("Processes are pinned to processors, which needs Linux.")
+    elif len(os.sched_getaffinity(0)) < 2:
+        faults.append("Two processors are needed: one for the server, one for the rest.")
+    if faults:
+        raise Missing("\n".join(faults))
+
+
+def pin(core: int) -> None:
+    """Keep this process, and what it starts from now on, to one processor."""
+    os.sched_setaffinity(0, {core})
+
+
+def family(pid: int) -> list[int]:
+    """A process and everything that descends from it."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*"):
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """The processor time that processes have used, user and system, in seconds."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS

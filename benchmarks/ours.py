@@ -1,0 +1,23 @@
+"""The application under measurement: the standard one, and ninety routes more."""
+
+from types import ModuleType
+
+from fastapi import FastAPI
+
+from backstay.core.feature import Feature
+from backstay.features import STANDARD
+from backstay.features.system.queries import Ping
+from backstay.main import create_app
+from backstay.web.dispatch import Routes
+
+ROUTES = 90
+
+many = Routes("/bench", tag="bench")
+for number in range(ROUTES):
+    many.get(f"/{number}", Ping, name=f"bench_{number}")
+
+
+def app() -> FastAPI:
+    """The application; granian calls it once per worker."""
+    modules: tuple[ModuleType, ...] = ()
+    return create_app(features=[*STANDARD, Feature("bench", modules, (many,))])

@@ -1,0 +1,95 @@
+"""The command line: imports the command that was called, and words what can be foreseen to fail."""
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+from backstay import __version__
+
+COMMANDS = {
+    "serve": "Start the server; in `local` the database is made ready first.",
+    "db": "Migrate the database and look at it.",
+    "create-admin": "Create an administrator, or give one a new password.",
+    "routes": "List every route with its permission, limit and message.",
+    "openapi": "Print the OpenAPI description of the HTTP interface.",
+    "config": "Print every setting with its value and origin; exit with 2 when something is wrong.",
+}
+
+
+class _Late(TyperGroup):
+    """Knows the commands by name, and imports only the one that is called."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(str(command.name)), rest
+
+
+def load(name: str) -> Any:
+    """The command of a name, from the module of that name."""
+    attribute = name.replace("-", "_")
+    found = getattr(import_module(f"{__name__}.{attribute}"), attribute)
+    if isinstance(found, typer.Typer):
+        return get_group(found)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(found)
+    return get_command(single)
+
+
+app = typer.Typer(
+    cls=_Late, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"Backstay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def backstay(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """A FastAPI backend as a package: serve it, look at it, take care of its database."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
+    try:
+        app()
+    except Exception as error:
+        explained = _explained(error)
+        if explained is None:
+            raise
+        sentence, code = explained
+        typer.echo(sentence, err=True)
+        sys.exit(code)
+
+
+def _explained(error: Exception) -> tuple[str, int] | None:
+    """What to tell about an error that can be foreseen, and the exit code."""
+    from backstay.core.bus import BootError
+    from backstay.core.errors import AppError, Invalid
+    from backstay.db.migrate import MigrationError
+    from backstay.settings import ConfigurationError
+
+    if isinstance(error, ConfigurationError):
+        return str(error), 2
+    if isinstance(error, Invalid) and error.errors:
+        return "\n".join(f"{fault.field}: {fault.message}." for fault in error.errors), 2
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}.", 1
+    if isinstance(error, BootError | MigrationError | AppError | OSError):
+        return f"{str(error).rstrip('.')}.", 1
+    return None

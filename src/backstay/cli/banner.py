@@ -1,0 +1,37 @@
+"""What the server says when it starts: where it is, what it uses, how to sign in."""
+
+from backstay.cli.output import print_columns
+from backstay.features.users.commands.admins import Admin
+from backstay.settings import Environment, Settings
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | None) -> None:
+    """Print it; a made-up password is told here and nowhere else."""
+    url = _url(*address)
+    rows = [("Address", f"{url}{' and elsewhere' if address[0] in _EVERYWHERE else ''}")]
+    if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
+        rows.append(("Documentation", f"{url}/docs"))
+    rows += [
+        ("Environment", settings.environment.value),
+        ("Database", _database(settings)),
+        ("In this process", "cache, rate limits"),
+    ]
+    if admin is not None and admin.created:
+        made_up = admin.generated_password
+        rows.append(("Administrator", admin.email))
+        rows.append(("Password", f"{made_up} (shown only now)" if made_up else "ADMIN_PASSWORD"))
+    print_columns(rows)
+
+
+def _url(host: str, port: int) -> str:
+    name = _EVERYWHERE.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _database(settings: Settings) -> str:
+    url = settings.db.url.parsed
+    if settings.db.is_sqlite:
+        return f"SQLite, {url.database}"
+    return f"PostgreSQL, {url.database} on {url.host or 'this machine'}"

@@ -1,0 +1,87 @@
+"""The command `create-admin`: makes administrators, and lets one in who lost the password."""
+
+import asyncio
+import sys
+from secrets import token_urlsafe
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from backstay.cli.readiness import opened
+from backstay.core.errors import Conflict, FieldFault, Invalid
+from backstay.features.access.commands import SyncAccess
+from backstay.features.access.schemas import declared
+from backstay.features.users.commands.admins import CreateAdmin, ResetAdminPassword
+from backstay.settings import Settings, load_settings
+
+
+def create_admin(
+    email: Annotated[str | None, typer.Option(help="E-mail address; else ADMIN_EMAIL.")] = None,
+    username: Annotated[str | None, typer.Option(help="User name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Display name.")] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Give an existing administrator a new password.")
+    ] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Create an administrator, or give one a new password.
+
+    Its password is read from standard input, ADMIN_PASSWORD or the terminal, else made up.
+    """
+    settings = load_settings()
+    password, remark = _password(settings, from_stdin=password_stdin)
+    try:
+        if reset:
+            login = email or username or settings.admin.email
+            done = asyncio.run(_reset(settings, ResetAdminPassword(login=login, password=password)))
+        else:
+            first = settings.admin
+            command = CreateAdmin(
+                email=email or first.email,
+                username=username or (None if email else first.username),
+                name=name or (None if email else first.name),
+                password=password,
+            )
+            done = asyncio.run(_create(settings, command))
+    except ValidationError as error:
+        raise Invalid(errors=_faults(error)) from None
+    typer.echo(f"{done}{remark}")
+
+
+def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
+    """The password, and what is to be said about it."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n"), ""
+    if settings.admin.password is not None:
+        return settings.admin.password.get_secret_value(), " The password is ADMIN_PASSWORD."
+    if sys.stdin.isatty():
+        return typer.prompt("Password", hide_input=True, confirmation_prompt=True), ""
+    made_up = token_urlsafe(15)
+    return made_up, f"\nThe password, shown only now: {made_up}"
+
+
+def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
+    return tuple(
+        FieldFault(str(fault["loc"][0]), fault["type"], fault["msg"])
+        for fault in error.errors(include_url=False, include_input=False)
+    )
+
+
+async def _create(settings: Settings, command: CreateAdmin) -> str:
+    async with opened(settings) as backstay:
+        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        try:
+            await backstay.system(command)
+        except Conflict as error:
+            raise Conflict(f"Nobody was created: {error} ({command.email}).") from error
+    return f"Created the administrator {command.email}."
+
+
+async def _reset(settings: Settings, command: ResetAdminPassword) -> str:
+    async with opened(settings) as backstay:
+        account = await backstay.system(command)
+    still = "" if account.is_active else " The account is still blocked."
+    return f"Set the password of {account.email} and ended every session of theirs.{still}"

@@ -1,0 +1,23 @@
+"""The command `openapi`: gives other programs the description of the HTTP interface."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backstay.main import create_app
+from backstay.settings import load_settings
+from backstay.web.docs import openapi_text
+
+
+def openapi(
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of standard output.")
+    ] = None,
+) -> None:
+    """Print the OpenAPI description of the HTTP interface."""
+    text = openapi_text(create_app(load_settings()))
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, "utf-8")

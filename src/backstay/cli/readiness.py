@@ -1,0 +1,100 @@
+"""What must be in order before anything runs: the settings and the database, judged together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from secrets import token_urlsafe
+
+from pydantic import SecretStr
+
+from backstay.core.errors import AppError
+from backstay.db import migrate
+from backstay.db.migrate import MigrationError, State
+from backstay.features.users.queries import HasAdmin
+from backstay.main import Backstay, compose, engine_options
+from backstay.settings import ConfigurationError, Fault, Loaded, SecuritySettings, Settings
+
+_UPGRADE = "Run: backstay db upgrade"
+_FAULTS = {
+    State.ABSENT: ("names a database that does not exist yet", _UPGRADE),
+    State.EMPTY: ("names a database that is empty", _UPGRADE),
+    State.BEHIND: ("names a database that is behind this version", _UPGRADE),
+    State.AHEAD: ("names a database that a newer version has migrated", "Install that version."),
+}
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Backstay]:
+    """Everything below the edge, on a database that is current; in `local` it is made so.
+
+    Raises:
+        MigrationError: the database is not current, or cannot be made so.
+        AppError: the database cannot be asked.
+    """
+    if migrates(settings):
+        await migrate.upgrade(engine_options(settings))
+    backstay = compose(settings)
+    try:
+        await migrate.require_current(backstay.database)
+        yield backstay
+    finally:
+        await backstay.close()
+
+
+def migrates(settings: Settings) -> bool:
+    """Whether the database is brought to this version without being asked."""
+    return settings.is_local and settings.db.auto_migrate
+
+
+async def sound(loaded: Loaded) -> Settings:
+    """The settings, if nothing about them or their database keeps the application from running.
+
+    Raises:
+        ConfigurationError: with every fault of both.
+    """
+    faults = [*loaded.faults, *await _database_faults(loaded)]
+    if loaded.settings is None or faults:
+        raise ConfigurationError(faults)
+    return loaded.settings
+
+
+async def _database_faults(loaded: Loaded) -> list[Fault]:
+    settings = loaded.draft
+    if _unknown_database(loaded) or migrates(settings):
+        return []
+    try:
+        state = await migrate.state(engine_options(settings))
+    except MigrationError as error:
+        wrong = f"leads to no usable database. {str(error).rstrip('.')}"
+        return [Fault("DB_URL", wrong, "See that it runs, and that its address is right.")]
+    faults = []
+    if state in _FAULTS:
+        faults.append(Fault("DB_URL", *_FAULTS[state]))
+    if not settings.is_local and not await _has_or_gets_admin(loaded, state):
+        mend = "Set it to a password of 8 to 128 characters."
+        faults.append(Fault("ADMIN_PASSWORD", "is missing, while there is no administrator", mend))
+    return faults
+
+
+def _unknown_database(loaded: Loaded) -> bool:
+    return any(name == "ENVIRONMENT" or name.startswith("DB_") for name in loaded.faulty)
+
+
+async def _has_or_gets_admin(loaded: Loaded, state: State) -> bool:
+    if loaded.draft.admin.password or "ADMIN_PASSWORD" in loaded.faulty:
+        return True
+    if state in {State.ABSENT, State.EMPTY}:
+        return False
+    backstay = compose(_with_throwaway_keys(loaded.draft))
+    try:
+        return await backstay.system(HasAdmin())
+    except AppError:
+        return True  # its tables are not those of this version, which is told already
+    finally:
+        await backstay.close()
+
+
+def _with_throwaway_keys(draft: Settings) -> Settings:
+    """Settings to ask the database with, even while the keys are missing or faulty."""
+    key, secret = SecretStr(token_urlsafe(48)), SecretStr(token_urlsafe(48))
+    security = SecuritySettings(secret_key=key, refresh_token_secret=secret)
+    return draft.model_copy(update={"security": security})

@@ -1,0 +1,94 @@
+"""The command `serve`: looks at everything first, then runs the server and its workers."""
+
+import asyncio
+import errno
+import multiprocessing
+import os
+import signal
+import socket
+from typing import Annotated
+
+import typer
+from fastapi import FastAPI
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from backstay.cli.banner import print_banner
+from backstay.cli.readiness import migrates, opened, sound
+from backstay.features.users.commands.admins import Admin
+from backstay.main import create_app, seed
+from backstay.settings import ServerSettings, Settings, read_settings
+
+
+def serve(
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start anew when a Python file here changes.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on, instead of SERVER_HOST.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on, instead of SERVER_PORT."),
+    ] = None,
+) -> None:
+    """Start the server; in `local` the database is made ready first."""
+    loaded = read_settings()
+    for warning in loaded.warnings:
+        typer.echo(f"Warning: {warning}.", err=True)
+    settings = asyncio.run(sound(loaded))
+    address = _free_address(host or settings.server.host, port or settings.server.port)
+    admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
+    print_banner(settings, address, admin)
+    _run(settings.server, *address, reload=reload)
+
+
+async def _make_ready(settings: Settings) -> Admin | None:
+    async with opened(settings) as backstay:
+        return await seed(backstay)
+
+
+def _free_address(host: str, port: int) -> tuple[str, int]:
+    """The address in numbers, after trying it: the server itself would share a port in use."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            wrong = f"Port {port} of {host} is in use."
+            mend = "Stop what listens there, or choose another with SERVER_PORT or --port."
+        else:
+            wrong = f"Cannot listen on port {port} of {host}: {os.strerror(error.errno or 0)}."
+            mend = "Look at SERVER_HOST and SERVER_PORT, or --host and --port."
+        typer.echo(f"{wrong} {mend}", err=True)
+        raise typer.Exit(1) from error
+    return str(address[0]), port
+
+
+def _run(server: ServerSettings, host: str, port: int, *, reload: bool) -> None:
+    multiprocessing.set_start_method("spawn")
+    granian = Granian(
+        "backstay",
+        host,
+        port,
+        interface=Interfaces.ASGI,
+        workers=server.worker_count,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=server.timeout * 1000),
+        log_level=LogLevels.warning,
+        workers_kill_timeout=max(1, server.graceful_timeout),
+        reload=reload,
+    )
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal takes it along
+        stop = granian.signal_handler_interrupt
+        granian.on_startup(lambda: signal.signal(signal.SIGHUP, stop))
+    granian.serve(target_loader=application, wrap_loader=False)
+
+
+def application() -> FastAPI:
+    """The application of one worker, in a session of its own: Ctrl-C is for its parent alone."""
+    os.setsid()
+    return create_app()

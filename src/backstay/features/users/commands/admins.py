@@ -1,0 +1,149 @@
+"""How administrators come into being."""
+
+from dataclasses import dataclass
+from secrets import token_urlsafe
+
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.errors import NotFound
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.ports import Passwords
+from backstay.db.session import Transaction
+from backstay.features.access.commands import ADMIN, USER, JoinRole, LockSuperusers
+from backstay.features.access.queries import ListSuperusers
+from backstay.features.users.commands.accounts import NewPassword
+from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.model import User
+from backstay.features.users.queries import FindAccount, HasAdmin
+from backstay.features.users.schemas import (
+    Account,
+    Email,
+    Name,
+    Password,
+    Username,
+    vet_password,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPassword:
+    """The administrator's hashed password, and its text when it was made up."""
+
+    hashed: str | None
+    generated: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The outcome of seeding: the password is told once, when it was made up."""
+
+    created: bool
+    email: str
+    generated_password: str | None
+
+
+class EnsureAdmin(Command[Admin]):
+    """Create the administrator, unless a living one exists."""
+
+    permission = SYSTEM_ONLY
+
+    email: Email
+    username: Username
+    name: Name
+    password: Password | None = None
+
+
+@prepares(EnsureAdmin)
+async def hash_for_admin(command: EnsureAdmin, passwords: Passwords, send: Sender) -> AdminPassword:
+    if await send(HasAdmin()):
+        return AdminPassword(None, None)
+    generated = None if command.password else token_urlsafe(15)
+    hashed = await passwords.hash(command.password or generated or "")
+    return AdminPassword(hashed, generated)
+
+
+@handles(EnsureAdmin)
+async def ensure_admin(
+    command: EnsureAdmin, session: Transaction, send: Sender, password: AdminPassword
+) -> Admin:
+    await send(LockSuperusers())
+    if password.hashed is None or await send(HasAdmin()):
+        return Admin(created=False, email=command.email, generated_password=None)
+    await _add(session, send, command, password.hashed)
+    return Admin(created=True, email=command.email, generated_password=password.generated)
+
+
+class CreateAdmin(Command[None]):
+    """Create an administrator, whoever else is one."""
+
+    permission = SYSTEM_ONLY
+
+    email: Email
+    username: Username | None = None
+    name: Name | None = None
+    password: Password
+
+
+@prepares(CreateAdmin)
+async def hash_for_new_admin(command: CreateAdmin, passwords: Passwords) -> NewPassword:
+    vet_password(command.password, command.email, "password")
+    return NewPassword(await passwords.hash(command.password))
+
+
+@handles(CreateAdmin)
+async def create_admin(
+    command: CreateAdmin, session: Transaction, send: Sender, password: NewPassword
+) -> None:
+    await _add(session, send, command, password.hashed)
+
+
+async def _add(
+    session: Transaction, send: Sender, person: EnsureAdmin | CreateAdmin, password_hash: str
+) -> None:
+    user = User(
+        email=person.email,
+        username=person.username,
+        name=person.name,
+        password_hash=password_hash,
+    )
+    session.add(user)
+    await session.flush()
+    for role in (ADMIN, USER):
+        await send(JoinRole(user_id=user.id, role=role))
+
+
+class ResetAdminPassword(Command[Account]):
+    """Give an administrator a new password and end their sessions; nothing else changes."""
+
+    permission = SYSTEM_ONLY
+
+    login: str
+    password: Password
+
+
+@dataclass(frozen=True, slots=True)
+class AdminReset:
+    """The administrator that was found, and the hash of the new password."""
+
+    account: Account
+    hashed: str
+
+
+@prepares(ResetAdminPassword)
+async def find_admin_to_reset(
+    command: ResetAdminPassword, passwords: Passwords, send: Sender
+) -> AdminReset:
+    account = await send(FindAccount(login=command.login))
+    if account is None or account.id not in await send(ListSuperusers()):
+        raise NotFound(f"There is no administrator {command.login}.")
+    vet_password(command.password, account.email, "password")
+    return AdminReset(account, await passwords.hash(command.password))
+
+
+@handles(ResetAdminPassword)
+async def reset_admin_password(
+    command: ResetAdminPassword, send: Sender, found: AdminReset
+) -> Account:
+    await send(
+        StorePassword(user_id=found.account.id, password_hash=found.hashed, end_sessions=True)
+    )
+    return found.account

@@ -1,0 +1,38 @@
+"""Storing a password that was proven elsewhere."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.db.queries import one_or_404
+from backstay.db.session import Transaction
+from backstay.features.users.model import User
+
+
+class StorePassword(Command[int]):
+    """Store the hash of a password; the result is the user's security epoch.
+
+    With ``end_sessions`` the epoch grows, which ends every session of the user; without it this
+    is only the same password under better parameters.
+    """
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+    password_hash: str
+    end_sessions: bool
+
+
+@handles(StorePassword)
+async def store_password(
+    command: StorePassword, session: Transaction, changes: PrincipalChanges
+) -> int:
+    user = await one_or_404(session, select(User).where(User.id == command.user_id), lock=True)
+    user.password_hash = command.password_hash
+    if command.end_sessions:
+        user.security_epoch += 1
+    changes.touch(user.id)
+    return user.security_epoch

@@ -1,0 +1,155 @@
+"""What the routes of an application promise, and what strangers can do to them."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.types import Message
+
+from backstay.core.messages import PUBLIC, Access, PermissionSpec
+from backstay.main import Backstay
+from backstay.web.dispatch import Route, RouteSpec
+from backstay.web.errors import MEDIA_TYPE
+from backstay.web.limits import Limit
+
+DOCUMENTATION = {"/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"}
+UNLIMITED = {"/livez", "/readyz", "/metrics"}
+ANY_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+def routes_of(app: FastAPI) -> list[RouteContext]:
+    """Every route but the documentation's, those of included routers among them."""
+    return [each for each in iter_route_contexts(app.routes) if each.path not in DOCUMENTATION]
+
+
+def route_faults(app: FastAPI) -> list[str]:
+    """Everything that the routes of an application owe."""
+    contexts = routes_of(app)
+    if not contexts:
+        return ["no route was found"]
+    routes = [each.original_route for each in contexts]
+    ours = [route for route in routes if isinstance(route, Route)]
+    plain = [str(each.path) for each in contexts if not isinstance(each.original_route, Route)]
+    ids = Counter(route.operation_id for route in ours)
+    places = Counter(
+        f"{method} {re.sub('{.*?}', '{}', route.path)}"
+        for route in ours
+        for method in route.methods or ()
+    )
+    return [
+        *(f"{path}: outside the pipeline" for path in plain),
+        *(f"{name}: {times} routes of this operation id" for name, times in _several(ids)),
+        *(f"{place}: {times} routes" for place, times in _several(places)),
+        *(fault for route in ours for fault in _spec_faults(route.path, route.spec, app)),
+        *(fault for route in ours for fault in _documentation_faults(route, app.openapi())),
+    ]
+
+
+def _several(counted: Counter[Any]) -> Iterator[tuple[Any, int]]:
+    return ((name, times) for name, times in counted.items() if times > 1)
+
+
+def _spec_faults(path: str, spec: RouteSpec, app: FastAPI) -> Iterator[str]:
+    backstay: Backstay = app.state.backstay
+    functions = [function for feature in backstay.features for function in feature.functions()]
+    if spec.message not in {getattr(function, "__handles__", None) for function in functions}:
+        yield f"{path}: no feature handles {spec.message.__name__}"
+    if not isinstance(spec.message.__dict__.get("permission"), PermissionSpec | Access):
+        yield f"{path}: {spec.message.__name__} has no policy of its own"
+    if spec.limit is Limit.EXEMPT and path not in UNLIMITED:
+        yield f"{path}: no limit class"
+
+
+def _documentation_faults(route: Route, openapi: dict[str, Any]) -> Iterator[str]:
+    (method,) = route.methods or {""}
+    operation = openapi["paths"].get(route.path_format, {}).get(method.lower())
+    if operation is None:
+        yield f"{method} {route.path}: not documented"
+        return
+    owed = {"422", "500", "503"}
+    owed |= {"401", "403"} if route.spec.message.permission is not PUBLIC else set()
+    owed |= {"429"} if route.spec.limit is not Limit.EXEMPT else set()
+    problems = {
+        status
+        for status, response in operation["responses"].items()
+        if list(response.get("content", ())) == [MEDIA_TYPE]
+    }
+    for status in sorted(owed - problems):
+        yield f"{method} {route.path}: the problem {status} is not documented"
+    for status in sorted(set(operation["responses"]) - problems):
+        if status >= "4":
+            yield f"{method} {route.path}: {status} is documented as something else"
+
+
+async def stranger_faults(app: FastAPI) -> list[str]:
+    """Every route that answers a stranger otherwise than by 401, or reads their body first."""
+    faults: list[str] = []
+    for context in routes_of(app):
+        route = context.original_route
+        if isinstance(route, Route) and route.spec.message.permission is PUBLIC:
+            continue
+        for method in context.methods or ():
+            for headers in _STRANGERS:
+                status, _, reads = await ask(app, method, path_of(context), headers)
+                if status != 401 or reads:
+                    faults.append(f"{method} {context.path}: {status} after {reads} reads")
+    return faults
+
+
+_STRANGERS = (
+    {b"content-type": b"application/json"},
+    {b"content-type": b"text/plain"},
+    {b"content-type": b"application/json", b"content-length": b"17"},
+    {b"content-type": b"application/json", b"authorization": b"Bearer e.y.J"},
+)
+
+
+async def method_faults(app: FastAPI) -> list[str]:
+    """Every path whose 405 does not list exactly its methods in ``Allow``."""
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    for context in iter_route_contexts(app.routes):
+        methods[path_of(context)] |= context.methods or set()
+    faults: list[str] = []
+    for path, known in methods.items():
+        other = next(method for method in METHODS if method not in known)
+        status, headers, _ = await ask(app, other, path)
+        allowed = set(headers.get("allow", "").split(", "))
+        if status != 405 or allowed != known:
+            faults.append(f"{other} {path}: {status}, allows {sorted(allowed)} of {sorted(known)}")
+    return faults
+
+
+def path_of(context: RouteContext) -> str:
+    """The path of a route with something in the place of its parameters."""
+    return re.sub("{.*?}", ANY_ID, context.path_format or context.path or "")
+
+
+async def ask(
+    app: FastAPI, method: str, path: str, headers: dict[bytes, bytes] | None = None
+) -> tuple[int, dict[str, str], int]:
+    """The status and headers of an answer, and how often the endless, senseless body was read."""
+    answers: list[Message] = []
+    reads = 0
+
+    async def receive() -> Message:
+        nonlocal reads
+        reads += 1
+        return {"type": "http.request", "body": b'{"' * 40_000, "more_body": True}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    scope = {
+        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http"},
+        **{"method": method, "path": path, "raw_path": path.encode(), "query_string": b""},
+        **{"headers": [(b"host", b"testserver"), *(headers or {}).items()], "root_path": ""},
+        **{"client": ("192.0.2.1", 4000), "server": ("testserver", 80)},
+    }
+    await app(scope, receive, send)
+    start = answers[0]
+    answered = {name.decode(): value.decode() for name, value in start["headers"]}
+    return start["status"], answered, reads

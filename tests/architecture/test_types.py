@@ -1,0 +1,76 @@
+"""Shows that the type checker holds a handler to the result that its message promises."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.architecture.tree import ROOT
+
+SNIPPET = """
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.errors import NotFound, Refused
+from backstay.features.items.commands import CreateItem, DeleteItem
+from backstay.features.items.queries import GetItem
+from backstay.features.items.schemas import ItemDetail, ItemSummary
+
+
+@handles(CreateItem)
+async def fits(command: CreateItem, result: ItemDetail) -> ItemDetail:
+    return result
+
+
+@handles(CreateItem)
+async def may_be_refused(command: CreateItem) -> ItemDetail | Refused:
+    return Refused(NotFound())
+
+
+@handles(DeleteItem)
+async def answers_nothing(command: DeleteItem) -> None: ...
+
+
+@handles(CreateItem)  # breach
+async def other_result(command: CreateItem) -> ItemSummary | None:
+    return None
+
+
+@handles(CreateItem)  # breach
+async def no_result(command: CreateItem) -> None: ...
+
+
+@handles(CreateItem)  # breach
+def not_awaitable(command: CreateItem, result: ItemDetail) -> ItemDetail:
+    return result
+
+
+@prepares(GetItem)  # breach
+async def prepares_a_query(query: GetItem) -> int:
+    return 1
+
+
+async def sends(send: Sender) -> None:
+    created: ItemDetail = await send(CreateItem(title="Chart"))
+    text: str = await send(CreateItem(title=created.title))  # breach
+    await send(CreateItem(tilte=text))  # breach
+
+
+def unannotated(command):  # breach
+    return command
+"""
+
+
+def mypy(path: Path) -> tuple[set[int], str]:
+    """The lines of a file that the type checker refuses, and its report."""
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
+    report = subprocess.run(
+        [*command, path], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+    return {int(n) for n in re.findall(r"^.*?\.py:(\d+): error", report, re.MULTILINE)}, report
+
+
+def test_a_handler_with_another_result_and_a_missing_annotation_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "snippet.py"
+    path.write_text(SNIPPET)
+    breaches = {n for n, line in enumerate(SNIPPET.splitlines(), 1) if line.endswith("# breach")}
+    refused, report = mypy(path)
+    assert refused == breaches, report

@@ -1,0 +1,79 @@
+"""Shows that nobody but a trusted proxy says where a request came from."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay.web.address import ClientAddress, limit_key
+
+PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
+
+
+def address(peer: str | None, *forwarded: str, of: ClientAddress = PROXIES) -> str:
+    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
+    return of({"client": (peer, 4000) if peer else None, "headers": headers})
+
+
+def test_without_trusted_proxies_the_header_means_nothing() -> None:
+    assert address("192.0.2.1", "203.0.113.9", of=ClientAddress()) == "192.0.2.1"
+
+
+def test_an_untrusted_peer_is_the_client_whatever_it_says() -> None:
+    assert address("192.0.2.1", "203.0.113.9") == "192.0.2.1"
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "fd00::1"])
+def test_a_trusted_peer_names_the_client(peer: str) -> None:
+    assert address(peer, "203.0.113.9") == "203.0.113.9"
+
+
+def test_what_a_client_writes_left_of_its_own_address_is_ignored() -> None:
+    assert address("10.0.0.1", "198.51.100.7, 203.0.113.9") == "203.0.113.9"
+    assert address("10.0.0.1", "10.0.0.66, 203.0.113.9, 10.1.2.3") == "203.0.113.9"
+
+
+def test_repeated_headers_are_one_list() -> None:
+    assert address("10.0.0.1", "198.51.100.7", "203.0.113.9, 10.0.0.2") == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    "forwarded",
+    ["", "unknown", "203.0.113.9, nonsense", "203.0.113.9:443", "[2001:db8::1]:443", "\xff", ","],
+)
+def test_a_malformed_header_counts_as_absent(forwarded: str) -> None:
+    assert address("10.0.0.1", forwarded) == "10.0.0.1"
+
+
+def test_a_chain_of_proxies_alone_leaves_the_peer() -> None:
+    assert address("10.0.0.1") == "10.0.0.1"
+    assert address("10.0.0.1", "10.0.0.3, 10.0.0.2") == "10.0.0.1"
+
+
+def test_no_socket_has_no_address() -> None:
+    assert address(None, "203.0.113.9") == ""
+
+
+@given(st.lists(st.ip_addresses().map(str), max_size=4))
+def test_the_client_is_never_a_proxy_unless_it_is_the_peer(forwarded: list[str]) -> None:
+    found = address("10.0.0.1", ", ".join(forwarded))
+    assert found == "10.0.0.1" or address(found) == found
+    assert ip_address(found)
+
+
+@pytest.mark.parametrize(
+    ("client", "key"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("unix:/run/proxy.sock", "unix:/run/proxy.sock"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_client_is_counted_by_its_network(client: str, key: str) -> None:
+    assert limit_key(client) == key

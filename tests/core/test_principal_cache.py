@@ -1,0 +1,151 @@
+"""Shows that a cached principal is never staler than promised, and that the cache is bounded."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import anyio
+import pytest
+
+from backstay.core.clock import new_id
+from backstay.core.principal import Principal, PrincipalCache
+
+pytestmark = pytest.mark.anyio
+
+
+class Sessions:
+    """A source of principals that counts how often it is asked and can be held up."""
+
+    def __init__(self) -> None:
+        self.users: dict[UUID, UUID] = {}
+        self.loads = 0
+        self.level = 0
+        self.gate = anyio.Event()
+        self.gate.set()
+        self.now = 0.0
+
+    def start(self, user_id: UUID | None = None) -> UUID:
+        session_id = new_id()
+        self.users[session_id] = user_id or new_id()
+        return session_id
+
+    async def load(self, session_id: UUID) -> Principal | None:
+        self.loads += 1
+        user_id, level = self.users.get(session_id), self.level
+        await self.gate.wait()
+        return Principal(user_id=user_id, level=level) if user_id else None
+
+    def cache(self, **options: int) -> PrincipalCache:
+        return PrincipalCache(self.load, clock=lambda: self.now, max_age=1.0, **options)
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    return Sessions()
+
+
+async def test_a_principal_is_loaded_once_within_its_age(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    first = await cache.get(session)
+    sessions.now = 0.999
+    assert await cache.get(session) is first
+    assert sessions.loads == 1
+    sessions.now = 1.0
+    sessions.level = 7
+    again = await cache.get(session)
+    assert again is not None
+    assert (again.level, sessions.loads) == (7, 2)
+
+
+async def test_the_age_counts_from_before_the_load(sessions: Sessions) -> None:
+    async def slow(session_id: UUID) -> Principal | None:
+        sessions.now += 0.8
+        return await sessions.load(session_id)
+
+    cache = PrincipalCache(slow, clock=lambda: sessions.now, max_age=1.0)
+    session = sessions.start()
+    await cache.get(session)
+    sessions.now += 0.3
+    await cache.get(session)
+    assert sessions.loads == 2
+
+
+async def test_an_ended_session_is_never_kept(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    await cache.get(session)
+    del sessions.users[session]
+    sessions.now = 2.0
+    assert await cache.get(session) is None
+    assert await cache.get(session) is None
+    assert sessions.loads == 3
+
+
+async def test_forgetting_a_user_drops_every_session_of_theirs_alone(sessions: Sessions) -> None:
+    cache, user = sessions.cache(), new_id()
+    theirs, others = [sessions.start(user), sessions.start(user)], sessions.start()
+    for session in (*theirs, others):
+        await cache.get(session)
+    cache.forget([user, new_id()])
+    for session in (*theirs, others):
+        await cache.get(session)
+    assert sessions.loads == 5
+
+
+async def test_forgetting_all_drops_everything(sessions: Sessions) -> None:
+    cache = sessions.cache()
+    started = [sessions.start() for _ in range(3)]
+    for session in started:
+        await cache.get(session)
+    cache.forget_all()
+    for session in started:
+        await cache.get(session)
+    assert sessions.loads == 6
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [lambda cache, user: cache.forget([user]), lambda cache, _: cache.forget_all()],
+    ids=["user", "all"],
+)
+async def test_what_was_loaded_before_a_change_is_answered_but_not_kept(
+    sessions: Sessions, forget: Callable[[PrincipalCache, UUID], None]
+) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    sessions.gate = anyio.Event()
+    seen: list[Principal | None] = []
+
+    async def ask() -> None:
+        seen.append(await cache.get(session))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        sessions.level = 7
+        forget(cache, sessions.users[session])
+        sessions.gate.set()
+    assert [principal and principal.level for principal in seen] == [0]
+    fresh = await cache.get(session)
+    assert fresh is not None
+    assert fresh.level == 7
+
+
+async def test_the_oldest_entry_gives_way(sessions: Sessions) -> None:
+    cache = sessions.cache(size=2)
+    oldest, middle, newest = (sessions.start() for _ in range(3))
+    for session in (oldest, middle, newest, middle, newest):
+        await cache.get(session)
+    assert sessions.loads == 3
+    await cache.get(oldest)
+    assert sessions.loads == 4
+
+
+async def test_a_session_loaded_twice_at_once_can_still_be_forgotten(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    sessions.gate = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(cache.get, session)
+        group.start_soon(cache.get, session)
+        await anyio.wait_all_tasks_blocked()
+        sessions.gate.set()
+    cache.forget([sessions.users[session]])
+    await cache.get(session)
+    assert sessions.loads == 3

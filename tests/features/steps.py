@@ -1,0 +1,79 @@
+"""What scenarios do again and again: reach the API from somewhere, look into the database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import CursorResult, Executable, select, update
+
+from backstay.features.auth.model import Session
+from backstay.features.users.model import User
+from backstay.main import Backstay, create_app
+from backstay.settings import Settings
+from tests.conftest import PASSWORD, FrozenClock, client_of
+
+API = "/api/v1"
+AUTH = f"{API}/auth"
+ME = f"{API}/users/me"
+OTHER_PASSWORD = "a staple of horses"
+
+
+def client_at(app: FastAPI, address: str, **options: Any) -> httpx.AsyncClient:
+    """A client on the machine with this address."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4000))
+    return httpx.AsyncClient(transport=transport, base_url="http://testserver", **options)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def execute(backstay: Backstay, statement: Executable) -> CursorResult[Any]:
+    """Run a statement behind the application's back, as an administrator of the database."""
+    async with backstay.database.writer.begin() as connection:
+        return await connection.execute(statement)
+
+
+async def change_user(backstay: Backstay, user_id: str, **values: Any) -> None:
+    """Change a user's row; the application has noticed."""
+    await execute(backstay, update(User).where(User.id == UUID(user_id)).values(**values))
+    backstay.principals.forget_all()
+
+
+async def session_row(backstay: Backstay, session_id: str) -> Any:
+    """The row of a session as it is stored."""
+    statement = select(Session).where(Session.id == UUID(session_id))
+    return (await execute(backstay, statement)).one()
+
+
+async def register(client: httpx.AsyncClient, email: str, **fields: Any) -> httpx.Response:
+    body = {"email": email, "password": PASSWORD, **fields}
+    return await client.post(f"{API}/users", json=body)
+
+
+async def sign_in(client: httpx.AsyncClient, email: str, **fields: Any) -> httpx.Response:
+    """Ask for tokens in the body, unless ``transport`` says otherwise."""
+    body = {"email": email, "password": PASSWORD, "transport": "body", **fields}
+    return await client.post(f"{AUTH}/login", json=body)
+
+
+async def refresh(client: httpx.AsyncClient, token: str, **fields: Any) -> httpx.Response:
+    return await client.post(f"{AUTH}/refresh", json={"refresh_token": token, **fields})
+
+
+async def is_signed_in(client: httpx.AsyncClient, access_token: str) -> bool:
+    """Whether an access token is accepted."""
+    answer = await client.get(ME, headers=bearer(access_token))
+    assert answer.status_code in {200, 401}, answer.text
+    return answer.status_code == 200
+
+
+@asynccontextmanager
+async def running(settings: Settings, clock: FrozenClock) -> AsyncIterator[httpx.AsyncClient]:
+    """A further application, started on its settings, and a client of it."""
+    app = create_app(settings, clock=clock)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        yield client
