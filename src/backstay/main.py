@@ -228,6 +228,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings.log.level, settings.log.format)
         await migrate.require_current(backstay.database)
+        await backstay.database.warm_up()
         await backstay.passwords.warm_up()
         for start in on_start:
             await start(app)

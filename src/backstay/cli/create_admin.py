@@ -65,7 +65,7 @@ def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
 
 def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
     return tuple(
-        FieldFault(str(fault["loc"][0]), fault["type"], fault["msg"])
+        FieldFault(str(fault["loc"][0]), fault["type"], fault["msg"].rstrip("."))
         for fault in error.errors(include_url=False, include_input=False)
     )
 
@@ -76,7 +76,8 @@ async def _create(settings: Settings, command: CreateAdmin) -> str:
         try:
             await backstay.system(command)
         except Conflict as error:
-            raise Conflict(f"Nobody was created: {error} ({command.email}).") from error
+            mend = "Choose another with --email and --username, or use --reset."
+            raise Conflict(f"{error}. {mend}") from error
     return f"Created the administrator {command.email}."
 
 

@@ -20,6 +20,11 @@ _FAULTS = {
     State.BEHIND: ("names a database that is behind this version", _UPGRADE),
     State.AHEAD: ("names a database that a newer version has migrated", "Install that version."),
 }
+_NO_ADMIN = Fault(
+    "ADMIN_PASSWORD",
+    "is missing, while there is no administrator",
+    "Set it to a password of 8 to 128 characters, then run: backstay db upgrade",
+)
 
 
 @asynccontextmanager
@@ -64,14 +69,13 @@ async def _database_faults(loaded: Loaded) -> list[Fault]:
     try:
         state = await migrate.state(engine_options(settings))
     except MigrationError as error:
-        wrong = f"leads to no usable database. {str(error).rstrip('.')}"
-        return [Fault("DB_URL", wrong, "See that it runs, and that its address is right.")]
+        wrong = str(error).removeprefix("The ").rstrip(".")
+        return [Fault("DB_URL", wrong, "See that it runs, and that this address is right.")]
     faults = []
     if state in _FAULTS:
         faults.append(Fault("DB_URL", *_FAULTS[state]))
     if not settings.is_local and not await _has_or_gets_admin(loaded, state):
-        mend = "Set it to a password of 8 to 128 characters."
-        faults.append(Fault("ADMIN_PASSWORD", "is missing, while there is no administrator", mend))
+        faults.append(_NO_ADMIN)
     return faults
 
 

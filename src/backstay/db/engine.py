@@ -1,13 +1,19 @@
 """Engines: one that writes in transactions, one that reads without."""
 
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backstay.db.faults import unstorable
+
+IDLE_SECONDS = 5.0
+"""A connection that was used less than this ago is taken to be alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,36 @@ def _postgres(
             .update_query_dict({"prepared_statement_cache_size": "0"})
             .render_as_string(hide_password=False)
         )
-    return create_async_engine(
+    engine = create_async_engine(
         url,
-        pool_size=min(options.min_connections, size) or 1,
-        max_overflow=size - (min(options.min_connections, size) or 1),
+        pool_size=size,
+        max_overflow=0,
         pool_timeout=options.pool_timeout,
-        pool_pre_ping=options.ping,
         connect_args=connect,
         **extra,
     )
+    if options.ping:
+        _ping_the_idle(engine.sync_engine)
+    return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ask a connection that was idle for a while whether it lives, before it is used.
+
+    Asking every time (``pool_pre_ping``) would double the round trips of a query.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def remember(connection: Any, record: Any) -> None:
+        record.info["used"] = monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _: Any) -> None:
+        if monotonic() - record.info.get("used", inf) > IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error
 
 
 def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) -> None:

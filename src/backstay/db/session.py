@@ -1,10 +1,11 @@
 """The one transaction of a command and the reader of a query."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Executable, Row, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
@@ -15,6 +16,8 @@ from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
 from backstay.db.faults import commit_failed, translate
+
+T = TypeVar("T")
 
 
 class CommitForbidden(RuntimeError):
@@ -93,9 +96,32 @@ class Database:
                 return connection.execute(statement, parameters).all()
 
         try:
-            return await greenlet_spawn(run)
+            return await self._twice(run)
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
+
+    async def _twice(self, run: Callable[[], T]) -> T:
+        """Read again when the connection turns out to be dead: the pool then makes new ones."""
+        try:
+            return await greenlet_spawn(run)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await greenlet_spawn(run)
+
+    async def warm_up(self) -> None:
+        """Open the least number of connections.
+
+        Raises:
+            DatabaseUnavailable: it cannot be reached.
+        """
+        count = self.options.min_connections
+        engines = (self.read_engine,) if self.options.is_sqlite else (self.read_engine, self.writer)
+        async with AsyncExitStack() as opened:
+            for engine in engines:
+                for _ in range(min(count, self.options.max_connections)):
+                    connection = await engine.connect()
+                    opened.push_async_callback(connection.close)
 
     def reader_of(self, context: Context) -> Reader:
         """A reader that sees the writes of the message under way."""
