@@ -40,7 +40,7 @@ async def test_a_walk_by_cursor_sees_what_offsets_show(many: Database, sort: str
     chance = random.Random(sort)
     query = {"sort": sort, "limit": 7}
     seen = [await slices(many, ListBooks.model_validate(query))]
-    while (cursor := seen[-1].next_cursor) is not None:
+    while (cursor := seen[-1].next_cursor) is not None and len(seen) < 9:
         seen.append(await slices(many, ListBooks.model_validate(query | {"cursor": cursor})))
     assert [row for page in seen for row in page.items] == list(whole.items)
     here = 0

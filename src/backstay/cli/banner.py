@@ -10,7 +10,8 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | None) -> None:
     """Print it; a made-up password is told here and nowhere else."""
     url = _url(*address)
-    rows = [("Address", f"{url}{', and on every other address' if address[0] in _EVERYWHERE else ''}")]
+    elsewhere = ", and on every other address" if address[0] in _EVERYWHERE else ""
+    rows = [("Address", url + elsewhere)]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
         rows.append(("Documentation", f"{url}/docs"))
     rows += [

@@ -14,6 +14,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from watchfiles import PythonFilter
 
 from backstay.cli.banner import print_banner
 from backstay.cli.readiness import migrates, opened, sound
@@ -83,6 +84,8 @@ def _run(server: ServerSettings, host: str, port: int, *, reload: bool) -> None:
         log_level=LogLevels.warning,
         workers_kill_timeout=max(1, server.graceful_timeout),
         reload=reload,
+        reload_filter=PythonFilter,
+        reload_ignore_worker_failure=True,
     )
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal takes it along
         stop = granian.signal_handler_interrupt

@@ -41,7 +41,7 @@ class EmailUnverified(Forbidden):
 
 
 class Login(Command[TokenAnswer]):
-    """Sign in with a password; names the account by `email`, `username` or either as `login`."""
+    """Sign in with a password; name the account by e-mail, username, or either as login."""
 
     permission = PUBLIC
 

@@ -1,0 +1,127 @@
+"""Shows that the pages name everything the code has, and nothing it no longer has."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import backstay
+from backstay.cli import COMMANDS, load
+from backstay.core.errors import AppError
+from backstay.features import STANDARD
+from backstay.settings.model import VARIABLES
+from backstay.web.metrics import HttpMetrics
+from tests.architecture.tree import ROOT
+
+Rows = Mapping[str, str]
+"""The first cell of each row of a table, and the second."""
+
+
+def tables(page: str) -> dict[str, Rows]:
+    """The tables of a page by the heading above them; marks of code are left out."""
+    found: dict[str, Rows] = {}
+    for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
+        rows = re.findall(r"^\| `(.+?)` \| *(.*?) *\|", section, re.MULTILINE)
+        found[section.splitlines()[0]] = {name: value.strip("`") for name, value in rows}
+    return found
+
+
+def differences(documented: Rows, known: Rows) -> list[str]:
+    """What a table lacks, what it should not say, and what it says wrongly."""
+    return [
+        *(f"{name} is not documented" for name in known.keys() - documented.keys()),
+        *(f"{name} does not exist" for name in documented.keys() - known.keys()),
+        *(
+            f"{name}: {documented[name]} should be {value}"
+            for name, value in known.items()
+            if documented.get(name, value) != value
+        ),
+    ]
+
+
+def unmentioned(names: Iterable[str], pages: Iterable[Path]) -> list[str]:
+    """The names that stand on no page, between marks of code or in a block of it."""
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    return [
+        name for name in names if not re.search(rf"(?<![\w.:]){re.escape(name)}(?![\w:])", text)
+    ]
+
+
+def error_codes() -> dict[str, str]:
+    for module in walk_packages(backstay.__path__, "backstay."):
+        if not module.name.endswith(("__main__", ".env")) and ".versions" not in module.name:
+            import_module(module.name)
+    found = {error.code: str(error.status) for error in _subclasses(AppError)}
+    return found | {"http_error": "any"}
+
+
+def _subclasses(error: type[AppError]) -> Iterator[type[AppError]]:
+    if error.__module__.startswith("backstay."):
+        yield error
+    for each in error.__subclasses__():
+        yield from _subclasses(each)
+
+
+def permissions() -> dict[str, str]:
+    return {
+        spec.key: spec.everyone.value if spec.everyone else ""
+        for feature in STANDARD
+        for spec in feature.permissions()
+    }
+
+
+def metrics() -> dict[str, str]:
+    families = HttpMetrics().registry.collect()
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in families
+    }
+
+
+def commands() -> Iterator[str]:
+    for name in COMMANDS:
+        inner = getattr(load(name), "commands", {})
+        yield from (f"backstay {name} {each}" for each in inner)
+        if not inner:
+            yield f"backstay {name}"
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REFERENCE = tables((ROOT / "docs" / "reference.md").read_text("utf-8"))
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    assert differences(REFERENCE["Errors"], error_codes()) == []
+
+
+def test_every_permission_is_documented_with_who_has_it() -> None:
+    assert differences(REFERENCE["Permissions"], permissions()) == []
+
+
+def test_every_metric_is_documented_with_its_type() -> None:
+    assert differences(REFERENCE["Metrics"], metrics()) == []
+
+
+def test_every_command_is_documented() -> None:
+    assert set(REFERENCE["Commands"]) == set(commands())
+
+
+def test_every_setting_is_documented() -> None:
+    assert unmentioned((variable.name for variable in VARIABLES), PAGES) == []
+
+
+def test_what_is_missing_stale_or_wrong_is_noticed() -> None:
+    page = "# Page\n\n## Errors\n\n| Code | Status |\n| --- | --- |\n| `a` | 400 |\n| `b` | 404 |\n"
+    known = {"a": "409", "c": "500"}
+    assert set(differences(tables(page)["Errors"], known)) == {
+        "a: 400 should be 409",
+        "b does not exist",
+        "c is not documented",
+    }
+
+
+def test_a_name_that_is_only_part_of_another_is_not_mentioned(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Set `DB_URL_FILE`, or `MY_DB_URL`, or run `serve`.")
+    assert unmentioned(["DB_URL", "serve"], [page]) == ["DB_URL"]

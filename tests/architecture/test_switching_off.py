@@ -1,0 +1,94 @@
+"""Shows that the application works without any of its optional features."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from backstay.core.bus import BootError
+from backstay.core.feature import Feature
+from backstay.features import STANDARD
+from backstay.main import compose, create_app, seed
+from backstay.settings import Settings
+from tests.architecture.edge import route_faults, routes_of
+from tests.conftest import FrozenClock, Login
+
+pytestmark = pytest.mark.anyio
+
+OPTIONAL = [feature.name for feature in STANDARD if not feature.foundation]
+WITHOUT = [(name,) for name in OPTIONAL] + [tuple(OPTIONAL)]
+
+
+def remaining(*without: str) -> list[Feature]:
+    return [feature for feature in STANDARD if feature.name not in without]
+
+
+@pytest.fixture(params=WITHOUT, ids=",".join)
+def without(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    names: tuple[str, ...] = request.param
+    return names
+
+
+@pytest.fixture
+async def app(
+    settings: Settings, clock: FrozenClock, without: tuple[str, ...]
+) -> AsyncIterator[FastAPI]:
+    """The real application without some features."""
+    application = create_app(settings, remaining(*without), clock=clock)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+def test_the_foundation_is_what_everything_stands_on() -> None:
+    foundation = {feature.name for feature in STANDARD if feature.foundation}
+    assert foundation == {"access", "users", "auth"}
+    assert OPTIONAL
+
+
+async def test_people_sign_in_whatever_is_switched_off(app: FastAPI, login: Login) -> None:
+    user, admin = await login(), await login("admin")
+    mine = await user.client.get("/api/v1/users/me")
+    assert mine.json()["id"] == user.id
+    people = await admin.client.get("/api/v1/users")
+    assert {person["email"] for person in people.json()["items"]} == {user.email, admin.email}
+    assert (await user.client.post("/api/v1/auth/logout")).status_code == 204
+    assert (await user.client.get("/api/v1/users/me")).status_code == 401
+
+
+async def test_what_is_left_keeps_every_rule_and_is_documented(
+    app: FastAPI, client: httpx.AsyncClient, without: tuple[str, ...]
+) -> None:
+    assert route_faults(app) == []
+    tags = {route.tags[0] for route in routes_of(app)}
+    assert tags == {tag for f in remaining(*without) for t in f.routes for tag in _tags(t.specs)}
+    documented = (await client.get("/openapi.json")).json()
+    assert len(documented["paths"]) == len({route.path for route in routes_of(app)})
+
+
+def _tags(specs: list[RouteSpec]) -> set[str]:
+    return {spec.tag for spec in specs}
+
+
+async def test_what_is_switched_off_is_not_found(
+    app: FastAPI, login: Login, without: tuple[str, ...]
+) -> None:
+    admin = await login("admin")
+    for name in without:
+        for path in {"items": ["/api/v1/items"], "system": ["/livez", "/api/v1/system/ping"]}[name]:
+            assert (await admin.client.get(path)).status_code == 404
+
+
+async def test_seeding_again_takes_nothing_away(
+    app: FastAPI, settings: Settings, without: tuple[str, ...]
+) -> None:
+    await seed(app.state.backstay)
+    whole = compose(settings)
+    await seed(whole)
+    await whole.close()
+
+
+@pytest.mark.parametrize("name", ["access", "users"])
+def test_what_others_require_cannot_be_left_out(settings: Settings, name: str) -> None:
+    with pytest.raises(BootError, match=f"requires {name}"):
+        compose(settings, remaining(name))

@@ -1,0 +1,132 @@
+"""Shows who sees other people, and what of them."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from backstay.core.clock import utc_now
+from backstay.core.messages import Scope
+from backstay.features.access.commands import JoinRole
+from backstay.features.access.model import Role
+from backstay.main import Backstay
+from tests.conftest import ADMIN_EMAIL, Login
+from tests.features.granting import grant
+from tests.features.steps import API, ME, change_user, execute
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+USERS = f"{API}/users"
+
+
+async def test_users_see_nobody(login: Login, client: httpx.AsyncClient) -> None:
+    person, other = await login(), await login()
+    await other.client.patch(ME, json={"username": "other"})
+    for path in (USERS, f"{USERS}/{other.id}", f"{USERS}/by-username/other", f"{USERS}/{uuid4()}"):
+        problem(await person.client.get(path), 403, "forbidden")
+        problem(await client.get(path), 401, "auth_error")
+
+
+async def test_an_administrator_sees_everybody(login: Login) -> None:
+    admin, person = await login("admin"), await login()
+    await person.client.patch(ME, json={"username": "Ada"})
+    listed = (await admin.client.get(USERS)).json()
+    assert [user["email"] for user in listed["items"]] == [person.email, ADMIN_EMAIL]
+    assert "roles" not in listed["items"][0]
+    one = await admin.client.get(f"{USERS}/{person.id}")
+    assert one.json()["roles"] == ["user"]
+    for name in ("ada", "ADA"):
+        assert (await admin.client.get(f"{USERS}/by-username/{name}")).json() == one.json()
+    tag = one.headers["etag"]
+    same = await admin.client.get(f"{USERS}/{person.id}", headers={"If-None-Match": tag})
+    assert same.status_code == 304
+
+
+async def test_the_tag_covers_the_roles(login: Login, backstay: Backstay) -> None:
+    admin, person = await login("admin"), await login()
+    before = await admin.client.get(f"{USERS}/{person.id}")
+    await backstay.system(JoinRole(user_id=UUID(person.id), role="admin"))
+    after = await admin.client.get(f"{USERS}/{person.id}")
+    assert after.json()["roles"] == ["admin", "user"]
+    assert after.headers["etag"] != before.headers["etag"]
+
+
+async def test_no_answer_holds_a_secret(login: Login) -> None:
+    admin = await login("admin")
+    for path in (USERS, f"{USERS}?limit=5", f"{USERS}/{admin.id}", ME):
+        text = (await admin.client.get(path)).text
+        assert "$argon2" not in text
+        assert "password" not in text
+        assert "security_epoch" not in text
+
+
+async def test_nobody_is_found_twice_or_not_at_all(login: Login) -> None:
+    admin = await login("admin")
+    problem(await admin.client.get(f"{USERS}/{uuid4()}"), 404, "not_found")
+    problem(await admin.client.get(f"{USERS}/by-username/nobody"), 404, "not_found")
+    problem(await admin.client.get(f"{USERS}/1"), 422, "validation_error")
+
+
+async def test_the_blocked_and_the_deleted_are_told_apart(
+    login: Login, backstay: Backstay
+) -> None:
+    admin, blocked, deleted = await login("admin"), await login(), await login()
+    await change_user(backstay, blocked.id, blocked_at=utc_now())
+    await change_user(backstay, deleted.id, deleted_at=utc_now())
+
+    async def ids(**params: Any) -> set[str]:
+        answer = await admin.client.get(USERS, params=params)
+        return {user["id"] for user in answer.json()["items"]}
+
+    assert await ids() == {admin.id, blocked.id}
+    assert await ids(is_blocked="true") == {blocked.id}
+    assert await ids(is_blocked="false") == {admin.id}
+    assert await ids(is_deleted="true") == {deleted.id}
+    assert await ids(is_deleted="false") == {admin.id, blocked.id}
+    assert await ids(q="ADMIN@") == {admin.id}
+    assert await ids(email__contains="PERSON1") == {blocked.id}
+    assert await ids(created_at__gte="2999-01-01T00:00:00Z") == set()
+
+
+@pytest.mark.parametrize("query", ["password_hash=x", "sort=password_hash", "security_epoch=0"])
+async def test_secrets_are_neither_filtered_nor_sorted_by(login: Login, query: str) -> None:
+    admin = await login("admin")
+    problem(await admin.client.get(f"{USERS}?{query}"), 422, "validation_error")
+
+
+async def test_a_granted_permission_opens_what_it_names(login: Login, backstay: Backstay) -> None:
+    clerk, other = await login(), await login()
+    await grant(backstay, clerk.id, "users:list")
+    assert (await clerk.client.get(USERS)).json()["total"] == 3
+    problem(await clerk.client.get(f"{USERS}/{other.id}"), 403)
+    await grant(backstay, clerk.id, "users:read")
+    assert (await clerk.client.get(f"{USERS}/{other.id}")).json()["id"] == other.id
+
+
+async def test_under_own_scope_only_oneself_is_seen(login: Login, backstay: Backstay) -> None:
+    clerk, other = await login(), await login()
+    await clerk.client.patch(ME, json={"username": "clerk"})
+    await other.client.patch(ME, json={"username": "other"})
+    for permission in ("users:list", "users:read"):
+        await grant(backstay, clerk.id, permission, Scope.OWN)
+    listed = (await clerk.client.get(USERS)).json()
+    assert ([user["id"] for user in listed["items"]], listed["total"]) == ([clerk.id], 1)
+    assert (await clerk.client.get(USERS, params={"q": "other"})).json()["total"] == 0
+    assert (await clerk.client.get(f"{USERS}/{clerk.id}")).status_code == 200
+    for path in (other.id, str(uuid4()), "by-username/other", "by-username/nobody"):
+        problem(await clerk.client.get(f"{USERS}/{path}"), 403, "forbidden")
+
+
+async def test_a_role_that_is_deleted_grants_nothing(
+    login: Login, backstay: Backstay
+) -> None:
+    clerk = await login()
+    await grant(backstay, clerk.id, "users:list", role="clerk")
+    assert (await clerk.client.get(USERS)).status_code == 200
+    removal = update(Role).where(Role.name == "clerk").values(deleted_at=utc_now())
+    await execute(backstay, removal)
+    backstay.principals.forget_all()
+    problem(await clerk.client.get(USERS), 403)
