@@ -170,17 +170,18 @@ async def seed(backstay: Backstay) -> Admin | None:
         AppError: the administrator's e-mail or username belongs to somebody else.
     """
     admin = backstay.settings.admin
-    await backstay.system(SyncAccess(permissions=declared(backstay.features)))
-    if admin.password is None and not backstay.settings.is_local:
-        return None
-    return await backstay.system(
-        EnsureAdmin(
-            email=admin.email,
-            username=admin.username,
-            name=admin.name,
-            password=admin.password.get_secret_value() if admin.password else None,
+    async with migrate.alone(backstay.database.options):
+        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        if admin.password is None and not backstay.settings.is_local:
+            return None
+        return await backstay.system(
+            EnsureAdmin(
+                email=admin.email,
+                username=admin.username,
+                name=admin.name,
+                password=admin.password.get_secret_value() if admin.password else None,
+            )
         )
-    )
 
 
 def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:

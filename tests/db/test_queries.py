@@ -47,11 +47,12 @@ async def test_a_locked_row_is_read_afresh(command: Commands) -> None:
     seen, changed = anyio.Event(), anyio.Event()
 
     async def slow(session: Transaction) -> None:
-        await one_or_404(session, select(Book))
+        stale = await one_or_404(session, select(Book))
         if command.is_concurrent:
             seen.set()
             await changed.wait()
         book = await one_or_404(session, select(Book), lock=True)
+        assert book is stale
         book.pages += 1
 
     async def quick(session: Transaction) -> None:

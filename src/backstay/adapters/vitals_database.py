@@ -10,6 +10,9 @@ PATIENCE = 1.5
 """Seconds after which a database that does not answer counts as down."""
 
 
+Asking = asyncio.Future[str | None]
+
+
 class DatabaseVitals:
     """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
 
@@ -18,6 +21,7 @@ class DatabaseVitals:
     ) -> None:
         self._database = database
         self._schema_fault = schema_fault
+        self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
         """The state of each dependency; there is no cache and no queue to fail."""
@@ -26,13 +30,22 @@ class DatabaseVitals:
 
     async def why_not_ready(self) -> str | None:
         """Why no request should be sent here, or None when they may."""
-        return await self._bounded(self._database.ping) or await self._bounded(self._schema_fault)
+        return await self._bounded(self._schema_fault) or await self._bounded(self._database.ping)
 
     async def _bounded(self, ask: Callable[[], Awaitable[str | None]]) -> str | None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await ask()
-        except TimeoutError:
+        asking = asyncio.ensure_future(ask())
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
+        if not done:
+            asking.cancel()  # and not awaited: a dead connection takes seconds to let go of
             return f"the database did not answer within {PATIENCE} s"
+        try:
+            return asking.result()
         except AppError as error:
             return error.detail
+
+    def _asked(self, asking: Asking) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()

@@ -82,8 +82,7 @@ async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin
         return applied, None
     backstay = compose(settings)
     try:
-        async with migrate.alone(options):
-            return applied, await seed(backstay)
+        return applied, await seed(backstay)
     finally:
         await backstay.close()
 

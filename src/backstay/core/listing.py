@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from backstay.core.messages import Query, Source, View
+from backstay.core.messages import Query, Source, View, argument_of
 
 V = TypeVar("V", bound=View)
 T = TypeVar("T")
@@ -95,6 +95,12 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         description="Comma-separated fields, `-` in front for descending: `-created_at,title`.",
     )
     q: str | None = Field(default=None, min_length=1, max_length=200, description="Search text.")
+
+    @classmethod
+    def result_type(cls) -> Any:
+        """One of the two kinds of page, of the view that the list was declared with."""
+        view: Any = argument_of(cls, ListQuery)
+        return Page[view] | CursorPage[view]
 
     @property
     def by_cursor(self) -> bool:

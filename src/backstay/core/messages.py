@@ -99,6 +99,15 @@ class Message(BaseModel, Generic[R_co]):
         """The source of each field, by field name."""
         return _sources(cls)
 
+    @classmethod
+    def result_type(cls) -> Any:
+        """What the message class was declared with: ``ItemDetail`` for ``Command[ItemDetail]``.
+
+        Raises:
+            TypeError: the class names no result type.
+        """
+        return argument_of(cls, Command, Query)
+
     def named_fields(self) -> set[tuple[Source, str]]:
         """Every field the sender named, for field rules.
 
@@ -134,6 +143,20 @@ class Query(Message[R_co]):
     default_source: ClassVar[Source] = Source.QUERY
 
 
+def argument_of(model: type[BaseModel], *generics: type[BaseModel]) -> Any:
+    """What one of some generic models was parametrised with where another derives from it.
+
+    Raises:
+        TypeError: it derives from none of them, or names no argument.
+    """
+    for base in model.__mro__:
+        described = getattr(base, "__pydantic_generic_metadata__", {})
+        if described.get("origin") in generics:
+            return described["args"][0]
+    names = " or ".join(generic.__name__ for generic in generics)
+    raise TypeError(f"{model.__name__} names no result: derive from {names} with one in brackets")
+
+
 class View(BaseModel):
     """The base of everything that is answered: an immutable representation."""
 
@@ -161,16 +184,3 @@ def _sources(message: type[Message[Any]]) -> Mapping[str, Source]:
         name: next((m for m in field.metadata if isinstance(m, Source)), message.default_source)
         for name, field in message.model_fields.items()
     }
-
-
-def result_type(message: type[Message[Any]]) -> Any:
-    """The result that a message class was declared with.
-
-    Raises:
-        TypeError: the class names no result type.
-    """
-    for base in message.__mro__:
-        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args", ())
-        if arguments and not isinstance(arguments[0], TypeVar):
-            return arguments[0]
-    raise TypeError(f"{message.__name__} names no result type: derive from Command[Result]")

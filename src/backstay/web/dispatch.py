@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.listing import CursorPage, Page
-from backstay.core.messages import PUBLIC, Message, View, result_type
+from backstay.core.messages import PUBLIC, Message, View
 from backstay.core.representation import render
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.errors import MEDIA_TYPE, Problem
@@ -116,7 +116,7 @@ class Route(APIRoute):
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route of one row."""
         parameters = Parameters(spec.message)
-        result = result_type(spec.message)
+        result = spec.message.result_type()
         route = cls(
             prefix + spec.path,
             spec.endpoint or _endpoint(spec, parameters, prefix),

@@ -42,7 +42,7 @@ _ITEM = {
 async def get_item(
     query: GetItem, reader: Reader, principal: Principal, grant: Grant
 ) -> ItemDetail:
-    parameters = {"id": query.id, "owner": principal.id}
+    parameters = {"id": query.id, "owner": principal.user_id}
     row = await reader.one_or_none(_ITEM[grant.scope], parameters)
     if row is None:
         raise NotFound

@@ -1,0 +1,124 @@
+"""Runs the command line as its users do: a real process, in a directory, with few variables."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+COMMAND = [sys.executable, "-m", "backstay"]
+PATIENCE = 30.0
+KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+KEYS = {"SECURITY_SECRET_KEY": "k" + "ab1" * 16, "SECURITY_REFRESH_TOKEN_SECRET": "r" + "cd2" * 16}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def environ(**variables: str) -> dict[str, str]:
+    """The variables of a fresh machine, and these."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ} | variables
+
+
+def run(folder: Path, *arguments: str, typed: str = "", **variables: str) -> Result:
+    """Run a command to its end; nothing that can be foreseen may end in a traceback."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environ(**variables),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    client: httpx.Client
+
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return "".join((self.folder / name).read_text("utf-8") for name in ("out", "err"))
+
+    def family(self) -> list[int]:
+        """The server and the processes it started, as long as they live."""
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split()[:3] for line in listed.stdout.splitlines()]
+        living = [(int(pid), int(parent)) for pid, parent, state in rows if state[0] != "Z"]
+        me = self.process.pid
+        return [pid for pid, parent in living if me in {pid, parent}]
+
+    def stop(self, number: signal.Signals, *, group: bool = False) -> int:
+        """Send a signal (to the whole group, as a terminal does) and return the exit code."""
+        (os.killpg if group else os.kill)(self.process.pid, number)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+    """Start a server and wait until it answers; it is gone in the end."""
+    port = free_port()
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", str(port), *arguments],
+            cwd=folder,
+            env=environ(**variables),
+            stdout=out,
+            stderr=err,
+            text=True,
+            start_new_session=True,
+        )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        server = Server(process, folder, client)
+        try:
+            _wait_for(server)
+            yield server
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(PATIENCE)
+    assert "Traceback" not in server.printed
+
+
+def _wait_for(server: Server) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        assert server.process.poll() is None, server.printed
+        try:
+            if server.client.get("/livez").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise TimeoutError(server.printed)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

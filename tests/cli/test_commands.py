@@ -1,0 +1,110 @@
+"""Shows the commands that look at the application, the help, and how wrong usage ends."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backstay import __version__
+from backstay.cli import COMMANDS, app, load
+from tests.cli.process import COMMAND, KEYS, environ, run
+
+HELP = """
+import sys
+from backstay.cli import app
+app(["--help"], standalone_mode=False)
+print([name for name in ("fastapi", "pydantic", "sqlalchemy") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_the_sentence_of_the_overview(name: str) -> None:
+    shown = CliRunner().invoke(app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"backstay {name} " in shown.output.replace("root", "backstay")
+    assert inspect.cleandoc(load(name).help).splitlines()[0] == COMMANDS[name]
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", HELP], env=environ(), capture_output=True, text=True, check=True
+    )
+    assert all(name in shown.stdout for name in COMMANDS)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    shown = run(tmp_path, "--version")
+    assert (shown.code, shown.output) == (0, f"Backstay {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("serve", "--port", "0"), ("routes", "--loud"), ("db", "sideways")]
+)
+def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ended = run(tmp_path, *arguments)
+    assert (ended.code, ended.output) == (2, "")
+    assert "Usage: backstay" in ended.errors
+
+
+def test_routes_are_readable_when_piped(tmp_path: Path) -> None:
+    shown = run(tmp_path, "routes")
+    assert shown.code == 0
+    header, *lines = [" ".join(line.split()) for line in shown.output.splitlines()]
+    assert header == "METHOD PATH PERMISSION LIMIT MESSAGE"
+    assert "POST /api/v1/auth/login public login 5/minute Login" in lines
+    assert "GET /api/v1/users users:list default 100/minute ListUsers" in lines
+    assert "GET /api/v1/users/me signed in default 100/minute GetMe" in lines
+    assert any(line.startswith("GET /livez public exempt ") for line in lines)
+    assert "GET /docs - - -" in lines
+    paths = [line.split()[1] for line in lines]
+    assert paths == sorted(paths)
+    assert not (tmp_path / "backstay.db").exists()
+
+
+def test_routes_show_the_limits_of_this_configuration(tmp_path: Path) -> None:
+    shown = run(tmp_path, "routes", SECURITY_LOGIN_RATE_LIMIT="7/hour", APP_ROOT_PATH="/v")
+    assert "login 7/hour" in shown.output
+    assert "/v/v1/auth/login" in shown.output
+
+
+def test_openapi_is_the_same_where_the_documentation_is_absent(tmp_path: Path) -> None:
+    local = run(tmp_path, "openapi")
+    schema = json.loads(local.output)
+    assert schema["paths"]["/api/v1/items"]["get"]["operationId"] == "list_items"
+    assert "bearer" in schema["components"]["securitySchemes"]
+    assert "Problem" in schema["components"]["schemas"]
+    production = run(tmp_path, "openapi", "--output", "api.json", ENVIRONMENT="production", **KEYS)
+    assert (production.code, production.output) == (0, "")
+    assert (tmp_path / "api.json").read_text("utf-8") == local.output
+    assert not (tmp_path / "backstay.db").exists()
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    ended = run(tmp_path, "openapi", "--output", "nowhere/api.json")
+    assert (ended.code, ended.errors) == (1, "nowhere/api.json: No such file or directory.\n")
+
+
+def test_a_faulty_configuration_ends_every_command_with_2(tmp_path: Path) -> None:
+    for name in ("routes", "openapi", "config", "create-admin", "serve"):
+        ended = run(tmp_path, name, SERVER_PORT="eighty")
+        assert ended.code == 2
+        assert "SERVER_PORT" in ended.output + ended.errors
+
+
+def test_config_prints_every_setting(tmp_path: Path) -> None:
+    shown = run(tmp_path, "config", SERVER_PORT="9000")
+    assert shown.code == 0
+    assert "SERVER_PORT" in shown.output
+
+
+def test_the_installed_command_is_the_same(tmp_path: Path) -> None:
+    installed = Path(COMMAND[0]).parent / "backstay"
+    shown = subprocess.run(
+        [installed, "--version"], env=environ(), capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == run(tmp_path, "--version").output

@@ -1,0 +1,104 @@
+"""Shows which states of a database keep the server from starting, and what is said about them."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from backstay.cli.readiness import opened, sound
+from backstay.db import migrate
+from backstay.main import engine_options, seed
+from backstay.settings import ConfigurationError, Fault, load_settings, read_settings
+from tests.cli.process import KEYS
+
+PRODUCTION = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": "correct horse", **KEYS}
+
+
+def faults(folder: Path, **variables: str) -> list[Fault]:
+    environ = {"DB_URL": f"sqlite:///{folder}/test.db", **variables}
+    try:
+        asyncio.run(sound(read_settings(environ, folder)))
+    except ConfigurationError as error:
+        return list(error.faults)
+    return []
+
+
+def upgrade(folder: Path, revision: str = "head", *, with_admin: bool = False) -> None:
+    settings = load_settings({"DB_URL": f"sqlite:///{folder}/test.db"}, folder)
+
+    async def work() -> None:
+        await migrate.upgrade(engine_options(settings), revision)
+        if with_admin:
+            async with opened(settings) as backstay:
+                await seed(backstay)
+
+    asyncio.run(work())
+
+
+def without(*names: str) -> dict[str, str]:
+    return {name: value for name, value in PRODUCTION.items() if name not in names}
+
+
+def test_an_absent_database_is_a_fault_and_has_no_admin(tmp_path: Path) -> None:
+    (absent,) = faults(tmp_path, **PRODUCTION)
+    assert (absent.variable, absent.wrong) == ("DB_URL", "names a database that does not exist yet")
+    assert "backstay db upgrade" in absent.mend
+    assert [f.variable for f in faults(tmp_path, **without("ADMIN_PASSWORD"))] == [
+        "DB_URL",
+        "ADMIN_PASSWORD",
+    ]
+    assert not (tmp_path / "test.db").exists()
+
+
+def test_an_empty_database_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "test.db").touch()
+    (empty,) = faults(tmp_path, **PRODUCTION)
+    assert empty.wrong == "names a database that is empty"
+
+
+def test_a_database_behind_or_ahead_is_a_fault(tmp_path: Path) -> None:
+    upgrade(tmp_path, "platform_0001")
+    (behind,) = faults(tmp_path, **PRODUCTION)
+    assert "behind" in behind.wrong
+    assert "backstay db upgrade" in behind.mend
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+    (ahead,) = faults(tmp_path, **PRODUCTION)
+    assert "newer version" in ahead.wrong
+
+
+def test_a_current_database_needs_an_administrator(tmp_path: Path) -> None:
+    upgrade(tmp_path)
+    assert faults(tmp_path, **PRODUCTION) == []
+    (missing,) = faults(tmp_path, **without("ADMIN_PASSWORD"))
+    assert missing.variable == "ADMIN_PASSWORD"
+    upgrade(tmp_path, with_admin=True)
+    assert faults(tmp_path, **without("ADMIN_PASSWORD")) == []
+
+
+def test_the_database_is_judged_while_the_keys_are_missing(tmp_path: Path) -> None:
+    upgrade(tmp_path, with_admin=True)
+    found = faults(tmp_path, **without(*KEYS, "ADMIN_PASSWORD"))
+    assert {fault.variable for fault in found} == set(KEYS)
+
+
+def test_a_database_out_of_reach_is_a_fault_without_its_password(tmp_path: Path) -> None:
+    (away,) = faults(tmp_path, **PRODUCTION | {"DB_URL": "postgresql://u:s3cr3t@127.0.0.1:1/x"})
+    assert "cannot be reached" in away.wrong
+    assert "s3cr3t" not in str(away)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("DB_URL", "mysql://x"), ("ENVIRONMENT", "prod"), ("ADMIN_PASSWORD", "tiny")],
+)
+def test_a_faulty_variable_is_told_once(tmp_path: Path, variable: str, value: str) -> None:
+    upgrade(tmp_path)
+    assert [f.variable for f in faults(tmp_path, **PRODUCTION | {variable: value})] == [variable]
+
+
+def test_in_local_the_database_is_judged_only_when_it_is_not_migrated(tmp_path: Path) -> None:
+    assert faults(tmp_path) == []
+    (absent,) = faults(tmp_path, DB_AUTO_MIGRATE="false")
+    assert absent.variable == "DB_URL"

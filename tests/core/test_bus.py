@@ -1,0 +1,234 @@
+"""Shows what sending a command does: one transaction, prepared before, told about after."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from inspect import isfunction
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.pool import QueuePool
+
+from backstay.core.bus import Bus, Buses, Provider, Registry, Sender, handles, prepares
+from backstay.core.clock import new_id, utc_now
+from backstay.core.context import PrincipalChanges
+from backstay.core.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
+from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command, Query
+from backstay.core.pipeline import authorize, prepare_with
+from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.db.engine import EngineOptions
+from backstay.db.session import WRITING, Database, Reader, Transaction, transaction_with
+
+pytestmark = pytest.mark.anyio
+
+INSERT = text("INSERT INTO notes VALUES (:word)")
+WORDS = text("SELECT word FROM notes ORDER BY word")
+
+
+class ListWords(Query[list[str]]):
+    permission = PUBLIC
+
+
+@handles(ListWords)
+async def list_words(query: ListWords, reader: Reader) -> list[str]:
+    return [row.word for row in await reader.rows(WORDS)]
+
+
+class Write(Command[None]):
+    permission = SYSTEM_ONLY
+
+    word: str
+
+
+@handles(Write)
+async def write(
+    command: Write, session: Transaction, changes: PrincipalChanges, principal: Principal
+) -> None:
+    await session.execute(INSERT, {"word": command.word})
+    changes.touch(UUID(int=len(command.word)))
+    if command.word == "broken":
+        raise Conflict
+
+
+class WriteAll(Command[list[str]]):
+    permission = SIGNED_IN
+
+    words: tuple[str, ...]
+
+
+@handles(WriteAll)
+async def write_all(command: WriteAll, session: Transaction, send: Sender) -> list[str]:
+    await session.execute(INSERT, {"word": "first"})
+    for word in command.words:
+        await send.as_system()(Write(word=word))
+    return await send(ListWords())
+
+
+class WriteForbidden(Command[None]):
+    permission = SIGNED_IN
+
+
+@handles(WriteForbidden)
+async def write_forbidden(command: WriteForbidden, session: Transaction, send: Sender) -> None:
+    await session.execute(INSERT, {"word": "first"})
+    await send(Write(word="as somebody"))
+
+
+class Refuse(Command[str]):
+    permission = PUBLIC
+
+
+@handles(Refuse)
+async def refuse(command: Refuse, session: Transaction) -> str | Refused:
+    await session.execute(INSERT, {"word": "remembered"})
+    return Refused(NotFound("But it was noted."))
+
+
+class RefuseInside(Command[str]):
+    permission = PUBLIC
+
+
+@handles(RefuseInside)
+async def refuse_inside(command: RefuseInside, session: Transaction, send: Sender) -> str:
+    return await send(Refuse())
+
+
+@dataclass(frozen=True)
+class Prepared:
+    connections: int
+    seen: list[str]
+
+
+def connections(database: Database) -> int:
+    pool = database.writer.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout()
+
+
+class Prepare(Command[tuple[Prepared, int]]):
+    permission = SIGNED_IN
+
+
+@prepares(Prepare)
+async def before(command: Prepare, database: Database, send: Sender) -> Prepared:
+    return Prepared(connections(database), await send(ListWords()))
+
+
+@handles(Prepare)
+async def prepare(
+    command: Prepare, session: Transaction, prepared: Prepared, database: Database
+) -> tuple[Prepared, int]:
+    await session.execute(INSERT, {"word": "prepared"})
+    return prepared, connections(database)
+
+
+class Channel:
+    """Remembers whose change was published."""
+
+    def __init__(self) -> None:
+        self.told: list[set[UUID]] = []
+
+    async def publish(self, changes: PrincipalChanges) -> None:
+        self.told.append(changes.user_ids)
+
+
+@dataclass(frozen=True)
+class House:
+    """The two buses on a database of their own."""
+
+    buses: Buses
+    channel: Channel
+
+    def sender(self, principal: Principal = SYSTEM) -> Sender:
+        return Sender(self.buses, principal)
+
+    async def words(self) -> list[str]:
+        return await self.sender()(ListWords())
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    database, channel = (
+        Database(EngineOptions(f"sqlite+aiosqlite:///{tmp_path}/notes.db")),
+        Channel(),
+    )
+    async with database.writer.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (word TEXT)"))
+    registry = Registry(value for value in globals().values() if isfunction(value))
+    providers: dict[Any, Provider] = {
+        Database: lambda context: database,
+        Reader: database.reader_of,
+        Principal: lambda context: context.principal,
+        Sender: lambda context: context.sender.inside(context),
+    }
+    prepare = prepare_with(registry, providers)
+    pipeline = (authorize, prepare, transaction_with(database, channel, utc_now))
+    commands = Bus(Command, registry, pipeline, providers | WRITING)
+    queries = Bus(Query, registry, (authorize,), providers)
+    assert registry.faults == []
+    yield House(Buses(commands, queries), channel)
+    await database.dispose()
+
+
+def somebody() -> Principal:
+    return Principal(user_id=new_id())
+
+
+async def test_a_message_sent_by_a_handler_joins_its_transaction(house: House) -> None:
+    seen = await house.sender(somebody())(WriteAll(words=("second", "third")))
+    assert seen == ["first", "second", "third"] == await house.words()
+
+
+async def test_what_fails_inside_undoes_everything(house: House) -> None:
+    with pytest.raises(Conflict):
+        await house.sender(somebody())(WriteAll(words=("second", "broken")))
+    assert await house.words() == []
+
+
+async def test_a_message_sent_by_a_handler_is_authorized_again(house: House) -> None:
+    with pytest.raises(Forbidden):
+        await house.sender(somebody())(WriteForbidden())
+    assert await house.words() == []
+
+
+async def test_whose_principal_changed_is_told_once_after_the_commit(house: House) -> None:
+    await house.sender(somebody())(WriteAll(words=("a", "bb")))
+    assert house.channel.told == [{UUID(int=1), UUID(int=2)}]
+    with pytest.raises(Conflict):
+        await house.sender()(Write(word="broken"))
+    assert len(house.channel.told) == 1
+
+
+async def test_a_returned_refusal_is_raised_after_the_commit(house: House) -> None:
+    with pytest.raises(NotFound, match="it was noted"):
+        await house.sender(STRANGER)(Refuse())
+    assert await house.words() == ["remembered"]
+
+
+async def test_a_refusal_inside_another_command_is_undone_with_it(house: House) -> None:
+    with pytest.raises(NotFound):
+        await house.sender(STRANGER)(RefuseInside())
+    assert await house.words() == []
+
+
+async def test_preparing_holds_no_connection(house: House) -> None:
+    await house.sender()(Write(word="earlier"))
+    prepared, inside = await house.sender(somebody())(Prepare())
+    assert prepared == Prepared(connections=0, seen=["earlier"])
+    assert inside == 1
+
+
+async def test_nothing_is_prepared_for_who_may_not_ask(house: House) -> None:
+    with pytest.raises(Unauthenticated):
+        await house.sender(STRANGER)(Prepare())
+
+
+class Unhandled(Command[None]):
+    permission = PUBLIC
+
+
+async def test_a_message_of_a_feature_that_is_switched_off_is_no_refusal(house: House) -> None:
+    with pytest.raises(LookupError, match="Unhandled"):
+        await house.sender()(Unhandled())

@@ -1,0 +1,36 @@
+"""Shows when a representation is the one that its sender believes it to be."""
+
+import re
+
+import pytest
+
+from backstay.core.errors import PreconditionFailed
+from backstay.core.messages import View
+from backstay.core.representation import Preconditions, etag_of, render
+
+
+class Boat(View):
+    name: str
+    version: int = 1
+
+
+SLOOP = Boat(name="Sloop")
+TAG = etag_of(render(SLOOP))
+
+
+def test_a_tag_is_strong_and_stands_for_everything_that_is_shown() -> None:
+    assert re.fullmatch(r'"[0-9a-f]{24}"', TAG)
+    assert etag_of(render(Boat(name="Sloop"))) == TAG
+    assert etag_of(render(Boat(name="Sloop", version=2))) != TAG
+    assert etag_of(render(Boat(name="Yawl"))) != TAG
+
+
+@pytest.mark.parametrize("tags", [None, ("*",), (TAG,), ('"older"', TAG)])
+def test_a_representation_that_is_expected_may_be_changed(tags: tuple[str, ...] | None) -> None:
+    Preconditions(tags).check(SLOOP)
+
+
+@pytest.mark.parametrize("tags", [(), ('"older"',), (TAG.strip('"'),), (f"W/{TAG}",)])
+def test_another_representation_may_not(tags: tuple[str, ...]) -> None:
+    with pytest.raises(PreconditionFailed):
+        Preconditions(tags).check(SLOOP)

@@ -1,0 +1,72 @@
+"""A wire between the application and PostgreSQL that can be cut, and mended."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+
+class Wire:
+    """Forwards TCP to a server. Its port stays the same when it is cut and mended."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
+        self.port = 0
+
+    async def mend(self) -> None:
+        """Accept connections, and let data through."""
+        self._open.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """End every connection and refuse new ones, as a server that was stopped does."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in self._writers:
+            writer.transport.abort()
+        self._open.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def jam(self) -> None:
+        """Let nothing through any more, as a machine does that lost its power."""
+        self._open.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(OSError):
+            await self._open.wait()
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            self._writers.add(far_writer)
+            pumps = [self._pump(reader, far_writer), self._pump(far_reader, writer)]
+            for pump in pumps:
+                task = asyncio.ensure_future(pump)
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+        self._writers.discard(writer)
+
+
+@asynccontextmanager
+async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
+    """A wire to the server of a database URL, and the URL that goes through it."""
+    parts = urlsplit(url)
+    wire = Wire(parts.hostname or "", parts.port or 5432)
+    await wire.mend()
+    through = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}")
+    yield wire, through.geturl()
+    await wire.cut()

@@ -1,0 +1,139 @@
+"""Shows what load balancers and operators are told about the application."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from backstay.main import Backstay
+from backstay.settings import Settings
+from tests.conftest import FrozenClock, settings_with
+from tests.faults.proxy import wire_to
+from tests.features.steps import API, execute, running
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+CHECKS = {"database": "ok", "cache": "off", "queue": "off"}
+
+
+@pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])
+async def test_all_is_well(client: httpx.AsyncClient, path: str, settings: Settings) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "version": settings.app.version,
+        "checks": CHECKS,
+    }
+
+
+async def test_the_process_is_alive_and_ready(client: httpx.AsyncClient) -> None:
+    alive = await client.get("/livez")
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["status"] == "ready"
+
+
+async def test_the_servers_time_is_in_utc(client: httpx.AsyncClient, clock: FrozenClock) -> None:
+    told = (await client.get(f"{API}/system/ping")).json()["time"]
+    assert told.endswith("Z")
+    assert datetime.fromisoformat(told) == clock()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE alembic_version SET version_num = 'platform_0001'",
+        "UPDATE alembic_version SET version_num = 'from_the_future'",
+        "DELETE FROM alembic_version",
+        "DROP TABLE alembic_version",
+    ],
+)
+async def test_a_schema_of_another_version_is_not_ready(
+    client: httpx.AsyncClient, backstay: Backstay, statement: str
+) -> None:
+    await execute(backstay, text(statement))
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "not ready"
+    assert answer.json()["reason"]
+    assert (await client.get("/livez")).status_code == 200
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_database_file_that_is_gone_is_not_ready(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    (tmp_path / "test.db").rename(tmp_path / "moved.db")
+    started = time.perf_counter()
+    assert (await client.get("/readyz")).status_code == 503
+    assert time.perf_counter() - started < 1
+    assert (await client.get("/livez")).status_code == 200
+    (tmp_path / "moved.db").rename(tmp_path / "test.db")
+    assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("fault", ["cut", "jam"])
+async def test_a_database_out_of_reach_is_told_quickly(
+    seeded_url: str, tmp_path: Path, clock: FrozenClock, fault: str
+) -> None:
+    async with wire_to(seeded_url) as (wire, url):
+        async with running(settings_with(url, tmp_path), clock) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            if fault == "cut":
+                await wire.cut()
+            else:
+                wire.jam()
+            for path in ("/readyz", "/health", f"{API}/healthcheck"):
+                started = time.perf_counter()
+                answer = await client.get(path)
+                assert answer.status_code == 503
+                assert answer.headers["content-type"] == "application/json"
+                assert time.perf_counter() - started < 2.5, path
+                _tells_nothing_of(url, answer.text)
+            assert answer.json()["checks"]["database"] == "error"
+            started = time.perf_counter()
+            assert (await client.get("/livez")).status_code == 200
+            assert time.perf_counter() - started < 0.1
+            await wire.mend()
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.get("/health")).json()["status"] == "ok"
+
+
+def _tells_nothing_of(url: str, told: str) -> None:
+    parts = urlsplit(url)
+    assert str(parts.password) not in told
+    assert str(parts.port) not in told
+
+
+async def test_probes_take_no_other_method_and_no_query(client: httpx.AsyncClient) -> None:
+    for path in ("/health", "/livez", "/readyz", f"{API}/healthcheck", f"{API}/system/ping"):
+        answer = await client.post(path)
+        problem(answer, 405, "method_not_allowed")
+        assert "GET" in answer.headers["allow"]
+        problem(await client.get(path, params={"verbose": "1"}), 422, "validation_error")
+
+
+class TestUnderLimits:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_DEFAULT": "2"}
+
+    @pytest.fixture
+    def database_kind(self) -> str:
+        return "sqlite"
+
+    async def test_probes_are_exempt_and_health_is_not(self, client: httpx.AsyncClient) -> None:
+        for path in ("/livez", "/readyz", "/metrics"):
+            answers = [await client.get(path) for _ in range(4)]
+            assert {answer.status_code for answer in answers} == {200}
+            assert "ratelimit" not in answers[0].headers
+        statuses = [(await client.get("/health")).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
