@@ -134,6 +134,9 @@ def test_the_result_is_the_one_a_message_was_declared_with() -> None:
     class Further(ChangeRig):
         pass
 
+    class Nothing(Command):  # type: ignore[type-arg]
+        pass
+
     assert ChangeRig.result_type() is Rig
     assert Further.result_type() is Rig
     assert Query[Rig | Address].result_type() == Rig | Address
