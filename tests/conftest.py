@@ -12,15 +12,32 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.core.clock import utc_now
+from backstay.core.feature import Feature
 from backstay.db import migrate
 from backstay.db.engine import EngineOptions
 from backstay.features.access.commands import JoinRole
+from backstay.features import STANDARD
 from backstay.main import Backstay, compose, create_app, seed
 from backstay.settings import Settings, load_settings
 from tests.services.postgres import PostgresServer, shared_server
 
 PASSWORD = "correct horse battery"
 ADMIN_EMAIL = "admin@example.com"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without", action="append", default=[], metavar="FEATURE")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return collection_path.name in config.getoption("--without") or None
+
+
+@pytest.fixture
+def features(request: pytest.FixtureRequest) -> list[Feature]:
+    """The features of the application under test: all but those of ``--without``."""
+    without = request.config.getoption("--without")
+    return [feature for feature in STANDARD if feature.name not in without]
 
 
 @pytest.fixture
@@ -153,9 +170,11 @@ def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Sett
 
 
 @pytest.fixture
-async def app(settings: Settings, clock: FrozenClock) -> AsyncIterator[FastAPI]:
+async def app(
+    settings: Settings, features: list[Feature], clock: FrozenClock
+) -> AsyncIterator[FastAPI]:
     """The real application with its start and stop, on a database of its own."""
-    application = create_app(settings, clock=clock)
+    application = create_app(settings, features, clock=clock)
     async with application.router.lifespan_context(application):
         yield application
 

@@ -10,7 +10,16 @@ import pytest
 
 from backstay.core.bus import BootError, handles, prepares
 from backstay.core.feature import Feature
-from backstay.core.messages import PUBLIC, SIGNED_IN, Command, PermissionSpec, Query
+from backstay.core.listing import CursorPage, ListQuery, Page, Text
+from backstay.core.messages import (
+    PUBLIC,
+    SIGNED_IN,
+    Command,
+    FromQuery,
+    PermissionSpec,
+    Query,
+    View,
+)
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant
 from backstay.db.session import Transaction
@@ -229,6 +238,47 @@ async def read_rig_elsewhere(query: ReadRigElsewhere) -> None: ...
 def test_a_permission_declared_twice_differently_is_refused(faults: Faults) -> None:
     both = feature(GetRig, get_rig), feature(ReadRigElsewhere, read_rig_elsewhere, name="other")
     assert faults(*both) == ["rigs:read: declared twice, differently"]
+
+
+class RigView(View):
+    id: int
+
+
+class ListRigs(ListQuery[RigView]):
+    permission = READ
+    sortable = ("depth",)
+    searchable = ("name",)
+
+    name: Text | None = None
+
+
+@handles(ListRigs)
+async def list_rigs(query: ListRigs) -> Page[RigView] | CursorPage[RigView]:
+    raise NotImplementedError
+
+
+def test_what_a_list_sorts_by_must_be_declared(faults: Faults) -> None:
+    told = faults(feature(ListRigs, list_rigs))
+    assert [fault for fault in told if "ListRigs" in fault] == [
+        "ListRigs: sorts by or searches `depth` without declaring it as a filter"
+    ]
+
+
+class FindRig(Query[None]):
+    permission = READ
+
+    depth: FromQuery[int] | None = None
+
+
+@handles(FindRig)
+async def find_rig(query: FindRig) -> None: ...
+
+
+def test_a_source_that_would_be_lost_is_refused(faults: Faults) -> None:
+    assert any(
+        "FindRig: `depth`: write FromQuery[int | None]" in f
+        for f in faults(feature(FindRig, find_rig))
+    )
 
 
 def test_a_missing_requirement_is_refused(faults: Faults) -> None:

@@ -118,6 +118,7 @@ class Registry:
                 and specs.setdefault(policy.key, policy) != policy
             ):
                 self.faults.append(f"{policy.key}: declared twice, differently")
+            self.faults += [f"{message.__name__}: {fault}" for fault in message.faults()]
             if message not in self.handlers:
                 self.faults.append(f"{message.__name__}: no handler")
 

@@ -102,6 +102,13 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         view: Any = argument_of(cls, ListQuery)
         return Page[view] | CursorPage[view]
 
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        """A field rule must be able to name whatever is sorted by or searched."""
+        yield from super().faults()
+        for name in sorted({*cls.sortable, *cls.searchable} - cls.model_fields.keys()):
+            yield f"sorts by or searches `{name}` without declaring it as a filter"
+
     @property
     def by_cursor(self) -> bool:
         """Whether keyset paging was asked for."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -108,6 +108,13 @@ class Message(BaseModel, Generic[R_co]):
         """
         return argument_of(cls, Command, Query)
 
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        """What is wrong with the declaration, beyond its policy: the application will not boot."""
+        for name, field in cls.model_fields.items():
+            if any(_names_source(inner) for inner in get_args(field.annotation)):
+                yield f"`{name}`: write FromQuery[int | None], not FromQuery[int] | None"
+
     def named_fields(self) -> set[tuple[Source, str]]:
         """Every field the sender named, for field rules.
 
@@ -166,6 +173,10 @@ class View(BaseModel):
 def optional() -> Any:
     """The default of a field that a partial update may leave out but never set to null."""
     return Field(default_factory=lambda: None)
+
+
+def _names_source(annotation: Any) -> bool:
+    return any(isinstance(mark, Source) for mark in getattr(annotation, "__metadata__", ()))
 
 
 def _named(value: Any, prefix: str = "") -> Iterator[str]:

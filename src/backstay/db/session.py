@@ -158,7 +158,7 @@ class Database:
 def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock) -> Step:
     """The step that gives a command its transaction, commits it, then tells who changed.
 
-    A nested command joins the transaction that is open. An error rolls everything back; a
+    A nested command joins the transaction that is open, in a savepoint of its own. An error rolls everything back; a
     failing commit is an error of the sender, never a success.
     """
 
@@ -168,7 +168,8 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
 
         async def run(context: Context) -> Any:
             if context.transaction is not None:
-                return await call_next(context)
+                async with context.transaction.begin_nested():
+                    return await call_next(context)
             try:
                 async with Transaction(database.writer, expire_on_commit=False) as session:
                     session.sync_session.info.update(author=context.principal.user_id, clock=clock)

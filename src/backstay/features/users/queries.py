@@ -62,6 +62,7 @@ class ListUsers(ListQuery[UserSummary]):
 
     email: Text | None = None
     username: Text | None = None
+    name: Text | None = None
     is_blocked: Equals[bool] | None = None
     is_deleted: Equals[bool] | None = None
     created_at: Range[datetime] | None = None
