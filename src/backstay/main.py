@@ -228,17 +228,19 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings.log.level, settings.log.format)
-        await migrate.require_current(backstay.database)
-        await backstay.database.warm_up()
-        await backstay.passwords.warm_up()
-        for start in on_start:
-            await start(app)
-        gc.collect()
-        gc.freeze()
-        yield
-        for stop in on_stop:
-            await stop(app)
-        await backstay.close()
+        try:
+            await migrate.require_current(backstay.database)
+            await backstay.database.warm_up()
+            await backstay.passwords.warm_up()
+            for start in on_start:
+                await start(app)
+            gc.collect()
+            gc.freeze()
+            yield
+            for stop in on_stop:
+                await stop(app)
+        finally:
+            await backstay.close()
 
     app = FastAPI(
         title=settings.app.title,

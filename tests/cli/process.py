@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_urlsafe
 
 import httpx
 
 COMMAND = [sys.executable, "-m", "backstay"]
+SOURCE = Path(__file__).parents[2] / "src"
 PATIENCE = 30.0
 KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-KEYS = {"SECURITY_SECRET_KEY": "k" + "ab1" * 16, "SECURITY_REFRESH_TOKEN_SECRET": "r" + "cd2" * 16}
+KEYS = {
+    name: token_urlsafe(48) for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET")
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Result:
 
 def environ(**variables: str) -> dict[str, str]:
     """The variables of a fresh machine, and these."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ} | variables
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return kept | {"PYTHONPATH": str(SOURCE)} | variables
 
 
 def run(folder: Path, *arguments: str, typed: str = "", **variables: str) -> Result:
@@ -62,15 +67,10 @@ class Server:
         """What it has printed so far."""
         return "".join((self.folder / name).read_text("utf-8") for name in ("out", "err"))
 
-    def family(self) -> list[int]:
+    def family(self) -> set[int]:
         """The server and the processes it started, as long as they live."""
-        listed = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-        )
-        rows = [line.split()[:3] for line in listed.stdout.splitlines()]
-        living = [(int(pid), int(parent)) for pid, parent, state in rows if state[0] != "Z"]
         me = self.process.pid
-        return [pid for pid, parent in living if me in {pid, parent}]
+        return {pid for pid, parent in living().items() if me in {pid, parent}}
 
     def stop(self, number: signal.Signals, *, group: bool = False) -> int:
         """Send a signal (to the whole group, as a terminal does) and return the exit code."""
@@ -114,6 +114,23 @@ def _wait_for(server: Server) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     raise TimeoutError(server.printed)
+
+
+def none_lives(pids: set[int]) -> bool:
+    """Whether these processes end, which those that only help do a moment after the server."""
+    deadline = time.monotonic() + 5
+    while (left := pids & living().keys()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not left
+
+
+def living() -> dict[int, int]:
+    """The parent of every process; one that only waits to be reaped is left out."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split()[:3] for line in listed.stdout.splitlines()]
+    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
 
 
 def free_port() -> int:

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import pty
+import subprocess
 from pathlib import Path
+from select import select
 
 import pytest
 
 from backstay.cli.readiness import opened
 from backstay.features.auth.queries import MayReadDocs
 from backstay.settings import load_settings
-from tests.cli.process import COMMAND, KEYS, environ, run
+from tests.cli.conftest import Call
+from tests.cli.process import COMMAND, KEYS, PATIENCE, environ
 
 GOOD = "a long enough one"
 
@@ -26,30 +29,30 @@ def is_admin(folder: Path, login: str, password: str) -> bool:
     return asyncio.run(ask())
 
 
-def test_the_first_has_a_made_up_password_that_a_reset_replaces(tmp_path: Path) -> None:
-    made = run(tmp_path, "create-admin")
+def test_the_first_has_a_made_up_password_that_a_reset_replaces(tmp_path: Path, call: Call) -> None:
+    made = call("create-admin")
     assert (made.code, made.errors) == (0, "")
     assert "Created the administrator admin@example.com." in made.output
     password = made.output.split()[-1]
     assert is_admin(tmp_path, "admin", password)
 
-    again = run(tmp_path, "create-admin")
+    again = call("create-admin")
     assert (again.code, again.output) == (1, "")
     assert "taken" in again.errors
     assert "--email" in again.errors
 
-    reset = run(tmp_path, "create-admin", "--reset", "--password-stdin", typed=f"{GOOD}\n")
+    reset = call("create-admin", "--reset", "--password-stdin", typed=f"{GOOD}\n")
     assert reset.code == 0
     assert "admin@example.com" in reset.output
     assert GOOD not in reset.output
     assert is_admin(tmp_path, "admin@example.com", GOOD)
     assert not is_admin(tmp_path, "admin@example.com", password)
 
-    nobody = run(tmp_path, "create-admin", "--reset", "--email", "nobody@example.com")
+    nobody = call("create-admin", "--reset", "--email", "nobody@example.com")
     assert (nobody.code, nobody.output) == (1, "")
     assert nobody.errors == "There is no administrator nobody@example.com.\n"
 
-    further = run(tmp_path, "create-admin", "--email", "Ann@example.com", ADMIN_PASSWORD=GOOD)
+    further = call("create-admin", "--email", "Ann@example.com", ADMIN_PASSWORD=GOOD)
     assert further.code == 0
     assert further.output == (
         "Created the administrator ann@example.com. The password is ADMIN_PASSWORD.\n"
@@ -66,17 +69,12 @@ def test_the_first_has_a_made_up_password_that_a_reset_replaces(tmp_path: Path) 
             "password123\n",
             ["password: This password is too common"],
         ),
-        (
-            ("--email", "annabel@example.com"),
-            "xx annabel xx\n",
-            ["password: The password contains"],
-        ),
     ],
 )
 def test_what_is_not_valid_is_named_and_not_repeated(
-    tmp_path: Path, arguments: tuple[str, ...], typed: str, told: list[str]
+    call: Call, arguments: tuple[str, ...], typed: str, told: list[str]
 ) -> None:
-    ended = run(tmp_path, "create-admin", "--password-stdin", *arguments, typed=typed)
+    ended = call("create-admin", "--password-stdin", *arguments, typed=typed)
     assert ended.code == 2
     assert all(text in ended.errors for text in told)
     assert len(ended.errors.splitlines()) == len(told)
@@ -84,23 +82,30 @@ def test_what_is_not_valid_is_named_and_not_repeated(
 
 
 def test_at_a_terminal_the_password_is_asked_twice_and_hidden(tmp_path: Path) -> None:
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(tmp_path)
-        os.execve(COMMAND[0], [*COMMAND, "create-admin"], environ())
-    shown = b""
-    while b"Created" not in shown:
-        shown += os.read(terminal, 1000)
-        if shown.rstrip(b" ").endswith(b":"):
-            os.write(terminal, f"{GOOD}\n".encode())
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    os.close(terminal)
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "create-admin"],
+        cwd=tmp_path,
+        env=environ(),
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+    ) as process:
+        os.close(end)
+        shown = b""
+        while b"Created" not in shown and select([terminal], [], [], PATIENCE)[0]:
+            shown += os.read(terminal, 1000)
+            if shown.endswith(b": "):
+                os.write(terminal, f"{GOOD}\n".encode())
+        os.close(terminal)
+    assert process.returncode == 0
     assert GOOD.encode() not in shown
     assert is_admin(tmp_path, "admin@example.com", GOOD)
 
 
-def test_outside_local_the_database_is_not_made(tmp_path: Path) -> None:
-    ended = run(tmp_path, "create-admin", ENVIRONMENT="production", ADMIN_PASSWORD=GOOD, **KEYS)
+def test_outside_local_the_database_is_not_made(tmp_path: Path, call: Call) -> None:
+    ended = call("create-admin", ENVIRONMENT="production", ADMIN_PASSWORD=GOOD, **KEYS)
     assert ended.code == 1
     assert "backstay db upgrade" in ended.errors
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_database_behind_or_ahead_is_a_fault(tmp_path: Path) -> None:
     (behind,) = faults(tmp_path, **PRODUCTION)
     assert "behind" in behind.wrong
     assert "backstay db upgrade" in behind.mend
-    with sqlite3.connect(tmp_path / "test.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
     (ahead,) = faults(tmp_path, **PRODUCTION)
     assert "newer version" in ahead.wrong

@@ -25,12 +25,17 @@ class DatabaseVitals:
 
     async def checks(self) -> dict[str, str]:
         """The state of each dependency; there is no cache and no queue to fail."""
-        fault = await self._bounded(self._database.ping)
-        return {"database": "error" if fault else "ok", "cache": "off", "queue": "off"}
+        found = {"database": await self._state(self._database.ping), "cache": "off", "queue": "off"}
+        if self._database.replica_engine is not None:
+            found["replica"] = await self._state(self._database.ping_replica)
+        return found
 
     async def why_not_ready(self) -> str | None:
         """Why no request should be sent here, or None when they may."""
         return await self._bounded(self._schema_fault) or await self._bounded(self._database.ping)
+
+    async def _state(self, ask: Callable[[], Awaitable[str | None]]) -> str:
+        return "error" if await self._bounded(ask) else "ok"
 
     async def _bounded(self, ask: Callable[[], Awaitable[str | None]]) -> str | None:
         asking = asyncio.ensure_future(ask())

@@ -67,7 +67,7 @@ def backstay(
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
     try:
-        app()
+        app(prog_name="backstay")
     except Exception as error:
         explained = _explained(error)
         if explained is None:

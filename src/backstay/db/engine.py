@@ -56,7 +56,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
     return _postgres(options, options.url, options.max_connections)
 
 
-def reader_engine(options: EngineOptions) -> AsyncEngine:
+def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngine:
     """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write."""
     autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     if options.is_sqlite:
@@ -71,7 +71,7 @@ def reader_engine(options: EngineOptions) -> AsyncEngine:
         _sqlite_pragmas(engine.sync_engine, options, read_only=True)
         return engine
     url, size = options.url, options.max_connections
-    if options.replica_url:
+    if replica and options.replica_url:
         url, size = options.replica_url, options.replica_max_connections
     return _postgres(options, url, size, read_only=True, **autocommit)
 

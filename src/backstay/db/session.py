@@ -1,23 +1,25 @@
 """The one transaction of a command and the reader of a query."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
 from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Next, Provider, Step
 from backstay.core.context import Context, PrincipalChanges
+from backstay.core.errors import DatabaseUnavailable
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
+from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
 from backstay.db.faults import commit_failed, translate
-
-T = TypeVar("T")
+from backstay.db.replica import Replica
 
 
 class CommitForbidden(RuntimeError):
@@ -79,35 +81,64 @@ class Reader:
         return rows[0][0] if rows else None
 
 
+_WRITTEN = text("SELECT (pg_current_wal_lsn() - '0/0')::bigint")
+_REPLAYED = text("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
+_ALIVE = text("SELECT 1")
+
+
 class Database:
-    """The two engines and what is made from them."""
+    """The engines and what is made from them."""
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
         self.writer = writer_engine(options)
         self.read_engine = reader_engine(options)
-        self.reader = Reader(self._read)
+        self.reader = Reader(partial(_read, self.read_engine))
+        self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
+        self._replica = Replica(self._replayed)
 
-    async def _read(
-        self, statement: Executable, parameters: Parameters = None
+    def reader_of(self, context: Context) -> Reader:
+        """A reader that sees the writes of the message under way and of its sender."""
+        session: AsyncSession | None = context.transaction
+        if session is None:
+            if self.replica_engine is None:
+                return self.reader
+            return Reader(partial(self._read_near, self.replica_engine, context.principal))
+
+        async def rows(
+            statement: Executable, parameters: Parameters = None
+        ) -> Sequence[Row[*tuple[Any, ...]]]:
+            return (await session.execute(statement, parameters)).all()
+
+        return Reader(rows)
+
+    async def wrote(self, context: Context) -> None:
+        """After a commit: the sender, and whoever was changed, must see it from now on."""
+        if self.replica_engine is not None:
+            users = {context.principal.user_id, *context.changes.user_ids}
+            try:
+                self._replica.wrote(users, int(await self.reader.scalar(_WRITTEN)))
+            except DatabaseUnavailable as error:  # what was committed stays committed
+                self._replica.failed(error)
+
+    async def _read_near(
+        self,
+        replica: AsyncEngine,
+        principal: Principal,
+        statement: Executable,
+        parameters: Parameters = None,
     ) -> Sequence[Row[*tuple[Any, ...]]]:
-        def run() -> Sequence[Row[*tuple[Any, ...]]]:
-            with self.read_engine.sync_engine.connect() as connection:
-                return connection.execute(statement, parameters).all()
-
         try:
-            return await self._twice(run)
-        except (SQLAlchemyError, OSError) as error:
-            raise translate(error) from error
+            if await self._replica.serves(principal):
+                return await _read(replica, statement, parameters)
+        except DatabaseUnavailable as error:
+            self._replica.failed(error)
+        return await self.reader.rows(statement, parameters)
 
-    async def _twice(self, run: Callable[[], T]) -> T:
-        """Read again when the connection turns out to be dead: the pool then makes new ones."""
-        try:
-            return await greenlet_spawn(run)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        return await greenlet_spawn(run)
+    async def _replayed(self) -> int:
+        if self.replica_engine is None:
+            return 0
+        return int((await _read(self.replica_engine, _REPLAYED))[0][0] or 0)
 
     async def warm_up(self) -> None:
         """Open the least number of connections.
@@ -123,43 +154,60 @@ class Database:
                     connection = await engine.connect()
                     opened.push_async_callback(connection.close)
 
-    def reader_of(self, context: Context) -> Reader:
-        """A reader that sees the writes of the message under way."""
-        session: AsyncSession | None = context.transaction
-        if session is None:
-            return self.reader
-
-        async def rows(
-            statement: Executable, parameters: Parameters = None
-        ) -> Sequence[Row[*tuple[Any, ...]]]:
-            return (await session.execute(statement, parameters)).all()
-
-        return Reader(rows)
-
     async def ping(self) -> None:
-        """One round trip on each engine.
+        """One round trip on each engine of the primary.
 
         Raises:
             DatabaseUnavailable: there is no answer.
         """
-        await self.reader.scalar(text("SELECT 1"))
+        await self.reader.scalar(_ALIVE)
         try:
             async with self.writer.connect() as connection:
-                await connection.execute(text("SELECT 1"))
+                await connection.execute(_ALIVE)
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
 
+    async def ping_replica(self) -> None:
+        """One round trip to the replica, if there is one.
+
+        Raises:
+            DatabaseUnavailable: there is no answer.
+        """
+        if self.replica_engine is not None:
+            await _read(self.replica_engine, _ALIVE)
+
     async def dispose(self) -> None:
         """Close every connection."""
-        await self.writer.dispose()
-        await self.read_engine.dispose()
+        for engine in (self.writer, self.read_engine, self.replica_engine):
+            if engine is not None:
+                await engine.dispose()
+
+
+async def _read(
+    engine: AsyncEngine, statement: Executable, parameters: Parameters = None
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Run one statement; once more when the connection turns out to be dead: others are made."""
+
+    def run() -> Sequence[Row[*tuple[Any, ...]]]:
+        with engine.sync_engine.connect() as connection:
+            return connection.execute(statement, parameters).all()
+
+    try:
+        try:
+            return await greenlet_spawn(run)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await greenlet_spawn(run)
+    except (SQLAlchemyError, OSError) as error:
+        raise translate(error) from error
 
 
 def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock) -> Step:
     """The step that gives a command its transaction, commits it, then tells who changed.
 
-    A nested command joins the transaction that is open, in a savepoint of its own. An error rolls everything back; a
-    failing commit is an error of the sender, never a success.
+    A nested command joins the transaction that is open, in a savepoint of its own. An error rolls
+    everything back; a failing commit is an error of the sender, never a success.
     """
 
     def transaction(message: type[Message[Any]], call_next: Next) -> Next:
@@ -179,6 +227,7 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                     await _commit(session)
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
+            await database.wrote(context)
             if context.changes:
                 await channel.publish(context.changes)
             return result

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.listing import CursorPage, Page
@@ -33,6 +33,7 @@ class RouteSpec:
         location: template of the ``Location`` of what was created, filled from the result.
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
+        refuses: statuses of refusal that the description would not name by itself.
     """
 
     method: str
@@ -47,6 +48,7 @@ class RouteSpec:
     openapi: dict[str, Any] = field(default_factory=dict)
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
+    refuses: tuple[int, ...] = ()
 
     @property
     def operation_id(self) -> str:
@@ -127,7 +129,8 @@ class Route(APIRoute):
             summary=_summary(spec.message),
             description=inspect.getdoc(spec.message),
             operation_id=spec.operation_id,
-            responses=_problems(spec),
+            response_class=PlainTextResponse if result is str else JSONResponse,
+            responses=_problems(spec, has_body=parameters.has_body),
             openapi_extra=spec.openapi or None,
         )
         route.spec, route.parameters = spec, parameters
@@ -235,8 +238,8 @@ def _summary(message: type[Message[Any]]) -> str:
     return (inspect.getdoc(message) or message.__name__).split("\n")[0].split(". ")[0].rstrip(".")
 
 
-def _problems(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
-    statuses = {422, 500, 503}
+def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, Any]]:
+    statuses = {422, 500, 503, *spec.refuses}
     if spec.limit is not Limit.EXEMPT:
         statuses.add(429)
     if spec.message.permission is not PUBLIC:
@@ -247,8 +250,8 @@ def _problems(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
         statuses |= {409, 412}
     elif spec.method == "POST":
         statuses.add(409)
-    if spec.method in {"POST", "PUT", "PATCH"}:
-        statuses |= {413, 415}
+    if has_body:
+        statuses |= {400, 413, 415}
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -257,6 +260,7 @@ def _problems(spec: RouteSpec) -> dict[int | str, dict[str, Any]]:
 
 
 _PHRASES = {
+    400: "Not readable",
     401: "Not authenticated",
     403: "Not allowed",
     404: "Not found",

@@ -166,9 +166,10 @@ routes.post(
     limit=Limit.LOGIN,
     openapi=_LOGIN_BODY,
     media_types=(JSON, FORM),
+    refuses=(401, 403),
 )
-routes.post("/refresh", RefreshSession, endpoint=refresh, limit=Limit.REFRESH)
-routes.post("/logout", Logout, endpoint=log_out, limit=Limit.LOGOUT, status=204)
+routes.post("/refresh", RefreshSession, endpoint=refresh, limit=Limit.REFRESH, refuses=(401, 403))
+routes.post("/logout", Logout, endpoint=log_out, limit=Limit.LOGOUT, status=204, refuses=(401, 403))
 routes.get("/sessions", ListSessions)
 routes.delete("/sessions", EndSessions)
 routes.delete("/sessions/{id}", EndSession)

@@ -52,7 +52,7 @@ probe_routes = Routes("", tag="system", versioned=False)
 probe_routes.get("/health", GetHealth, endpoint=health)
 probe_routes.get("/livez", GetLiveness, limit=Limit.EXEMPT)
 probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=Limit.EXEMPT)
-probe_routes.get("/metrics", GetMetrics, endpoint=metrics, limit=Limit.EXEMPT)
+probe_routes.get("/metrics", GetMetrics, endpoint=metrics, limit=Limit.EXEMPT, refuses=(401, 404))
 
 routes = Routes("", tag="system")
 routes.get("/healthcheck", GetHealth, endpoint=health, name="get_healthcheck")

@@ -6,7 +6,7 @@ from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 
 routes = Routes("/users", tag="users")
-routes.post("", RegisterUser, location="/users/{id}", limit=Limit.REGISTER)
+routes.post("", RegisterUser, location="/users/{id}", limit=Limit.REGISTER, refuses=(403,))
 routes.get("", ListUsers)
 routes.get("/me", GetMe)
 routes.patch("/me", UpdateMe)

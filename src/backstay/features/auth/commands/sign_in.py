@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.clock import new_id
-from backstay.core.context import Origin
+from backstay.core.context import Origin, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import PUBLIC, Command
 from backstay.core.ports import (
@@ -107,6 +107,7 @@ async def login(
     access: AccessTokens,
     security: SecuritySettings,
     send: Sender,
+    changes: PrincipalChanges,
 ) -> TokenAnswer:
     account, now, session_id = verified.account, clock(), new_id()
     token = refresh.first(session_id)
@@ -125,6 +126,7 @@ async def login(
     if command.fingerprint is not None:
         row.fingerprint_hash = refresh.fingerprint(session_id, command.fingerprint)
     session.add(row)
+    changes.touch(account.id)
     if verified.rehashed is not None:
         await send.as_system()(
             StorePassword(user_id=account.id, password_hash=verified.rehashed, end_sessions=False)

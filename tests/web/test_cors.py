@@ -1,0 +1,112 @@
+"""Shows which other sites' pages may call the API."""
+
+import httpx
+import pytest
+
+from tests.features.steps import API
+from tests.web.environments import STAGING
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+
+ALLOWED, OWN_LIST = "http://localhost:3000", "https://app.example.org"
+FOREIGN = [
+    "https://evil.example",
+    "http://localhost:3001",
+    "https://localhost:3000",
+    "http://localhost:3000.evil.example",
+    "http://LOCALHOST:3000",
+    "null",
+    "",
+]
+
+
+def preflight(origin: str, method: str = "PATCH") -> dict[str, str]:
+    return {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization,content-type,if-match",
+    }
+
+
+async def test_an_allowed_page_may_read_and_send_credentials(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/livez", headers={"Origin": ALLOWED})
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert "origin" in answer.headers["vary"].lower()
+    exposed = set(answer.headers["access-control-expose-headers"].lower().split(", "))
+    assert exposed >= {"etag", "link", "location", "retry-after", "x-request-id"}
+
+
+async def test_an_allowed_page_may_ask_first(client: httpx.AsyncClient) -> None:
+    answer = await client.options(f"{API}/items", headers=preflight(ALLOWED))
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+    assert "PATCH" in answer.headers["access-control-allow-methods"]
+    assert "if-match" in answer.headers["access-control-allow-headers"].lower()
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+async def test_a_foreign_page_may_not(client: httpx.AsyncClient, origin: str) -> None:
+    answers = [
+        await client.get("/livez", headers={"Origin": origin}),
+        await client.options(f"{API}/items", headers=preflight(origin)),
+    ]
+    for answer in answers:
+        assert "access-control-allow-origin" not in answer.headers
+    assert answers[1].status_code in {400, 405}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", f"{API}/users/me", 401),
+        ("GET", "/nope", 404),
+        ("PUT", "/livez", 405),
+        ("POST", f"{API}/users", 422),
+        ("GET", f"{API}/system/ping?x=1", 422),
+    ],
+)
+async def test_errors_can_be_read_by_an_allowed_page(
+    client: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await client.request(method, path, json={}, headers={"Origin": ALLOWED})
+    assert answer.status_code == status
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+
+
+async def test_even_a_body_too_large_can_be_told(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        f"{API}/users", content=b"x" * 3_000_000, headers={"Origin": ALLOWED}
+    )
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (413, ALLOWED)
+
+
+class TestOutsideLocal:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return STAGING
+
+    async def test_nobody_is_allowed_unless_named(self, client: httpx.AsyncClient) -> None:
+        for origin in (ALLOWED, OWN_LIST):
+            answer = await client.get("/livez", headers={"Origin": origin})
+            assert "access-control-allow-origin" not in answer.headers
+
+
+class TestNamed:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {**STAGING, "APP_CORS_ORIGINS": OWN_LIST, "RATE_LIMIT_ENABLED": "true"}
+
+    async def test_only_the_named_are_allowed(self, client: httpx.AsyncClient) -> None:
+        for origin, is_allowed in ((OWN_LIST, True), (ALLOWED, False), ("https://x.org", False)):
+            answer = await client.get("/livez", headers={"Origin": origin})
+            assert ("access-control-allow-origin" in answer.headers) is is_allowed
+
+    async def test_being_limited_can_be_told(self, client: httpx.AsyncClient) -> None:
+        for _ in range(11):
+            answer = await client.post(f"{API}/auth/logout", headers={"Origin": OWN_LIST})
+        assert answer.status_code == 429
+        assert answer.headers["access-control-allow-origin"] == OWN_LIST
+        exposed = answer.headers["access-control-expose-headers"].lower()
+        assert "retry-after" in exposed

@@ -1,0 +1,117 @@
+"""Throws everything that the description of the API allows, and more, at every operation."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from backstay.main import create_app
+from tests.conftest import ADMIN_EMAIL, Templates, client_of, settings_with
+from tests.features.steps import bearer, register, sign_in
+from tests.web.problems import problem
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 8
+ENDINGS = ("/auth/sessions", "/auth/logout", "/users/me", "/auth/password/change")
+"""Operations that would sign the caller out: tried by strangers only."""
+bounded = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Target:
+    """A running application and a client of it, on a loop in another thread."""
+
+    def __init__(self, app: FastAPI, portal: BlockingPortal) -> None:
+        self.schema = schemathesis.openapi.from_dict(app.openapi())
+        self._portal = portal
+        self._client = client_of(app)
+        self.headers: dict[str, dict[str, str]] = {"a stranger": {}}
+
+    async def sign_in(self) -> None:
+        await register(self._client, "ada@example.org")
+        for name, email in (("a user", "ada@example.org"), ("an administrator", ADMIN_EMAIL)):
+            answer = await sign_in(self._client, email)
+            self.headers[name] = bearer(answer.json()["access_token"])
+
+    def try_out(self, case: schemathesis.Case, caller: str) -> None:
+        """Send a case and check the answer."""
+        sent: dict[str, Any] = case.as_transport_kwargs("http://testserver")
+        sent.pop("cookies", None)
+        content = sent.pop("data", None)
+        headers = {**dict(sent.pop("headers")), **self.headers[caller]}
+        if isinstance(content, dict):
+            sent["data"] = content
+        elif content is not None:
+            sent["content"] = content
+        answer = self._portal.call(self._send, headers, sent)
+        if answer.status_code >= 400 and case.method != "HEAD":
+            problem(answer, answer.status_code)
+        case.validate_response(answer, checks=CHECKS)
+
+    async def _send(self, headers: dict[str, str], sent: dict[str, Any]) -> httpx.Response:
+        encoded = {name: value.encode() for name, value in headers.items()}
+        return await self._client.request(**sent, headers=encoded)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def target(
+    request: pytest.FixtureRequest, templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    url, remove = templates.copy(request.param, folder)
+    app = create_app(settings_with(url, folder))
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+        stack.enter_context(
+            portal.wrap_async_context_manager(app.router.lifespan_context(app))
+        )
+        target = Target(app, portal)
+        portal.call(target.sign_in)
+        yield target
+    remove()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("caller", ["a stranger", "a user", "an administrator"])
+def test_no_request_breaks_the_server(target: Target, caller: str, mode: GenerationMode) -> None:
+    tried = 0
+    for found in target.schema.get_all_operations():
+        operation = found.ok()
+        if caller != "a stranger" and operation.path.endswith(ENDINGS):
+            continue
+
+        @bounded
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def fuzz(case: schemathesis.Case) -> None:
+            target.try_out(case, caller)
+
+        try:
+            fuzz()
+        except Unsatisfiable:
+            continue
+        tried += 1
+    assert tried > 10

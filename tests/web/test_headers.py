@@ -1,0 +1,116 @@
+"""Shows what every answer carries: its id, its trace, and what browsers must not do with it."""
+
+import re
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.conftest import Login
+from tests.features.steps import API
+from tests.web.environments import STAGING
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+EVERYWHERE = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+async def answers(client: httpx.AsyncClient) -> list[httpx.Response]:
+    """One answer of each kind: found, not found, not allowed, not valid, too large, not known."""
+    return [
+        await client.get("/livez"),
+        await client.get("/nope"),
+        await client.put("/livez"),
+        await client.post(f"{API}/users", json={}),
+        await client.post(f"{API}/users", content=b"x" * 3_000_000),
+        await client.get(f"{API}/users/me"),
+        await client.post(f"{API}/auth/logout"),
+    ]
+
+
+async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient) -> None:
+    for answer in await answers(client):
+        for name, value in EVERYWHERE.items():
+            assert answer.headers.get_list(name) == [value], (answer.status_code, name)
+        assert "strict-transport-security" not in answer.headers
+        assert "server" not in answer.headers
+        assert "x-powered-by" not in answer.headers
+
+
+class TestOutsideLocal:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return STAGING
+
+    async def test_browsers_must_use_tls(self, client: httpx.AsyncClient) -> None:
+        for answer in await answers(client):
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("given", ["abc", "A.b_c-9", "x" * 128])
+async def test_a_well_formed_request_id_is_kept(client: httpx.AsyncClient, given: str) -> None:
+    for path in ("/livez", "/nope"):
+        answer = await client.get(path, headers={"X-Request-ID": given})
+        assert answer.headers["x-request-id"] == given
+    assert answer.json()["request_id"] == given
+
+
+@pytest.mark.parametrize("given", ["", " ", "a b", "x" * 129, "é", "a;b", "<script>", "a,b", None])
+async def test_any_other_request_id_is_replaced(
+    client: httpx.AsyncClient, given: str | None
+) -> None:
+    headers = {} if given is None else {"X-Request-ID": given.encode()}
+    made = {(await client.get("/livez", headers=headers)).headers["x-request-id"] for _ in "ab"}
+    assert len(made) == 2
+    assert all(UUID(text).version == 7 for text in made)
+
+
+@pytest.mark.parametrize("flags", ["00", "01"])
+async def test_a_trace_is_joined_by_a_span_of_its_own(
+    client: httpx.AsyncClient, flags: str
+) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
+    for path in ("/livez", "/nope"):
+        told = (await client.get(path, headers=headers)).headers["traceparent"]
+        version, trace, span, told_flags = told.split("-")
+        assert (version, trace, told_flags) == ("00", TRACE, flags)
+        assert re.fullmatch("[0-9a-f]{16}", span)
+        assert span != PARENT
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "garbage",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}-01\tx",
+        f"00-{TRACE[:-1]}-{PARENT}-01",
+    ],
+)
+async def test_a_trace_of_another_form_is_begun_anew(
+    client: httpx.AsyncClient, given: str
+) -> None:
+    told = (await client.get("/livez", headers={"traceparent": given})).headers["traceparent"]
+    version, trace, span, flags = told.split("-")
+    assert (version, flags) == ("00", "00")
+    assert trace not in {TRACE, "0" * 32}
+    assert len(trace) == 32
+    assert len(span) == 16
+
+
+async def test_personal_answers_are_not_stored(login: Login) -> None:
+    person = await login()
+    for path in (f"{API}/users/me", f"{API}/items", f"{API}/auth/sessions"):
+        answer = await person.client.get(path)
+        assert answer.headers["cache-control"] == "no-store"

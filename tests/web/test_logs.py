@@ -1,0 +1,70 @@
+"""Shows that the log keeps secrets to itself and that nobody writes lines of their own into it."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+import structlog
+
+from backstay.adapters.log_structlog import configure
+
+Form = Literal["console", "json"]
+Start = Callable[[Form], tuple[Any, io.StringIO]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Configures logging and returns a logger with what it writes to standard error."""
+    before = structlog.get_config()
+
+    def configured(form: Form) -> tuple[Any, io.StringIO]:
+        written = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", written)
+        configure("INFO", form)
+        return structlog.get_logger("of this test").new(), written
+
+    yield configured
+    structlog.configure(**before)
+
+
+def fail(password: str) -> None:
+    token = password.upper()
+    raise ZeroDivisionError(len(token))
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_an_error_shows_where_and_not_with_what(start: Start, form: Form) -> None:
+    log, output = start(form)
+    try:
+        fail("-".join(["hu", "sh"]))
+    except ZeroDivisionError:
+        log.exception("unhandled error")
+    written = output.getvalue()
+    assert "ZeroDivisionError" in written
+    assert "in fail" in written
+    assert "hu-sh" not in written.lower()
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize(
+    "key", ["password", "new_password", "refresh_token", "Authorization", "cookie", "client_secret"]
+)
+def test_what_is_called_a_secret_is_masked(start: Start, form: Form, key: str) -> None:
+    log, output = start(form)
+    log.info("request", **{key: "hush", "path": "/x"})
+    assert "hush" not in output.getvalue()
+    assert "/x" in output.getvalue()
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_one_event_is_one_line(start: Start, form: Form) -> None:
+    log, output = start(form)
+    log.info("request", path="/a\n2026-01-01 [info] forged\r\x1b[2J", user="b\tc")
+    assert output.getvalue().count("\n") == 1
+    assert "\r" not in output.getvalue()
+    assert "\x1b[2J" not in output.getvalue()
+    if form == "json":
+        assert json.loads(output.getvalue())["user"] == "b\tc"

@@ -1,0 +1,149 @@
+"""Shows that the description of the API is complete and unambiguous."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from backstay.core.messages import PUBLIC
+from backstay.web.dispatch import Route
+from tests.features.steps import API
+from tests.web.problems import MEMBERS
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def schema(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every method, path and operation; there must be some."""
+    found = [
+        (method.upper(), path, operation)
+        for path, item in schema["paths"].items()
+        for method, operation in item.items()
+    ]
+    assert len(found) > 20
+    yield from found
+
+
+def routes(app: FastAPI) -> list[Route]:
+    found = [route for route in app.routes if isinstance(route, Route)]
+    assert found
+    return found
+
+
+async def test_what_is_served_is_what_is_described(
+    client: httpx.AsyncClient, schema: dict[str, Any]
+) -> None:
+    assert (await client.get("/openapi.json")).json() == schema
+    assert schema["openapi"].startswith("3.1")
+    assert schema["info"]["title"]
+
+
+async def test_every_route_is_described(app: FastAPI, schema: dict[str, Any]) -> None:
+    described = {(method, path) for method, path, _ in operations(schema)}
+    assert described == {(m, r.path_format) for r in routes(app) for m in r.methods}
+
+
+async def test_every_operation_has_a_name_of_its_own(schema: dict[str, Any]) -> None:
+    names = [operation["operationId"] for *_, operation in operations(schema)]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() and name == name.lower() for name in names)
+    for *_, operation in operations(schema):
+        assert operation["summary"]
+        assert operation["tags"]
+
+
+async def test_every_operation_tells_its_problems(app: FastAPI, schema: dict[str, Any]) -> None:
+    for method, path, operation in operations(schema):
+        answers = operation["responses"]
+        errors = {status: answer for status, answer in answers.items() if status >= "400"}
+        assert {"422", "500"} <= set(errors), (method, path)
+        for status, answer in errors.items():
+            assert set(answer["content"]) == {PROBLEM}, (method, path, status)
+        assert any(status < "400" for status in answers)
+    properties = schema["components"]["schemas"]["Problem"]["properties"]
+    assert set(properties) == MEMBERS
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+async def test_what_needs_a_token_says_so(app: FastAPI, schema: dict[str, Any]) -> None:
+    for route in routes(app):
+        for method in route.methods:
+            operation = schema["paths"][route.path_format][method.lower()]
+            is_public = route.spec.message.permission is PUBLIC
+            assert ("security" not in operation) is is_public
+            assert ("401" in operation["responses"] or is_public) is True
+            for requirement in operation.get("security", ()):
+                assert set(requirement) <= set(schema["components"]["securitySchemes"])
+
+
+async def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(reference := node.get("$ref"), str):
+                yield reference
+            for value in node.values():
+                yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    found = set(references(schema))
+    assert found
+    for reference in found:
+        node: Any = schema
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+async def test_login_takes_json_and_the_form_of_oauth2(schema: dict[str, Any]) -> None:
+    body = schema["paths"][f"{API}/auth/login"]["post"]["requestBody"]
+    assert body["required"]
+    json, form = (
+        body["content"][media_type]["schema"]
+        for media_type in ("application/json", "application/x-www-form-urlencoded")
+    )
+    assert set(json["properties"]) >= {"email", "username", "login", "password", "transport"}
+    assert json["additionalProperties"] is False
+    assert set(form["required"]) == {"username", "password"}
+    assert set(form["properties"]) >= {"grant_type", "scope", "client_id", "client_secret"}
+
+
+async def test_bodies_and_queries_take_nothing_else(schema: dict[str, Any]) -> None:
+    for method, path, operation in operations(schema):
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            if media_type != "application/json":
+                continue
+            for option in _options(content["schema"]):
+                if "$ref" in option:
+                    option = schema["components"]["schemas"][option["$ref"].split("/")[-1]]
+                assert option.get("additionalProperties") is False, (method, path)
+
+
+def _options(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [o for o in schema.get("anyOf", [schema]) if o.get("type") != "null"]
+
+
+async def test_a_list_tells_its_parameters(schema: dict[str, Any]) -> None:
+    parameters = schema["paths"][f"{API}/items"]["get"]["parameters"]
+    names = {parameter["name"] for parameter in parameters}
+    assert {"page", "per_page", "total", "limit", "cursor", "sort", "q"} <= names
+    assert {"title", "title__in", "title__contains", "title__isnull", "created_at__gte"} <= names
+    assert {parameter["in"] for parameter in parameters} == {"query"}
+    (sort,) = (parameter for parameter in parameters if parameter["name"] == "sort")
+    assert "`created_at`" in sort["description"]
+
+
+async def test_nothing_secret_is_in_an_answer(schema: dict[str, Any]) -> None:
+    for name, component in schema["components"]["schemas"].items():
+        if name.endswith(("View", "Detail", "Summary", "Profile", "Answer")):
+            secrets = {p for p in component.get("properties", ()) if "password" in p or "hash" in p}
+            assert not secrets, name
