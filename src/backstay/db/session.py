@@ -81,7 +81,7 @@ class Reader:
         return rows[0][0] if rows else None
 
 
-_WRITTEN = text("SELECT (pg_current_wal_lsn() - '0/0')::bigint")
+_WRITTEN = text("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
 _REPLAYED = text("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
 _ALIVE = text("SELECT 1")
 

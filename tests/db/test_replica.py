@@ -1,0 +1,105 @@
+"""Reads go to a real streaming replica, and never show less than their reader has written."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from backstay.db import replica as replicas
+from backstay.main import create_app
+from tests.conftest import PASSWORD, Templates, client_of, settings_with
+from tests.services.postgres import PostgresReplica, PostgresServer
+
+API = "/api/v1"
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        server.create_database()
+        yield server
+
+
+@pytest.fixture
+def pair(
+    primary: PostgresServer, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, PostgresReplica]]:
+    """The URL of a seeded database and a replica of its server."""
+    templates = Templates(tmp_path_factory.mktemp("templates"), lambda: primary)
+    url, remove = templates.copy("postgresql", tmp_path)
+    with PostgresReplica(primary) as replica:
+        replica.start()
+        yield url, replica
+    remove()
+
+
+@pytest.fixture
+async def app(pair: tuple[str, PostgresReplica], tmp_path: Path) -> AsyncIterator[FastAPI]:
+    url, replica = pair
+    settings = settings_with(url, tmp_path, DB_REPLICA_URL=replica.url_of(url))
+    application = create_app(settings)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+async def _signed_in(client: httpx.AsyncClient, email: str) -> dict[str, str]:
+    await client.post(f"{API}/users", json={"email": email, "password": PASSWORD})
+    body = {"email": email, "password": PASSWORD}
+    answer = await client.post(f"{API}/auth/login", json=body)
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+async def _items(client: httpx.AsyncClient, headers: dict[str, str]) -> list[str]:
+    answer = await client.get(f"{API}/items", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [item["title"] for item in answer.json()["items"]]
+
+
+async def test_a_reader_sees_what_it_wrote_however_far_the_replica_lags(
+    app: FastAPI, pair: tuple[str, PostgresReplica]
+) -> None:
+    replica = pair[1]
+    async with client_of(app) as client:
+        ann = await _signed_in(client, "ann@example.org")
+        replica.pause()
+        await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
+        assert await _items(client, ann) == ["rope"]
+        sessions = await client.get(f"{API}/auth/sessions", headers=ann)
+        assert len(sessions.json()["items"]) == 1
+        replica.resume()
+        assert await _items(client, ann) == ["rope"]
+
+
+async def test_others_are_served_by_the_replica(
+    app: FastAPI, pair: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
+    replica = pair[1]
+    async with client_of(app) as client:
+        ann = await _signed_in(client, "ann@example.org")
+        admin = await _signed_in(client, "admin@example.com")
+        for _ in range(100):  # until the sign-ins are replayed
+            if not app.state.backstay.database._replica._written:
+                break
+            await _items(client, ann)
+            await _items(client, admin)
+        replica.pause()
+        await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
+        assert await _items(client, admin) == []
+        assert await _items(client, ann) == ["rope"]
+
+
+async def test_a_dead_replica_degrades_to_the_primary(
+    app: FastAPI, pair: tuple[str, PostgresReplica]
+) -> None:
+    async with client_of(app) as client:
+        ann = await _signed_in(client, "ann@example.org")
+        await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
+        pair[1].stop()
+        assert await _items(client, ann) == ["rope"]
+        health = (await client.get("/health")).json()
+        assert (health["status"], health["checks"]["replica"]) == ("degraded", "error")
+        assert (await client.get("/readyz")).status_code == 200
