@@ -28,8 +28,8 @@ run: install ## start the server (ARGS="--reload")
 	$(BIN)/backstay serve $(ARGS)
 
 .PHONY: test
-test: install ## run the tests (ARGS="-k name", ARGS="-n auto" for all cores)
-	$(BIN)/python -m pytest $(ARGS)
+test: install ## run the tests on all cores (ARGS="-k name", ARGS="-n 0" for one)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 .PHONY: check
 check: lint types ## everything that is judged without running: format, lint, import contracts, types

@@ -62,8 +62,7 @@ from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, rates_of
 
 PRINCIPAL_MAX_AGE = 1.0
-"""Seconds that a principal is believed without asking the database; changes made by this
-process are seen at once, those of others within this time."""
+"""Seconds that a principal is believed unasked: others' changes are seen by then, own at once."""
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -280,8 +279,7 @@ def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:
 
 
 def _edge(backstay: Backstay) -> EdgeState:
-    settings = backstay.settings
-    token = settings.app.metrics_token
+    settings, token = backstay.settings, backstay.settings.app.metrics_token
     return EdgeState(
         buses=backstay.buses,
         authenticate=Authenticator(

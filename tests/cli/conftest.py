@@ -22,14 +22,15 @@ def call(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, typed: str = "", **variables: str) -> Result:
-        with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
+        with monkeypatch.context() as patch:
             for name in (name for variable in VARIABLES for name in variable.names):
                 patch.delenv(name, raising=False)
             for name, value in variables.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "argv", ["backstay", *arguments])
             patch.setattr(sys, "stdin", io.StringIO(typed))
-            main()
+            with pytest.raises(SystemExit) as ended:
+                main()
         output, errors = capsys.readouterr()
         return Result(int(ended.value.code or 0), output, errors)
 

@@ -30,7 +30,7 @@ def test_every_command_explains_itself_with_the_sentence_of_the_overview(name: s
     assert inspect.cleandoc(load(name).help).splitlines()[0] == COMMANDS[name]
 
 
-def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_help_imports_nothing_heavy() -> None:
     shown = subprocess.run(
         [sys.executable, "-c", HELP], env=environ(), capture_output=True, text=True, check=True
     )

@@ -52,12 +52,15 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
         assert none_lives(processes)
 
 
-def test_a_given_password_is_used_and_not_printed(tmp_path: Path) -> None:
-    given = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": "correct horse", "SERVER_LOG": "0"}
-    with serving(tmp_path, "--host", "localhost", SERVER_WORKERS="2", **given) as server:
+def test_a_given_password_is_not_printed_and_silent_connections_end(tmp_path: Path) -> None:
+    given = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": "correct horse"}
+    with serving(tmp_path, SERVER_WORKERS="2", SERVER_TIMEOUT="1", **given) as server:
         assert "ann@example.com" in server.printed
         assert "correct horse" not in server.printed
         assert sign_in(server, "ann@example.com", "correct horse") == 200
+        with socket.create_connection(("127.0.0.1", server.client.base_url.port)) as silent:
+            silent.settimeout(PATIENCE)
+            assert silent.recv(1) == b""
         processes = server.family()
         assert server.stop(signal.SIGHUP) == 0
         assert none_lives(processes)

@@ -35,7 +35,9 @@ async def grant(
     """Give a user a new role with one permission, under field rules."""
     role_id, grant_id = new_id(), new_id()
     stamps = {"created_at": utc_now(), "updated_at": utc_now(), "version": 1}
-    permission_id = await _scalar(backstay, select(Permission.id).where(Permission.key == permission))
+    permission_id = await _scalar(
+        backstay, select(Permission.id).where(Permission.key == permission)
+    )
     await execute(
         backstay,
         insert(Role).values(

@@ -110,9 +110,7 @@ class TestStagingUnderLimits:
     def variables(self) -> dict[str, str]:
         return {**STAGING, "RATE_LIMIT_ENABLED": "true"}
 
-    async def test_passwords_cannot_be_guessed_here_either(
-        self, client: httpx.AsyncClient
-    ) -> None:
+    async def test_passwords_cannot_be_guessed_here_either(self, client: httpx.AsyncClient) -> None:
         for number in range(5):
             headers = basic(ADMIN_EMAIL, f"guess {number}")
             problem(await client.get(ALL[number % 3], headers=headers), 401)

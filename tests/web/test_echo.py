@@ -32,7 +32,10 @@ BODIES: list[tuple[str, str, list[str]]] = [
     ("PATCH", f"{API}/items/{ID}", ["title", "description", "deleted_at"]),
 ]
 QUERIES = [
-    (f"{API}/items", ["owner_id", "owner_id__in", "created_at", "created_at__gte", "title__isnull"]),
+    (
+        f"{API}/items",
+        ["owner_id", "owner_id__in", "created_at", "created_at__gte", "title__isnull"],
+    ),
     (f"{API}/items", ["page", "per_page", "limit", "cursor", "sort", "q", "total", "version"]),
     (f"{API}/users", ["email__contains", "is_blocked", "created_at__lte", "sort", "password"]),
     (f"{API}/auth/sessions", ["all", "user_id"]),

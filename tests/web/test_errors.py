@@ -112,7 +112,11 @@ async def test_no_path_has_another_form(client: httpx.AsyncClient, path: str) ->
     ("method", "path", "allowed"),
     [
         ("PUT", f"{API}/items", {"GET", "POST"}),
-        ("POST", f"{API}/items/01a1fdc6-0000-7000-8000-000000000000", {"GET", "PUT", "PATCH", "DELETE"}),
+        (
+            "POST",
+            f"{API}/items/01a1fdc6-0000-7000-8000-000000000000",
+            {"GET", "PUT", "PATCH", "DELETE"},
+        ),
         ("PUT", f"{API}/users/me", {"GET", "PATCH", "DELETE"}),
         ("GET", f"{API}/auth/login", {"POST"}),
         ("POST", "/livez", {"GET"}),
@@ -135,9 +139,7 @@ async def _stream(size: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("path", [f"{API}/items", f"{API}/users", f"{API}/auth/login", "/nope"])
-async def test_a_body_that_says_it_is_too_large_is_refused(
-    login: Login, path: str
-) -> None:
+async def test_a_body_that_says_it_is_too_large_is_refused(login: Login, path: str) -> None:
     person = await login()
     content = b"x" * (2 * 1024 * 1024 + 1)
     problem(await person.client.post(path, content=content, headers=JSON), 413, "too_large")
@@ -210,9 +212,7 @@ async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: byte
         ("GET", "/.well-known/jwks.json"),
     ],
 )
-async def test_an_unknown_query_parameter_is_refused(
-    login: Login, method: str, path: str
-) -> None:
+async def test_an_unknown_query_parameter_is_refused(login: Login, method: str, path: str) -> None:
     person = await login()
     answer = await person.client.request(method, f"{path}?verbose=hush&x=1")
     body = problem(answer, 422, "validation_error")

@@ -66,7 +66,7 @@ async def test_a_well_formed_request_id_is_kept(client: httpx.AsyncClient, given
 async def test_any_other_request_id_is_replaced(
     client: httpx.AsyncClient, given: str | None
 ) -> None:
-    headers = {} if given is None else {"X-Request-ID": given.encode()}
+    headers = {} if given is None else {b"X-Request-ID": given.encode()}
     made = {(await client.get("/livez", headers=headers)).headers["x-request-id"] for _ in "ab"}
     assert len(made) == 2
     assert all(UUID(text).version == 7 for text in made)
@@ -98,9 +98,7 @@ async def test_a_trace_is_joined_by_a_span_of_its_own(
         f"00-{TRACE[:-1]}-{PARENT}-01",
     ],
 )
-async def test_a_trace_of_another_form_is_begun_anew(
-    client: httpx.AsyncClient, given: str
-) -> None:
+async def test_a_trace_of_another_form_is_begun_anew(client: httpx.AsyncClient, given: str) -> None:
     told = (await client.get("/livez", headers={"traceparent": given})).headers["traceparent"]
     version, trace, span, flags = told.split("-")
     assert (version, flags) == ("00", "00")

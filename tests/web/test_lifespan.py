@@ -81,8 +81,8 @@ async def test_a_websocket_is_turned_away(app: FastAPI) -> None:
         sent.append(message)
 
     for path in ("/livez", "/api/v1/items", "/nope"):
-        scope = {"type": "websocket", "path": path, "headers": [], "query_string": b""}
-        await app({**scope, "subprotocols": []}, receive, send)
+        scope: dict[str, Any] = {"type": "websocket", "path": path, "headers": []}
+        await app({**scope, "query_string": b"", "subprotocols": []}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"] * 3
 
 

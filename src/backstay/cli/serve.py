@@ -38,7 +38,7 @@ def serve(
     """Start the server; in `local` the database is made ready first."""
     loaded = read_settings()
     for warning in loaded.warnings:
-        typer.echo(f"Warning: {warning}.", err=True)
+        typer.echo(f"Warning: {warning}", err=True)
     settings = asyncio.run(sound(loaded))
     address = _free_address(host or settings.server.host, port or settings.server.port)
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None

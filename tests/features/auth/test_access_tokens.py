@@ -129,7 +129,11 @@ async def test_a_key_that_comes_with_the_token_is_ignored(
     client: httpx.AsyncClient, forge: Forger
 ) -> None:
     jwk = {"kty": "oct", "k": "YXR0YWNrZXItYXR0YWNrZXItYXR0YWNrZXItYXR0YWNrZXI"}
-    for header in ({"jwk": jwk}, {"jku": "https://evil.example/jwks.json"}, {"jwk": jwk, "kid": ""}):
+    for header in (
+        {"jwk": jwk},
+        {"jku": "https://evil.example/jwks.json"},
+        {"jwk": jwk, "kid": ""},
+    ):
         token = forge(header=header, key=b"attacker-attacker-attacker-attacker")
         problem(await client.get(ME, headers=bearer(token)), 401, "auth_error")
 
@@ -209,7 +213,7 @@ async def test_tokens_are_not_interchangeable(client: httpx.AsyncClient, person:
     ids=lambda value: value[:20] or "empty",
 )
 async def test_garbage_is_no_access_token(client: httpx.AsyncClient, authorization: str) -> None:
-    answer = await client.get(ME, headers={"Authorization": authorization.encode()})
+    answer = await client.get(ME, headers={b"Authorization": authorization.encode()})
     problem(answer, 401, "auth_error")
 
 

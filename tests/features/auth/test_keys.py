@@ -142,9 +142,7 @@ async def test_keys_are_exchanged_without_signing_anybody_out(
     async with running(configure(**of, SECURITY_SECRET_KEY=old), clock) as client:
         tokens = await tokens_of(client)
     for previous in retired:
-        settings = configure(
-            **of, SECURITY_SECRET_KEY=new, SECURITY_PREVIOUS_KEYS=f"{previous}"
-        )
+        settings = configure(**of, SECURITY_SECRET_KEY=new, SECURITY_PREVIOUS_KEYS=f"{previous}")
         async with running(settings, clock) as client:
             assert await is_signed_in(client, tokens["access_token"])
             fresh = (await sign_in(client, "ada@example.org")).json()["access_token"]

@@ -88,9 +88,7 @@ async def test_nobody_chooses_an_address_by_a_header(client: httpx.AsyncClient) 
 async def test_refresh_and_logout_are_limited(
     client: httpx.AsyncClient, path: str, name: str
 ) -> None:
-    answers = [
-        await client.post(f"{AUTH}/{path}", json={"refresh_token": "x"}) for _ in range(11)
-    ]
+    answers = [await client.post(f"{AUTH}/{path}", json={"refresh_token": "x"}) for _ in range(11)]
     assert [announced(answer, name, 10) for answer in answers] == [*range(9, -1, -1), 0]
     assert {answer.status_code for answer in answers[:10]} == {401 if path == "refresh" else 204}
     problem(answers[10], 429, "rate_limited")

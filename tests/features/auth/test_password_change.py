@@ -21,7 +21,9 @@ pytestmark = pytest.mark.anyio
 CHANGE = f"{AUTH}/password/change"
 
 
-async def change(person: Person, current: str = PASSWORD, new: str = OTHER_PASSWORD) -> httpx.Response:
+async def change(
+    person: Person, current: str = PASSWORD, new: str = OTHER_PASSWORD
+) -> httpx.Response:
     body = {"current_password": current, "new_password": new}
     return await person.client.post(CHANGE, json=body)
 

@@ -173,7 +173,8 @@ async def test_garbage_is_no_refresh_token(client: httpx.AsyncClient, text: str)
 
 
 async def test_a_refresh_without_a_token_is_refused(client: httpx.AsyncClient) -> None:
-    for arguments in ({}, {"json": {}}, {"json": {"refresh_token": None}}, {"json": None}):
+    bodies: list[Any] = [{}, {"json": {}}, {"json": {"refresh_token": None}}, {"json": None}]
+    for arguments in bodies:
         problem(await client.post(f"{AUTH}/refresh", **arguments), 401, "auth_error")
     unknown = await client.post(f"{AUTH}/refresh", json={"refresh_token": "x", "user_id": "y"})
     problem(unknown, 422, "validation_error")

@@ -75,9 +75,7 @@ async def test_a_token_in_the_body_is_answered_in_the_body(login: Login) -> None
 
 async def test_a_token_in_the_header_is_answered_in_the_body(login: Login) -> None:
     ada = await login()
-    answer = await ada.client.post(
-        f"{AUTH}/refresh", headers=bearer(ada.tokens["refresh_token"])
-    )
+    answer = await ada.client.post(f"{AUTH}/refresh", headers=bearer(ada.tokens["refresh_token"]))
     assert answer.json()["refresh_token"]
     assert "set-cookie" not in answer.headers
 

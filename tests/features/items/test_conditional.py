@@ -81,9 +81,7 @@ async def test_a_change_may_depend_on_a_tag(
     item = await make(ada)
     value = header.format(tag=item["tag"], bare=item["tag"].strip('"'))
     body = None if method == "DELETE" else {"title": "Octant"}
-    answer = await ada.client.request(
-        method, item["path"], json=body, headers={"If-Match": value}
-    )
+    answer = await ada.client.request(method, item["path"], json=body, headers={"If-Match": value})
     if is_met:
         assert answer.status_code == (204 if method == "DELETE" else 200)
     else:

@@ -32,9 +32,7 @@ def offending(answer: Any) -> set[str]:
     return set(fields)
 
 
-async def test_a_denied_field_cannot_be_named(
-    ada: Person, make: Make, backstay: Backstay
-) -> None:
+async def test_a_denied_field_cannot_be_named(ada: Person, make: Make, backstay: Backstay) -> None:
     item = await make(ada, description="brass")
     await rule(backstay, ada, "items:update", (JSON, "description", DENY))
     for body in ({"description": "x"}, {"description": None}, {"title": "x", "description": "y"}):
@@ -104,7 +102,8 @@ async def test_a_query_rule_covers_operators_sorting_and_search(
 
 
 @pytest.mark.parametrize(
-    "query", ["", "page=1&per_page=5", "limit=5", "description=x", "sort=-created_at", "total=false"]
+    "query",
+    ["", "page=1&per_page=5", "limit=5", "description=x", "sort=-created_at", "total=false"],
 )
 async def test_a_query_rule_leaves_the_rest_alone(
     ada: Person, backstay: Backstay, query: str
@@ -140,9 +139,7 @@ async def test_a_cursor_does_not_carry_around_a_rule(
     problem(await ada.client.get(ITEMS, params={"cursor": cursor}), 403, "forbidden")
 
 
-async def test_at_one_level_denial_is_stronger(
-    ada: Person, make: Make, backstay: Backstay
-) -> None:
+async def test_at_one_level_denial_is_stronger(ada: Person, make: Make, backstay: Backstay) -> None:
     item = await make(ada)
     await rule(backstay, ada, "items:update", (JSON, "title", ALLOW))
     await rule(backstay, ada, "items:update", (JSON, "title", DENY))

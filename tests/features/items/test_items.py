@@ -142,7 +142,7 @@ async def test_an_item_has_a_form(ada: Person, make: Make, body: Any, field: str
     assert unchanged["version"] == item["version"]
 
 
-@pytest.mark.parametrize("title", ["Ünïcödé 🐎", "a" * 200, "'; DROP TABLE items; --", "\\ % _ \""])
+@pytest.mark.parametrize("title", ["Ünïcödé 🐎", "a" * 200, "'; DROP TABLE items; --", '\\ % _ "'])
 async def test_text_comes_back_as_it_was(ada: Person, make: Make, title: str) -> None:
     item = await make(ada, title, description=title)
     read = (await ada.client.get(item["path"])).json()
@@ -175,9 +175,7 @@ async def test_strangers_are_refused_before_their_body_is_read(
         problem(answer, 401, "auth_error")
 
 
-async def test_the_author_of_a_change_is_kept(
-    ada: Person, make: Make, backstay: Backstay
-) -> None:
+async def test_the_author_of_a_change_is_kept(ada: Person, make: Make, backstay: Backstay) -> None:
     await make(ada)
     row = (await execute(backstay, select(Item.created_by, Item.updated_by))).one()
     assert (str(row.created_by), str(row.updated_by)) == (ada.id, ada.id)

@@ -83,7 +83,7 @@ class TestWithToken:
         admin = await login("admin")
         problem(await admin.client.get("/metrics"), 401, "auth_error")
         for value in ("", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer é", "Bearer"):
-            answer = await client.get("/metrics", headers={"Authorization": value.encode()})
+            answer = await client.get("/metrics", headers={b"Authorization": value.encode()})
             problem(answer, 401, "auth_error")
 
 

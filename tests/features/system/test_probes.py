@@ -84,27 +84,29 @@ async def test_a_database_file_that_is_gone_is_not_ready(
 async def test_a_database_out_of_reach_is_told_quickly(
     seeded_url: str, tmp_path: Path, clock: FrozenClock, fault: str
 ) -> None:
-    async with wire_to(seeded_url) as (wire, url):
-        async with running(settings_with(url, tmp_path), clock) as client:
-            assert (await client.get("/readyz")).status_code == 200
-            if fault == "cut":
-                await wire.cut()
-            else:
-                wire.jam()
-            for path in ("/readyz", "/health", f"{API}/healthcheck"):
-                started = time.perf_counter()
-                answer = await client.get(path)
-                assert answer.status_code == 503
-                assert answer.headers["content-type"] == "application/json"
-                assert time.perf_counter() - started < 2.5, path
-                _tells_nothing_of(url, answer.text)
-            assert answer.json()["checks"]["database"] == "error"
+    async with (
+        wire_to(seeded_url) as (wire, url),
+        running(settings_with(url, tmp_path), clock) as client,
+    ):
+        assert (await client.get("/readyz")).status_code == 200
+        if fault == "cut":
+            await wire.cut()
+        else:
+            wire.jam()
+        for path in ("/readyz", "/health", f"{API}/healthcheck"):
             started = time.perf_counter()
-            assert (await client.get("/livez")).status_code == 200
-            assert time.perf_counter() - started < 0.1
-            await wire.mend()
-            assert (await client.get("/readyz")).status_code == 200
-            assert (await client.get("/health")).json()["status"] == "ok"
+            answer = await client.get(path)
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/json"
+            assert time.perf_counter() - started < 2.5, path
+            _tells_nothing_of(url, answer.text)
+        assert answer.json()["checks"]["database"] == "error"
+        started = time.perf_counter()
+        assert (await client.get("/livez")).status_code == 200
+        assert time.perf_counter() - started < 0.1
+        await wire.mend()
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.get("/health")).json()["status"] == "ok"
 
 
 def _tells_nothing_of(url: str, told: str) -> None:

@@ -70,9 +70,7 @@ async def test_nobody_is_found_twice_or_not_at_all(login: Login) -> None:
     problem(await admin.client.get(f"{USERS}/1"), 422, "validation_error")
 
 
-async def test_the_blocked_and_the_deleted_are_told_apart(
-    login: Login, backstay: Backstay
-) -> None:
+async def test_the_blocked_and_the_deleted_are_told_apart(login: Login, backstay: Backstay) -> None:
     admin, blocked, deleted = await login("admin"), await login(), await login()
     await change_user(backstay, blocked.id, blocked_at=utc_now())
     await change_user(backstay, deleted.id, deleted_at=utc_now())
@@ -120,9 +118,7 @@ async def test_under_own_scope_only_oneself_is_seen(login: Login, backstay: Back
         problem(await clerk.client.get(f"{USERS}/{path}"), 403, "forbidden")
 
 
-async def test_a_role_that_is_deleted_grants_nothing(
-    login: Login, backstay: Backstay
-) -> None:
+async def test_a_role_that_is_deleted_grants_nothing(login: Login, backstay: Backstay) -> None:
     clerk = await login()
     await grant(backstay, clerk.id, "users:list", role="clerk")
     assert (await clerk.client.get(USERS)).status_code == 200

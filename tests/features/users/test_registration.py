@@ -30,7 +30,9 @@ async def test_a_new_user_is_nobody_special(client: httpx.AsyncClient) -> None:
     tokens = (await sign_in(client, ADA)).json()
     me = (await client.get(ME, headers=bearer(tokens["access_token"]))).json()
     assert not me["is_superuser"]
-    assert {key: scope for key, scope in me["permissions"].items() if key.startswith("users:")} == {}
+    assert {
+        key: scope for key, scope in me["permissions"].items() if key.startswith("users:")
+    } == {}
     assert me["permissions"]["items:update"] == "OWN"
 
 

@@ -1,0 +1,134 @@
+"""Shows that what could not be saved is never answered as if it had been."""
+
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from backstay.main import Backstay
+from tests.faults.conftest import Running
+from tests.features.steps import API, AUTH, ME, execute, refresh, register
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+REFUSAL = {
+    "sqlite": [
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL"
+        " REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TRIGGER refuse_{table} AFTER {event} ON {table}"
+        " BEGIN INSERT INTO children (parent) VALUES (1); END",
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = '23503'; END $$",
+        "CREATE CONSTRAINT TRIGGER refuse_{table} AFTER {event} ON {table}"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
+class Refusal:
+    """Makes every commit fail that inserts into (or updates) a table: at COMMIT, not before."""
+
+    def __init__(self, backstay: Backstay, kind: str) -> None:
+        self._backstay = backstay
+        self._kind = kind
+
+    async def on(self, table: str, event: str = "INSERT") -> None:
+        for statement in REFUSAL[self._kind]:
+            sql = statement.format(table=table, event=event)
+            await execute(self._backstay, text(sql))
+
+    async def off(self, table: str) -> None:
+        suffix = f" ON {table}" if self._kind == "postgresql" else ""
+        await execute(self._backstay, text(f"DROP TRIGGER refuse_{table}{suffix}"))
+
+
+@pytest.fixture
+def refusal(running: Running, database_kind: str) -> Refusal:
+    return Refusal(running.backstay, database_kind)
+
+
+def failed(answer: httpx.Response) -> dict[str, Any]:
+    """Assert that an answer admits the failure and gives no internals away."""
+    body = problem(answer, 500, "db_error")
+    assert "location" not in answer.headers
+    assert "set-cookie" not in answer.headers
+    assert "etag" not in answer.headers
+    for internal in ("refuse", "not today", "FOREIGN KEY", "INSERT", "constraint"):
+        assert internal not in answer.text
+    return body
+
+
+async def test_a_creation_that_cannot_be_saved_is_no_creation(
+    running: Running, refusal: Refusal
+) -> None:
+    await refusal.on("items")
+    failed(await running.create())
+    assert await running.titles() == []
+    await refusal.off("items")
+    assert (await running.create("Octant")).status_code == 201
+    assert await running.titles() == ["Octant"]
+
+
+async def test_a_change_that_cannot_be_saved_is_no_change(
+    running: Running, refusal: Refusal
+) -> None:
+    path = (await running.create()).headers["location"]
+    await refusal.on("items", "UPDATE")
+    client = running.client
+    failed(await client.patch(path, json={"title": "Octant"}))
+    failed(await client.put(path, json={"title": "Octant"}))
+    failed(await client.delete(path))
+    assert await running.titles() == ["Sextant"]
+    assert (await client.get(path)).json()["version"] == 1
+
+
+async def test_nothing_of_a_failed_registration_is_kept(running: Running, refusal: Refusal) -> None:
+    await refusal.on("role_members")
+    failed(await register(running.client, "ada@example.org"))
+    await refusal.off("role_members")
+    answer = await register(running.client, "ada@example.org")
+    assert answer.status_code == 201
+    assert answer.json()["roles"] == ["user"]
+
+
+async def test_a_failed_sign_in_hands_out_no_token(running: Running, refusal: Refusal) -> None:
+    await refusal.on("sessions")
+    body = {"email": "admin@example.com", "password": "correct horse battery"}
+    failed(await running.client.post(f"{AUTH}/login", json=body))
+    listed = await running.client.get(f"{AUTH}/sessions")
+    assert len(listed.json()["items"]) == 1
+
+
+async def test_a_token_whose_rotation_failed_is_still_good(
+    running: Running, refusal: Refusal
+) -> None:
+    body = {"email": "admin@example.com", "password": "correct horse battery", "transport": "body"}
+    token = (await running.client.post(f"{AUTH}/login", json=body)).json()["refresh_token"]
+    await refusal.on("sessions", "UPDATE")
+    failed(await refresh(running.client, token))
+    await refusal.off("sessions")
+    answer = await refresh(running.client, token)
+    assert answer.status_code == 200
+    again = await refresh(running.client, answer.json()["refresh_token"])
+    assert again.status_code == 200
+
+
+async def test_a_failed_sign_out_leaves_one_signed_in(running: Running, refusal: Refusal) -> None:
+    await refusal.on("sessions", "UPDATE")
+    failed(await running.client.delete(f"{AUTH}/sessions", params={"all": "true"}))
+    assert (await running.client.get(ME)).status_code == 200
+
+
+async def test_a_profile_that_cannot_be_saved_is_shown_as_before(
+    running: Running, refusal: Refusal
+) -> None:
+    before = (await running.client.get(ME)).json()
+    await refusal.on("users", "UPDATE")
+    failed(await running.client.patch(ME, json={"name": "Ada"}))
+    assert (await running.client.get(ME)).json() == before
+    assert (await running.client.get(f"{API}/items")).status_code == 200

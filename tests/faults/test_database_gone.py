@@ -1,0 +1,120 @@
+"""Shows that a database that goes away is admitted, and that its return is enough."""
+
+import asyncio
+import time
+from collections import Counter
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from tests.faults.conftest import Running
+from tests.faults.proxy import Wire
+from tests.features.steps import API, AUTH, ME, execute, sign_in
+from tests.web.problems import problem
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["postgresql"])]
+
+
+def admitted(answer: httpx.Response) -> None:
+    """Assert that an answer is a problem that tells of a failure and no internals."""
+    body = problem(answer, answer.status_code)
+    assert body["code"] in {"db_unavailable", "db_error"}, body
+    for internal in ("127.0.0.1", "postgres", "asyncpg", "Connection", "password"):
+        assert internal not in answer.text
+    if answer.status_code == 503:
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+async def everything(running: Running) -> list[httpx.Response]:
+    """A read, a write, a sign-in, and a request that needs the principal loaded."""
+    client = running.client
+    answers = [
+        await client.get(f"{API}/items"),
+        await running.create("Lost"),
+        await sign_in(client, "admin@example.com"),
+    ]
+    running.backstay.principals.forget_all()
+    answers.append(await client.get(ME))
+    return answers
+
+
+async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
+    wired: tuple[Wire, Running],
+) -> None:
+    wire, running = wired
+    assert (await running.create("Before")).status_code == 201
+    await wire.cut()
+    for answer in await everything(running):
+        admitted(answer)
+        assert answer.status_code == 503
+    assert (await running.client.get("/livez")).status_code == 200
+    await wire.mend()
+    assert (await running.client.get(f"{API}/items")).status_code == 200
+    assert (await running.create("After")).status_code == 201
+    assert (await sign_in(running.client, "admin@example.com")).status_code == 200
+    assert await running.titles() == ["Before", "After"]
+
+
+async def test_a_database_that_does_not_answer_delays_nobody_for_long(
+    wired: tuple[Wire, Running],
+) -> None:
+    wire, running = wired
+    wire.jam()
+    started = time.perf_counter()
+    alive = await asyncio.gather(*[running.client.get("/livez") for _ in range(20)])
+    assert Counter(answer.status_code for answer in alive) == {200: 20}
+    assert time.perf_counter() - started < 1
+    stuck = asyncio.ensure_future(running.client.get(f"{API}/items"))
+    await asyncio.sleep(0.1)
+    await wire.cut()
+    admitted(await stuck)
+    await wire.mend()
+    assert (await running.client.get(f"{API}/items")).status_code == 200
+    assert 201 in [(await running.create()).status_code for _ in range(2)]
+
+
+async def test_a_restarted_database_costs_nobody_a_read(wired: tuple[Wire, Running]) -> None:
+    wire, running = wired
+    await asyncio.gather(*[running.client.get(f"{API}/items") for _ in range(8)])
+    await wire.cut()
+    await wire.mend()
+    answers = await asyncio.gather(*[running.client.get(f"{API}/items") for _ in range(8)])
+    assert Counter(answer.status_code for answer in answers) == {200: 8}
+
+
+async def test_connections_that_the_server_ended_are_replaced(running: Running) -> None:
+    backstay = running.backstay
+    assert (await running.create("Before")).status_code == 201
+    ending = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await execute(backstay, ending)
+    statuses = [(await running.create("Between")).status_code for _ in range(4)]
+    assert set(statuses) <= {201, 500, 503}
+    assert statuses[-1] == 201
+    kept = (await running.titles()).count("Between")
+    assert kept == statuses.count(201)
+
+
+async def test_a_connection_lost_at_commit_is_no_success(wired: tuple[Wire, Running]) -> None:
+    wire, running = wired
+    for number in range(8):
+        creating = asyncio.ensure_future(running.create(f"{number}"))
+        await asyncio.sleep(0.001 * number)
+        await wire.cut()
+        answer = await creating
+        await wire.mend()
+        if answer.status_code == 201:
+            assert f"{number}" in await running.titles()
+        else:
+            admitted(answer)
+
+
+async def test_signing_out_while_it_is_gone_is_not_claimed(wired: tuple[Wire, Running]) -> None:
+    wire, running = wired
+    await wire.cut()
+    admitted(await running.client.post(f"{AUTH}/logout"))
+    await wire.mend()
+    assert (await running.client.get(ME)).status_code == 200

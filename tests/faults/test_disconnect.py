@@ -1,0 +1,134 @@
+"""Shows that a client who leaves in the middle leaves nothing half done behind."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select
+
+from backstay.features.access.model import RoleMember
+from backstay.features.items.model import Item
+from backstay.features.users.model import User
+from tests.conftest import PASSWORD
+from tests.faults.conftest import Running
+from tests.features.steps import API, execute, register
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+async def complaints(app: FastAPI) -> AsyncIterator[None]:
+    """Drivers may complain to the loop when they are cancelled; it must be all that they do."""
+    loop = asyncio.get_running_loop()
+    raised: list[BaseException] = []
+    before = loop.get_exception_handler()
+
+    def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        raised.extend(filter(None, [context.get("exception")]))
+
+    loop.set_exception_handler(note)
+    yield
+    await asyncio.sleep(0.05)
+    loop.set_exception_handler(before)
+    assert all(isinstance(exception, ConnectionError) for exception in raised)
+
+
+async def members_and_users(running: Running) -> tuple[int, int]:
+    """How many users have the role of every user, and how many there are."""
+    members = select(func.count(func.distinct(RoleMember.user_id)))
+    users = select(func.count()).select_from(User)
+    return (
+        (await execute(running.backstay, members)).scalar_one(),
+        (await execute(running.backstay, users)).scalar_one(),
+    )
+
+
+async def test_registrations_that_are_abandoned_are_whole_or_nothing(running: Running) -> None:
+    for number in range(24):
+        with anyio.move_on_after(0.002 * (number + 1)):
+            await register(running.client, f"p{number}@example.org")
+    members, users = await members_and_users(running)
+    assert members == users
+    assert (await register(running.client, "last@example.org")).status_code == 201
+    assert await members_and_users(running) == (members + 1, users + 1)
+
+
+async def test_abandoned_writes_do_not_use_up_the_connections(running: Running) -> None:
+    async def abandon(number: int) -> None:
+        with anyio.move_on_after(0.0005 * (number % 20)):
+            await running.create(f"{number}")
+
+    async with anyio.create_task_group() as group:
+        for number in range(80):
+            group.start_soon(abandon, number)
+    answers = await asyncio.gather(*[running.create("after") for _ in range(8)])
+    assert Counter(answer.status_code for answer in answers) == {201: 8}
+    assert (await running.client.get("/readyz")).status_code == 200
+
+
+async def test_abandoned_reads_do_not_use_up_the_connections(running: Running) -> None:
+    async def abandon(number: int) -> None:
+        with anyio.move_on_after(0.0003 * (number % 20)):
+            await running.client.get(f"{API}/items")
+
+    async with anyio.create_task_group() as group:
+        for number in range(80):
+            group.start_soon(abandon, number)
+    answers = await asyncio.gather(*[running.client.get(f"{API}/items") for _ in range(20)])
+    assert Counter(answer.status_code for answer in answers) == {200: 20}
+
+
+class Leaver:
+    """Speaks ASGI itself: sends a part of a body, or all of it, and is gone."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": part, "more_body": True} for part in parts
+        ]
+        self.received: list[dict[str, Any]] = []
+
+    async def receive(self) -> dict[str, Any]:
+        return self._messages.pop(0) if self._messages else {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.received.append(message)
+
+
+async def test_half_a_body_does_nothing(running: Running) -> None:
+    token = running.client.headers["authorization"]
+    for parts in ((), (b'{"title": "Half'), (b'{"title": "Half"}',)):
+        leaver = Leaver(*parts)
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": f"{API}/items",
+            "query_string": b"",
+            "headers": [
+                (b"authorization", token.encode()),
+                (b"content-type", b"application/json"),
+            ],
+        }
+        await running.app(scope, leaver.receive, leaver.send)
+        statuses = [m["status"] for m in leaver.received if "status" in m]
+        assert all(status >= 400 for status in statuses)
+    count = (await execute(running.backstay, select(func.count()).select_from(Item))).scalar_one()
+    assert count == 0
+
+
+async def test_whoever_leaves_while_a_password_is_checked_blocks_nobody(running: Running) -> None:
+    body = {"email": "admin@example.com", "password": PASSWORD}
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+
+            async def leave(number: int = number) -> None:
+                with anyio.move_on_after(0.01 + 0.001 * number):
+                    await running.client.post(f"{API}/auth/login", json=body)
+
+            group.start_soon(leave)
+    answer: httpx.Response = await running.client.post(f"{API}/auth/login", json=body)
+    assert answer.status_code == 200

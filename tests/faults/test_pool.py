@@ -1,0 +1,92 @@
+"""Shows that a database that is busy is told as such, for as long as it is."""
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from tests.faults.conftest import Running
+from tests.features.steps import API, ME
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    return {"DB_MAX_CONNECTIONS": "2", "DB_MIN_CONNECTIONS": "1", "DB_POOL_TIMEOUT": "0.3"}
+
+
+def busy(answer: httpx.Response) -> None:
+    problem(answer, 503, "db_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_writers_that_find_no_connection_are_told_to_retry(running: Running) -> None:
+    backstay = running.backstay
+    async with AsyncExitStack() as held:
+        for _ in range(1 if backstay.settings.db.is_sqlite else 2):
+            connection = backstay.database.writer.connect()
+            held.push_async_callback((await connection).close)
+        started = time.perf_counter()
+        busy(await running.create())
+        assert time.perf_counter() - started < 2
+        assert (await running.client.get(f"{API}/items")).status_code == 200
+        assert (await running.client.get("/livez")).status_code == 200
+    assert (await running.create()).status_code == 201
+    assert await running.titles() == ["Sextant"]
+
+
+async def test_readers_that_find_no_connection_are_told_to_retry(running: Running) -> None:
+    backstay = running.backstay
+    async with AsyncExitStack() as held:
+        for _ in range(2):
+            connection = backstay.database.read_engine.connect()
+            held.push_async_callback((await connection).close)
+        busy(await running.client.get(f"{API}/items"))
+        backstay.principals.forget_all()
+        busy(await running.client.get(ME))
+        assert (await running.client.get("/livez")).status_code == 200
+        assert (await running.client.get("/health")).status_code == 503
+        assert (await running.client.get("/readyz")).status_code == 503
+    assert (await running.client.get(f"{API}/items")).status_code == 200
+    assert (await running.client.get("/health")).status_code == 200
+
+
+async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -> None:
+    answers: list[httpx.Response] = []
+
+    async def one(number: int) -> None:
+        answers.append(await running.create(f"{number}"))
+
+    async with anyio.create_task_group() as group:
+        for number in range(60):
+            group.start_soon(one, number)
+    statuses = Counter(answer.status_code for answer in answers)
+    assert set(statuses) <= {201, 503}
+    created = {answer.json()["title"] for answer in answers if answer.status_code == 201}
+    listed = await running.client.get(f"{API}/items", params={"per_page": 100})
+    assert {item["title"] for item in listed.json()["items"]} == created
+    assert created
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_file_that_somebody_else_writes_to_is_busy(
+    running: Running, tmp_path: Path
+) -> None:
+    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    busy(await running.create())
+    assert (await running.client.get(f"{API}/items")).status_code == 200
+    writing = asyncio.ensure_future(running.create("Waited"))
+    await asyncio.sleep(0.1)
+    other.execute("ROLLBACK")
+    other.close()
+    assert (await writing).status_code == 201
+    assert await running.titles() == ["Waited"]
