@@ -15,8 +15,8 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.db import migrate
 from backstay.db.engine import EngineOptions
-from backstay.features.access.commands import JoinRole
 from backstay.features import STANDARD
+from backstay.features.access.commands import JoinRole
 from backstay.main import Backstay, compose, create_app, seed
 from backstay.settings import Settings, load_settings
 from tests.services.postgres import PostgresServer, shared_server
