@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +111,7 @@ def _storm(results: Results, stage: Stage, ours: Server, seconds: int) -> None:
         kwargs={"seconds": seconds + 2, "connections": 8},
     )
     logins.start()
-    subprocess.run(["sleep", "1"], check=True)
+    time.sleep(1)
     results["storm me"].append(burst(me, ours.pids, seconds=seconds, connections=2))
     logins.join()
 

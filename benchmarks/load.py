@@ -60,8 +60,8 @@ def burst(request: Request, pids: list[int], *, seconds: int, connections: int) 
                 "--latency",
                 "-s",
                 str(script),
-            ]
-            + [request.url],
+                request.url,
+            ],
             capture_output=True,
             text=True,
             check=True,

@@ -25,7 +25,7 @@ from backstay.settings import load_settings
 from benchmarks import machine
 
 ROWS = 1_000_000
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 UNLIMITED = "1000000/second"
 
 
@@ -124,7 +124,7 @@ def serving(target: str, stage: Stage, *options: str) -> Iterator[Server]:
         command,
         env=stage.environ,
         cwd=stage.environ["HOME"],
-        preexec_fn=lambda: machine.pin(machine.SERVER_CORE),  # noqa: PLW1509
+        preexec_fn=lambda: machine.pin(machine.SERVER_CORE),
     )
     try:
         base = f"http://127.0.0.1:{port}"
