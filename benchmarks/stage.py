@@ -124,8 +124,8 @@ def serving(target: str, stage: Stage, *options: str) -> Iterator[Server]:
         command,
         env=stage.environ,
         cwd=stage.environ["HOME"],
-        preexec_fn=lambda: machine.pin(machine.SERVER_CORE),
     )
+    os.sched_setaffinity(process.pid, {machine.SERVER_CORE})
     try:
         base = f"http://127.0.0.1:{port}"
         _wait_for(base, process)

@@ -201,7 +201,9 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 class Person:
     """Somebody who is signed in."""
 
-    def __init__(self, client: httpx.AsyncClient, user: dict[str, Any], tokens: dict[str, Any]):
+    def __init__(
+        self, client: httpx.AsyncClient, user: dict[str, Any], tokens: dict[str, Any]
+    ) -> None:
         self.client = client
         self.id: str = user["id"]
         self.email: str = user["email"]
