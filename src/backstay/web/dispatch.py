@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.listing import CursorPage, Page
-from backstay.core.messages import PUBLIC, Message, View
+from backstay.core.messages import PUBLIC, Message
 from backstay.core.representation import render
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.errors import MEDIA_TYPE, Problem
@@ -207,19 +207,8 @@ async def answer(
         return Response(body, spec.status, link_header(request.url, result), JSON)
     response = tagged(request, body, spec.status)
     if spec.location is not None:
-        response.headers["Location"] = prefix + spec.location.format_map(_Fields(result))
+        response.headers["Location"] = prefix + spec.location.format_map(dict(result))
     return response
-
-
-class _Fields(dict[str, Any]):
-    """Looks names up as attributes of a view, to fill a location."""
-
-    def __init__(self, view: View) -> None:
-        super().__init__()
-        self._view = view
-
-    def __missing__(self, name: str) -> Any:
-        return getattr(self._view, name)
 
 
 def check_media_type(request: Request, *allowed: str) -> None:
