@@ -68,9 +68,11 @@ class Server:
         return "".join((self.folder / name).read_text("utf-8") for name in ("out", "err"))
 
     def family(self) -> set[int]:
-        """The server and the processes it started, as long as they live."""
-        me = self.process.pid
-        return {pid for pid, parent in living().items() if me in {pid, parent}}
+        """The server and the processes that descend from it, as long as they live."""
+        parents, found = living(), {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found & parents.keys()
 
     def stop(self, number: signal.Signals, *, group: bool = False) -> int:
         """Send a signal (to the whole group, as a terminal does) and return the exit code."""

@@ -8,10 +8,10 @@ from sqlalchemy import text
 
 from backstay.main import Backstay
 from tests.faults.conftest import Running
-from tests.features.steps import API, AUTH, ME, execute, refresh, register
+from tests.features.steps import API, AUTH, ME, execute, needs, refresh, register
 from tests.web.problems import problem
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, needs("items")]
 
 REFUSAL = {
     "sqlite": [

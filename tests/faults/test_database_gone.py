@@ -10,10 +10,15 @@ from sqlalchemy import text
 
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
-from tests.features.steps import API, AUTH, ME, execute, sign_in
+from tests.features.steps import API, AUTH, ME, execute, needs, sign_in
 from tests.web.problems import problem
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["postgresql"])]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("database_kind", ["postgresql"]),
+    needs("items"),
+    needs("system"),
+]
 
 
 def admitted(answer: httpx.Response) -> None:

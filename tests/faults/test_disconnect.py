@@ -16,9 +16,9 @@ from backstay.features.items.model import Item
 from backstay.features.users.model import User
 from tests.conftest import PASSWORD
 from tests.faults.conftest import Running
-from tests.features.steps import API, execute, register
+from tests.features.steps import API, execute, needs, register
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.faults.conftest import Running
-from tests.features.steps import API, ME
+from tests.features.steps import API, ME, needs
 from tests.web.problems import problem
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]
 
 
 @pytest.fixture

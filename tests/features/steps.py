@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import CursorResult, Executable, select, update
 
@@ -19,6 +20,14 @@ API = "/api/v1"
 AUTH = f"{API}/auth"
 ME = f"{API}/users/me"
 OTHER_PASSWORD = "a staple of horses"
+JWKS = "/.well-known/jwks.json"
+"""Something public that is always there."""
+
+
+def needs(feature: str) -> pytest.MarkDecorator:
+    """Marks a test that only makes sense while an optional feature is switched on."""
+    switched_off = f"{feature!r} in config.getoption('--without')"
+    return pytest.mark.skipif(switched_off, reason=f"needs the feature {feature}")
 
 
 def client_at(app: FastAPI, address: str, **options: Any) -> httpx.AsyncClient:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import Login, client_of
-from tests.features.steps import API
+from tests.features.steps import API, JWKS, needs
 from tests.web.problems import fields_of, problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -71,7 +71,7 @@ async def test_a_bug_is_an_internal_error_without_details(
     assert "hush" not in answer.text
     assert body["instance"] == f"/planted/{path}"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert (await planted.get("/livez")).status_code == 200
+    assert (await planted.get(JWKS)).status_code == 200
 
 
 async def test_an_error_of_the_framework_is_a_problem(planted: httpx.AsyncClient) -> None:
@@ -108,6 +108,8 @@ async def test_no_path_has_another_form(client: httpx.AsyncClient, path: str) ->
         assert "location" not in answer.headers
 
 
+@needs("items")
+@needs("system")
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -145,6 +147,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused(login: Login, path: s
     problem(await person.client.post(path, content=content, headers=JSON), 413, "too_large")
 
 
+@needs("items")
 @pytest.mark.parametrize("path", [f"{API}/items", f"{API}/users", f"{API}/auth/login"])
 async def test_a_body_that_turns_out_too_large_is_refused(login: Login, path: str) -> None:
     person = await login()
@@ -160,6 +163,7 @@ class TestSmallBodies:
     def variables(self) -> dict[str, str]:
         return {"SERVER_MAX_BODY_BYTES": "200"}
 
+    @needs("items")
     async def test_the_largest_body_is_a_setting(self, login: Login) -> None:
         person = await login()
         for size, status in ((200, 201), (201, 413)):
@@ -168,6 +172,7 @@ class TestSmallBodies:
             assert answer.status_code == status
 
 
+@needs("items")
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "json"]
 )
@@ -179,6 +184,7 @@ async def test_a_body_of_another_type_is_refused(login: Login, media_type: str) 
         problem(answer, 415, "unsupported_media_type")
 
 
+@needs("items")
 async def test_parameters_of_the_media_type_do_not_matter(login: Login) -> None:
     person = await login()
     for media_type in ("application/json; charset=utf-8", "Application/JSON"):
@@ -188,6 +194,7 @@ async def test_parameters_of_the_media_type_do_not_matter(login: Login) -> None:
         assert answer.status_code == 201
 
 
+@needs("items")
 @pytest.mark.parametrize(
     "content", [b"{", b"", b"\xff\xfe", b"[" * 50_000, b'{"title": ' + b"9" * 5000 + b"}", b"nul"]
 )
@@ -199,6 +206,8 @@ async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: byte
         problem(answer, answer.status_code)
 
 
+@needs("items")
+@needs("system")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -209,7 +218,7 @@ async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: byte
         ("GET", f"{API}/auth/sessions"),
         ("GET", "/livez"),
         ("GET", f"{API}/system/ping"),
-        ("GET", "/.well-known/jwks.json"),
+        ("GET", JWKS),
     ],
 )
 async def test_an_unknown_query_parameter_is_refused(login: Login, method: str, path: str) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.conftest import Login
-from tests.features.steps import API
+from tests.features.steps import API, JWKS
 from tests.web.environments import STAGING
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -25,9 +25,9 @@ EVERYWHERE = {
 async def answers(client: httpx.AsyncClient) -> list[httpx.Response]:
     """One answer of each kind: found, not found, not allowed, not valid, too large, not known."""
     return [
-        await client.get("/livez"),
+        await client.get(JWKS),
         await client.get("/nope"),
-        await client.put("/livez"),
+        await client.put(JWKS),
         await client.post(f"{API}/users", json={}),
         await client.post(f"{API}/users", content=b"x" * 3_000_000),
         await client.get(f"{API}/users/me"),
@@ -56,7 +56,7 @@ class TestOutsideLocal:
 
 @pytest.mark.parametrize("given", ["abc", "A.b_c-9", "x" * 128])
 async def test_a_well_formed_request_id_is_kept(client: httpx.AsyncClient, given: str) -> None:
-    for path in ("/livez", "/nope"):
+    for path in (JWKS, "/nope"):
         answer = await client.get(path, headers={"X-Request-ID": given})
         assert answer.headers["x-request-id"] == given
     assert answer.json()["request_id"] == given
@@ -67,7 +67,7 @@ async def test_any_other_request_id_is_replaced(
     client: httpx.AsyncClient, given: str | None
 ) -> None:
     headers = {} if given is None else {b"X-Request-ID": given.encode()}
-    made = {(await client.get("/livez", headers=headers)).headers["x-request-id"] for _ in "ab"}
+    made = {(await client.get(JWKS, headers=headers)).headers["x-request-id"] for _ in "ab"}
     assert len(made) == 2
     assert all(UUID(text).version == 7 for text in made)
 
@@ -77,7 +77,7 @@ async def test_a_trace_is_joined_by_a_span_of_its_own(
     client: httpx.AsyncClient, flags: str
 ) -> None:
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
-    for path in ("/livez", "/nope"):
+    for path in (JWKS, "/nope"):
         told = (await client.get(path, headers=headers)).headers["traceparent"]
         version, trace, span, told_flags = told.split("-")
         assert (version, trace, told_flags) == ("00", TRACE, flags)
@@ -99,7 +99,7 @@ async def test_a_trace_is_joined_by_a_span_of_its_own(
     ],
 )
 async def test_a_trace_of_another_form_is_begun_anew(client: httpx.AsyncClient, given: str) -> None:
-    told = (await client.get("/livez", headers={"traceparent": given})).headers["traceparent"]
+    told = (await client.get(JWKS, headers={"traceparent": given})).headers["traceparent"]
     version, trace, span, flags = told.split("-")
     assert (version, flags) == ("00", "00")
     assert trace not in {TRACE, "0" * 32}
@@ -109,6 +109,6 @@ async def test_a_trace_of_another_form_is_begun_anew(client: httpx.AsyncClient, 
 
 async def test_personal_answers_are_not_stored(login: Login) -> None:
     person = await login()
-    for path in (f"{API}/users/me", f"{API}/items", f"{API}/auth/sessions"):
+    for path in (f"{API}/users/me", f"{API}/auth/sessions"):
         answer = await person.client.get(path)
         assert answer.headers["cache-control"] == "no-store"

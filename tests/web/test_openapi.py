@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from backstay.core.messages import PUBLIC
 from backstay.web.dispatch import Route
-from tests.features.steps import API
+from tests.features.steps import API, needs
 from tests.web.problems import MEMBERS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -131,6 +131,7 @@ async def test_bodies_and_queries_take_nothing_else(schema: dict[str, Any]) -> N
                 )
 
 
+@needs("items")
 async def test_a_list_tells_its_parameters(schema: dict[str, Any]) -> None:
     parameters = schema["paths"][f"{API}/items"]["get"]["parameters"]
     names = {parameter["name"] for parameter in parameters}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from backstay.core.errors import AppError
+from backstay.core.lifeline import is_draining
 from backstay.db.session import Database
 
 PATIENCE = 1.5
@@ -32,6 +33,8 @@ class DatabaseVitals:
 
     async def why_not_ready(self) -> str | None:
         """Why no request should be sent here, or None when they may."""
+        if is_draining():
+            return "the server is about to stop"
         return await self._bounded(self._schema_fault) or await self._bounded(self._database.ping)
 
     async def _state(self, ask: Callable[[], Awaitable[str | None]]) -> str:

@@ -17,7 +17,7 @@ def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | No
     rows += [
         ("Environment", settings.environment.value),
         ("Database", _database(settings)),
-        ("In this process", "cache, rate limits"),
+        ("In this process", "rate limits" if settings.rate_limit.enabled else "no rate limits"),
     ]
     if admin is not None and admin.created:
         made_up = admin.generated_password

@@ -2,25 +2,18 @@
 
 import asyncio
 import errno
-import multiprocessing
 import os
-import signal
 import socket
 from typing import Annotated
 
 import typer
-from fastapi import FastAPI
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from watchfiles import PythonFilter
 
 from backstay.cli.banner import print_banner
 from backstay.cli.readiness import migrates, opened, sound
+from backstay.cli.supervisor import Supervisor, server_command
 from backstay.features.users.commands.admins import Admin
-from backstay.main import create_app, seed
-from backstay.settings import ServerSettings, Settings, read_settings
+from backstay.main import seed
+from backstay.settings import Settings, read_settings
 
 
 def serve(
@@ -43,7 +36,12 @@ def serve(
     address = _free_address(host or settings.server.host, port or settings.server.port)
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
     print_banner(settings, address, admin)
-    _run(settings.server, *address, reload=reload)
+    supervisor = Supervisor(
+        server_command(*address, reload=reload),
+        drain_seconds=settings.server.drain_seconds,
+        graceful_seconds=settings.server.graceful_timeout,
+    )
+    raise typer.Exit(supervisor.run())
 
 
 async def _make_ready(settings: Settings) -> Admin | None:
@@ -69,31 +67,3 @@ def _free_address(host: str, port: int) -> tuple[str, int]:
         typer.echo(f"{wrong} {mend}", err=True)
         raise typer.Exit(1) from error
     return str(address[0]), port
-
-
-def _run(server: ServerSettings, host: str, port: int, *, reload: bool) -> None:
-    multiprocessing.set_start_method("spawn")
-    granian = Granian(
-        "backstay",
-        host,
-        port,
-        interface=Interfaces.ASGI,
-        workers=server.worker_count,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=server.timeout * 1000),
-        log_level=LogLevels.warning,
-        workers_kill_timeout=max(1, server.graceful_timeout),
-        reload=reload,
-        reload_filter=PythonFilter,
-        reload_ignore_worker_failure=True,
-    )
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal takes it along
-        stop = granian.signal_handler_interrupt
-        granian.on_startup(lambda: signal.signal(signal.SIGHUP, stop))
-    granian.serve(target_loader=application, wrap_loader=False)
-
-
-def application() -> FastAPI:
-    """The application of one worker, in a session of its own: Ctrl-C is for its parent alone."""
-    os.setsid()
-    return create_app()

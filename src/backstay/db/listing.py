@@ -1,6 +1,7 @@
 """Answers the list messages: filters, search, sorting and both kinds of paging."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from math import ceil
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -208,5 +209,8 @@ def _conditions(query: ListQuery[Any]) -> Iterator[tuple[str, str, Any]]:
 
 def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
     if not all(fits(v, column_type) for v in (value if isinstance(value, tuple) else (value,))):
-        raise Invalid(errors=(FieldFault(field, "out_of_range", "no value can be like this"),))
+        needs = "no value can be like this"
+        if isinstance(value, datetime):
+            needs = "a time needs its zone, such as 2020-01-01T00:00:00Z"
+        raise Invalid(errors=(FieldFault(field, "out_of_range", needs),))
     return value

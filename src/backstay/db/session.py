@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Executable, Row, event, text
@@ -160,12 +161,18 @@ class Database:
         Raises:
             DatabaseUnavailable: there is no answer.
         """
+        if self._lost_its_file():
+            raise DatabaseUnavailable("The file of the database is gone.")
         await self.reader.scalar(_ALIVE)
         try:
             async with self.writer.connect() as connection:
                 await connection.execute(_ALIVE)
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
+
+    def _lost_its_file(self) -> bool:
+        """Whether a SQLite file was removed: connections that are open would not notice."""
+        return self.options.is_sqlite and not Path(self.writer.url.database or "").exists()
 
     async def ping_replica(self) -> None:
         """One round trip to the replica, if there is one.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from backstay.settings.group import Also, Group, Kind
+from backstay.settings.group import Also, Group, InLocal, Kind
 from backstay.settings.values import Count, Hosts, Name, Networks, Port, Seconds, SomeSeconds
 
 
@@ -20,6 +20,21 @@ class ServerSettings(Group):
     workers: Annotated[
         Annotated[int, Field(ge=1)] | Literal["auto"], Kind("whole number above 0, or auto")
     ] = Field(1, description="Server processes; `auto` is one per processor.")
+    type: Literal["granian", "uvicorn", "gunicorn"] = Field(
+        "granian", description="Server that runs the application."
+    )
+    threads: Annotated[int, Field(ge=1)] = Field(
+        1, description="Threads that do the input and output of a granian worker."
+    )
+    max_requests: SomeSeconds = Field(
+        0,
+        description="Requests after which a worker of uvicorn or gunicorn is replaced; 0 is never.",
+    )
+    drain_seconds: Annotated[SomeSeconds, InLocal(0)] = Field(
+        5,
+        description="Seconds after a signal to stop in which `/readyz` answers 503 and requests "
+        "are still served.",
+    )
     timeout: Seconds = Field(60, description="Seconds an idle connection is kept open.")
     graceful_timeout: SomeSeconds = Field(
         30, description="Seconds that running requests get to finish when the server stops."

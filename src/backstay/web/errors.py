@@ -16,6 +16,8 @@ from starlette.responses import Response
 
 from backstay.core.errors import AppError, FieldFault, Invalid
 
+MOST_FAULTS = 20
+"""How many faults an answer lists, so that a small request never makes a large answer."""
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("backstay.http")
 _CONSTRAINTS = {
@@ -73,9 +75,9 @@ def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body") -> Invalid
     """
     faults = tuple(
         FieldFault(_field(error["loc"]) or whole, error["type"], _message(error))
-        for error in errors
+        for error in errors[:MOST_FAULTS]
     )
-    return Invalid(f"{len(faults)} field(s) are not valid.", errors=faults)
+    return Invalid(f"{len(errors)} field(s) are not valid.", errors=faults)
 
 
 def _field(location: Sequence[int | str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.clock import new_id
@@ -40,6 +41,10 @@ EXPOSED = [
     "X-Request-ID",
 ]
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+CLIENT_GONE = 499
+"""What is logged and counted for a client that left before its request was complete."""
 
 
 class Edge:
@@ -119,6 +124,9 @@ class Faults:
             if started:
                 raise
             await problem_response(scope, error)(scope, receive, send)
+        except ClientDisconnect:
+            await watch({"type": "http.response.start", "status": CLIENT_GONE, "headers": []})
+            await watch({"type": "http.response.body"})
         except Exception:
             log.exception("unhandled error", request_id=scope["backstay.request_id"])
             if started:

@@ -8,7 +8,7 @@ import pytest
 from backstay.main import Backstay
 from tests.conftest import FrozenClock, Login, Person
 from tests.features.auth.forging import Forger, taken_apart, unsigned
-from tests.features.steps import AUTH, ME, bearer, is_signed_in, refresh
+from tests.features.steps import AUTH, JWKS, ME, bearer, is_signed_in, refresh
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -230,5 +230,5 @@ async def test_a_token_in_the_query_is_refused(client: httpx.AsyncClient, person
 
 async def test_public_routes_ignore_credentials_they_cannot_use(client: httpx.AsyncClient) -> None:
     for value in ("Bearer x", "Basic Zm9vOmJhcg==", "nonsense"):
-        answer = await client.get("/api/v1/system/ping", headers={"Authorization": value})
+        answer = await client.get(JWKS, headers={"Authorization": value})
         assert answer.status_code == 200

@@ -107,7 +107,7 @@ async def test_every_refusal_takes_about_as_long(
             await client.post(f"{AUTH}/login", json=body)
             times[reason].append(time.perf_counter() - started)
     medians = [median(took) for took in times.values()]
-    assert max(medians) < 2 * min(medians)
+    assert max(medians) < 4 * min(medians)
 
 
 async def test_a_hash_of_the_past_is_renewed_at_sign_in(

@@ -21,11 +21,10 @@ from joserfc.jwk import KeySet
 from backstay.settings import Settings
 from tests.conftest import PASSWORD, FrozenClock, settings_with
 from tests.features.auth.forging import signed, taken_apart
-from tests.features.steps import is_signed_in, refresh, register, running, sign_in
+from tests.features.steps import JWKS, is_signed_in, refresh, register, running, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
-JWKS = "/.well-known/jwks.json"
 Configure = Callable[..., Settings]
 PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from backstay.features.auth.commands import sign_in as signing_in
 from backstay.main import Backstay
 from tests.conftest import ADMIN_EMAIL, PASSWORD
-from tests.features.steps import API, AUTH, client_at, register, sign_in
+from tests.features.steps import AUTH, JWKS, client_at, register, sign_in
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -107,8 +107,8 @@ async def test_the_limits_are_independent(client: httpx.AsyncClient) -> None:
         await client.post(f"{AUTH}/login", json=WRONG)
     answer = await client.post(f"{AUTH}/refresh", json={"refresh_token": "x"})
     assert announced(answer, "refresh", 10) == 9
-    ping = await client.get(f"{API}/system/ping")
-    assert announced(ping, "default", 100) == 99
+    keys = await client.get(JWKS)
+    assert announced(keys, "default", 100) == 99
 
 
 async def test_an_account_is_slowed_down_but_never_locked(

@@ -1,9 +1,15 @@
 """Shows that a new password needs the old one and ends every other session at once."""
 
+from uuid import UUID
+
+import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.core.errors import Conflict
+from backstay.features.users.commands.password import StorePassword
+from backstay.main import Backstay
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.steps import (
     AUTH,
@@ -57,6 +63,39 @@ async def test_a_wrong_current_password_changes_nothing(
     problem(await change(here, current="not this one"), 403, "users.wrong_password")
     assert await is_signed_in(client, there.tokens["access_token"])
     problem(await sign_in(client, here.email, password=OTHER_PASSWORD), 401)
+
+
+async def test_of_two_who_change_it_at_once_one_is_refused(
+    login: Login, client: httpx.AsyncClient
+) -> None:
+    people = [await login("admin"), await login("admin")]
+    answers: dict[int, httpx.Response] = {}
+
+    async def one(number: int) -> None:
+        answers[number] = await change(people[number], new=f"brand new {number}!")
+
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(one, number)
+    assert sorted(answer.status_code for answer in answers.values())[0] == 204
+    (winner,) = (number for number, answer in answers.items() if answer.status_code == 204)
+    for number, person in enumerate(people):
+        stays = number == winner
+        assert await is_signed_in(client, person.tokens["access_token"]) is stays
+        signed_in = await sign_in(client, person.email, password=f"brand new {number}!")
+        assert (signed_in.status_code == 200) is stays
+
+
+async def test_a_sign_in_under_way_does_not_bring_the_old_password_back(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    person = await login()
+    await change(person)
+    old = await backstay.passwords.hash(PASSWORD)
+    renewal = StorePassword(user_id=UUID(person.id), password_hash=old, end_sessions=False, epoch=0)
+    with pytest.raises(Conflict):
+        await backstay.system(renewal)
+    problem(await sign_in(client, person.email), 401)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

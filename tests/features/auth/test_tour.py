@@ -4,12 +4,23 @@ import httpx
 import pytest
 
 from tests.conftest import PASSWORD
-from tests.features.steps import API, AUTH, ME, bearer, is_signed_in, refresh, register, sign_in
+from tests.features.steps import (
+    API,
+    AUTH,
+    ME,
+    bearer,
+    is_signed_in,
+    needs,
+    refresh,
+    register,
+    sign_in,
+)
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
 
 
+@needs("items")
 async def test_a_program_registers_works_refreshes_and_leaves(client: httpx.AsyncClient) -> None:
     registered = await register(client, "ada@example.org", name="Ada")
     assert registered.status_code == 201

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import Login, client_of
-from tests.features.steps import API, bearer
+from tests.features.steps import API, bearer, needs
 from tests.web.environments import STAGING
 from tests.web.problems import problem
 
@@ -29,6 +29,7 @@ async def routes_measured(client: httpx.AsyncClient) -> dict[tuple[str, str, str
     return counted
 
 
+@needs("items")
 async def test_requests_are_counted_by_template(login: Login, client: httpx.AsyncClient) -> None:
     person = await login()
     for _ in range(3):

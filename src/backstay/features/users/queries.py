@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import field_validator
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
@@ -66,6 +67,16 @@ class ListUsers(ListQuery[UserSummary]):
     is_blocked: Equals[bool] | None = None
     is_deleted: Equals[bool] | None = None
     created_at: Range[datetime] | None = None
+
+    @field_validator("email", "username")
+    @classmethod
+    def _as_stored(cls, given: Text | None) -> Text | None:
+        """Both are stored lower-cased."""
+        if given is None:
+            return None
+        several = tuple(text.lower() for text in given.in_) if given.in_ else None
+        one = given.eq.lower() if given.eq else given.eq
+        return given.model_copy(update={"eq": one, "in_": several})
 
 
 class GetUser(Query[UserDetail]):

@@ -26,16 +26,17 @@ class ChangePassword(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class NewHash:
-    """The hash of a password that was proven and vetted."""
+    """The hash of a vetted password, and the security epoch in which the old one was proven."""
 
     value: str
+    epoch: int
 
 
 @prepares(ChangePassword)
 async def hash_new_password(command: ChangePassword, send: Sender, passwords: Passwords) -> NewHash:
     account = await send(CheckOwnPassword(password=command.current_password))
     vet_password(command.new_password, account.email, "new_password")
-    return NewHash(await passwords.hash(command.new_password))
+    return NewHash(await passwords.hash(command.new_password), account.security_epoch)
 
 
 @handles(ChangePassword)
@@ -48,7 +49,9 @@ async def change_password(
     changes: PrincipalChanges,
 ) -> None:
     epoch = await send.as_system()(
-        StorePassword(user_id=principal.id, password_hash=new.value, end_sessions=True)
+        StorePassword(
+            user_id=principal.id, password_hash=new.value, end_sessions=True, epoch=new.epoch
+        )
     )
     await update_where(session, Session, Session.id == principal.session_id, epoch=epoch)
     changes.touch(principal.id)

@@ -129,7 +129,12 @@ async def login(
     changes.touch(account.id)
     if verified.rehashed is not None:
         await send.as_system()(
-            StorePassword(user_id=account.id, password_hash=verified.rehashed, end_sessions=False)
+            StorePassword(
+                user_id=account.id,
+                password_hash=verified.rehashed,
+                end_sessions=False,
+                epoch=account.security_epoch,
+            )
         )
     return answer_with(account.id, token, refresh, access, security)
 

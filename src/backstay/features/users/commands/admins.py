@@ -56,6 +56,8 @@ class EnsureAdmin(Command[Admin]):
 async def hash_for_admin(command: EnsureAdmin, passwords: Passwords, send: Sender) -> AdminPassword:
     if await send(HasAdmin()):
         return AdminPassword(None, None)
+    if command.password is not None:
+        vet_password(command.password, command.email, "ADMIN_PASSWORD")
     generated = None if command.password else token_urlsafe(15)
     hashed = await passwords.hash(command.password or generated or "")
     return AdminPassword(hashed, generated)

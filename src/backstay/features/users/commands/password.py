@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges
+from backstay.core.errors import Conflict
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
@@ -16,7 +17,8 @@ class StorePassword(Command[int]):
     """Store the hash of a password; the result is the user's security epoch.
 
     With ``end_sessions`` the epoch grows, which ends every session of the user; without it this
-    is only the same password under better parameters.
+    is only the same password under better parameters. ``epoch`` is the one in which the old
+    password was proven: whoever comes second is refused, and takes nothing back.
     """
 
     permission = SYSTEM_ONLY
@@ -24,6 +26,7 @@ class StorePassword(Command[int]):
     user_id: UUID
     password_hash: str
     end_sessions: bool
+    epoch: int | None = None
 
 
 @handles(StorePassword)
@@ -31,6 +34,8 @@ async def store_password(
     command: StorePassword, session: Transaction, changes: PrincipalChanges
 ) -> int:
     user = await one_or_404(session, select(User).where(User.id == command.user_id), lock=True)
+    if command.epoch not in {None, user.security_epoch}:
+        raise Conflict("The password was changed at the same moment.")
     user.password_hash = command.password_hash
     if command.end_sessions:
         user.security_epoch += 1

@@ -1,0 +1,106 @@
+"""Runs the server as a child process: drains it before it stops, and lets nothing survive."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from backstay.core.lifeline import DRAINING, FOLDER, METRICS
+
+PATIENCE = 5.0
+"""Seconds that a server gets beyond its own grace before it is killed."""
+ORPHAN_SECONDS = 2.0
+"""How long a process may outlive the one that started it, to finish what runs."""
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Supervisor:
+    """Runs one command until it ends or is told to stop.
+
+    The first signal drains: readiness is refused for ``drain_seconds`` while requests are still
+    served; then the server is stopped and gets ``graceful_seconds`` to finish what runs. A second
+    signal kills at once.
+    """
+
+    def __init__(
+        self, command: list[str], *, drain_seconds: float, graceful_seconds: float
+    ) -> None:
+        self._command = command
+        self._drain_seconds = drain_seconds
+        self._graceful_seconds = graceful_seconds
+        self._signals = 0
+
+    def run(self) -> int:
+        """The exit code: 0 after a stop that was asked for, 1 when the server ended by itself."""
+        for number in _STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._count)
+        with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
+            (Path(folder) / METRICS).mkdir()
+            server = subprocess.Popen(  # noqa: S603
+                self._command, env=os.environ | {FOLDER: folder}, start_new_session=True
+            )
+            try:
+                self._wait(server, signals=1)
+                if self._signals:
+                    self._stop(server, Path(folder))
+            finally:
+                _kill(server)
+        if not self._signals:
+            print(f"The server ended by itself (code {server.returncode}).", file=sys.stderr)
+        return 0 if self._signals else 1
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+
+    def _stop(self, server: "subprocess.Popen[bytes]", folder: Path) -> None:
+        (folder / DRAINING).touch()
+        self._wait(server, signals=2, seconds=self._drain_seconds)
+        if self._signals < 2 and server.poll() is None:
+            server.send_signal(signal.SIGTERM)
+            self._wait(server, signals=2, seconds=self._graceful_seconds + PATIENCE)
+
+    def _wait(
+        self, server: "subprocess.Popen[bytes]", *, signals: int, seconds: float = float("inf")
+    ) -> None:
+        """Until the server ended, so many signals came, or time is up."""
+        deadline = time.monotonic() + seconds
+        while self._signals < signals and time.monotonic() < deadline:
+            try:
+                server.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
+
+def _kill(server: "subprocess.Popen[bytes]") -> None:
+    """End whatever is left of the server's process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def follow_parent() -> None:
+    """End this process soon after the one that started it, however that one ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.25)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="follow-parent", daemon=True).start()
+
+
+def server_command(host: str, port: int, *, reload: bool) -> list[str]:
+    """What a supervisor runs."""
+    command = [sys.executable, "-m", "backstay.cli.servers", host, str(port)]
+    return [*command, "--reload"] if reload else command
