@@ -22,7 +22,7 @@ def _follow(guide: str, project: Path) -> list[Path]:
         path.write_text(content)
         written.append(path)
     contents = project / "src" / "backstay" / "features" / "__init__.py"
-    line = re.search(r"below `(.+?)`:\n\n```python\n(.*?)```", guide, re.DOTALL)
+    line = re.search(r"below `(.+?)`:\n\n```text\n(.*?)```", guide, re.DOTALL)
     assert line is not None
     before = contents.read_text()
     contents.write_text(before.replace(line[1] + "\n", line[1] + "\n" + line[2]))
