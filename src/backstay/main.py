@@ -59,7 +59,7 @@ from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.metrics import HttpMetrics
 from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, metrics_access, rates_of
+from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
 
 PRINCIPAL_MAX_AGE = 1.0
 """Seconds that a principal is believed unasked: others' changes are seen by then, own at once."""
@@ -288,7 +288,7 @@ def _edge(backstay: Backstay) -> EdgeState:
         limits=Limits(backstay.limiter, rates_of(settings)),
         client_address=ClientAddress(settings.server.trusted_proxies),
         secure_cookies=not settings.is_local,
-        public_origin=settings.app.public_url,
+        public_origin=origin_of(settings.app.public_url),
         cors_origins=frozenset(settings.app.cors_origins),
         metrics=metrics_access(settings),
         metrics_token=token.get_secret_value() if token else None,

@@ -77,13 +77,15 @@ class Message(BaseModel, Generic[R_co]):
 
     The class body of every concrete message must set ``permission`` itself: inheriting a policy
     silently does not count, and the application refuses to boot without it. ``rules`` are
-    predicates on principal and message that run after the grant.
+    predicates on principal and message that run after the grant. A message that ``replaces`` a
+    whole resource names every field of its body, also those that were left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     permission: ClassVar[Policy] = SYSTEM_ONLY
     rules: ClassVar[tuple[Rule, ...]] = ()
+    replaces: ClassVar[bool] = False
     default_source: ClassVar[Source]
 
     @model_validator(mode="after")
@@ -122,9 +124,12 @@ class Message(BaseModel, Generic[R_co]):
         its place, is named itself.
         """
         sources = self.sources()
+        paths = set(_named(self))
+        if self.replaces:
+            paths |= {name for name, source in sources.items() if source is Source.JSON}
         return {
             (sources[path.partition(".")[0]], path)
-            for path in _named(self)
+            for path in paths
             if sources[path.partition(".")[0]] is not Source.PATH
         }
 

@@ -48,6 +48,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
             pool_size=1,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
+            hide_parameters=True,
             connect_args={"isolation_level": None, "timeout": options.pool_timeout},
         )
         _sqlite_pragmas(engine.sync_engine, options, read_only=False)
@@ -65,6 +66,7 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
             pool_size=options.max_connections,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
+            hide_parameters=True,
             connect_args={"timeout": options.pool_timeout},
             **autocommit,
         )
@@ -98,6 +100,7 @@ def _postgres(
         pool_size=size,
         max_overflow=0,
         pool_timeout=options.pool_timeout,
+        hide_parameters=True,  # rows and hashes do not belong into logs
         connect_args=connect,
         **extra,
     )

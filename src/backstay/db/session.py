@@ -164,6 +164,8 @@ class Database:
         if self._lost_its_file():
             raise DatabaseUnavailable("The file of the database is gone.")
         await self.reader.scalar(_ALIVE)
+        if self.options.is_sqlite:
+            return  # to ask the one writer would be to wait for whoever writes
         try:
             async with self.writer.connect() as connection:
                 await connection.execute(_ALIVE)

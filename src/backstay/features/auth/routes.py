@@ -38,8 +38,11 @@ async def log_in(request: Request) -> Response:
         message = Login.model_validate(fields)
     except ValidationError as error:
         raise invalid(error.errors()) from error
+    in_cookie = message.transport == "cookie"
+    if in_cookie:
+        _check_origin(request)
     answer = await sender_of(request)(message)
-    return _answer(request, answer, in_cookie=message.transport == "cookie")
+    return _answer(request, answer, in_cookie=in_cookie)
 
 
 async def refresh(request: Request, body: OptionalBody = None) -> Response:
@@ -123,14 +126,24 @@ def _cookie(request: Request) -> str | None:
         Forbidden: ``Origin`` is neither ours nor allowed.
     """
     token = request.cookies.get(COOKIE)
+    if token:
+        _check_origin(request)
+    return token
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse another site: it may neither use the cookie nor set one of its own choice.
+
+    Raises:
+        Forbidden: ``Origin`` is neither ours nor allowed.
+    """
     origin = request.headers.get("origin")
-    if not token or origin is None:
-        return token
+    if origin is None:
+        return
     edge, host = edge_of(request), request.headers.get("host", "").lower()
     allowed = {edge.public_origin, f"http://{host}", f"https://{host}"} | edge.cors_origins
     if origin.lower() not in allowed:
         raise Forbidden("This origin may not use the cookie.")
-    return token
 
 
 _LOGIN_BODY = {

@@ -44,6 +44,7 @@ class ReplaceItem(Command[ItemDetail]):
     """Replace an item as a whole."""
 
     permission = UPDATE
+    replaces = True
 
     id: FromPath[UUID]
     title: Title

@@ -80,7 +80,8 @@ async def refresh_session(
         return Refused(SessionOver())
     for _ in range(age - 1):
         successor = refresh.successor(successor)
-    return answer_with(row.user_id, successor, refresh, access, security)
+    left = _idle_end(row, now, security) - now
+    return answer_with(row.user_id, successor, left, refresh, access, security)
 
 
 async def _locate(
@@ -113,7 +114,6 @@ async def _rotate(
     """Make the successor the live token, unless somebody did so first."""
     moment = now.timestamp()
     recent = [moment, *(t for t in row.rotations if moment - t <= GRACE_SECONDS)][:MAX_RECENT]
-    idle = now + timedelta(seconds=security.refresh_token_expire_seconds)
     changed = await update_where(
         session,
         Session,
@@ -124,8 +124,13 @@ async def _rotate(
         generation=successor.generation,
         rotations=recent,
         last_used_at=now,
-        idle_expires_at=min(idle, row.expires_at),
+        idle_expires_at=_idle_end(row, now, security),
         address=origin.address,
         user_agent=origin.user_agent,
     )
     return changed == 1
+
+
+def _idle_end(row: LiveSession, now: datetime, security: SecuritySettings) -> datetime:
+    """When the session ends if it is not refreshed again; never after its lifetime."""
+    return min(now + timedelta(seconds=security.refresh_token_expire_seconds), row.expires_at)

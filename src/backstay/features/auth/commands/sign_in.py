@@ -111,6 +111,8 @@ async def login(
 ) -> TokenAnswer:
     account, now, session_id = verified.account, clock(), new_id()
     token = refresh.first(session_id)
+    idle = now + timedelta(seconds=security.refresh_token_expire_seconds)
+    ends = now + timedelta(seconds=security.session_lifetime_seconds)
     row = Session(
         id=session_id,
         user_id=account.id,
@@ -120,8 +122,8 @@ async def login(
         address=origin.address,
         created_at=now,
         last_used_at=now,
-        idle_expires_at=now + timedelta(seconds=security.refresh_token_expire_seconds),
-        expires_at=now + timedelta(seconds=security.session_lifetime_seconds),
+        idle_expires_at=min(idle, ends),
+        expires_at=ends,
     )
     if command.fingerprint is not None:
         row.fingerprint_hash = refresh.fingerprint(session_id, command.fingerprint)
@@ -136,21 +138,22 @@ async def login(
                 epoch=account.security_epoch,
             )
         )
-    return answer_with(account.id, token, refresh, access, security)
+    return answer_with(account.id, token, row.idle_expires_at - now, refresh, access, security)
 
 
 def answer_with(
     user_id: UUID,
     token: RefreshToken,
+    left: timedelta,
     refresh: RefreshTokens,
     access: AccessTokens,
     security: SecuritySettings,
 ) -> TokenAnswer:
-    """The two tokens of a session, as the client receives them."""
+    """The two tokens of a session, as the client receives them; the second lives for ``left``."""
     return TokenAnswer(
         access_token=access.issue(user_id, token.session_id),
         expires_in=security.access_token_expire_seconds,
         session_id=token.session_id,
         refresh_token=refresh.write(token),
-        refresh_expires_in=security.refresh_token_expire_seconds,
+        refresh_expires_in=int(left.total_seconds()),
     )
