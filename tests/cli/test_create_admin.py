@@ -109,3 +109,11 @@ def test_outside_local_the_database_is_not_made(tmp_path: Path, call: Call) -> N
     assert ended.code == 1
     assert "backstay db upgrade" in ended.errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_common_password_of_the_first_is_refused(tmp_path: Path, call: Call) -> None:
+    refused = call("db", "upgrade", ADMIN_PASSWORD="password")
+    assert refused.code != 0
+    assert "ADMIN_PASSWORD" in refused.errors
+    assert "too common" in refused.errors
+    assert "Traceback" not in refused.errors

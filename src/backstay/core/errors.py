@@ -28,7 +28,8 @@ class AppError(Exception):
         errors: tuple[FieldFault, ...] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail or self.title)
+        told = "; ".join(f"{fault.field}: {fault.message}" for fault in errors)
+        super().__init__(told or detail or self.title)
         self.detail = detail or self.title
         self.errors = errors
         self.headers = dict(headers or {})

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.conftest import PASSWORD, Login
+from tests.conftest import ADMIN_EMAIL, PASSWORD, Login
 from tests.features.steps import AUTH, bearer, client_at, is_signed_in, register, sign_in
 from tests.web.environments import STAGING
 from tests.web.problems import problem
@@ -163,3 +163,11 @@ async def test_the_origin_does_not_matter_to_a_token_in_the_body(login: Login) -
         headers={"Origin": "https://evil.example"},
     )
     assert answer.status_code == 200
+
+
+async def test_another_site_cannot_sign_a_browser_in(client: httpx.AsyncClient) -> None:
+    form = {"username": ADMIN_EMAIL, "password": PASSWORD, "transport": "cookie"}
+    headers = {"Origin": "https://evil.example"}
+    answer = await client.post(f"{AUTH}/login", data=form, headers=headers)
+    problem(answer, 403, "forbidden")
+    assert not answer.cookies

@@ -172,3 +172,13 @@ async def test_a_change_of_rules_is_seen_at_once_and_ends_no_session(
     assert (await ada.client.patch(item["path"], json={"title": "x"})).status_code == 200
     await rule(backstay, ada, "items:update", (JSON, "title", DENY))
     assert offending(await ada.client.patch(item["path"], json={"title": "y"})) == {"title"}
+
+
+async def test_a_replacement_names_the_fields_that_it_leaves_out(
+    ada: Person, make: Make, backstay: Backstay
+) -> None:
+    item = await make(ada, description="brass")
+    await rule(backstay, ada, "items:update", (JSON, "description", DENY))
+    answer = await ada.client.put(item["path"], json={"title": "Octant"})
+    assert offending(answer) == {"description"}
+    assert (await ada.client.get(item["path"])).json()["description"] == "brass"
