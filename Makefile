@@ -60,6 +60,10 @@ cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+.PHONY: bench
+bench: install ## measure the request path against a bare application (ARGS="item me"; needs wrk)
+	$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: lock
 lock: ## write requirements.lock from pyproject.toml (ARGS=--upgrade for newer versions)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -85,7 +85,7 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
         tokens[name] = (await backstay.system(login)).access_token
         ids[name] = registered.id
     connection = await asyncpg.connect(url)
-    for name, rows in (("few", 200), ("many", ROWS + 100)):
+    for name, rows in (("many", ROWS + 100), ("few", 200)):
         await connection.execute(
             "INSERT INTO items (id, title, owner_id, created_at, updated_at, version) "
             "SELECT uuidv7(), 'item ' || n, $1, now(), now(), 1 FROM generate_series(1, $2) n",
