@@ -174,7 +174,6 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     else:
         trace_id, flags = parent[1], parent[3]
     scope["backstay.request_id"] = request_id
-    scope["backstay.trace_id"] = trace_id
     return request_id, b"00-%b-%b-%b" % (trace_id, token_hex(8).encode(), flags)
 
 
