@@ -16,11 +16,11 @@ from pathlib import Path
 
 import asyncpg
 
+from backstay.composition import compose, seed
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.features.auth.commands.sign_in import Login
 from backstay.features.users.commands.accounts import RegisterUser
-from backstay.main import compose, seed
 from backstay.settings import load_settings
 from benchmarks import machine
 

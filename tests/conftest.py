@@ -11,13 +11,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.db import migrate
 from backstay.db.engine import EngineOptions
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
-from backstay.main import Backstay, compose, create_app, seed
+from backstay.main import create_app
 from backstay.settings import Settings, load_settings
 from tests.services.postgres import PostgresServer, shared_server
 

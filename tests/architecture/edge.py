@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import Message
 
+from backstay.composition import Backstay
 from backstay.core.messages import PUBLIC, Access, PermissionSpec
-from backstay.main import Backstay
 from backstay.web.dispatch import Route, RouteSpec
 from backstay.web.errors import MEDIA_TYPE
 from backstay.web.limits import Limit

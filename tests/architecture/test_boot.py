@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backstay.composition import compose
 from backstay.core.bus import BootError, handles, prepares
 from backstay.core.feature import Feature
 from backstay.core.listing import CursorPage, ListQuery, Page, Text
@@ -24,7 +25,6 @@ from backstay.core.ports import Clock
 from backstay.core.principal import Grant
 from backstay.db.session import Transaction
 from backstay.features import STANDARD
-from backstay.main import compose
 from tests.conftest import settings_with
 
 READ = PermissionSpec("rigs", "read")

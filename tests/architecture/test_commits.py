@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.db.session import CommitForbidden, Transaction
-from backstay.main import Backstay, compose
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 from tests.conftest import settings_with
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 
+from backstay.composition import compose, seed
 from backstay.core.bus import BootError
 from backstay.core.feature import Feature
 from backstay.features import STANDARD
-from backstay.main import compose, create_app, seed
+from backstay.main import create_app
 from backstay.settings import Settings
 from tests.architecture.edge import path_of, route_faults, routes_of
 from tests.conftest import FrozenClock, Login

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backstay.cli.readiness import opened, sound
+from backstay.composition import engine_options, seed
 from backstay.db import migrate
-from backstay.main import engine_options, seed
 from backstay.settings import ConfigurationError, Fault, load_settings, read_settings
 from tests.cli.process import KEYS
 

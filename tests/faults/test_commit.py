@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backstay.main import Backstay
+from backstay.composition import Backstay
 from tests.faults.conftest import Running
 from tests.features.steps import API, AUTH, ME, execute, needs, refresh, register
 from tests.web.problems import problem

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select
 
+from backstay.composition import Backstay
 from backstay.core.clock import new_id, utc_now
 from backstay.core.messages import Scope, Source
 from backstay.core.principal import Effect
@@ -16,7 +17,6 @@ from backstay.features.access.model import (
     RoleMember,
     RolePermission,
 )
-from backstay.main import Backstay
 from tests.features.steps import execute
 
 Rule = tuple[Source, str, Effect]

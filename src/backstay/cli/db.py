@@ -74,7 +74,7 @@ def check() -> None:
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
-    from backstay.main import compose, seed
+    from backstay.composition import compose, seed
 
     options = _options(settings)
     applied = await migrate.upgrade(options, revision)
@@ -88,7 +88,7 @@ async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin
 
 
 def _options(settings: Settings) -> EngineOptions:
-    from backstay.main import engine_options
+    from backstay.composition import engine_options
 
     return engine_options(settings)
 

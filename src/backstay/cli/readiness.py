@@ -6,11 +6,11 @@ from secrets import token_urlsafe
 
 from pydantic import SecretStr
 
+from backstay.composition import Backstay, compose, engine_options
 from backstay.core.errors import AppError
 from backstay.db import migrate
 from backstay.db.migrate import MigrationError, State
 from backstay.features.users.queries import HasAdmin
-from backstay.main import Backstay, compose, engine_options
 from backstay.settings import ConfigurationError, Fault, Loaded, SecuritySettings, Settings
 
 _UPGRADE = "Run: backstay db upgrade"

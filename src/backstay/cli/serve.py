@@ -11,8 +11,8 @@ import typer
 from backstay.cli.banner import print_banner
 from backstay.cli.readiness import migrates, opened, sound
 from backstay.cli.supervisor import Supervisor, server_command
+from backstay.composition import seed
 from backstay.features.users.commands.admins import Admin
-from backstay.main import seed
 from backstay.settings import Settings, read_settings
 
 

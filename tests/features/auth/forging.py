@@ -5,7 +5,7 @@ import hmac
 import json
 from typing import Any
 
-from backstay.main import Backstay
+from backstay.composition import Backstay
 from backstay.settings import decode_key
 
 _HMACS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}

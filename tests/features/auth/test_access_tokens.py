@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from backstay.main import Backstay
+from backstay.composition import Backstay
 from tests.conftest import FrozenClock, Login, Person
 from tests.features.auth.forging import Forger, taken_apart, unsigned
 from tests.features.steps import AUTH, JWKS, ME, bearer, is_signed_in, refresh

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.composition import Backstay
 from backstay.features.auth.commands import sign_in as signing_in
-from backstay.main import Backstay
 from tests.conftest import ADMIN_EMAIL, PASSWORD
 from tests.features.steps import AUTH, JWKS, client_at, register, sign_in
 from tests.web.problems import problem

@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 
-from backstay.main import Backstay
+from backstay.composition import Backstay
 from tests.conftest import FrozenClock, Login
 from tests.features.steps import AUTH, bearer, is_signed_in, refresh, session_row
 from tests.web.problems import problem

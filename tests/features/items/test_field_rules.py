@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from backstay.composition import Backstay
 from backstay.core.messages import Scope, Source
 from backstay.core.principal import Effect
-from backstay.main import Backstay
 from tests.conftest import Login, Person
 from tests.features.granting import Rule, grant
 from tests.features.items.conftest import ITEMS, Make

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from backstay.composition import Backstay
 from backstay.features.items.model import Item
-from backstay.main import Backstay
 from tests.conftest import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.steps import bearer, execute

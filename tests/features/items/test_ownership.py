@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from backstay.composition import Backstay
 from backstay.core.messages import Scope
-from backstay.main import Backstay
 from tests.conftest import Login, Person
 from tests.features.granting import grant
 from tests.features.items.conftest import ITEMS, Make

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backstay.main import Backstay
+from backstay.composition import Backstay
 from backstay.settings import Settings
 from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to

@@ -7,11 +7,11 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.core.messages import Scope
 from backstay.features.access.commands import JoinRole
 from backstay.features.access.model import Role
-from backstay.main import Backstay
 from tests.conftest import ADMIN_EMAIL, Login
 from tests.features.granting import grant
 from tests.features.steps import API, ME, change_user, execute

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from backstay.main import Backstay
+from backstay.composition import Backstay
 from tests.conftest import PASSWORD, Login
 from tests.features.steps import API, ME, bearer, is_signed_in, refresh, register, sign_in
 from tests.web.problems import fields_of, problem

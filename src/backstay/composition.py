@@ -1,0 +1,183 @@
+"""What is below the edge, wired together: adapters, pipelines, buses; and the first rows."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from backstay.adapters.limiter_memory import MemoryLimiter
+from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.passwords_argon2 import Argon2Passwords
+from backstay.adapters.principals_memory import LocalPrincipals
+from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
+from backstay.adapters.tokens_jwt import JwtAccessTokens
+from backstay.adapters.vitals_database import DatabaseVitals
+from backstay.core.bus import BootError, Bus, Buses, Provider, Sender
+from backstay.core.clock import utc_now
+from backstay.core.context import Origin
+from backstay.core.feature import Feature, registry_of
+from backstay.core.messages import Command, Query
+from backstay.core.pipeline import authorize, prepare_with
+from backstay.core.ports import (
+    AccessTokens,
+    Clock,
+    Limiter,
+    Metrics,
+    Passwords,
+    RefreshTokens,
+    Vitals,
+)
+from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.representation import Preconditions
+from backstay.db import migrate
+from backstay.db.cursors import Cursors
+from backstay.db.engine import EngineOptions
+from backstay.db.session import WRITING, Database, Reader, transaction_with
+from backstay.features import STANDARD
+from backstay.features.access.commands import SyncAccess
+from backstay.features.access.schemas import declared
+from backstay.features.auth.queries import GetPrincipal
+from backstay.features.users.commands.admins import Admin, EnsureAdmin
+from backstay.settings import (
+    AppSettings,
+    SecuritySettings,
+    Settings,
+    decode_key,
+)
+from backstay.web.metrics import HttpMetrics
+
+PRINCIPAL_MAX_AGE = 1.0
+"""Seconds that a principal is believed unasked: others' changes are seen by then, own at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backstay:
+    """Everything below the edge: what HTTP, the command line and tests send messages through."""
+
+    settings: Settings
+    features: tuple[Feature, ...]
+    database: Database
+    buses: Buses
+    principals: PrincipalCache
+    passwords: Argon2Passwords
+    tokens: JwtAccessTokens
+    limiter: Limiter
+    metrics: HttpMetrics
+    clock: Clock
+
+    @property
+    def system(self) -> Sender:
+        """Sends messages as the application itself."""
+        return Sender(self.buses, SYSTEM)
+
+    async def close(self) -> None:
+        """Release threads and connections."""
+        self.passwords.close()
+        await self.database.dispose()
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """How to connect, from the settings."""
+    db = settings.db
+    return EngineOptions(
+        url=db.sqlalchemy_url,
+        replica_url=db.replica_sqlalchemy_url,
+        min_connections=db.min_connections,
+        max_connections=db.max_connections,
+        replica_max_connections=db.replica_max_connections,
+        ping=db.ping_connection,
+        statement_timeout=db.statement_timeout,
+        pool_timeout=db.pool_timeout,
+        pgbouncer=db.pgbouncer,
+    )
+
+
+def compose(
+    settings: Settings, features: Sequence[Feature] = STANDARD, *, clock: Clock = utc_now
+) -> Backstay:
+    """Wire features, adapters and the two pipelines together.
+
+    Raises:
+        BootError: the features contradict each other or a rule of messages; with every fault.
+    """
+    registry, security = registry_of(features), settings.security
+    database, passwords, limiter = (
+        Database(engine_options(settings)),
+        Argon2Passwords(),
+        MemoryLimiter() if settings.rate_limit.enabled else NoLimiter(),
+    )
+    tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
+    metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
+
+    async def load_principal(session_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
+
+    principals = PrincipalCache(load_principal, clock=time.monotonic, max_age=PRINCIPAL_MAX_AGE)
+    providers = _providers(
+        database,
+        {
+            Clock: clock,
+            Passwords: passwords,
+            AccessTokens: tokens,
+            RefreshTokens: HmacRefreshTokens(key),
+            Limiter: limiter,
+            Metrics: metrics,
+            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
+            Cursors: Cursors(key),
+            SecuritySettings: security,
+            AppSettings: settings.app,
+        },
+    )
+    prepare = prepare_with(registry, providers)
+    transaction = transaction_with(database, LocalPrincipals(principals), clock)
+    buses = Buses(
+        commands=Bus(Command, registry, (authorize, prepare, transaction), providers | WRITING),
+        queries=Bus(Query, registry, (authorize,), providers),
+    )
+    if registry.faults:
+        raise BootError("\n".join(registry.faults))
+    return Backstay(
+        settings, tuple(features), database, buses, principals, passwords, tokens, limiter,
+        metrics, clock,
+    )  # fmt: skip
+
+
+async def seed(backstay: Backstay) -> Admin | None:
+    """Bring permissions and roles in line with the code; create the administrator if none lives.
+
+    Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
+    the log of a deployment.
+
+    Raises:
+        AppError: the administrator's e-mail or username belongs to somebody else.
+    """
+    admin = backstay.settings.admin
+    async with migrate.alone(backstay.database.options):
+        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        if admin.password is None and not backstay.settings.is_local:
+            return None
+        return await backstay.system(
+            EnsureAdmin(
+                email=admin.email,
+                username=admin.username,
+                name=admin.name,
+                password=admin.password.get_secret_value() if admin.password else None,
+            )
+        )
+
+
+def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
+    """Where handler parameters come from, by type: fixed services and the message under way."""
+    return {kind: _always(service) for kind, service in services.items()} | {
+        Reader: database.reader_of,
+        Principal: lambda context: context.principal,
+        Grant: lambda context: context.grant,
+        Origin: lambda context: context.origin,
+        Preconditions: lambda context: context.origin.preconditions,
+        Sender: lambda context: context.sender.inside(context),
+    }
+
+
+def _always(service: Any) -> Provider:
+    return lambda context: service
