@@ -10,7 +10,7 @@ from backstay.composition import Backstay, compose, engine_options
 from backstay.core.errors import AppError
 from backstay.db import migrate
 from backstay.db.migrate import MigrationError, State
-from backstay.features.users.queries import HasAdmin
+from backstay.features.users.queries.accounts import HasAdmin
 from backstay.settings import ConfigurationError, Fault, Loaded, SecuritySettings, Settings
 
 _UPGRADE = "Run: backstay db upgrade"

@@ -9,7 +9,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.access.commands import JoinRole
-from backstay.features.users.queries import HasAdmin
+from backstay.features.users.queries.accounts import HasAdmin
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.steps import ME, change_user, is_signed_in
 from tests.web.problems import problem

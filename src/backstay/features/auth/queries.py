@@ -13,7 +13,7 @@ from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import KeySet, SessionList, SessionView
-from backstay.features.users.queries import FindAccount, GetAccount
+from backstay.features.users.queries.accounts import FindAccount, GetAccount
 from backstay.features.users.schemas import Account, Secret
 
 LIVE = (

@@ -1,13 +1,14 @@
 """People: registration, profiles, the directory of users."""
 
 from backstay.core.feature import Feature
-from backstay.features.users import queries
 from backstay.features.users.commands import accounts, admins, password
+from backstay.features.users.queries import accounts as own
+from backstay.features.users.queries import directory
 from backstay.features.users.routes import routes
 
 feature = Feature(
     name="users",
-    modules=(accounts, password, admins, queries),
+    modules=(accounts, password, admins, own, directory),
     routes=(routes,),
     requires=("access",),
     foundation=True,

@@ -1,7 +1,8 @@
 """Where the messages of the feature are reached."""
 
 from backstay.features.users.commands.accounts import DeleteMe, RegisterUser, UpdateMe
-from backstay.features.users.queries import GetMe, GetUser, GetUserByUsername, ListUsers
+from backstay.features.users.queries.accounts import GetMe
+from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 

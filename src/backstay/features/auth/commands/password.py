@@ -11,7 +11,7 @@ from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.users.commands.password import StorePassword
-from backstay.features.users.queries import CheckOwnPassword
+from backstay.features.users.queries.accounts import CheckOwnPassword
 from backstay.features.users.schemas import Password, Secret, vet_password
 
 

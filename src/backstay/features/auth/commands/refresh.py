@@ -26,7 +26,7 @@ from backstay.features.auth.schemas import (
     TokenAnswer,
     TokenText,
 )
-from backstay.features.users.queries import GetAccount
+from backstay.features.users.queries.accounts import GetAccount
 from backstay.settings import SecuritySettings
 
 events = structlog.get_logger("backstay.security")

@@ -17,7 +17,7 @@ from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
 from backstay.features.access.commands import USER, JoinRole, LockSuperusers
 from backstay.features.users.model import EmailTaken, User
-from backstay.features.users.queries import CheckOwnPassword, profile_of
+from backstay.features.users.queries.accounts import CheckOwnPassword, profile_of
 from backstay.features.users.schemas import (
     Account,
     Email,

@@ -13,7 +13,7 @@ from backstay.features.access.queries import ListSuperusers
 from backstay.features.users.commands.accounts import NewPassword
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.model import User
-from backstay.features.users.queries import FindAccount, HasAdmin
+from backstay.features.users.queries.accounts import FindAccount, HasAdmin
 from backstay.features.users.schemas import (
     Account,
     Email,

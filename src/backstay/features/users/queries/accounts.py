@@ -1,28 +1,19 @@
-"""Questions about people."""
+"""Questions about accounts: one's own, and the application's about any."""
 
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from pydantic import field_validator
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.errors import Forbidden, NotFound, RateLimited
-from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import SIGNED_IN, SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
+from backstay.core.errors import Forbidden, RateLimited
+from backstay.core.messages import SIGNED_IN, SYSTEM_ONLY, Query
 from backstay.core.ports import Limiter, Passwords
-from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.core.principal import Principal
 from backstay.db.session import Reader
-from backstay.features.access.queries import GetMembership, ListSuperusers
+from backstay.features.access.queries import ListSuperusers
 from backstay.features.users.model import User
-from backstay.features.users.schemas import Account, Profile, Secret, UserDetail, UserSummary
+from backstay.features.users.schemas import Account, Profile, Secret
 from backstay.settings import SecuritySettings
-
-LIST = PermissionSpec("users", "list", description="See the directory of users")
-READ = PermissionSpec("users", "read", description="See a user in detail")
 
 
 class GetMe(Query[Profile]):
@@ -52,89 +43,6 @@ def profile_of(principal: Principal, account: Account) -> Profile:
         roles=principal.roles,
         permissions={key: principal.grants[key].scope.value for key in sorted(principal.grants)},
     )
-
-
-class ListUsers(ListQuery[UserSummary]):
-    """The directory of users."""
-
-    permission = LIST
-    sortable = ("created_at", "email")
-    searchable = ("email", "username", "name")
-
-    email: Text | None = None
-    username: Text | None = None
-    name: Text | None = None
-    is_blocked: Equals[bool] | None = None
-    is_deleted: Equals[bool] | None = None
-    created_at: Range[datetime] | None = None
-
-    @field_validator("email", "username")
-    @classmethod
-    def _as_stored(cls, given: Text | None) -> Text | None:
-        """Both are stored lower-cased."""
-        if given is None:
-            return None
-        several = tuple(text.lower() for text in given.in_) if given.in_ else None
-        one = given.eq.lower() if given.eq else given.eq
-        return given.model_copy(update={"eq": one, "in_": several})
-
-
-class GetUser(Query[UserDetail]):
-    """One user, with roles."""
-
-    permission = READ
-
-    id: FromPath[UUID]
-
-
-class GetUserByUsername(Query[UserDetail]):
-    """One user, found by username."""
-
-    permission = READ
-
-    username: FromPath[str]
-
-
-_DETAIL = select(
-    User.id,
-    User.email,
-    User.username,
-    User.name,
-    User.created_at,
-    User.updated_at,
-    User.version,
-    User.blocked_at.is_not(None).label("is_blocked"),
-    User.deleted_at.is_not(None).label("is_deleted"),
-    User.email_verified_at.is_not(None).label("email_verified"),
-)
-_BY_ID = _DETAIL.where(User.id == bindparam("id"))
-_BY_USERNAME = _DETAIL.where(User.username == bindparam("username"), User.deleted_at.is_(None))
-
-
-@handles(GetUser)
-async def get_user(
-    query: GetUser, reader: Reader, principal: Principal, grant: Grant, send: Sender
-) -> UserDetail:
-    if grant.scope is Scope.OWN and query.id != principal.user_id:
-        raise Forbidden
-    return await _detail(await reader.one_or_none(_BY_ID, {"id": query.id}), send)
-
-
-@handles(GetUserByUsername)
-async def get_user_by_username(
-    query: GetUserByUsername, reader: Reader, principal: Principal, grant: Grant, send: Sender
-) -> UserDetail:
-    row = await reader.one_or_none(_BY_USERNAME, {"username": query.username.lower()})
-    if grant.scope is Scope.OWN and (row is None or row.id != principal.user_id):
-        raise Forbidden
-    return await _detail(row, send)
-
-
-async def _detail(row: Any, send: Sender) -> UserDetail:
-    if row is None:
-        raise NotFound
-    membership = await send.as_system()(GetMembership(user_id=row.id))
-    return UserDetail(**row._mapping, roles=membership.roles)
 
 
 class FindAccount(Query[Account | None]):
@@ -231,22 +139,3 @@ async def has_admin(query: HasAdmin, reader: Reader, send: Sender) -> bool:
         User.id.in_(ids), User.deleted_at.is_(None), User.blocked_at.is_(None)
     )
     return await reader.one_or_none(living) is not None
-
-
-USERS = Listing(
-    ListUsers,
-    User,
-    UserSummary,
-    owner=User.id,
-    columns={
-        "is_blocked": User.blocked_at.is_not(None),
-        "is_deleted": User.deleted_at.is_not(None),
-    },
-)
-
-
-@handles(ListUsers)
-async def list_users(
-    query: ListUsers, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
-) -> Page[UserSummary] | CursorPage[UserSummary]:
-    return await USERS.fetch(reader, query, principal, grant, cursors)
