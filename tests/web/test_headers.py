@@ -1,7 +1,6 @@
 """Shows what every answer carries: its id, its trace, and what browsers must not do with it."""
 
 import re
-from uuid import UUID
 
 import httpx
 import pytest
@@ -69,7 +68,7 @@ async def test_any_other_request_id_is_replaced(
     headers = {} if given is None else {b"X-Request-ID": given.encode()}
     made = {(await client.get(JWKS, headers=headers)).headers["x-request-id"] for _ in "ab"}
     assert len(made) == 2
-    assert all(UUID(text).version == 7 for text in made)
+    assert all(re.fullmatch("[0-9a-f]{32}", text) for text in made)
 
 
 @pytest.mark.parametrize("flags", ["00", "01"])

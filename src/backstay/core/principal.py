@@ -49,7 +49,10 @@ UNLIMITED = Grant(Scope.ANY)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The one who sends a message. ``user_id`` is None for strangers and for the system."""
+    """The one who sends a message. ``user_id`` is None for strangers and for the system.
+
+    ``profile`` is the account that it was made from, ``view`` how its owner sees that.
+    """
 
     user_id: UUID | None = None
     session_id: UUID | None = None
@@ -59,6 +62,7 @@ class Principal:
     roles: tuple[str, ...] = ()
     grants: Mapping[str, Grant] = field(default_factory=dict)
     profile: Any = None
+    view: Any = None
 
     @property
     def id(self) -> UUID:

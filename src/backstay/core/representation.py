@@ -38,3 +38,6 @@ class Preconditions:
             raise PreconditionFailed(
                 "The resource is not the version named by If-Match: read it again, then retry."
             )
+
+
+NO_PRECONDITIONS = Preconditions()

@@ -21,6 +21,7 @@ from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
 from backstay.db.faults import commit_failed, translate
 from backstay.db.replica import Replica
+from backstay.db.turns import Turns
 
 
 class CommitForbidden(RuntimeError):
@@ -94,7 +95,13 @@ class Database:
         self.options = options
         self.writer = writer_engine(options)
         self.read_engine = reader_engine(options)
-        self.reader = Reader(partial(_read, self.read_engine))
+        size, timeout = options.max_connections, options.pool_timeout
+        self.writing = Turns(1 if options.is_sqlite else size, timeout)
+        self._reading, self._replica_reading = (
+            Turns(size, timeout),
+            Turns(options.replica_max_connections, timeout),
+        )
+        self.reader = Reader(partial(_read, self.read_engine, self._reading))
         self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
         self._replica = Replica(self._replayed)
 
@@ -131,7 +138,7 @@ class Database:
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         try:
             if await self._replica.serves(principal):
-                return await _read(replica, statement, parameters)
+                return await _read(replica, self._replica_reading, statement, parameters)
         except DatabaseUnavailable as error:
             self._replica.failed(error)
         return await self.reader.rows(statement, parameters)
@@ -139,7 +146,8 @@ class Database:
     async def _replayed(self) -> int:
         if self.replica_engine is None:
             return 0
-        return int((await _read(self.replica_engine, _REPLAYED))[0][0] or 0)
+        rows = await _read(self.replica_engine, self._replica_reading, _REPLAYED)
+        return int(rows[0][0] or 0)
 
     async def warm_up(self) -> None:
         """Open the least number of connections.
@@ -183,7 +191,7 @@ class Database:
             DatabaseUnavailable: there is no answer.
         """
         if self.replica_engine is not None:
-            await _read(self.replica_engine, _ALIVE)
+            await _read(self.replica_engine, self._replica_reading, _ALIVE)
 
     async def dispose(self) -> None:
         """Close every connection."""
@@ -193,7 +201,7 @@ class Database:
 
 
 async def _read(
-    engine: AsyncEngine, statement: Executable, parameters: Parameters = None
+    engine: AsyncEngine, turns: Turns, statement: Executable, parameters: Parameters = None
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Run one statement; once more when the connection turns out to be dead: others are made."""
 
@@ -201,15 +209,18 @@ async def _read(
         with engine.sync_engine.connect() as connection:
             return connection.execute(statement, parameters).all()
 
-    try:
+    async with turns:
         try:
             return await greenlet_spawn(run)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise
-        return await greenlet_spawn(run)
-    except (SQLAlchemyError, OSError) as error:
-        raise translate(error) from error
+                raise translate(error) from error
+        except (SQLAlchemyError, OSError) as error:
+            raise translate(error) from error
+        try:
+            return await greenlet_spawn(run)
+        except (SQLAlchemyError, OSError) as error:
+            raise translate(error) from error
 
 
 def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock) -> Step:
@@ -228,7 +239,10 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                 async with context.transaction.begin_nested():
                     return await call_next(context)
             try:
-                async with Transaction(database.writer, expire_on_commit=False) as session:
+                async with (
+                    database.writing,
+                    Transaction(database.writer, expire_on_commit=False) as session,
+                ):
                     session.sync_session.info.update(author=context.principal.user_id, clock=clock)
                     context.transaction = session
                     result = await call_next(context)

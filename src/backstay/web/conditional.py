@@ -5,7 +5,8 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstay.core.representation import Preconditions, etag_of
+from backstay.core.representation import NO_PRECONDITIONS, Preconditions, etag_of
+from backstay.web.fields import field_of
 
 _TAG = re.compile(r'(W/)?("[^"]*")')
 JSON = "application/json"
@@ -13,9 +14,9 @@ JSON = "application/json"
 
 def preconditions_of(request: Request) -> Preconditions:
     """What ``If-Match`` demands. Weak tags never match (strong comparison)."""
-    header = request.headers.get("if-match")
+    header = field_of(request.scope, b"if-match")
     if header is None:
-        return Preconditions()
+        return NO_PRECONDITIONS
     if header.strip() == "*":
         return Preconditions(("*",))
     return Preconditions(tuple(m[2] for m in _TAG.finditer(header) if not m[1]))
@@ -31,7 +32,7 @@ def tagged(request: Request, body: bytes, status: int) -> Response:
 
 
 def _has(request: Request, tag: str) -> bool:
-    header = request.headers.get("if-none-match")
+    header = field_of(request.scope, b"if-none-match")
     if header is None:
         return False
     return header.strip() == "*" or any(m[2] == tag for m in _TAG.finditer(header))

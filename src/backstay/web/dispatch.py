@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.listing import CursorPage, Page
@@ -15,6 +16,7 @@ from backstay.core.messages import PUBLIC, Message
 from backstay.core.representation import render
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.errors import MEDIA_TYPE, Problem
+from backstay.web.fields import field_of
 from backstay.web.limits import Limit
 from backstay.web.links import link_header
 from backstay.web.parameters import Parameters
@@ -121,7 +123,7 @@ class Route(APIRoute):
         result = spec.message.result_type()
         route = cls(
             prefix + spec.path,
-            spec.endpoint or _endpoint(spec, parameters, prefix),
+            spec.endpoint or _described(spec, parameters),
             methods=[spec.method],
             status_code=spec.status,
             response_model=None if result is type(None) else result,
@@ -134,6 +136,8 @@ class Route(APIRoute):
             openapi_extra=spec.openapi or None,
         )
         route.spec, route.parameters = spec, parameters
+        if spec.endpoint is None:
+            route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
             route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
         return route
@@ -148,6 +152,20 @@ class Route(APIRoute):
 
         return handle
 
+    def _application(self, prefix: str) -> ASGIApp:
+        """Answers by itself. FastAPI knows the route for its description only: its dependency
+        solver would cost more than everything else at the edge (docs/decisions)."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
+            await self._admit(request)
+            self._check_form(request)
+            message = await self.parameters.read(request)
+            response = await answer(request, self.spec, message, prefix)
+            await response(scope, receive, send)
+
+        return app
+
     async def _admit(self, request: Request) -> None:
         """Address limit, then authentication, then the user's limit: before the body is read."""
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
@@ -156,7 +174,7 @@ class Route(APIRoute):
                 await edge.limits.by_address(scope, limit, edge.client_address(scope))
             return
         try:
-            principal = await edge.authenticate(request.headers.get("authorization"))
+            principal = await edge.authenticate(field_of(scope, b"authorization"))
         except AppError:
             await edge.limits.by_address(scope, limit, edge.client_address(scope))
             raise
@@ -180,17 +198,13 @@ class Route(APIRoute):
             check_media_type(request, *self.spec.media_types)
 
 
-def _endpoint(spec: RouteSpec, parameters: Parameters, prefix: str) -> Endpoint:
-    async def endpoint(request: Request, **values: Any) -> Response:
-        message = parameters.message(values)
-        return await answer(request, spec, message, prefix)
+def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
+    """What FastAPI reads the parameters of a route from; it is never called."""
 
-    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request),
-            *parameters.signature,
-        ]
-    )
+    async def endpoint(**_: Any) -> Response:
+        raise NotImplementedError
+
+    endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
     return endpoint
 
@@ -217,7 +231,7 @@ def check_media_type(request: Request, *allowed: str) -> None:
     Raises:
         UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
     """
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = (field_of(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
     if given and given not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from math import ceil
 
 from starlette.types import Scope
@@ -60,13 +61,20 @@ class Limits:
             )
 
 
+@cache
+def _constant(limit: Limit, rate: Rate) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"ratelimit-policy", f'"{limit}";q={rate.limit};w={rate.period}'.encode()),
+        (b"x-ratelimit-limit", str(rate.limit).encode()),
+    )
+
+
 def _headers(limit: Limit, rate: Rate, verdict: Verdict) -> list[tuple[bytes, bytes]]:
     """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and the older three."""
-    reset = ceil(verdict.reset_after)
+    remaining, reset = b"%d" % verdict.remaining, b"%d" % ceil(verdict.reset_after)
     return [
-        (b"ratelimit-policy", f'"{limit}";q={rate.limit};w={rate.period}'.encode()),
-        (b"ratelimit", f'"{limit}";r={verdict.remaining};t={reset}'.encode()),
-        (b"x-ratelimit-limit", str(rate.limit).encode()),
-        (b"x-ratelimit-remaining", str(verdict.remaining).encode()),
-        (b"x-ratelimit-reset", str(reset).encode()),
+        *_constant(limit, rate),
+        (b"ratelimit", b'"%b";r=%b;t=%b' % (limit.encode(), remaining, reset)),
+        (b"x-ratelimit-remaining", remaining),
+        (b"x-ratelimit-reset", reset),
     ]

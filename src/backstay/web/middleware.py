@@ -2,8 +2,7 @@
 
 import re
 import time
-from secrets import token_hex
-from typing import Any
+from os import urandom
 
 import structlog
 from fastapi import FastAPI
@@ -11,10 +10,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backstay.core.clock import new_id
 from backstay.core.errors import AppError, BadRequest, TooLarge
 from backstay.settings import Settings
 from backstay.web.errors import problem_response
+from backstay.web.fields import fields_of
 from backstay.web.metrics import HttpMetrics
 
 log = structlog.get_logger("backstay.http")
@@ -40,6 +39,7 @@ EXPOSED = [
     "Retry-After",
     "X-Request-ID",
 ]
+_VARY = ((b"vary", b"Origin"),)
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -78,6 +78,7 @@ class Edge:
                 headers += [pair for pair in _DEFAULTS.items() if pair[0] not in present]
                 headers += added
                 headers += scope.get("backstay.headers", ())
+                headers += scope.get("backstay.vary", ())
             await send(message)
 
         try:
@@ -134,12 +135,12 @@ class Faults:
             await problem_response(scope, AppError())(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        length = headers.get(b"content-length", b"0")
+        fields = fields_of(scope)
+        length = fields.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._limit:
             raise TooLarge(f"The body may have {self._limit} bytes.")
         if self._hosts and "*" not in self._hosts:
-            host = headers.get(b"host", b"").decode("latin-1").rpartition(":")
+            host = fields.get(b"host", b"").decode("latin-1").rpartition(":")
             name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
             if not any(_serves(served, name) for served in self._hosts):
                 raise BadRequest("This host name is not served here.")
@@ -158,23 +159,38 @@ class Faults:
         return bounded
 
 
+class Cors(CORSMiddleware):
+    """Cross-origin answers (Fetch standard), at no cost where no origin asks."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and b"origin" not in fields_of(scope):
+            scope["backstay.vary"] = _VARY
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def _serves(served: str, name: str) -> bool:
     """Whether a host setting means a name; ``*.example.com`` means every name below."""
     return name.endswith(served[1:]) if served.startswith("*.") else name == served
 
 
 def _identify(scope: Scope) -> tuple[str, bytes]:
-    """The request id and the ``traceparent`` of this hop (W3C Trace Context)."""
-    headers: dict[bytes, Any] = dict(scope["headers"])
-    given = headers.get(b"x-request-id", b"")
-    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else str(new_id())
-    parent = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
-    if parent is None or parent[1] in _ZERO or parent[2] in _ZERO:
-        trace_id, flags = token_hex(16).encode(), b"00"
-    else:
-        trace_id, flags = parent[1], parent[3]
+    """The request id and the ``traceparent`` of this hop (W3C Trace Context).
+
+    A request that brings no id is called by its trace.
+    """
+    fields = fields_of(scope)
+    chosen = urandom(24).hex()
+    trace_id, flags = chosen[:32].encode(), b"00"
+    if b"traceparent" in fields:
+        parent = _TRACEPARENT.fullmatch(fields[b"traceparent"])
+        if parent is not None and parent[1] not in _ZERO and parent[2] not in _ZERO:
+            trace_id, flags = parent[1], parent[3]
+    given = fields.get(b"x-request-id", b"")
+    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else trace_id.decode()
     scope["backstay.request_id"] = request_id
-    return request_id, b"00-%b-%b-%b" % (trace_id, token_hex(8).encode(), flags)
+    return request_id, b"00-%b-%b-%b" % (trace_id, chosen[32:].encode(), flags)
 
 
 def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
@@ -185,7 +201,7 @@ def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
     )
     if origins:
         app.add_middleware(
-            CORSMiddleware,
+            Cors,
             allow_origins=origins,
             allow_credentials=True,
             allow_methods=["*"],

@@ -1,16 +1,19 @@
 """Derives from a message what FastAPI must read: path, query and body, and puts it together."""
 
+from collections.abc import Callable
 from inspect import Parameter
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from fastapi import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from starlette.requests import Request
 
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
 from backstay.web.errors import invalid
 
+T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
@@ -22,7 +25,6 @@ class Parameters:
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
         for name, source in message.sources().items():
             fields[source][name] = message.model_fields[name]
-        self._path = tuple(fields[Source.PATH])
         self._filters = _filters(fields[Source.QUERY])
         self.signature: list[Parameter] = [
             _parameter(name, Annotated[field.annotation, Path(), *_constraints(field)])
@@ -30,38 +32,43 @@ class Parameters:
         ]
         self.has_query = bool(fields[Source.QUERY])
         self.has_body = bool(fields[Source.JSON])
+        self._query: type[BaseModel] | None = None
+        self._body: type[BaseModel] | None = None
         if self.has_query:
-            model = self._query_model(fields[Source.QUERY])
+            model = self._query = self._query_model(fields[Source.QUERY])
+            self._lists = {n for n, f in model.model_fields.items() if _is_list(f.annotation)}
             self.signature.append(_parameter("query", Annotated[model, Query()]))
         if self.has_body:
-            body = message if len(fields[Source.JSON]) == len(message.model_fields) else None
-            self._whole = body is not None
-            body_model = body or _model(message, "Body", _definitions(fields[Source.JSON]))
-            self.signature.append(_parameter("body", Annotated[body_model, Body()]))
+            whole = len(fields[Source.JSON]) == len(message.model_fields)
+            self._body = (
+                message if whole else _model(message, "Body", _definitions(fields[Source.JSON]))
+            )
+            self.signature.append(_parameter("body", Annotated[self._body, Body()]))
 
-    def message(self, values: dict[str, Any]) -> Message[Any]:
+    async def read(self, request: Request) -> Message[Any]:
         """The message that a request's path, query and body make.
 
         Raises:
-            Invalid: the parts are valid, the message as a whole is not.
+            Invalid: a part is not valid, or the message as a whole is not.
         """
-        if self.has_body and self._whole:
-            whole: Message[Any] = values["body"]
-            return whole
-        fields = {name: values[name] for name in self._path}
-        for part in ("query", "body"):
-            if part in values:
-                model: BaseModel = values[part]
-                fields |= {name: getattr(model, name) for name in model.model_fields_set}
+        if self._body is not None:
+            body = _validated(self._body.model_validate_json, await request.body(), "body")
+            if isinstance(body, self._message):
+                return body
+        fields: dict[str, Any] = {}
+        if self._query is not None:
+            given = request.query_params
+            named = {n: given.getlist(n) if n in self._lists else given[n] for n in given}
+            fields = _named(_validated(self._query.model_validate, named, "query"))
+        if self._body is not None:
+            fields |= _named(body)
         for flat, (name, operator) in self._filters.items():
             if flat in fields:
                 operand = fields.pop(flat)
                 fields.setdefault(name, {})[operator] = operand
-        try:
-            return self._message.model_validate(fields)
-        except ValidationError as error:
-            about = "body" if self.has_body else "query"
-            raise invalid(error.errors(), about) from error
+        fields |= request.path_params
+        about = "body" if self.has_body else "query"
+        return _validated(self._message.model_validate, fields, about)
 
     def _query_model(self, fields: dict[str, FieldInfo]) -> type[BaseModel]:
         plain = {name: field for name, field in fields.items() if _filter_type(field) is None}
@@ -80,6 +87,23 @@ class Parameters:
             )
             definitions["sort"] = (annotation, described)
         return _model(self._message, "Query", definitions)
+
+
+def _validated(validate: Callable[[Any], T], given: Any, about: str) -> T:
+    try:
+        return validate(given)
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False, include_input=False), about) from error
+
+
+def _named(model: BaseModel) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in model.model_fields_set}
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) in {list, tuple, set, frozenset} or any(
+        _is_list(option) for option in get_args(annotation)
+    )
 
 
 def _parameter(name: str, annotation: Any) -> Parameter:

@@ -11,9 +11,10 @@ from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
 from backstay.core.ports import Rate
 from backstay.core.principal import STRANGER, Principal
-from backstay.core.representation import Preconditions
+from backstay.core.representation import NO_PRECONDITIONS, Preconditions
 from backstay.settings import Settings
 from backstay.web.address import ClientAddress
+from backstay.web.fields import field_of
 from backstay.web.limits import Limit, Limits
 
 
@@ -46,14 +47,14 @@ def edge_of(request: Request) -> EdgeState:
     return state
 
 
-def sender_of(request: Request, preconditions: Preconditions | None = None) -> Sender:
+def sender_of(request: Request, preconditions: Preconditions = NO_PRECONDITIONS) -> Sender:
     """A sender on behalf of whoever made the request."""
     scope, edge = request.scope, edge_of(request)
     origin = Origin(
         scope.get("backstay.request_id", ""),
         edge.client_address(scope),
-        request.headers.get("user-agent", "")[:300],
-        preconditions or Preconditions(),
+        (field_of(scope, b"user-agent") or "")[:300],
+        preconditions,
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
 

@@ -1,5 +1,6 @@
 """Questions about sessions, and the one that every request depends on."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -13,7 +14,7 @@ from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import KeySet, SessionList, SessionView
-from backstay.features.users.queries.accounts import FindAccount, GetAccount
+from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.schemas import Account, Secret
 
 LIVE = (
@@ -53,7 +54,7 @@ async def get_principal(
 async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
     """The principal of an account, with everything its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
-    return Principal(
+    principal = Principal(
         user_id=account.id,
         session_id=session_id,
         is_superuser=membership.is_superuser,
@@ -62,6 +63,7 @@ async def principal_of(account: Account, send: Sender, session_id: UUID | None) 
         grants=membership.grants,
         profile=account,
     )
+    return replace(principal, view=profile_of(principal, account))
 
 
 class CheckCredentials(Query[Account]):

@@ -24,7 +24,8 @@ class GetMe(Query[Profile]):
 
 @handles(GetMe)
 async def get_me(query: GetMe, principal: Principal) -> Profile:
-    return profile_of(principal, principal.profile)
+    view: Profile = principal.view
+    return view
 
 
 def profile_of(principal: Principal, account: Account) -> Profile:
