@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.process import PATIENCE, Server, living, none_lives, serving
+from tests.cli.process import PATIENCE, Server, none_lives, serving, workers
 
 WRONG = {"email": "nobody@example.org", "password": "not the password"}
 FAILURES_BEFORE_DELAY = 20
@@ -29,13 +29,6 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     }
     with serving(tmp_path, **variables) as running:
         yield running
-
-
-def _workers(server: Server) -> set[int]:
-    """The processes with the application: the leaves of the family that hold a connection."""
-    parents = living()
-    family = server.family()
-    return {pid for pid in family if pid not in {parents[p] for p in family}}
 
 
 def _answers(server: Server, path: str, status: int) -> bool:
@@ -110,7 +103,7 @@ def test_nobody_survives_a_killed_parent(server: Server) -> None:
 
 
 def test_a_worker_that_dies_is_replaced(server: Server) -> None:
-    before = _workers(server)
+    before = workers(server)
     for worker in before:
         os.kill(worker, signal.SIGKILL)
     assert none_lives(before)

@@ -28,7 +28,7 @@ class ServerSettings(Group):
     )
     max_requests: SomeSeconds = Field(
         0,
-        description="Requests after which a worker of uvicorn or gunicorn is replaced; 0 is never.",
+        description="Requests after which a worker is replaced, or up to a tenth more; 0 is never.",
     )
     drain_seconds: Annotated[SomeSeconds, InLocal(0)] = Field(
         5,
