@@ -18,9 +18,15 @@ FAILURES_BEFORE_DELAY = 20
 
 
 @pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def server(kind: str, tmp_path: Path) -> Iterator[Server]:
     variables = {
-        "SERVER_TYPE": request.param,
+        "SERVER_TYPE": kind,
         "SERVER_WORKERS": "2",
         "SERVER_DRAIN_SECONDS": "1",
         "SERVER_GRACEFUL_TIMEOUT": "5",
@@ -83,8 +89,8 @@ def test_a_stop_drains_finishes_what_runs_and_leaves_nobody(server: Server) -> N
     assert none_lives(family)
 
 
-def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, SERVER_DRAIN_SECONDS="60") as server:
+def test_a_second_signal_stops_at_once(kind: str, tmp_path: Path) -> None:
+    with serving(tmp_path, SERVER_TYPE=kind, SERVER_DRAIN_SECONDS="60") as server:
         family = server.family()
         server.process.send_signal(signal.SIGTERM)
         assert _answers(server, "/readyz", 503)
@@ -93,6 +99,20 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         assert server.process.wait(PATIENCE) == 0
         assert time.monotonic() - started < 2
         assert none_lives(family)
+
+
+def test_a_draining_server_closes_each_connection_after_its_answer(
+    kind: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, SERVER_TYPE=kind, SERVER_DRAIN_SECONDS="60") as server:
+        assert "connection" not in server.client.get("/livez").headers
+        server.process.send_signal(signal.SIGTERM)
+        assert _answers(server, "/readyz", 503)
+        time.sleep(0.2)
+        answer = server.client.get("/livez")
+        assert answer.status_code == 200
+        assert answer.headers["connection"] == "close"
+        server.stop(signal.SIGTERM)
 
 
 def test_nobody_survives_a_killed_parent(server: Server) -> None:

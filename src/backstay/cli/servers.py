@@ -85,11 +85,17 @@ def _uvicorn(server: ServerSettings, host: str, port: int) -> None:
     from uvicorn import Config
     from uvicorn.supervisors import Multiprocess
 
+    class Parent(Multiprocess):
+        def terminate_all(self) -> None:
+            for sock in self.sockets:  # or it would take connections that nobody accepts any more
+                sock.close()
+            super().terminate_all()
+
     options = _uvicorn_options(server)
     config = Config(
         APPLICATION, factory=True, host=host, port=port, workers=server.worker_count, **options
     )
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
+    Parent(config, sockets=[config.bind_socket()]).run()
 
 
 def _uvicorn_options(server: ServerSettings) -> dict[str, Any]:
