@@ -67,6 +67,11 @@ class Server:
         """What it has printed so far."""
         return "".join((self.folder / name).read_text("utf-8") for name in ("out", "err"))
 
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self.client.base_url.port or 0
+
     def family(self) -> set[int]:
         """The server and the processes that descend from it, as long as they live."""
         parents, found = living(), {self.process.pid}
@@ -83,7 +88,7 @@ class Server:
 @contextmanager
 def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
     """Start a server and wait until it answers; it is gone in the end."""
-    port = free_port()
+    port = int(variables.get("SERVER_PORT") or free_port())
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", str(port), *arguments],
@@ -116,6 +121,13 @@ def _wait_for(server: Server) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     raise TimeoutError(server.printed)
+
+
+def workers(server: Server) -> set[int]:
+    """The processes with the application: those of the family that started nobody."""
+    parents = living()
+    family = server.family()
+    return {pid for pid in family if pid not in {parents[p] for p in family}}
 
 
 def none_lives(pids: set[int]) -> bool:

@@ -11,16 +11,22 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.process import PATIENCE, Server, living, none_lives, serving
+from tests.cli.process import PATIENCE, Server, none_lives, serving, workers
 
 WRONG = {"email": "nobody@example.org", "password": "not the password"}
 FAILURES_BEFORE_DELAY = 20
 
 
 @pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def server(kind: str, tmp_path: Path) -> Iterator[Server]:
     variables = {
-        "SERVER_TYPE": request.param,
+        "SERVER_TYPE": kind,
         "SERVER_WORKERS": "2",
         "SERVER_DRAIN_SECONDS": "1",
         "SERVER_GRACEFUL_TIMEOUT": "5",
@@ -29,13 +35,6 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     }
     with serving(tmp_path, **variables) as running:
         yield running
-
-
-def _workers(server: Server) -> set[int]:
-    """The processes with the application: the leaves of the family that hold a connection."""
-    parents = living()
-    family = server.family()
-    return {pid for pid in family if pid not in {parents[p] for p in family}}
 
 
 def _answers(server: Server, path: str, status: int) -> bool:
@@ -90,8 +89,8 @@ def test_a_stop_drains_finishes_what_runs_and_leaves_nobody(server: Server) -> N
     assert none_lives(family)
 
 
-def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, SERVER_DRAIN_SECONDS="60") as server:
+def test_a_second_signal_stops_at_once(kind: str, tmp_path: Path) -> None:
+    with serving(tmp_path, SERVER_TYPE=kind, SERVER_DRAIN_SECONDS="60") as server:
         family = server.family()
         server.process.send_signal(signal.SIGTERM)
         assert _answers(server, "/readyz", 503)
@@ -102,6 +101,20 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         assert none_lives(family)
 
 
+def test_a_draining_server_closes_each_connection_after_its_answer(
+    kind: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, SERVER_TYPE=kind, SERVER_DRAIN_SECONDS="60") as server:
+        assert "connection" not in server.client.get("/livez").headers
+        server.process.send_signal(signal.SIGTERM)
+        assert _answers(server, "/readyz", 503)
+        time.sleep(0.2)
+        answer = server.client.get("/livez")
+        assert answer.status_code == 200
+        assert answer.headers["connection"] == "close"
+        server.stop(signal.SIGTERM)
+
+
 def test_nobody_survives_a_killed_parent(server: Server) -> None:
     family = server.family()
     server.process.kill()
@@ -110,7 +123,7 @@ def test_nobody_survives_a_killed_parent(server: Server) -> None:
 
 
 def test_a_worker_that_dies_is_replaced(server: Server) -> None:
-    before = _workers(server)
+    before = workers(server)
     for worker in before:
         os.kill(worker, signal.SIGKILL)
     assert none_lives(before)

@@ -4,16 +4,18 @@ import multiprocessing
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-
 from backstay.cli.supervisor import follow_parent
+from backstay.cli.worker import Worker, ask_for_replacement, end_soon
 from backstay.core.lifeline import FOLDER, METRICS
 from backstay.settings import ServerSettings, load_settings
 
 APPLICATION = "backstay.cli.servers:application"
+REPLACEMENT_SECONDS = 5.0
+"""How long a new granian worker gets to start before the one it replaces is stopped."""
 
 
 def main(host: str, port: str, *options: str) -> None:
@@ -29,20 +31,33 @@ def main(host: str, port: str, *options: str) -> None:
         run(server, host, int(port))
 
 
-def application() -> FastAPI:
+def application() -> Worker:
     """The application of one worker."""
     from backstay.main import create_app
 
     follow_parent()
-    return create_app()
+    server = load_settings().server
+    ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
+    retire = ask if server.type == "granian" else end_soon
+    return Worker(create_app(), server.max_requests, retire)
 
 
 def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = False) -> None:
-    from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
+    from granian.server.mp import MPServer
     from watchfiles import PythonFilter
+
+    class Granian(MPServer):
+        def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
+            for worker in list(self.wrks):
+                asked = Path(os.environ[FOLDER]) / str(worker.inner.pid)
+                if asked.exists():
+                    asked.unlink()
+                    self._respawn_workers(
+                        [worker.idx], spawn_target, target_loader, delay=REPLACEMENT_SECONDS
+                    )
 
     multiprocessing.set_start_method("spawn")
     Granian(
@@ -58,6 +73,8 @@ def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = Fal
         workers_kill_timeout=max(1, server.graceful_timeout),
         respawn_failed_workers=True,
         respawn_interval=0.5,
+        workers_max_rss=1 if server.max_requests else None,  # the size is not looked at: see above
+        rss_sample_interval=1,
         reload=reload,
         reload_filter=PythonFilter,
         reload_ignore_worker_failure=True,
@@ -68,21 +85,31 @@ def _uvicorn(server: ServerSettings, host: str, port: int) -> None:
     from uvicorn import Config
     from uvicorn.supervisors import Multiprocess
 
+    class Parent(Multiprocess):
+        def terminate_all(self) -> None:
+            for sock in self.sockets:  # or it would take connections that nobody accepts any more
+                sock.close()
+            super().terminate_all()
+
+    options = _uvicorn_options(server)
     config = Config(
-        APPLICATION,
-        factory=True,
-        host=host,
-        port=port,
-        workers=server.worker_count,
-        timeout_keep_alive=server.timeout,
-        timeout_graceful_shutdown=server.graceful_timeout,
-        limit_max_requests=server.max_requests or None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
+        APPLICATION, factory=True, host=host, port=port, workers=server.worker_count, **options
     )
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
+    Parent(config, sockets=[config.bind_socket()]).run()
+
+
+def _uvicorn_options(server: ServerSettings) -> dict[str, Any]:
+    from backstay.cli.uvicorn_http import Http
+
+    return {
+        "http": Http,
+        "timeout_keep_alive": server.timeout,
+        "timeout_graceful_shutdown": server.graceful_timeout,
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+    }
 
 
 def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
@@ -91,11 +118,8 @@ def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
     options = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "workers": server.worker_count,
-        "worker_class": "asgi",
-        "keepalive": server.timeout,
+        "worker_class": _gunicorn_worker(server),
         "graceful_timeout": server.graceful_timeout,
-        "max_requests": server.max_requests,
-        "max_requests_jitter": server.max_requests // 10,
         "loglevel": "warning",
         "control_socket_disable": True,
     }
@@ -109,6 +133,31 @@ def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
             return application()
 
     Application().run()
+
+
+def _gunicorn_worker(server: ServerSettings) -> type:
+    """Speaks HTTP through uvicorn: gunicorn's own workers wait for idle connections at a stop."""
+    from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+    from gunicorn.workers.base import Worker as Base  # type: ignore[import-untyped]
+    from uvicorn import Config, Server
+
+    class UvicornWorker(Base):  # type: ignore[misc]
+        def run(self) -> None:
+            config = Config(
+                self.wsgi,
+                timeout_notify=self.timeout,
+                callback_notify=self.beat,
+                **_uvicorn_options(server),
+            )
+            uvicorn = Server(config)
+            uvicorn.run(self.sockets)
+            if not uvicorn.started:
+                sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+        async def beat(self) -> None:
+            self.notify()
+
+    return UvicornWorker
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ class ServerSettings(Group):
     threads: Annotated[int, Field(ge=1)] = Field(
         1, description="Threads that do the input and output of a granian worker."
     )
-    max_requests: SomeSeconds = Field(
+    max_requests: Annotated[Annotated[int, Field(ge=0)], Kind("whole number")] = Field(
         0,
-        description="Requests after which a worker of uvicorn or gunicorn is replaced; 0 is never.",
+        description="Requests after which a worker is replaced, or up to a tenth more; 0 is never.",
     )
     drain_seconds: Annotated[SomeSeconds, InLocal(0)] = Field(
         5,

@@ -1,0 +1,63 @@
+"""Clients that keep their connection, and count everything but an answer as lost."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Caller:
+    """One client with one connection, renewed only when the server has said goodbye to it."""
+
+    port: int
+    token: str = ""
+    connections: int = field(default=0, init=False)
+    _reader: asyncio.StreamReader | None = field(default=None, init=False)
+    _writer: asyncio.StreamWriter | None = field(default=None, init=False)
+
+    async def __call__(self, method: str, path: str, document: Any = None) -> tuple[int, bytes]:
+        """The status and body of the answer; a connection that breaks is an error."""
+        if self._reader is None or self._reader.at_eof():
+            await self.close()
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+            self.connections += 1
+        assert self._writer is not None
+        body = b"" if document is None else json.dumps(document).encode()
+        lines = (
+            f"{method} {path} HTTP/1.1",
+            "Host: test",
+            f"Authorization: Bearer {self.token}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        )
+        self._writer.write("\r\n".join((*lines, "\r\n")).encode() + body)
+        return await self._answer(self._reader)
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:])
+        }
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        if headers.get("connection", "").lower() == "close":
+            await self.close()
+        return int(head[0].split()[1]), body
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._writer is not None:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
+async def token(port: int, password: str) -> str:
+    """The access token of the administrator."""
+    caller = Caller(port)
+    document = {"email": "admin@example.com", "password": password}
+    status, body = await caller("POST", "/api/v1/auth/login", document)
+    await caller.close()
+    assert status == 200, body
+    found: str = json.loads(body)["access_token"]
+    return found
