@@ -49,11 +49,6 @@ from backstay.settings import (
 )
 from backstay.web.metrics import HttpMetrics
 
-PRINCIPAL_MAX_AGE = 60.0
-"""Seconds that a principal is believed while the channel tells of every change."""
-PRINCIPAL_MAX_STALENESS = 0.75
-"""Seconds by which others' changes are seen even if the channel fails; own are seen at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class Backstay:
@@ -119,13 +114,7 @@ def compose(
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
-    principals = PrincipalCache(
-        load_principal,
-        monotonic=time.monotonic,
-        clock=clock,
-        max_age=PRINCIPAL_MAX_AGE,
-        max_staleness=PRINCIPAL_MAX_STALENESS,
-    )
+    principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
     channel = _channel(principals, database)
     providers = _providers(
         database,

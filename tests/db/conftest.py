@@ -34,9 +34,7 @@ async def _forgotten(session_id: UUID) -> None:
     return None
 
 
-NOBODY = LocalPrincipals(
-    PrincipalCache(_forgotten, monotonic=monotonic, clock=utc_now, max_age=0, max_staleness=0)
-)
+NOBODY = LocalPrincipals(PrincipalCache(_forgotten, monotonic=monotonic, clock=utc_now))
 
 
 class Commands:

@@ -130,6 +130,12 @@ def _decide(held: list[RoleGrant]) -> Grant:
     )
 
 
+MAX_AGE = 60.0
+"""Seconds that a principal is believed while the channel tells of every change."""
+MAX_STALENESS = 0.75
+"""Seconds by which others' changes are seen even if the channel fails; own are seen at once."""
+
+
 class PrincipalCache:
     """Principals by session, kept in process so that authorising a request costs no query.
 
@@ -146,8 +152,8 @@ class PrincipalCache:
         *,
         monotonic: Callable[[], float],
         clock: Callable[[], datetime],
-        max_age: float,
-        max_staleness: float,
+        max_age: float = MAX_AGE,
+        max_staleness: float = MAX_STALENESS,
         size: int = 10_000,
     ) -> None:
         self._load = load
