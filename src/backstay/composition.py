@@ -9,7 +9,8 @@ from uuid import UUID
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.passwords_argon2 import Argon2Passwords
-from backstay.adapters.principals_memory import LocalPrincipals
+from backstay.adapters.principals_postgres import PostgresPrincipals
+from backstay.adapters.principals_sqlite import SqlitePrincipals
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
@@ -25,6 +26,7 @@ from backstay.core.ports import (
     Limiter,
     Metrics,
     Passwords,
+    PrincipalChannel,
     RefreshTokens,
     Vitals,
 )
@@ -47,9 +49,6 @@ from backstay.settings import (
 )
 from backstay.web.metrics import HttpMetrics
 
-PRINCIPAL_MAX_AGE = 1.0
-"""Seconds that a principal is believed unasked: others' changes are seen by then, own at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class Backstay:
@@ -60,6 +59,7 @@ class Backstay:
     database: Database
     buses: Buses
     principals: PrincipalCache
+    channel: PrincipalChannel
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
@@ -73,6 +73,7 @@ class Backstay:
 
     async def close(self) -> None:
         """Release threads and connections."""
+        await self.channel.stop()
         self.passwords.close()
         await self.database.dispose()
 
@@ -113,7 +114,8 @@ def compose(
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
-    principals = PrincipalCache(load_principal, clock=time.monotonic, max_age=PRINCIPAL_MAX_AGE)
+    principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
+    channel = _channel(principals, database)
     providers = _providers(
         database,
         {
@@ -130,7 +132,7 @@ def compose(
         },
     )
     prepare = prepare_with(registry, providers)
-    transaction = transaction_with(database, LocalPrincipals(principals), clock)
+    transaction = transaction_with(database, channel, clock)
     buses = Buses(
         commands=Bus(Command, registry, (authorize, prepare, transaction), providers | WRITING),
         queries=Bus(Query, registry, (authorize,), providers),
@@ -138,9 +140,14 @@ def compose(
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
-        settings, tuple(features), database, buses, principals, passwords, tokens, limiter,
-        metrics, clock,
+        settings, tuple(features), database, buses, principals, channel, passwords, tokens,
+        limiter, metrics, clock,
     )  # fmt: skip
+
+
+def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
+    kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
+    return kind(principals, database)
 
 
 async def seed(backstay: Backstay) -> Admin | None:

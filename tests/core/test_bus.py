@@ -13,7 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from backstay.core.bus import Bus, Buses, Provider, Registry, Sender, handles, prepares
 from backstay.core.clock import new_id, utc_now
-from backstay.core.context import PrincipalChanges
+from backstay.core.context import Context, PrincipalChanges
 from backstay.core.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command, Query
 from backstay.core.pipeline import authorize, prepare_with
@@ -130,8 +130,14 @@ class Channel:
     def __init__(self) -> None:
         self.told: list[set[UUID]] = []
 
+    async def announce(self, context: Context) -> None: ...
+
     async def publish(self, changes: PrincipalChanges) -> None:
         self.told.append(changes.user_ids)
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 @dataclass(frozen=True)

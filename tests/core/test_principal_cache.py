@@ -1,6 +1,7 @@
 """Shows that a cached principal is never staler than promised, and that the cache is bounded."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import anyio
@@ -11,6 +12,9 @@ from backstay.core.principal import Principal, PrincipalCache
 
 pytestmark = pytest.mark.anyio
 
+Load = Callable[[UUID], Awaitable[Principal | None]]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 class Sessions:
     """A source of principals that counts how often it is asked and can be held up."""
@@ -19,6 +23,7 @@ class Sessions:
         self.users: dict[UUID, UUID] = {}
         self.loads = 0
         self.level = 0
+        self.valid_until: datetime | None = None
         self.gate = anyio.Event()
         self.gate.set()
         self.now = 0.0
@@ -32,10 +37,22 @@ class Sessions:
         self.loads += 1
         user_id, level = self.users.get(session_id), self.level
         await self.gate.wait()
-        return Principal(user_id=user_id, level=level) if user_id else None
+        if user_id is None:
+            return None
+        return Principal(user_id=user_id, level=level, valid_until=self.valid_until)
 
     def cache(self, **options: int) -> PrincipalCache:
-        return PrincipalCache(self.load, clock=lambda: self.now, max_age=1.0, **options)
+        return self.cache_of(self.load, **options)
+
+    def cache_of(self, load: Load, **options: int) -> PrincipalCache:
+        return PrincipalCache(
+            load,
+            monotonic=lambda: self.now,
+            clock=lambda: START + timedelta(seconds=self.now),
+            max_age=60.0,
+            max_staleness=1.0,
+            **options,
+        )
 
 
 @pytest.fixture
@@ -43,7 +60,9 @@ def sessions() -> Sessions:
     return Sessions()
 
 
-async def test_a_principal_is_loaded_once_within_its_age(sessions: Sessions) -> None:
+async def test_without_a_channel_a_principal_is_loaded_again_after_a_second(
+    sessions: Sessions,
+) -> None:
     cache, session = sessions.cache(), sessions.start()
     first = await cache.get(session)
     sessions.now = 0.999
@@ -61,11 +80,43 @@ async def test_the_age_counts_from_before_the_load(sessions: Sessions) -> None:
         sessions.now += 0.8
         return await sessions.load(session_id)
 
-    cache = PrincipalCache(slow, clock=lambda: sessions.now, max_age=1.0)
+    cache = sessions.cache_of(slow)
     session = sessions.start()
     await cache.get(session)
     sessions.now += 0.3
     await cache.get(session)
+    assert sessions.loads == 2
+
+
+async def test_a_principal_is_believed_as_long_as_the_channel_is_complete(
+    sessions: Sessions,
+) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    for sessions.now in (0.0, 0.9, 1.8, 2.7):
+        await cache.get(session)
+        cache.complete_until(sessions.now)
+    assert sessions.loads == 1
+    sessions.now = 3.6
+    await cache.get(session)
+    assert sessions.loads == 1
+    sessions.now = 3.7
+    await cache.get(session)
+    assert sessions.loads == 2
+
+
+async def test_no_principal_is_believed_longer_than_its_age(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    for sessions.now in (0.0, 59.9, 60.0):
+        cache.complete_until(sessions.now)
+        await cache.get(session)
+    assert sessions.loads == 2
+
+
+async def test_no_principal_is_believed_past_the_end_of_its_session(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    sessions.valid_until = START + timedelta(seconds=0.5)
+    for sessions.now in (0.0, 0.4, 0.5):
+        await cache.get(session)
     assert sessions.loads == 2
 
 

@@ -4,16 +4,18 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 
+from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.core.bus import Bus, Buses, Registry, Sender
 from backstay.core.clock import utc_now
-from backstay.core.context import Context, Origin, PrincipalChanges
+from backstay.core.context import Context, Origin
 from backstay.core.messages import SYSTEM_ONLY, Command, Query
-from backstay.core.principal import SYSTEM, Principal
+from backstay.core.principal import SYSTEM, Principal, PrincipalCache
 from backstay.db.base import Base
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database, Transaction, transaction_with
@@ -28,8 +30,11 @@ class Change(Command[Any]):
     permission = SYSTEM_ONLY
 
 
-class Nobody:
-    async def publish(self, changes: PrincipalChanges) -> None: ...
+async def _forgotten(session_id: UUID) -> None:
+    return None
+
+
+NOBODY = LocalPrincipals(PrincipalCache(_forgotten, monotonic=monotonic, clock=utc_now))
 
 
 class Commands:
@@ -37,7 +42,7 @@ class Commands:
 
     def __init__(self, database: Database) -> None:
         self.is_concurrent = not database.options.is_sqlite
-        self._step = transaction_with(database, Nobody(), utc_now)
+        self._step = transaction_with(database, NOBODY, utc_now)
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:

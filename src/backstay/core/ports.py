@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from backstay.core.context import PrincipalChanges
+from backstay.core.context import Context, PrincipalChanges
 
 
 class Clock(Protocol):
@@ -139,8 +139,20 @@ class Limiter(Protocol):
 class PrincipalChannel(Protocol):
     """Tells every process that caches principals which of them changed."""
 
+    async def announce(self, context: Context) -> None:
+        """Called in the transaction of every command, right before its commit."""
+        ...
+
     async def publish(self, changes: PrincipalChanges) -> None:
         """Called after the commit of a command that changed principals."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to listen to other processes, in the background."""
+        ...
+
+    async def stop(self) -> None:
+        """Listen no longer."""
         ...
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -52,10 +54,12 @@ class Principal:
     """The one who sends a message. ``user_id`` is None for strangers and for the system.
 
     ``profile`` is the account that it was made from, ``view`` how its owner sees that.
+    ``valid_until`` is when the session ends unless it is refreshed.
     """
 
     user_id: UUID | None = None
     session_id: UUID | None = None
+    valid_until: datetime | None = None
     is_superuser: bool = False
     is_system: bool = False
     level: int = 0
@@ -128,45 +132,69 @@ def _decide(held: list[RoleGrant]) -> Grant:
     )
 
 
+MAX_AGE = 60.0
+"""Seconds that a principal is believed while the channel tells of every change."""
+MAX_STALENESS = 0.75
+"""Seconds by which others' changes are seen even if the channel fails; own are seen at once."""
+
+
 class PrincipalCache:
     """Principals by session, kept in process so that authorising a request costs no query.
 
-    An entry is believed for ``max_age`` seconds; :meth:`forget` drops it at once. A load that
-    was under way when something was forgotten is answered but not kept, so that no stale entry
-    can be stored behind an invalidation.
+    An entry is believed as long as it is known to have been true less than ``max_staleness``
+    seconds ago: since it was loaded or, while a channel tells of every change, since the channel
+    was last complete; though never longer than ``max_age`` seconds nor past its session's end.
+    A load that was under way when something was forgotten is answered but not kept, so that no
+    stale entry can be stored behind an invalidation.
     """
 
     def __init__(
         self,
         load: Callable[[UUID], Awaitable[Principal | None]],
         *,
-        clock: Callable[[], float],
-        max_age: float,
+        monotonic: Callable[[], float],
+        clock: Callable[[], datetime],
+        max_age: float = MAX_AGE,
+        max_staleness: float = MAX_STALENESS,
         size: int = 10_000,
     ) -> None:
         self._load = load
+        self._monotonic = monotonic
         self._clock = clock
         self._max_age = max_age
+        self._max_staleness = max_staleness
         self._size = size
         self._entries: dict[UUID, tuple[float, Principal]] = {}
         self._sessions: dict[UUID, set[UUID]] = {}
         self._epoch = 0
+        self._complete_until = -inf
 
     async def get(self, session_id: UUID) -> Principal | None:
         """The principal of a live session, or None when the session is over."""
         entry = self._entries.get(session_id)
-        now = self._clock()
-        if entry is not None and now < entry[0]:
+        now = self._monotonic()
+        if entry is not None and self._believes(*entry, now):
             return entry[1]
         epoch = self._epoch
         principal = await self._load(session_id)
         self._drop(session_id)
         if principal is not None and epoch == self._epoch:
-            self._entries[session_id] = (now + self._max_age, principal)
+            self._entries[session_id] = (now, principal)
             self._sessions.setdefault(principal.id, set()).add(session_id)
             if len(self._entries) > self._size:
                 self._drop(next(iter(self._entries)))
         return principal
+
+    def _believes(self, loaded_at: float, principal: Principal, now: float) -> bool:
+        return (
+            now - max(loaded_at, self._complete_until) < self._max_staleness
+            and now - loaded_at < self._max_age
+            and (principal.valid_until is None or self._clock() < principal.valid_until)
+        )
+
+    def complete_until(self, moment: float) -> None:
+        """Every change that was committed before this moment (monotonic) has been forgotten."""
+        self._complete_until = moment
 
     def forget(self, user_ids: Iterable[UUID]) -> None:
         """Drop everything known about these users."""

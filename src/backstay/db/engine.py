@@ -1,5 +1,6 @@
 """Engines: one that writes in transactions, one that reads without."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -34,6 +35,21 @@ class EngineOptions:
     def is_sqlite(self) -> bool:
         """Whether the database is a SQLite file."""
         return make_url(self.url).get_backend_name() == "sqlite"
+
+
+def driver_arguments(options: EngineOptions) -> tuple[Sequence[str], dict[str, Any]]:
+    """The address of the database as its driver takes it, for a connection outside of any pool."""
+    url = make_url(options.url)
+    positional, named = url.get_dialect()().create_connect_args(url)
+    return positional, {key: named[key] for key in named if key not in _OF_THE_DIALECT}
+
+
+_OF_THE_DIALECT = {
+    "async_creator_fn",
+    "async_fallback",
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+}
 
 
 def writer_engine(options: EngineOptions) -> AsyncEngine:

@@ -1,6 +1,7 @@
 """Reads from a replica, though never behind what the same principal has written."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from math import inf
 from time import monotonic
 from uuid import UUID
 
@@ -14,24 +15,30 @@ LOOK_SECONDS = 0.1
 """How often, at most, the replica is asked how far it is."""
 REST_SECONDS = 5.0
 """How long a replica that failed is left alone."""
+ANYONE = UUID(int=0)
+"""Stands for every user, where it is unknown who has written."""
 
 
 class Replica:
     """Decides whether a principal may read from the replica.
 
-    Positions are bytes of the write-ahead log. What a principal has written is remembered in this
-    process until the replica has replayed it.
+    Positions are bytes of the write-ahead log. Who has written is remembered in this process until
+    the replica has replayed what the primary held when it was next asked.
     """
 
-    def __init__(self, replayed: Callable[[], Awaitable[int]]) -> None:
-        self._ask = replayed
-        self._written: dict[UUID, int] = {}
+    def __init__(
+        self, written: Callable[[], Awaitable[int]], replayed: Callable[[], Awaitable[int]]
+    ) -> None:
+        self._ask_primary = written
+        self._ask_replica = replayed
+        self._unplaced: set[UUID] = set()
+        self._placed: dict[UUID, float] = {}
         self._looked = 0.0
         self._rests_until = 0.0
 
-    def wrote(self, user_ids: Iterable[UUID | None], position: int) -> None:
-        """These users' own reads must not be older than this position."""
-        self._written.update((user_id, position) for user_id in user_ids if user_id is not None)
+    def wrote(self, user_ids: Iterable[UUID]) -> None:
+        """These users' own reads must not be older than what the primary holds now."""
+        self._unplaced.update(user_ids)
 
     def failed(self, error: Exception) -> None:
         """Leave the replica alone for a while; the primary serves its readers."""
@@ -45,15 +52,37 @@ class Replica:
         """
         if principal.is_system or monotonic() < self._rests_until:
             return False
-        if principal.user_id not in self._written:
+        if not self._lags_for(principal):
             return True
         await self._look()
-        return principal.user_id not in self._written
+        return not self._lags_for(principal)
+
+    def _lags_for(self, principal: Principal) -> bool:
+        return any(
+            user_id in self._unplaced or user_id in self._placed
+            for user_id in (ANYONE, principal.user_id)
+        )
 
     async def _look(self) -> None:
         if monotonic() - self._looked < LOOK_SECONDS:
             return
-        self._looked = monotonic()
-        replayed = await self._ask()
-        for user_id in [u for u, position in self._written.items() if position <= replayed]:
-            del self._written[user_id]
+        self._looked = inf  # nobody else looks meanwhile
+        try:
+            await self._place()
+            replayed = await self._ask_replica()
+        finally:
+            self._looked = monotonic()
+        for user_id in [u for u, position in self._placed.items() if position <= replayed]:
+            del self._placed[user_id]
+
+    async def _place(self) -> None:
+        unplaced = frozenset(self._unplaced)
+        if not unplaced:
+            return
+        self._unplaced.clear()
+        self._placed.update(dict.fromkeys(unplaced, inf))
+        try:
+            self._placed.update(dict.fromkeys(unplaced, await self._ask_primary()))
+        except BaseException:
+            self._unplaced |= unplaced
+            raise

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -20,7 +21,7 @@ from backstay.core.ports import Clock, PrincipalChannel
 from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
 from backstay.db.faults import commit_failed, translate
-from backstay.db.replica import Replica
+from backstay.db.replica import ANYONE, Replica
 from backstay.db.turns import Turns
 
 
@@ -103,7 +104,7 @@ class Database:
         )
         self.reader = Reader(partial(_read, self.read_engine, self._reading))
         self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
-        self._replica = Replica(self._replayed)
+        self._replica = Replica(self._written, self._replayed)
 
     def reader_of(self, context: Context) -> Reader:
         """A reader that sees the writes of the message under way and of its sender."""
@@ -120,14 +121,15 @@ class Database:
 
         return Reader(rows)
 
-    async def wrote(self, context: Context) -> None:
-        """After a commit: the sender, and whoever was changed, must see it from now on."""
+    def wrote(self, *user_ids: UUID | None) -> None:
+        """After a commit, in whatever process: these users must see it from now on."""
         if self.replica_engine is not None:
-            users = {context.principal.user_id, *context.changes.user_ids}
-            try:
-                self._replica.wrote(users, int(await self.reader.scalar(_WRITTEN)))
-            except DatabaseUnavailable as error:  # what was committed stays committed
-                self._replica.failed(error)
+            self._replica.wrote(user_id for user_id in user_ids if user_id is not None)
+
+    def anyone_wrote(self) -> None:
+        """Who has written elsewhere is unknown: nobody may see less than is there now."""
+        if self.replica_engine is not None:
+            self._replica.wrote([ANYONE])
 
     async def _read_near(
         self,
@@ -142,6 +144,9 @@ class Database:
         except DatabaseUnavailable as error:
             self._replica.failed(error)
         return await self.reader.rows(statement, parameters)
+
+    async def _written(self) -> int:
+        return int(await self.reader.scalar(_WRITTEN))
 
     async def _replayed(self) -> int:
         if self.replica_engine is None:
@@ -247,10 +252,11 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                     context.transaction = session
                     result = await call_next(context)
                     await session.flush()
+                    await channel.announce(context)
                     await _commit(session)
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
-            await database.wrote(context)
+            database.wrote(context.principal.user_id, *context.changes.user_ids)
             if context.changes:
                 await channel.publish(context.changes)
             return result

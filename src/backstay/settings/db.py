@@ -134,7 +134,9 @@ class DbSettings(Group):
         Field(2.0, description="Seconds to wait for a free connection before answering 503.")
     )
     pgbouncer: bool = Field(
-        False, description="PgBouncer with transaction pooling stands in front of the database."
+        False,
+        description="PgBouncer with transaction pooling stands in front of the database. Nobody "
+        "can `LISTEN` through it: who is signed in is read again every 0.75 seconds.",
     )
     replica_host: str | None = Field(
         None, description="Host of a read replica; parts not given are those of the primary."

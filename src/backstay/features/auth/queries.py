@@ -32,9 +32,9 @@ class GetPrincipal(Query[Principal | None]):
     session_id: UUID
 
 
-_SESSION = select(Session.user_id, Session.epoch).where(
-    Session.id == bindparam("session_id"), *LIVE
-)
+_SESSION = select(
+    Session.user_id, Session.epoch, Session.idle_expires_at, Session.expires_at
+).where(Session.id == bindparam("session_id"), *LIVE)
 
 
 @handles(GetPrincipal)
@@ -48,7 +48,8 @@ async def get_principal(
     account = await send(GetAccount(user_id=session.user_id))
     if account is None or not account.is_active or account.security_epoch != session.epoch:
         return None
-    return await principal_of(account, send, query.session_id)
+    principal = await principal_of(account, send, query.session_id)
+    return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
 
 
 async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:

@@ -1,0 +1,86 @@
+"""What the channels between processes have in common: they prove that they miss nothing."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from time import monotonic
+
+import structlog
+
+from backstay.adapters.principals_memory import LocalPrincipals
+from backstay.core.principal import PrincipalCache
+
+log = structlog.get_logger("backstay.principals")
+
+BEAT_SECONDS = 0.25
+"""How long after an answer the next proof is asked for."""
+PATIENCE = 5.0
+"""Seconds after which a subscription that does not answer is replaced."""
+STOP_SECONDS = 1.0
+"""Seconds that a subscription may take to end by itself."""
+FIRST_DELAY, LAST_DELAY = 0.1, 5.0
+"""Seconds between attempts to subscribe again; each delay doubles the one before."""
+
+Beat = Callable[[], Awaitable[object]]
+
+
+class SharedPrincipals(LocalPrincipals, ABC):
+    """Keeps one subscription alive, and the cache informed of how complete its knowledge is.
+
+    Each subscription begins with an empty cache, since what was said before it is unknown.
+    """
+
+    def __init__(self, cache: PrincipalCache) -> None:
+        super().__init__(cache)
+        self._listening: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._is_lost, self._delay = False, FIRST_DELAY
+
+    @abstractmethod
+    def subscription(self) -> AbstractAsyncContextManager[Beat]:
+        """Subscribe; what it gives returns once every change of before the call was forgotten."""
+
+    def flush(self) -> None:
+        """Forget everything, because something may have been missed."""
+        self._cache.forget_all()
+
+    async def start(self) -> None:
+        """Begin to listen, in the background."""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Listen no longer."""
+        if self._listening is not None:
+            self._stopping.set()
+            await asyncio.wait({self._listening}, timeout=STOP_SECONDS)
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
+
+    async def _listen(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                async with self.subscription() as beat:
+                    self.flush()
+                    await self._follow(beat)
+            except Exception as error:
+                if not self._is_lost:
+                    log.warning("principal channel lost", error=repr(error))
+                self._is_lost = True
+            await self._rest(self._delay)
+            self._delay = min(2 * self._delay, LAST_DELAY)
+
+    async def _follow(self, beat: Beat) -> None:
+        while not self._stopping.is_set():
+            asked = monotonic()
+            async with asyncio.timeout(PATIENCE):
+                await beat()
+            self._cache.complete_until(asked)
+            if self._is_lost:
+                log.info("principal channel is back")
+            self._is_lost, self._delay = False, FIRST_DELAY
+            await self._rest(BEAT_SECONDS)
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

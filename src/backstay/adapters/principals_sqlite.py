@@ -1,0 +1,59 @@
+"""The PrincipalChannel port on SQLite: the file itself tells that somebody has written."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiosqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from backstay.adapters.principals_shared import Beat, SharedPrincipals
+from backstay.core.principal import PrincipalCache
+from backstay.db.engine import driver_arguments
+from backstay.db.session import Database
+
+
+class SqlitePrincipals(SharedPrincipals):
+    """Forgets everything when another process has committed, whatever it was.
+
+    A connection does not count its own commits. The one that watches sees every commit; only then
+    is the only one that writes asked whether it was another's.
+    """
+
+    def __init__(self, cache: PrincipalCache, database: Database) -> None:
+        super().__init__(cache)
+        self._database = database
+        self._others: tuple[object, int] | None = None
+
+    @asynccontextmanager
+    async def subscription(self) -> AsyncIterator[Beat]:
+        """Watch the version of the file."""
+        (path,), arguments = driver_arguments(self._database.options)
+        async with aiosqlite.connect(path, **arguments) as connection:
+            seen = await _version(connection)
+            await self._another_wrote()
+
+            async def beat() -> None:
+                nonlocal seen
+                version = await _version(connection)
+                if version != seen and await self._another_wrote():
+                    self.flush()
+                seen = version
+
+            yield beat
+
+    async def _another_wrote(self) -> bool:
+        before = self._others
+        try:
+            async with self._database.writer.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                self._others = driver, await _version(driver)
+        except SQLAlchemyError:
+            return True
+        return self._others != before
+
+
+async def _version(connection: aiosqlite.Connection) -> int:
+    """A number that changes when any other connection has committed."""
+    ((version,),) = await connection.execute_fetchall("PRAGMA data_version")
+    return int(version)

@@ -1,0 +1,183 @@
+"""Shows that what one process changes every other obeys within a second, whatever fails."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import anyio
+import asyncpg
+import pytest
+
+from backstay.composition import compose
+from backstay.core.clock import new_id
+from backstay.features.access.commands import JoinRole
+from tests.cli.process import KEYS, Server, serving
+from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, settings_with
+from tests.features.steps import API, AUTH, ME, bearer
+
+PROMPT = 0.5
+"""Seconds; less than anything is believed without a channel."""
+PROMISED = 1.0
+LISTENERS = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name = 'backstay listener' AND datname = current_database()
+"""
+
+
+class Two:
+    """Two servers on one database, and people who are signed in at the first."""
+
+    def __init__(self, one: Server, other: Server, url: str) -> None:
+        self.one, self.other, self.url = one, other, url
+
+    def join(self) -> tuple[str, dict[str, str]]:
+        """A new user's id and headers, which both servers have seen."""
+        login = {"email": f"{new_id()}@example.org", "password": PASSWORD}
+        created = self.one.client.post(f"{API}/users", json=login)
+        assert created.status_code == 201, created.text
+        answer = self.one.client.post(f"{AUTH}/login", json=login)
+        headers = bearer(answer.json()["access_token"])
+        for server in (self.one, self.other):
+            assert server.client.get(ME, headers=headers).status_code == 200
+        return created.json()["id"], headers
+
+    def sql(self, statement: str) -> list[Any]:
+        async def run() -> list[Any]:
+            connection = await asyncpg.connect(self.url)
+            try:
+                return [row[0] for row in await connection.fetch(statement)]
+            finally:
+                await connection.close()
+
+        return anyio.run(run)
+
+    def listeners(self) -> list[int]:
+        """The processes of the database that serve a listener, once both listen."""
+        until(lambda: len(self.sql(LISTENERS)) == 2)
+        return self.sql(LISTENERS)
+
+    def end_listeners(self) -> None:
+        for pid in self.listeners():
+            self.sql(f"SELECT pg_terminate_backend({pid})")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def two(
+    request: pytest.FixtureRequest, templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Two]:
+    url, remove = templates.copy(request.param, tmp_path_factory.mktemp("database"))
+    variables = {"DB_URL": url, "ADMIN_EMAIL": ADMIN_EMAIL, "RATE_LIMIT_ENABLED": "false"} | KEYS
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "other")]
+    with serving(folders[0], **variables) as one, serving(folders[1], **variables) as other:
+        yield Two(one, other, url)
+    remove()
+
+
+def until(happened: Callable[[], bool]) -> float:
+    """The seconds until something happens."""
+    started = time.monotonic()
+    while not happened():
+        assert time.monotonic() - started < 10
+        time.sleep(0.005)
+    return time.monotonic() - started
+
+
+def until_answered(server: Server, path: str, headers: dict[str, str], status: int) -> float:
+    return until(lambda: server.client.get(path, headers=headers).status_code == status)
+
+
+def log_out(server: Server, headers: dict[str, str]) -> None:
+    assert server.client.post(f"{AUTH}/logout", headers=headers).status_code == 204
+
+
+def leave(server: Server, headers: dict[str, str]) -> None:
+    body = {"current_password": PASSWORD}
+    answer = server.client.request("DELETE", ME, json=body, headers=headers)
+    assert answer.status_code == 204, answer.text
+
+
+def test_a_session_that_ends_in_one_process_ends_in_the_other(two: Two) -> None:
+    for _ in range(5):
+        _, headers = two.join()
+        log_out(two.one, headers)
+        assert until_answered(two.other, ME, headers, 401) < PROMPT
+    _, headers = two.join()
+    leave(two.one, headers)
+    assert until_answered(two.other, ME, headers, 401) < PROMPT
+
+
+def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Two, tmp_path: Path) -> None:
+    user_id, headers = two.join()
+    assert two.other.client.get(f"{API}/users", headers=headers).status_code == 403
+
+    async def promote() -> None:
+        backstay = compose(settings_with(two.url, tmp_path))
+        await backstay.system(JoinRole(user_id=UUID(user_id), role="admin"))
+        await backstay.close()
+
+    anyio.run(promote)
+    for server in (two.one, two.other):
+        assert until_answered(server, f"{API}/users", headers, 200) < PROMPT
+
+
+@pytest.mark.parametrize("two", ["postgresql"], indirect=True)
+class TestOnPostgres:
+    def test_a_notification_takes_milliseconds(self, two: Two) -> None:
+        taken = []
+        for _ in range(9):
+            _, headers = two.join()
+            log_out(two.one, headers)
+            taken.append(until_answered(two.other, ME, headers, 401))
+        assert sorted(taken)[4] < 0.1, taken
+
+    def test_a_listener_that_is_ended_before_a_change_delays_it_by_less_than_a_second(
+        self, two: Two
+    ) -> None:
+        _, headers = two.join()
+        two.end_listeners()
+        log_out(two.one, headers)
+        assert until_answered(two.other, ME, headers, 401) < PROMISED
+
+    def test_a_listener_that_is_ended_after_a_change_delays_it_by_less_than_a_second(
+        self, two: Two
+    ) -> None:
+        _, headers = two.join()
+        log_out(two.one, headers)
+        two.end_listeners()
+        assert until_answered(two.other, ME, headers, 401) < PROMISED
+
+    def test_a_listener_comes_back_and_says_so_once(self, two: Two) -> None:
+        time.sleep(1)  # until what earlier tests have ended is back
+        before = two.other.printed
+        two.end_listeners()
+        until(lambda: "channel is back" in two.other.printed.removeprefix(before))
+        time.sleep(0.5)
+        printed = two.other.printed.removeprefix(before)
+        assert (printed.count("channel lost"), printed.count("channel is back")) == (1, 1)
+        _, headers = two.join()
+        log_out(two.one, headers)
+        assert until_answered(two.other, ME, headers, 401) < PROMPT
+
+    def test_listeners_that_hang_delay_a_change_by_less_than_a_second(self, two: Two) -> None:
+        for _ in range(3):
+            with paused(two.listeners()):
+                _, headers = two.join()
+                log_out(two.one, headers)
+                assert until_answered(two.other, ME, headers, 401) < PROMISED
+
+
+@contextmanager
+def paused(pids: list[int]) -> Iterator[None]:
+    """Stop processes for a while."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)

@@ -1,0 +1,62 @@
+"""Shows that whoever is signed in costs no query, as long as the channel is complete."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from backstay.composition import Backstay
+from tests.conftest import Login, Person
+from tests.features.steps import API, ME, needs
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def statements(backstay: Backstay) -> list[str]:
+    """What is asked of the database."""
+    asked: list[str] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    for engine in (backstay.database.read_engine, backstay.database.writer):
+        event.listen(engine.sync_engine, "before_cursor_execute", remember)
+    return asked
+
+
+async def ask_for(seconds: float, person: Person) -> None:
+    """Ask for something that needs nothing but the principal, again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert (await person.client.get(ME)).status_code == 200
+        await asyncio.sleep(0.02)
+
+
+async def test_requests_make_no_query_to_authorise(
+    login: Login, backstay: Backstay, statements: list[str]
+) -> None:
+    person = await login()
+    backstay.principals.forget_all()
+    statements.clear()
+    await ask_for(1.0, person)
+    assert any("sessions" in statement for statement in statements)
+    statements.clear()
+    await ask_for(1.5, person)
+    assert statements == []
+
+
+@needs("items")
+async def test_what_others_write_through_the_same_process_costs_nobody_a_query(
+    login: Login, statements: list[str]
+) -> None:
+    person, writer = await login(), await login()
+    await ask_for(1.0, person)
+    statements.clear()
+    for _ in range(4):
+        created = await writer.client.post(f"{API}/items", json={"title": "rope"})
+        assert created.status_code == 201
+        await ask_for(0.4, person)
+    assert [s for s in statements if "sessions" in s] == []
