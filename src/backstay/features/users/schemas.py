@@ -82,6 +82,17 @@ class Account:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password that was hashed before the transaction began.
+
+    ``epoch`` is the security epoch in which the old one was proven, where it had to be.
+    """
+
+    hashed: str
+    epoch: int | None = None
+
+
 class UserSummary(View):
     """A user in a list."""
 
