@@ -84,6 +84,8 @@ async def test_two_superusers_never_remove_each_other(
 ) -> None:
     admin, deputy = await login("admin"), await login()
     await join_admins(backstay, deputy)
+    for person in (admin, deputy):
+        assert (await person.client.get(ME)).json()["is_superuser"]
     answers: list[httpx.Response] = []
 
     async def remove(sender: Person, target: Person) -> None:

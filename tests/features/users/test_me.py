@@ -1,5 +1,6 @@
 """Shows what one sees of oneself, changes, and how one leaves."""
 
+from collections.abc import Awaitable
 from uuid import UUID
 
 import httpx
@@ -201,10 +202,13 @@ async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
         context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
         context.transaction = session
         send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
+        if command == "update":
+            update = UpdateMe(email="mine.now@example.org", current_password=PASSWORD)
+            late: Awaitable[object] = update_me(
+                update, session, principal, none, proven, send, changes
+            )
+        else:
+            leave = DeleteMe(current_password=PASSWORD)
+            late = delete_me(leave, session, principal, none, proven, clock, send, changes)
         with pytest.raises(Conflict):
-            if command == "update":
-                update = UpdateMe(email="mine.now@example.org", current_password=PASSWORD)
-                await update_me(update, session, principal, none, proven, send, changes)
-            else:
-                leave = DeleteMe(current_password=PASSWORD)
-                await delete_me(leave, session, principal, none, proven, clock, send, changes)
+            await late

@@ -59,10 +59,7 @@ async def update_user(
     changes: PrincipalChanges,
 ) -> UserDetail:
     fields = command.changes()
-    takes_over = "email" in fields
-    await check_authority(
-        command.id, principal, grant, send, others_only=takes_over, takes_over=takes_over
-    )
+    await check_authority(command.id, principal, grant, send, takes_over="email" in fields)
     user = await _living(session, command.id)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
@@ -136,7 +133,7 @@ class SetPassword(Command[UserDetail]):
 async def hash_password_to_set(
     command: SetPassword, principal: Principal, grant: Grant, send: Sender, passwords: Passwords
 ) -> NewPassword:
-    await check_authority(command.id, principal, grant, send, others_only=True, takes_over=True)
+    await check_authority(command.id, principal, grant, send, takes_over=True)
     account = await send.as_system()(GetAccount(user_id=command.id))
     if account is None:
         raise NotFound
@@ -154,7 +151,7 @@ async def set_password(
     password: NewPassword,
     send: Sender,
 ) -> UserDetail:
-    await check_authority(command.id, principal, grant, send, others_only=True, takes_over=True)
+    await check_authority(command.id, principal, grant, send, takes_over=True)
     user = await _living(session, command.id)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     await send.as_system()(

@@ -25,14 +25,14 @@ async def check_authority(
     """Refuse whoever may not act on the account of this user, which need not exist.
 
     With ``others_only`` nobody acts on their own. What ``takes_over`` the account (a password,
-    an e-mail address) also needs every grant that its user holds.
+    an e-mail address) is for others only, and needs every grant that its user holds.
 
     Raises:
         OwnAccount: it is the caller's own.
         Forbidden: the scope does not reach it, or its user stands above the caller.
     """
     if user_id == principal.user_id:
-        if others_only:
+        if others_only or takes_over:
             raise OwnAccount
         return
     if grant.scope is Scope.OWN:
