@@ -6,9 +6,16 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
+from backstay.core.bus import Sender
+from backstay.core.context import Context, Origin
+from backstay.core.errors import Forbidden
 from backstay.core.messages import Scope, Source
-from backstay.core.principal import Effect
+from backstay.core.principal import UNLIMITED, Effect, Principal
+from backstay.core.representation import Preconditions
+from backstay.db.session import Transaction
 from backstay.features.access.commands import JoinRole
+from backstay.features.users.commands.administration import SetPassword, set_password
+from backstay.features.users.schemas import NewPassword
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.granting import grant
 from tests.features.steps import ME, OTHER_PASSWORD, is_signed_in, sign_in
@@ -139,3 +146,17 @@ async def test_whoever_was_blocked_a_moment_ago_does_nothing_more(
     assert (await act(admin, "block", support.id)).status_code == 200
     problem(await act(support, way, person.id), 401, "auth_error")
     assert (await admin.client.get(f"{USERS}/{person.id}")).json()["name"] is None
+
+
+async def test_who_rose_while_the_password_was_hashed_is_not_taken_over(
+    login: Login, backstay: Backstay
+) -> None:
+    target, support = await login("admin"), Principal(user_id=uuid4(), level=10)
+    command = SetPassword(id=UUID(target.id), new_password=OTHER_PASSWORD)
+    hashed, none = NewPassword("a hash made before"), Preconditions()
+    async with Transaction(backstay.database.writer) as session:
+        context = Context(command, support, Origin(), Sender(backstay.buses, support))
+        context.transaction = session
+        send = context.sender.inside(context)
+        with pytest.raises(Forbidden):
+            await set_password(command, session, support, UNLIMITED, none, hashed, send)
