@@ -129,6 +129,7 @@ def compose(
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
+            tuple[Feature, ...]: tuple(features),
         },
     )
     prepare = prepare_with(registry, providers)

@@ -1,14 +1,23 @@
 """The manifest of a feature: everything the composition root needs to know about one folder."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 from backstay.core.bus import Registry
-from backstay.core.messages import Command, Message, PermissionSpec, Query
+from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
+
+
+class PersonalData(Query[tuple[View, ...]]):
+    """The base of the question what a feature holds about a person; the answer is told to them."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class Feature:
     Attributes:
         modules: the modules with messages and their handlers.
         routes: the route tables, for the edge.
+        exports: what it holds about a person, each kind with the question for it.
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether it can not be switched off.
     """
@@ -25,6 +35,7 @@ class Feature:
     name: str
     modules: tuple[ModuleType, ...] = ()
     routes: tuple[Any, ...] = ()
+    exports: Mapping[str, type[PersonalData]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     foundation: bool = False
 

@@ -9,7 +9,8 @@ from sqlalchemy import update
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
-from backstay.core.messages import Scope
+from backstay.core.messages import Scope, Source
+from backstay.core.principal import Effect
 from backstay.features.access.commands import JoinRole
 from backstay.features.access.model import Role
 from tests.conftest import ADMIN_EMAIL, Login
@@ -126,3 +127,75 @@ async def test_a_role_that_is_deleted_grants_nothing(login: Login, backstay: Bac
     await execute(backstay, removal)
     backstay.principals.forget_all()
     problem(await clerk.client.get(USERS), 403)
+
+
+async def test_members_of_a_role_are_found_by_its_name(login: Login, backstay: Backstay) -> None:
+    admin, person, clerk = await login("admin"), await login(), await login()
+    await grant(backstay, clerk.id, "items:list", role="clerk")
+
+    async def ids(client: httpx.AsyncClient, **params: Any) -> set[str]:
+        listed = (await client.get(USERS, params=params)).json()
+        assert listed.get("total", len(listed["items"])) == len(listed["items"])
+        return {user["id"] for user in listed["items"]}
+
+    assert await ids(admin.client, role="user") == {admin.id, person.id, clerk.id}
+    assert await ids(admin.client, role="clerk") == {clerk.id}
+    assert await ids(admin.client, role="clerk", limit=5) == {clerk.id}
+    assert await ids(admin.client, role="user", q=person.email) == {person.id}
+    assert await ids(admin.client, role="nobody") == set()
+    await grant(backstay, person.id, "users:list", Scope.OWN)
+    assert await ids(person.client, role="user") == {person.id}
+    assert await ids(person.client, role="clerk") == set()
+    assert await ids(person.client, role="admin", is_deleted="false") == set()
+    removal = update(Role).where(Role.name == "clerk").values(deleted_at=utc_now())
+    await execute(backstay, removal)
+    assert await ids(admin.client, role="clerk") == set()
+
+
+async def test_pages_by_cursor_stay_within_the_role(login: Login) -> None:
+    admin, *_ = [await login("admin"), await login(), await login()]
+    path = f"{USERS}?role=user&limit=1&sort=email"
+    found: list[str] = []
+    while True:
+        page = (await admin.client.get(path)).json()
+        found += [user["email"] for user in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        path = f"{USERS}?role=user&limit=1&cursor={page['next_cursor']}"
+    assert found == sorted(found)
+    assert len(found) == 3
+
+
+async def test_a_field_rule_may_hide_who_has_which_role(login: Login, backstay: Backstay) -> None:
+    clerk = await login()
+    deny = ((Source.QUERY, "role", Effect.DENY),)
+    await grant(backstay, clerk.id, "users:list", rules=deny)
+    problem(await clerk.client.get(USERS, params={"role": "admin"}), 403, "forbidden")
+    assert (await clerk.client.get(USERS)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sort=email",
+        "sort=-created_at",
+        "limit=10",
+        "limit=10&sort=-email",
+        "email__contains=person",
+        "email__in=person0@example.org,person1@example.org",
+        "is_blocked=false",
+        "is_deleted=false",
+        "role=user",
+        "q=person",
+        "created_at__gte=2000-01-01T00:00:00Z",
+    ],
+)
+async def test_under_own_scope_no_query_leads_to_others(
+    login: Login, backstay: Backstay, query: str
+) -> None:
+    clerk, _ = await login(), await login()
+    await grant(backstay, clerk.id, "users:list", Scope.OWN)
+    listed = (await clerk.client.get(f"{USERS}?{query}")).json()
+    assert [user["id"] for user in listed["items"]] == [clerk.id]
+    assert listed.get("total", 1) == 1
+    assert listed.get("next_cursor") is None

@@ -8,10 +8,16 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
+from backstay.core.messages import Scope
 from backstay.features.access.commands import JoinRole
+from backstay.features.users.commands.administration import BlockUser
+from backstay.features.users.commands.removal import DeleteUser
+from backstay.features.users.commands.superusers import LastSuperuser
 from backstay.features.users.queries.accounts import HasAdmin
 from tests.conftest import PASSWORD, Login, Person
+from tests.features.granting import grant
 from tests.features.steps import ME, change_user, is_signed_in
+from tests.features.users.administering import act
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -67,3 +73,69 @@ async def test_of_all_who_leave_at_once_one_stays(login: Login, backstay: Backst
 
 async def test_everybody_else_may_leave(login: Login) -> None:
     assert (await leave(await login())).status_code == 204
+
+
+REMOVALS = ["block", "delete", "erase", "cascade"]
+
+
+@pytest.mark.parametrize("way", REMOVALS)
+async def test_two_superusers_never_remove_each_other(
+    login: Login, backstay: Backstay, way: str
+) -> None:
+    admin, deputy = await login("admin"), await login()
+    await join_admins(backstay, deputy)
+    for person in (admin, deputy):
+        assert (await person.client.get(ME)).json()["is_superuser"]
+    answers: list[httpx.Response] = []
+
+    async def remove(sender: Person, target: Person) -> None:
+        answers.append(await act(sender, way, target.id))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(remove, admin, deputy)
+            group.start_soon(remove, deputy, admin)
+    assert await backstay.system(HasAdmin())
+    statuses = {answer.status_code for answer in answers}
+    assert statuses & {200, 204}
+    assert statuses <= {200, 204, 401, 404, 409}
+    assert sorted([(await person.client.get(ME)).status_code for person in (admin, deputy)]) == [
+        200,
+        401,
+    ]
+
+
+@pytest.mark.parametrize("way", REMOVALS)
+async def test_no_route_removes_the_last_superuser(
+    login: Login, backstay: Backstay, client: httpx.AsyncClient, way: str
+) -> None:
+    admin, clerk = await login("admin"), await login()
+    for permission in ("users:block", "users:delete", "users:erase"):
+        for scope in Scope:
+            await grant(backstay, clerk.id, permission, scope, level=2000)
+    for sender in (admin, clerk):
+        problem(await act(sender, way, admin.id), 403)
+    assert await is_signed_in(client, admin.tokens["access_token"])
+
+
+@pytest.mark.parametrize("way", REMOVALS)
+async def test_of_two_either_may_be_removed_by_the_other(
+    login: Login, backstay: Backstay, way: str
+) -> None:
+    admin, deputy = await login("admin"), await login()
+    await join_admins(backstay, deputy)
+    assert (await act(deputy, way, admin.id)).status_code in {200, 204}
+    problem(await leave(deputy), 409, "users.last_superuser")
+
+
+async def test_the_application_itself_cannot_remove_the_last_either(
+    login: Login, backstay: Backstay
+) -> None:
+    admin = await login("admin")
+    for command in (
+        BlockUser(id=UUID(admin.id)),
+        DeleteUser(id=UUID(admin.id)),
+        DeleteUser(id=UUID(admin.id), hard=True, cascade=True),
+    ):
+        with pytest.raises(LastSuperuser):
+            await backstay.system(command)

@@ -1,11 +1,36 @@
 """Shows what one sees of oneself, changes, and how one leaves."""
 
+from collections.abc import Awaitable
+from uuid import UUID
+
 import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import PASSWORD, Login
-from tests.features.steps import API, ME, bearer, is_signed_in, refresh, register, sign_in
+from backstay.core.bus import Sender
+from backstay.core.context import Context, Origin, PrincipalChanges
+from backstay.core.errors import Conflict
+from backstay.core.principal import Principal
+from backstay.core.representation import Preconditions
+from backstay.db.session import Transaction
+from backstay.features.users.commands.accounts import (
+    DeleteMe,
+    Proven,
+    UpdateMe,
+    delete_me,
+    update_me,
+)
+from tests.conftest import PASSWORD, FrozenClock, Login
+from tests.features.steps import (
+    API,
+    ME,
+    OTHER_PASSWORD,
+    bearer,
+    is_signed_in,
+    refresh,
+    register,
+    sign_in,
+)
 from tests.web.problems import fields_of, problem
 
 pytestmark = pytest.mark.anyio
@@ -160,3 +185,30 @@ async def test_there_is_no_other_way_to_a_profile(login: Login) -> None:
     for method in ("PATCH", "PUT", "DELETE"):
         answer = await person.client.request(method, f"{API}/users/{other.id}", json={"name": "x"})
         assert answer.status_code in {403, 405}, answer.text
+
+
+@pytest.mark.parametrize("command", ["update", "delete"])
+async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
+    login: Login, backstay: Backstay, clock: FrozenClock, command: str
+) -> None:
+    admin, person = await login("admin"), await login()
+    principal = Principal(user_id=UUID(person.id))
+    proven = Proven(epoch=0)
+    answer = await admin.client.put(
+        f"{API}/users/{person.id}/password", json={"new_password": OTHER_PASSWORD}
+    )
+    assert answer.status_code == 200
+    async with Transaction(backstay.database.writer) as session:
+        context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
+        context.transaction = session
+        send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
+        if command == "update":
+            update = UpdateMe(email="mine.now@example.org", current_password=PASSWORD)
+            late: Awaitable[object] = update_me(
+                update, session, principal, none, proven, send, changes
+            )
+        else:
+            leave = DeleteMe(current_password=PASSWORD)
+            late = delete_me(leave, session, principal, none, proven, clock, send, changes)
+        with pytest.raises(Conflict):
+            await late

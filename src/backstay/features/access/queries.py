@@ -104,3 +104,11 @@ _SUPERUSERS = (
 @handles(ListSuperusers)
 async def list_superusers(query: ListSuperusers, reader: Reader) -> frozenset[UUID]:
     return frozenset(row.user_id for row in await reader.rows(_SUPERUSERS))
+
+
+MEMBERS = (
+    select(RoleMember.user_id)
+    .join(Role, Role.id == RoleMember.role_id)
+    .where(Role.name == bindparam("role"), Role.deleted_at.is_(None))
+)
+"""The ids of the users with the role of the name ``role``."""

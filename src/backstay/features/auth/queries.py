@@ -6,15 +6,26 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.errors import Unauthenticated
-from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Query
+from backstay.core.errors import NotFound, Unauthenticated
+from backstay.core.feature import PersonalData
+from backstay.core.messages import (
+    PUBLIC,
+    SIGNED_IN,
+    SYSTEM_ONLY,
+    FromPath,
+    PermissionSpec,
+    Query,
+    View,
+)
 from backstay.core.ports import AccessTokens, Clock, Passwords
-from backstay.core.principal import Principal
+from backstay.core.principal import Grant, Principal
+from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
 from backstay.features.auth.model import Session
-from backstay.features.auth.schemas import KeySet, SessionList, SessionView
+from backstay.features.auth.schemas import KeySet, SessionExport, SessionList, SessionView
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
+from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import Account, Secret
 
 LIVE = (
@@ -135,17 +146,62 @@ _SESSIONS = (
 async def list_sessions(
     query: ListSessions, reader: Reader, principal: Principal, clock: Clock
 ) -> SessionList:
-    parameters = {
-        "user_id": principal.id,
-        "epoch": principal.profile.security_epoch,
-        "now": clock(),
-    }
+    return await _sessions_of(principal.profile, reader, principal, clock)
+
+
+async def _sessions_of(
+    account: Account, reader: Reader, principal: Principal, clock: Clock
+) -> SessionList:
+    parameters = {"user_id": account.id, "epoch": account.security_epoch, "now": clock()}
     rows = await reader.rows(_SESSIONS, parameters)
     return SessionList(
         items=tuple(
             SessionView(**row._mapping, current=row.id == principal.session_id) for row in rows
         )
     )
+
+
+class ListSessionsOfUser(Query[SessionList]):
+    """The devices on which a user is signed in, last used first."""
+
+    permission = PermissionSpec("sessions", "list", description="See where users are signed in")
+
+    id: FromPath[UUID]
+
+
+@handles(ListSessionsOfUser)
+async def list_sessions_of_user(
+    query: ListSessionsOfUser,
+    reader: Reader,
+    principal: Principal,
+    grant: Grant,
+    clock: Clock,
+    send: Sender,
+) -> SessionList:
+    await check_authority(query.id, principal, grant, send)
+    account = await send.as_system()(GetAccount(user_id=query.id))
+    if account is None:
+        raise NotFound
+    return await _sessions_of(account, reader, principal, clock)
+
+
+class ExportSessions(PersonalData):
+    """Every sign-in of a person that is still on record, without its secrets."""
+
+    permission = SYSTEM_ONLY
+
+
+_EXPORT = (
+    select(*columns_of(SessionExport, Session, {"device": Session.user_agent}))
+    .where(Session.user_id == bindparam("user_id"))
+    .order_by(Session.id)
+)
+
+
+@handles(ExportSessions)
+async def export_sessions(query: ExportSessions, reader: Reader) -> tuple[View, ...]:
+    rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
+    return tuple(SessionExport.model_validate(row) for row in rows)
 
 
 class GetKeySet(Query[KeySet]):

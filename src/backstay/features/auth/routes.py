@@ -13,8 +13,13 @@ from backstay.core.representation import render
 from backstay.features.auth.commands.password import ChangePassword
 from backstay.features.auth.commands.refresh import RefreshSession
 from backstay.features.auth.commands.sign_in import Login
-from backstay.features.auth.commands.sign_out import EndSession, EndSessions, Logout
-from backstay.features.auth.queries import GetKeySet, ListSessions
+from backstay.features.auth.commands.sign_out import (
+    EndSession,
+    EndSessions,
+    EndSessionsOfUser,
+    Logout,
+)
+from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessionsOfUser
 from backstay.features.auth.schemas import RefreshBody, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
@@ -187,6 +192,10 @@ routes.get("/sessions", ListSessions)
 routes.delete("/sessions", EndSessions)
 routes.delete("/sessions/{id}", EndSession)
 routes.post("/password/change", ChangePassword, limit=Limit.LOGIN, status=204)
+
+user_routes = Routes("/users", tag="auth")
+user_routes.get("/{id}/sessions", ListSessionsOfUser)
+user_routes.delete("/{id}/sessions", EndSessionsOfUser)
 
 key_routes = Routes("", tag="auth", versioned=False)
 key_routes.get("/.well-known/jwks.json", GetKeySet)

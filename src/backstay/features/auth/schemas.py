@@ -90,6 +90,19 @@ class SessionList(View):
     items: tuple[SessionView, ...]
 
 
+class SessionExport(View):
+    """A sign-in, as it is told to whom it concerns; also when it is over."""
+
+    id: UUID
+    device: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+
 class KeySet(View):
     """Public keys (RFC 7517)."""
 

@@ -4,4 +4,9 @@ from backstay.core.feature import Feature
 from backstay.features.items import commands, queries
 from backstay.features.items.routes import routes
 
-feature = Feature(name="items", modules=(commands, queries), routes=(routes,))
+feature = Feature(
+    name="items",
+    modules=(commands, queries),
+    routes=(routes,),
+    exports={"items": queries.ExportItems},
+)

@@ -7,15 +7,16 @@ from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
 from backstay.core.errors import NotFound
+from backstay.core.feature import PersonalData
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
+from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
 from backstay.core.principal import Grant, Principal
 from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.items.model import Item
-from backstay.features.items.schemas import ItemDetail, ItemSummary
+from backstay.features.items.schemas import ItemDetail, ItemExport, ItemSummary
 
 LIST = PermissionSpec("items", "list", description="List items", everyone=Scope.OWN)
 READ = PermissionSpec("items", "read", description="Read an item", everyone=Scope.OWN)
@@ -99,3 +100,22 @@ async def list_items_of_user(
     query: ListItemsOfUser, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
 ) -> Page[ItemSummary] | CursorPage[ItemSummary]:
     return await ITEMS_OF_USER.fetch(reader, query, principal, grant, cursors)
+
+
+class ExportItems(PersonalData):
+    """Every item of a person, the deleted ones too."""
+
+    permission = SYSTEM_ONLY
+
+
+_EXPORT = (
+    select(*columns_of(ItemExport, Item))
+    .where(Item.owner_id == bindparam("user_id"))
+    .order_by(Item.id)
+)
+
+
+@handles(ExportItems)
+async def export_items(query: ExportItems, reader: Reader) -> tuple[View, ...]:
+    rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
+    return tuple(ItemExport.model_validate(row) for row in rows)

@@ -27,3 +27,9 @@ class ItemDetail(ItemSummary):
 
     description: str | None
     version: int
+
+
+class ItemExport(ItemDetail):
+    """An item, as it is told to its owner; also when it is deleted."""
+
+    deleted_at: datetime | None

@@ -1,8 +1,16 @@
 """Where the messages of the feature are reached."""
 
 from backstay.features.users.commands.accounts import DeleteMe, RegisterUser, UpdateMe
+from backstay.features.users.commands.administration import (
+    BlockUser,
+    SetPassword,
+    UnblockUser,
+    UpdateUser,
+)
+from backstay.features.users.commands.removal import DeleteUser, RestoreUser
 from backstay.features.users.queries.accounts import GetMe
 from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
+from backstay.features.users.queries.export import ExportMe
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 
@@ -12,5 +20,12 @@ routes.get("", ListUsers)
 routes.get("/me", GetMe)
 routes.patch("/me", UpdateMe)
 routes.delete("/me", DeleteMe)
+routes.get("/me/export", ExportMe)
 routes.get("/by-username/{username}", GetUserByUsername)
 routes.get("/{id}", GetUser)
+routes.patch("/{id}", UpdateUser)
+routes.delete("/{id}", DeleteUser)
+routes.post("/{id}/restore", RestoreUser)
+routes.post("/{id}/block", BlockUser)
+routes.post("/{id}/unblock", UnblockUser)
+routes.put("/{id}/password", SetPassword)

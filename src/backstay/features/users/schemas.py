@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, EmailStr, Field, StringConstraints
@@ -82,6 +82,17 @@ class Account:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password that was hashed before the transaction began.
+
+    ``epoch`` is the security epoch in which the old one was proven, where it had to be.
+    """
+
+    hashed: str
+    epoch: int | None = None
+
+
 class UserSummary(View):
     """A user in a list."""
 
@@ -118,3 +129,10 @@ class Profile(View):
     is_superuser: bool
     roles: tuple[str, ...]
     permissions: dict[str, str]
+
+
+class Export(View):
+    """Everything held about the caller; ``data`` by kind."""
+
+    profile: Profile
+    data: dict[str, tuple[Any, ...]]

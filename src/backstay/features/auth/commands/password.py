@@ -1,7 +1,5 @@
 """Changing the password, which ends every other session."""
 
-from dataclasses import dataclass
-
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.messages import SIGNED_IN, Command
@@ -12,7 +10,7 @@ from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.queries.accounts import CheckOwnPassword
-from backstay.features.users.schemas import Password, Secret, vet_password
+from backstay.features.users.schemas import NewPassword, Password, Secret, vet_password
 
 
 class ChangePassword(Command[None]):
@@ -24,19 +22,13 @@ class ChangePassword(Command[None]):
     new_password: Password
 
 
-@dataclass(frozen=True, slots=True)
-class NewHash:
-    """The hash of a vetted password, and the security epoch in which the old one was proven."""
-
-    value: str
-    epoch: int
-
-
 @prepares(ChangePassword)
-async def hash_new_password(command: ChangePassword, send: Sender, passwords: Passwords) -> NewHash:
+async def hash_new_password(
+    command: ChangePassword, send: Sender, passwords: Passwords
+) -> NewPassword:
     account = await send(CheckOwnPassword(password=command.current_password))
     vet_password(command.new_password, account.email, "new_password")
-    return NewHash(await passwords.hash(command.new_password), account.security_epoch)
+    return NewPassword(await passwords.hash(command.new_password), account.security_epoch)
 
 
 @handles(ChangePassword)
@@ -44,13 +36,13 @@ async def change_password(
     command: ChangePassword,
     session: Transaction,
     principal: Principal,
-    new: NewHash,
+    new: NewPassword,
     send: Sender,
     changes: PrincipalChanges,
 ) -> None:
     epoch = await send.as_system()(
         StorePassword(
-            user_id=principal.id, password_hash=new.value, end_sessions=True, epoch=new.epoch
+            user_id=principal.id, password_hash=new.hashed, end_sessions=True, epoch=new.epoch
         )
     )
     await update_where(session, Session, Session.id == principal.session_id, epoch=epoch)

@@ -9,16 +9,25 @@ import structlog
 from pydantic import Field
 from sqlalchemy import ColumnElement, select
 
-from backstay.core.bus import handles
+from backstay.core.bus import Sender, handles
 from backstay.core.context import Origin, PrincipalChanges
 from backstay.core.errors import NotFound, Unauthenticated
-from backstay.core.messages import PUBLIC, SIGNED_IN, Command, FromPath, FromQuery
+from backstay.core.messages import (
+    PUBLIC,
+    SIGNED_IN,
+    Command,
+    FromPath,
+    FromQuery,
+    PermissionSpec,
+)
 from backstay.core.ports import AccessTokens, Clock, RefreshTokens
-from backstay.core.principal import Principal
+from backstay.core.principal import Grant, Principal
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import EndReason, Fingerprint, LiveSession, TokenText
+from backstay.features.users.queries.accounts import GetAccount
+from backstay.features.users.queries.authority import check_authority
 
 events = structlog.get_logger("backstay.security")
 
@@ -154,3 +163,28 @@ async def end_all_sessions(
         which.append(Session.id != principal.session_id)
     await end_sessions(session, clock(), EndReason.ENDED, *which)
     changes.touch(principal.id)
+
+
+class EndSessionsOfUser(Command[None]):
+    """Sign a user out everywhere."""
+
+    permission = PermissionSpec("sessions", "end", description="Sign users out")
+
+    id: FromPath[UUID]
+
+
+@handles(EndSessionsOfUser)
+async def end_sessions_of_user(
+    command: EndSessionsOfUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    clock: Clock,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> None:
+    await check_authority(command.id, principal, grant, send)
+    if await send.as_system()(GetAccount(user_id=command.id)) is None:
+        raise NotFound
+    await end_sessions(session, clock(), EndReason.ENDED, Session.user_id == command.id)
+    changes.touch(command.id)

@@ -1,27 +1,29 @@
 """What people do to their own accounts."""
 
 from dataclasses import dataclass
-from uuid import UUID
 
 from pydantic import ValidationInfo, field_validator
 from sqlalchemy import select
 
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
-from backstay.core.errors import Conflict, FieldFault, Forbidden, Invalid
+from backstay.core.errors import FieldFault, Forbidden, Invalid, NotFound
 from backstay.core.messages import PUBLIC, SIGNED_IN, Command, optional
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
-from backstay.features.access.commands import USER, JoinRole, LockSuperusers
+from backstay.features.access.commands import USER, JoinRole
+from backstay.features.users.commands.password import check_epoch
+from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.model import EmailTaken, User
-from backstay.features.users.queries.accounts import CheckOwnPassword, profile_of
+from backstay.features.users.queries.accounts import CheckOwnPassword, GetAccount, profile_of
+from backstay.features.users.queries.directory import GetUser
 from backstay.features.users.schemas import (
-    Account,
     Email,
     Name,
+    NewPassword,
     Password,
     Profile,
     Secret,
@@ -32,19 +34,8 @@ from backstay.features.users.schemas import (
 from backstay.settings import SecuritySettings
 
 
-@dataclass(frozen=True, slots=True)
-class NewPassword:
-    """A password that was hashed before the transaction began."""
-
-    hashed: str
-
-
 class RegistrationClosed(Forbidden):
     code, title = "users.registration_closed", "Registration is closed"
-
-
-class LastSuperuser(Conflict):
-    code, title = "users.last_superuser", "The last superuser cannot be removed"
 
 
 class RegisterUser(Command[UserDetail]):
@@ -85,23 +76,7 @@ async def register_user(
     session.add(user)
     await session.flush()
     await send.as_system()(JoinRole(user_id=user.id, role=USER))
-    return _detail(user, roles=(USER,))
-
-
-def _detail(user: User, roles: tuple[str, ...]) -> UserDetail:
-    return UserDetail(
-        id=user.id,
-        email=user.email,
-        username=user.username,
-        name=user.name,
-        is_blocked=user.blocked_at is not None,
-        is_deleted=user.deleted_at is not None,
-        email_verified=user.email_verified_at is not None,
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-        version=user.version,
-        roles=roles,
-    )
+    return await send.as_system()(GetUser(id=user.id))
 
 
 class UpdateMe(Command[Profile]):
@@ -117,9 +92,9 @@ class UpdateMe(Command[Profile]):
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """Whether the caller proved to know the password."""
+    """The security epoch in which the caller proved to know the password, if they had to."""
 
-    account: Account | None
+    epoch: int | None
 
 
 @prepares(UpdateMe)
@@ -130,7 +105,8 @@ async def prove_for_update(command: UpdateMe, send: Sender) -> Proven:
     if "current_password" not in changes:
         fault = FieldFault("current_password", "missing", "A new e-mail needs the password")
         raise Invalid(errors=(fault,))
-    return Proven(await send(CheckOwnPassword(password=command.current_password)))
+    account = await send(CheckOwnPassword(password=command.current_password))
+    return Proven(account.security_epoch)
 
 
 @handles(UpdateMe)
@@ -140,10 +116,11 @@ async def update_me(
     principal: Principal,
     preconditions: Preconditions,
     proven: Proven,
+    send: Sender,
     changes: PrincipalChanges,
 ) -> Profile:
-    user = await _own_row(session, principal)
-    preconditions.check(profile_of(principal, _account(user)))
+    user = await _own_row(session, principal, proven)
+    preconditions.check(await _profile(principal, send))
     fields = command.changes()
     fields.pop("current_password", None)
     if (email := fields.pop("email", user.email)) != user.email:
@@ -151,37 +128,29 @@ async def update_me(
         user.pending_email = email
     for name, value in fields.items():
         setattr(user, name, value)
-    await session.flush()
     changes.touch(user.id)
-    return profile_of(principal, _account(user))
+    return await _profile(principal, send)
 
 
-async def _own_row(session: Transaction, principal: Principal) -> User:
+async def _own_row(session: Transaction, principal: Principal, proven: Proven) -> User:
     living = select(User).where(User.id == principal.id, User.deleted_at.is_(None))
-    return await one_or_404(session, living, lock=True)
+    user = await one_or_404(session, living, lock=True)
+    check_epoch(user, proven.epoch)
+    return user
+
+
+async def _profile(principal: Principal, send: Sender) -> Profile:
+    """The caller's profile as the transaction under way sees it."""
+    account = await send.as_system()(GetAccount(user_id=principal.id))
+    if account is None:
+        raise NotFound
+    return profile_of(principal, account)
 
 
 async def _must_be_free(session: Transaction, email: str) -> None:
     holder = select(User.id).where(User.email == email, User.deleted_at.is_(None))
     if await session.scalar(holder) is not None:
         raise EmailTaken
-
-
-def _account(user: User) -> Account:
-    return Account(
-        id=user.id,
-        email=user.email,
-        username=user.username,
-        name=user.name,
-        pending_email=user.pending_email,
-        email_verified=user.email_verified_at is not None,
-        is_active=user.blocked_at is None,
-        security_epoch=user.security_epoch,
-        password_hash=user.password_hash,
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-        version=user.version,
-    )
 
 
 class DeleteMe(Command[None]):
@@ -194,7 +163,8 @@ class DeleteMe(Command[None]):
 
 @prepares(DeleteMe)
 async def prove_for_deletion(command: DeleteMe, send: Sender) -> Proven:
-    return Proven(await send(CheckOwnPassword(password=command.current_password)))
+    account = await send(CheckOwnPassword(password=command.current_password))
+    return Proven(account.security_epoch)
 
 
 @handles(DeleteMe)
@@ -203,24 +173,14 @@ async def delete_me(
     session: Transaction,
     principal: Principal,
     preconditions: Preconditions,
+    proven: Proven,
     clock: Clock,
     send: Sender,
     changes: PrincipalChanges,
 ) -> None:
-    await _keep_a_superuser(session, principal.id, send)
-    user = await _own_row(session, principal)
-    preconditions.check(profile_of(principal, _account(user)))
+    await keep_a_superuser(session, principal.id, send)
+    user = await _own_row(session, principal, proven)
+    preconditions.check(await _profile(principal, send))
     user.deleted_at = clock()
     user.security_epoch += 1
     changes.touch(user.id)
-
-
-async def _keep_a_superuser(session: Transaction, leaving: UUID, send: Sender) -> None:
-    superusers = await send.as_system()(LockSuperusers())
-    if leaving not in superusers:
-        return
-    remaining = select(User.id).where(
-        User.id.in_(superusers - {leaving}), User.deleted_at.is_(None), User.blocked_at.is_(None)
-    )
-    if await session.scalar(remaining.limit(1)) is None:
-        raise LastSuperuser

@@ -10,7 +10,6 @@ from backstay.core.ports import Passwords
 from backstay.db.session import Transaction
 from backstay.features.access.commands import ADMIN, USER, JoinRole, LockSuperusers
 from backstay.features.access.queries import ListSuperusers
-from backstay.features.users.commands.accounts import NewPassword
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import FindAccount, HasAdmin
@@ -18,6 +17,7 @@ from backstay.features.users.schemas import (
     Account,
     Email,
     Name,
+    NewPassword,
     Password,
     Username,
     vet_password,
@@ -122,30 +122,26 @@ class ResetAdminPassword(Command[Account]):
     password: Password
 
 
-@dataclass(frozen=True, slots=True)
-class AdminReset:
-    """The administrator that was found, and the hash of the new password."""
-
-    account: Account
-    hashed: str
-
-
 @prepares(ResetAdminPassword)
-async def find_admin_to_reset(
+async def hash_for_reset(
     command: ResetAdminPassword, passwords: Passwords, send: Sender
-) -> AdminReset:
-    account = await send(FindAccount(login=command.login))
-    if account is None or account.id not in await send(ListSuperusers()):
-        raise NotFound(f"There is no administrator {command.login}.")
+) -> NewPassword:
+    account = await _administrator(command.login, send)
     vet_password(command.password, account.email, "password")
-    return AdminReset(account, await passwords.hash(command.password))
+    return NewPassword(await passwords.hash(command.password))
 
 
 @handles(ResetAdminPassword)
 async def reset_admin_password(
-    command: ResetAdminPassword, send: Sender, found: AdminReset
+    command: ResetAdminPassword, send: Sender, password: NewPassword
 ) -> Account:
-    await send(
-        StorePassword(user_id=found.account.id, password_hash=found.hashed, end_sessions=True)
-    )
-    return found.account
+    account = await _administrator(command.login, send)
+    await send(StorePassword(user_id=account.id, password_hash=password.hashed, end_sessions=True))
+    return account
+
+
+async def _administrator(login: str, send: Sender) -> Account:
+    account = await send(FindAccount(login=login))
+    if account is None or account.id not in await send(ListSuperusers()):
+        raise NotFound(f"There is no administrator {login}.")
+    return account

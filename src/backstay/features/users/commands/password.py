@@ -34,10 +34,19 @@ async def store_password(
     command: StorePassword, session: Transaction, changes: PrincipalChanges
 ) -> int:
     user = await one_or_404(session, select(User).where(User.id == command.user_id), lock=True)
-    if command.epoch not in {None, user.security_epoch}:
-        raise Conflict("The password was changed at the same moment.")
+    check_epoch(user, command.epoch)
     user.password_hash = command.password_hash
     if command.end_sessions:
         user.security_epoch += 1
     changes.touch(user.id)
     return user.security_epoch
+
+
+def check_epoch(user: User, proven: int | None) -> None:
+    """Refuse a password that was proven in another security epoch; None was never asked for one.
+
+    Raises:
+        Conflict: every session of the user was ended since.
+    """
+    if proven not in {None, user.security_epoch}:
+        raise Conflict("The password was changed at the same moment: sign in, then retry.")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
@@ -15,7 +15,7 @@ from backstay.core.principal import Grant, Principal
 from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing
 from backstay.db.session import Reader
-from backstay.features.access.queries import GetMembership
+from backstay.features.access.queries import MEMBERS, GetMembership
 from backstay.features.users.model import User
 from backstay.features.users.schemas import UserDetail, UserSummary
 
@@ -35,6 +35,7 @@ class ListUsers(ListQuery[UserSummary]):
     name: Text | None = None
     is_blocked: Equals[bool] | None = None
     is_deleted: Equals[bool] | None = None
+    role: str | None = Field(default=None, max_length=64, description="The name of a role.")
     created_at: Range[datetime] | None = None
 
     @field_validator("email", "username")
@@ -106,15 +107,13 @@ async def _detail(row: Any, send: Sender) -> UserDetail:
     return UserDetail(**row._mapping, roles=membership.roles)
 
 
-USERS = Listing(
-    ListUsers,
-    User,
-    UserSummary,
-    owner=User.id,
-    columns={
-        "is_blocked": User.blocked_at.is_not(None),
-        "is_deleted": User.deleted_at.is_not(None),
-    },
+_FLAGS = {
+    "is_blocked": User.blocked_at.is_not(None),
+    "is_deleted": User.deleted_at.is_not(None),
+}
+USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
+USERS_WITH_ROLE = Listing(
+    ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS)
 )
 
 
@@ -122,4 +121,7 @@ USERS = Listing(
 async def list_users(
     query: ListUsers, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
 ) -> Page[UserSummary] | CursorPage[UserSummary]:
-    return await USERS.fetch(reader, query, principal, grant, cursors)
+    if query.role is None:
+        return await USERS.fetch(reader, query, principal, grant, cursors)
+    bound = {"role": query.role}
+    return await USERS_WITH_ROLE.fetch(reader, query, principal, grant, cursors, bound)

@@ -1,0 +1,166 @@
+"""What administrators do to the accounts of others."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.context import PrincipalChanges
+from backstay.core.errors import NotFound
+from backstay.core.messages import Command, FromPath, PermissionSpec, optional
+from backstay.core.ports import Clock, Passwords
+from backstay.core.principal import Grant, Principal
+from backstay.core.representation import Preconditions
+from backstay.db.queries import one_or_404
+from backstay.db.session import Transaction
+from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.users.model import User
+from backstay.features.users.queries.accounts import GetAccount
+from backstay.features.users.queries.authority import check_authority
+from backstay.features.users.queries.directory import GetUser
+from backstay.features.users.schemas import (
+    Email,
+    Name,
+    NewPassword,
+    Password,
+    UserDetail,
+    Username,
+    vet_password,
+)
+
+UPDATE = PermissionSpec("users", "update", description="Change the accounts of users")
+BLOCK = PermissionSpec("users", "block", description="Block and unblock users")
+SET_PASSWORD = PermissionSpec("users", "set_password", description="Set the passwords of users")
+
+
+class UpdateUser(Command[UserDetail]):
+    """Change an account. A new e-mail address is in force at once and counts as unverified.
+
+    Your own address changes through `/users/me` only.
+    """
+
+    permission = UPDATE
+
+    id: FromPath[UUID]
+    name: Name | None = optional()
+    username: Username | None = optional()
+    email: Email = optional()
+
+
+@handles(UpdateUser)
+async def update_user(
+    command: UpdateUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    preconditions: Preconditions,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> UserDetail:
+    fields = command.changes()
+    await check_authority(command.id, principal, grant, send, takes_over="email" in fields)
+    user = await _living(session, command.id)
+    preconditions.check(await send.as_system()(GetUser(id=user.id)))
+    if fields.get("email", user.email) != user.email:
+        user.email_verified_at = user.pending_email = None
+    for name, value in fields.items():
+        setattr(user, name, value)
+    changes.touch(user.id)
+    return await send.as_system()(GetUser(id=user.id))
+
+
+class BlockUser(Command[UserDetail]):
+    """Keep somebody else from signing in, and end every session of theirs."""
+
+    permission = BLOCK
+
+    id: FromPath[UUID]
+
+
+@handles(BlockUser)
+async def block_user(
+    command: BlockUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    clock: Clock,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> UserDetail:
+    await check_authority(command.id, principal, grant, send, others_only=True)
+    await keep_a_superuser(session, command.id, send)
+    user = await _living(session, command.id)
+    if user.blocked_at is None:
+        user.blocked_at = clock()
+        user.security_epoch += 1
+        changes.touch(user.id)
+    return await send.as_system()(GetUser(id=user.id))
+
+
+class UnblockUser(Command[UserDetail]):
+    """Let somebody sign in again."""
+
+    permission = BLOCK
+
+    id: FromPath[UUID]
+
+
+@handles(UnblockUser)
+async def unblock_user(
+    command: UnblockUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    send: Sender,
+) -> UserDetail:
+    await check_authority(command.id, principal, grant, send, others_only=True)
+    user = await _living(session, command.id)
+    user.blocked_at = None
+    return await send.as_system()(GetUser(id=user.id))
+
+
+class SetPassword(Command[UserDetail]):
+    """Give somebody else a new password, and end every session of theirs."""
+
+    permission = SET_PASSWORD
+
+    id: FromPath[UUID]
+    new_password: Password
+
+
+@prepares(SetPassword)
+async def hash_password_to_set(
+    command: SetPassword, principal: Principal, grant: Grant, send: Sender, passwords: Passwords
+) -> NewPassword:
+    await check_authority(command.id, principal, grant, send, takes_over=True)
+    account = await send.as_system()(GetAccount(user_id=command.id))
+    if account is None:
+        raise NotFound
+    vet_password(command.new_password, account.email, "new_password")
+    return NewPassword(await passwords.hash(command.new_password))
+
+
+@handles(SetPassword)
+async def set_password(
+    command: SetPassword,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    preconditions: Preconditions,
+    password: NewPassword,
+    send: Sender,
+) -> UserDetail:
+    await check_authority(command.id, principal, grant, send, takes_over=True)
+    user = await _living(session, command.id)
+    preconditions.check(await send.as_system()(GetUser(id=user.id)))
+    await send.as_system()(
+        StorePassword(user_id=user.id, password_hash=password.hashed, end_sessions=True)
+    )
+    return await send.as_system()(GetUser(id=user.id))
+
+
+async def _living(session: Transaction, user_id: UUID) -> User:
+    """The user, locked until the transaction ends."""
+    living = select(User).where(User.id == user_id, User.deleted_at.is_(None))
+    return await one_or_404(session, living, lock=True)

@@ -1,0 +1,137 @@
+"""How accounts of others are deleted, erased and brought back."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+from sqlalchemy import Column, delete, literal, select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.context import PrincipalChanges
+from backstay.core.errors import Conflict
+from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
+from backstay.core.ports import Clock
+from backstay.core.principal import Grant, Principal
+from backstay.core.representation import Preconditions
+from backstay.db.base import Base
+from backstay.db.queries import one_or_404
+from backstay.db.session import Transaction
+from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.users.model import User
+from backstay.features.users.queries.authority import check_authority
+from backstay.features.users.queries.directory import GetUser
+from backstay.features.users.schemas import UserDetail
+
+DELETE = PermissionSpec("users", "delete", description="Delete and restore users")
+ERASE = PermissionSpec("users", "erase", description="Remove users for good")
+
+
+class OwnsRows(Conflict):
+    code, title = "users.owns_rows", "The user still owns something"
+
+
+class DeleteUser(Command[None]):
+    """Delete somebody else's account: hidden and restorable, or for good with `hard=true`.
+
+    For good it is refused while the user owns anything, unless `cascade=true` removes that too.
+    Every session ends. Your own account is deleted through `/users/me`.
+    """
+
+    permission = DELETE
+
+    id: FromPath[UUID]
+    hard: FromQuery[bool] = False
+    cascade: FromQuery[bool] = False
+
+    @model_validator(mode="after")
+    def _cascades_for_good(self) -> "DeleteUser":
+        if self.cascade and not self.hard:
+            raise PydanticCustomError("cascade", "cascade=true needs hard=true")
+        return self
+
+
+@handles(DeleteUser)
+async def delete_user(
+    command: DeleteUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    preconditions: Preconditions,
+    clock: Clock,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> None:
+    await check_authority(command.id, principal, grant, send, others_only=True)
+    if command.hard:
+        await send(EraseUser(id=command.id, cascade=command.cascade))
+        return
+    await keep_a_superuser(session, command.id, send)
+    living = select(User).where(User.id == command.id, User.deleted_at.is_(None))
+    user = await one_or_404(session, living, lock=True)
+    preconditions.check(await send.as_system()(GetUser(id=user.id)))
+    user.deleted_at = clock()
+    user.security_epoch += 1
+    changes.touch(user.id)
+
+
+class EraseUser(Command[None]):
+    """Remove the row of a user, with the sessions and memberships that hang on it."""
+
+    permission = ERASE
+
+    id: FromPath[UUID]
+    cascade: FromQuery[bool]
+
+
+@handles(EraseUser)
+async def erase_user(
+    command: EraseUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    preconditions: Preconditions,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> None:
+    await check_authority(command.id, principal, grant, send, others_only=True)
+    await keep_a_superuser(session, command.id, send)
+    user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
+    preconditions.check(await send.as_system()(GetUser(id=user.id)))
+    for owner in _owners():
+        if command.cascade:
+            await session.execute(delete(owner.table).where(owner == user.id))
+        elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
+            raise OwnsRows(f"The user owns rows of {owner.table.name}: cascade=true removes them.")
+    await session.delete(user)
+    changes.touch(user.id)
+
+
+def _owners() -> Iterator[Column[UUID]]:
+    """Every column ``owner_id`` that refers to users; tables that depend on others come first."""
+    for table in reversed(Base.metadata.sorted_tables):
+        owner = table.columns.get("owner_id")
+        if owner is not None and owner.references(User.__table__.columns.id):
+            yield owner
+
+
+class RestoreUser(Command[UserDetail]):
+    """Bring a deleted user back, unless the e-mail address or username is taken by now."""
+
+    permission = DELETE
+
+    id: FromPath[UUID]
+
+
+@handles(RestoreUser)
+async def restore_user(
+    command: RestoreUser,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    send: Sender,
+) -> UserDetail:
+    await check_authority(command.id, principal, grant, send, others_only=True)
+    user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
+    user.deleted_at = None
+    return await send.as_system()(GetUser(id=user.id))

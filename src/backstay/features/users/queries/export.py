@@ -1,0 +1,33 @@
+"""Everything that the application holds about a person, told to that person."""
+
+from backstay.core.bus import Sender, handles
+from backstay.core.errors import NotFound
+from backstay.core.feature import Feature
+from backstay.core.messages import SIGNED_IN, Query
+from backstay.core.principal import Principal
+from backstay.features.users.queries.accounts import GetAccount, profile_of
+from backstay.features.users.schemas import Export
+
+
+class ExportMe(Query[Export]):
+    """Everything held about you: your profile and what each feature keeps of yours."""
+
+    permission = SIGNED_IN
+
+
+@handles(ExportMe)
+async def export_me(
+    query: ExportMe, principal: Principal, features: tuple[Feature, ...], send: Sender
+) -> Export:
+    system = send.as_system()
+    account = await system(GetAccount(user_id=principal.id))
+    if account is None:
+        raise NotFound
+    return Export(
+        profile=profile_of(principal, account),
+        data={
+            name: await system(question(user_id=principal.id))
+            for feature in features
+            for name, question in feature.exports.items()
+        },
+    )

@@ -1,0 +1,59 @@
+"""What tests of user administration do: reach one account in every way there is."""
+
+from typing import Any
+
+import httpx
+
+from backstay.composition import Backstay
+from backstay.core.messages import Scope
+from tests.conftest import Person
+from tests.features.granting import grant
+from tests.features.steps import API, OTHER_PASSWORD
+
+USERS = f"{API}/users"
+PERMISSIONS = (
+    "users:list",
+    "users:read",
+    "users:update",
+    "users:block",
+    "users:delete",
+    "users:erase",
+    "users:set_password",
+    "sessions:list",
+    "sessions:end",
+)
+
+WAYS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+    "rename": ("PATCH", "", {"name": "Renamed"}),
+    "readdress": ("PATCH", "", {"email": "taken.over@example.org"}),
+    "block": ("POST", "/block", None),
+    "unblock": ("POST", "/unblock", None),
+    "set password": ("PUT", "/password", {"new_password": OTHER_PASSWORD}),
+    "sign out": ("DELETE", "/sessions", None),
+    "list sessions": ("GET", "/sessions", None),
+    "delete": ("DELETE", "", None),
+    "erase": ("DELETE", "?hard=true", None),
+    "cascade": ("DELETE", "?hard=true&cascade=true", None),
+    "restore": ("POST", "/restore", None),
+}
+"""Everything that can be done to an account, besides looking at it."""
+
+TAKEOVERS = {"readdress", "set password"}
+
+
+async def act(
+    sender: Person | httpx.AsyncClient, way: str, user_id: str, **options: Any
+) -> httpx.Response:
+    """Do one of the ways to an account."""
+    client = sender.client if isinstance(sender, Person) else sender
+    method, path, body = WAYS[way]
+    return await client.request(method, f"{USERS}/{user_id}{path}", json=body, **options)
+
+
+async def make_supporter(
+    backstay: Backstay, person: Person, scope: Scope = Scope.ANY, *, level: int = 10
+) -> Person:
+    """Grant somebody everything there is on users and sessions."""
+    for permission in PERMISSIONS:
+        await grant(backstay, person.id, permission, scope, level=level)
+    return person

@@ -1,0 +1,106 @@
+"""Shows that people can take along everything held about them, and nothing of anybody else."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from backstay.composition import Backstay
+from backstay.core.clock import utc_now
+from backstay.core.feature import Feature
+from backstay.features import STANDARD
+from tests.conftest import Login, Person
+from tests.features.steps import API, AUTH, ME, change_user, needs, sign_in
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+EXPORT = f"{ME}/export"
+
+
+async def export(person: Person) -> dict[str, Any]:
+    answer = await person.client.get(EXPORT)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_it_holds_the_profile_as_it_is(login: Login, backstay: Backstay) -> None:
+    person = await login()
+    await person.client.patch(ME, json={"name": "Ada"})
+    assert (await export(person))["profile"] == (await person.client.get(ME)).json()
+    assert (await export(person))["profile"]["roles"] == ["user"]
+
+
+async def test_every_feature_contributes_what_it_names(
+    login: Login, features: list[Feature]
+) -> None:
+    kinds = {kind for feature in features for kind in feature.exports}
+    assert "sessions" in kinds
+    assert set((await export(await login()))["data"]) == kinds
+
+
+async def test_sessions_are_told_also_when_they_are_over(
+    login: Login, client: httpx.AsyncClient
+) -> None:
+    person = await login()
+    other = (await sign_in(client, person.email)).json()
+    await person.client.delete(f"{AUTH}/sessions/{other['session_id']}")
+    sessions = (await export(person))["data"]["sessions"]
+    assert [(s["id"], s["end_reason"]) for s in sessions] == [
+        (person.tokens["session_id"], None),
+        (other["session_id"], "ended"),
+    ]
+    assert sessions[0]["address"] == "192.0.2.1"
+    assert sessions[0]["device"].startswith("python-httpx/")
+
+
+@needs("items")
+async def test_items_are_told_also_when_they_are_deleted(login: Login) -> None:
+    person = await login()
+    for title in ("Sextant", "Octant"):
+        body = {"title": title, "description": f"An old {title}"}
+        created = await person.client.post(f"{API}/items", json=body)
+    await person.client.delete(created.headers["location"])
+    items = (await export(person))["data"]["items"]
+    assert [(i["title"], i["deleted_at"] is None) for i in items] == [
+        ("Sextant", True),
+        ("Octant", False),
+    ]
+    assert items[1]["description"] == "An old Octant"
+
+
+async def test_nothing_of_anybody_else_is_in_it(login: Login) -> None:
+    person, other, admin = await login(), await login(), await login("admin")
+    await other.client.post(f"{API}/items", json={"title": "Astrolabe"})
+    for mine in (person, admin):
+        text = (await mine.client.get(EXPORT)).text
+        for secret in (other.id, other.email, other.tokens["session_id"], "Astrolabe"):
+            assert secret not in text
+
+
+async def test_no_secret_is_in_it(login: Login, backstay: Backstay) -> None:
+    person = await login(fingerprint="a device")
+    await change_user(backstay, person.id, email_verified_at=utc_now())
+    text = (await person.client.get(EXPORT)).text
+    for secret in ("password", "hash", "$argon2", "token", "epoch", "rotations", "fingerprint"):
+        assert secret not in text
+
+
+async def test_it_is_for_oneself_only(login: Login, client: httpx.AsyncClient) -> None:
+    admin, person = await login("admin"), await login()
+    problem(await client.get(EXPORT), 401, "auth_error")
+    problem(await admin.client.get(EXPORT, params={"user_id": person.id}), 422)
+    problem(await admin.client.get(f"{API}/users/{person.id}/export"), 404)
+
+
+async def test_it_has_an_entity_tag(login: Login) -> None:
+    person = await login()
+    tag = (await person.client.get(EXPORT)).headers["etag"]
+    same = await person.client.get(EXPORT, headers={"If-None-Match": tag})
+    assert (same.status_code, same.content) == (304, b"")
+
+
+def test_no_two_features_export_the_same_kind() -> None:
+    kinds = [kind for feature in STANDARD for kind in feature.exports]
+    assert len(kinds) == len(set(kinds)) >= 2

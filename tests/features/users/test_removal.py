@@ -1,0 +1,178 @@
+"""Shows how accounts are deleted, erased with what hangs on them, and brought back."""
+
+from typing import Any
+from uuid import UUID
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from backstay.composition import Backstay
+from backstay.core.messages import Scope, Source
+from backstay.core.principal import Effect
+from backstay.db.base import Base
+from backstay.features.access.model import RoleMember
+from backstay.features.auth.model import Session
+from tests.conftest import Login, Person
+from tests.features.granting import grant
+from tests.features.steps import API, execute, needs, register, sign_in
+from tests.features.users.administering import USERS, act
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = f"{API}/items"
+
+
+async def rows(backstay: Backstay, entity: type[Base], user_id: str) -> int:
+    """How many rows of a table hang on a user."""
+    column = entity.__table__.columns.user_id
+    statement = select(func.count()).select_from(entity).where(column == UUID(user_id))
+    count: int = (await execute(backstay, statement)).scalar_one()
+    return count
+
+
+async def own_something(person: Person) -> str:
+    """Create an item; its path."""
+    created = await person.client.post(ITEMS, json={"title": "Sextant"})
+    path: str = created.headers["location"]
+    return path
+
+
+async def listed(admin: Person, **params: Any) -> set[str]:
+    answer = await admin.client.get(USERS, params=params)
+    assert answer.json()["total"] == len(answer.json()["items"])
+    return {user["id"] for user in answer.json()["items"]}
+
+
+async def test_the_deleted_are_hidden_and_come_back_as_they_were(
+    login: Login, client: httpx.AsyncClient
+) -> None:
+    admin, person = await login("admin"), await login()
+    before = (await admin.client.get(f"{USERS}/{person.id}")).json()
+    answer = await act(admin, "delete", person.id)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await listed(admin) == {admin.id}
+    assert await listed(admin, is_deleted="true") == {person.id}
+    problem(await sign_in(client, person.email), 401, "auth_error")
+    restored = (await act(admin, "restore", person.id)).json()
+    changed = {"updated_at", "version"}
+    assert {k: v for k, v in restored.items() if k not in changed} == {
+        k: v for k, v in before.items() if k not in changed
+    }
+    assert (await sign_in(client, person.email)).status_code == 200
+
+
+async def test_what_the_deleted_were_called_can_be_taken_and_then_they_stay_deleted(
+    login: Login, client: httpx.AsyncClient
+) -> None:
+    admin, person = await login("admin"), await login()
+    await admin.client.patch(f"{USERS}/{person.id}", json={"username": "ada"})
+    await act(admin, "delete", person.id)
+    heir = (await register(client, person.email, username="ada")).json()
+    problem(await act(admin, "restore", person.id), 409)
+    await admin.client.patch(f"{USERS}/{heir['id']}", json={"username": "eve"})
+    problem(await act(admin, "restore", person.id), 409, "users.email_taken")
+    await admin.client.patch(
+        f"{USERS}/{heir['id']}", json={"username": "ada", "email": "e@example.org"}
+    )
+    problem(await act(admin, "restore", person.id), 409, "users.username_taken")
+    assert await listed(admin, is_deleted="true") == {person.id}
+    await act(admin, "erase", heir["id"])
+    assert (await act(admin, "restore", person.id)).status_code == 200
+
+
+@pytest.mark.parametrize("is_deleted_first", [False, True])
+async def test_nothing_is_left_of_the_erased(
+    login: Login, backstay: Backstay, client: httpx.AsyncClient, is_deleted_first: bool
+) -> None:
+    admin, person = await login("admin"), await login()
+    assert await rows(backstay, Session, person.id) == 1
+    assert await rows(backstay, RoleMember, person.id) == 1
+    if is_deleted_first:
+        await act(admin, "delete", person.id)
+    answer = await act(admin, "erase", person.id)
+    assert (answer.status_code, answer.content) == (204, b"")
+    for entity in (Session, RoleMember):
+        assert await rows(backstay, entity, person.id) == 0
+    problem(await admin.client.get(f"{USERS}/{person.id}"), 404)
+    problem(await act(admin, "restore", person.id), 404)
+    assert await listed(admin, is_deleted="true") == set()
+    assert (await register(client, person.email)).status_code == 201
+
+
+@needs("items")
+async def test_who_owns_something_is_erased_with_it_or_not_at_all(login: Login) -> None:
+    admin, person, other = await login("admin"), await login(), await login()
+    paths = [await own_something(person), await own_something(person)]
+    kept = await own_something(other)
+    await person.client.delete(paths[1])
+    body = problem(await act(admin, "erase", person.id), 409, "users.owns_rows")
+    assert "items" in body["detail"]
+    assert (await admin.client.get(paths[0])).status_code == 200
+    assert (await act(admin, "cascade", person.id)).status_code == 204
+    for path in paths:
+        problem(await admin.client.get(path), 404)
+        problem(await admin.client.post(f"{path}/restore"), 404)
+    assert (await admin.client.get(kept)).status_code == 200
+
+
+@needs("items")
+async def test_what_is_deleted_softly_is_still_owned(login: Login) -> None:
+    admin, person = await login("admin"), await login()
+    await person.client.delete(await own_something(person))
+    problem(await act(admin, "erase", person.id), 409, "users.owns_rows")
+
+
+@needs("items")
+async def test_what_appears_meanwhile_is_never_left_without_its_owner(
+    login: Login,
+) -> None:
+    admin, person = await login("admin"), await login()
+    created: list[httpx.Response] = []
+    erased: list[httpx.Response] = []
+
+    async def create() -> None:
+        created.append(await person.client.post(ITEMS, json={"title": "Late"}))
+
+    async def erase() -> None:
+        erased.append(await act(admin, "cascade", person.id))
+
+    async with anyio.create_task_group() as group:
+        for task in (create, create, erase, create, create):
+            group.start_soon(task)
+    assert [answer.status_code for answer in erased] == [204]
+    assert {answer.status_code for answer in created} <= {201, 401, 409}
+    for answer in created:
+        if answer.status_code == 201:
+            problem(await admin.client.get(answer.headers["location"]), 404)
+
+
+async def test_cascade_is_for_good_only(login: Login) -> None:
+    admin, person = await login("admin"), await login()
+    problem(await admin.client.delete(f"{USERS}/{person.id}?cascade=true"), 422, "validation_error")
+    assert await listed(admin) == {admin.id, person.id}
+
+
+async def test_to_erase_needs_two_permissions(login: Login, backstay: Backstay) -> None:
+    clerk, person = await login(), await login()
+    await grant(backstay, clerk.id, "users:erase")
+    for way in ("delete", "erase"):
+        problem(await act(clerk, way, person.id), 403, "forbidden")
+    janitor = await login()
+    await grant(backstay, janitor.id, "users:delete")
+    body = problem(await act(janitor, "erase", person.id), 403, "forbidden")
+    assert "users:erase" in body["detail"]
+    await grant(backstay, janitor.id, "users:erase", Scope.OWN)
+    problem(await act(janitor, "erase", person.id), 403, "forbidden")
+    assert (await act(janitor, "delete", person.id)).status_code == 204
+
+
+async def test_a_field_rule_keeps_from_cascading(login: Login, backstay: Backstay) -> None:
+    clerk, person = await login(), await login()
+    deny = ((Source.QUERY, "cascade", Effect.DENY),)
+    await grant(backstay, clerk.id, "users:delete", rules=deny)
+    await grant(backstay, clerk.id, "users:erase")
+    problem(await act(clerk, "cascade", person.id), 403, "forbidden")
+    assert (await act(clerk, "erase", person.id)).status_code == 204
