@@ -3,6 +3,7 @@
 from backstay.features.users.commands.accounts import DeleteMe, RegisterUser, UpdateMe
 from backstay.features.users.queries.accounts import GetMe
 from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
+from backstay.features.users.queries.roles import ListUsersOfRole
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 
@@ -14,3 +15,6 @@ routes.patch("/me", UpdateMe)
 routes.delete("/me", DeleteMe)
 routes.get("/by-username/{username}", GetUserByUsername)
 routes.get("/{id}", GetUser)
+
+rbac_routes = Routes("/rbac", tag="rbac")
+rbac_routes.get("/roles/{role_id}/users", ListUsersOfRole)
