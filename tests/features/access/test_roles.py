@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from backstay.composition import Backstay
-from backstay.features.access.model import Role, RoleMember
-from tests.conftest import Login, Person
+from backstay.features.access.model import RoleMember
+from tests.conftest import Person
 from tests.features.access.steps import RBAC, ROLES, Keeper, done, role_path
 from tests.features.steps import API, ME, execute, needs
 from tests.web.problems import fields_of, problem
@@ -273,26 +273,6 @@ async def test_nothing_about_roles_is_for_everyone(keeper: Keeper, ada: Person) 
         ("GET", f"{RBAC}/users/{ada.id}/permissions", None),
     ):
         problem(await ada.client.request(method, path, json=body), 403, "forbidden")
-
-
-async def test_the_seeded_roles_stay(keeper: Keeper, login: Login, backstay: Backstay) -> None:
-    page = await done(keeper.client.get(ROLES), 200)
-    admin, user = ({r["name"]: r for r in page["items"]}[name] for name in ("admin", "user"))
-    for role in (admin, user):
-        for query in ("", "?hard=true"):
-            refused = await keeper.client.delete(f"{role_path(role)}{query}")
-            problem(refused, 409, "access.role_protected")
-        refused = await keeper.client.patch(role_path(role), json={"name": "other"})
-        problem(refused, 409, "access.role_protected")
-    deputy = await login()
-    await keeper.assign(admin, deputy)
-    for body in ({"is_superuser": False}, {"level": 999}):
-        refused = await keeper.client.patch(role_path(admin), json=body)
-        problem(refused, 409, "access.role_protected")
-    described = await keeper.client.patch(role_path(admin), json={"description": "The boss."})
-    assert described.json()["description"] == "The boss."
-    stored = select(Role.level, Role.is_superuser).where(Role.name == "admin")
-    assert tuple((await execute(backstay, stored)).one()) == (1000, True)
 
 
 async def test_deleting_for_good_takes_grants_and_members_along(

@@ -1,4 +1,4 @@
-"""Shows that a superuser stays, whichever route takes power away, also at the same moment."""
+"""Shows that superusers and seeded roles stay, whichever route takes power away, also at once."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
-from backstay.features.access.model import RoleMember
+from backstay.features.access.model import Role, RoleMember
 from backstay.features.users.queries.accounts import HasAdmin
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.access.steps import ROLES, Keeper, done, role_path
@@ -110,3 +110,23 @@ async def test_of_all_who_resign_at_once_one_stays(
     )
     assert statuses == [204, 204, 204, 409]
     assert await backstay.system(HasAdmin())
+
+
+async def test_the_seeded_roles_stay(keeper: Keeper, login: Login, backstay: Backstay) -> None:
+    page = await done(keeper.client.get(ROLES), 200)
+    admin, user = ({r["name"]: r for r in page["items"]}[name] for name in ("admin", "user"))
+    for role in (admin, user):
+        for query in ("", "?hard=true"):
+            refused = await keeper.client.delete(f"{role_path(role)}{query}")
+            problem(refused, 409, "access.role_protected")
+        refused = await keeper.client.patch(role_path(role), json={"name": "other"})
+        problem(refused, 409, "access.role_protected")
+    deputy = await login()
+    await keeper.assign(admin, deputy)
+    for body in ({"is_superuser": False}, {"level": 999}):
+        refused = await keeper.client.patch(role_path(admin), json=body)
+        problem(refused, 409, "access.role_protected")
+    described = await keeper.client.patch(role_path(admin), json={"description": "The boss."})
+    assert described.json()["description"] == "The boss."
+    stored = select(Role.level, Role.is_superuser).where(Role.name == "admin")
+    assert tuple((await execute(backstay, stored)).one()) == (1000, True)
