@@ -149,3 +149,52 @@ def test_a_merged_grant_is_what_the_roles_of_the_highest_level_say(
     assert (grant.scope is ANY) == any(each.scope is ANY for each in deciding)
     for source in (JSON, QUERY):
         assert grant.refuses(source, path) == should_refuse(deciding, source, path)
+
+
+NAMES = ("a", "a.x", "a.y", "b", "b.x")
+GRANTS = st.builds(
+    lambda scope, allowed, denied: Grant(
+        scope,
+        {JSON: frozenset(allowed)} if allowed is not None else {},
+        {JSON: frozenset(denied)} if denied else {},
+    ),
+    st.sampled_from(Scope),
+    st.none() | st.sets(st.sampled_from(NAMES), min_size=1),
+    st.sets(st.sampled_from(NAMES)),
+)
+
+
+@given(GRANTS, GRANTS)
+def test_a_grant_that_covers_another_refuses_nothing_that_the_other_permits(
+    mine: Grant, other: Grant
+) -> None:
+    if mine.covers(other):
+        assert (mine.scope, other.scope) != (OWN, ANY)
+        assert refused(mine, *NAMES, "a.z", "c") <= refused(other, *NAMES, "a.z", "c")
+
+
+@given(GRANTS)
+def test_a_grant_covers_itself_and_whoever_is_unlimited_covers_all(grant: Grant) -> None:
+    assert grant.covers(grant)
+    assert UNLIMITED.covers(grant)
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "covered"),
+    [
+        (row(1), row(1, deny="a"), True),
+        (row(1, deny="a"), row(1), False),
+        (row(1, deny="a"), row(1, deny="a.x"), False),
+        (row(1, deny="a.x"), row(1, deny="a"), True),
+        (row(1, allow="a"), row(1), False),
+        (row(1, allow="a"), row(1, allow="a.x"), True),
+        (row(1, allow="a.x"), row(1, allow="a"), False),
+        (row(1, allow="a"), row(1, allow="a b"), False),
+        (row(1, allow="a"), row(1, allow="a b", deny="b"), True),
+        (row(1, deny="b"), row(1, allow="a"), True),
+        (row(1, ANY), row(1), True),
+        (row(1), row(1, ANY), False),
+    ],
+)
+def test_what_covers_what(mine: RoleGrant, other: RoleGrant, *, covered: bool) -> None:
+    assert merged(mine).covers(merged(other)) is covered

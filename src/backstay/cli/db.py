@@ -65,12 +65,29 @@ def revision(
 @db.command()
 def check() -> None:
     """Say what keeps this version from working with the database; exit with 1 if anything does."""
-    problems = _run(lambda settings: migrate.check(_options(settings)))
-    for problem in problems:
-        typer.echo(problem)
+    problems, remarks = _run(_check)
+    for told in (*problems, *remarks):
+        typer.echo(told)
     if problems:
         raise typer.Exit(1)
     typer.echo("The database is current.")
+
+
+async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
+    """What is wrong, and what is no fault but left over."""
+    from backstay.composition import compose
+    from backstay.features.access.queries.permissions import ListUndeclared
+    from backstay.features.access.schemas import declared
+
+    problems = await migrate.check(_options(settings))
+    if problems:
+        return problems, ()
+    backstay = compose(settings)
+    try:
+        undeclared = ListUndeclared(permissions=declared(backstay.features))
+        return problems, await backstay.system(undeclared)
+    finally:
+        await backstay.close()
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":

@@ -45,6 +45,26 @@ class Grant:
         allowed = self.allowed.get(source)
         return allowed is not None and names.isdisjoint(allowed)
 
+    def covers(self, other: "Grant") -> bool:
+        """Whether everything that another grant of the same permission allows is allowed here."""
+        if self.scope is Scope.OWN and other.scope is Scope.ANY:
+            return False
+        sources = {*self.allowed, *self.denied}
+        return all(self._covers_fields(other, source) for source in sources)
+
+    def _covers_fields(self, other: "Grant", source: Source) -> bool:
+        mine, theirs = self.allowed.get(source), other.allowed.get(source)
+        denied = other.denied.get(source, frozenset())
+        reached = {name for name in theirs or () if _with_parents(name).isdisjoint(denied)}
+        for name in self.denied.get(source, frozenset()):
+            if not _with_parents(name).isdisjoint(denied):
+                continue
+            if theirs is None or any(_overlap(name, each) for each in reached):
+                return False
+        if mine is None:
+            return True
+        return theirs is not None and not any(_with_parents(n).isdisjoint(mine) for n in reached)
+
 
 UNLIMITED = Grant(Scope.ANY)
 
@@ -93,6 +113,11 @@ SYSTEM = Principal(is_system=True)
 def _with_parents(path: str) -> set[str]:
     parts = path.split(".")
     return {".".join(parts[: end + 1]) for end in range(len(parts))}
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two paths name a field in common."""
+    return one in _with_parents(other) or other in _with_parents(one)
 
 
 @dataclass(frozen=True, slots=True)

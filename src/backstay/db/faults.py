@@ -1,6 +1,7 @@
 """Database errors in the application's words, translated once for both databases."""
 
 import re
+from typing import TypeVar
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -17,6 +18,8 @@ from backstay.core.errors import (
 )
 from backstay.db.base import Base
 
+U = TypeVar("U", Index, UniqueConstraint)
+
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?!index )(.+)")
 _SQLITE_INDEX = re.compile(r"UNIQUE constraint failed: index '(.+)'")
 _RETRY = {"Retry-After": "1"}
@@ -24,9 +27,10 @@ _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
 _TRANSIENT = {"40001", "40P01", "53300", "57P01", "57P03", "08000", "08003", "08006"}
 
 
-def taken_by(constraint: Index | UniqueConstraint, error: type[Conflict]) -> None:
+def taken_by(constraint: U, error: type[Conflict]) -> U:
     """Declare which error the violation of a unique index or constraint is answered with."""
     constraint.info["taken"] = error
+    return constraint
 
 
 def translate(error: BaseException) -> AppError:

@@ -37,6 +37,14 @@ role_name = Index(
 taken_by(role_name, RoleNameTaken)
 
 
+class GrantExists(Conflict):
+    code, title = "access.grant_exists", "The role has this permission"
+
+
+class FieldRuleExists(Conflict):
+    code, title = "access.field_rule_exists", "The grant has a rule on this field"
+
+
 class Permission(Entity):
     """A permission declared in code, as the database knows it."""
 
@@ -67,7 +75,7 @@ class RolePermission(Entity):
     """A grant: a role has a permission at a scope."""
 
     __tablename__ = "role_permissions"
-    __table_args__ = (UniqueConstraint("role_id", "permission_id"),)
+    __table_args__ = (taken_by(UniqueConstraint("role_id", "permission_id"), GrantExists),)
 
     role_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("roles.id", ondelete="CASCADE"))
     permission_id: Mapped[UUID] = mapped_column(
@@ -80,7 +88,7 @@ class FieldRule(Entity):
     """A field that a grant allows or denies."""
 
     __tablename__ = "field_rules"
-    __table_args__ = (UniqueConstraint("grant_id", "field_id"),)
+    __table_args__ = (taken_by(UniqueConstraint("grant_id", "field_id"), FieldRuleExists),)
 
     grant_id: Mapped[UUID] = mapped_column(
         Uuid, ForeignKey("role_permissions.id", ondelete="CASCADE")

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backstay.core.feature import Feature
 from backstay.core.listing import PAGING, ListQuery
-from backstay.core.messages import Message, PermissionSpec, Scope, Source
-from backstay.core.principal import Grant
+from backstay.core.messages import Message, PermissionSpec, Scope, Source, View
+from backstay.core.principal import Effect, Grant, RoleGrant, merge_grants
 
 
 class DeclaredField(BaseModel):
@@ -45,8 +47,128 @@ class Membership:
     is_superuser: bool
     grants: dict[str, Grant]
 
+    def gains(self, before: "Membership") -> dict[str, Grant]:
+        """The grants that reach further than those of an earlier membership did."""
+        return {
+            key: grant
+            for key, grant in self.grants.items()
+            if key not in before.grants or not before.grants[key].covers(grant)
+        }
+
+    def is_wider_than(self, before: "Membership") -> bool:
+        """Whether anything is possible that was not."""
+        if before.is_superuser:
+            return False
+        return self.is_superuser or self.level > before.level or bool(self.gains(before))
+
 
 NO_ROLES = Membership(roles=(), level=0, is_superuser=False, grants={})
+
+
+RoleName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+RoleDescription = Annotated[str, StringConstraints(max_length=10_000)]
+Level = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class RoleSummary(View):
+    """A role in a list."""
+
+    id: UUID
+    name: str
+    description: str
+    level: int
+    is_superuser: bool
+    is_deleted: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class FieldRuleDetail(View):
+    """A field that a grant allows or denies."""
+
+    field_id: UUID
+    name: str
+    source: Source
+    effect: Effect
+
+
+class GrantDetail(View):
+    """A permission that a role has, how far it reaches, and the rules on its fields."""
+
+    role_id: UUID
+    permission_id: UUID
+    permission: str
+    scope: Scope
+    fields: tuple[FieldRuleDetail, ...]
+
+    def as_grant(self) -> Grant:
+        """What it allows to somebody who has nothing else."""
+        rules = tuple((rule.source, rule.name, rule.effect) for rule in self.fields)
+        merged = merge_grants([RoleGrant(0, self.permission, self.scope, rules)])
+        return merged[self.permission]
+
+
+class RoleDetail(RoleSummary):
+    """A role."""
+
+    version: int
+    grants: tuple[GrantDetail, ...]
+
+
+class Assignment(View):
+    """That a user has a role."""
+
+    role_id: UUID
+    user_id: UUID
+
+
+class PermissionFieldDetail(View):
+    """A field of the messages that a permission guards."""
+
+    id: UUID
+    name: str
+    source: Source
+    type: str
+
+
+class PermissionDetail(View):
+    """A permission that the code declares."""
+
+    id: UUID
+    key: str
+    resource: str
+    action: str
+    operation: str | None
+    description: str
+    fields: tuple[PermissionFieldDetail, ...]
+
+
+class EffectiveRule(View):
+    """A field that somebody's roles, added up, allow or deny."""
+
+    name: str
+    source: Source
+    effect: Effect
+
+
+class HeldPermission(View):
+    """A permission that a user has."""
+
+    id: UUID
+    key: str
+    resource: str
+    action: str
+    operation: str | None
+    description: str
+    scope: Scope
+    fields: tuple[EffectiveRule, ...]
+
+
+class Matrix(View):
+    """Every permission and every role, with what each role holds."""
+
+    permissions: tuple[str, ...]
+    roles: tuple[RoleDetail, ...]
 
 
 def declared(features: Iterable[Feature]) -> tuple[DeclaredPermission, ...]:

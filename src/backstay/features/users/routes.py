@@ -11,6 +11,7 @@ from backstay.features.users.commands.removal import DeleteUser, RestoreUser
 from backstay.features.users.queries.accounts import GetMe
 from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
 from backstay.features.users.queries.export import ExportMe
+from backstay.features.users.queries.roles import ListUsersOfRole
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 
@@ -29,3 +30,6 @@ routes.post("/{id}/restore", RestoreUser)
 routes.post("/{id}/block", BlockUser)
 routes.post("/{id}/unblock", UnblockUser)
 routes.put("/{id}/password", SetPassword)
+
+rbac_routes = Routes("/rbac", tag="rbac")
+rbac_routes.get("/roles/{role_id}/users", ListUsersOfRole)

@@ -15,7 +15,7 @@ from backstay.core.principal import Grant, Principal
 from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing
 from backstay.db.session import Reader
-from backstay.features.access.queries import MEMBERS, GetMembership
+from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
 from backstay.features.users.model import User
 from backstay.features.users.schemas import UserDetail, UserSummary
 
@@ -113,7 +113,7 @@ _FLAGS = {
 }
 USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
 USERS_WITH_ROLE = Listing(
-    ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS)
+    ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)
 )
 
 

@@ -106,7 +106,7 @@ async def list_superusers(query: ListSuperusers, reader: Reader) -> frozenset[UU
     return frozenset(row.user_id for row in await reader.rows(_SUPERUSERS))
 
 
-MEMBERS = (
+MEMBERS_BY_NAME = (
     select(RoleMember.user_id)
     .join(Role, Role.id == RoleMember.role_id)
     .where(Role.name == bindparam("role"), Role.deleted_at.is_(None))

@@ -1,14 +1,15 @@
-"""What the application itself does with roles; people's commands go through the same tables."""
+"""What the application itself does with roles; people's commands have modules of their own."""
 
 from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import handles
+from backstay.core.bus import Sender, handles
 from backstay.core.context import PrincipalChanges
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.db.session import Transaction
 from backstay.features.access.model import (
+    FieldRule,
     Permission,
     PermissionField,
     Role,
@@ -25,7 +26,8 @@ class SyncAccess(Command[None]):
     """Bring the tables in line with the code and seed the roles ``admin`` and ``user``.
 
     A permission that appears for the first time and is meant for everyone is granted to ``user``
-    once; what an administrator changes later stays.
+    once; what an administrator changes later stays. What the code no longer declares is removed,
+    unless a grant or a field rule uses it.
     """
 
     permission = SYSTEM_ONLY
@@ -34,7 +36,10 @@ class SyncAccess(Command[None]):
 
 
 @handles(SyncAccess)
-async def sync_access(command: SyncAccess, session: Transaction, changes: PrincipalChanges) -> None:
+async def sync_access(
+    command: SyncAccess, session: Transaction, send: Sender, changes: PrincipalChanges
+) -> None:
+    await send(LockSuperusers())
     user = await _role(session, Role(name=USER, description="Every new user has it.", level=0))
     await _role(
         session,
@@ -55,6 +60,7 @@ async def sync_access(command: SyncAccess, session: Transaction, changes: Princi
                 )
         stored.description = declared.description
         await _sync_fields(session, stored, declared)
+    await _drop_undeclared(session, command.permissions)
     changes.touch_everyone()
 
 
@@ -80,6 +86,27 @@ async def _sync_fields(
             known.type = field.type
 
 
+async def _drop_undeclared(
+    session: Transaction, permissions: tuple[DeclaredPermission, ...]
+) -> None:
+    await session.flush()
+    declared = {each.key: {(f.source, f.name) for f in each.fields} for each in permissions}
+    unused_fields = (
+        select(PermissionField, Permission.key)
+        .join(Permission, Permission.id == PermissionField.permission_id)
+        .where(~select(FieldRule).where(FieldRule.field_id == PermissionField.id).exists())
+    )
+    for field, key in (await session.execute(unused_fields)).all():
+        if (field.source, field.name) not in declared.get(key, set()):
+            await session.delete(field)
+    unused = select(Permission).where(
+        ~select(RolePermission).where(RolePermission.permission_id == Permission.id).exists()
+    )
+    for permission in await session.scalars(unused):
+        if permission.key not in declared:
+            await session.delete(permission)
+
+
 class JoinRole(Command[None]):
     """Give a user a role by name."""
 
@@ -103,8 +130,8 @@ async def join_role(command: JoinRole, session: Transaction, changes: PrincipalC
 class LockSuperusers(Command[frozenset[UUID]]):
     """The ids of all superusers, locked until the transaction ends.
 
-    Whoever is about to take a superuser away asks this first, so that two of them cannot remove
-    the last two at once.
+    Whoever is about to take a superuser away, or to change roles in any way, asks this first: the
+    role ``admin`` is always among what is locked, so that they go one after the other.
     """
 
     permission = SYSTEM_ONLY
@@ -113,6 +140,6 @@ class LockSuperusers(Command[frozenset[UUID]]):
 @handles(LockSuperusers)
 async def lock_superusers(command: LockSuperusers, session: Transaction) -> frozenset[UUID]:
     superuser_roles = select(Role.id).where(Role.is_superuser, Role.deleted_at.is_(None))
-    role_ids = list(await session.scalars(superuser_roles.with_for_update()))
-    members = select(RoleMember.user_id).where(RoleMember.role_id.in_(role_ids))
+    await session.execute(superuser_roles.order_by(Role.id).with_for_update())
+    members = select(RoleMember.user_id).where(RoleMember.role_id.in_(superuser_roles))
     return frozenset(await session.scalars(members))

@@ -1,0 +1,11 @@
+"""What is done to roles, grants and memberships; here, what other features send."""
+
+from backstay.features.access.commands.seeding import (
+    ADMIN,
+    USER,
+    JoinRole,
+    LockSuperusers,
+    SyncAccess,
+)
+
+__all__ = ["ADMIN", "USER", "JoinRole", "LockSuperusers", "SyncAccess"]

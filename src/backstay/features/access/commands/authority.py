@@ -1,0 +1,106 @@
+"""Who may change which role: nobody gives more than they hold (no escalation)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backstay.core.bus import Sender
+from backstay.core.errors import Forbidden
+from backstay.core.messages import Command, PermissionSpec, Scope
+from backstay.core.principal import UNLIMITED, Grant
+from backstay.features.access.commands.seeding import LockSuperusers
+from backstay.features.access.model import Role
+from backstay.features.access.queries.membership import GetMembership
+from backstay.features.access.schemas import NO_ROLES, Membership
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What the sender of a command holds while nobody else can change roles."""
+
+    held: Membership
+    send: Sender
+
+    def require_superuser(self) -> None:
+        """Refuse whoever is not one.
+
+        Raises:
+            Forbidden: the sender is no superuser.
+        """
+        if not self.held.is_superuser:
+            raise Forbidden("Only a superuser may do this to superusers and their roles.")
+
+    def over_level(self, level: int) -> None:
+        """Refuse roles and users that are not below the sender.
+
+        Raises:
+            Forbidden: the level is not below the sender's highest.
+        """
+        if not self.held.is_superuser and level >= self.held.level:
+            raise Forbidden(f"This needs a role of a level above {level}.")
+
+    def over(self, role: Role | Membership) -> None:
+        """Refuse to act on a role, or on somebody with such roles, that is not below the sender.
+
+        Raises:
+            Forbidden: it is a superuser's, or its level is not below the sender's highest.
+        """
+        if role.is_superuser:
+            self.require_superuser()
+        self.over_level(role.level)
+
+    def over_grants(self, grants: Mapping[str, Grant]) -> None:
+        """Refuse to give what the sender does not hold.
+
+        Raises:
+            Forbidden: the sender lacks one, or holds it at a narrower scope or under field rules.
+        """
+        if self.held.is_superuser:
+            return
+        for key, grant in grants.items():
+            mine = self.held.grants.get(key)
+            if mine is None or not mine.covers(grant):
+                raise Forbidden(f"You hold less of the permission {key} than this would give.")
+
+    def over_free(self, key: str, scope: Scope) -> None:
+        """Refuse to give a permission without field rules unless the sender holds it so.
+
+        Raises:
+            Forbidden: the sender lacks it, or holds it at a narrower scope or under field rules.
+        """
+        self.over_grants({key: Grant(scope)})
+
+    async def settle(self) -> None:
+        """Refuse what would let the sender do more than before; the last step of every command.
+
+        Raises:
+            Forbidden: the sender's own roles add up to more.
+        """
+        user_id = self.send.principal.user_id
+        if user_id is not None and not self.held.is_superuser:
+            now = await self.send.as_system()(GetMembership(user_id=user_id))
+            if now.is_wider_than(self.held):
+                raise Forbidden("This would widen your own permissions.")
+
+
+async def authority_over(command: Command[Any], send: Sender) -> Authority:
+    """Let everybody else who changes roles wait, and read again what the sender holds.
+
+    Raises:
+        Forbidden: the permission was lost meanwhile, or reaches own rows only: nobody owns roles.
+    """
+    await send.as_system()(LockSuperusers())
+    principal, policy = send.principal, command.permission
+    if principal.is_system:
+        return Authority(_EVERYTHING, send)
+    held = await send.as_system()(GetMembership(user_id=principal.id))
+    if isinstance(policy, PermissionSpec):
+        grant = UNLIMITED if held.is_superuser else held.grants.get(policy.key)
+        if grant is None or grant.scope is Scope.OWN:
+            raise Forbidden(f"This needs the permission {policy.key} at the scope ANY.")
+    return Authority(held, send)
+
+
+_EVERYTHING = Membership(
+    roles=NO_ROLES.roles, level=NO_ROLES.level, is_superuser=True, grants=NO_ROLES.grants
+)

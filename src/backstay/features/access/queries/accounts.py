@@ -1,0 +1,19 @@
+"""What this feature must know about people; the feature that has the accounts answers."""
+
+from uuid import UUID
+
+from backstay.core.messages import SYSTEM_ONLY, Query
+
+
+class RequireUser(Query[None]):
+    """Refuse, unless there is a living user with this id."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+
+
+class RequireSuperuser(Query[None]):
+    """Refuse, unless somebody who can sign in may do everything."""
+
+    permission = SYSTEM_ONLY

@@ -1,0 +1,196 @@
+"""Questions about roles and their grants."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.errors import Forbidden, NotFound
+from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
+from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
+from backstay.core.principal import Grant, Principal
+from backstay.db.cursors import Cursors
+from backstay.db.listing import Listing
+from backstay.db.queries import columns_of
+from backstay.db.session import Reader
+from backstay.features.access.model import (
+    FieldRule,
+    Permission,
+    PermissionField,
+    Role,
+    RoleMember,
+    RolePermission,
+)
+from backstay.features.access.queries.accounts import RequireUser
+from backstay.features.access.schemas import (
+    FieldRuleDetail,
+    GrantDetail,
+    Matrix,
+    RoleDetail,
+    RoleSummary,
+)
+
+LIST = PermissionSpec("roles", "list", description="List roles")
+READ = PermissionSpec("roles", "read", description="Read a role, its grants and its members")
+
+
+class GetRole(Query[RoleDetail]):
+    """One role, with its grants and their field rules."""
+
+    permission = READ
+
+    role_id: FromPath[UUID]
+
+
+_ROLES = select(
+    *columns_of(RoleSummary, Role, {"is_deleted": Role.deleted_at.is_not(None)}), Role.version
+)
+_LIVING = _ROLES.where(Role.deleted_at.is_(None))
+_ROLE = _LIVING.where(Role.id == bindparam("role_id"))
+_GRANTS = (
+    select(
+        RolePermission.id,
+        RolePermission.role_id,
+        RolePermission.permission_id,
+        RolePermission.scope,
+        Permission.key,
+        FieldRule.field_id,
+        FieldRule.effect,
+        PermissionField.source,
+        PermissionField.name,
+    )
+    .join(Permission, Permission.id == RolePermission.permission_id)
+    .outerjoin(FieldRule, FieldRule.grant_id == RolePermission.id)
+    .outerjoin(PermissionField, PermissionField.id == FieldRule.field_id)
+    .where(RolePermission.role_id.in_(bindparam("role_ids", expanding=True)))
+    .order_by(Permission.key, PermissionField.source, PermissionField.name)
+)
+
+
+@handles(GetRole)
+async def get_role(query: GetRole, reader: Reader, grant: Grant) -> RoleDetail:
+    row = await reader.one_or_none(_ROLE, {"role_id": query.role_id})
+    if row is None or grant.scope is Scope.OWN:
+        raise NotFound
+    grants = await grants_of(reader, [query.role_id])
+    return RoleDetail(**row._mapping, grants=grants[query.role_id])
+
+
+async def grants_of(
+    reader: Reader, role_ids: Iterable[UUID]
+) -> defaultdict[UUID, tuple[GrantDetail, ...]]:
+    """The grants of some roles by role, in the order of their keys."""
+    rows = await reader.rows(_GRANTS, {"role_ids": list(role_ids)})
+    by_grant: defaultdict[UUID, list[Any]] = defaultdict(list)
+    for row in rows:
+        by_grant[row.id].append(row)
+    found: defaultdict[UUID, tuple[GrantDetail, ...]] = defaultdict(tuple)
+    for held in by_grant.values():
+        first = held[0]
+        detail = GrantDetail(
+            role_id=first.role_id,
+            permission_id=first.permission_id,
+            permission=first.key,
+            scope=first.scope,
+            fields=tuple(
+                FieldRuleDetail.model_validate(rule) for rule in held if rule.effect is not None
+            ),
+        )
+        found[first.role_id] += (detail,)
+    return found
+
+
+class ListRoles(ListQuery[RoleSummary]):
+    """The roles, newest first."""
+
+    permission = LIST
+    sortable = ("created_at", "updated_at", "name", "level")
+    searchable = ("name", "description")
+
+    name: Text | None = None
+    description: Text | None = None
+    level: Range[int] | None = None
+    is_superuser: Equals[bool] | None = None
+    is_deleted: Equals[bool] | None = None
+    created_at: Range[datetime] | None = None
+    updated_at: Range[datetime] | None = None
+
+
+ROLES = Listing(ListRoles, Role, RoleSummary)
+
+
+@handles(ListRoles)
+async def list_roles(
+    query: ListRoles, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+) -> Page[RoleSummary] | CursorPage[RoleSummary]:
+    return await ROLES.fetch(reader, query, principal, grant, cursors)
+
+
+class ListRolesOfUser(ListQuery[RoleSummary]):
+    """The roles that a user has."""
+
+    permission = READ
+    sortable = ListRoles.sortable
+    searchable = ListRoles.searchable
+
+    user_id: FromPath[UUID]
+    name: Text | None = None
+    description: Text | None = None
+    level: Range[int] | None = None
+    is_superuser: Equals[bool] | None = None
+    created_at: Range[datetime] | None = None
+    updated_at: Range[datetime] | None = None
+
+
+ROLES_OF_USER = Listing(
+    ListRolesOfUser,
+    Role,
+    RoleSummary,
+    where=Role.id.in_(select(RoleMember.role_id).where(RoleMember.user_id == bindparam("user_id"))),
+)
+
+
+@handles(ListRolesOfUser)
+async def list_roles_of_user(
+    query: ListRolesOfUser,
+    reader: Reader,
+    principal: Principal,
+    grant: Grant,
+    cursors: Cursors,
+    send: Sender,
+) -> Page[RoleSummary] | CursorPage[RoleSummary]:
+    if grant.scope is Scope.OWN and query.user_id != principal.user_id:
+        raise Forbidden
+    await send.as_system()(RequireUser(user_id=query.user_id))
+    return await ROLES_OF_USER.fetch(
+        reader, query, principal, replace(grant, scope=Scope.ANY), cursors
+    )
+
+
+MEMBERS = select(RoleMember.user_id).where(RoleMember.role_id == bindparam("role_id"))
+"""The ids of those who have the role ``role_id``, for statements of the feature of users."""
+
+
+class GetMatrix(Query[Matrix]):
+    """Which role holds which permission: everything at once, highest role first."""
+
+    permission = SYSTEM_ONLY
+
+
+_HIGHEST_FIRST = _LIVING.order_by(Role.level.desc(), Role.name)
+_KEYS = select(Permission.key).order_by(Permission.key)
+
+
+@handles(GetMatrix)
+async def get_matrix(query: GetMatrix, reader: Reader) -> Matrix:
+    roles = await reader.rows(_HIGHEST_FIRST)
+    grants = await grants_of(reader, [role.id for role in roles])
+    return Matrix(
+        permissions=tuple(row.key for row in await reader.rows(_KEYS)),
+        roles=tuple(RoleDetail(**role._mapping, grants=grants[role.id]) for role in roles),
+    )

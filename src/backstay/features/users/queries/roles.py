@@ -1,0 +1,74 @@
+"""What the feature of roles asks about people, and who has a role."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.errors import NotFound
+from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
+from backstay.core.messages import FromPath
+from backstay.core.principal import Grant, Principal
+from backstay.db.cursors import Cursors
+from backstay.db.listing import Listing
+from backstay.db.session import Reader
+from backstay.features.access.queries.accounts import RequireSuperuser, RequireUser
+from backstay.features.access.queries.roles import MEMBERS, READ, GetRole
+from backstay.features.users.commands.superusers import LastSuperuser
+from backstay.features.users.model import User
+from backstay.features.users.queries.accounts import HasAdmin
+from backstay.features.users.schemas import UserSummary
+
+
+class ListUsersOfRole(ListQuery[UserSummary]):
+    """The users who have a role."""
+
+    permission = READ
+    sortable = ("created_at", "email")
+    searchable = ("email", "username", "name")
+
+    role_id: FromPath[UUID]
+    email: Text | None = None
+    username: Text | None = None
+    name: Text | None = None
+    is_blocked: Equals[bool] | None = None
+    created_at: Range[datetime] | None = None
+
+
+USERS_OF_ROLE = Listing(
+    ListUsersOfRole,
+    User,
+    UserSummary,
+    owner=User.id,
+    where=User.id.in_(MEMBERS),
+    columns={"is_blocked": User.blocked_at.is_not(None)},
+)
+
+
+@handles(ListUsersOfRole)
+async def list_users_of_role(
+    query: ListUsersOfRole,
+    reader: Reader,
+    principal: Principal,
+    grant: Grant,
+    cursors: Cursors,
+    send: Sender,
+) -> Page[UserSummary] | CursorPage[UserSummary]:
+    await send.as_system()(GetRole(role_id=query.role_id))
+    return await USERS_OF_ROLE.fetch(reader, query, principal, grant, cursors)
+
+
+_LIVING = select(User.id).where(User.id == bindparam("user_id"), User.deleted_at.is_(None))
+
+
+@handles(RequireUser)
+async def require_user(query: RequireUser, reader: Reader) -> None:
+    if await reader.one_or_none(_LIVING, {"user_id": query.user_id}) is None:
+        raise NotFound
+
+
+@handles(RequireSuperuser)
+async def require_superuser(query: RequireSuperuser, send: Sender) -> None:
+    if not await send(HasAdmin()):
+        raise LastSuperuser

@@ -1,0 +1,70 @@
+"""Shows that `roles` tells which role holds what, to people and to programs."""
+
+import asyncio
+import json
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import update
+
+from backstay.composition import compose
+from backstay.core.messages import Scope
+from backstay.core.principal import Effect
+from backstay.features.access.commands.grants import AddFieldRule, GrantPermission
+from backstay.features.access.commands.roles import CreateRole
+from backstay.features.access.model import Permission
+from backstay.features.access.queries.permissions import ListPermissions
+from tests.cli.conftest import Call
+from tests.conftest import settings_with
+
+
+async def add_role(folder: Path) -> None:
+    """A role that lists users, but not by e-mail."""
+    backstay = compose(settings_with(f"sqlite:///{folder}/test.db", folder))
+    role = await backstay.system(CreateRole(name="clerk", level=7))
+    page = await backstay.system(ListPermissions(q="users:list"))
+    (permission,) = page.items
+    (field,) = (field for field in permission.fields if field.name == "email")
+    where = {"role_id": role.id, "permission_id": permission.id}
+    await backstay.system(GrantPermission(**where, scope=Scope.ANY))
+    await backstay.system(AddFieldRule(**where, field_id=field.id, effect=Effect.DENY))
+    await backstay.close()
+
+
+def test_the_matrix_is_readable_when_piped_and_as_json(call: Call, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/test.db"
+    assert call("db", "upgrade", DB_URL=url).code == 0
+    asyncio.run(add_role(tmp_path))
+    shown = call("roles", DB_URL=url)
+    assert shown.code == 0, shown.errors
+    header, levels, *lines = [line.split() for line in shown.output.splitlines()]
+    assert header == ["PERMISSION", "admin", "clerk", "user"]
+    assert levels == ["level", "1000", "7", "0"]
+    cells = {line[0]: line[1:] for line in lines}
+    assert cells["users:list"] == ["all", "ANY*", "-"]
+    assert cells["items:create"] == ["all", "-", "OWN"]
+    told = json.loads(call("roles", "--json", DB_URL=url).output)
+    assert told["permissions"] == list(cells)
+    clerk = next(role for role in told["roles"] if role["name"] == "clerk")
+    assert UUID(clerk["id"])
+    assert [grant["permission"] for grant in clerk["grants"]] == ["users:list"]
+
+
+def test_a_check_of_the_database_tells_what_is_left_over(call: Call, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/test.db"
+    assert call("db", "upgrade", DB_URL=url).code == 0
+    asyncio.run(rename_permission(tmp_path))
+    checked = call("db", "check", DB_URL=url)
+    assert checked.code == 0
+    kept, *_, current = checked.output.splitlines()
+    assert kept.startswith("The permission items:burn is no longer declared; it is kept")
+    assert current == "The database is current."
+
+
+async def rename_permission(folder: Path) -> None:
+    """What it looks like to a version whose code calls it otherwise."""
+    backstay = compose(settings_with(f"sqlite:///{folder}/test.db", folder))
+    renamed = update(Permission).where(Permission.key == "items:delete").values(key="items:burn")
+    async with backstay.database.writer.begin() as connection:
+        await connection.execute(renamed)
+    await backstay.close()

@@ -1,0 +1,22 @@
+"""Who scenarios about roles are about."""
+
+import pytest
+
+from tests.conftest import Login, Person
+from tests.features.access.steps import Keeper, permissions_by_key
+
+
+@pytest.fixture
+async def keeper(login: Login) -> Keeper:
+    admin = await login("admin")
+    return Keeper(admin, await permissions_by_key(admin))
+
+
+@pytest.fixture
+async def ada(login: Login) -> Person:
+    return await login(name="ada")
+
+
+@pytest.fixture
+async def eve(login: Login) -> Person:
+    return await login(name="eve")

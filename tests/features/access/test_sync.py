@@ -1,0 +1,83 @@
+"""Shows that the tables follow the code: what is new, what reads otherwise, what is gone."""
+
+import pytest
+from sqlalchemy import select
+
+from backstay.composition import Backstay
+from backstay.core.messages import Source
+from backstay.features.access.commands import SyncAccess
+from backstay.features.access.model import Permission, PermissionField
+from backstay.features.access.queries.permissions import ListUndeclared
+from backstay.features.access.schemas import DeclaredField, DeclaredPermission, declared
+from tests.conftest import Login
+from tests.features.access.steps import Keeper, done, permissions_by_key, role_path
+from tests.features.steps import execute
+
+pytestmark = pytest.mark.anyio
+
+
+def spec(action: str, description: str = "", *fields: str) -> DeclaredPermission:
+    return DeclaredPermission(
+        resource="boats",
+        action=action,
+        operation=None,
+        description=description,
+        everyone=None,
+        key=f"boats:{action}",
+        fields=tuple(DeclaredField(name=f, source=Source.JSON, type="string") for f in fields),
+    )
+
+
+async def sync(backstay: Backstay, *more: DeclaredPermission) -> tuple[str, ...]:
+    """Start a version of the code with these permissions besides; what it reports as left over."""
+    permissions = (*declared(backstay.features), *more)
+    await backstay.system(SyncAccess(permissions=permissions))
+    return await backstay.system(ListUndeclared(permissions=permissions))
+
+
+async def boats(backstay: Backstay) -> dict[str, tuple[str, set[str]]]:
+    """The permissions on boats with their descriptions and fields."""
+    found = select(Permission.id, Permission.key, Permission.description).where(
+        Permission.resource == "boats"
+    )
+    stored: dict[str, tuple[str, set[str]]] = {}
+    for row in (await execute(backstay, found)).all():
+        names = select(PermissionField.name).where(PermissionField.permission_id == row.id)
+        fields = {field.name for field in (await execute(backstay, names)).all()}
+        stored[row.key] = (row.description, fields)
+    return stored
+
+
+async def test_what_is_new_or_reads_otherwise_is_taken_over(backstay: Backstay) -> None:
+    assert await sync(backstay, spec("sail", "Sail", "sheet")) == ()
+    assert await boats(backstay) == {"boats:sail": ("Sail", {"sheet"})}
+    assert await sync(backstay, spec("sail", "Go sailing", "sheet", "tack")) == ()
+    assert await boats(backstay) == {"boats:sail": ("Go sailing", {"sheet", "tack"})}
+
+
+async def test_what_nothing_uses_goes_with_the_code(backstay: Backstay) -> None:
+    await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
+    assert await sync(backstay, spec("sail", "", "tack")) == ()
+    assert await boats(backstay) == {"boats:sail": ("", {"tack"})}
+    assert await sync(backstay) == ()
+    assert await boats(backstay) == {}
+
+
+async def test_what_roles_use_is_kept_and_reported(backstay: Backstay, login: Login) -> None:
+    await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
+    admin = await login("admin")
+    keeper = Keeper(admin, await permissions_by_key(admin))
+    role = await keeper.role()
+    await keeper.grant(role, "boats:sail", rules=[("JSON", "sheet", "DENY")])
+    await keeper.grant(role, "boats:row")
+    (field,) = await sync(backstay, spec("sail", "", "tack"), spec("row", "", "oar"))
+    assert field.startswith("The JSON field sheet of boats:sail is no longer declared; it is kept")
+    assert (await boats(backstay))["boats:sail"] == ("", {"sheet", "tack"})
+    kept = await sync(backstay)
+    assert [sentence.split(" is no longer")[0] for sentence in kept] == [
+        "The permission boats:row", "The permission boats:sail",
+    ]  # fmt: skip
+    assert await boats(backstay) == {"boats:row": ("", set()), "boats:sail": ("", {"sheet"})}
+    await done(keeper.client.delete(role_path(role) + "?hard=true"), 204)
+    assert await sync(backstay) == ()
+    assert await boats(backstay) == {}
