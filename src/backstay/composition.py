@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
@@ -15,7 +16,7 @@ from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.core.bus import BootError, Bus, Buses, Provider, Sender
 from backstay.core.clock import utc_now
-from backstay.core.context import Origin
+from backstay.core.context import ActivityNote, Origin
 from backstay.core.feature import Feature, registry_of
 from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
@@ -31,6 +32,7 @@ from backstay.core.ports import (
 from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
+from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
 from backstay.db.session import WRITING, Database, Reader, transaction_with
@@ -41,6 +43,7 @@ from backstay.features.auth.queries import GetPrincipal
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.settings import (
     AppSettings,
+    LogSettings,
     SecuritySettings,
     Settings,
     decode_key,
@@ -64,6 +67,8 @@ class Backstay:
     tokens: JwtAccessTokens
     limiter: Limiter
     metrics: HttpMetrics
+    trail: AuditTrail
+    files: LogFiles
     clock: Clock
 
     @property
@@ -73,6 +78,7 @@ class Backstay:
 
     async def close(self) -> None:
         """Release threads and connections."""
+        await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
 
@@ -127,19 +133,23 @@ def compose(
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
+            LogSettings: settings.log,
         },
     )
     prepare = prepare_with(registry, providers)
     transaction = transaction_with(database, LocalPrincipals(principals), clock)
+    files = LogFiles(settings.log.dir)
+    trail = AuditTrail(database, clock, files.activity)
+    commanding = (trail.around, authorize, prepare, transaction, trail.within)
     buses = Buses(
-        commands=Bus(Command, registry, (authorize, prepare, transaction), providers | WRITING),
-        queries=Bus(Query, registry, (authorize,), providers),
+        commands=Bus(Command, registry, commanding, providers | WRITING),
+        queries=Bus(Query, registry, (trail.around, authorize), providers),
     )
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, buses, principals, passwords, tokens, limiter,
-        metrics, clock,
+        metrics, trail, files, clock,
     )  # fmt: skip
 
 
@@ -173,6 +183,7 @@ def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Pro
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,
+        ActivityNote: lambda context: context.note,
         Origin: lambda context: context.origin,
         Preconditions: lambda context: context.origin.preconditions,
         Sender: lambda context: context.sender.inside(context),

@@ -18,6 +18,7 @@ class Feature:
     Attributes:
         modules: the modules with messages and their handlers.
         routes: the route tables, for the edge.
+        daily: what the server sends as the system once a day, again while it answers True.
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether it can not be switched off.
     """
@@ -25,6 +26,7 @@ class Feature:
     name: str
     modules: tuple[ModuleType, ...] = ()
     routes: tuple[Any, ...] = ()
+    daily: tuple[Command[bool], ...] = ()
     requires: tuple[str, ...] = ()
     foundation: bool = False
 
