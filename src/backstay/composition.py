@@ -14,7 +14,7 @@ from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
-from backstay.core.bus import BootError, Bus, Buses, Provider, Sender
+from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
 from backstay.core.clock import utc_now
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.feature import Feature, registry_of
@@ -136,15 +136,10 @@ def compose(
             LogSettings: settings.log,
         },
     )
-    prepare = prepare_with(registry, providers)
     transaction = transaction_with(database, LocalPrincipals(principals), clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    commanding = (trail.around, authorize, prepare, transaction, trail.within)
-    buses = Buses(
-        commands=Bus(Command, registry, commanding, providers | WRITING),
-        queries=Bus(Query, registry, (trail.around, authorize), providers),
-    )
+    buses = _buses(registry, providers, transaction, trail)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -175,6 +170,18 @@ async def seed(backstay: Backstay) -> Admin | None:
                 password=admin.password.get_secret_value() if admin.password else None,
             )
         )
+
+
+def _buses(
+    registry: Registry, providers: dict[Any, Provider], transaction: Step, trail: AuditTrail
+) -> Buses:
+    """The two pipelines, each from the outside in."""
+    prepare = prepare_with(registry, providers)
+    commanding = (trail.around, authorize, prepare, transaction, trail.within)
+    return Buses(
+        commands=Bus(Command, registry, commanding, providers | WRITING),
+        queries=Bus(Query, registry, (trail.around, authorize), providers),
+    )
 
 
 def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
