@@ -119,6 +119,8 @@ def settings_with(url: str, folder: Path, **variables: str) -> Settings:
         "ADMIN_PASSWORD": PASSWORD,
         "RATE_LIMIT_ENABLED": "false",
         "SERVER_LOG": "false",
+        "LOG_DIR": "",
+        "LOG_ACTIVITY_DAYS": "0",
         **variables,
     }
     return load_settings(environ=environ, directory=folder)

@@ -8,15 +8,16 @@ from uuid import UUID
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_postgres import PostgresPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
-from backstay.core.bus import BootError, Bus, Buses, Provider, Sender
+from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
 from backstay.core.clock import utc_now
-from backstay.core.context import Origin
+from backstay.core.context import ActivityNote, Origin
 from backstay.core.feature import Feature, registry_of
 from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
@@ -33,6 +34,7 @@ from backstay.core.ports import (
 from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
+from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
 from backstay.db.session import WRITING, Database, Reader, transaction_with
@@ -43,6 +45,7 @@ from backstay.features.auth.queries import GetPrincipal
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.settings import (
     AppSettings,
+    LogSettings,
     SecuritySettings,
     Settings,
     decode_key,
@@ -64,6 +67,8 @@ class Backstay:
     tokens: JwtAccessTokens
     limiter: Limiter
     metrics: HttpMetrics
+    trail: AuditTrail
+    files: LogFiles
     clock: Clock
 
     @property
@@ -74,6 +79,7 @@ class Backstay:
     async def close(self) -> None:
         """Release threads and connections."""
         await self.channel.stop()
+        await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
 
@@ -129,20 +135,19 @@ def compose(
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
+            LogSettings: settings.log,
             tuple[Feature, ...]: tuple(features),
         },
     )
-    prepare = prepare_with(registry, providers)
     transaction = transaction_with(database, channel, clock)
-    buses = Buses(
-        commands=Bus(Command, registry, (authorize, prepare, transaction), providers | WRITING),
-        queries=Bus(Query, registry, (authorize,), providers),
-    )
+    files = LogFiles(settings.log.dir)
+    trail = AuditTrail(database, clock, files.activity)
+    buses = _buses(registry, providers, transaction, trail)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, buses, principals, channel, passwords, tokens,
-        limiter, metrics, clock,
+        limiter, metrics, trail, files, clock,
     )  # fmt: skip
 
 
@@ -175,12 +180,25 @@ async def seed(backstay: Backstay) -> Admin | None:
         )
 
 
+def _buses(
+    registry: Registry, providers: dict[Any, Provider], transaction: Step, trail: AuditTrail
+) -> Buses:
+    """The two pipelines, each from the outside in."""
+    prepare = prepare_with(registry, providers)
+    commanding = (trail.around, authorize, prepare, transaction, trail.within)
+    return Buses(
+        commands=Bus(Command, registry, commanding, providers | WRITING),
+        queries=Bus(Query, registry, (trail.around, authorize), providers),
+    )
+
+
 def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,
+        ActivityNote: lambda context: context.note,
         Origin: lambda context: context.origin,
         Preconditions: lambda context: context.origin.preconditions,
         Sender: lambda context: context.sender.inside(context),

@@ -1,12 +1,16 @@
 """Settings and features in, one application out."""
 
+import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, FastAPI
 
+from backstay import __version__
 from backstay.adapters.log_structlog import configure as configure_logging
 from backstay.composition import Backstay, compose
 from backstay.core.clock import utc_now
@@ -23,6 +27,8 @@ from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
+
+DAY = 86_400.0
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -54,8 +60,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        configure_logging(settings.log.level, settings.log.format)
         try:
+            _start_logging(backstay)
             await migrate.require_current(backstay.database)
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
@@ -64,11 +70,14 @@ def create_app(
                 await start(app)
             gc.collect()
             gc.freeze()
-            yield
+            async with _every_day(backstay):
+                yield
             for stop in on_stop:
                 await stop(app)
         finally:
             await backstay.close()
+            structlog.get_logger("backstay.server").info("server stopped", pid=os.getpid())
+            backstay.files.stop()
 
     app = FastAPI(
         title=settings.app.title,
@@ -89,6 +98,46 @@ def create_app(
     for router in routers:
         app.include_router(router)
     return app
+
+
+def _start_logging(backstay: Backstay) -> None:
+    """The log goes to standard error and, where that can be done, to files."""
+    settings = backstay.settings.log
+    configure_logging(settings.level, settings.format, backstay.files.server)
+    reason = backstay.files.start()
+    log = structlog.get_logger("backstay.server")
+    log.info("server started", version=__version__, pid=os.getpid())
+    if reason is not None:
+        log.warning(
+            "LOG_DIR cannot be written, so there are no log files: name a folder that can, "
+            "or leave it empty",
+            reason=reason,
+        )
+
+
+@asynccontextmanager
+async def _every_day(backstay: Backstay) -> AsyncIterator[None]:
+    """Meanwhile the daily commands of every feature are sent: at once, and each day anew."""
+
+    async def work() -> None:
+        while True:
+            for command in (c for feature in backstay.features for c in feature.daily):
+                try:
+                    more = True
+                    while more:
+                        more = await backstay.system(command)
+                except Exception:
+                    name = type(command).__name__
+                    structlog.get_logger("backstay.server").exception("not done", command=name)
+            await asyncio.sleep(DAY)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:

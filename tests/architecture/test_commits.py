@@ -13,6 +13,7 @@ from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
 from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.db.base import Base
 from backstay.db.session import CommitForbidden, Transaction
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 from tests.conftest import settings_with
@@ -104,6 +105,7 @@ async def notes(tmp_path: Path) -> AsyncIterator[Backstay]:
     backstay = compose(settings, [Feature("notes", modules=(module,))])
     async with backstay.database.writer.begin() as connection:
         await connection.execute(text("CREATE TABLE notes (number INTEGER)"))
+        await connection.run_sync(Base.metadata.tables["activity"].create)
     yield backstay
     await backstay.close()
 

@@ -1,6 +1,6 @@
 """What scenarios do again and again: reach the API from somewhere, look into the database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,8 @@ API = "/api/v1"
 AUTH = f"{API}/auth"
 ME = f"{API}/users/me"
 OTHER_PASSWORD = "a staple of horses"
+Trail = Callable[[], Awaitable[Sequence[Any]]]
+"""The rows of the audit trail that are new since it was asked last, oldest first."""
 JWKS = "/.well-known/jwks.json"
 """Something public that is always there."""
 
@@ -87,3 +89,8 @@ async def running(settings: Settings, clock: FrozenClock) -> AsyncIterator[httpx
     app = create_app(settings, clock=clock)
     async with app.router.lifespan_context(app), client_of(app) as client:
         yield client
+
+
+def said(rows: Sequence[Any]) -> list[tuple[str, str, str | None]]:
+    """Which messages rows of the audit trail are about, and what became of them."""
+    return [(row.message, row.outcome, row.code) for row in rows]

@@ -2,17 +2,23 @@
 
 import logging
 import sys
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECRETS = ("password", "secret", "token", "authorization", "cookie", "api_key")
+from backstay.core.masking import tells_secret
+
+Keep = Callable[[Mapping[str, Any]], None]
 
 
-def configure(level: str, form: Literal["console", "json"]) -> None:
-    """Set up logging for this process; values under telling keys are masked."""
-    renderer: structlog.typing.Processor = (
+def configure(level: str, form: Literal["console", "json"], keep: Keep | None = None) -> None:
+    """Set up logging for this process; values under telling keys are masked.
+
+    ``keep`` is told every event as well, once it may be shown.
+    """
+    renderer: Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.dev.ConsoleRenderer(
@@ -26,6 +32,7 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask,
+            *([_copies(keep)] if keep is not None else []),
             *([structlog.processors.format_exc_info] if form == "json" else []),
             renderer,
         ],
@@ -35,8 +42,16 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
     )
 
 
+def _copies(keep: Keep) -> Processor:
+    def copy(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        keep(structlog.processors.format_exc_info(logger, name, dict(event)))
+        return event
+
+    return copy
+
+
 def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for key in event:
-        if key != "event" and any(secret in key.lower() for secret in SECRETS):
+        if key != "event" and tells_secret(key):
             event[key] = "********"
     return event

@@ -223,6 +223,7 @@ class Sender:
         if self.parent is not None:
             context.transaction = self.parent.transaction
             context.changes = self.parent.changes
+            context.note = self.parent.note
         bus = self._buses.commands if isinstance(message, Command) else self._buses.queries
         result: R = await bus.send(context)
         return result

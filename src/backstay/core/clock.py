@@ -11,6 +11,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def first_id_at(moment: datetime) -> UUID:
+    """The least identifier of those made from a moment on (milliseconds, Unix time)."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
+
+
 def new_id() -> UUID:
     """A fresh identifier: UUIDv7 (RFC 9562), so that ids sort by time of creation."""
     return uuid7()

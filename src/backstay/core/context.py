@@ -1,5 +1,6 @@
 """What travels with a message through the pipeline: its sender, origin and transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -43,6 +44,25 @@ class PrincipalChanges:
         self.everyone = True
 
 
+class ActivityNote:
+    """What handlers have to say about the row that the audit trail gets for a command."""
+
+    __slots__ = ("session_id", "skipped", "user_id")
+
+    def __init__(self) -> None:
+        self.user_id: UUID | None = None
+        self.session_id: UUID | None = None
+        self.skipped = False
+
+    def about(self, user_id: UUID, session_id: UUID | None = None) -> None:
+        """The stranger who sent the command names this account; also when it is then refused."""
+        self.user_id, self.session_id = user_id, session_id
+
+    def skip(self) -> None:
+        """Nothing happened: a command that succeeds leaves no row."""
+        self.skipped = True
+
+
 @dataclass(slots=True)
 class Context:
     """One message under way."""
@@ -55,3 +75,10 @@ class Context:
     prepared: Any = None
     transaction: Any = None
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
+    note: ActivityNote = field(default_factory=ActivityNote)
+    activity: Mapping[str, Any] | None = None
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether another message's handler sent it."""
+        return self.sender.parent is not None

@@ -28,6 +28,7 @@ class Feature:
         modules: the modules with messages and their handlers.
         routes: the route tables, for the edge.
         exports: what it holds about a person, each kind with the question for it.
+        daily: what the server sends as the system once a day, again while it answers True.
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether it can not be switched off.
     """
@@ -36,6 +37,7 @@ class Feature:
     modules: tuple[ModuleType, ...] = ()
     routes: tuple[Any, ...] = ()
     exports: Mapping[str, type[PersonalData]] = field(default_factory=dict)
+    daily: tuple[Command[bool], ...] = ()
     requires: tuple[str, ...] = ()
     foundation: bool = False
 

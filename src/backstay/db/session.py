@@ -168,6 +168,18 @@ class Database:
                     connection = await engine.connect()
                     opened.push_async_callback(connection.close)
 
+    async def write(self, statement: Executable, parameters: Parameters = None) -> None:
+        """Run one statement in a transaction of its own.
+
+        Raises:
+            AppError: it failed; nothing was written.
+        """
+        try:
+            async with self.writer.begin() as connection:
+                await connection.execute(statement, parameters)
+        except (SQLAlchemyError, OSError) as error:
+            raise translate(error) from error
+
     async def ping(self) -> None:
         """One round trip on each engine of the primary.
 

@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, EmailStr, Field, SecretStr, field_validato
 from pydantic_settings import SettingsConfigDict
 
 from backstay.settings.faults import Refused
-from backstay.settings.group import Group, InLocal, Kind
-from backstay.settings.values import Count, Seconds
+from backstay.settings.group import Group, InLocal, Kind, MayBeEmpty
+from backstay.settings.values import Count, Seconds, WholeDays
 
 
 class Environment(StrEnum):
@@ -85,4 +85,12 @@ class LogSettings(Group):
     ] = Field("INFO", description="The least severe level that is logged.")
     format: Annotated[Literal["console", "json"], InLocal("console")] = Field(
         "json", description="For people (`console`) or for machines (`json`)."
+    )
+    dir: Annotated[str, Kind("folder"), MayBeEmpty()] = Field(
+        "./logs",
+        description="Folder in which the server keeps `server.log` and `activity.log`, rotated at "
+        "10 MiB; empty keeps none.",
+    )
+    activity_days: WholeDays = Field(
+        365, description="Days after which rows of the audit trail are removed; 0 keeps them."
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.context import ActivityNote
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.feature import PersonalData
 from backstay.core.messages import (
@@ -95,8 +96,12 @@ class BadCredentials(Unauthenticated):
 
 
 @handles(CheckCredentials)
-async def check_credentials(query: CheckCredentials, send: Sender, passwords: Passwords) -> Account:
+async def check_credentials(
+    query: CheckCredentials, send: Sender, passwords: Passwords, note: ActivityNote
+) -> Account:
     account = await send(FindAccount(login=query.login))
+    if account is not None:
+        note.about(account.id)
     fits = await passwords.verify(query.password, account.password_hash if account else None)
     if account is None or not fits or not account.is_active:
         raise BadCredentials

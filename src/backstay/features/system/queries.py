@@ -1,9 +1,26 @@
-"""Questions that load balancers and operators ask."""
+"""Questions that load balancers, operators and auditors ask."""
+
+from datetime import datetime
+from uuid import UUID
 
 from backstay.core.bus import handles
-from backstay.core.messages import PUBLIC, Query
+from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
+from backstay.core.messages import PUBLIC, PermissionSpec, Query
 from backstay.core.ports import Clock, Metrics, Vitals
-from backstay.features.system.schemas import Alive, Health, Pong, Readiness, Status
+from backstay.core.principal import Grant, Principal
+from backstay.db.activity import Activity
+from backstay.db.cursors import Cursors
+from backstay.db.listing import Listing
+from backstay.db.session import Reader
+from backstay.features.system.schemas import (
+    ActivityEntry,
+    Alive,
+    Health,
+    Outcome,
+    Pong,
+    Readiness,
+    Status,
+)
 from backstay.settings import AppSettings
 
 
@@ -64,3 +81,26 @@ class GetMetrics(Query[str]):
 @handles(GetMetrics)
 async def get_metrics(query: GetMetrics, metrics: Metrics) -> str:
     return metrics.exposition().decode()
+
+
+class ListActivity(ListQuery[ActivityEntry]):
+    """The audit trail, newest first."""
+
+    permission = PermissionSpec("audit", "list", description="Read the audit trail")
+
+    user_id: Equals[UUID] | None = None
+    session_id: Equals[UUID] | None = None
+    message: Equals[str] | None = None
+    outcome: Equals[Outcome] | None = None
+    code: Equals[str] | None = None
+    created_at: Range[datetime] | None = None
+
+
+ACTIVITY = Listing(ListActivity, Activity, ActivityEntry, owner=Activity.user_id)
+
+
+@handles(ListActivity)
+async def list_activity(
+    query: ListActivity, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+) -> Page[ActivityEntry] | CursorPage[ActivityEntry]:
+    return await ACTIVITY.fetch(reader, query, principal, grant, cursors)

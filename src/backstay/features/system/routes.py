@@ -13,6 +13,7 @@ from backstay.features.system.queries import (
     GetLiveness,
     GetMetrics,
     GetReadiness,
+    ListActivity,
     Ping,
 )
 from backstay.web.auth import INVALID, bearer_token
@@ -57,3 +58,4 @@ probe_routes.get("/metrics", GetMetrics, endpoint=metrics, limit=Limit.EXEMPT, r
 routes = Routes("", tag="system")
 routes.get("/healthcheck", GetHealth, endpoint=health, name="get_healthcheck")
 routes.get("/system/ping", Ping)
+routes.get("/system/activity", ListActivity)

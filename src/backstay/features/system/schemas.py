@@ -1,7 +1,8 @@
-"""What probes are told."""
+"""What probes and auditors are told."""
 
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from backstay.core.messages import View
 
@@ -33,3 +34,30 @@ class Pong(View):
     """The server's time."""
 
     time: datetime
+
+
+Outcome = Literal["ok", "refused", "failed"]
+
+
+class ActivityEntry(View):
+    """What somebody asked for and what became of it.
+
+    `actor` says who sent `message`, `user_id` whom it is about: a stranger who signs in names an
+    account. `fields` are the names of what was sent, never the values. `code` and `status` are
+    those of the refusal.
+    """
+
+    id: UUID
+    created_at: datetime
+    user_id: UUID | None
+    actor: Literal["user", "system", "anonymous"]
+    session_id: UUID | None
+    address: str
+    request_id: str
+    message: str
+    permission: str | None
+    targets: dict[str, str]
+    fields: tuple[str, ...]
+    outcome: Outcome
+    code: str | None
+    status: int | None

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from backstay.core.bus import Sender, handles
-from backstay.core.context import Origin, PrincipalChanges
+from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import Refused
 from backstay.core.messages import PUBLIC, Command
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
@@ -56,6 +56,7 @@ async def refresh_session(
     security: SecuritySettings,
     send: Sender,
     changes: PrincipalChanges,
+    note: ActivityNote,
 ) -> TokenAnswer | Refused:
     """Rotate in one conditional UPDATE; whoever loses it walks the chain to the same successor.
 
@@ -66,6 +67,7 @@ async def refresh_session(
     if presented is None:
         raise SessionOver
     row, age = await _locate(presented, session, refresh, now)
+    note.about(row.user_id, row.id)
     check_fingerprint(row, command.fingerprint, refresh, origin)
     account = await send.as_system()(GetAccount(user_id=row.user_id))
     if account is None or not account.is_active or account.security_epoch != row.epoch:

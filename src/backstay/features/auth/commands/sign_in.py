@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.clock import new_id
-from backstay.core.context import Origin, PrincipalChanges
+from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import PUBLIC, Command
 from backstay.core.ports import (
@@ -108,6 +108,7 @@ async def login(
     security: SecuritySettings,
     send: Sender,
     changes: PrincipalChanges,
+    note: ActivityNote,
 ) -> TokenAnswer:
     account, now, session_id = verified.account, clock(), new_id()
     token = refresh.first(session_id)
@@ -129,6 +130,7 @@ async def login(
         row.fingerprint_hash = refresh.fingerprint(session_id, command.fingerprint)
     session.add(row)
     changes.touch(account.id)
+    note.about(account.id, session_id)
     if verified.rehashed is not None:
         await send.as_system()(
             StorePassword(

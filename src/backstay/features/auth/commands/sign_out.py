@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.context import Origin, PrincipalChanges
+from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.messages import (
     PUBLIC,
@@ -91,15 +91,18 @@ async def logout(
     refresh: RefreshTokens,
     access: AccessTokens,
     changes: PrincipalChanges,
+    note: ActivityNote,
 ) -> None:
     now = clock()
     for text in command.tokens:
         row = await _session_of(text, session, now, refresh, access)
         if row is not None:
+            note.about(row.user_id, row.id)
             check_fingerprint(row, command.fingerprint, refresh, origin)
             await end_sessions(session, now, EndReason.LOGOUT, Session.id == row.id)
             changes.touch(row.user_id)
             return
+    note.skip()
 
 
 async def _session_of(

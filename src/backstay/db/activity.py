@@ -1,0 +1,183 @@
+"""The audit trail: one row for every command that somebody sent, in the command's transaction."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import structlog
+from sqlalchemy import JSON, Index, SmallInteger, String, Table, insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.core.bus import Next
+from backstay.core.clock import new_id
+from backstay.core.context import Context
+from backstay.core.errors import AppError, DatabaseUnavailable, Forbidden, Refused
+from backstay.core.masking import tells_secret
+from backstay.core.messages import PUBLIC, Command, Message, PermissionSpec, Source
+from backstay.core.ports import Clock
+from backstay.core.principal import Principal
+from backstay.db.base import Base
+from backstay.db.session import Database
+
+log = structlog.get_logger("backstay.activity")
+
+Row = dict[str, Any]
+
+
+class Activity(Base):
+    """What somebody asked for and what became of it; never with a submitted value.
+
+    There is no foreign key: rows outlive the users they are about. ``actor`` says who sent the
+    message, ``user_id`` whom it is about: a stranger who signs in names an account.
+    """
+
+    __tablename__ = "activity"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    created_at: Mapped[datetime]
+    user_id: Mapped[UUID | None]
+    actor: Mapped[str] = mapped_column(String(16))
+    session_id: Mapped[UUID | None]
+    address: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(128))
+    message: Mapped[str] = mapped_column(String(200))
+    permission: Mapped[str | None] = mapped_column(String(200))
+    targets: Mapped[dict[str, str]] = mapped_column(JSON)
+    fields: Mapped[list[str]] = mapped_column(JSON)
+    outcome: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str | None] = mapped_column(String(100))
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+
+
+activity_user = Index("ix_activity_user_id_id", Activity.user_id, Activity.id)
+
+_INSERT = insert(cast(Table, Activity.__table__)).inline()
+
+
+class AuditTrail:
+    """The two pipeline steps that write it. What was committed is told to ``written``.
+
+    A refusal of somebody known is written after the rollback, in a transaction of its own. Where
+    the caller is a stranger it is written while the answer is under way: its time would tell
+    whether there is such an account.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, written: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._written = written
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def within(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """The step inside the transaction: the row of what succeeds, or is refused for good."""
+
+        async def run(context: Context) -> Any:
+            result = await call_next(context)
+            if context.is_nested:
+                context.note.skipped = False
+                return result
+            if context.note.skipped:
+                return result
+            refusal = result.error if isinstance(result, Refused) else None
+            context.activity = self._row(context, refusal, result)
+            await context.transaction.execute(_INSERT, context.activity)
+            return result
+
+        return run
+
+    def around(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """The outermost step: the row of a command that failed, or of a forbidden query."""
+        if not issubclass(message, Command) and message.permission is PUBLIC:
+            return call_next
+        recorded = Exception if issubclass(message, Command) else Forbidden
+
+        async def run(context: Context) -> Any:
+            if context.is_nested:
+                return await call_next(context)
+            try:
+                result = await call_next(context)
+            except recorded as error:
+                await self._refused(context, error)
+                raise
+            if context.activity is not None:
+                self._written(context.activity)
+            return result
+
+        return run
+
+    async def settle(self) -> None:
+        """Wait until everything that is under way is written."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _refused(self, context: Context, error: Exception) -> None:
+        row = self._row(context, error)
+        if row["user_id"] is None:
+            return
+        if isinstance(error, DatabaseUnavailable):
+            log.error("activity not written", **_shown(row))
+        elif context.principal.user_id is not None:
+            await self._write(row)
+        else:
+            task = asyncio.create_task(self._write(row))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _write(self, row: Row) -> None:
+        try:
+            await self._database.write(_INSERT, row)
+        except Exception as error:
+            log.error("activity not written", reason=str(error), **_shown(row))  # noqa: TRY400
+        else:
+            self._written(row)
+
+    def _row(self, context: Context, error: Exception | None, result: Any = None) -> Row:
+        message, principal, note = context.message, context.principal, context.note
+        policy, told = message.permission, error
+        if error is not None and not isinstance(error, AppError):
+            told = AppError()
+        return {
+            "id": new_id(),
+            "created_at": self._clock(),
+            "user_id": principal.user_id or note.user_id,
+            "actor": _actor(principal),
+            "session_id": principal.session_id or note.session_id,
+            "address": context.origin.address,
+            "request_id": context.origin.request_id,
+            "message": type(message).__name__,
+            "permission": policy.key if isinstance(policy, PermissionSpec) else None,
+            "targets": _targets(message, result),
+            "fields": sorted({path for _, path in message.named_fields()}),
+            "outcome": "ok" if error is None else "refused" if told is error else "failed",
+            "code": told.code if isinstance(told, AppError) else None,
+            "status": told.status if isinstance(told, AppError) else None,
+        }
+
+
+def _actor(principal: Principal) -> str:
+    if principal.is_system:
+        return "system"
+    return "anonymous" if principal.user_id is None else "user"
+
+
+def _targets(message: Message[Any], result: Any) -> dict[str, str]:
+    """The path fields of a message and the ``id`` of its result."""
+    targets = {
+        name: str(getattr(message, name))
+        for name, source in message.sources().items()
+        if source is Source.PATH and not tells_secret(name)
+    }
+    found = getattr(result, "id", None)
+    if found is not None:
+        targets["id" if targets.get("id", str(found)) == str(found) else "result_id"] = str(found)
+    return targets
+
+
+def _shown(row: Row) -> dict[str, str | None]:
+    return {name: row[name] and str(row[name]) for name in ("message", "outcome", "code")} | {
+        "user_id": str(row["user_id"])
+    }

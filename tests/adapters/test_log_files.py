@@ -1,0 +1,120 @@
+"""Shows what the server keeps in files, and that rotating them loses nothing."""
+
+import json
+import logging
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.adapters.log_files import LogFiles
+from tests.cli.process import run, serving
+from tests.db.processes import run_at_once
+
+PASSWORD = "correct horse battery"
+ADMIN = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": PASSWORD}
+LINES = 2000
+WRITE = f"""
+import os, sys
+from backstay.adapters.log_files import LogFiles
+files = LogFiles(sys.argv[1], max_bytes=20_000, kept=1000)
+assert files.start() is None
+for number in range({LINES}):
+    files.server({{"pid": os.getpid(), "number": number, "padding": "x" * 40}})
+files.stop()
+"""
+
+
+def entries(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for path in sorted(folder.glob(f"{name}.log*"))
+        for line in path.read_text("utf-8").splitlines()
+    ]
+
+
+def test_two_processes_that_rotate_lose_no_line(tmp_path: Path) -> None:
+    run_at_once(2, [sys.executable, "-c", WRITE, str(tmp_path)])
+    assert len(list(tmp_path.glob("server.log.*"))) > 10
+    written = entries(tmp_path, "server")
+    by_process: dict[int, list[int]] = {}
+    for entry in written:
+        by_process.setdefault(entry["pid"], []).append(entry["number"])
+    assert [sorted(numbers) for numbers in by_process.values()] == [list(range(LINES))] * 2
+
+
+def test_only_so_many_old_files_are_kept(tmp_path: Path) -> None:
+    files = LogFiles(str(tmp_path), max_bytes=1000, kept=2)
+    assert files.start() is None
+    for number in range(200):
+        files.server({"number": number})
+    files.stop()
+    assert {path.name for path in tmp_path.glob("server.log*")} == {
+        "server.log",
+        "server.log.1",
+        "server.log.2",
+    }
+    assert entries(tmp_path, "activity") == []
+
+
+def test_what_libraries_warn_of_is_kept_too(tmp_path: Path) -> None:
+    files = LogFiles(str(tmp_path))
+    assert files.start() is None
+    logging.getLogger("some.library").warning("deep water: %s m", 12)
+    logging.getLogger("some.library").info("nothing to see")
+    files.stop()
+    logging.getLogger("some.library").warning("after the end")
+    (entry,) = entries(tmp_path, "server")
+    assert entry["event"] == "deep water: 12 m"
+    assert (entry["logger"], entry["level"]) == ("some.library", "warning")
+
+
+def test_without_a_folder_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = LogFiles("")
+    assert files.start() is None
+    files.server({"event": "unheard"})
+    files.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_keeps_its_log_and_the_audit_trail_without_secrets(tmp_path: Path) -> None:
+    body = {"email": ADMIN["ADMIN_EMAIL"], "password": PASSWORD, "transport": "body"}
+    with serving(tmp_path, SERVER_WORKERS="2", **ADMIN) as server:
+        signed_in = server.client.post("/api/v1/auth/login", json=body)
+        assert signed_in.status_code == 200
+        wrong = body | {"password": "not the password"}
+        assert server.client.post("/api/v1/auth/login", json=wrong).status_code == 401
+        assert server.stop(signal.SIGTERM) == 0
+    logs = tmp_path / "logs"
+    events = [entry["event"] for entry in entries(logs, "server")]
+    assert events.count("server started") == 2
+    assert events.count("server stopped") == 2
+    assert "request" in events
+    activity = entries(logs, "activity")
+    logins = [entry for entry in activity if entry["message"] == "Login"]
+    assert [entry["outcome"] for entry in logins] == ["ok", "refused"]
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", entry["user_id"]) for entry in logins)
+    written = "".join(path.read_text("utf-8") for path in logs.glob("*.log*"))
+    tokens = signed_in.json()
+    for secret in (PASSWORD, "not the password", tokens["access_token"], tokens["refresh_token"]):
+        assert secret not in written
+    assert (logs / "activity.log").stat().st_mode & 0o007 == 0
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with serving(tmp_path, LOG_DIR="file/logs", **ADMIN) as server:
+        assert "LOG_DIR cannot be written" in server.printed
+        assert server.client.get("/readyz").status_code == 200
+
+
+def test_commands_that_end_write_no_files(tmp_path: Path) -> None:
+    assert run(tmp_path, "db", "upgrade", **ADMIN).code == 0
+    assert run(tmp_path, "routes", **ADMIN).code == 0
+    assert not (tmp_path / "logs").exists()
