@@ -23,7 +23,6 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
-from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
@@ -91,10 +90,7 @@ def create_app(
     )
     app.state.backstay = backstay
     app.state.edge = _edge(backstay)
-    routes = [
-        r for f in features for table in f.routes for r in table.build(settings.app.root_path)
-    ]
-    _install(app, backstay, routes)
+    _install(app, backstay)
     for router in routers:
         app.include_router(router)
     return app
@@ -140,8 +136,10 @@ async def _every_day(backstay: Backstay) -> AsyncIterator[None]:
             await task
 
 
-def _install(app: FastAPI, backstay: Backstay, routes: list[Route]) -> None:
+def _install(app: FastAPI, backstay: Backstay) -> None:
     settings = backstay.settings
+    root = settings.app.root_path
+    routes = [r for f in backstay.features for table in f.routes for r in table.build(root)]
     app.router.routes += routes
     login_path = f"{settings.app.root_path}/v1/auth/login"
     app.openapi = lambda: docs.openapi_of(app, login_path)  # type: ignore[method-assign]
