@@ -24,7 +24,7 @@ class Argon2Passwords:
     def __init__(self, threads: int | None = None) -> None:
         self._hasher = Argon2Hasher(TIME_COST, MEMORY_KIB, LANES)
         self._pool = ThreadPoolExecutor(
-            threads or min(4, os.cpu_count() or 1), "passwords", initializer=_be_nice
+            threads or min(4, _processors()), "passwords", initializer=_be_nice
         )
 
     async def hash(self, password: str) -> str:
@@ -54,6 +54,14 @@ class Argon2Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _processors() -> int:
+    """How many this process may use: a thread more than that would hold up, by its share of a
+    processor, another one that holds the interpreter's lock."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _be_nice() -> None:
