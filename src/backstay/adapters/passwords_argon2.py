@@ -59,9 +59,10 @@ class Argon2Passwords:
 def _processors() -> int:
     """How many this process may use: a thread more than that would hold up, by its share of a
     processor, another one that holds the interpreter's lock."""
+    count = os.cpu_count() or 1
     if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    return count
 
 
 def _be_nice() -> None:
