@@ -37,7 +37,8 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
-from backstay.db.session import WRITING, Database, Reader, transaction_with
+from backstay.db.session import WRITING, Database, Reader
+from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared

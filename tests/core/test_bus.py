@@ -19,7 +19,8 @@ from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command, Quer
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.db.engine import EngineOptions
-from backstay.db.session import WRITING, Database, Reader, Transaction, transaction_with
+from backstay.db.session import WRITING, Database, Reader, Transaction
+from backstay.db.transaction import transaction_with
 
 pytestmark = pytest.mark.anyio
 

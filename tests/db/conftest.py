@@ -18,7 +18,8 @@ from backstay.core.messages import SYSTEM_ONLY, Command, Query
 from backstay.core.principal import SYSTEM, Principal, PrincipalCache
 from backstay.db.base import Base
 from backstay.db.engine import EngineOptions
-from backstay.db.session import Database, Transaction, transaction_with
+from backstay.db.session import Database, Transaction
+from backstay.db.transaction import transaction_with
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
 

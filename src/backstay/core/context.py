@@ -1,6 +1,6 @@
 """What travels with a message through the pipeline: its sender, origin and transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -77,6 +77,7 @@ class Context:
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
+    after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     @property
     def is_nested(self) -> bool:

@@ -1,4 +1,4 @@
-"""The one transaction of a command and the reader of a query."""
+"""What handlers ask the database through: the session of a command, the reader of a query."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,14 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
-from backstay.core.bus import Next, Provider, Step
+from backstay.core.bus import Provider
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.errors import DatabaseUnavailable
-from backstay.core.messages import Command, Message
-from backstay.core.ports import Clock, PrincipalChannel
 from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
-from backstay.db.faults import commit_failed, translate
+from backstay.db.faults import translate
 from backstay.db.replica import ANYONE, Replica
 from backstay.db.turns import Turns
 
@@ -238,51 +236,3 @@ async def _read(
             return await greenlet_spawn(run)
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
-
-
-def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock) -> Step:
-    """The step that gives a command its transaction, commits it, then tells who changed.
-
-    A nested command joins the transaction that is open, in a savepoint of its own. An error rolls
-    everything back; a failing commit is an error of the sender, never a success.
-    """
-
-    def transaction(message: type[Message[Any]], call_next: Next) -> Next:
-        if not issubclass(message, Command):
-            return call_next
-
-        async def run(context: Context) -> Any:
-            if context.transaction is not None:
-                async with context.transaction.begin_nested():
-                    return await call_next(context)
-            try:
-                async with (
-                    database.writing,
-                    Transaction(database.writer, expire_on_commit=False) as session,
-                ):
-                    session.sync_session.info.update(author=context.principal.user_id, clock=clock)
-                    context.transaction = session
-                    result = await call_next(context)
-                    await session.flush()
-                    await channel.announce(context)
-                    await _commit(session)
-            except (SQLAlchemyError, OSError) as error:
-                raise translate(error) from error
-            database.wrote(context.principal.user_id, *context.changes.user_ids)
-            if context.changes:
-                await channel.publish(context.changes)
-            return result
-
-        return run
-
-    return transaction
-
-
-async def _commit(session: Transaction) -> None:
-    try:
-        session.info["committing"] = True
-        await session.commit()
-    except SQLAlchemyError as error:
-        # SQLite keeps a transaction open whose COMMIT failed: the next one would commit it too
-        await session.invalidate()
-        raise commit_failed(error) from error
