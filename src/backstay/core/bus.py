@@ -224,6 +224,7 @@ class Sender:
             context.transaction = self.parent.transaction
             context.changes = self.parent.changes
             context.note = self.parent.note
+            context.writes = self.parent.writes
             context.after_commit = self.parent.after_commit
         bus = self._buses.commands if isinstance(message, Command) else self._buses.queries
         result: R = await bus.send(context)

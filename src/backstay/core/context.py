@@ -65,7 +65,11 @@ class ActivityNote:
 
 @dataclass(slots=True)
 class Context:
-    """One message under way."""
+    """One message under way.
+
+    ``writes`` are statements, with their parameters, that end its transaction; ``after_commit``
+    is done once that is committed.
+    """
 
     message: Message[Any]
     principal: Principal
@@ -77,6 +81,7 @@ class Context:
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
+    writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
     after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     @property

@@ -84,7 +84,7 @@ class AuditTrail:
                 return result
             refusal = result.error if isinstance(result, Refused) else None
             context.activity = self._row(context, refusal, result)
-            await context.transaction.execute(_INSERT, context.activity)
+            context.writes.append((_INSERT, context.activity))
             return result
 
         return run

@@ -1,9 +1,14 @@
 """The pipeline step that opens the one transaction of a command and commits it."""
 
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
+from sqlalchemy import Executable
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Next, Step
 from backstay.core.context import Context
@@ -30,17 +35,18 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
             if context.transaction is not None:
                 async with context.transaction.begin_nested():
                     return await call_next(context)
+            session = Transaction(database.writer, expire_on_commit=False)
             try:
-                async with (
-                    database.writing,
-                    Transaction(database.writer, expire_on_commit=False) as session,
-                ):
-                    session.sync_session.info.update(author=context.principal.user_id, clock=clock)
-                    context.transaction = session
-                    result = await call_next(context)
-                    await session.flush()
-                    await channel.announce(context)
-                    await _commit(session)
+                async with database.writing:
+                    try:
+                        session.info.update(author=context.principal.user_id, clock=clock)
+                        context.transaction = session
+                        result = await call_next(context)
+                        await channel.announce(context)
+                        await greenlet_spawn(_finish, session.sync_session, context.writes)
+                    except BaseException:
+                        await asyncio.shield(session.close())
+                        raise
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
             database.wrote(context.principal.user_id, *context.changes.user_ids)
@@ -58,11 +64,16 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
     return transaction
 
 
-async def _commit(session: Transaction) -> None:
+def _finish(session: Session, writes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> None:
+    """Write what is left to write and commit: all in one change of the stack."""
+    session.flush()
+    for statement, parameters in writes:
+        session.connection().execute(statement, parameters)
+    session.info["committing"] = True
     try:
-        session.info["committing"] = True
-        await session.commit()
+        session.commit()
     except SQLAlchemyError as error:
         # SQLite keeps a transaction open whose COMMIT failed: the next one would commit it too
-        await session.invalidate()
+        session.invalidate()
         raise commit_failed(error) from error
+    session.close()
