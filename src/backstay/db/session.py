@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -23,6 +24,8 @@ from backstay.db.engine import EngineOptions, reader_engine, writer_engine
 from backstay.db.faults import commit_failed, translate
 from backstay.db.replica import ANYONE, Replica
 from backstay.db.turns import Turns
+
+log = structlog.get_logger("backstay.principals")
 
 
 class CommitForbidden(RuntimeError):
@@ -270,12 +273,20 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                 raise translate(error) from error
             database.wrote(context.principal.user_id, *context.changes.user_ids)
             if context.changes:
-                await channel.publish(context.changes)
+                await _publish(channel, context.changes)
             return result
 
         return run
 
     return transaction
+
+
+async def _publish(channel: PrincipalChannel, changes: PrincipalChanges) -> None:
+    """Tell who changed. It is committed, so that a failure must not look like a refusal."""
+    try:
+        await channel.publish(changes)
+    except Exception:
+        log.exception("changes of principals not published")
 
 
 async def _commit(session: Transaction) -> None:
