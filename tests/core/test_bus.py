@@ -139,6 +139,9 @@ class Channel:
 
     async def stop(self) -> None: ...
 
+    def state(self) -> str:
+        return "off"
+
 
 @dataclass(frozen=True)
 class House:
