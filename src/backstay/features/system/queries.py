@@ -1,5 +1,6 @@
 """Questions that load balancers, operators and auditors ask."""
 
+from asyncio import to_thread
 from collections import defaultdict
 from datetime import datetime
 from inspect import getdoc
@@ -131,9 +132,16 @@ async def list_editable_resources(
     features: tuple[Feature, ...],
     app: AppSettings,
 ) -> EditableResources:
+    # in a thread, since the first to ask waits for the schemas of all messages
+    return await to_thread(_resources, principal, features, app.root_path)
+
+
+def _resources(
+    principal: Principal, features: tuple[Feature, ...], root_path: str
+) -> EditableResources:
     operations: defaultdict[type[Message[Any]], list[OperationEntry]] = defaultdict(list)
     for table in (table for feature in features for table in feature.routes):
-        for each in table.operations(app.root_path):
+        for each in table.operations(root_path):
             entry = OperationEntry(id=each.name, method=each.method, path=each.path)
             operations[each.message].append(entry)
     resources: defaultdict[str, list[MessageEntry]] = defaultdict(list)

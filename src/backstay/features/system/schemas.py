@@ -109,7 +109,8 @@ class ResourceEntry(View):
 class EditableResources(View):
     """Every resource that a permission of the caller reaches, by name.
 
-    What needs no permission (signing in, one's own profile) belongs to no resource.
+    What needs no permission (signing in, one's own profile) belongs to no resource. An object is
+    left out with any of its fields, since whoever names it names them; the others are shown.
     """
 
     resources: tuple[ResourceEntry, ...]

@@ -36,8 +36,7 @@ class DeleteUser(Command[None]):
     """Delete somebody else's account: hidden and restorable, or for good with `hard=true`.
 
     For good it is refused while anything belongs to the user, unless `cascade=true` removes that
-    too.
-    Every session ends. Your own account is deleted through `/users/me`.
+    too. Every session ends. Your own account is deleted through `/users/me`.
     """
 
     permission = DELETE
