@@ -122,7 +122,7 @@ def compose(
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database)
+    channel = _channel(principals, database, metrics)
     providers = _providers(
         database,
         {
@@ -132,7 +132,7 @@ def compose(
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
+            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database), channel.state),
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
@@ -152,9 +152,11 @@ def compose(
     )  # fmt: skip
 
 
-def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
+def _channel(
+    principals: PrincipalCache, database: Database, metrics: HttpMetrics
+) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    return kind(principals, database)
+    return kind(principals, database, metrics.principal_channel)
 
 
 async def seed(backstay: Backstay) -> Admin | None:

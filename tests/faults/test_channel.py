@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,12 @@ import asyncpg
 import pytest
 
 from backstay.composition import compose
+from backstay.core.bus import handles
 from backstay.core.clock import new_id
+from backstay.core.context import PrincipalChanges
+from backstay.core.feature import Feature
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from tests.cli.process import KEYS, Server, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, settings_with
@@ -55,6 +61,11 @@ class Two:
                 await connection.close()
 
         return anyio.run(run)
+
+    def end_unnoticed(self, headers: dict[str, str]) -> None:
+        """End the sessions of somebody behind the back of every server."""
+        user_id = self.one.client.get(ME, headers=headers).json()["id"]
+        self.sql(f"UPDATE sessions SET ended_at = now() WHERE user_id = '{user_id}'")
 
     def listeners(self) -> list[int]:
         """The processes of the database that serve a listener, once both listen."""
@@ -169,6 +180,68 @@ class TestOnPostgres:
                 _, headers = two.join()
                 log_out(two.one, headers)
                 assert until_answered(two.other, ME, headers, 401) < PROMISED
+
+    @pytest.mark.parametrize("payload", ["", "{", "null", "[]", '{"users": 5}', '{"users": ["x"]}'])
+    def test_a_notification_of_somebody_else_makes_it_forget_everything(
+        self, two: Two, payload: str
+    ) -> None:
+        listeners, printed = two.listeners(), two.other.printed
+        _, headers = two.join()
+        two.end_unnoticed(headers)
+        assert two.other.client.get(ME, headers=headers).status_code == 200
+        two.sql(f"SELECT pg_notify('backstay_principals', '{payload}')")
+        assert until_answered(two.other, ME, headers, 401) < PROMPT
+        assert two.listeners() == listeners
+        assert "channel lost" not in two.other.printed.removeprefix(printed)
+
+    def test_more_changes_than_a_notification_can_name_make_it_forget_everything(
+        self, two: Two, tmp_path: Path
+    ) -> None:
+        _, headers = two.join()
+        two.end_unnoticed(headers)
+        module = ModuleType(__name__)
+        vars(module).update(Reorganise=Reorganise, reorganise=reorganise)
+
+        async def send(count: int) -> None:
+            firm = Feature("firm", modules=(module,))
+            backstay = compose(settings_with(two.url, tmp_path), [*STANDARD, firm])
+            await backstay.system(Reorganise(user_ids=tuple(new_id() for _ in range(count))))
+            await backstay.close()
+
+        anyio.run(send, 100)
+        time.sleep(PROMPT)
+        assert two.other.client.get(ME, headers=headers).status_code == 200
+        anyio.run(send, 1000)
+        assert until_answered(two.other, ME, headers, 401) < PROMPT
+
+    def test_a_silent_listener_is_replaced_and_operators_are_told_meanwhile(self, two: Two) -> None:
+        def state() -> tuple[str, str, float]:
+            health = two.other.client.get("/health").json()
+            metrics = two.other.client.get("/metrics").text.splitlines()
+            (line,) = (one for one in metrics if one.startswith("backstay_principal_channel_up"))
+            return health["status"], health["checks"]["principal_channel"], float(line.split()[1])
+
+        until(lambda: state() == ("ok", "ok", 1))
+        silent = two.listeners()
+        with paused(silent):
+            until(lambda: state() == ("degraded", "fallback", 0))
+            until(lambda: state() == ("ok", "ok", 1))
+            _, headers = two.join()
+            two.end_unnoticed(headers)
+            two.sql("SELECT pg_notify('backstay_principals', '')")
+            assert until_answered(two.other, ME, headers, 401) < PROMPT
+        assert not set(two.listeners()) & set(silent)
+
+
+class Reorganise(Command[None]):
+    permission = SYSTEM_ONLY
+
+    user_ids: tuple[UUID, ...]
+
+
+@handles(Reorganise)
+async def reorganise(command: Reorganise, changes: PrincipalChanges) -> None:
+    changes.touch(*command.user_ids)
 
 
 @contextmanager

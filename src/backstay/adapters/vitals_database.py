@@ -15,18 +15,30 @@ Asking = asyncio.Future[str | None]
 
 
 class DatabaseVitals:
-    """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
+    """Looks after the database; ``schema_fault`` says what is wrong with its schema.
+
+    ``channel`` tells how principals are heard of.
+    """
 
     def __init__(
-        self, database: Database, schema_fault: Callable[[], Awaitable[str | None]]
+        self,
+        database: Database,
+        schema_fault: Callable[[], Awaitable[str | None]],
+        channel: Callable[[], str],
     ) -> None:
         self._database = database
         self._schema_fault = schema_fault
+        self._channel = channel
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
         """The state of each dependency; there is no cache and no queue to fail."""
-        found = {"database": await self._state(self._database.ping), "cache": "off", "queue": "off"}
+        found = {
+            "database": await self._state(self._database.ping),
+            "principal_channel": self._channel(),
+            "cache": "off",
+            "queue": "off",
+        }
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
         return found

@@ -45,11 +45,15 @@ class PrincipalChanges:
 
 
 class ActivityNote:
-    """What handlers have to say about the row that the audit trail gets for a command."""
+    """What handlers have to say about the row that the audit trail gets for a command.
 
-    __slots__ = ("session_id", "skipped", "user_id")
+    That of a nested message tells the ``outer`` one whom it is about; it has no row to skip.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_outer", "session_id", "skipped", "user_id")
+
+    def __init__(self, outer: "ActivityNote | None" = None) -> None:
+        self._outer = outer
         self.user_id: UUID | None = None
         self.session_id: UUID | None = None
         self.skipped = False
@@ -57,6 +61,8 @@ class ActivityNote:
     def about(self, user_id: UUID, session_id: UUID | None = None) -> None:
         """The stranger who sent the command names this account; also when it is then refused."""
         self.user_id, self.session_id = user_id, session_id
+        if self._outer is not None:
+            self._outer.about(user_id, session_id)
 
     def skip(self) -> None:
         """Nothing happened: a command that succeeds leaves no row."""

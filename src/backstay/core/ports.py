@@ -155,12 +155,19 @@ class PrincipalChannel(Protocol):
         """Listen no longer."""
         ...
 
+    def state(self) -> str:
+        """``ok`` while other processes are heard, ``fallback`` while not, ``off`` by design."""
+        ...
+
 
 class Vitals(Protocol):
     """Looks after what the application depends on."""
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency: ``ok``, ``error``, or ``off`` when there is none."""
+        """The state of each dependency.
+
+        ``ok``, ``error``, ``off`` when there is none, ``fallback`` when something stands in.
+        """
         ...
 
     async def why_not_ready(self) -> str | None:

@@ -1,7 +1,7 @@
 """Routes as a table of messages: a row says where a message is sent, not how."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.feature import Operation
 from backstay.core.listing import CursorPage, Page
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.representation import render
@@ -107,7 +108,16 @@ class Routes:
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
-        return [Route.of(spec, f"{root_path}/v1" if spec.versioned else "") for spec in self.specs]
+        return [Route.of(spec, self._under(root_path)) for spec in self.specs]
+
+    def operations(self, root_path: str) -> Iterator[Operation]:
+        """What is sent by which method and path."""
+        for spec in self.specs:
+            path = self._under(root_path) + spec.path
+            yield Operation(spec.message, spec.operation_id, spec.method, path)
+
+    def _under(self, root_path: str) -> str:
+        return f"{root_path}/v1" if self._versioned else ""
 
 
 class Route(APIRoute):

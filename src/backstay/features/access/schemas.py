@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backstay.core.feature import Feature
-from backstay.core.listing import PAGING, ListQuery
+from backstay.core.introspection import fields_of
 from backstay.core.messages import Message, PermissionSpec, Scope, Source, View
 from backstay.core.principal import Effect, Grant, RoleGrant, merge_grants
 
@@ -192,29 +192,7 @@ def declared(features: Iterable[Feature]) -> tuple[DeclaredPermission, ...]:
 
 
 def _fields_of(message: type[Message[Any]]) -> Iterator[DeclaredField]:
-    schema = message.model_json_schema()
-    for name, source in message.sources().items():
-        if source is Source.PATH or (issubclass(message, ListQuery) and name in PAGING):
-            continue
-        described = schema["properties"][name]
-        if source is Source.JSON:
-            yield from _described(name, source, described, schema.get("$defs", {}))
-        else:
-            yield DeclaredField(name=name, source=source, type=_type_of(described))
-
-
-def _described(
-    path: str, source: Source, described: dict[str, Any], defs: dict[str, Any]
-) -> Iterator[DeclaredField]:
-    """A field and, where it is an object, those inside it by path."""
-    yield DeclaredField(name=path, source=source, type=_type_of(described))
-    for option in (described, described.get("items", {}), *described.get("anyOf", ())):
-        inner = defs.get(str(option.get("$ref", "")).rpartition("/")[2], {})
-        for name, nested in inner.get("properties", {}).items():
-            yield from _described(f"{path}.{name}", source, nested, defs)
-
-
-def _type_of(described: dict[str, Any]) -> str:
-    options = [described, *described.get("anyOf", ())]
-    types = [option.get("format") or option.get("type") for option in options]
-    return next((t for t in types if t and t != "null"), "object")
+    for field in fields_of(message):
+        if field.source is not Source.PATH:
+            kind = field.constraints.get("format") or field.type
+            yield DeclaredField(name=field.name, source=field.source, type=kind)

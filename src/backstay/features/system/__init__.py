@@ -1,4 +1,4 @@
-"""How the application is doing and what was done with it: probes, metrics, the audit trail."""
+"""How the application is doing, what it can be asked, what was done with it."""
 
 from backstay.core.feature import Feature
 from backstay.features.system import commands, queries

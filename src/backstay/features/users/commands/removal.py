@@ -1,11 +1,12 @@
 """How accounts of others are deleted, erased and brought back."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Column, delete, literal, select
+from sqlalchemy import Column, ForeignKey, delete, literal, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.context import PrincipalChanges
@@ -34,8 +35,8 @@ class OwnsRows(Conflict):
 class DeleteUser(Command[None]):
     """Delete somebody else's account: hidden and restorable, or for good with `hard=true`.
 
-    For good it is refused while the user owns anything, unless `cascade=true` removes that too.
-    Every session ends. Your own account is deleted through `/users/me`.
+    For good it is refused while anything belongs to the user, unless `cascade=true` removes that
+    too. Every session ends. Your own account is deleted through `/users/me`.
     """
 
     permission = DELETE
@@ -102,17 +103,26 @@ async def erase_user(
         if command.cascade:
             await session.execute(delete(owner.table).where(owner == user.id))
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
-            raise OwnsRows(f"The user owns rows of {owner.table.name}: cascade=true removes them.")
+            table = owner.table.name
+            raise OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
     await session.delete(user)
     changes.touch(user.id)
 
 
-def _owners() -> Iterator[Column[UUID]]:
-    """Every column ``owner_id`` that refers to users; tables that depend on others come first."""
+def _owners() -> Iterator[Column[Any]]:
+    """Every column whose foreign key keeps a user from being removed.
+
+    Tables that depend on others come first.
+    """
     for table in reversed(Base.metadata.sorted_tables):
-        owner = table.columns.get("owner_id")
-        if owner is not None and owner.references(User.__table__.columns.id):
-            yield owner
+        for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
+            if key.column is User.__table__.columns.id and not _gives_way(key):
+                yield key.parent
+
+
+def _gives_way(key: ForeignKey) -> bool:
+    """Whether the database itself removes or changes the rows that refer to what is removed."""
+    return (key.ondelete or "").upper() in {"CASCADE", "SET NULL", "SET DEFAULT"}
 
 
 class RestoreUser(Command[UserDetail]):
