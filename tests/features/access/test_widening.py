@@ -70,6 +70,7 @@ async def test_nothing_is_opened_for_an_accomplice(scene: Scene) -> None:
     problem(await scene.ada.client.get(BY_EMAIL), 403)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("way", range(7))
 async def test_what_the_sender_holds_may_be_opened(scene: Scene, way: int) -> None:
     keeper = scene.keeper
