@@ -136,6 +136,56 @@ def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Two, tmp_path:
         assert until_answered(server, f"{API}/users", headers, 200) < PROMPT
 
 
+class Admin:
+    """The administrator, at the first server."""
+
+    def __init__(self, two: Two) -> None:
+        self.client = two.one.client
+        login = {"email": ADMIN_EMAIL, "password": PASSWORD}
+        answer = self.client.post(f"{AUTH}/login", json=login)
+        self.headers = bearer(answer.json()["access_token"])
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """What a change that must succeed is answered with."""
+        answer = self.client.request(method, f"{API}{path}", json=body, headers=self.headers)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def permit(self, user_id: str) -> tuple[str, str, str]:
+        """Let somebody list users; the paths of the membership, the grant and its rules."""
+        role = self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5})["id"]
+        (found,) = self.send("GET", "/rbac/permissions?key=users:list")["items"]
+        (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")
+        ids = {"role_id": role, "permission_id": found["id"]}
+        self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
+        rule = {**ids, "field_id": email, "effect": "ALLOW"}
+        self.send("POST", "/rbac/permission-fields", rule)
+        member = f"/rbac/roles/{role}/users/{user_id}"
+        self.send("POST", member)
+        grant = f"/rbac/roles/{role}/permissions/{found['id']}"
+        return member, grant, f"{grant}/fields/{email}"
+
+
+def test_what_an_administrator_changes_is_obeyed_by_the_other_process(two: Two) -> None:
+    """A field rule, a grant, a membership and an account in turn, each timed from its answer."""
+    admin, (user_id, headers) = Admin(two), two.join()
+    users, by_email = f"{API}/users", f"{API}/users?email=x"
+    member, grant, rule = admin.permit(user_id)
+    for server in (two.one, two.other):
+        assert until_answered(server, by_email, headers, 200) < PROMISED
+    for method, path, body, asked, before, after in (
+        ("PATCH", rule, {"effect": "DENY"}, by_email, 200, 403),
+        ("DELETE", rule, None, by_email, 403, 200),
+        ("DELETE", member, None, users, 200, 403),
+        ("POST", member, None, users, 403, 200),
+        ("DELETE", grant, None, users, 200, 403),
+        ("POST", f"/users/{user_id}/block", None, ME, 200, 401),
+    ):
+        assert two.other.client.get(asked, headers=headers).status_code == before, path
+        admin.send(method, path, body)
+        assert until_answered(two.other, asked, headers, after) < PROMISED, path
+
+
 @pytest.mark.parametrize("two", ["postgresql"], indirect=True)
 class TestOnPostgres:
     def test_a_notification_takes_milliseconds(self, two: Two) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from backstay.core.feature import Feature
 from backstay.core.introspection import fields_of
 from backstay.core.messages import Message, PermissionSpec, Scope, Source, View
-from backstay.core.principal import Effect, Grant, RoleGrant, merge_grants
+from backstay.core.principal import UNLIMITED, Effect, Grant, RoleGrant, merge_grants
 
 
 class DeclaredField(BaseModel):
@@ -47,22 +47,24 @@ class Membership:
     is_superuser: bool
     grants: dict[str, Grant]
 
+    def grant(self, permission: str) -> Grant | None:
+        """The grant of a permission key, or None when it is not held."""
+        return UNLIMITED if self.is_superuser else self.grants.get(permission)
+
     def gains(self, before: "Membership") -> dict[str, Grant]:
         """The grants that reach further than those of an earlier membership did."""
+        if before.is_superuser:
+            return {}
         return {
             key: grant
             for key, grant in self.grants.items()
             if key not in before.grants or not before.grants[key].covers(grant)
         }
 
-    def is_wider_than(self, before: "Membership") -> bool:
-        """Whether anything is possible that was not."""
-        if before.is_superuser:
-            return False
-        return self.is_superuser or self.level > before.level or bool(self.gains(before))
-
 
 NO_ROLES = Membership(roles=(), level=0, is_superuser=False, grants={})
+EVERYTHING = Membership(roles=(), level=0, is_superuser=True, grants={})
+"""What the application itself holds."""
 
 
 RoleName = Annotated[str, StringConstraints(min_length=1, max_length=64)]

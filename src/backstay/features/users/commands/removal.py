@@ -13,11 +13,11 @@ from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
 from backstay.core.ports import Clock
-from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
+from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
@@ -56,14 +56,13 @@ class DeleteUser(Command[None]):
 async def delete_user(
     command: DeleteUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     preconditions: Preconditions,
     clock: Clock,
     send: Sender,
     changes: PrincipalChanges,
 ) -> None:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await send.as_system()(LockSuperusers())
+    await check_authority(command, command.id, send, others_only=True)
     if command.hard:
         await send(EraseUser(id=command.id, cascade=command.cascade))
         return
@@ -89,13 +88,11 @@ class EraseUser(Command[None]):
 async def erase_user(
     command: EraseUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     preconditions: Preconditions,
     send: Sender,
     changes: PrincipalChanges,
 ) -> None:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await check_authority(command, command.id, send, others_only=True)
     await keep_a_superuser(session, command.id, send)
     user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
@@ -137,11 +134,9 @@ class RestoreUser(Command[UserDetail]):
 async def restore_user(
     command: RestoreUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     send: Sender,
 ) -> UserDetail:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await check_authority(command, command.id, send, others_only=True)
     user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
     user.deleted_at = None
     return await send.as_system()(GetUser(id=user.id))
