@@ -77,3 +77,5 @@ CASES = (
 )
 STORM = "storm"
 """The name of the measurement of ``me`` while eight clients log in."""
+WORKERS = "workers"
+"""The name of the measurement of ``me`` from one worker, then from two."""

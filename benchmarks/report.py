@@ -1,6 +1,7 @@
 """Shows the figures, and keeps them as JSON and as a plot."""
 
 import json
+import os
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -66,6 +67,9 @@ def comparisons(summary: Summary) -> list[str]:
     if {"idle me", "storm me"} <= summary.keys():
         slower = summary["storm me"].p99 / summary["idle me"].p99
         said.append(f"storm: p99 of me is {slower:.1f} times idle's while 8 clients log in")
+    if {"one worker", "two workers"} <= summary.keys():
+        more = summary["two workers"].per_second / summary["one worker"].per_second
+        said.append(f"workers: two serve {more:.2f} times one, with {os.cpu_count()} processors")
     return said
 
 

@@ -149,17 +149,17 @@ async def reset(url: str) -> None:
 
 
 @contextmanager
-def serving(target: str, stage: Stage, *options: str) -> Iterator[Server]:
-    """A granian with one worker on the server's processor; ended with the block."""
+def serving(target: str, stage: Stage, *options: str, workers: int = 1) -> Iterator[Server]:
+    """A granian on the server's processors, one per worker; ended with the block."""
     port = _free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", "1"]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", str(workers)]
     command += ["--port", str(port), "--loop", "uvloop", "--log-level", "error", *options, target]
     process = subprocess.Popen(
         command,
         env=stage.environ,
         cwd=stage.environ["HOME"],
     )
-    os.sched_setaffinity(process.pid, {machine.SERVER_CORE})
+    os.sched_setaffinity(process.pid, machine.server_cores(workers))
     try:
         base = f"http://127.0.0.1:{port}"
         _wait_for(base, process)
