@@ -144,9 +144,18 @@ class Message(BaseModel, Generic[R_co]):
 
 
 class Command(Message[R_co]):
-    """A message that changes something, in one transaction."""
+    """A message that changes something, in one transaction.
 
+    One that is not ``replayable`` ignores an ``Idempotency-Key``: its answer must not be stored.
+    """
+
+    replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON
+
+    @classmethod
+    def takes_key(cls) -> bool:
+        """Whether the answer is stored under the ``Idempotency-Key`` of somebody signed in."""
+        return cls.replayable and cls.permission is not PUBLIC
 
 
 class Query(Message[R_co]):

@@ -32,6 +32,7 @@ _DEFAULTS = {
 }
 EXPOSED = [
     "ETag",
+    "Idempotent-Replayed",
     "Link",
     "Location",
     "RateLimit",
