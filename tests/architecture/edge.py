@@ -132,6 +132,8 @@ async def method_faults(app: FastAPI) -> list[str]:
     methods: defaultdict[str, set[str]] = defaultdict(set)
     for context in iter_route_contexts(app.routes):
         methods[path_of(context)] |= context.methods or set()
+        if "GET" in methods[path_of(context)] and isinstance(context.original_route, Route):
+            methods[path_of(context)].add("HEAD")
     faults: list[str] = []
     for path, known in methods.items():
         other = next(method for method in METHODS if method not in known)
