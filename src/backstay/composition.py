@@ -37,6 +37,7 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
+from backstay.db.idempotency import Idempotency
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
@@ -143,7 +144,8 @@ def compose(
     transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    buses = _buses(registry, providers, transaction, trail)
+    once = Idempotency(database, clock)
+    buses = _buses(registry, providers, transaction, trail, once)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -184,11 +186,16 @@ async def seed(backstay: Backstay) -> Admin | None:
 
 
 def _buses(
-    registry: Registry, providers: dict[Any, Provider], transaction: Step, trail: AuditTrail
+    registry: Registry,
+    providers: dict[Any, Provider],
+    transaction: Step,
+    trail: AuditTrail,
+    once: Idempotency,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
-    commanding = (trail.around, authorize, prepare, transaction, trail.within)
+    around, within = (once.around, trail.around), (once.within, trail.within)
+    commanding = (*around, authorize, prepare, transaction, *within)
     return Buses(
         commands=Bus(Command, registry, commanding, providers | WRITING),
         queries=Bus(Query, registry, (trail.around, authorize), providers),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from backstay.core.idempotency import IdempotencyKey
 from backstay.core.messages import Message
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.core.representation import Preconditions
@@ -21,6 +22,7 @@ class Origin:
     address: str = ""
     user_agent: str = ""
     preconditions: Preconditions = field(default_factory=Preconditions)
+    idempotency: IdempotencyKey | None = None
 
 
 class PrincipalChanges:
