@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_postgres import PostgresPrincipals
@@ -114,14 +115,11 @@ def compose(
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
     registry, security = registry_of(features), settings.security
-    database, passwords, limiter = (
-        Database(engine_options(settings)),
-        Argon2Passwords(),
-        MemoryLimiter() if settings.rate_limit.enabled else NoLimiter(),
-    )
+    database, passwords = Database(engine_options(settings)), Argon2Passwords()
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
     links = RedisLinks(RedisMetrics(metrics.registry))
+    limiter = _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
@@ -155,6 +153,13 @@ def compose(
         settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
         limiter, metrics, trail, files, clock,
     )  # fmt: skip
+
+
+def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
+    if not settings.rate_limit.enabled:
+        return NoLimiter()
+    link = links.to(settings.redis.rate_limit_address)
+    return RedisLimiter(link) if link else MemoryLimiter()
 
 
 def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:

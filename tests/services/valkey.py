@@ -125,6 +125,11 @@ class ValkeyServer:
         line = next((e for e in stats.split() if e.startswith(f"cmdstat_{command}:")), None)
         return int(line.partition("calls=")[2].partition(",")[0]) if line else 0
 
+    def reads(self) -> int:
+        """How often it read from a connection since the counters were reset."""
+        stats = str(self.call("INFO", "stats"))
+        return int(stats.partition("total_reads_processed:")[2].split()[0])
+
     def _launch(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="backstay-valkey-"))
         pid_file = folder / "pid"
