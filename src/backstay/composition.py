@@ -11,11 +11,15 @@ from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
+from backstay.adapters.principals_channels import Channels
 from backstay.adapters.principals_postgres import PostgresPrincipals
+from backstay.adapters.principals_redis import RedisPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
+from backstay.adapters.redis_link import RedisLink
 from backstay.adapters.redis_links import RedisLinks
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
+from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
@@ -34,7 +38,7 @@ from backstay.core.ports import (
     RefreshTokens,
     Vitals,
 )
-from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -125,7 +129,7 @@ def compose(
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database)
+    channel = _channel(principals, database, links.to(settings.redis.address))
     providers = _providers(
         database,
         {
@@ -162,9 +166,15 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
     return RedisLimiter(link) if link else MemoryLimiter()
 
 
-def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
+def _channel(
+    principals: PrincipalCache, database: Database, link: RedisLink | None
+) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    return kind(principals, database)
+    channel = kind(principals, database)
+    if link is None:
+        return channel
+    commit_seconds = database.options.statement_timeout or MAX_AGE
+    return Channels(channel, RedisPrincipals(principals, RedisSignals(link), commit_seconds))
 
 
 async def seed(backstay: Backstay) -> Admin | None:
