@@ -7,14 +7,11 @@ from contextlib import AsyncExitStack
 from uuid import UUID
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from backstay.adapters.redis_link import RedisLink
-from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.signals_redis import CHANNEL, RedisSignals
 from backstay.core.clock import new_id
 from backstay.core.signals import Signal
-from tests.adapters.test_limiter_redis import address_of
+from tests.adapters.linking import link_to
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
 
@@ -23,7 +20,7 @@ class Station:
     """A process as others see it: it sends signals and notes what it hears."""
 
     def __init__(self, valkey: ValkeyServer) -> None:
-        self.link = RedisLink(address_of(valkey.url), RedisMetrics(CollectorRegistry()).of("redis"))
+        self.link = link_to(valkey.url)
         self.signals = RedisSignals(self.link)
         self.signals.listen(self)
         self.said: list[Signal] = []

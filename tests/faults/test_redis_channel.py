@@ -98,7 +98,7 @@ def test_a_signal_takes_milliseconds(two: Through) -> None:
     assert sorted(taken)[4] < 0.1, taken
 
 
-def test_a_role_is_taken_and_given_by_a_command_line(two: Through) -> None:
+def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Through) -> None:
     user_id, headers = two.join()
     program = DYING.replace("    RedisPrincipals.publish = die\n", "")
     run(program, user_id, two)
