@@ -8,11 +8,18 @@ from uuid import UUID
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
+from backstay.adapters.principals_channels import Channels
 from backstay.adapters.principals_postgres import PostgresPrincipals
+from backstay.adapters.principals_redis import RedisPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
+from backstay.adapters.redis_link import RedisLink
+from backstay.adapters.redis_links import RedisLinks
+from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
+from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
@@ -31,7 +38,7 @@ from backstay.core.ports import (
     RefreshTokens,
     Vitals,
 )
-from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -62,6 +69,7 @@ class Backstay:
     settings: Settings
     features: tuple[Feature, ...]
     database: Database
+    links: RedisLinks
     buses: Buses
     principals: PrincipalCache
     channel: PrincipalChannel
@@ -81,6 +89,7 @@ class Backstay:
     async def close(self) -> None:
         """Release threads and connections."""
         await self.channel.stop()
+        await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
@@ -111,19 +120,17 @@ def compose(
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
     registry, security = registry_of(features), settings.security
-    database, passwords, limiter = (
-        Database(engine_options(settings)),
-        Argon2Passwords(),
-        MemoryLimiter() if settings.rate_limit.enabled else NoLimiter(),
-    )
+    database, passwords = Database(engine_options(settings)), Argon2Passwords()
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
+    links = RedisLinks(RedisMetrics(metrics.registry))
+    limiter = _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, metrics)
+    channel = _channel(principals, database, metrics, links.to(settings.redis.address))
     providers = _providers(
         database,
         {
@@ -133,7 +140,9 @@ def compose(
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database), channel.state),
+            Vitals: DatabaseVitals(
+                database, links, lambda: migrate.schema_fault(database), channel.state
+            ),
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
@@ -149,16 +158,27 @@ def compose(
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
-        settings, tuple(features), database, buses, principals, channel, passwords, tokens,
+        settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
         limiter, metrics, trail, files, clock,
     )  # fmt: skip
 
 
+def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
+    if not settings.rate_limit.enabled:
+        return NoLimiter()
+    link = links.to(settings.redis.rate_limit_address)
+    return RedisLimiter(link) if link else MemoryLimiter()
+
+
 def _channel(
-    principals: PrincipalCache, database: Database, metrics: HttpMetrics
+    principals: PrincipalCache, database: Database, metrics: HttpMetrics, link: RedisLink | None
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    return kind(principals, database, metrics.principal_channel)
+    channel = kind(principals, database, metrics.principal_channel)
+    if link is None:
+        return channel
+    commit_seconds = database.options.statement_timeout or MAX_AGE
+    return Channels(channel, RedisPrincipals(principals, RedisSignals(link), commit_seconds))
 
 
 async def seed(backstay: Backstay) -> Admin | None:

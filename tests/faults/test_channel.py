@@ -274,7 +274,7 @@ class TestOnPostgres:
         until(lambda: state() == ("ok", "ok", 1))
         silent = two.listeners()
         with paused(silent):
-            until(lambda: state() == ("degraded", "fallback", 0))
+            until(lambda: state() == ("degraded", "degraded", 0))
             until(lambda: state() == ("ok", "ok", 1))
             _, headers = two.join()
             two.end_unnoticed(headers)

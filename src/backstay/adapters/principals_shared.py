@@ -63,7 +63,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
         """Lost from the first failure until the next answer; before either it is believed in."""
         if self._listening is None:
             return "off"
-        return "fallback" if self._is_lost else "ok"
+        return "degraded" if self._is_lost else "ok"
 
     async def _listen(self) -> None:
         while not self._stopping.is_set():

@@ -1,8 +1,9 @@
-"""The Vitals port: asks the database, within a bound."""
+"""The Vitals port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from backstay.adapters.redis_links import RedisLinks
 from backstay.core.errors import AppError
 from backstay.core.lifeline import is_draining
 from backstay.db.session import Database
@@ -23,20 +24,22 @@ class DatabaseVitals:
     def __init__(
         self,
         database: Database,
+        links: RedisLinks,
         schema_fault: Callable[[], Awaitable[str | None]],
         channel: Callable[[], str],
     ) -> None:
         self._database = database
+        self._links = links
         self._schema_fault = schema_fault
         self._channel = channel
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency; there is no cache and no queue to fail."""
+        """The state of each dependency; there is no queue to fail."""
         found = {
             "database": await self._state(self._database.ping),
             "principal_channel": self._channel(),
-            "cache": "off",
+            "cache": self._links.state,
             "queue": "off",
         }
         if self._database.replica_engine is not None:

@@ -22,7 +22,7 @@ class Health(View):
     """How the application and what it depends on are doing.
 
     `principal_channel` is how this process hears that sessions, roles and accounts changed in
-    others: `fallback` says that it does not, and reads them from the database within a second.
+    others: `degraded` says that it does not, and reads them from the database within a second.
     """
 
     status: Status
