@@ -43,10 +43,14 @@ from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
 from backstay.features.auth.queries import GetPrincipal
+from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
+from backstay.features.users.commands.tiers import GiveTier
 from backstay.settings import (
+    AdminSettings,
     AppSettings,
     LogSettings,
+    RateLimitSettings,
     SecuritySettings,
     Settings,
     decode_key,
@@ -135,6 +139,8 @@ def compose(
             Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
             Cursors: Cursors(key),
             SecuritySettings: security,
+            AdminSettings: settings.admin,
+            RateLimitSettings: settings.rate_limit,
             AppSettings: settings.app,
             LogSettings: settings.log,
             tuple[Feature, ...]: tuple(features),
@@ -158,7 +164,9 @@ def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel
 
 
 async def seed(backstay: Backstay) -> Admin | None:
-    """Bring permissions and roles in line with the code; create the administrator if none lives.
+    """Bring permissions and roles in line with the code; create what every installation has.
+
+    That is the tier of new users, given to whoever has none, and an administrator if none lives.
 
     Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
     the log of a deployment.
@@ -169,6 +177,8 @@ async def seed(backstay: Backstay) -> Admin | None:
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
         await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(EnsureTier(name=admin.tier_name))
+        await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:
             return None
         return await backstay.system(
