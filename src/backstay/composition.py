@@ -46,15 +46,8 @@ from backstay.features.auth.queries import GetPrincipal
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
-from backstay.settings import (
-    AdminSettings,
-    AppSettings,
-    LogSettings,
-    RateLimitSettings,
-    SecuritySettings,
-    Settings,
-    decode_key,
-)
+from backstay.settings import Settings, decode_key
+from backstay.settings.group import Group
 from backstay.web.metrics import HttpMetrics
 
 
@@ -138,11 +131,7 @@ def compose(
             Metrics: metrics,
             Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
             Cursors: Cursors(key),
-            SecuritySettings: security,
-            AdminSettings: settings.admin,
-            RateLimitSettings: settings.rate_limit,
-            AppSettings: settings.app,
-            LogSettings: settings.log,
+            **{type(group): group for group in _told(settings)},
             tuple[Feature, ...]: tuple(features),
         },
     )
@@ -156,6 +145,11 @@ def compose(
         settings, tuple(features), database, buses, principals, channel, passwords, tokens,
         limiter, metrics, trail, files, clock,
     )  # fmt: skip
+
+
+def _told(settings: Settings) -> tuple[Group, ...]:
+    """The groups of settings that handlers may ask for."""
+    return settings.admin, settings.app, settings.log, settings.rate_limit, settings.security
 
 
 def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:

@@ -102,9 +102,7 @@ async def delete_tier(
     tier = await locked_tier(command.tier, session)
     preconditions.check(await tier_detail(tier.name, reader))
     if users := await send.as_system()(CountUsersOfTier(tier=tier.name)):
-        raise TierInUse(
-            f"Assign its {users} users another tier first, also those that are deleted."
-        )
+        raise TierInUse(f"Users in it: {users}, deleted ones included. Assign them another first.")
     if tier.name == settings.tier_name:
         raise TierProtected("Set ADMIN_TIER_NAME to another tier before you delete this one.")
     await session.delete(tier)
