@@ -50,6 +50,9 @@ def comparisons(summary: Summary) -> list[str]:
     if {"first-route", "last-route"} <= summary.keys():
         more = summary["last-route"].cpu - summary["first-route"].cpu
         said.append(f"routes: the last costs {more:+.0f} µs over the first")
+    if {"limited", "unlimited"} <= summary.keys():
+        more = summary["limited"].cpu - summary["unlimited"].cpu
+        said.append(f"limits: counting a request and saying so costs {more:+.1f} µs")
     if {"item", "item bare"} <= summary.keys():
         slower = summary["item"].p99 / summary["item bare"].p99
         said.append(f"item: p99 is {slower:.1f} times bare's")

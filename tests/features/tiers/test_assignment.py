@@ -2,6 +2,8 @@
 
 from uuid import UUID, uuid4
 
+import anyio
+import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
@@ -73,6 +75,32 @@ async def test_while_limits_are_off_none_is_in_force(
     path = f"{USERS}/{person.id}/rate-limits"
     assert (await admin.client.get(path)).json() == {"tier": "pro", "items": []}
     problem(await person.client.get(path), 403, "forbidden")
+
+
+async def test_nobody_is_left_in_a_tier_that_is_deleted_meanwhile(
+    admin: Person, login: Login, make_tier: MakeTier
+) -> None:
+    people = [await login() for _ in range(3)]
+    await make_tier("pro")
+    answers: dict[str, httpx.Response] = {}
+
+    async def delete() -> None:
+        answers["deleted"] = await admin.client.delete(f"{TIERS}/pro")
+
+    async def put(person: Person) -> None:
+        answers[person.id] = await put_tier(admin, person.id, "pro")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(put, people[0])
+        group.start_soon(delete)
+        for person in people[1:]:
+            group.start_soon(put, person)
+    within = [person for person in people if answers[person.id].status_code == 200]
+    assert answers["deleted"].status_code == (409 if within else 204)
+    for person in people:
+        tier = (await person.client.get(ME)).json()["tier"]
+        assert tier == ("pro" if person in within else "free")
+        assert answers[person.id].status_code in {200, 404, 409}
 
 
 class TestNoEscalation:
