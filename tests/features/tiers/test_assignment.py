@@ -47,6 +47,7 @@ async def test_a_user_is_put_into_a_tier_and_found_there(
     assert {user["id"] for user in others["items"]} == {admin.id, eve.id}
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_an_unknown_tier_or_user_is_not_found(admin: Person, login: Login) -> None:
     person = await login()
     problem(await put_tier(admin, person.id, "none"), 404)
@@ -66,6 +67,7 @@ async def test_what_changed_meanwhile_is_not_overwritten(
     problem(await put_tier(admin, person.id, "free", headers=seen), 412)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_while_limits_are_off_none_is_in_force(
     admin: Person, login: Login, make_tier: MakeTier
 ) -> None:
@@ -155,6 +157,7 @@ async def test_seeding_gives_a_tier_to_whoever_has_none(
     assert (await within.client.get(ME)).json()["tier"] == "pro"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_people_register_while_the_default_tier_is_missing(
     backstay: Backstay, settings: Settings, clock: FrozenClock
 ) -> None:

@@ -52,13 +52,14 @@ async def test_tiers_are_a_list_like_any_other(admin: Person, make_tier: MakeTie
     problem(await admin.client.get(f"{TIERS}?limits=1"), 422)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", ".", "..", "-a", "é", "x" * 65, "a\n", None])
-async def test_a_name_fits_into_a_path(admin: Person, name: str | None) -> None:
-    refused = await admin.client.post(TIERS, json={"name": name})
-    if name == "a\n":
-        assert refused.json()["name"] == "a"
-        return
-    assert fields_of(problem(refused, 422, "validation_error")).keys() == {"name"}
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_name_fits_into_a_path(admin: Person) -> None:
+    for name in ("", "a b", "a/b", ".", "..", "-a", "é", "a\0", "x" * 65, None):
+        refused = await admin.client.post(TIERS, json={"name": name})
+        assert fields_of(problem(refused, 422, "validation_error")).keys() <= {"name", "body"}
+    for name in ("a", "0", "Pro_2.0-x", "x" * 64):
+        made = await admin.client.post(TIERS, json={"name": name})
+        assert (await admin.client.get(made.headers["location"])).json()["name"] == name
 
 
 async def test_a_name_belongs_to_one_tier(admin: Person, make_tier: MakeTier) -> None:
