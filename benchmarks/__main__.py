@@ -16,7 +16,7 @@ from rich.progress import Progress
 from benchmarks import machine, report
 from benchmarks.cases import CASES, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
-from benchmarks.stage import Server, Stage, prepare, reset, serving
+from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.postgres import PostgresServer
 
 Results = dict[str, list[Measured]]
@@ -64,17 +64,17 @@ def _measure(
     chosen = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
     storm, workers = (not arguments.cases or n in arguments.cases for n in (STORM, WORKERS))
     results: Results = defaultdict(list)
-    steps = (
-        sum(1 + bool(case.bare) for case in chosen) + 2 * storm + 2 * workers
-    ) * arguments.rounds
+    sides = sum(1 + bool(case.bare) + case.unlimited for case in chosen)
+    steps = (sides + 2 * storm + 2 * workers) * arguments.rounds
     progress.update(task, description="measuring", total=steps)  # type: ignore[arg-type]
     with (
         serving("benchmarks.ours:app", stage, "--factory") as ours,
         serving("benchmarks.bare:app", stage) as bare,
+        serving("benchmarks.ours:app", without_limits(stage), "--factory") as unlimited,
     ):
         for _ in range(arguments.rounds):
             for case in chosen:
-                for label, server, request in _sides(case, stage, ours, bare):
+                for label, server, request in _sides(case, stage, ours, bare, unlimited):
                     progress.update(task, description=label)  # type: ignore[arg-type]
                     results[label].append(_burst(server, request, case, arguments.seconds))
                     progress.advance(task)  # type: ignore[arg-type]
@@ -94,11 +94,13 @@ def _measure(
 
 
 def _sides(
-    case: Case, stage: Stage, ours: Server, bare: Server
+    case: Case, stage: Stage, ours: Server, bare: Server, unlimited: Server
 ) -> list[tuple[str, Server, Request]]:
     sides = [(case.name, ours, case.ours(stage))]
     if case.bare is not None:
         sides.append((f"{case.name} bare", bare, case.bare(stage)))
+    if case.unlimited:
+        sides.append((f"un{case.name}", unlimited, case.ours(stage)))
     return sides
 
 

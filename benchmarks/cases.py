@@ -13,12 +13,16 @@ API = "/api/v1"
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the report. ``bare`` is None where only our own figures are compared."""
+    """One row of the report. ``bare`` is None where only our own figures are compared.
+
+    With ``unlimited`` the same is asked of our application without rate limits.
+    """
 
     name: str
     ours: Callable[[Stage], Request]
     bare: Callable[[Stage], Request] | None
     connections: int = 16
+    unlimited: bool = False
 
 
 def _get(path: str, token: str) -> Request:
@@ -72,6 +76,7 @@ CASES = (
     ),
     Case("one-role", lambda s: _get(f"{API}/items/{s.item}", s.token), None),
     Case("fifty-roles", lambda s: _get(f"{API}/items/{s.roles_item}", s.roles_token), None),
+    Case("limited", lambda s: _get(f"{API}/users/me", s.token), None, unlimited=True),
     Case("first-route", lambda s: Request(f"{API}/bench/0"), None),
     Case("last-route", lambda s: Request(f"{API}/bench/{ROUTES - 1}"), None),
 )

@@ -40,6 +40,7 @@ class RouteSpec:
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
+        path_names: what the message calls a path parameter, where it is not its name.
     """
 
     method: str
@@ -55,6 +56,7 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+    path_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def takes_key(self) -> bool:
@@ -137,7 +139,7 @@ class Route(APIRoute):
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route of one row."""
-        parameters = Parameters(spec.message)
+        parameters = Parameters(spec.message, spec.path_names)
         result = spec.message.result_type()
         route = cls(
             prefix + spec.path,
@@ -200,7 +202,7 @@ class Route(APIRoute):
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
-            await edge.limits.by_user(scope, limit, principal)
+            await edge.limits.by_user(scope, principal, self.path_format)
         elif limit is not Limit.EXEMPT:
             await edge.limits.by_address(scope, limit, edge.client_address(scope))
 
