@@ -44,6 +44,7 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
+from backstay.db.idempotency import Idempotency
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
@@ -129,7 +130,7 @@ def compose(
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, links.to(settings.redis.address))
+    channel = _channel(principals, database, metrics, links.to(settings.redis.address))
     providers = _providers(
         database,
         {
@@ -139,7 +140,9 @@ def compose(
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, links, lambda: migrate.schema_fault(database)),
+            Vitals: DatabaseVitals(
+                database, links, lambda: migrate.schema_fault(database), channel.state
+            ),
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
@@ -150,7 +153,8 @@ def compose(
     transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    buses = _buses(registry, providers, transaction, trail)
+    once = Idempotency(database, clock)
+    buses = _buses(registry, providers, transaction, trail, once)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -167,10 +171,10 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
 
 
 def _channel(
-    principals: PrincipalCache, database: Database, link: RedisLink | None
+    principals: PrincipalCache, database: Database, metrics: HttpMetrics, link: RedisLink | None
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    channel = kind(principals, database)
+    channel = kind(principals, database, metrics.principal_channel)
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
@@ -202,11 +206,16 @@ async def seed(backstay: Backstay) -> Admin | None:
 
 
 def _buses(
-    registry: Registry, providers: dict[Any, Provider], transaction: Step, trail: AuditTrail
+    registry: Registry,
+    providers: dict[Any, Provider],
+    transaction: Step,
+    trail: AuditTrail,
+    once: Idempotency,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
-    commanding = (trail.around, authorize, prepare, transaction, trail.within)
+    around, within = (once.around, trail.around), (once.within, trail.within)
+    commanding = (*around, authorize, prepare, transaction, *within)
     return Buses(
         commands=Bus(Command, registry, commanding, providers | WRITING),
         queries=Bus(Query, registry, (trail.around, authorize), providers),

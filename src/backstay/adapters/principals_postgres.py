@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -31,8 +31,10 @@ class PostgresPrincipals(SharedPrincipals):
     listen through it; what is committed through it is announced all the same.
     """
 
-    def __init__(self, cache: PrincipalCache, database: Database) -> None:
-        super().__init__(cache)
+    def __init__(
+        self, cache: PrincipalCache, database: Database, report: Callable[[bool], None]
+    ) -> None:
+        super().__init__(cache, report)
         self._database = database
 
     async def announce(self, context: Context) -> None:
@@ -62,7 +64,7 @@ class PostgresPrincipals(SharedPrincipals):
         options = self._database.options
         _, arguments = driver_arguments(options)
         connection = await asyncpg.connect(
-            **{"timeout": options.pool_timeout, **arguments},
+            **{"timeout": min(options.pool_timeout, PATIENCE), **arguments},
             server_settings={"application_name": "backstay listener"},
         )
         try:

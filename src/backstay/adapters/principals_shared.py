@@ -29,10 +29,12 @@ class SharedPrincipals(LocalPrincipals, ABC):
     """Keeps one subscription alive, and the cache informed of how complete its knowledge is.
 
     Each subscription begins with an empty cache, since what was said before it is unknown.
+    ``report`` is told whether others are heard, at every answer and when there are no more.
     """
 
-    def __init__(self, cache: PrincipalCache) -> None:
+    def __init__(self, cache: PrincipalCache, report: Callable[[bool], None]) -> None:
         super().__init__(cache)
+        self._report = report
         self._listening: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._is_lost, self._delay = False, FIRST_DELAY
@@ -57,6 +59,12 @@ class SharedPrincipals(LocalPrincipals, ABC):
             self._listening.cancel()
             await asyncio.wait({self._listening})
 
+    def state(self) -> str:
+        """Lost from the first failure until the next answer; before either it is believed in."""
+        if self._listening is None:
+            return "off"
+        return "degraded" if self._is_lost else "ok"
+
     async def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -67,6 +75,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
                 if not self._is_lost:
                     log.warning("principal channel lost", error=repr(error))
                 self._is_lost = True
+                self._report(False)
             await self._rest(self._delay)
             self._delay = min(2 * self._delay, LAST_DELAY)
 
@@ -79,6 +88,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
             if self._is_lost:
                 log.info("principal channel is back")
             self._is_lost, self._delay = False, FIRST_DELAY
+            self._report(True)
             await self._rest(BEAT_SECONDS)
 
     async def _rest(self, seconds: float) -> None:

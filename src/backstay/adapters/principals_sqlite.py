@@ -1,6 +1,6 @@
 """The PrincipalChannel port on SQLite: the file itself tells that somebody has written."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,8 +20,10 @@ class SqlitePrincipals(SharedPrincipals):
     is the only one that writes asked whether it was another's.
     """
 
-    def __init__(self, cache: PrincipalCache, database: Database) -> None:
-        super().__init__(cache)
+    def __init__(
+        self, cache: PrincipalCache, database: Database, report: Callable[[bool], None]
+    ) -> None:
+        super().__init__(cache, report)
         self._database = database
         self._others: tuple[object, int] | None = None
 

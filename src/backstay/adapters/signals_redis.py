@@ -30,6 +30,11 @@ class RedisSignals:
         self._channel = CHANNEL.format(db=link.address.db)
         link.subscribe(self._channel, self)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether the other processes can be heard."""
+        return self._link.is_up
+
     def listen(self, listener: SignalListener) -> None:
         """Hear what other processes say from now on."""
         self._listeners.append(listener)

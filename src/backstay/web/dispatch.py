@@ -1,22 +1,26 @@
 """Routes as a table of messages: a row says where a message is sent, not how."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.routing import APIRoute
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.feature import Operation
+from backstay.core.idempotency import Replayed
 from backstay.core.listing import CursorPage, Page
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.representation import render
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.errors import MEDIA_TYPE, Problem
 from backstay.web.fields import field_of
+from backstay.web.idempotency import described, key_of, takes_key
 from backstay.web.limits import Limit
 from backstay.web.links import link_header
 from backstay.web.parameters import Parameters
@@ -51,6 +55,11 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether an ``Idempotency-Key`` is honoured."""
+        return self.endpoint is None and takes_key(self.method, self.message)
 
     @property
     def operation_id(self) -> str:
@@ -107,7 +116,16 @@ class Routes:
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
-        return [Route.of(spec, f"{root_path}/v1" if spec.versioned else "") for spec in self.specs]
+        return [Route.of(spec, self._under(root_path)) for spec in self.specs]
+
+    def operations(self, root_path: str) -> Iterator[Operation]:
+        """What is sent by which method and path."""
+        for spec in self.specs:
+            path = self._under(root_path) + spec.path
+            yield Operation(spec.message, spec.operation_id, spec.method, path)
+
+    def _under(self, root_path: str) -> str:
+        return f"{root_path}/v1" if self._versioned else ""
 
 
 class Route(APIRoute):
@@ -140,6 +158,8 @@ class Route(APIRoute):
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
             route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
+        if spec.takes_key:
+            route.openapi_extra = {**described(spec.status), **(route.openapi_extra or {})}
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -213,15 +233,20 @@ async def answer(
     request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
 ) -> Response:
     """Send a message on behalf of the request and answer with its result."""
-    result = await sender_of(request, preconditions_of(request))(message)
-    if result is None:
-        return Response(status_code=204)
-    body = render(result)
-    if isinstance(result, Page | CursorPage):
+    key = await key_of(request, spec.message)
+    result = await sender_of(request, preconditions_of(request), key)(message)
+    replayed = isinstance(result, Replayed)
+    body = result.body if replayed else None if result is None else render(result)
+    if body is None:
+        response = Response(status_code=204)
+    elif isinstance(result, Page | CursorPage):
         return Response(body, spec.status, link_header(request.url, result), JSON)
-    response = tagged(request, body, spec.status)
-    if spec.location is not None:
-        response.headers["Location"] = prefix + spec.location.format_map(dict(result))
+    else:
+        response = tagged(request, body, spec.status)
+        if spec.location is not None:
+            response.headers["Location"] = prefix + spec.location.format_map(from_json(body))
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
@@ -255,6 +280,8 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses.add(409)
     if has_body:
         statuses |= {400, 413, 415}
+    if spec.takes_key:
+        statuses |= {400, 409}
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
