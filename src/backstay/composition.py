@@ -12,6 +12,8 @@ from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_postgres import PostgresPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
+from backstay.adapters.redis_links import RedisLinks
+from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
@@ -61,6 +63,7 @@ class Backstay:
     settings: Settings
     features: tuple[Feature, ...]
     database: Database
+    links: RedisLinks
     buses: Buses
     principals: PrincipalCache
     channel: PrincipalChannel
@@ -80,6 +83,7 @@ class Backstay:
     async def close(self) -> None:
         """Release threads and connections."""
         await self.channel.stop()
+        await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
@@ -117,6 +121,7 @@ def compose(
     )
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
+    links = RedisLinks(RedisMetrics(metrics.registry))
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
@@ -132,7 +137,7 @@ def compose(
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
+            Vitals: DatabaseVitals(database, links, lambda: migrate.schema_fault(database)),
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
@@ -147,7 +152,7 @@ def compose(
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
-        settings, tuple(features), database, buses, principals, channel, passwords, tokens,
+        settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
         limiter, metrics, trail, files, clock,
     )  # fmt: skip
 

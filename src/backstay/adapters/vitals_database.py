@@ -1,8 +1,9 @@
-"""The Vitals port: asks the database, within a bound."""
+"""The Vitals port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from backstay.adapters.redis_links import RedisLinks
 from backstay.core.errors import AppError
 from backstay.core.lifeline import is_draining
 from backstay.db.session import Database
@@ -18,15 +19,20 @@ class DatabaseVitals:
     """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
 
     def __init__(
-        self, database: Database, schema_fault: Callable[[], Awaitable[str | None]]
+        self,
+        database: Database,
+        links: RedisLinks,
+        schema_fault: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._database = database
+        self._links = links
         self._schema_fault = schema_fault
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency; there is no cache and no queue to fail."""
-        found = {"database": await self._state(self._database.ping), "cache": "off", "queue": "off"}
+        """The state of each dependency; there is no queue to fail."""
+        database = await self._state(self._database.ping)
+        found = {"database": database, "cache": self._links.state, "queue": "off"}
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
         return found

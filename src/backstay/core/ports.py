@@ -222,7 +222,8 @@ class Vitals(Protocol):
     """Looks after what the application depends on."""
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency: ``ok``, ``error``, or ``off`` when there is none."""
+        """The state of each dependency: ``ok``, ``off`` when there is none, ``error``, or
+        ``degraded`` when it fails and is done without."""
         ...
 
     async def why_not_ready(self) -> str | None:
