@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from backstay import __version__
+from backstay.adapters.cache_memory import MemoryCache
+from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.cache_redis import RedisCache
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.log_files import LogFiles
@@ -25,6 +29,7 @@ from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import (
     AccessTokens,
+    Cache,
     Clock,
     Limiter,
     Metrics,
@@ -34,6 +39,7 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -70,6 +76,7 @@ class Backstay:
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
+    cache: MemoryCache
     metrics: HttpMetrics
     trail: AuditTrail
     files: LogFiles
@@ -79,6 +86,11 @@ class Backstay:
     def system(self) -> Sender:
         """Sends messages as the application itself."""
         return Sender(self.buses, SYSTEM)
+
+    @property
+    def cache_is_remote(self) -> bool:
+        """Whether to ask the cache may cost a round trip."""
+        return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
 
     async def close(self) -> None:
         """Release threads and connections."""
@@ -122,6 +134,7 @@ def compose(
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
     links = RedisLinks(RedisMetrics(metrics.registry))
+    cache = _cache(settings, links, key, CacheMetrics(metrics.registry))
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
@@ -136,6 +149,7 @@ def compose(
             AccessTokens: tokens,
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
+            Cache: cache,
             Metrics: metrics,
             Vitals: DatabaseVitals(database, links, lambda: migrate.schema_fault(database)),
             Cursors: Cursors(key),
@@ -148,13 +162,20 @@ def compose(
     transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    buses = _buses(registry, providers, transaction, trail)
+    version = f"{__version__} {settings.app.version}"
+    kept = QueryCache(cache, settings.cache.ttl_seconds, version)
+    buses = _buses(registry, providers, transaction, trail, kept)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
-        limiter, metrics, trail, files, clock,
+        limiter, cache, metrics, trail, files, clock,
     )  # fmt: skip
+
+
+def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:
+    link = links.to(settings.redis.cache_address)
+    return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
 
 
 def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
@@ -187,14 +208,19 @@ async def seed(backstay: Backstay) -> Admin | None:
 
 
 def _buses(
-    registry: Registry, providers: dict[Any, Provider], transaction: Step, trail: AuditTrail
+    registry: Registry,
+    providers: dict[Any, Provider],
+    transaction: Step,
+    trail: AuditTrail,
+    kept: QueryCache,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
-    commanding = (trail.around, authorize, prepare, transaction, trail.within)
+    commanding = (trail.around, authorize, prepare, transaction, kept.touching, trail.within)
+    asking = (trail.around, authorize, kept.cached)
     return Buses(
         commands=Bus(Command, registry, commanding, providers | WRITING),
-        queries=Bus(Query, registry, (trail.around, authorize), providers),
+        queries=Bus(Query, registry, asking, providers),
     )
 
 

@@ -34,11 +34,12 @@ class Entry:
 class Watch:
     """Reading under way: whether what is being read was outdated meanwhile."""
 
-    __slots__ = ("holds", "key", "tags", "task")
+    __slots__ = ("holds", "key", "since", "tags", "task")
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
         self.tags = frozenset(tags)
+        self.since = monotonic()
         self.holds = True
         self.task: asyncio.Task[bytes] | None = None
 
@@ -131,9 +132,16 @@ class MemoryCache:
         self.metrics.near_hits.inc()
         return entry.value
 
-    def keep(self, key: str, value: bytes, ttl: float, tags: tuple[str, ...]) -> None:
-        """Keep a value in this process."""
-        self._put(key, value, len(value), ttl, tags)
+    def keep(
+        self,
+        key: str,
+        value: bytes,
+        ttl: float,
+        tags: tuple[str, ...],
+        known_at: float | None = None,
+    ) -> None:
+        """Keep a value in this process that was true at a moment, or is now."""
+        self._put(key, value, len(value), ttl, tags, known_at)
 
     def watch(self, key: str, tags: tuple[str, ...]) -> Watch:
         """Begin to read: whatever is outdated from now on is known of."""
@@ -184,7 +192,7 @@ class MemoryCache:
         self.metrics.misses.inc()
         value = await load()
         if watch.holds:
-            self.keep(watch.key, value, ttl, tags)
+            self.keep(watch.key, value, ttl, tags, watch.since)
         return value
 
     async def _fly(self, flight: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
@@ -200,12 +208,20 @@ class MemoryCache:
             return None
         return entry
 
-    def _put(self, key: str, value: Any, size: int, ttl: float, tags: tuple[str, ...]) -> None:
+    def _put(
+        self,
+        key: str,
+        value: Any,
+        size: int,
+        ttl: float,
+        tags: tuple[str, ...],
+        known_at: float | None = None,
+    ) -> None:
         self._drop(key)
         now, size = monotonic(), size + len(key) + OVERHEAD + sum(map(len, tags))
         if ttl <= 0 or size > self._max_bytes // 16:
             return
-        self._entries[key] = Entry(value, now + ttl, tags, now, size)
+        self._entries[key] = Entry(value, now + ttl, tags, known_at or now, size)
         self._bytes += size
         for tag in tags:
             self._by_tag.setdefault(tag, set()).add(key)

@@ -82,4 +82,6 @@ def unknown_names(tags: Iterable[Tag], fields: Iterable[str]) -> Iterator[str]:
     known = {*fields, "principal"}
     for tag in tags:
         if isinstance(tag, str):
-            yield from (n for _, n, _, _ in Formatter().parse(tag) if n not in {*known, None})
+            yield from (
+                name for _, name, _, _ in Formatter().parse(tag) if name and name not in known
+            )

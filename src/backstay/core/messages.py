@@ -186,7 +186,10 @@ class Query(Message[R_co]):
         for name in unknown_names(cache.tags, cls.model_fields):
             yield f"the tags of `cache` name `{name}`, which is no field"
         for name, field in cls.model_fields.items():
-            if field.exclude or {SecretStr, SecretBytes} & {field.annotation, *get_args(field.annotation)}:
+            if field.exclude or {SecretStr, SecretBytes} & {
+                field.annotation,
+                *get_args(field.annotation),
+            }:
                 yield f"`{name}` cannot be part of a key, so the answer cannot be kept"
         result = cls.result_type()
         if not all(_is_view(option) for option in get_args(result) or (result,)):

@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
-from backstay.core.listing import CursorPage, Page
 from backstay.core.messages import PUBLIC, Message
-from backstay.core.representation import render
+from backstay.core.representation import Representation, represent
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.errors import MEDIA_TYPE, Problem
 from backstay.web.fields import field_of
+from backstay.web.keeping import admission_of, declared, for_clients, under_way
 from backstay.web.limits import Limit
 from backstay.web.links import link_header
 from backstay.web.parameters import Parameters
@@ -115,6 +115,7 @@ class Route(APIRoute):
 
     spec: RouteSpec
     parameters: Parameters
+    may_be_kept: bool
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
@@ -136,6 +137,7 @@ class Route(APIRoute):
             openapi_extra=spec.openapi or None,
         )
         route.spec, route.parameters = spec, parameters
+        route.may_be_kept = spec.endpoint is None and declared(spec.message) is not None
         if spec.endpoint is None:
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
@@ -159,9 +161,12 @@ class Route(APIRoute):
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
             await self._admit(request)
-            self._check_form(request)
-            message = await self.parameters.read(request)
-            response = await answer(request, self.spec, message, prefix)
+            try:
+                self._check_form(request)
+                message = await self.parameters.read(request)
+                response = await answer(request, self.spec, message, prefix)
+            finally:
+                await admission_of(request)
             await response(scope, receive, send)
 
         return app
@@ -180,7 +185,11 @@ class Route(APIRoute):
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
-            await edge.limits.by_user(scope, limit, principal)
+            counted = edge.limits.by_user(scope, limit, principal)
+            if self.may_be_kept and edge.cache_is_remote:
+                scope["backstay.admission"] = under_way(counted)
+            else:
+                await counted
         elif limit is not Limit.EXEMPT:
             await edge.limits.by_address(scope, limit, edge.client_address(scope))
 
@@ -213,14 +222,17 @@ async def answer(
     request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
 ) -> Response:
     """Send a message on behalf of the request and answer with its result."""
-    result = await sender_of(request, preconditions_of(request))(message)
+    sender = sender_of(request, preconditions_of(request))
+    result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
     if result is None:
         return Response(status_code=204)
-    body = render(result)
-    if isinstance(result, Page | CursorPage):
-        return Response(body, spec.status, link_header(request.url, result), JSON)
-    response = tagged(request, body, spec.status)
-    if spec.location is not None:
+    kept = result if isinstance(result, Representation) else represent(result)
+    headers = for_clients(spec.message, edge_of(request).client_max_age)
+    if kept.links is not None:
+        headers = {**headers, **link_header(request.scope, kept.links)}
+        return Response(kept.body, spec.status, headers, JSON)
+    response = tagged(request, kept, spec.status, headers)
+    if spec.location is not None and not isinstance(result, Representation):
         response.headers["Location"] = prefix + spec.location.format_map(dict(result))
     return response
 
