@@ -12,6 +12,7 @@ from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.cache_redis import RedisCache
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_postgres import PostgresPrincipals
@@ -126,21 +127,18 @@ def compose(
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
     registry, security = registry_of(features), settings.security
-    database, passwords, limiter = (
-        Database(engine_options(settings)),
-        Argon2Passwords(),
-        MemoryLimiter() if settings.rate_limit.enabled else NoLimiter(),
-    )
+    database, passwords = Database(engine_options(settings)), Argon2Passwords()
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
     links = RedisLinks(RedisMetrics(metrics.registry))
     cache = _cache(settings, links, key, CacheMetrics(metrics.registry))
+    limiter = _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database)
+    channel = _channel(principals, database, None if isinstance(cache, RedisCache) else cache)
     providers = _providers(
         database,
         {
@@ -178,9 +176,18 @@ def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetr
     return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
 
 
-def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
+def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
+    if not settings.rate_limit.enabled:
+        return NoLimiter()
+    link = links.to(settings.redis.rate_limit_address)
+    return RedisLimiter(link) if link else MemoryLimiter()
+
+
+def _channel(
+    principals: PrincipalCache, database: Database, answers: MemoryCache | None
+) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    return kind(principals, database)
+    return kind(principals, database, answers)
 
 
 async def seed(backstay: Backstay) -> Admin | None:

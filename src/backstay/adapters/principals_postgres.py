@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 
+from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_shared import PATIENCE, Beat, SharedPrincipals
 from backstay.core.context import Context
 from backstay.core.principal import PrincipalCache
@@ -31,19 +32,22 @@ class PostgresPrincipals(SharedPrincipals):
     listen through it; what is committed through it is announced all the same.
     """
 
-    def __init__(self, cache: PrincipalCache, database: Database) -> None:
-        super().__init__(cache)
+    def __init__(
+        self, cache: PrincipalCache, database: Database, answers: MemoryCache | None = None
+    ) -> None:
+        super().__init__(cache, answers)
         self._database = database
 
     async def announce(self, context: Context) -> None:
-        """Name who changed and, where a replica may lag behind, who wrote."""
+        """Name who changed, which answers are outdated and, where a replica may lag, who wrote."""
         changes = context.changes
         author = context.principal.user_id if self._database.replica_engine is not None else None
-        if not changes and author is None:
+        tags = context.tags.tags if self._answers is not None else ()
+        if not changes and not tags and author is None:
             return
-        payload = _payload(changes.everyone, changes.user_ids, author)
+        payload = _payload(changes.everyone, changes.user_ids, tags, author)
         if len(payload) > MAX_PAYLOAD:
-            payload = _payload(True, (), author)
+            payload = _payload(True, (), None, author)
         await context.transaction.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
 
     async def start(self) -> None:
@@ -77,7 +81,11 @@ class PostgresPrincipals(SharedPrincipals):
             told = json.loads(payload)
             users = [UUID(user) for user in told["users"]]
             author = UUID(told["author"]) if told["author"] else None
-            everyone = bool(told["everyone"])
+            everyone, tags = bool(told["everyone"]), told["tags"]
+            if self._answers is not None and tags is None:
+                self._answers.forget_all()
+            elif self._answers is not None:
+                self._answers.forget_tags(tags)
         except (ValueError, TypeError, KeyError, AttributeError):
             self.flush()
             return
@@ -88,9 +96,13 @@ class PostgresPrincipals(SharedPrincipals):
         self._database.wrote(*users, author)
 
 
-def _payload(everyone: bool, user_ids: Iterable[UUID], author: UUID | None) -> str:
+def _payload(
+    everyone: bool, user_ids: Iterable[UUID], tags: Iterable[str] | None, author: UUID | None
+) -> str:
+    """Without ``tags`` every answer is outdated."""
     return json.dumps(
         {
+            "tags": tags if tags is None else list(tags),
             "everyone": everyone,
             "users": [str(user_id) for user_id in user_ids],
             "author": author and str(author),

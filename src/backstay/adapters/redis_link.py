@@ -205,6 +205,7 @@ class RedisLink:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._gone.wait(), BEAT_SECONDS)
         finally:
+            self._connection = None
             connection.lose("the link is stopped")
 
     def _beat(self, asked: float, since: float) -> None:

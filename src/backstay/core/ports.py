@@ -108,10 +108,14 @@ class RefreshTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``limit`` requests per ``period`` seconds."""
+    """``limit`` requests per ``period`` seconds.
+
+    A ``strict`` one guards credentials: where processes cannot count together it is halved.
+    """
 
     limit: int
     period: int
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

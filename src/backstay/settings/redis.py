@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -41,7 +42,7 @@ class RedisAddress:
 
 
 class RedisUrl(SecretStr):
-    """A Redis URL that hides its password, and nothing else, when printed; empty means none."""
+    """A Redis URL that hides its password, and nothing else, when printed."""
 
     @property
     def address(self) -> RedisAddress | None:
@@ -51,9 +52,9 @@ class RedisUrl(SecretStr):
             ValueError: it is no Redis URL.
         """
         text = self.get_secret_value()
-        if text in {"", IN_PROCESS}:
+        if text == IN_PROCESS:
             return None
-        parts, query = urlsplit(text), parse_qs(urlsplit(text).query, strict_parsing=False)
+        parts, query = urlsplit(text), parse_qs(urlsplit(text).query)
         db = parts.path.removeprefix("/") or "0"
         if (
             parts.scheme not in {"redis", "rediss"}
@@ -76,11 +77,13 @@ class RedisUrl(SecretStr):
 
     def _display(self) -> str:
         try:
-            hidden = bool(self.address and self.address.password)
+            has_password = bool(self.address and self.address.password)
         except ValueError:
             return "********"
-        text = self.get_secret_value()
-        return re.sub(r"//([^:/@]*):[^@/]*@", r"//\1:***@", text) if hidden else text
+        parts = urlsplit(self.get_secret_value())
+        account, _, host = parts.netloc.rpartition("@")
+        hidden = f"{account.partition(':')[0]}:***@{host}"
+        return parts._replace(netloc=hidden).geturl() if has_password else self.get_secret_value()
 
 
 def _sound(url: RedisUrl) -> RedisUrl:
@@ -92,13 +95,17 @@ def _sound(url: RedisUrl) -> RedisUrl:
 
 
 def _composed(parts: Mapping[str, Any]) -> RedisUrl:
-    host, password = parts["host"] or "localhost", parts["password"]
-    host = f"[{host}]" if ":" in host else host
+    name, password = parts["host"] or "localhost", parts["password"]
+    host = f"[{name}]" if ":" in name else name
     account = quote(parts["username"] or "", safe="")
     if password:
         account += f":{quote(password.get_secret_value(), safe='')}"
     at = f"{account}@" if account else ""
-    return RedisUrl(f"redis://{at}{host}:{parts['port'] or DEFAULT_PORT}/{parts['db'] or 0}")
+    url = RedisUrl(f"redis://{at}{host}:{parts['port'] or DEFAULT_PORT}/{parts['db'] or 0}")
+    with suppress(ValueError):
+        if url.address and url.address.host == name.lower():
+            return url
+    raise Refused("is not a host", "Write a name or an address, without a port.", "REDIS_HOST")
 
 
 class RedisSettings(Group):
@@ -113,11 +120,11 @@ class RedisSettings(Group):
     )
     username: str | None = Field(None, description="User to sign in as.")
     password: SecretStr | None = Field(None, description="That user's password, as it is.")
-    url: Annotated[RedisUrl, BuiltFrom(PARTS), Kind("Redis URL")] = Field(
+    url: Annotated[RedisUrl, BuiltFrom(PARTS), Default(IN_PROCESS), Kind("Redis URL")] = Field(
         RedisUrl(""),
         description="Address of the server; stronger than the parts above. `redis://`, `rediss://` "
-        f"(TLS; `?{CA_CERTS}=FILE` names further authorities); empty or `{IN_PROCESS}`: everything "
-        "stays in process.",
+        f"(TLS; `?{CA_CERTS}=FILE` names further authorities); `{IN_PROCESS}`: everything stays in "
+        "process.",
     )
     cache_url: Annotated[RedisUrl | None, Kind("Redis URL")] = Field(
         None, description="Another server for the cache; else that of `REDIS_URL`."
@@ -130,10 +137,9 @@ class RedisSettings(Group):
     @classmethod
     def _sound_or_composed(cls, url: RedisUrl, info: ValidationInfo) -> RedisUrl:
         parts = info.data
-        if not url and all(part in parts for part in PARTS):
-            given = any(parts[part] is not None for part in PARTS)
-            url = _composed(parts) if given else url
-        return _sound(url)
+        if not url and any(parts.get(part) is not None for part in PARTS):
+            return _composed(parts) if all(part in parts for part in PARTS) else url
+        return _sound(url) if url else RedisUrl(IN_PROCESS)
 
     @field_validator("cache_url", "rate_limit_url")
     @classmethod
