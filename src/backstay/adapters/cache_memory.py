@@ -55,7 +55,7 @@ class MemoryCache:
         self, metrics: CacheMetrics, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES
     ) -> None:
         self.metrics = metrics
-        self._max_entries, self._max_bytes = max_entries, max_bytes
+        self.max_entries, self._max_bytes = max_entries, max_bytes
         self._entries: dict[str, Entry] = {}
         self._bytes = 0
         self._by_tag: dict[str, set[str]] = {}
@@ -225,7 +225,7 @@ class MemoryCache:
         self._bytes += size
         for tag in tags:
             self._by_tag.setdefault(tag, set()).add(key)
-        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+        while len(self._entries) > self.max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
 
     def _drop(self, key: str) -> None:
