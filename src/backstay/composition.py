@@ -160,9 +160,7 @@ def compose(
     transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    version = f"{__version__} {settings.app.version}"
-    kept = QueryCache(cache, settings.cache.ttl_seconds, version)
-    buses = _buses(registry, providers, transaction, trail, kept)
+    buses = _buses(registry, providers, transaction, trail, _kept(settings, cache))
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -174,6 +172,11 @@ def compose(
 def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:
     link = links.to(settings.redis.cache_address)
     return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
+
+
+def _kept(settings: Settings, cache: Cache) -> QueryCache:
+    version = f"{__version__} {settings.app.version}"
+    return QueryCache(cache, settings.cache.ttl_seconds, version)
 
 
 def _limiter(settings: Settings, links: RedisLinks) -> Limiter:

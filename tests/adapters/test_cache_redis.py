@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,12 @@ async def test_a_hot_read_costs_no_round_trip(valkey: ValkeyServer) -> None:
 async def test_what_another_process_outdates_is_gone_here_at_once(valkey: ValkeyServer) -> None:
     async with redis_cache(valkey) as one, redis_cache(valkey) as two:
         source = Source()
-        for outdate in (
+        ways: list[Callable[[], Awaitable[None]]] = [
             lambda: two.delete_tags("items:1"),
             lambda: two.delete("k"),
             lambda: two.delete_matching("*"),
-        ):
+        ]
+        for outdate in ways:
             await remembered(one, source)
             before = source.loads
             assert one.near("k", TAGS) is not None

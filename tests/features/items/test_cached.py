@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -94,7 +94,7 @@ async def test_every_change_is_seen_at_once_by_owner_and_administrator(
     admin = await login("admin")
     of_ada = f"{API}/users/{ada.id}/items"
     item = await make(ada, "one")
-    changes = [
+    changes: list[tuple[Callable[[], Awaitable[httpx.Response]], list[str]]] = [
         (lambda: ada.client.patch(item["path"], json={"title": "two"}), ["two"]),
         (lambda: admin.client.put(item["path"], json={"title": "three"}), ["three"]),
         (lambda: admin.client.delete(item["path"]), []),
