@@ -17,9 +17,11 @@ from pathlib import Path
 import asyncpg
 
 from backstay.composition import compose, seed
+from backstay.core.representation import represent
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.features.auth.commands.sign_in import Login
+from backstay.features.items.queries import GetItem
 from backstay.features.users.commands.accounts import RegisterUser
 from backstay.settings import load_settings
 from benchmarks import machine
@@ -45,6 +47,7 @@ class Stage:
     token: str
     email: str
     item: str
+    tag: str
     deep_id: str
     deep_token: str
     deep_cursor: str
@@ -96,13 +99,14 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
     deep = await connection.fetchval(
         "SELECT id FROM items WHERE owner_id = $1 ORDER BY id LIMIT 1 OFFSET 50", ids["many"]
     )
+    tag = represent(await backstay.system(GetItem(id=item))).etag or ""
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
     secret = environ["SECURITY_REFRESH_TOKEN_SECRET"].encode()
     cursor = Cursors(secret).sign(["ListItems", [], False, [str(deep)]])
     await backstay.close()
     return Stage(
-        environ, tokens["few"], "few@example.org", str(item), str(deep), tokens["many"], cursor
+        environ, tokens["few"], "few@example.org", str(item), tag, str(deep), tokens["many"], cursor
     )
 
 
@@ -115,14 +119,14 @@ async def reset(url: str) -> None:
 
 
 @contextmanager
-def serving(target: str, stage: Stage, *options: str) -> Iterator[Server]:
+def serving(target: str, stage: Stage, *options: str, **variables: str) -> Iterator[Server]:
     """A granian with one worker on the server's processor; ended with the block."""
     port = _free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", "1"]
     command += ["--port", str(port), "--loop", "uvloop", "--log-level", "error", *options, target]
     process = subprocess.Popen(
         command,
-        env=stage.environ,
+        env=stage.environ | variables,
         cwd=stage.environ["HOME"],
     )
     os.sched_setaffinity(process.pid, {machine.SERVER_CORE})

@@ -15,11 +15,15 @@ from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
+from backstay.adapters.principals_channels import Channels
 from backstay.adapters.principals_postgres import PostgresPrincipals
+from backstay.adapters.principals_redis import RedisPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
+from backstay.adapters.redis_link import RedisLink
 from backstay.adapters.redis_links import RedisLinks
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
+from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
@@ -39,7 +43,7 @@ from backstay.core.ports import (
     RefreshTokens,
     Vitals,
 )
-from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
@@ -138,7 +142,7 @@ def compose(
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, None if isinstance(cache, RedisCache) else cache)
+    channel = _channel(principals, database, cache, links.to(settings.redis.address))
     providers = _providers(
         database,
         {
@@ -187,10 +191,14 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
 
 
 def _channel(
-    principals: PrincipalCache, database: Database, answers: MemoryCache | None
+    principals: PrincipalCache, database: Database, cache: MemoryCache, link: RedisLink | None
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    return kind(principals, database, answers)
+    channel = kind(principals, database, None if isinstance(cache, RedisCache) else cache)
+    if link is None:
+        return channel
+    commit_seconds = database.options.statement_timeout or MAX_AGE
+    return Channels(channel, RedisPrincipals(principals, RedisSignals(link), commit_seconds))
 
 
 async def seed(backstay: Backstay) -> Admin | None:

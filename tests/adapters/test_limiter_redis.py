@@ -3,18 +3,15 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.redis_link import RedisLink
-from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.core.ports import Rate, Verdict
-from backstay.settings import RedisAddress
+from tests.adapters.linking import link_to
 from tests.db.processes import run_at_once
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
@@ -45,14 +42,9 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def address_of(url: str) -> RedisAddress:
-    parts = urlsplit(url)
-    return RedisAddress("127.0.0.1", parts.port or 0, password=parts.password)
-
-
 @pytest.fixture
 async def link(valkey: ValkeyServer) -> AsyncIterator[RedisLink]:
-    link = RedisLink(address_of(valkey.url), RedisMetrics(CollectorRegistry()).of("redis"))
+    link = link_to(valkey.url)
     await link.start()
     yield link
     await link.stop()

@@ -28,8 +28,8 @@ log = structlog.get_logger("backstay.redis")
 
 BEAT_SECONDS = 0.25
 """How often the server is asked whether it is there."""
-CONNECT_SECONDS = 1.0
-FIRST_DELAY, LAST_DELAY = 0.05, 1.0
+CONNECT_SECONDS = 0.5
+FIRST_DELAY, LAST_DELAY = 0.05, 0.5
 """Seconds between attempts to connect again; each delay doubles the one before."""
 STEADY_SECONDS = 1.0
 """How long a connection must last until it counts as being back."""

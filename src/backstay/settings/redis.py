@@ -149,7 +149,7 @@ class RedisSettings(Group):
     @property
     def address(self) -> RedisAddress | None:
         """Where processes tell one another what changed; None without Redis."""
-        return self.url.address
+        return self.url.address or self.cache_address
 
     @property
     def cache_address(self) -> RedisAddress | None:
