@@ -4,7 +4,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from math import inf
 from os import urandom
@@ -87,20 +88,22 @@ class RedisCache(MemoryCache):
 
     async def fetch(self, watch: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
         """Ask Redis, then whoever loads it elsewhere; else load."""
+        unlock = partial(self._link.call, "DEL", self._named("lock", watch.key))
         try:
-            found = await self._find_or_lock(watch.key, tags)
+            found, is_locked = await self._find_or_lock(watch.key, tags)
         except RedisFault:
             return await super().fetch(watch, load, ttl, tags)
-        kept = self._believe(watch, found, tags)
-        if kept is not None:
-            return kept
+        after = [unlock] if is_locked else []
         try:
+            kept = self._believe(watch, found, tags)
+            if kept is not None:
+                return kept
             value = await super().fetch(watch, load, ttl, tags)
             if watch.holds:
-                await self._try(partial(self._store, watch.key, value, ttl, tags, found.versions))
+                after.append(partial(self._store, watch.key, value, ttl, tags, found.versions))
             return value
         finally:
-            await self._try(partial(self._link.call, "DEL", self._named("lock", watch.key)))
+            await self._try(*after)
 
     async def delete(self, *keys: str) -> None:
         """Forget keys, everywhere."""
@@ -187,17 +190,15 @@ class RedisCache(MemoryCache):
         except (ValueError, TypeError, KeyError):
             self.forget_all()
 
-    async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> Found:
+    async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
         """A value, or the right to load it; or the duty, when nobody else gets it done."""
-        found = await self._find(key, tags)
         deadline = time.monotonic() + WAIT_SECONDS
-        while found.value is None and time.monotonic() < deadline:
-            locking = ("SET", self._named("lock", key), "", "NX", "PX", LOCK_MS)
-            if await self._link.call(*locking) is not None:
-                break
+        locking = ("SET", self._named("lock", key), "", "NX", "PX", LOCK_MS)
+        while True:
+            found, locked = await asyncio.gather(self._find(key, tags), self._link.call(*locking))
+            if found.value is not None or locked or time.monotonic() > deadline:
+                return found, bool(locked)
             await asyncio.sleep(POLL_SECONDS)
-            found = await self._find(key, tags)
-        return found
 
     async def _find(self, key: str, tags: tuple[str, ...]) -> Found:
         """Read the entry together with the versions of its tags: one round trip."""
@@ -260,11 +261,10 @@ class RedisCache(MemoryCache):
         payload = json.dumps([self._me, kind, list(names)])
         await self._link.call("PUBLISH", self._prefix + "outdated", payload)
 
-    async def _try(self, act: Any) -> None:
-        try:
-            await act()
-        except RedisFault:
-            return
+    async def _try(self, *acts: Callable[[], Awaitable[Any]]) -> None:
+        """Do what may fail, in one round trip: it makes a cache better, never an answer right."""
+        with suppress(RedisFault):
+            await asyncio.gather(*(act() for act in acts))
 
     def _named(self, kind: str, key: str) -> str:
         return f"{self._prefix}{kind}:{key}"
