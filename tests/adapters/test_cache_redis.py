@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay.adapters import cache_memory
 from backstay.adapters.cache_redis import RedisCache
 from tests.adapters.caches import Source, redis_cache
 from tests.db.processes import run_at_once
@@ -198,6 +199,20 @@ async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(
         assert time.monotonic() - started < 0.3
         if fault == "frozen":
             valkey.thaw()
+        await until(lambda: one._link.is_up and two._link.is_up)
+        await one.get("anything")
+        assert await two.get("k", tags=TAGS) is None
+
+
+async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_memory, "MOST_UNTOLD", 3)
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        await one.set("k", b"stale", ttl=60, tags=TAGS)
+        with valkey.frozen():
+            for number in range(5):
+                await one.delete_tags(f"other:{number}")
         await until(lambda: one._link.is_up and two._link.is_up)
         await one.get("anything")
         assert await two.get("k", tags=TAGS) is None

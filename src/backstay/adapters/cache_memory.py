@@ -14,6 +14,10 @@ from backstay.core.ports import Load
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
 """How much one process keeps; beyond that, what was not asked for longest goes."""
+EVERYTHING = ""
+"""The tag that every entry with tags has."""
+MOST_UNTOLD = 10_000
+"""Tags that wait until others can be told; of more, everything is outdated."""
 OVERHEAD = 400
 """Bytes that an entry takes besides its key and value."""
 MAX_STALENESS = 0.75
@@ -48,7 +52,8 @@ class MemoryCache:
     """Keeps entries by key, and finds them by tag.
 
     With a channel, what has tags is believed as long as that is complete (``complete_until``);
-    without one, changes come from this process alone.
+    without one, changes come from this process alone. ``untold`` collects the tags that others must
+    be told of, for a channel that asks for that.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class MemoryCache:
         self._watches: set[Watch] = set()
         self._flights: dict[str, Watch] = {}
         self._complete_until = inf
+        self.untold: set[str] | None = None
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
         """What is kept, or None."""
@@ -96,6 +102,8 @@ class MemoryCache:
         """Outdate whatever is kept under these tags."""
         self.metrics.invalidations.inc(len(tags))
         self.forget_tags(tags)
+        if self.untold is not None:
+            self.untold = collected(self.untold, tags)
 
     async def delete_matching(self, pattern: str) -> None:
         """Forget every key like a pattern."""
@@ -162,6 +170,8 @@ class MemoryCache:
     def forget_tags(self, tags: Iterable[str]) -> None:
         """Drop what has one of these tags."""
         named = frozenset(tags)
+        if EVERYTHING in named:
+            self.forget_all()
         for tag in named:
             for key in self._by_tag.get(tag, frozenset[str]()).copy():
                 self._drop(key)
@@ -244,6 +254,12 @@ class MemoryCache:
         for watch in [watch for watch in self._watches if concerns(watch)]:
             watch.holds = False
             self.unwatch(watch)
+
+
+def collected(before: set[str], tags: Iterable[str]) -> set[str]:
+    """Tags together, or everything when they are too many."""
+    together = before.union(tags)
+    return together if len(together) <= MOST_UNTOLD else {EVERYTHING}
 
 
 def _retrieved(task: asyncio.Task[bytes]) -> None:

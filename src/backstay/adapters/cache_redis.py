@@ -11,7 +11,7 @@ from math import inf
 from os import urandom
 from typing import Any, NamedTuple
 
-from backstay.adapters.cache_memory import MemoryCache, Watch
+from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, Watch, collected
 from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.cache_seal import Seal
 from backstay.adapters.redis_link import RedisFault, RedisLink, Script
@@ -19,10 +19,6 @@ from backstay.core.ports import Load
 
 TAG_SECONDS = 86_400
 """How long the version of a tag is known at least; whoever finds none chooses a new one."""
-EVERYTHING = ""
-"""The tag that every entry with tags has."""
-MOST_UNSENT = 10_000
-"""Tags that wait for Redis to come back; of more, everything is outdated."""
 LOCK_MS = 5_000
 WAIT_SECONDS = 0.2
 """How long another process may take to load what is asked for here too."""
@@ -121,9 +117,7 @@ class RedisCache(MemoryCache):
         try:
             await self._outdate(tags)
         except RedisFault:
-            self._unsent.update(tags)
-            if len(self._unsent) > MOST_UNSENT:
-                self._unsent = {EVERYTHING}
+            self._unsent = collected(self._unsent, tags)
 
     async def delete_matching(self, pattern: str) -> None:
         """Look at all the keys of the server's database for those like a pattern."""

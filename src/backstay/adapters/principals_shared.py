@@ -79,7 +79,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
             self._delay = min(2 * self._delay, LAST_DELAY)
 
     async def _follow(self, beat: Beat) -> None:
-        while not self._stopping.is_set():
+        while True:
             asked = monotonic()
             async with asyncio.timeout(PATIENCE):
                 await beat()
@@ -89,6 +89,8 @@ class SharedPrincipals(LocalPrincipals, ABC):
             if self._is_lost:
                 log.info("principal channel is back")
             self._is_lost, self._delay = False, FIRST_DELAY
+            if self._stopping.is_set():
+                return
             await self._rest(BEAT_SECONDS)
 
     async def _rest(self, seconds: float) -> None:
