@@ -15,7 +15,7 @@ from statistics import median
 from rich.progress import Progress
 
 from benchmarks import machine, report
-from benchmarks.cases import CASES, STORM, Case
+from benchmarks.cases import CASES, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving
 from tests.services.postgres import PostgresServer
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [case.name for case in CASES] + [STORM]
+    names = [case.name for case in CASES] + [STORM, WORKERS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
@@ -64,9 +64,11 @@ def _measure(
 ) -> Results:
     """Every case in every round, our application and the bare one in turn."""
     chosen = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
-    storm = not arguments.cases or STORM in arguments.cases
+    storm, workers = (not arguments.cases or n in arguments.cases for n in (STORM, WORKERS))
     results: Results = defaultdict(list)
-    steps = (sum(1 + bool(case.bare) for case in chosen) + 2 * storm) * arguments.rounds
+    steps = (
+        sum(1 + bool(case.bare) for case in chosen) + 2 * storm + 2 * workers
+    ) * arguments.rounds
     progress.update(task, description="measuring", total=steps)  # type: ignore[arg-type]
     with (
         ValkeyServer() as valkey,
@@ -86,6 +88,14 @@ def _measure(
             if storm:
                 _storm(results, stage, uncached, arguments.seconds)
                 progress.advance(task, 2)  # type: ignore[arg-type]
+    for _ in range(arguments.rounds if workers else 0):
+        for count, label in ((1, "one worker"), (2, "two workers")):
+            progress.update(task, description=label)  # type: ignore[arg-type]
+            with serving("benchmarks.ours:app", stage, "--factory", workers=count) as server:
+                me = next(case for case in CASES if case.name == "me")
+                busy = replace(me, connections=64)
+                results[label].append(_burst(server, me.ours(stage), busy, arguments.seconds))
+            progress.advance(task)  # type: ignore[arg-type]
     return results
 
 

@@ -92,8 +92,12 @@ CASES = (
         lambda s: _login(f"{API}/auth/login", s),
         lambda s: _login("/login", s),
     ),
+    Case("one-role", lambda s: _get(f"{API}/items/{s.item}", s.token), None),
+    Case("fifty-roles", lambda s: _get(f"{API}/items/{s.roles_item}", s.roles_token), None),
     Case("first-route", lambda s: Request(f"{API}/bench/0"), None),
     Case("last-route", lambda s: Request(f"{API}/bench/{ROUTES - 1}"), None),
 )
 STORM = "storm"
 """The name of the measurement of ``me`` while eight clients log in."""
+WORKERS = "workers"
+"""The name of the measurement of ``me`` from one worker, then from two."""

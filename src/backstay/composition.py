@@ -50,6 +50,7 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
+from backstay.db.idempotency import Idempotency
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
@@ -142,7 +143,7 @@ def compose(
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, cache, links.to(settings.redis.address))
+    channel = _channel(principals, database, metrics, cache, links.to(settings.redis.address))
     providers = _providers(
         database,
         {
@@ -153,7 +154,9 @@ def compose(
             Limiter: limiter,
             Cache: cache,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, links, lambda: migrate.schema_fault(database)),
+            Vitals: DatabaseVitals(
+                database, links, lambda: migrate.schema_fault(database), channel.state
+            ),
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
@@ -164,7 +167,8 @@ def compose(
     transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    buses = _buses(registry, providers, transaction, trail, _kept(settings, cache))
+    once = Idempotency(database, clock)
+    buses = _buses(registry, providers, transaction, trail, once, _kept(settings, cache))
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -191,10 +195,15 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
 
 
 def _channel(
-    principals: PrincipalCache, database: Database, cache: MemoryCache, link: RedisLink | None
+    principals: PrincipalCache,
+    database: Database,
+    metrics: HttpMetrics,
+    cache: MemoryCache,
+    link: RedisLink | None,
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    channel = kind(principals, database, None if isinstance(cache, RedisCache) else cache)
+    answers = None if isinstance(cache, RedisCache) else cache
+    channel = kind(principals, database, metrics.principal_channel, answers)
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
@@ -230,11 +239,13 @@ def _buses(
     providers: dict[Any, Provider],
     transaction: Step,
     trail: AuditTrail,
+    once: Idempotency,
     kept: QueryCache,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
-    commanding = (trail.around, authorize, prepare, transaction, kept.touching, trail.within)
+    around, within = (once.around, trail.around), (once.within, trail.within)
+    commanding = (*around, authorize, prepare, transaction, *within, kept.touching)
     asking = (trail.around, authorize, kept.cached)
     return Buses(
         commands=Bus(Command, registry, commanding, providers | WRITING),

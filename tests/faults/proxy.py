@@ -41,6 +41,10 @@ class Wire:
         """Let nothing through any more, as a machine does that lost its power."""
         self._open.clear()
 
+    def unjam(self) -> None:
+        """Let everything through that was held up."""
+        self._open.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         with contextlib.suppress(OSError):
@@ -72,5 +76,7 @@ async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
     await wire.mend()
     account = f"{parts.username}:{parts.password}"
     through = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}")
-    yield wire, through.geturl()
-    await wire.cut()
+    try:
+        yield wire, through.geturl()
+    finally:
+        await wire.cut()

@@ -6,7 +6,7 @@ import structlog
 from throttled.rate_limiter.gcra import RedisLimitAtomicActionSpec, RedisPeekAtomicActionSpec
 
 from backstay.adapters.limiter_memory import MemoryLimiter
-from backstay.adapters.redis_link import RedisFault, RedisLink, Script
+from backstay.adapters.redis_link import RedisFault, RedisLink, RedisRefused, Script
 from backstay.core.ports import Rate, Verdict
 
 log = structlog.get_logger("backstay.limits")
@@ -25,7 +25,7 @@ class RedisLimiter:
     def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._alone = MemoryLimiter()
-        self._is_alone = False
+        self._told: str | None = None
 
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Count one request."""
@@ -49,15 +49,14 @@ class RedisLimiter:
         name = f"backstay:limit:{rate.limit}/{rate.period}:{key}"
         args = (rate.period / rate.limit, rate.limit, *cost)
         limited, remaining, reset_after, retry_after = await self._link.run(script, (name,), args)
-        if self._is_alone:
-            self._is_alone = False
-            log.info("requests are counted by redis again")
+        self._told = None
         return Verdict(not limited, rate.limit, remaining, float(reset_after), float(retry_after))
 
     def _fall_back(self, error: RedisFault) -> None:
-        if not self._is_alone:
-            self._is_alone = True
-            log.warning("requests are counted by each process for itself", reason=str(error))
+        """The link has told that Redis is away; that it refuses to count is told here."""
+        if isinstance(error, RedisRefused) and self._told != str(error):
+            self._told = str(error)
+            log.warning("redis refuses to count requests", reason=self._told)
 
 
 def _alone(rate: Rate) -> Rate:

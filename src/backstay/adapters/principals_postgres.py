@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -33,9 +33,13 @@ class PostgresPrincipals(SharedPrincipals):
     """
 
     def __init__(
-        self, cache: PrincipalCache, database: Database, answers: MemoryCache | None = None
+        self,
+        cache: PrincipalCache,
+        database: Database,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
     ) -> None:
-        super().__init__(cache, answers)
+        super().__init__(cache, report, answers)
         if answers is not None:
             answers.untold = set()
         self._database = database
@@ -67,7 +71,7 @@ class PostgresPrincipals(SharedPrincipals):
         options = self._database.options
         _, arguments = driver_arguments(options)
         connection = await asyncpg.connect(
-            **{"timeout": options.pool_timeout, **arguments},
+            **{"timeout": min(options.pool_timeout, PATIENCE), **arguments},
             server_settings={"application_name": "backstay listener"},
         )
         try:

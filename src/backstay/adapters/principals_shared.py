@@ -31,11 +31,18 @@ class SharedPrincipals(LocalPrincipals, ABC):
     """Keeps one subscription alive, and the caches informed of how complete their knowledge is.
 
     Each subscription begins with empty caches, since what was said before it is unknown. Besides
-    principals that may be the answers that this process keeps.
+    principals that may be the ``answers`` that this process keeps. ``report`` is told whether
+    others are heard, at every answer and when there are no more.
     """
 
-    def __init__(self, cache: PrincipalCache, answers: MemoryCache | None = None) -> None:
+    def __init__(
+        self,
+        cache: PrincipalCache,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
+    ) -> None:
         super().__init__(cache)
+        self._report = report
         self._answers = answers
         if answers is not None:
             answers.complete_until(-inf)
@@ -65,6 +72,12 @@ class SharedPrincipals(LocalPrincipals, ABC):
             self._listening.cancel()
             await asyncio.wait({self._listening})
 
+    def state(self) -> str:
+        """Lost from the first failure until the next answer; before either it is believed in."""
+        if self._listening is None:
+            return "off"
+        return "degraded" if self._is_lost else "ok"
+
     async def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -75,6 +88,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
                 if not self._is_lost:
                     log.warning("principal channel lost", error=repr(error))
                 self._is_lost = True
+                self._report(False)
             await self._rest(self._delay)
             self._delay = min(2 * self._delay, LAST_DELAY)
 
@@ -89,6 +103,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
             if self._is_lost:
                 log.info("principal channel is back")
             self._is_lost, self._delay = False, FIRST_DELAY
+            self._report(True)
             if self._stopping.is_set():
                 return
             await self._rest(BEAT_SECONDS)

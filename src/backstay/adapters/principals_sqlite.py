@@ -1,6 +1,6 @@
 """The PrincipalChannel port on SQLite: the file itself tells that somebody has written."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,9 +22,13 @@ class SqlitePrincipals(SharedPrincipals):
     """
 
     def __init__(
-        self, cache: PrincipalCache, database: Database, answers: MemoryCache | None = None
+        self,
+        cache: PrincipalCache,
+        database: Database,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
     ) -> None:
-        super().__init__(cache, answers)
+        super().__init__(cache, report, answers)
         self._database = database
         self._others: tuple[object, int] | None = None
 

@@ -231,7 +231,8 @@ class RedisLink:
     def _miss(self, reason: str) -> None:
         self._reason = reason
         if not self._is_missed:
-            log.warning("redis lost", address=str(self._address), reason=reason)
+            event = "redis lost: each process goes on by itself"
+            log.warning(event, address=str(self._address), reason=reason)
         self._is_missed = True
 
 

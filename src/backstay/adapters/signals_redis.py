@@ -28,6 +28,11 @@ class RedisSignals:
         self._sending: set[asyncio.Task[None]] = set()
         link.subscribe(CHANNEL, self)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether the other processes can be heard."""
+        return self._link.is_up
+
     def listen(self, listener: SignalListener) -> None:
         """Hear what other processes say from now on."""
         self._listeners.append(listener)

@@ -16,23 +16,32 @@ Asking = asyncio.Future[str | None]
 
 
 class DatabaseVitals:
-    """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
+    """Looks after the database; ``schema_fault`` says what is wrong with its schema.
+
+    ``channel`` tells how principals are heard of.
+    """
 
     def __init__(
         self,
         database: Database,
         links: RedisLinks,
         schema_fault: Callable[[], Awaitable[str | None]],
+        channel: Callable[[], str],
     ) -> None:
         self._database = database
         self._links = links
         self._schema_fault = schema_fault
+        self._channel = channel
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
         """The state of each dependency; there is no queue to fail."""
-        database = await self._state(self._database.ping)
-        found = {"database": database, "cache": self._links.state, "queue": "off"}
+        found = {
+            "database": await self._state(self._database.ping),
+            "principal_channel": self._channel(),
+            "cache": self._links.state,
+            "queue": "off",
+        }
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
         return found

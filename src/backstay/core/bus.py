@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar, get_type_hints
 
-from backstay.core.context import Context, Origin
+from backstay.core.context import ActivityNote, Context, Origin
 from backstay.core.errors import Refused
 from backstay.core.messages import Access, Command, Message, PermissionSpec
 from backstay.core.principal import SYSTEM, Grant, Principal
@@ -241,7 +241,8 @@ class Sender:
         if self.parent is not None:
             context.transaction = self.parent.transaction
             context.changes = self.parent.changes
-            context.note = self.parent.note
+            context.note = ActivityNote(self.parent.note)
+            context.writes = self.parent.writes
             context.tags = self.parent.tags
             context.for_many = self.parent.for_many
             context.after_commit = self.parent.after_commit

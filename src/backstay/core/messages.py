@@ -100,9 +100,8 @@ class Message(BaseModel, Generic[R_co]):
     @model_validator(mode="after")
     def _storable(self) -> Self:
         """Refuse the one character that PostgreSQL cannot store, whatever the database."""
-        for value in self.__dict__.values():
-            if isinstance(value, str) and "\0" in value:
-                raise PydanticCustomError("nul", "Text must not contain the character NUL")
+        if _has_nul(self.__dict__):
+            raise PydanticCustomError("nul", "Text must not contain the character NUL")
         return self
 
     @classmethod
@@ -155,9 +154,11 @@ class Message(BaseModel, Generic[R_co]):
 class Command(Message[R_co]):
     """A message that changes something, in one transaction.
 
-    ``touches`` names the tags of what queries show of that.
+    ``touches`` names the tags of what queries show of that. One that is not ``replayable`` ignores
+    an ``Idempotency-Key``: its answer must not be stored.
     """
 
+    replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON
     touches: ClassVar[tuple[Tag, ...]] = ()
 
@@ -166,6 +167,11 @@ class Command(Message[R_co]):
         yield from super().faults()
         for name in unknown_names(cls.touches, cls.model_fields):
             yield f"`touches` names `{name}`, which is no field"
+
+    @classmethod
+    def takes_key(cls) -> bool:
+        """Whether the answer is stored under the ``Idempotency-Key`` of somebody signed in."""
+        return cls.replayable and cls.permission is not PUBLIC
 
 
 class Query(Message[R_co]):
@@ -223,6 +229,16 @@ def optional() -> Any:
 
 def _is_view(result: Any) -> bool:
     return isinstance(result, type) and issubclass(result, View)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, BaseModel):
+        return _has_nul(value.__dict__)
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_has_nul, value))
 
 
 def _names_source(annotation: Any) -> bool:

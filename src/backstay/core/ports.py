@@ -221,6 +221,10 @@ class PrincipalChannel(Protocol):
         """Listen no longer."""
         ...
 
+    def state(self) -> str:
+        """``ok`` while other processes are heard, ``degraded`` while not, ``off`` by design."""
+        ...
+
 
 class Vitals(Protocol):
     """Looks after what the application depends on."""

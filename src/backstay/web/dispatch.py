@@ -1,7 +1,7 @@
 """Routes as a table of messages: a row says where a message is sent, not how."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +11,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
-from backstay.core.representation import Representation, represent
-from backstay.web.conditional import JSON, preconditions_of, tagged
+from backstay.web.answers import answer
+from backstay.web.conditional import JSON
 from backstay.web.errors import MEDIA_TYPE, Problem
 from backstay.web.fields import field_of
-from backstay.web.keeping import admission_of, declared, for_clients, under_way
+from backstay.web.idempotency import described, takes_key
+from backstay.web.keeping import admission_of, declared, under_way
 from backstay.web.limits import Limit
-from backstay.web.links import link_header
 from backstay.web.parameters import Parameters
-from backstay.web.state import edge_of, sender_of
+from backstay.web.state import edge_of
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -51,6 +52,11 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether an ``Idempotency-Key`` is honoured."""
+        return self.endpoint is None and takes_key(self.method, self.message)
 
     @property
     def operation_id(self) -> str:
@@ -107,7 +113,16 @@ class Routes:
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
-        return [Route.of(spec, f"{root_path}/v1" if spec.versioned else "") for spec in self.specs]
+        return [Route.of(spec, self._under(root_path)) for spec in self.specs]
+
+    def operations(self, root_path: str) -> Iterator[Operation]:
+        """What is sent by which method and path."""
+        for spec in self.specs:
+            path = self._under(root_path) + spec.path
+            yield Operation(spec.message, spec.operation_id, spec.method, path)
+
+    def _under(self, root_path: str) -> str:
+        return f"{root_path}/v1" if self._versioned else ""
 
 
 class Route(APIRoute):
@@ -142,6 +157,8 @@ class Route(APIRoute):
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
             route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
+        if spec.takes_key:
+            route.openapi_extra = {**described(spec.status), **(route.openapi_extra or {})}
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -218,25 +235,6 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     return endpoint
 
 
-async def answer(
-    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
-) -> Response:
-    """Send a message on behalf of the request and answer with its result."""
-    sender = sender_of(request, preconditions_of(request))
-    result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
-    if result is None:
-        return Response(status_code=204)
-    kept = result if isinstance(result, Representation) else represent(result)
-    headers = for_clients(spec.message, edge_of(request).client_max_age)
-    if kept.links is not None:
-        headers = {**headers, **link_header(request.scope, kept.links)}
-        return Response(kept.body, spec.status, headers, JSON)
-    response = tagged(request, kept, spec.status, headers)
-    if spec.location is not None and not isinstance(result, Representation):
-        response.headers["Location"] = prefix + spec.location.format_map(dict(result))
-    return response
-
-
 def check_media_type(request: Request, *allowed: str) -> None:
     """Refuse a body that says it is something else.
 
@@ -267,6 +265,8 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses.add(409)
     if has_body:
         statuses |= {400, 413, 415}
+    if spec.takes_key:
+        statuses |= {400, 409}
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}

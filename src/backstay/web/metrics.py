@@ -1,16 +1,17 @@
 """What Prometheus reads: requests by route template, never by path."""
 
 import os
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class HttpMetrics:
-    """Counts and times requests in a registry of its own."""
+    """Counts and times requests, and keeps the state of the channel, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -27,6 +28,12 @@ class HttpMetrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._channel = Gauge(
+            "backstay_principal_channel_up",
+            "Whether every process hears what others change about principals.",
+            multiprocess_mode="livemin",
+            registry=self.registry,
+        )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -41,10 +48,26 @@ class HttpMetrics:
         children[0].inc()
         children[1].observe(seconds)
 
+    def principal_channel(self, up: bool) -> None:
+        """Record whether other processes are heard."""
+        self._channel.set(up)
+
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
             return generate_latest(self.registry)
+        _drop_the_dead(Path(folder))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _drop_the_dead(folder: Path) -> None:
+    """Forget the state of workers that are gone; what they counted stays."""
+    for file in folder.glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -32,6 +32,8 @@ class RouteIndex:
                 node = node.children.setdefault(name, _Node())
             for method in route.methods or ():
                 node.routes.setdefault(method, route)
+                if method == "GET":
+                    node.routes.setdefault("HEAD", route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         node = self._find(_path(scope)) if scope["type"] == "http" else None
@@ -42,12 +44,23 @@ class RouteIndex:
         if route is None:
             allowed = ", ".join(sorted(node.routes))
             raise MethodNotAllowed(f"Allowed here: {allowed}.", headers={"Allow": allowed})
+        if scope["method"] == "HEAD":
+            await self._as_get(scope, receive, send)
+            return
         match, child_scope = route.matches(scope)
         if match is not Match.FULL:
             await self._fallback(scope, receive, send)
             return
         scope.update(child_scope)
         await route.handle(scope, receive, send)
+
+    async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """HEAD is GET of which only the headers are sent (RFC 9110, 9.3.2): the edge sees to it."""
+        scope["method"] = "GET"
+        try:
+            await self(scope, receive, send)
+        finally:
+            scope["method"] = "HEAD"
 
     def _find(self, path: str) -> "_Node | None":
         if path != "/" and path.endswith("/"):

@@ -19,7 +19,7 @@ from backstay.core.messages import (
     View,
 )
 from backstay.core.ports import AccessTokens, Clock, Passwords
-from backstay.core.principal import Grant, Principal
+from backstay.core.principal import Principal
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
@@ -179,11 +179,10 @@ async def list_sessions_of_user(
     query: ListSessionsOfUser,
     reader: Reader,
     principal: Principal,
-    grant: Grant,
     clock: Clock,
     send: Sender,
 ) -> SessionList:
-    await check_authority(query.id, principal, grant, send)
+    await check_authority(query, query.id, send)
     account = await send.as_system()(GetAccount(user_id=query.id))
     if account is None:
         raise NotFound

@@ -10,7 +10,7 @@ from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec,
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404, visible
+from backstay.db.queries import insert_one, one_or_404, visible
 from backstay.db.session import Transaction
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import Description, ItemDetail, Title
@@ -40,9 +40,7 @@ class CreateItem(Command[ItemDetail]):
 async def create_item(
     command: CreateItem, session: Transaction, principal: Principal
 ) -> ItemDetail:
-    item = Item(**command.model_dump(), owner_id=principal.id)
-    session.add(item)
-    await session.flush()
+    item = await insert_one(session, Item(**command.model_dump(), owner_id=principal.id))
     return ItemDetail.model_validate(item)
 
 

@@ -43,7 +43,7 @@ async def grant_permission(
 ) -> GrantDetail:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session)
-    authority.over(role)
+    await authority.over_role(role)
     permission = select(Permission).where(Permission.id == command.permission_id)
     key = (await one_or_404(session, permission)).key
     authority.over_free(key, command.scope)
@@ -226,7 +226,7 @@ async def _locked(
     role_id: UUID, permission_id: UUID, session: Transaction, authority: Authority
 ) -> RolePermission:
     """The grant of a role below the sender, locked until the transaction ends."""
-    authority.over(await locked_role(role_id, session))
+    await authority.over_role(await locked_role(role_id, session))
     query = select(RolePermission).where(
         RolePermission.role_id == role_id, RolePermission.permission_id == permission_id
     )

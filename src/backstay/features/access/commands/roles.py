@@ -84,7 +84,7 @@ async def update_role(
 ) -> RoleDetail:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session)
-    authority.over(role)
+    await authority.over_role(role)
     before = await detail_of(role, reader)
     preconditions.check(before)
     _keep_seeded(before, command.changes())
@@ -134,7 +134,7 @@ async def delete_role(
 ) -> None:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=command.hard)
-    authority.over(role)
+    await authority.over_role(role)
     preconditions.check(await detail_of(role, reader))
     if role.name in {ADMIN, USER} and role.deleted_at is None:
         raise RoleProtected(f"The role {role.name} cannot be deleted.")
@@ -167,7 +167,7 @@ async def restore_role(
 ) -> RoleDetail:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=True)
-    authority.over(role)
+    await authority.over_role(role)
     _over_grants_of(await detail_of(role, reader), authority)
     role.deleted_at = None
     await session.flush()

@@ -175,10 +175,6 @@ async def list_roles_of_user(
     )
 
 
-MEMBERS = select(RoleMember.user_id).where(RoleMember.role_id == bindparam("role_id"))
-"""The ids of those who have the role ``role_id``, for statements of the feature of users."""
-
-
 class GetMatrix(Query[Matrix]):
     """Which role holds which permission: everything at once, highest role first."""
 

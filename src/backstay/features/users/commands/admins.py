@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from secrets import token_urlsafe
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.errors import NotFound
@@ -118,7 +121,7 @@ class ResetAdminPassword(Command[Account]):
 
     permission = SYSTEM_ONLY
 
-    login: str
+    login: Annotated[str, StringConstraints(min_length=1)]
     password: Password
 
 
