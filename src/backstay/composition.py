@@ -146,6 +146,7 @@ def compose(
     channel = _channel(principals, database, metrics, cache, links.to(settings.redis.address))
     providers = _providers(
         database,
+        settings,
         {
             Clock: clock,
             Passwords: passwords,
@@ -158,9 +159,6 @@ def compose(
                 database, links, lambda: migrate.schema_fault(database), channel.state
             ),
             Cursors: Cursors(key),
-            SecuritySettings: security,
-            AppSettings: settings.app,
-            LogSettings: settings.log,
             tuple[Feature, ...]: tuple(features),
         },
     )
@@ -253,9 +251,14 @@ def _buses(
     )
 
 
-def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
+def _providers(
+    database: Database, settings: Settings, services: Mapping[Any, Any]
+) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
+        SecuritySettings: _always(settings.security),
+        AppSettings: _always(settings.app),
+        LogSettings: _always(settings.log),
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,
