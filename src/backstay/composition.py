@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from backstay import __version__
+from backstay.adapters.cache_memory import MemoryCache
+from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.cache_redis import RedisCache
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
@@ -30,6 +34,7 @@ from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import (
     AccessTokens,
+    Cache,
     Clock,
     Limiter,
     Metrics,
@@ -39,6 +44,7 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -73,6 +79,7 @@ class Backstay:
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
+    cache: MemoryCache
     metrics: HttpMetrics
     trail: AuditTrail
     files: LogFiles
@@ -82,6 +89,11 @@ class Backstay:
     def system(self) -> Sender:
         """Sends messages as the application itself."""
         return Sender(self.buses, SYSTEM)
+
+    @property
+    def cache_is_remote(self) -> bool:
+        """Whether to ask the cache may cost a round trip."""
+        return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
 
     async def close(self) -> None:
         """Release threads and connections."""
@@ -121,27 +133,29 @@ def compose(
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
     links = RedisLinks(RedisMetrics(metrics.registry))
+    cache = _cache(settings, links, key, CacheMetrics(metrics.registry))
     limiter = _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, metrics, links.to(settings.redis.address))
+    channel = _channel(principals, database, metrics, cache, links.to(settings.redis.address))
     providers = _providers(
         database,
+        settings,
         {
             Clock: clock,
             Passwords: passwords,
             AccessTokens: tokens,
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
+            Cache: cache,
             Metrics: metrics,
             Vitals: DatabaseVitals(
                 database, links, lambda: migrate.schema_fault(database), channel.state
             ),
             Cursors: Cursors(key),
-            **{type(group): group for group in _told(settings)},
             tuple[Feature, ...]: tuple(features),
         },
     )
@@ -149,13 +163,23 @@ def compose(
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
     once = Idempotency(database, clock)
-    buses = _buses(registry, providers, transaction, trail, once)
+    buses = _buses(registry, providers, transaction, trail, once, _kept(settings, cache))
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
-        limiter, metrics, trail, files, clock,
+        limiter, cache, metrics, trail, files, clock,
     )  # fmt: skip
+
+
+def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:
+    link = links.to(settings.redis.cache_address)
+    return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
+
+
+def _kept(settings: Settings, cache: Cache) -> QueryCache:
+    version = f"{__version__} {settings.app.version}"
+    return QueryCache(cache, settings.cache.ttl_seconds, version)
 
 
 def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
@@ -171,10 +195,15 @@ def _told(settings: Settings) -> tuple[Group, ...]:
 
 
 def _channel(
-    principals: PrincipalCache, database: Database, metrics: HttpMetrics, link: RedisLink | None
+    principals: PrincipalCache,
+    database: Database,
+    metrics: HttpMetrics,
+    cache: MemoryCache,
+    link: RedisLink | None,
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    channel = kind(principals, database, metrics.principal_channel)
+    answers = None if isinstance(cache, RedisCache) else cache
+    channel = kind(principals, database, metrics.principal_channel, answers)
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
@@ -215,20 +244,25 @@ def _buses(
     transaction: Step,
     trail: AuditTrail,
     once: Idempotency,
+    kept: QueryCache,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
     around, within = (once.around, trail.around), (once.within, trail.within)
-    commanding = (*around, authorize, prepare, transaction, *within)
+    commanding = (*around, authorize, prepare, transaction, *within, kept.touching)
+    asking = (trail.around, authorize, kept.cached)
     return Buses(
         commands=Bus(Command, registry, commanding, providers | WRITING),
-        queries=Bus(Query, registry, (trail.around, authorize), providers),
+        queries=Bus(Query, registry, asking, providers),
     )
 
 
-def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
+def _providers(
+    database: Database, settings: Settings, services: Mapping[Any, Any]
+) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
+        **{type(group): _always(group) for group in _told(settings)},
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,

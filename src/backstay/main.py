@@ -170,6 +170,8 @@ def _edge(backstay: Backstay) -> EdgeState:
         cors_origins=frozenset(settings.app.cors_origins),
         metrics=metrics_access(settings),
         metrics_token=token.get_secret_value() if token else None,
+        cache_is_remote=backstay.cache_is_remote,
+        client_max_age=settings.client_cache.max_age,
     )
 
 

@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from backstay.settings.faults import Refused
 from backstay.settings.group import Also, Group, InLocal, Kind, MayBeEmpty
-from backstay.settings.values import Count, Seconds, WholeDays
+from backstay.settings.values import Count, Seconds, SomeSeconds, WholeDays
 
 
 class Environment(StrEnum):
@@ -43,6 +43,28 @@ class RateLimitSettings(Group):
     enabled: bool = Field(True, description="Count requests and refuse those above the limit.")
     default: Count = Field(100, description="Requests allowed per period.")
     period: Seconds = Field(60, description="Length of the period in seconds.")
+
+
+class CacheSettings(Group):
+    """What the server keeps of its answers."""
+
+    model_config = SettingsConfigDict(title="Cache", env_prefix="CACHE_")
+
+    ttl_seconds: SomeSeconds = Field(
+        30, description="How long an answer that may be kept is kept, unless it says; 0 keeps none."
+    )
+
+
+class ClientCacheSettings(Group):
+    """What clients may keep of their answers."""
+
+    model_config = SettingsConfigDict(title="Cache of clients", env_prefix="CLIENT_CACHE_")
+
+    max_age: SomeSeconds = Field(
+        30,
+        description="Seconds for which clients may keep an answer that allows it, without asking "
+        "again; 0 allows none.",
+    )
 
 
 class AdminSettings(Group):
