@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +20,7 @@ import asyncpg
 from backstay.composition import Backstay, compose, seed
 from backstay.core.listing import Text
 from backstay.core.messages import Scope
+from backstay.core.representation import represent
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.features.access.commands.grants import GrantPermission
@@ -27,6 +28,7 @@ from backstay.features.access.commands.members import AssignRole
 from backstay.features.access.commands.roles import CreateRole
 from backstay.features.access.queries.permissions import ListPermissions
 from backstay.features.auth.commands.sign_in import Login
+from backstay.features.items.queries import GetItem
 from backstay.features.users.commands.accounts import RegisterUser
 from backstay.settings import load_settings
 from benchmarks import machine
@@ -53,6 +55,7 @@ class Stage:
     token: str
     email: str
     item: str
+    tag: str
     deep_id: str
     deep_token: str
     deep_cursor: str
@@ -75,6 +78,11 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "HOME": str(folder),
     }
+
+
+def without_limits(stage: Stage) -> Stage:
+    """The same for a server that counts nothing."""
+    return replace(stage, environ=stage.environ | {"RATE_LIMIT_ENABLED": "false"})
 
 
 def prepare(url: str, folder: Path) -> Stage:
@@ -110,6 +118,7 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
     deep = await connection.fetchval(
         "SELECT id FROM items WHERE owner_id = $1 ORDER BY id LIMIT 1 OFFSET 50", ids["many"]
     )
+    tag = represent(await backstay.system(GetItem(id=items["few"]))).etag or ""
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
     secret = environ["SECURITY_REFRESH_TOKEN_SECRET"].encode()
@@ -120,6 +129,7 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
         tokens["few"],
         "few@example.org",
         str(items["few"]),
+        tag,
         str(deep),
         tokens["many"],
         cursor,
@@ -149,14 +159,16 @@ async def reset(url: str) -> None:
 
 
 @contextmanager
-def serving(target: str, stage: Stage, *options: str, workers: int = 1) -> Iterator[Server]:
+def serving(
+    target: str, stage: Stage, *options: str, workers: int = 1, **variables: str
+) -> Iterator[Server]:
     """A granian on the server's processors, one per worker; ended with the block."""
     port = _free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", str(workers)]
     command += ["--port", str(port), "--loop", "uvloop", "--log-level", "error", *options, target]
     process = subprocess.Popen(
         command,
-        env=stage.environ,
+        env=stage.environ | variables,
         cwd=stage.environ["HOME"],
     )
     os.sched_setaffinity(process.pid, machine.server_cores(workers))

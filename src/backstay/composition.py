@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from backstay import __version__
+from backstay.adapters.cache_memory import MemoryCache
+from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.cache_redis import RedisCache
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
@@ -30,6 +34,7 @@ from backstay.core.messages import Command, Query
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import (
     AccessTokens,
+    Cache,
     Clock,
     Limiter,
     Metrics,
@@ -39,6 +44,7 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -51,14 +57,11 @@ from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
 from backstay.features.auth.queries import GetPrincipal
+from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
-from backstay.settings import (
-    AppSettings,
-    LogSettings,
-    SecuritySettings,
-    Settings,
-    decode_key,
-)
+from backstay.features.users.commands.tiers import GiveTier
+from backstay.settings import Settings, decode_key
+from backstay.settings.group import Group
 from backstay.web.metrics import HttpMetrics
 
 
@@ -76,6 +79,7 @@ class Backstay:
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
+    cache: MemoryCache
     metrics: HttpMetrics
     trail: AuditTrail
     files: LogFiles
@@ -85,6 +89,11 @@ class Backstay:
     def system(self) -> Sender:
         """Sends messages as the application itself."""
         return Sender(self.buses, SYSTEM)
+
+    @property
+    def cache_is_remote(self) -> bool:
+        """Whether to ask the cache may cost a round trip."""
+        return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
 
     async def close(self) -> None:
         """Release threads and connections."""
@@ -124,29 +133,29 @@ def compose(
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
     links = RedisLinks(RedisMetrics(metrics.registry))
+    cache = _cache(settings, links, key, CacheMetrics(metrics.registry))
     limiter = _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, metrics, links.to(settings.redis.address))
+    channel = _channel(principals, database, metrics, cache, links.to(settings.redis.address))
     providers = _providers(
         database,
+        settings,
         {
             Clock: clock,
             Passwords: passwords,
             AccessTokens: tokens,
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
+            Cache: cache,
             Metrics: metrics,
             Vitals: DatabaseVitals(
                 database, links, lambda: migrate.schema_fault(database), channel.state
             ),
             Cursors: Cursors(key),
-            SecuritySettings: security,
-            AppSettings: settings.app,
-            LogSettings: settings.log,
             tuple[Feature, ...]: tuple(features),
         },
     )
@@ -154,13 +163,23 @@ def compose(
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
     once = Idempotency(database, clock)
-    buses = _buses(registry, providers, transaction, trail, once)
+    buses = _buses(registry, providers, transaction, trail, once, _kept(settings, cache))
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
-        limiter, metrics, trail, files, clock,
+        limiter, cache, metrics, trail, files, clock,
     )  # fmt: skip
+
+
+def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:
+    link = links.to(settings.redis.cache_address)
+    return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
+
+
+def _kept(settings: Settings, cache: Cache) -> QueryCache:
+    version = f"{__version__} {settings.app.version}"
+    return QueryCache(cache, settings.cache.ttl_seconds, version)
 
 
 def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
@@ -170,11 +189,21 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
     return RedisLimiter(link) if link else MemoryLimiter()
 
 
+def _told(settings: Settings) -> tuple[Group, ...]:
+    """The groups of settings that handlers may ask for."""
+    return settings.admin, settings.app, settings.log, settings.rate_limit, settings.security
+
+
 def _channel(
-    principals: PrincipalCache, database: Database, metrics: HttpMetrics, link: RedisLink | None
+    principals: PrincipalCache,
+    database: Database,
+    metrics: HttpMetrics,
+    cache: MemoryCache,
+    link: RedisLink | None,
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    channel = kind(principals, database, metrics.principal_channel)
+    answers = None if isinstance(cache, RedisCache) else cache
+    channel = kind(principals, database, metrics.principal_channel, answers)
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
@@ -182,7 +211,9 @@ def _channel(
 
 
 async def seed(backstay: Backstay) -> Admin | None:
-    """Bring permissions and roles in line with the code; create the administrator if none lives.
+    """Bring permissions and roles in line with the code; create what every installation has.
+
+    That is the tier of new users, given to whoever has none, and an administrator if none lives.
 
     Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
     the log of a deployment.
@@ -193,6 +224,8 @@ async def seed(backstay: Backstay) -> Admin | None:
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
         await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(EnsureTier(name=admin.tier_name))
+        await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:
             return None
         return await backstay.system(
@@ -211,20 +244,25 @@ def _buses(
     transaction: Step,
     trail: AuditTrail,
     once: Idempotency,
+    kept: QueryCache,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
     around, within = (once.around, trail.around), (once.within, trail.within)
-    commanding = (*around, authorize, prepare, transaction, *within)
+    commanding = (*around, authorize, prepare, transaction, *within, kept.touching)
+    asking = (trail.around, authorize, kept.cached)
     return Buses(
         commands=Bus(Command, registry, commanding, providers | WRITING),
-        queries=Bus(Query, registry, (trail.around, authorize), providers),
+        queries=Bus(Query, registry, asking, providers),
     )
 
 
-def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
+def _providers(
+    database: Database, settings: Settings, services: Mapping[Any, Any]
+) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
+        **{type(group): _always(group) for group in _told(settings)},
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,

@@ -7,6 +7,7 @@ from typing import Any
 import aiosqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_shared import Beat, SharedPrincipals
 from backstay.core.principal import PrincipalCache
 from backstay.db.engine import driver_arguments
@@ -21,9 +22,13 @@ class SqlitePrincipals(SharedPrincipals):
     """
 
     def __init__(
-        self, cache: PrincipalCache, database: Database, report: Callable[[bool], None]
+        self,
+        cache: PrincipalCache,
+        database: Database,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
     ) -> None:
-        super().__init__(cache, report)
+        super().__init__(cache, report, answers)
         self._database = database
         self._others: tuple[object, int] | None = None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from backstay.core.caching import CacheTags
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.messages import Message
 from backstay.core.principal import UNLIMITED, Grant, Principal
@@ -79,6 +80,9 @@ class ActivityNote:
 class Context:
     """One message under way.
 
+    ``admission`` tells whether its sender stays within a limit, and must be awaited before
+    anything is done for them. ``as_sent`` asks for bytes where there are bytes: a representation
+    instead of the view. ``for_many`` says that the answer will be given to others, later.
     ``writes`` are statements, with their parameters, that end its transaction; ``after_commit``
     is done once that is committed.
     """
@@ -93,6 +97,10 @@ class Context:
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
+    tags: CacheTags = field(default_factory=CacheTags)
+    admission: Awaitable[None] | None = None
+    as_sent: bool = False
+    for_many: bool = False
     writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
     after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

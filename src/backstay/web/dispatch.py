@@ -6,25 +6,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.feature import Operation
-from backstay.core.idempotency import Replayed
-from backstay.core.listing import CursorPage, Page
 from backstay.core.messages import PUBLIC, Message
-from backstay.core.representation import render
-from backstay.web.conditional import JSON, preconditions_of, tagged
+from backstay.web.answers import answer
+from backstay.web.conditional import JSON
 from backstay.web.errors import MEDIA_TYPE, Problem
 from backstay.web.fields import field_of
-from backstay.web.idempotency import described, key_of, takes_key
+from backstay.web.idempotency import described, takes_key
+from backstay.web.keeping import admission_of, declared, under_way
 from backstay.web.limits import Limit
-from backstay.web.links import link_header
 from backstay.web.parameters import Parameters
-from backstay.web.state import edge_of, sender_of
+from backstay.web.state import edge_of
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -40,6 +37,7 @@ class RouteSpec:
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
+        path_names: what the message calls a path parameter, where it is not its name.
     """
 
     method: str
@@ -55,6 +53,7 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+    path_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def takes_key(self) -> bool:
@@ -133,11 +132,12 @@ class Route(APIRoute):
 
     spec: RouteSpec
     parameters: Parameters
+    may_be_kept: bool
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route of one row."""
-        parameters = Parameters(spec.message)
+        parameters = Parameters(spec.message, spec.path_names)
         result = spec.message.result_type()
         route = cls(
             prefix + spec.path,
@@ -154,6 +154,7 @@ class Route(APIRoute):
             openapi_extra=spec.openapi or None,
         )
         route.spec, route.parameters = spec, parameters
+        route.may_be_kept = spec.endpoint is None and declared(spec.message) is not None
         if spec.endpoint is None:
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
@@ -179,9 +180,12 @@ class Route(APIRoute):
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
             await self._admit(request)
-            self._check_form(request)
-            message = await self.parameters.read(request)
-            response = await answer(request, self.spec, message, prefix)
+            try:
+                self._check_form(request)
+                message = await self.parameters.read(request)
+                response = await answer(request, self.spec, message, prefix)
+            finally:
+                await admission_of(request)
             await response(scope, receive, send)
 
         return app
@@ -200,7 +204,11 @@ class Route(APIRoute):
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
-            await edge.limits.by_user(scope, limit, principal)
+            counted = edge.limits.by_user(scope, principal, self.path_format)
+            if self.may_be_kept and edge.cache_is_remote:
+                scope["backstay.admission"] = under_way(counted)
+            else:
+                await counted
         elif limit is not Limit.EXEMPT:
             await edge.limits.by_address(scope, limit, edge.client_address(scope))
 
@@ -227,27 +235,6 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
     return endpoint
-
-
-async def answer(
-    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
-) -> Response:
-    """Send a message on behalf of the request and answer with its result."""
-    key = await key_of(request, spec.message)
-    result = await sender_of(request, preconditions_of(request), key)(message)
-    replayed = isinstance(result, Replayed)
-    body = result.body if replayed else None if result is None else render(result)
-    if body is None:
-        response = Response(status_code=204)
-    elif isinstance(result, Page | CursorPage):
-        return Response(body, spec.status, link_header(request.url, result), JSON)
-    else:
-        response = tagged(request, body, spec.status)
-        if spec.location is not None:
-            response.headers["Location"] = prefix + spec.location.format_map(from_json(body))
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
 
 
 def check_media_type(request: Request, *allowed: str) -> None:

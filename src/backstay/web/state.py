@@ -40,6 +40,8 @@ class EdgeState:
     cors_origins: frozenset[str]
     metrics: MetricsAccess
     metrics_token: str | None = None
+    cache_is_remote: bool = False
+    client_max_age: int = 0
 
 
 def edge_of(request: Request) -> EdgeState:

@@ -40,6 +40,7 @@ class CreateRole(Command[RoleDetail]):
     """Create a role; it grants nothing yet."""
 
     permission = CREATE
+    touches = ("roles",)
 
     name: RoleName
     description: RoleDescription = ""
@@ -63,6 +64,7 @@ class UpdateRole(Command[RoleDetail]):
     """Change the named fields of a role."""
 
     permission = UPDATE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     name: RoleName = optional()
@@ -114,6 +116,7 @@ class DeleteRole(Command[None]):
     """Delete a role: hidden and restorable, or for good with `hard=true`."""
 
     permission = DELETE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     hard: FromQuery[bool] = False
@@ -149,6 +152,7 @@ class RestoreRole(Command[RoleDetail]):
     """Bring a deleted role back, with its grants and members."""
 
     permission = RESTORE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
 

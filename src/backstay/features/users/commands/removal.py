@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import Column, ForeignKey, delete, literal, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.caching import CacheTags
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
@@ -91,6 +92,7 @@ async def erase_user(
     preconditions: Preconditions,
     send: Sender,
     changes: PrincipalChanges,
+    tags: CacheTags,
 ) -> None:
     await check_authority(command, command.id, send, others_only=True)
     await keep_a_superuser(session, command.id, send)
@@ -99,6 +101,8 @@ async def erase_user(
     for owner in _owners():
         if command.cascade:
             await session.execute(delete(owner.table).where(owner == user.id))
+            name = owner.table.name
+            tags.touch(name, f"{name}:of:{user.id}", f"{name}:erased")
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
             table = owner.table.name
             raise OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
