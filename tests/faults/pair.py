@@ -1,4 +1,4 @@
-"""Two servers on one database, and what is done behind their backs."""
+"""Two servers on one database, and how long one takes to obey what the other was told."""
 
 import os
 import signal
@@ -15,6 +15,9 @@ from tests.cli.process import Server
 from tests.conftest import PASSWORD
 from tests.features.steps import API, AUTH, ME, bearer
 
+PROMPT = 0.5
+"""Seconds; less than anything is believed without a channel."""
+PROMISED = 1.0
 LISTENERS = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'backstay listener' AND datname = current_database()
@@ -70,6 +73,20 @@ def until(happened: Callable[[], bool]) -> float:
         assert time.monotonic() - started < 10
         time.sleep(0.005)
     return time.monotonic() - started
+
+
+def until_answered(server: Server, path: str, headers: dict[str, str], status: int) -> float:
+    return until(lambda: server.client.get(path, headers=headers).status_code == status)
+
+
+def log_out(server: Server, headers: dict[str, str]) -> None:
+    assert server.client.post(f"{AUTH}/logout", headers=headers).status_code == 204
+
+
+def leave(server: Server, headers: dict[str, str]) -> None:
+    body = {"current_password": PASSWORD}
+    answer = server.client.request("DELETE", ME, json=body, headers=headers)
+    assert answer.status_code == 204, answer.text
 
 
 @contextmanager

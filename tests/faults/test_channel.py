@@ -18,14 +18,19 @@ from backstay.core.feature import Feature
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
-from tests.cli.process import KEYS, Server, serving
+from tests.cli.process import KEYS, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, settings_with
-from tests.faults.pair import Two, paused, until
+from tests.faults.pair import (
+    PROMISED,
+    PROMPT,
+    Two,
+    leave,
+    log_out,
+    paused,
+    until,
+    until_answered,
+)
 from tests.features.steps import API, AUTH, ME, bearer
-
-PROMPT = 0.5
-"""Seconds; less than anything is believed without a channel."""
-PROMISED = 1.0
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -38,20 +43,6 @@ def two(
     with serving(folders[0], **variables) as one, serving(folders[1], **variables) as other:
         yield Two(one, other, url)
     remove()
-
-
-def until_answered(server: Server, path: str, headers: dict[str, str], status: int) -> float:
-    return until(lambda: server.client.get(path, headers=headers).status_code == status)
-
-
-def log_out(server: Server, headers: dict[str, str]) -> None:
-    assert server.client.post(f"{AUTH}/logout", headers=headers).status_code == 204
-
-
-def leave(server: Server, headers: dict[str, str]) -> None:
-    body = {"current_password": PASSWORD}
-    answer = server.client.request("DELETE", ME, json=body, headers=headers)
-    assert answer.status_code == 204, answer.text
 
 
 def test_a_session_that_ends_in_one_process_ends_in_the_other(two: Two) -> None:

@@ -29,21 +29,21 @@ class MemoryLimiter:
 
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Count one request."""
-        name, now, price = _named(key, rate), self._clock(), _price(rate)
+        name, now, price = _named(key, rate), self._clock(), price_of(rate)
         known = self._paid_at.get(name)
         debt = 0 if known is None or known < now else known - now
         if debt > price * (rate.limit - 1):
-            return _verdict(rate, debt, price, allowed=False)
+            return verdict_of(rate, debt, price, allowed=False)
         if known is None:
             self._make_room(now)
         self._paid_at[name] = now + debt + price
-        return _verdict(rate, debt + price, price, allowed=True)
+        return verdict_of(rate, debt + price, price, allowed=True)
 
     async def peek(self, key: str, rate: Rate) -> Verdict:
         """What a request would find."""
-        now, price = self._clock(), _price(rate)
+        now, price = self._clock(), price_of(rate)
         debt = max(0, self._paid_at.get(_named(key, rate), now) - now)
-        return _verdict(rate, debt, price, allowed=debt <= price * (rate.limit - 1))
+        return verdict_of(rate, debt, price, allowed=debt <= price * (rate.limit - 1))
 
     def __len__(self) -> int:
         """How many keys are kept."""
@@ -62,12 +62,13 @@ def _named(key: str, rate: Rate) -> str:
     return f"{rate.limit}/{rate.period}:{key}"
 
 
-def _price(rate: Rate) -> int:
+def price_of(rate: Rate) -> int:
     """What one request costs: its share of the period in nanoseconds."""
     return SECOND * rate.period // rate.limit or 1
 
 
-def _verdict(rate: Rate, debt: int, price: int, *, allowed: bool) -> Verdict:
+def verdict_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> Verdict:
+    """What is told of a debt, in nanoseconds as the price."""
     return Verdict(
         allowed,
         rate.limit,

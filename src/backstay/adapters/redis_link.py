@@ -82,6 +82,7 @@ class RedisLink:
         self._metrics = metrics
         self._subscribers: dict[bytes, Subscriber] = {}
         self._connection: Connection | None = None
+        self._tls: ssl.SSLContext | None = None
         self._reason = "there is no connection yet"
         self._keeping: asyncio.Task[None] | None = None
         self._tried, self._gone = asyncio.Event(), asyncio.Event()
@@ -171,10 +172,14 @@ class RedisLink:
     async def _connect(self) -> Connection:
         """A connection on which everything works."""
         address, loop = self.address, asyncio.get_running_loop()
-        tls = ssl.create_default_context(cafile=address.ca_certs) if address.tls else None
+        if address.tls and self._tls is None:
+            self._tls = ssl.create_default_context(cafile=address.ca_certs)
         async with asyncio.timeout(CONNECT_SECONDS):
             _, connection = await loop.create_connection(
-                lambda: Connection(self._hear, self._lose), address.host, address.port, ssl=tls
+                lambda: Connection(self._hear, self._lose),
+                address.host,
+                address.port,
+                ssl=self._tls,
             )
             try:
                 for command in _greeting(address):
