@@ -17,7 +17,7 @@ from rich.progress import Progress
 from benchmarks import machine, report
 from benchmarks.cases import CASES, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
-from benchmarks.stage import Server, Stage, prepare, reset, serving
+from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
 
@@ -66,9 +66,8 @@ def _measure(
     chosen = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
     storm, workers = (not arguments.cases or n in arguments.cases for n in (STORM, WORKERS))
     results: Results = defaultdict(list)
-    steps = (
-        sum(1 + bool(case.bare) for case in chosen) + 2 * storm + 2 * workers
-    ) * arguments.rounds
+    sides = sum(1 + bool(case.bare) for case in chosen)
+    steps = (sides + 2 * storm + 2 * workers) * arguments.rounds
     progress.update(task, description="measuring", total=steps)  # type: ignore[arg-type]
     with (
         ValkeyServer() as valkey,
@@ -76,8 +75,11 @@ def _measure(
         serving("benchmarks.ours:app", stage, "--factory") as cached,
         serving("benchmarks.ours:far", stage, "--factory", REDIS_URL=valkey.url) as far,
         serving("benchmarks.bare:app", stage) as bare,
+        serving("benchmarks.ours:app", without_limits(stage), "--factory") as unlimited,
     ):
-        servers = {"uncached": uncached, "cached": cached, "far": far, "bare": bare}
+        servers = {"uncached": uncached, "cached": cached, "far": far, "bare": bare} | {
+            "unlimited": unlimited
+        }
         for _ in range(arguments.rounds):
             for case in chosen:
                 for label, server, request in _sides(case, stage, servers):

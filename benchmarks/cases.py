@@ -94,6 +94,8 @@ CASES = (
     ),
     Case("one-role", lambda s: _get(f"{API}/items/{s.item}", s.token), None),
     Case("fifty-roles", lambda s: _get(f"{API}/items/{s.roles_item}", s.roles_token), None),
+    Case("limited", lambda s: _get(f"{API}/users/me", s.token), None),
+    Case("unlimited", lambda s: _get(f"{API}/users/me", s.token), None, server="unlimited"),
     Case("first-route", lambda s: Request(f"{API}/bench/0"), None),
     Case("last-route", lambda s: Request(f"{API}/bench/{ROUTES - 1}"), None),
 )

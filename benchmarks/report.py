@@ -61,6 +61,9 @@ def comparisons(summary: Summary) -> list[str]:
     if {"one-role", "fifty-roles"} <= summary.keys():
         more = summary["fifty-roles"].cpu / summary["one-role"].cpu
         said.append(f"roles: with fifty a request costs {more:.2f} times what it does with one")
+    if {"limited", "unlimited"} <= summary.keys():
+        more = summary["limited"].cpu - summary["unlimited"].cpu
+        said.append(f"limits: counting a request and saying so costs {more:+.1f} µs")
     if {"item", "item bare"} <= summary.keys():
         slower = summary["item"].p99 / summary["item bare"].p99
         said.append(f"item: p99 is {slower:.1f} times bare's")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from uuid import UUID
@@ -78,6 +78,11 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "HOME": str(folder),
     }
+
+
+def without_limits(stage: Stage) -> Stage:
+    """The same for a server that counts nothing."""
+    return replace(stage, environ=stage.environ | {"RATE_LIMIT_ENABLED": "false"})
 
 
 def prepare(url: str, folder: Path) -> Stage:

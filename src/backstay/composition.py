@@ -57,14 +57,11 @@ from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
 from backstay.features.auth.queries import GetPrincipal
+from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
-from backstay.settings import (
-    AppSettings,
-    LogSettings,
-    SecuritySettings,
-    Settings,
-    decode_key,
-)
+from backstay.features.users.commands.tiers import GiveTier
+from backstay.settings import Settings, decode_key
+from backstay.settings.group import Group
 from backstay.web.metrics import HttpMetrics
 
 
@@ -192,6 +189,11 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
     return RedisLimiter(link) if link else MemoryLimiter()
 
 
+def _told(settings: Settings) -> tuple[Group, ...]:
+    """The groups of settings that handlers may ask for."""
+    return settings.admin, settings.app, settings.log, settings.rate_limit, settings.security
+
+
 def _channel(
     principals: PrincipalCache,
     database: Database,
@@ -209,7 +211,9 @@ def _channel(
 
 
 async def seed(backstay: Backstay) -> Admin | None:
-    """Bring permissions and roles in line with the code; create the administrator if none lives.
+    """Bring permissions and roles in line with the code; create what every installation has.
+
+    That is the tier of new users, given to whoever has none, and an administrator if none lives.
 
     Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
     the log of a deployment.
@@ -220,6 +224,8 @@ async def seed(backstay: Backstay) -> Admin | None:
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
         await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(EnsureTier(name=admin.tier_name))
+        await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:
             return None
         return await backstay.system(
@@ -256,9 +262,7 @@ def _providers(
 ) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
-        SecuritySettings: _always(settings.security),
-        AppSettings: _always(settings.app),
-        LogSettings: _always(settings.log),
+        **{type(group): _always(group) for group in _told(settings)},
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,

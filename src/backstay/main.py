@@ -23,6 +23,7 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
+from backstay.web.leftovers import count
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
@@ -151,7 +152,7 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes)
+    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes, count)
     middleware.install(app, settings, backstay.metrics)
 
 

@@ -5,13 +5,13 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
-from structlog.testing import capture_logs
 
+from backstay.adapters import limiter_redis
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.redis_link import RedisLink
 from backstay.core.ports import Rate, Verdict
-from tests.adapters.linking import link_to
+from tests.adapters.linking import link_to, logged
 from tests.db.processes import run_at_once
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
@@ -157,7 +157,7 @@ async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_o
 ) -> None:
     valkey.call("ACL", "SETUSER", "default", "-evalsha")
     try:
-        with capture_logs() as logs:
+        with logged(limiter_redis) as logs:
             verdicts = [await limiter.hit("key", TEN) for _ in range(11)]
     finally:
         valkey.call("ACL", "SETUSER", "default", "+evalsha")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import uvloop
 from prometheus_client import CollectorRegistry
-from structlog.testing import capture_logs
 
+from backstay.adapters import redis_link
 from backstay.adapters.redis_link import RedisLink, RedisRefused, RedisUnavailable, Script
-from tests.adapters.linking import address_of, link_to
+from tests.adapters.linking import address_of, link_to, logged
 from tests.faults.proxy import wire_to
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
@@ -220,7 +220,7 @@ async def test_what_is_no_server_to_use_is_not_used(linked: Open, answer: bytes)
 async def test_loss_and_return_are_told_once_each_and_never_the_password(
     linked: Open, valkey: ValkeyServer
 ) -> None:
-    with capture_logs() as logs:
+    with logged(redis_link) as logs:
         link = await linked(valkey.url)
         for _ in range(3):
             valkey.kill()
@@ -238,7 +238,7 @@ async def test_loss_and_return_are_told_once_each_and_never_the_password(
 
 
 async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: ValkeyServer) -> None:
-    with capture_logs() as logs:
+    with logged(redis_link) as logs:
         link = await linked(replace(address_of(valkey.url), password="a-wrong-guess"))
         assert await failing(link) < AT_ONCE
     assert "WRONGPASS" in logs[0]["reason"]
@@ -253,7 +253,7 @@ async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: Valk
 async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
     linked: Open, valkey: ValkeyServer, change: dict[str, object]
 ) -> None:
-    with capture_logs() as logs:
+    with logged(redis_link) as logs:
         started = time.perf_counter()
         link = await linked(replace(address_of(valkey.url), **change))  # type: ignore[arg-type]
         assert time.perf_counter() - started < 1
@@ -284,7 +284,7 @@ async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) 
 async def test_a_link_that_is_stopped_says_nothing_and_can_be_started_again(
     linked: Open, valkey: ValkeyServer
 ) -> None:
-    with capture_logs() as logs:
+    with logged(redis_link) as logs:
         link = await linked(valkey.url)
         await link.stop()
         assert await failing(link) < AT_ONCE

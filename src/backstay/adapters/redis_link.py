@@ -78,7 +78,7 @@ class RedisLink:
     """
 
     def __init__(self, address: RedisAddress, metrics: LinkMetrics) -> None:
-        self._address = address
+        self.address = address
         self._metrics = metrics
         self._subscribers: dict[bytes, Subscriber] = {}
         self._connection: Connection | None = None
@@ -170,7 +170,7 @@ class RedisLink:
 
     async def _connect(self) -> Connection:
         """A connection on which everything works."""
-        address, loop = self._address, asyncio.get_running_loop()
+        address, loop = self.address, asyncio.get_running_loop()
         tls = ssl.create_default_context(cafile=address.ca_certs) if address.tls else None
         async with asyncio.timeout(CONNECT_SECONDS):
             _, connection = await loop.create_connection(
@@ -213,7 +213,7 @@ class RedisLink:
             subscriber.complete_until(asked)
         if asked - since >= STEADY_SECONDS:
             if self._is_missed:
-                log.info("redis is back", address=str(self._address))
+                log.info("redis is back", address=str(self.address))
             self._is_missed, self._delay = False, FIRST_DELAY
 
     def _hear(self, push: list[Any]) -> None:
@@ -232,7 +232,7 @@ class RedisLink:
         self._reason = reason
         if not self._is_missed:
             event = "redis lost: each process goes on by itself"
-            log.warning(event, address=str(self._address), reason=reason)
+            log.warning(event, address=str(self.address), reason=reason)
         self._is_missed = True
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "Start the server; in `local` the database is made ready first.",
     "db": "Migrate the database and look at it.",
     "create-admin": "Create an administrator, or give one a new password.",
+    "create-tier": "Create a tier, with rate limits if wanted.",
     "roles": "Show which role holds which permission, and how far.",
     "routes": "List every route with its permission, limit and message.",
     "openapi": "Print the OpenAPI description of the HTTP interface.",

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, EmailStr, Field, SecretStr, field_validato
 from pydantic_settings import SettingsConfigDict
 
 from backstay.settings.faults import Refused
-from backstay.settings.group import Group, InLocal, Kind, MayBeEmpty
+from backstay.settings.group import Also, Group, InLocal, Kind, MayBeEmpty
 from backstay.settings.values import Count, Seconds, SomeSeconds, WholeDays
 
 
@@ -68,7 +68,7 @@ class ClientCacheSettings(Group):
 
 
 class AdminSettings(Group):
-    """The administrator that is created when there is none."""
+    """What is created when there is none: the administrator, and the tier of new users."""
 
     model_config = SettingsConfigDict(title="First administrator", env_prefix="ADMIN_")
 
@@ -87,6 +87,13 @@ class AdminSettings(Group):
         description="Password, 8 to 128 characters. In `local` a random one is printed once when "
         "this is not set.",
     )
+
+    tier_name: Annotated[
+        str,
+        Also("TIER_NAME"),
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
+        Kind("1 to 64 of A-Z, a-z, 0-9, _ . -"),
+    ] = Field("free", description="Tier that every new user receives.")
 
     @field_validator("password")
     @classmethod

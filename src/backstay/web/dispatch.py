@@ -37,6 +37,7 @@ class RouteSpec:
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
+        path_names: what the message calls a path parameter, where it is not its name.
     """
 
     method: str
@@ -52,6 +53,7 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+    path_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def takes_key(self) -> bool:
@@ -135,7 +137,7 @@ class Route(APIRoute):
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route of one row."""
-        parameters = Parameters(spec.message)
+        parameters = Parameters(spec.message, spec.path_names)
         result = spec.message.result_type()
         route = cls(
             prefix + spec.path,
@@ -202,7 +204,7 @@ class Route(APIRoute):
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
-            counted = edge.limits.by_user(scope, limit, principal)
+            counted = edge.limits.by_user(scope, principal, self.path_format)
             if self.may_be_kept and edge.cache_is_remote:
                 scope["backstay.admission"] = under_way(counted)
             else:

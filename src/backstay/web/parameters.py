@@ -1,6 +1,6 @@
 """Derives from a message what FastAPI must read: path, query and body, and puts it together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -17,20 +17,28 @@ from backstay.web.errors import MOST_FAULTS, invalid
 from backstay.web.fields import fields_of
 
 T = TypeVar("T")
+_AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class Parameters:
     """How one message type travels in a request."""
 
-    def __init__(self, message: type[Message[Any]]) -> None:
+    def __init__(
+        self, message: type[Message[Any]], path_names: Mapping[str, str] = _AS_NAMED
+    ) -> None:
         self._message = message
+        self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
         for name, source in message.sources().items():
             fields[source][name] = message.model_fields[name]
         self._filters = _filters(fields[Source.QUERY])
+        in_path = {field: name for name, field in path_names.items()}
         self.signature: list[Parameter] = [
-            _parameter(name, Annotated[field.annotation, Path(), *_constraints(field)])
+            _parameter(
+                in_path.get(name, name),
+                Annotated[field.annotation, Path(), *_constraints(field)],
+            )
             for name, field in fields[Source.PATH].items()
         ]
         self.has_query = bool(fields[Source.QUERY])
@@ -70,7 +78,7 @@ class Parameters:
             if flat in fields:
                 operand = fields.pop(flat)
                 fields.setdefault(name, {})[operator] = operand
-        fields |= request.path_params
+        fields |= {self._path_names.get(n, n): value for n, value in request.path_params.items()}
         about = "body" if self.has_body else "query"
         return _validated(self._message.model_validate, fields, about)
 

@@ -46,6 +46,7 @@ async def test_my_profile_says_who_i_am(login: Login) -> None:
         "email_verified",
         "username",
         "name",
+        "tier",
         "created_at",
         "updated_at",
         "version",

@@ -10,6 +10,6 @@ feature = Feature(
     modules=(sign_in, refresh, sign_out, password, queries),
     routes=(routes, user_routes, key_routes),
     exports={"sessions": queries.ExportSessions},
-    requires=("access", "users"),
+    requires=("access", "tiers", "users"),
     foundation=True,
 )
