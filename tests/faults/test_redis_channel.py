@@ -10,7 +10,8 @@ import pytest
 
 from tests.cli.process import KEYS, environ, serving
 from tests.conftest import ADMIN_EMAIL, Templates
-from tests.faults.test_channel import PROMISED, PROMPT, Two, leave, log_out, until, until_answered
+from tests.faults.pair import Two, until
+from tests.faults.test_channel import PROMISED, PROMPT, leave, log_out, until_answered
 from tests.features.steps import API, ME
 from tests.services.valkey import ValkeyServer
 
