@@ -248,3 +248,30 @@ async def until_seen(person: Person, path: str, title: str) -> float:
         assert time.monotonic() - started < 5
         await asyncio.sleep(0.02)
     return time.monotonic() - started
+
+
+@sqlite_only
+async def test_hits_misses_and_invalidations_are_counted(
+    ada: Person, make: Make, client: httpx.AsyncClient
+) -> None:
+    item = await make(ada)
+    before = await counted(client)
+    for _ in range(3):
+        await ada.client.get(item["path"])
+    await ada.client.patch(item["path"], json={"title": "new"})
+    after = await counted(client)
+    assert {name: after[name] - before[name] for name in after} == {
+        'hits_total{place="process"}': 2,
+        'hits_total{place="redis"}': 0,
+        "misses_total": 1,
+        "invalidations_total": 3,
+    }
+
+
+async def counted(client: httpx.AsyncClient) -> dict[str, float]:
+    lines = (await client.get("/metrics")).text.splitlines()
+    samples = [line.removeprefix("backstay_cache_").rpartition(" ") for line in lines]
+    return {name: float(value) for name, _, value in samples if name.split("{")[0] in NAMES}
+
+
+NAMES = {"hits_total", "misses_total", "invalidations_total"}
