@@ -8,11 +8,18 @@ from uuid import UUID
 
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
+from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.passwords_argon2 import Argon2Passwords
+from backstay.adapters.principals_channels import Channels
 from backstay.adapters.principals_postgres import PostgresPrincipals
+from backstay.adapters.principals_redis import RedisPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
+from backstay.adapters.redis_link import RedisLink
+from backstay.adapters.redis_links import RedisLinks
+from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
+from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
@@ -35,7 +42,7 @@ from backstay.core.ports import (
     RefreshTokens,
     Vitals,
 )
-from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
 from backstay.core.schedule import Scheduled
 from backstay.core.worker import Workplace
@@ -53,9 +60,6 @@ from backstay.features.access.schemas import declared
 from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.settings import (
-    AppSettings,
-    LogSettings,
-    SecuritySettings,
     Settings,
     decode_key,
 )
@@ -69,6 +73,7 @@ class Backstay:
     settings: Settings
     features: tuple[Feature, ...]
     database: Database
+    links: RedisLinks
     buses: Buses
     principals: PrincipalCache
     channel: PrincipalChannel
@@ -96,6 +101,7 @@ class Backstay:
         await self.channel.stop()
         for wakeups in self.workplace.outbox.wakeups:
             await wakeups.stop()
+        await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
@@ -127,16 +133,17 @@ def compose(
     """
     registry, security = registry_of(features), settings.security
     database, passwords = Database(engine_options(settings)), Argon2Passwords()
-    limiter = MemoryLimiter() if settings.rate_limit.enabled else NoLimiter()
-    store = DatabaseJobs(database)
+    store, files = DatabaseJobs(database), LogFiles(settings.log.dir)
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
+    links = RedisLinks(RedisMetrics(metrics.registry))
+    limiter = _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database)
+    channel = _channel(principals, database, links.to(settings.redis.address))
     providers = _providers(
         database,
         {
@@ -146,23 +153,22 @@ def compose(
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database), store.backlog),
+            Vitals: DatabaseVitals(
+                database, links, lambda: migrate.schema_fault(database), store.backlog
+            ),
             JobStore: store,
             Cursors: Cursors(key),
-            SecuritySettings: security,
-            AppSettings: settings.app,
-            LogSettings: settings.log,
+            **{type(group): group for group in (security, settings.app, settings.log)},
             tuple[Feature, ...]: tuple(features),
         },
     )
-    files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
     outbox = _outbox(store, _wakeups(settings, database), registry, features)
     buses = _buses(registry, providers, transaction_with(database, channel, clock), trail, outbox)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
-        settings, tuple(features), database, buses, principals, channel, passwords, tokens,
+        settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
         limiter, metrics, trail, files, clock,
         _workplace(outbox, buses, metrics),
     )  # fmt: skip
@@ -193,9 +199,22 @@ def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
     return ()
 
 
-def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
+def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
+    if not settings.rate_limit.enabled:
+        return NoLimiter()
+    link = links.to(settings.redis.rate_limit_address)
+    return RedisLimiter(link) if link else MemoryLimiter()
+
+
+def _channel(
+    principals: PrincipalCache, database: Database, link: RedisLink | None
+) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    return kind(principals, database)
+    channel = kind(principals, database)
+    if link is None:
+        return channel
+    commit_seconds = database.options.statement_timeout or MAX_AGE
+    return Channels(channel, RedisPrincipals(principals, RedisSignals(link), commit_seconds))
 
 
 async def seed(backstay: Backstay) -> Admin | None:

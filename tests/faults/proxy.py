@@ -1,4 +1,4 @@
-"""A wire between the application and PostgreSQL that can be cut, and mended."""
+"""A wire between the application and a server that can be cut, mended, and made slow."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,8 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self.port = 0
+        self.delay = 0.0
+        """Seconds by which everything that goes either way arrives later."""
 
     async def mend(self) -> None:
         """Accept connections, and let data through."""
@@ -54,6 +56,7 @@ class Wire:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await asyncio.sleep(self.delay)
                 await self._open.wait()
                 writer.write(data)
                 await writer.drain()
@@ -63,10 +66,11 @@ class Wire:
 
 @asynccontextmanager
 async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the server of a database URL, and the URL that goes through it."""
+    """A wire to the server of a URL, and the URL that goes through it."""
     parts = urlsplit(url)
     wire = Wire(parts.hostname or "", parts.port or 5432)
     await wire.mend()
-    through = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}")
+    account = f"{parts.username}:{parts.password}"
+    through = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}")
     yield wire, through.geturl()
     await wire.cut()

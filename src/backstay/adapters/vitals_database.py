@@ -1,8 +1,9 @@
-"""The Vitals port: asks the database, within a bound."""
+"""The Vitals port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from backstay.adapters.redis_links import RedisLinks
 from backstay.core.errors import AppError
 from backstay.core.jobs import Backlog
 from backstay.core.lifeline import is_draining
@@ -23,18 +24,21 @@ class DatabaseVitals:
     def __init__(
         self,
         database: Database,
+        links: RedisLinks,
         schema_fault: Callable[[], Awaitable[str | None]],
         backlog: Callable[[], Awaitable[Sequence[Backlog]]],
     ) -> None:
         self._database = database
+        self._links = links
         self._schema_fault = schema_fault
         self._backlog = backlog
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency; there is no cache to fail."""
-        found = {"database": await self._state(self._database.ping), "cache": "off"}
-        found["queue"] = await self._state(self._why_jobs_wait)
+        """The state of each dependency."""
+        database = await self._state(self._database.ping)
+        queue = await self._state(self._why_jobs_wait)
+        found = {"database": database, "cache": self._links.state, "queue": queue}
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
         return found

@@ -30,13 +30,17 @@ class Origin:
 
 
 class PrincipalChanges:
-    """The principals that a command changes; they are re-read after its commit."""
+    """The principals that a command changes; they are re-read after its commit.
 
-    __slots__ = ("everyone", "user_ids")
+    ``announced_as`` names them where they are told of before and after it.
+    """
+
+    __slots__ = ("announced_as", "everyone", "user_ids")
 
     def __init__(self) -> None:
         self.user_ids: set[UUID] = set()
         self.everyone = False
+        self.announced_as = ""
 
     def __bool__(self) -> bool:
         return self.everyone or bool(self.user_ids)

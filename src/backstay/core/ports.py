@@ -109,10 +109,14 @@ class RefreshTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``limit`` requests per ``period`` seconds."""
+    """``limit`` requests per ``period`` seconds.
+
+    A ``strict`` one guards credentials: where processes cannot count together it is halved.
+    """
 
     limit: int
     period: int
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,8 @@ class Vitals(Protocol):
     """Looks after what the application depends on."""
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency: ``ok``, ``error``, or ``off`` when there is none."""
+        """The state of each dependency: ``ok``, ``off`` when there is none, ``error``, or
+        ``degraded`` when it fails and is done without."""
         ...
 
     async def why_not_ready(self) -> str | None:

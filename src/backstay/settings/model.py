@@ -12,6 +12,7 @@ from backstay.settings.groups import (
     LogSettings,
     RateLimitSettings,
 )
+from backstay.settings.redis import RedisSettings
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
 
@@ -25,6 +26,7 @@ class Settings(BaseModel):
     app: AppSettings
     server: ServerSettings
     db: DbSettings
+    redis: RedisSettings
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings

@@ -1,7 +1,7 @@
 """What the edge needs from the composition root, reachable from every request."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import urlsplit
 
@@ -67,10 +67,10 @@ def rates_of(settings: Settings) -> dict[Limit, Rate]:
     security = settings.security
     return {
         Limit.GENERAL: Rate(settings.rate_limit.default, settings.rate_limit.period),
-        Limit.LOGIN: security.login_rate_limit,
-        Limit.REFRESH: security.refresh_rate_limit,
-        Limit.LOGOUT: security.logout_rate_limit,
-        Limit.REGISTER: security.register_rate_limit,
+        Limit.LOGIN: replace(security.login_rate_limit, strict=True),
+        Limit.REFRESH: replace(security.refresh_rate_limit, strict=True),
+        Limit.LOGOUT: replace(security.logout_rate_limit, strict=True),
+        Limit.REGISTER: replace(security.register_rate_limit, strict=True),
     }
 
 
