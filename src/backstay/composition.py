@@ -22,6 +22,8 @@ from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
+from backstay.adapters.wakeups_broker import BrokerWakeups
+from backstay.adapters.wakeups_postgres import PostgresWakeups
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
 from backstay.core.catalog import Catalog
 from backstay.core.clock import utc_now
@@ -196,7 +198,9 @@ def _workplace(outbox: Outbox, buses: Buses, metrics: HttpMetrics) -> Workplace:
 
 def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
     """What tells workers in other processes of new jobs."""
-    return ()
+    url = settings.queue.url
+    broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
+    return broker if database.options.is_sqlite else (PostgresWakeups(database), *broker)
 
 
 def _limiter(settings: Settings, links: RedisLinks) -> Limiter:

@@ -12,6 +12,7 @@ from backstay.settings.groups import (
     LogSettings,
     RateLimitSettings,
 )
+from backstay.settings.queue import QueueSettings
 from backstay.settings.redis import RedisSettings
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
@@ -27,6 +28,7 @@ class Settings(BaseModel):
     server: ServerSettings
     db: DbSettings
     redis: RedisSettings
+    queue: QueueSettings
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings
