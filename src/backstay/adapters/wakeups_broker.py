@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 
-from backstay.adapters.wakeups_shared import Follow, Ring, SubscribedWakeups
+from backstay.adapters.wakeups_shared import STOP_SECONDS, Follow, Ring, SubscribedWakeups
 
 if TYPE_CHECKING:
     from taskiq import AckableMessage, AsyncBroker
@@ -45,7 +45,7 @@ class BrokerWakeups(SubscribedWakeups):
         await super().stop()
         if self._telling is not None:
             self._telling.cancel()
-            await asyncio.wait({self._telling})
+            await asyncio.wait({self._telling}, timeout=STOP_SECONDS)
 
     async def _tell(self) -> None:
         is_lost = False
@@ -72,10 +72,11 @@ class BrokerWakeups(SubscribedWakeups):
         async with _started(self._url, listens=True) as broker:
 
             async def follow() -> None:
-                async for message in broker.listen():
-                    ring()
-                    if not isinstance(message, bytes):
-                        await _acknowledge(message)
+                async with aclosing(broker.listen()) as messages:
+                    async for message in messages:
+                        ring()
+                        if not isinstance(message, bytes):
+                            await _acknowledge(message)
 
             yield follow
 

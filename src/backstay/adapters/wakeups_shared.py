@@ -12,6 +12,8 @@ log = structlog.get_logger("backstay.jobs")
 
 FIRST_DELAY, LAST_DELAY = 0.1, 5.0
 """Seconds between attempts to subscribe again; each delay doubles the one before."""
+STOP_SECONDS = 2.0
+"""Seconds that a subscription may take to end."""
 
 Ring = Callable[[], None]
 Follow = Callable[[], Awaitable[None]]
@@ -41,7 +43,7 @@ class SubscribedWakeups(ABC):
         """Neither tell nor listen any longer."""
         if self._listening is not None:
             self._listening.cancel()
-            await asyncio.wait({self._listening})
+            await asyncio.wait({self._listening}, timeout=STOP_SECONDS)
             self._listening = None
 
     async def _listen(self, ring: Ring) -> None:
