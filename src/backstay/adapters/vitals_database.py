@@ -36,8 +36,9 @@ class DatabaseVitals:
 
     async def checks(self) -> dict[str, str]:
         """The state of each dependency."""
-        database = await self._state(self._database.ping)
-        queue = await self._state(self._why_jobs_wait)
+        database, queue = await asyncio.gather(
+            self._state(self._database.ping), self._state(self._why_jobs_wait)
+        )
         found = {"database": database, "cache": self._links.state, "queue": queue}
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
