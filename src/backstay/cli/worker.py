@@ -1,76 +1,57 @@
-"""The application as one worker runs it: before the worker ends, it sends its clients elsewhere."""
+"""The command `worker`: runs jobs, in as many processes and machines as it is started in."""
 
-import os
-import random
+import asyncio
 import signal
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import Annotated
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import typer
 
-from backstay.core.lifeline import is_draining
-
-LEAVING_SECONDS = 2.0
-"""How long a worker that has served its number of requests closes connections before it ends."""
-_GLANCE = 0.1
-_CLOSE = (b"connection", b"close")
+from backstay.cli.readiness import opened, sound
+from backstay.core.shift import shift
+from backstay.core.worker import Worker
+from backstay.main import start_logging
+from backstay.settings import Settings, read_settings
 
 
-class Worker:
-    """Answers as the application does, and closes each connection once this process is to end.
-
-    So no client is left with an open connection on which its next request would be lost. After
-    ``max_requests``, and up to a tenth more so that workers do not end together, ``retire`` is
-    called once; 0 is never.
-    """
-
-    def __init__(self, app: ASGIApp, max_requests: int, retire: Callable[[], None]) -> None:
-        self._app = app
-        self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
-        self._retire = retire
-        self._leaving = False
-        self._next_glance = 0.0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan."""
-        if scope["type"] == "http":
-            self._count()
-            if self._leaves():
-                send = _closing(send)
-        await self._app(scope, receive, send)
-
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._leaving = True
-            self._retire()
-
-    def _leaves(self) -> bool:
-        now = time.monotonic()
-        if not self._leaving and now >= self._next_glance:
-            self._next_glance = now + _GLANCE
-            self._leaving = is_draining()
-        return self._leaving
+def worker(
+    queues: Annotated[
+        str | None, typer.Option(help="Queues to take jobs from, with commas; else from all.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Jobs to run at once.")] = 5,
+    drain: Annotated[bool, typer.Option("--drain", help="End once nothing is ready.")] = False,
+) -> None:
+    """Run jobs and fire schedules until told to stop."""
+    loaded = read_settings()
+    for warning in loaded.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    settings = asyncio.run(sound(loaded))
+    names = None if queues is None else [each.strip() for each in queues.split(",")]
+    if names is not None and not all(names):
+        raise typer.BadParameter("Name each queue, such as default,mail.", param_hint="--queues")
+    asyncio.run(_work(settings, names, concurrency, drain=drain))
 
 
-def _closing(send: Send) -> Send:
-    async def close(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
-        await send(message)
+async def _work(
+    settings: Settings, queues: list[str] | None, concurrency: int, *, drain: bool
+) -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    grace = settings.server.graceful_timeout
+    async with opened(settings) as backstay:
+        start_logging(backstay, "worker started")
+        at_work = Worker(backstay.workplace, queues=queues, concurrency=concurrency)
 
-    return close
+        def stop() -> None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)  # a second one ends this process at once
+            at_work.stop(grace)
+            stopped.set()
 
-
-def end_soon() -> None:
-    """End this process gracefully; the one that started it replaces it."""
-    timer = threading.Timer(LEAVING_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.daemon = True
-    timer.start()
-
-
-def ask_for_replacement(folder: Path) -> None:
-    """Leave word for the process that started this one, which has a new one ready first."""
-    (folder / str(os.getpid())).touch()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        if drain:
+            typer.echo(f"Ran {await at_work.drain()} jobs.")
+            return
+        typer.echo("The worker runs jobs.")
+        async with shift(backstay.workplace, backstay.schedule, at_work, grace=grace):
+            await stopped.wait()
+    typer.echo("The worker has stopped.")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from backstay.core.caching import CacheTags
 from backstay.core.idempotency import IdempotencyKey
+from backstay.core.jobs import JobRun
 from backstay.core.messages import Message
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.core.representation import Preconditions
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a message came from. ``address`` is the client's, after trusted proxies."""
+    """Where a message came from. ``address`` is the client's, after trusted proxies.
+
+    ``traceparent`` is that of the hop (W3C Trace Context); ``job`` the one that sends it, if any.
+    """
 
     request_id: str = ""
     address: str = ""
     user_agent: str = ""
     preconditions: Preconditions = field(default_factory=Preconditions)
     idempotency: IdempotencyKey | None = None
+    traceparent: str = ""
+    job: JobRun | None = None
 
 
 class PrincipalChanges:

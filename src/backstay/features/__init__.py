@@ -10,4 +10,5 @@ STANDARD = features_of(
     "auth",
     "system",
     "items",
+    "tasks",
 )

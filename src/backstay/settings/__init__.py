@@ -13,6 +13,7 @@ from backstay.settings.groups import (
 from backstay.settings.keys import decode_key
 from backstay.settings.loading import Loaded, load_settings, read_settings
 from backstay.settings.model import Settings
+from backstay.settings.queue import QueueSettings
 from backstay.settings.redis import RedisAddress, RedisSettings
 from backstay.settings.reference import example_env, reference_markdown
 from backstay.settings.security import SecuritySettings
@@ -30,6 +31,7 @@ __all__ = [
     "GeneralSettings",
     "Loaded",
     "LogSettings",
+    "QueueSettings",
     "RateLimitSettings",
     "RedisAddress",
     "RedisSettings",

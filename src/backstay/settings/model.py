@@ -14,6 +14,7 @@ from backstay.settings.groups import (
     LogSettings,
     RateLimitSettings,
 )
+from backstay.settings.queue import QueueSettings
 from backstay.settings.redis import RedisSettings
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
@@ -31,6 +32,7 @@ class Settings(BaseModel):
     redis: RedisSettings
     cache: CacheSettings
     client_cache: ClientCacheSettings
+    queue: QueueSettings
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings

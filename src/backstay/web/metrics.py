@@ -1,10 +1,14 @@
 """What Prometheus reads: requests by route template, never by path."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from backstay.adapters.metrics_jobs import JobMetrics
+from backstay.core.jobs import Backlog
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -34,6 +38,7 @@ class HttpMetrics:
             multiprocess_mode="livemin",
             registry=self.registry,
         )
+        self.jobs = JobMetrics(self.registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -51,6 +56,10 @@ class HttpMetrics:
     def principal_channel(self, up: bool) -> None:
         """Record whether other processes are heard."""
         self._channel.set(up)
+
+    def show(self, backlog: Sequence[Backlog]) -> None:
+        """Take note of the jobs that wait."""
+        self.jobs.show(backlog)
 
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""

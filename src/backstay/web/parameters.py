@@ -13,7 +13,7 @@ from starlette.requests import Request
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
-from backstay.web.errors import MOST_FAULTS, invalid
+from backstay.core.validation import MOST_FAULTS, invalid
 from backstay.web.fields import fields_of
 
 T = TypeVar("T")

@@ -63,6 +63,7 @@ def sender_of(
         (field_of(scope, b"user-agent") or "")[:300],
         preconditions,
         idempotency,
+        scope.get("backstay.trace", b"").decode(),
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
 

@@ -18,7 +18,7 @@ from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
 
-CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": "off"}
+CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": "ok"}
 
 
 @pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])

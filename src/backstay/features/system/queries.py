@@ -2,14 +2,17 @@
 
 from asyncio import to_thread
 from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime
 from inspect import getdoc
 from typing import Any
 from uuid import UUID
 
 from backstay.core.bus import handles
+from backstay.core.errors import AppError
 from backstay.core.feature import Feature
 from backstay.core.introspection import fields_of
+from backstay.core.jobs import JobStore
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
 from backstay.core.messages import PUBLIC, Command, Message, PermissionSpec, Query
 from backstay.core.ports import Clock, Metrics, Vitals
@@ -89,7 +92,9 @@ class GetMetrics(Query[str]):
 
 
 @handles(GetMetrics)
-async def get_metrics(query: GetMetrics, metrics: Metrics) -> str:
+async def get_metrics(query: GetMetrics, metrics: Metrics, jobs: JobStore) -> str:
+    with suppress(AppError):
+        metrics.show(await jobs.backlog())
     return metrics.exposition().decode()
 
 

@@ -1,0 +1,76 @@
+"""The application as one worker runs it: before the worker ends, it sends its clients elsewhere."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backstay.core.lifeline import is_draining
+
+LEAVING_SECONDS = 2.0
+"""How long a worker that has served its number of requests closes connections before it ends."""
+_GLANCE = 0.1
+_CLOSE = (b"connection", b"close")
+
+
+class Worker:
+    """Answers as the application does, and closes each connection once this process is to end.
+
+    So no client is left with an open connection on which its next request would be lost. After
+    ``max_requests``, and up to a tenth more so that workers do not end together, ``retire`` is
+    called once; 0 is never.
+    """
+
+    def __init__(self, app: ASGIApp, max_requests: int, retire: Callable[[], None]) -> None:
+        self._app = app
+        self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
+        self._retire = retire
+        self._leaving = False
+        self._next_glance = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "http":
+            self._count()
+            if self._leaves():
+                send = _closing(send)
+        await self._app(scope, receive, send)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._leaving = True
+            self._retire()
+
+    def _leaves(self) -> bool:
+        now = time.monotonic()
+        if not self._leaving and now >= self._next_glance:
+            self._next_glance = now + _GLANCE
+            self._leaving = is_draining()
+        return self._leaving
+
+
+def _closing(send: Send) -> Send:
+    async def close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
+        await send(message)
+
+    return close
+
+
+def end_soon() -> None:
+    """End this process gracefully; the one that started it replaces it."""
+    timer = threading.Timer(LEAVING_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+
+
+def ask_for_replacement(folder: Path) -> None:
+    """Leave word for the process that started this one, which has a new one ready first."""
+    (folder / str(os.getpid())).touch()
