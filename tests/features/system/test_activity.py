@@ -229,6 +229,7 @@ async def test_what_the_system_does_is_recorded_as_its_own(backstay: Backstay) -
     rows = (await execute(backstay, select(*Activity.__table__.columns))).all()
     assert {(row.message, row.actor, row.user_id) for row in rows} == {
         ("SyncAccess", "system", None),
+        ("EnsureTier", "system", None),
         ("EnsureAdmin", "system", None),
     }
     assert ADMIN_EMAIL not in await dump(backstay)

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.context import ActivityNote
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.db.session import Transaction
 from backstay.features.tiers.commands.rate_limits import CreateRateLimit
@@ -21,8 +22,12 @@ class EnsureTier(Command[None]):
 
 
 @handles(EnsureTier)
-async def ensure_tier(command: EnsureTier, session: Transaction, send: Sender) -> None:
-    if await session.scalar(select(Tier.id).where(Tier.name == command.name)) is None:
+async def ensure_tier(
+    command: EnsureTier, session: Transaction, send: Sender, note: ActivityNote
+) -> None:
+    if await session.scalar(select(Tier.id).where(Tier.name == command.name)) is not None:
+        note.skip()
+    else:
         await send(CreateTier(name=command.name, description="Every new user has it."))
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, select, update
 
 from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.context import ActivityNote, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import SYSTEM_ONLY, Command, FromPath, PermissionSpec
 from backstay.core.principal import Principal
@@ -59,8 +59,12 @@ class GiveTier(Command[None]):
 
 
 @handles(GiveTier)
-async def give_tier(command: GiveTier, session: Transaction, changes: PrincipalChanges) -> None:
+async def give_tier(
+    command: GiveTier, session: Transaction, changes: PrincipalChanges, note: ActivityNote
+) -> None:
     statement = update(User).where(User.tier.is_(None)).values(tier=command.tier)
     given = await session.execute(statement, execution_options={"synchronize_session": False})
     if isinstance(given, CursorResult) and given.rowcount:
         changes.touch_everyone()
+    else:
+        note.skip()
