@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from backstay import __version__
+from backstay.adapters.cache_memory import MemoryCache
+from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.cache_redis import RedisCache
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
@@ -22,20 +26,18 @@ from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
-from backstay.adapters.wakeups_broker import BrokerWakeups
-from backstay.adapters.wakeups_postgres import PostgresWakeups
+from backstay.adapters.wakeups import wakeups_of
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
-from backstay.core.catalog import Catalog
 from backstay.core.clock import utc_now
 from backstay.core.context import ActivityNote, Origin
-from backstay.core.events import Subscriptions
-from backstay.core.feature import Feature, registry_of
-from backstay.core.jobs import Bell, JobStore, Progress, Wakeups
+from backstay.core.feature import Feature, outbox_of, registry_of, schedule_of
+from backstay.core.jobs import JobStore, Progress
 from backstay.core.messages import Command, Query
-from backstay.core.outbox import Events, Jobs, Outbox
+from backstay.core.outbox import Outbox, leaving
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import (
     AccessTokens,
+    Cache,
     Clock,
     Limiter,
     Metrics,
@@ -45,13 +47,14 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import MAX_AGE, SYSTEM, Grant, Principal, PrincipalCache
+from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
-from backstay.core.schedule import Scheduled
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
+from backstay.db.idempotency import Idempotency
 from backstay.db.job_step import finish_job
 from backstay.db.job_store import DatabaseJobs
 from backstay.db.session import WRITING, Database, Reader
@@ -59,12 +62,12 @@ from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
-from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
+from backstay.features.auth.queries import GetPrincipal
+from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
-from backstay.settings import (
-    Settings,
-    decode_key,
-)
+from backstay.features.users.commands.tiers import GiveTier
+from backstay.settings import Settings, decode_key
+from backstay.settings.group import Group
 from backstay.web.metrics import HttpMetrics
 
 
@@ -82,6 +85,7 @@ class Backstay:
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
+    cache: MemoryCache
     metrics: HttpMetrics
     trail: AuditTrail
     files: LogFiles
@@ -89,14 +93,14 @@ class Backstay:
     workplace: Workplace
 
     @property
-    def schedule(self) -> tuple[Scheduled, ...]:
-        """What every feature wants to be sent by the clock."""
-        return tuple(each for feature in self.features for each in feature.schedule)
-
-    @property
     def system(self) -> Sender:
         """Sends messages as the application itself."""
         return Sender(self.buses, SYSTEM)
+
+    @property
+    def cache_is_remote(self) -> bool:
+        """Whether to ask the cache may cost a round trip."""
+        return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
 
     async def close(self) -> None:
         """Release threads and connections."""
@@ -139,68 +143,52 @@ def compose(
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
     links = RedisLinks(RedisMetrics(metrics.registry))
-    limiter = _limiter(settings, links)
+    cache, limiter = _cache(settings, links, key, metrics), _limiter(settings, links)
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
-    channel = _channel(principals, database, links.to(settings.redis.address))
+    channel = _channel(principals, database, metrics, cache, links.to(settings.redis.address))
     providers = _providers(
         database,
+        settings,
         {
             Clock: clock,
             Passwords: passwords,
             AccessTokens: tokens,
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
+            Cache: cache,
             Metrics: metrics,
             Vitals: DatabaseVitals(
-                database, links, lambda: migrate.schema_fault(database), store.backlog
+                database, links, store, channel, lambda: migrate.schema_fault(database)
             ),
             JobStore: store,
             Cursors: Cursors(key),
-            **{type(group): group for group in (security, settings.app, settings.log)},
             tuple[Feature, ...]: tuple(features),
         },
     )
     trail = AuditTrail(database, clock, files.activity)
-    outbox = _outbox(store, _wakeups(settings, database), registry, features)
-    buses = _buses(registry, providers, transaction_with(database, channel, clock), trail, outbox)
-    if registry.faults:
-        raise BootError("\n".join(registry.faults))
+    once = Idempotency(database, clock)
+    transaction = transaction_with(database, channel, clock)
+    outbox = outbox_of(registry, features, store, wakeups_of(settings, database))
+    buses = _buses(registry, providers, transaction, trail, once, _kept(settings, cache), outbox)
     return Backstay(
         settings, tuple(features), database, links, buses, principals, channel, passwords, tokens,
-        limiter, metrics, trail, files, clock,
-        _workplace(outbox, buses, metrics),
+        limiter, cache, metrics, trail, files, clock,
+        Workplace(outbox, buses, metrics.jobs.observe, schedule_of(features)),
     )  # fmt: skip
 
 
-def _outbox(
-    store: JobStore,
-    wakeups: tuple[Wakeups, ...],
-    registry: Registry,
-    features: Sequence[Feature],
-) -> Outbox:
-    """Where jobs go, and what they can be made of."""
-    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
-    registry.faults += catalog.faults
-    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, Bell(), wakeups)
+def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: HttpMetrics) -> MemoryCache:
+    link, counted = links.to(settings.redis.cache_address), CacheMetrics(metrics.registry)
+    return MemoryCache(counted) if link is None else RedisCache(link, key, counted)
 
 
-def _workplace(outbox: Outbox, buses: Buses, metrics: HttpMetrics) -> Workplace:
-    async def principal_of(user_id: UUID) -> Principal | None:
-        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
-
-    return Workplace(outbox, buses, principal_of, metrics.jobs.observe)
-
-
-def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
-    """What tells workers in other processes of new jobs."""
-    url = settings.queue.url
-    broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
-    return broker if database.options.is_sqlite else (PostgresWakeups(database), *broker)
+def _kept(settings: Settings, cache: Cache) -> QueryCache:
+    version = f"{__version__} {settings.app.version}"
+    return QueryCache(cache, settings.cache.ttl_seconds, version)
 
 
 def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
@@ -210,11 +198,21 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
     return RedisLimiter(link) if link else MemoryLimiter()
 
 
+def _told(settings: Settings) -> tuple[Group, ...]:
+    """The groups of settings that handlers may ask for."""
+    return settings.admin, settings.app, settings.log, settings.rate_limit, settings.security
+
+
 def _channel(
-    principals: PrincipalCache, database: Database, link: RedisLink | None
+    principals: PrincipalCache,
+    database: Database,
+    metrics: HttpMetrics,
+    cache: MemoryCache,
+    link: RedisLink | None,
 ) -> PrincipalChannel:
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    channel = kind(principals, database)
+    answers = None if isinstance(cache, RedisCache) else cache
+    channel = kind(principals, database, metrics.principal_channel, answers)
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
@@ -222,7 +220,9 @@ def _channel(
 
 
 async def seed(backstay: Backstay) -> Admin | None:
-    """Bring permissions and roles in line with the code; create the administrator if none lives.
+    """Bring permissions and roles in line with the code; create what every installation has.
+
+    That is the tier of new users, given to whoever has none, and an administrator if none lives.
 
     Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
     the log of a deployment.
@@ -233,6 +233,8 @@ async def seed(backstay: Backstay) -> Admin | None:
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
         await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(EnsureTier(name=admin.tier_name))
+        await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:
             return None
         return await backstay.system(
@@ -250,24 +252,30 @@ def _buses(
     providers: dict[Any, Provider],
     transaction: Step,
     trail: AuditTrail,
+    once: Idempotency,
+    kept: QueryCache,
     outbox: Outbox,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
-    commanding = (trail.around, authorize, prepare, transaction, finish_job, trail.within)
-    leaving = {
-        Jobs: lambda context: Jobs(outbox, context),
-        Events: lambda context: Events(outbox, context),
-    }
-    return Buses(
-        commands=Bus(Command, registry, commanding, providers | WRITING | leaving),
-        queries=Bus(Query, registry, (trail.around, authorize), providers),
+    around, within = (once.around, trail.around), (finish_job, once.within, trail.within)
+    commanding = (*around, authorize, prepare, transaction, *within, kept.touching)
+    asking = (trail.around, authorize, kept.cached)
+    buses = Buses(
+        commands=Bus(Command, registry, commanding, providers | WRITING | leaving(outbox)),
+        queries=Bus(Query, registry, asking, providers),
     )
+    if registry.faults:
+        raise BootError("\n".join(registry.faults))
+    return buses
 
 
-def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Provider]:
+def _providers(
+    database: Database, settings: Settings, services: Mapping[Any, Any]
+) -> dict[Any, Provider]:
     """Where handler parameters come from, by type: fixed services and the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
+        **{type(group): _always(group) for group in _told(settings)},
         Reader: database.reader_of,
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,

@@ -24,6 +24,7 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
+from backstay.web.leftovers import count
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
@@ -120,7 +121,7 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
         yield
         return
     place, grace = backstay.workplace, backstay.settings.server.graceful_timeout
-    async with shift(place, backstay.schedule, Worker(place), grace=grace):
+    async with shift(place, Worker(place), grace=grace):
         yield
 
 
@@ -138,7 +139,7 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes)
+    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes, count)
     middleware.install(app, settings, backstay.metrics)
 
 
@@ -156,6 +157,8 @@ def _edge(backstay: Backstay) -> EdgeState:
         cors_origins=frozenset(settings.app.cors_origins),
         metrics=metrics_access(settings),
         metrics_token=token.get_secret_value() if token else None,
+        cache_is_remote=backstay.cache_is_remote,
+        client_max_age=settings.client_cache.max_age,
     )
 
 

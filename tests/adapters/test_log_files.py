@@ -49,7 +49,7 @@ def test_two_processes_that_rotate_lose_no_line(tmp_path: Path) -> None:
 def test_only_so_many_old_files_are_kept(tmp_path: Path) -> None:
     files = LogFiles(str(tmp_path), max_bytes=1000, kept=2)
     assert files.start() is None
-    for number in range(200):
+    for number in range(500):
         files.server({"number": number})
     files.stop()
     assert {path.name for path in tmp_path.glob("server.log*")} == {

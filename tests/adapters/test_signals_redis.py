@@ -111,7 +111,7 @@ async def test_what_cannot_be_read_is_taken_for_anything(
     station: Open, valkey: ValkeyServer, payload: str
 ) -> None:
     one = await station()
-    valkey.call("PUBLISH", CHANNEL, payload)
+    valkey.call("PUBLISH", CHANNEL.format(db=0), payload)
     await until(lambda: one.flushes == 2)
     assert one.link.is_up
 

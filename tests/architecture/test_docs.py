@@ -7,6 +7,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import backstay
+from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
@@ -75,6 +76,7 @@ def permissions() -> dict[str, str]:
 def metrics() -> dict[str, str]:
     registry = HttpMetrics().registry
     RedisMetrics(registry)
+    CacheMetrics(registry)
     families = registry.collect()
     return {
         f"{family.name}_total" if family.type == "counter" else family.name: family.type

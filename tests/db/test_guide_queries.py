@@ -42,7 +42,7 @@ async def test_the_recipes_work(options: EngineOptions) -> None:
     await database.dispose()
     assert names["summary"].title == "First draft!"
     assert (names["has_items"], names["living"]) == (True, 2)
-    assert (names["renamed"], names["hidden"], names["removed"]) == (1, 1, 1)
+    assert (names["renamed"], names["hidden"], names["removed"]) == (2, 2, 2)
     assert [row.title for row in names["titles"]] == ["Essay"]
     assert [view.size for view in names["sizes"]] == [5]
     assert [(view.title, view.owner) for view in names["owned"]] == [("Essay", "ann@example.org")]

@@ -16,13 +16,14 @@ from backstay.db.queries import (
     count,
     delete_where,
     exists,
+    insert_one,
     one_or_404,
     update_where,
     visible,
 )
 from backstay.db.session import Database, Transaction
 from tests.db.conftest import Commands
-from tests.db.tables import Book
+from tests.db.tables import Book, Mood, TitleTaken
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +94,50 @@ async def test_counting_and_existence(database: Database, command: Commands) -> 
     await fill(command, "One", "Two")
     assert (await count(reader, Book), await exists(reader, Book, Book.pages == 0)) == (2, True)
     assert await count(reader, Book, Book.title == "One", Book.pages == 1) == 0
+
+
+async def test_a_row_inserted_at_once_is_as_one_that_was_added(
+    database: Database, command: Commands
+) -> None:
+    author = new_id()
+
+    async def work(session: Transaction) -> tuple[Any, ...]:
+        session.add(Book(title="Added", pages=3))
+        book = await insert_one(session, Book(title="Inserted", pages=3))
+        assert (book.mood, book.copies, book.subtitle, book.version) == (Mood.MERRY, 0, None, 1)
+        assert (await session.get(Book, book.id)) is book
+        return book.id, book.created_at, book.updated_by
+
+    made = await command(work, author=author)
+    names = [name for name in Book.__mapper__.columns.keys() if name not in {"id", "title"}]  # noqa: SIM118
+    columns = [getattr(Book, name) for name in names if not name.endswith("_at")]
+    rows = await database.reader.rows(select(*columns))
+    assert len(rows) == 2
+    assert tuple(rows[0]) == tuple(rows[1])
+    kept = select(Book.id, Book.created_at, Book.created_by).where(Book.title == "Inserted")
+    assert tuple((await database.reader.rows(kept))[0]) == made
+
+
+async def test_what_changes_after_an_insertion_is_written(
+    database: Database, command: Commands
+) -> None:
+    async def work(session: Transaction) -> None:
+        book = await insert_one(session, Book(title="One"))
+        book.pages = 9
+
+    await command(work)
+    rows = await database.reader.rows(select(Book.pages, Book.version))
+    assert [tuple(row) for row in rows] == [(9, 2)]
+
+
+async def test_an_insertion_is_refused_as_any_other(command: Commands) -> None:
+    await fill(command, "One")
+
+    async def work(session: Transaction) -> None:
+        await insert_one(session, Book(title="One"))
+
+    with pytest.raises(TitleTaken):
+        await command(work)
 
 
 async def test_an_update_by_filter_leaves_the_same_trace_as_one_by_one(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -10,8 +11,8 @@ from urllib.parse import urlsplit
 class Wire:
     """Forwards TCP to a server. Its port stays the same when it is cut and mended."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._target, self._tls = (host, port), tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -24,7 +25,9 @@ class Wire:
         """Accept connections, and let data through."""
         self._open.set()
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(
+                self._accept, "127.0.0.1", self.port, ssl=self._tls
+            )
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
@@ -40,6 +43,10 @@ class Wire:
     def jam(self) -> None:
         """Let nothing through any more, as a machine does that lost its power."""
         self._open.clear()
+
+    def unjam(self) -> None:
+        """Let everything through that was held up."""
+        self._open.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -65,12 +72,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the server of a URL, and the URL that goes through it."""
+async def wire_to(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Wire, str]]:
+    """A wire to the server of a URL, which may speak TLS, and the URL that goes through it."""
     parts = urlsplit(url)
-    wire = Wire(parts.hostname or "", parts.port or 5432)
+    wire = Wire(parts.hostname or "", parts.port or 5432, tls)
     await wire.mend()
     account = f"{parts.username}:{parts.password}"
     through = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}")
-    yield wire, through.geturl()
-    await wire.cut()
+    try:
+        yield wire, through.geturl()
+    finally:
+        await wire.cut()

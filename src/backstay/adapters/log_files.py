@@ -3,11 +3,11 @@
 import json
 import logging
 import sys
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
@@ -15,6 +15,11 @@ from concurrent_log_handler import ConcurrentRotatingFileHandler
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
 """Old files that are kept of each."""
+PAUSE = 0.1
+"""Seconds between two visits of the thread that writes: what came meanwhile is written at once,
+since locking and opening a file costs more than the line."""
+BATCH = 50
+"""Lines that are written at once, at most."""
 SERVER, ACTIVITY = "server", "activity"
 
 
@@ -25,8 +30,9 @@ class LogFiles:
         self._folder = folder
         self._max_bytes = max_bytes
         self._kept = kept
-        self._queue = QueueHandler(SimpleQueue())
-        self._listener: QueueListener | None = None
+        self._lines: dict[str, deque[str]] = {}
+        self._stopping = Event()
+        self._thread: Thread | None = None
         self._from_libraries = _FromLibraries(self)
 
     def start(self) -> str | None:
@@ -36,11 +42,13 @@ class LogFiles:
         try:
             folder = Path(self._folder)
             folder.mkdir(parents=True, exist_ok=True)
-            files = [self._file(folder, name) for name in (SERVER, ACTIVITY)]
+            files = {name: self._file(folder, name) for name in (SERVER, ACTIVITY)}
         except OSError as error:
             return f"{error.filename or self._folder}: {error.strerror}"
-        self._listener = QueueListener(self._queue.queue, *files)
-        self._listener.start()
+        self._lines = {name: deque() for name in files}
+        self._stopping.clear()
+        self._thread = Thread(target=self._work, args=(files,), name="log files", daemon=True)
+        self._thread.start()
         for logger in _roots():
             if not logger.handlers and logging.lastResort is not None:
                 logger.addHandler(logging.lastResort)  # which a handler of ours would replace
@@ -49,14 +57,13 @@ class LogFiles:
 
     def stop(self) -> None:
         """Write what waits and close the files."""
-        if self._listener is None:
+        if self._thread is None:
             return
         for logger in _roots():
             logger.removeHandler(self._from_libraries)
-        self._listener.stop()
-        for file in self._listener.handlers:
-            file.close()
-        self._listener = None
+        self._stopping.set()
+        self._thread.join()
+        self._thread, self._lines = None, {}
 
     def server(self, event: Mapping[str, Any]) -> None:
         """Keep an event of the log."""
@@ -67,22 +74,32 @@ class LogFiles:
         self._write(ACTIVITY, row)
 
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
-        if self._listener is not None:
-            line = json.dumps(values, default=_plain)
-            self._queue.emit(logging.makeLogRecord({"name": name, "msg": line}))
+        lines = self._lines.get(name)
+        if lines is not None:
+            lines.append(json.dumps(values, default=_plain))
+
+    def _work(self, files: Mapping[str, logging.Handler]) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stopping.wait(PAUSE)
+            for name, file in files.items():
+                lines = self._lines[name]
+                while lines:
+                    batch = [lines.popleft() for _ in range(min(len(lines), BATCH))]
+                    file.handle(logging.makeLogRecord({"msg": "\n".join(batch)}))
+        for file in files.values():
+            file.close()
 
     def _file(self, folder: Path, name: str) -> logging.Handler:
         path = folder / f"{name}.log"
         path.open("a").close()
-        file = _File(
+        return _File(
             path,
             maxBytes=self._max_bytes,
             backupCount=self._kept,
             encoding="utf-8",
             chmod=0o640,
         )
-        file.addFilter(logging.Filter(name))
-        return file
 
 
 class _File(ConcurrentRotatingFileHandler):

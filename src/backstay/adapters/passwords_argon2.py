@@ -12,10 +12,14 @@ from typing import TypeVar
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from backstay.core.errors import Unavailable
+
 T = TypeVar("T")
 
 MEMORY_KIB, TIME_COST, LANES = 19_456, 2, 1
 """OWASP Password Storage Cheat Sheet: Argon2id, 19 MiB, 2 iterations, 1 lane."""
+
+STOPPING = "The server is stopping: try again, another one will answer."
 
 
 class Argon2Passwords:
@@ -26,6 +30,7 @@ class Argon2Passwords:
         self._pool = ThreadPoolExecutor(
             threads or min(4, _processors()), "passwords", initializer=_be_nice
         )
+        self._closed = False
 
     async def hash(self, password: str) -> str:
         """A salted Argon2id hash."""
@@ -45,7 +50,8 @@ class Argon2Passwords:
         await self._run(lambda: self._decoy)
 
     def close(self) -> None:
-        """Stop the threads; what waits is dropped."""
+        """Stop the threads; what waits for its turn is refused."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     @cached_property
@@ -53,7 +59,16 @@ class Argon2Passwords:
         return self._hasher.hash(token_urlsafe())
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError as error:
+            raise Unavailable(STOPPING) from error
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._closed and future.cancelled():
+                raise Unavailable(STOPPING) from None
+            raise
 
 
 def _processors() -> int:

@@ -29,3 +29,8 @@ class Channels:
         """Listen to none of them."""
         for channel in self._channels:
             await channel.stop()
+
+    def state(self) -> str:
+        """The worst of those that are not off by design."""
+        states = {channel.state() for channel in self._channels}
+        return next((state for state in ("degraded", "ok") if state in states), "off")

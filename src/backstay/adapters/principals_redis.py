@@ -38,6 +38,10 @@ class RedisPrincipals:
         """Send what is to be sent."""
         await self._signals.settle()
 
+    def state(self) -> str:
+        """Whether Redis answers."""
+        return "ok" if self._signals.is_heard else "degraded"
+
     def heard(self, signal: Signal) -> None:
         """Forget who changed, or distrust who is about to."""
         if signal.pending:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, cast
 
 import hiredis
@@ -10,8 +11,8 @@ import hiredis
 PATIENCE = 0.08
 """Seconds after which a command that was not answered fails, and the connection with it: three
 in a row are within a quarter of a second."""
-GRACE = 0.01
-"""Seconds more, in which an event loop that was held up itself reads what has arrived."""
+TURNS = 2
+"""Turns of the event loop after that: one that was held up itself reads what has arrived."""
 
 Word = str | int | float | bytes
 
@@ -41,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._transport: asyncio.Transport | None = None
         self._batch: list[bytes] = []
+        self._asked: list[asyncio.Future[Any]] = []
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._on_push, self._on_lost = on_push, on_lost
@@ -56,10 +58,7 @@ class Connection(asyncio.Protocol):
         if not self._batch:
             self._loop.call_soon(self._flush)
         self._batch.append(packed)
-        deadline = self._loop.time() + PATIENCE
-        self._waiting.append((deadline, future))
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._look)
+        self._asked.append(future)
         return future
 
     def lose(self, reason: str) -> None:
@@ -72,8 +71,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._on_lost(self, reason)
-        while self._waiting:
-            _, future = self._waiting.popleft()
+        for future in (*(future for _, future in self._waiting), *self._asked):
             if not future.done():
                 future.set_exception(RedisUnavailable(reason))
                 future.exception()  # whoever does not care any more is not to blame
@@ -101,19 +99,25 @@ class Connection(asyncio.Protocol):
             self.lose("the server does not speak the protocol of Redis")
 
     def _flush(self) -> None:
-        if self._transport is not None and not self._is_lost:
-            self._transport.write(b"".join(self._batch))
+        if self._transport is None or self._is_lost:
+            return
+        deadline = monotonic() + PATIENCE
+        self._waiting.extend((deadline, future) for future in self._asked)
+        self._transport.write(b"".join(self._batch))
         self._batch.clear()
+        self._asked.clear()
+        if self._timer is None:
+            self._timer = self._loop.call_later(PATIENCE, self._look)
 
-    def _look(self, again: bool = False) -> None:
+    def _look(self, turns: int = TURNS) -> None:
         """Whether the oldest command is overdue."""
         self._timer = None
-        if not self._waiting:
+        if not self._waiting or self._is_lost:
             return
-        deadline = self._waiting[0][0]
-        if deadline > self._loop.time():
-            self._timer = self._loop.call_at(deadline, self._look)
-        elif not again:
-            self._timer = self._loop.call_later(GRACE, self._look, True)
+        left = self._waiting[0][0] - monotonic()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        elif turns:
+            self._loop.call_soon(self._look, turns - 1)
         else:
             self.lose(f"it did not answer within {PATIENCE * 1000:.0f} ms")

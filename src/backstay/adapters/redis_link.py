@@ -78,10 +78,11 @@ class RedisLink:
     """
 
     def __init__(self, address: RedisAddress, metrics: LinkMetrics) -> None:
-        self._address = address
+        self.address = address
         self._metrics = metrics
         self._subscribers: dict[bytes, Subscriber] = {}
         self._connection: Connection | None = None
+        self._tls: ssl.SSLContext | None = None
         self._reason = "there is no connection yet"
         self._keeping: asyncio.Task[None] | None = None
         self._tried, self._gone = asyncio.Event(), asyncio.Event()
@@ -170,11 +171,15 @@ class RedisLink:
 
     async def _connect(self) -> Connection:
         """A connection on which everything works."""
-        address, loop = self._address, asyncio.get_running_loop()
-        tls = ssl.create_default_context(cafile=address.ca_certs) if address.tls else None
+        address, loop = self.address, asyncio.get_running_loop()
+        if address.tls and self._tls is None:
+            self._tls = ssl.create_default_context(cafile=address.ca_certs)
         async with asyncio.timeout(CONNECT_SECONDS):
             _, connection = await loop.create_connection(
-                lambda: Connection(self._hear, self._lose), address.host, address.port, ssl=tls
+                lambda: Connection(self._hear, self._lose),
+                address.host,
+                address.port,
+                ssl=self._tls,
             )
             try:
                 for command in _greeting(address):
@@ -213,7 +218,7 @@ class RedisLink:
             subscriber.complete_until(asked)
         if asked - since >= STEADY_SECONDS:
             if self._is_missed:
-                log.info("redis is back", address=str(self._address))
+                log.info("redis is back", address=str(self.address))
             self._is_missed, self._delay = False, FIRST_DELAY
 
     def _hear(self, push: list[Any]) -> None:
@@ -231,7 +236,8 @@ class RedisLink:
     def _miss(self, reason: str) -> None:
         self._reason = reason
         if not self._is_missed:
-            log.warning("redis lost", address=str(self._address), reason=reason)
+            event = "redis lost: each process goes on by itself"
+            log.warning(event, address=str(self.address), reason=reason)
         self._is_missed = True
 
 

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 from backstay.adapters.redis_link import RedisFault, RedisLink
 from backstay.core.signals import Signal, SignalListener
 
-CHANNEL = "backstay:signals"
+CHANNEL = "backstay:signals:{db}"
+"""What is published reaches listeners of every database of a server, so its number is named."""
 RESET = b"reset"
 """Published by who could not publish something: everybody forgets everything."""
 
@@ -26,7 +27,13 @@ class RedisSignals:
         self._sender = uuid4().hex
         self._owes_reset = False
         self._sending: set[asyncio.Task[None]] = set()
-        link.subscribe(CHANNEL, self)
+        self._channel = CHANNEL.format(db=link.address.db)
+        link.subscribe(self._channel, self)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the other processes can be heard."""
+        return self._link.is_up
 
     def listen(self, listener: SignalListener) -> None:
         """Hear what other processes say from now on."""
@@ -77,7 +84,7 @@ class RedisSignals:
 
     async def _publish(self, payload: bytes) -> None:
         try:
-            await self._link.call("PUBLISH", CHANNEL, payload)
+            await self._link.call("PUBLISH", self._channel, payload)
         except RedisFault:
             self._owes_reset = True
 

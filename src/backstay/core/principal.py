@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from backstay.core.messages import Scope, Source
+from backstay.core.rates import NO_RULES, RateRules
 
 
 class Effect(StrEnum):
@@ -74,7 +75,8 @@ class Principal:
     """The one who sends a message. ``user_id`` is None for strangers and for the system.
 
     ``profile`` is the account that it was made from, ``view`` how its owner sees that.
-    ``valid_until`` is when the session ends unless it is refreshed.
+    ``valid_until`` is when the session ends unless it is refreshed. ``rules`` are the
+    rate limits of the tier.
     """
 
     user_id: UUID | None = None
@@ -85,6 +87,8 @@ class Principal:
     level: int = 0
     roles: tuple[str, ...] = ()
     grants: Mapping[str, Grant] = field(default_factory=dict)
+    tier: str | None = None
+    rules: RateRules = NO_RULES
     profile: Any = None
     view: Any = None
 

@@ -43,6 +43,12 @@ class Entity(Base):
     def __mapper_args__(cls) -> dict[str, Any]:
         return {"version_id_col": cls.__dict__.get("version", Entity.version)}
 
+    def stamp(self, now: datetime, author: UUID | None) -> None:
+        """Say when and by whom this new row is made, unless that was said."""
+        self.created_at = self.created_at or now
+        self.created_by = self.created_by or author
+        self.updated_at, self.updated_by = now, author
+
 
 class SoftDelete:
     """A row that is hidden instead of removed. Unique indexes name ``deleted_at IS NULL``."""
@@ -55,9 +61,7 @@ def _stamp(session: Session, *_: Any) -> None:
     now, author = session.info.get("clock", utc_now)(), session.info.get("author")
     for row in session.new:
         if isinstance(row, Entity):
-            row.created_at = row.created_at or now
-            row.created_by = row.created_by or author
-            row.updated_at, row.updated_by = now, author
+            row.stamp(now, author)
     for row in session.dirty:
         if isinstance(row, Entity) and session.is_modified(row):
             row.updated_at, row.updated_by = now, author

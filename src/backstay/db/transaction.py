@@ -1,9 +1,15 @@
 """The pipeline step that opens the one transaction of a command and commits it."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
+from sqlalchemy import Executable
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Next, Step
 from backstay.core.context import Context
@@ -30,27 +36,25 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
             if context.transaction is not None:
                 async with context.transaction.begin_nested():
                     return await call_next(context)
+            session = Transaction(database.writer, expire_on_commit=False)
             try:
-                async with (
-                    database.writing,
-                    Transaction(database.writer, expire_on_commit=False) as session,
-                ):
-                    session.sync_session.info.update(author=context.principal.user_id, clock=clock)
-                    context.transaction = session
-                    result = await call_next(context)
-                    await session.flush()
-                    await channel.announce(context)
-                    await _commit(session)
+                async with database.writing:
+                    try:
+                        session.info.update(author=context.principal.user_id, clock=clock)
+                        context.transaction = session
+                        result = await call_next(context)
+                        await channel.announce(context)
+                        await greenlet_spawn(_finish, session.sync_session, context.writes)
+                    except BaseException:
+                        await asyncio.shield(session.close())
+                        raise
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
             database.wrote(context.principal.user_id, *context.changes.user_ids)
             if context.changes:
-                await channel.publish(context.changes)
+                await _after(message, partial(channel.publish, context.changes))
             for act in context.after_commit:
-                try:
-                    await act()
-                except Exception:
-                    log.exception("not done after a commit", command=message.__name__)
+                await _after(message, act)
             return result
 
         return run
@@ -58,11 +62,24 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
     return transaction
 
 
-async def _commit(session: Transaction) -> None:
+async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
+    """Do what follows a commit: it happened, so that a failure must not look like a refusal."""
     try:
-        session.info["committing"] = True
-        await session.commit()
+        await act()
+    except Exception:
+        log.exception("not done after a commit", command=message.__name__)
+
+
+def _finish(session: Session, writes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> None:
+    """Write what is left to write and commit: all in one change of the stack."""
+    session.flush()
+    for statement, parameters in writes:
+        session.connection().execute(statement, parameters)
+    session.info["committing"] = True
+    try:
+        session.commit()
     except SQLAlchemyError as error:
         # SQLite keeps a transaction open whose COMMIT failed: the next one would commit it too
-        await session.invalidate()
+        session.invalidate()
         raise commit_failed(error) from error
+    session.close()

@@ -7,6 +7,8 @@ from backstay.settings.db import DbSettings
 from backstay.settings.group import Group, Variable, prefix_of, variables_of
 from backstay.settings.groups import (
     AdminSettings,
+    CacheSettings,
+    ClientCacheSettings,
     Environment,
     GeneralSettings,
     LogSettings,
@@ -29,6 +31,8 @@ class Settings(BaseModel):
     db: DbSettings
     redis: RedisSettings
     queue: QueueSettings
+    cache: CacheSettings
+    client_cache: ClientCacheSettings
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings

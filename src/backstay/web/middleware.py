@@ -32,6 +32,7 @@ _DEFAULTS = {
 }
 EXPOSED = [
     "ETag",
+    "Idempotent-Replayed",
     "Link",
     "Location",
     "RateLimit",
@@ -66,7 +67,7 @@ class Edge:
             (b"traceparent", trace),
             *self._headers,
         ]
-        status = 500
+        status, is_head = 500, scope["method"] == "HEAD"
         started = time.perf_counter()
 
         async def respond(message: Message) -> None:
@@ -79,6 +80,8 @@ class Edge:
                 headers += added
                 headers += scope.get("backstay.headers", ())
                 headers += scope.get("backstay.vary", ())
+            elif is_head:
+                message["body"] = b""
             await send(message)
 
         try:

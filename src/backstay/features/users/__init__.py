@@ -1,15 +1,35 @@
 """People: registration, profiles, the directory of users."""
 
 from backstay.core.feature import Feature
-from backstay.features.users.commands import accounts, administration, admins, password, removal
+from backstay.features.users.commands import (
+    accounts,
+    administration,
+    admins,
+    password,
+    removal,
+    tiers,
+)
 from backstay.features.users.queries import accounts as own
 from backstay.features.users.queries import directory, export, roles
+from backstay.features.users.queries import tiers as tier_queries
 from backstay.features.users.routes import rbac_routes, routes
 
 feature = Feature(
     name="users",
-    modules=(accounts, password, admins, administration, removal, own, directory, export, roles),
+    modules=(
+        accounts,
+        password,
+        admins,
+        administration,
+        removal,
+        tiers,
+        own,
+        directory,
+        export,
+        roles,
+        tier_queries,
+    ),
     routes=(routes, rbac_routes),
-    requires=("access",),
+    requires=("access", "tiers"),
     foundation=True,
 )

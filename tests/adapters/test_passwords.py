@@ -1,0 +1,34 @@
+"""Shows what becomes of sign-ins that wait for their turn when the server stops."""
+
+import asyncio
+
+import pytest
+
+from backstay.adapters.passwords_argon2 import Argon2Passwords
+from backstay.core.errors import Unavailable
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_who_waits_for_a_hash_when_it_stops_is_told_so() -> None:
+    passwords = Argon2Passwords(threads=1)
+    waiting = [asyncio.create_task(passwords.verify("secret", None)) for _ in range(20)]
+    await asyncio.sleep(0)
+    passwords.close()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Unavailable)]
+    assert len(refused) >= 18
+    assert all(outcome is False for outcome in outcomes if outcome not in refused)
+    with pytest.raises(Unavailable, match="stopping"):
+        await passwords.hash("secret")
+
+
+async def test_who_goes_away_while_waiting_is_cancelled() -> None:
+    passwords = Argon2Passwords(threads=1)
+    first, second = (asyncio.create_task(passwords.hash("secret")) for _ in range(2))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert (await first).startswith("$argon2id$")
+    passwords.close()
