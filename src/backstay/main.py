@@ -121,7 +121,7 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
         yield
         return
     place, grace = backstay.workplace, backstay.settings.server.graceful_timeout
-    async with shift(place, backstay.schedule, Worker(place), grace=grace):
+    async with shift(place, Worker(place), grace=grace):
         yield
 
 

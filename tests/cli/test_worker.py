@@ -11,9 +11,9 @@ import pytest
 
 from backstay.composition import compose, seed
 from backstay.core.bus import Sender
+from backstay.core.worker import GetPrincipalOfUser
 from backstay.db import migrate
 from backstay.db.jobs import Job
-from backstay.features.auth.queries import GetPrincipalOfUser
 from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.settings import load_settings

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from backstay.composition import Backstay, compose, seed
+from backstay.core.worker import GetPrincipalOfUser
 from backstay.features import STANDARD
-from backstay.features.auth.queries import GetPrincipalOfUser
 from backstay.features.users.commands.accounts import RegisterUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute

@@ -26,8 +26,8 @@ async def work(url: str, broker: str = "") -> None:
     """Work until killed."""
     settings = settings_with(url, Path.cwd(), QUEUE_URL=broker)
     backstay = compose(settings, [*STANDARD, fleet()])
-    place = replace(backstay.workplace, pace=BRISK)
-    async with shift(place, (), Worker(place), grace=5):
+    place = replace(backstay.workplace, pace=BRISK, schedule=())
+    async with shift(place, Worker(place), grace=5):
         print("at work", flush=True)
         await asyncio.Event().wait()
 

@@ -44,7 +44,7 @@ async def test_the_examples_work(ships: Backstay, captain: Captain, travel: Any)
     backstay = compose(ships.settings, [*STANDARD, travel.feature])
     tourist = Captain(backstay, captain.principal)
     await tourist(travel.Arrive(where="Lisbon"))
-    await Scheduler(backstay.schedule, backstay.workplace.outbox).tick()
+    await Scheduler(backstay.workplace.schedule, backstay.workplace.outbox).tick()
     await execute(backstay, update(Job).values(due_at=NOW))
     await drain(backstay)
     results = {row.result for row in await jobs(backstay) if row.name == "SendPostcard"}

@@ -55,10 +55,13 @@ async def test_clocks_that_differ_do_not_matter(
 
 async def test_each_slot_fires(ships: Backstay) -> None:
     ringing = scheduler(ships, every("1s", Log(word="bell")))
-    for _ in range(3):
+    for _ in range(20):
         await asyncio.sleep(await ringing.tick())
         await drain(ships)
-    assert await words(ships) == ["bell"] * 3
+        if len(await words(ships)) == 3:
+            break
+    slots = [row.created_at.replace(microsecond=0) for row in await jobs(ships)]
+    assert len(slots) == len(set(slots)) == 3
 
 
 async def test_what_was_missed_fires_once(ships: Backstay) -> None:

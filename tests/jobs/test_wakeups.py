@@ -36,8 +36,8 @@ def elsewhere(ships: Backstay, tmp_path: Path) -> Elsewhere:
     @asynccontextmanager
     async def at_work(pace: Pace) -> AsyncIterator[Backstay]:
         other = compose(ships.settings, ships.features)
-        place = replace(other.workplace, pace=pace)
-        async with shift(place, (), Worker(place), grace=1):
+        place = replace(other.workplace, pace=pace, schedule=())
+        async with shift(place, Worker(place), grace=1):
             yield other
         await other.close()
 

@@ -1,12 +1,13 @@
 """The Vitals port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from backstay.adapters.redis_links import RedisLinks
 from backstay.core.errors import AppError
-from backstay.core.jobs import Backlog
+from backstay.core.jobs import JobStore
 from backstay.core.lifeline import is_draining
+from backstay.core.ports import PrincipalChannel
 from backstay.db.session import Database
 
 PATIENCE = 1.5
@@ -28,15 +29,15 @@ class DatabaseVitals:
         self,
         database: Database,
         links: RedisLinks,
+        jobs: JobStore,
+        channel: PrincipalChannel,
         schema_fault: Callable[[], Awaitable[str | None]],
-        channel: Callable[[], str],
-        backlog: Callable[[], Awaitable[Sequence[Backlog]]],
     ) -> None:
         self._database = database
         self._links = links
-        self._schema_fault = schema_fault
+        self._jobs = jobs
         self._channel = channel
-        self._backlog = backlog
+        self._schema_fault = schema_fault
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
@@ -46,7 +47,7 @@ class DatabaseVitals:
         )
         found = {
             "database": database,
-            "principal_channel": self._channel(),
+            "principal_channel": self._channel.state(),
             "cache": self._links.state,
             "queue": queue,
         }
@@ -61,7 +62,7 @@ class DatabaseVitals:
         return await self._bounded(self._schema_fault) or await self._bounded(self._database.ping)
 
     async def _why_jobs_wait(self) -> str | None:
-        oldest = max((each.oldest for each in await self._backlog()), default=0.0)
+        oldest = max((each.oldest for each in await self._jobs.backlog()), default=0.0)
         return f"a job has waited for {oldest:.0f} s" if oldest > LATE_SECONDS else None
 
     async def _state(self, ask: Callable[[], Awaitable[str | None]]) -> str:

@@ -132,4 +132,14 @@ def _broker(url: str) -> "AsyncBroker":
         case _:
             from taskiq_nats import NatsBroker  # noqa: PLC0415
 
-            return NatsBroker(url, subject=CHANNEL, allow_reconnect=False, connect_timeout=PATIENCE)
+            return NatsBroker(
+                url,
+                subject=CHANNEL,
+                allow_reconnect=False,
+                connect_timeout=PATIENCE,
+                error_cb=_told_already,
+            )
+
+
+async def _told_already(error: Exception) -> None:
+    """The client would log each attempt with its traceback; here a loss is logged once."""

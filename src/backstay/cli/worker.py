@@ -52,6 +52,6 @@ async def _work(
             typer.echo(f"Ran {await at_work.drain()} jobs.")
             return
         typer.echo("The worker runs jobs.")
-        async with shift(backstay.workplace, backstay.schedule, at_work, grace=grace):
+        async with shift(backstay.workplace, at_work, grace=grace):
             await stopped.wait()
     typer.echo("The worker has stopped.")

@@ -11,14 +11,10 @@ from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, engine_options
 from backstay.composition.pipelines import buses_for
-from backstay.core.bus import BootError, Buses, Registry, Sender
-from backstay.core.catalog import Catalog
+from backstay.core.bus import BootError, Buses, Sender
 from backstay.core.clock import utc_now
-from backstay.core.events import Subscriptions
-from backstay.core.feature import Feature, registry_of
-from backstay.core.jobs import Bell, JobStore
-from backstay.core.messages import Command
-from backstay.core.outbox import Outbox
+from backstay.core.feature import Feature, outbox_of, registry_of, schedule_of
+from backstay.core.jobs import JobStore
 from backstay.core.ports import (
     AccessTokens,
     Cache,
@@ -31,7 +27,6 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import SYSTEM, Principal, PrincipalCache
-from backstay.core.schedule import Scheduled
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -40,7 +35,7 @@ from backstay.db.job_store import DatabaseJobs
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
-from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
+from backstay.features.auth.queries import GetPrincipal
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
@@ -60,11 +55,6 @@ class Backstay(Adapters):
     channel: PrincipalChannel
     trail: AuditTrail
     workplace: Workplace
-
-    @property
-    def schedule(self) -> tuple[Scheduled, ...]:
-        """What every feature wants to be sent by the clock."""
-        return tuple(each for feature in self.features for each in feature.schedule)
 
     @property
     def system(self) -> Sender:
@@ -100,14 +90,12 @@ def compose(
     async def principal_of_session(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
-    async def principal_of_user(user_id: UUID) -> Principal | None:
-        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
-
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
-    outbox = _outbox(adapters, registry, features)
-    services = _services(adapters, features, channel, outbox.store)
+    store = DatabaseJobs(adapters.database)
+    outbox = outbox_of(registry, features, store, adapters.wakeups)
+    services = _services(adapters, features, channel, store)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
@@ -119,7 +107,7 @@ def compose(
         principals=principals,
         channel=channel,
         trail=trail,
-        workplace=Workplace(outbox, buses, principal_of_user, adapters.metrics.jobs.observe),
+        workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule_of(features)),
     )
 
 
@@ -129,11 +117,7 @@ def _services(
     """What handlers receive that is the same for every message, by its port."""
     database = adapters.database
     vitals = DatabaseVitals(
-        database,
-        adapters.links,
-        lambda: migrate.schema_fault(database),
-        channel.state,
-        store.backlog,
+        database, adapters.links, store, channel, lambda: migrate.schema_fault(database)
     )
     return {
         AccessTokens: adapters.tokens,
@@ -148,15 +132,6 @@ def _services(
         Vitals: vitals,
         tuple[Feature, ...]: tuple(features),
     }
-
-
-def _outbox(adapters: Adapters, registry: Registry, features: Sequence[Feature]) -> Outbox:
-    """Where jobs go, and what they can be made of."""
-    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
-    registry.faults += catalog.faults
-    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    store = DatabaseJobs(adapters.database)
-    return Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
 
 
 async def seed(backstay: Backstay) -> Admin | None:

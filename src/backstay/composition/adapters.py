@@ -18,8 +18,7 @@ from backstay.adapters.redis_links import RedisLinks
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
-from backstay.adapters.wakeups_broker import BrokerWakeups
-from backstay.adapters.wakeups_postgres import PostgresWakeups
+from backstay.adapters.wakeups import wakeups_of
 from backstay.core.jobs import Wakeups
 from backstay.core.ports import Clock, Limiter, PrincipalChannel
 from backstay.core.principal import MAX_AGE, PrincipalCache
@@ -61,7 +60,7 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
         tokens=JwtAccessTokens.configured(settings.security, lambda: clock().timestamp()),
         limiter=_limiter(settings, links),
         cache=_cache(settings, links, key, CacheMetrics(metrics.registry)),
-        wakeups=_wakeups(settings, database),
+        wakeups=wakeups_of(settings, database),
         files=LogFiles(settings.log.dir),
     )
 
@@ -107,10 +106,3 @@ def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
 def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:
     link = links.to(settings.redis.cache_address)
     return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
-
-
-def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
-    """What tells workers in other processes of new jobs."""
-    url = settings.queue.url
-    broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
-    return broker if database.options.is_sqlite else (PostgresWakeups(database), *broker)

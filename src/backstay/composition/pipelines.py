@@ -9,7 +9,7 @@ from backstay.core.bus import Bus, Buses, Provider, Registry, Sender
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.jobs import Progress
 from backstay.core.messages import Command, Query
-from backstay.core.outbox import Events, Jobs, Outbox
+from backstay.core.outbox import Outbox, leaving
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
@@ -46,7 +46,7 @@ def buses_for(
     )
     asking = (trail.around, authorize, kept.cached)
     return Buses(
-        commands=Bus(Command, registry, commanding, providers | WRITING | _leaving(outbox)),
+        commands=Bus(Command, registry, commanding, providers | WRITING | leaving(outbox)),
         queries=Bus(Query, registry, asking, providers),
     )
 
@@ -65,14 +65,6 @@ def _providers(
         Progress: lambda context: Progress(context.origin.job),
         Preconditions: lambda context: context.origin.preconditions,
         Sender: lambda context: context.sender.inside(context),
-    }
-
-
-def _leaving(outbox: Outbox) -> dict[Any, Provider]:
-    """What handlers of commands leave behind in their transaction."""
-    return {
-        Jobs: lambda context: Jobs(outbox, context),
-        Events: lambda context: Events(outbox, context),
     }
 
 

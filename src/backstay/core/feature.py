@@ -9,8 +9,11 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from backstay.core.bus import Registry
-from backstay.core.catalog import secret_fault
+from backstay.core.catalog import Catalog, secret_fault
+from backstay.core.events import Subscriptions
+from backstay.core.jobs import Bell, JobStore, Wakeups
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
+from backstay.core.outbox import Outbox
 from backstay.core.schedule import Scheduled
 
 
@@ -123,3 +126,21 @@ def _job_faults(features: Sequence[Feature]) -> Iterator[str]:
         names = [name for name, _ in pairs]
         yield from (f"{what} {n}: declared twice" for n in sorted(set(names)) if names.count(n) > 1)
         yield from (f"{what} {n}: {fault}" for n, c in pairs if (fault := secret_fault(c)))
+
+
+def outbox_of(
+    registry: Registry,
+    features: Sequence[Feature],
+    store: JobStore,
+    wakeups: tuple[Wakeups, ...],
+) -> Outbox:
+    """Where jobs go, and what they can be made of; faults are noted in the registry."""
+    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
+    registry.faults += catalog.faults
+    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
+    return Outbox(store, catalog, subscriptions, Bell(), wakeups)
+
+
+def schedule_of(features: Sequence[Feature]) -> tuple[Scheduled, ...]:
+    """What every feature wants to be sent by the clock."""
+    return tuple(each for feature in features for each in feature.schedule)

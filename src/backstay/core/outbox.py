@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from backstay.core.bus import Next
+from backstay.core.bus import Next, Provider
 from backstay.core.catalog import Catalog
 from backstay.core.context import Context
 from backstay.core.events import Event, Subscriptions
@@ -153,6 +153,14 @@ class Events:
                 key = f"{subscription.name}:{event.event_id}"
                 job = self._outbox.new(command, SYSTEM, sequence=about, unique_key=key)
                 await self._outbox.put(self._context, job)
+
+
+def leaving(outbox: Outbox) -> dict[Any, Provider]:
+    """What the handler of a command receives to leave something behind with."""
+    return {
+        Jobs: lambda context: Jobs(outbox, context),
+        Events: lambda context: Events(outbox, context),
+    }
 
 
 async def _pass(context: Context) -> None:

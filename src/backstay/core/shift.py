@@ -1,10 +1,10 @@
 """A worker and a scheduler at work together, from start to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from backstay.core.schedule import Scheduled, Scheduler
+from backstay.core.schedule import Scheduler
 from backstay.core.worker import Worker, Workplace
 
 PATIENCE = 5.0
@@ -12,13 +12,11 @@ PATIENCE = 5.0
 
 
 @asynccontextmanager
-async def shift(
-    place: Workplace, schedule: Sequence[Scheduled], worker: Worker, *, grace: float
-) -> AsyncIterator[None]:
+async def shift(place: Workplace, worker: Worker, *, grace: float) -> AsyncIterator[None]:
     """Meanwhile jobs run; at the end they get ``grace`` seconds to finish."""
     for wakeups in place.outbox.wakeups:
         await wakeups.listen(place.outbox.bell.ring)
-    scheduling = asyncio.create_task(Scheduler(schedule, place.outbox).work())
+    scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
     working = asyncio.create_task(worker.work())
     try:
         yield

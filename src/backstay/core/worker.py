@@ -1,7 +1,7 @@
 """Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -14,11 +14,21 @@ from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
 from backstay.core.jobs import Actor, JobRun, backoff, is_final, told
+from backstay.core.messages import SYSTEM_ONLY, Query
 from backstay.core.outbox import Outbox
 from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.schedule import Scheduled
 
 T = TypeVar("T")
 log = structlog.get_logger("backstay.jobs")
+
+
+class GetPrincipalOfUser(Query[Principal | None]):
+    """A user as they are now, signed in or not; None when they may not sign in."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +54,13 @@ class Pace:
 class Workplace:
     """What every worker of an application works with.
 
-    ``principal_of`` loads somebody as they are now, or None; ``observe`` is told the name, outcome
-    and seconds of each run.
+    ``observe`` is told the name, outcome and seconds of each run.
     """
 
     outbox: Outbox
     buses: Buses
-    principal_of: Callable[[UUID], Awaitable[Principal | None]]
     observe: Callable[[str, str, float], None]
+    schedule: tuple[Scheduled, ...] = ()
     pace: Pace = Pace()
 
 
@@ -216,7 +225,8 @@ class Worker:
             return SYSTEM
         if run.user_id is None:
             return STRANGER
-        principal = await self._place.principal_of(run.user_id)
+        ask = Sender(self._place.buses, SYSTEM)
+        principal = await ask(GetPrincipalOfUser(user_id=run.user_id))
         if principal is None:
             raise Unauthenticated("Whoever asked for it may no longer sign in.")
         return principal

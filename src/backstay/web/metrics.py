@@ -32,13 +32,13 @@ class HttpMetrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self.jobs = JobMetrics(self.registry)
         self._channel = Gauge(
             "backstay_principal_channel_up",
             "Whether every process hears what others change about principals.",
             multiprocess_mode="livemin",
             registry=self.registry,
         )
-        self.jobs = JobMetrics(self.registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -53,13 +53,13 @@ class HttpMetrics:
         children[0].inc()
         children[1].observe(seconds)
 
-    def principal_channel(self, up: bool) -> None:
-        """Record whether other processes are heard."""
-        self._channel.set(up)
-
     def show(self, backlog: Sequence[Backlog]) -> None:
         """Take note of the jobs that wait."""
         self.jobs.show(backlog)
+
+    def principal_channel(self, up: bool) -> None:
+        """Record whether other processes are heard."""
+        self._channel.set(up)
 
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""

@@ -147,5 +147,17 @@ async def test_a_failed_task_says_why_and_is_repeated(backstay: Backstay, login:
     assert (done["state"], done["attempts"], done["error"]) == ("succeeded", 2, None)
 
 
+async def test_a_task_is_not_repeated_beside_another_that_is_to_be_the_only_one(
+    backstay: Backstay, login: Login
+) -> None:
+    ann = await login()
+    over = await start(ann)
+    await ann.client.post(f"{TASKS}/{over}/cancel")
+    await start(ann)
+    await execute(backstay, update(Job).values(unique_key="only"))
+    answer = await ann.client.post(f"{TASKS}/{over}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (409, "jobs.not_unique")
+
+
 async def test_strangers_start_nothing(client: Any) -> None:
     assert (await client.post(TASKS, json={"task": "demo.count"})).status_code == 401

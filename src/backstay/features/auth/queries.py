@@ -21,6 +21,7 @@ from backstay.core.messages import (
 from backstay.core.ports import AccessTokens, Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.rates import NO_RULES
+from backstay.core.worker import GetPrincipalOfUser
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
@@ -64,14 +65,6 @@ async def get_principal(
         return None
     principal = await principal_of(account, send, query.session_id)
     return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
-
-
-class GetPrincipalOfUser(Query[Principal | None]):
-    """A user as they are now, signed in or not; None when they may not sign in."""
-
-    permission = SYSTEM_ONLY
-
-    user_id: UUID
 
 
 @handles(GetPrincipalOfUser)

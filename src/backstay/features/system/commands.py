@@ -82,15 +82,6 @@ async def purge_jobs(
     return await _went_on(command, purged, note, jobs)
 
 
-async def _went_on(command: Command[bool], purged: int, note: ActivityNote, jobs: Jobs) -> bool:
-    """Whether a batch was full, so that another follows."""
-    if not purged:
-        note.skip()
-    if purged == BATCH:
-        await jobs.enqueue(command)
-    return purged == BATCH
-
-
 class PurgeIdempotencyKeys(Command[bool]):
     """Remove stored answers that are no longer given again; whether more may be left."""
 
@@ -114,3 +105,12 @@ async def purge_idempotency_keys(
     )
     purged = await delete_where(session, StoredAnswer, StoredAnswer.id.in_(oldest))
     return await _went_on(command, purged, note, jobs)
+
+
+async def _went_on(command: Command[bool], purged: int, note: ActivityNote, jobs: Jobs) -> bool:
+    """Whether a batch was full, so that another follows."""
+    if not purged:
+        note.skip()
+    if purged == BATCH:
+        await jobs.enqueue(command)
+    return purged == BATCH

@@ -1,6 +1,6 @@
 """Questions that load balancers, operators and auditors ask."""
 
-from asyncio import to_thread
+from asyncio import timeout, to_thread
 from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
@@ -85,6 +85,10 @@ async def ping(query: Ping, clock: Clock) -> Pong:
     return Pong(time=clock())
 
 
+PATIENCE = 1.5
+"""Seconds after which metrics are told without those of the database."""
+
+
 class GetMetrics(Query[str]):
     """Metrics in the text format of Prometheus."""
 
@@ -93,8 +97,9 @@ class GetMetrics(Query[str]):
 
 @handles(GetMetrics)
 async def get_metrics(query: GetMetrics, metrics: Metrics, jobs: JobStore) -> str:
-    with suppress(AppError):
-        metrics.show(await jobs.backlog())
+    with suppress(AppError, TimeoutError):
+        async with timeout(PATIENCE):
+            metrics.show(await jobs.backlog())
     return metrics.exposition().decode()
 
 
