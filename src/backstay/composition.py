@@ -16,10 +16,14 @@ from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.core.bus import BootError, Bus, Buses, Provider, Registry, Sender, Step
+from backstay.core.catalog import Catalog
 from backstay.core.clock import utc_now
 from backstay.core.context import ActivityNote, Origin
+from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature, registry_of
+from backstay.core.jobs import Bell, Progress, Wakeups
 from backstay.core.messages import Command, Query
+from backstay.core.outbox import Events, Jobs, Outbox
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import (
     AccessTokens,
@@ -33,16 +37,19 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
+from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
+from backstay.db.job_step import finish_job
+from backstay.db.job_store import DatabaseJobs
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
 from backstay.features.access.schemas import declared
-from backstay.features.auth.queries import GetPrincipal
+from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.settings import (
     AppSettings,
@@ -71,6 +78,7 @@ class Backstay:
     trail: AuditTrail
     files: LogFiles
     clock: Clock
+    workplace: Workplace
 
     @property
     def system(self) -> Sender:
@@ -80,6 +88,8 @@ class Backstay:
     async def close(self) -> None:
         """Release threads and connections."""
         await self.channel.stop()
+        for wakeups in self.workplace.outbox.wakeups:
+            await wakeups.stop()
         await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
@@ -121,6 +131,9 @@ def compose(
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
 
+    async def principal_of(user_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
+
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
     channel = _channel(principals, database)
     providers = _providers(
@@ -143,13 +156,32 @@ def compose(
     transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    buses = _buses(registry, providers, transaction, trail)
+    outbox = _outbox(settings, database, registry, features)
+    buses = _buses(registry, providers, transaction, trail, outbox)
+    workplace = Workplace(outbox, buses, principal_of, metrics.jobs.observe)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, buses, principals, channel, passwords, tokens,
-        limiter, metrics, trail, files, clock,
+        limiter, metrics, trail, files, clock, workplace,
     )  # fmt: skip
+
+
+def _outbox(
+    settings: Settings, database: Database, registry: Registry, features: Sequence[Feature]
+) -> Outbox:
+    """Where jobs go, and what they can be made of."""
+    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
+    registry.faults += catalog.faults
+    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
+    return Outbox(
+        DatabaseJobs(database), catalog, subscriptions, Bell(), _wakeups(settings, database)
+    )
+
+
+def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
+    """What tells workers in other processes of new jobs."""
+    return ()
 
 
 def _channel(principals: PrincipalCache, database: Database) -> PrincipalChannel:
@@ -182,13 +214,21 @@ async def seed(backstay: Backstay) -> Admin | None:
 
 
 def _buses(
-    registry: Registry, providers: dict[Any, Provider], transaction: Step, trail: AuditTrail
+    registry: Registry,
+    providers: dict[Any, Provider],
+    transaction: Step,
+    trail: AuditTrail,
+    outbox: Outbox,
 ) -> Buses:
     """The two pipelines, each from the outside in."""
     prepare = prepare_with(registry, providers)
-    commanding = (trail.around, authorize, prepare, transaction, trail.within)
+    commanding = (trail.around, authorize, prepare, transaction, finish_job, trail.within)
+    leaving = {
+        Jobs: lambda context: Jobs(outbox, context),
+        Events: lambda context: Events(outbox, context),
+    }
     return Buses(
-        commands=Bus(Command, registry, commanding, providers | WRITING),
+        commands=Bus(Command, registry, commanding, providers | WRITING | leaving),
         queries=Bus(Query, registry, (trail.around, authorize), providers),
     )
 
@@ -201,6 +241,7 @@ def _providers(database: Database, services: Mapping[Any, Any]) -> dict[Any, Pro
         Grant: lambda context: context.grant,
         ActivityNote: lambda context: context.note,
         Origin: lambda context: context.origin,
+        Progress: lambda context: Progress(context.origin.job),
         Preconditions: lambda context: context.origin.preconditions,
         Sender: lambda context: context.sender.inside(context),
     }

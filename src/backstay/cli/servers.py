@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from backstay.cli.server_worker import Worker, ask_for_replacement, end_soon
 from backstay.cli.supervisor import follow_parent
-from backstay.cli.worker import Worker, ask_for_replacement, end_soon
 from backstay.core.lifeline import FOLDER, METRICS
 from backstay.settings import ServerSettings, load_settings
 

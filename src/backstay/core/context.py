@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from backstay.core.jobs import JobRun
 from backstay.core.messages import Message
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.core.representation import Preconditions
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a message came from. ``address`` is the client's, after trusted proxies."""
+    """Where a message came from. ``address`` is the client's, after trusted proxies.
+
+    ``traceparent`` is that of the hop (W3C Trace Context); ``job`` the one that sends it, if any.
+    """
 
     request_id: str = ""
     address: str = ""
     user_agent: str = ""
     preconditions: Preconditions = field(default_factory=Preconditions)
+    traceparent: str = ""
+    job: JobRun | None = None
 
 
 class PrincipalChanges:

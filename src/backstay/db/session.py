@@ -166,15 +166,18 @@ class Database:
                     connection = await engine.connect()
                     opened.push_async_callback(connection.close)
 
-    async def write(self, statement: Executable, parameters: Parameters = None) -> None:
-        """Run one statement in a transaction of its own.
+    async def write(
+        self, statement: Executable, parameters: Parameters = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Run one statement in a transaction of its own; the rows that it returns.
 
         Raises:
             AppError: it failed; nothing was written.
         """
         try:
-            async with self.writer.begin() as connection:
-                await connection.execute(statement, parameters)
+            async with self.writing, self.writer.begin() as connection:
+                result = await connection.execute(statement, parameters)
+                return result.all() if result.returns_rows else ()
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
 

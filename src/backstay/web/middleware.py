@@ -190,7 +190,8 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     given = fields.get(b"x-request-id", b"")
     request_id = given.decode() if _REQUEST_ID.fullmatch(given) else trace_id.decode()
     scope["backstay.request_id"] = request_id
-    return request_id, b"00-%b-%b-%b" % (trace_id, chosen[32:].encode(), flags)
+    trace = scope["backstay.trace"] = b"00-%b-%b-%b" % (trace_id, chosen[32:].encode(), flags)
+    return request_id, trace
 
 
 def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:

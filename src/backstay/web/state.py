@@ -55,6 +55,7 @@ def sender_of(request: Request, preconditions: Preconditions = NO_PRECONDITIONS)
         edge.client_address(scope),
         (field_of(scope, b"user-agent") or "")[:300],
         preconditions,
+        scope.get("backstay.trace", b"").decode(),
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
 

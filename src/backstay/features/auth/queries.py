@@ -64,6 +64,22 @@ async def get_principal(
     return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
 
 
+class GetPrincipalOfUser(Query[Principal | None]):
+    """A user as they are now, signed in or not; None when they may not sign in."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+
+
+@handles(GetPrincipalOfUser)
+async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Principal | None:
+    account = await send(GetAccount(user_id=query.user_id))
+    if account is None or not account.is_active:
+        return None
+    return await principal_of(account, send, None)
+
+
 async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
     """The principal of an account, with everything its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))

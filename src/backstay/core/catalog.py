@@ -1,0 +1,71 @@
+"""Which commands jobs can be made of, and how they are written and read."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from backstay.core.jobs import JobRun
+from backstay.core.masking import tells_secret
+from backstay.core.messages import Command
+
+
+class Catalog:
+    """The commands that jobs can be made of, by name."""
+
+    def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
+        self._commands: dict[str, type[Command[Any]]] = {}
+        self.faults: list[str] = []
+        for command in commands:
+            if self._commands.setdefault(command.__name__, command) is not command:
+                self.faults.append(f"{command.__name__}: two commands have this name")
+
+    def names(self) -> list[str]:
+        """Every name."""
+        return list(self._commands)
+
+    def dump(self, command: Command[Any]) -> str:
+        """What is stored of a command.
+
+        Raises:
+            TypeError: it holds a secret, or no feature of this application handles it.
+        """
+        kind = type(command)
+        if self._commands.get(kind.__name__) is not kind:
+            raise TypeError(f"{kind.__name__} cannot be a job: no feature handles it")
+        if fault := secret_fault(kind):
+            raise TypeError(fault)
+        return command.model_dump_json(exclude_unset=True, by_alias=True)
+
+    def load(self, run: JobRun) -> Command[Any]:
+        """The command of a job.
+
+        Raises:
+            ValidationError: it was stored by another version of this application.
+        """
+        return self._commands[run.name].model_validate_json(run.payload)
+
+
+def secret_fault(command: type[Command[Any]]) -> str | None:
+    """Why a command must not be stored, or None."""
+    field = next(_secrets(command, set()), None)
+    if field is None:
+        return None
+    return f"{command.__name__} cannot be a job: its field `{field}` is a secret, jobs are stored"
+
+
+def _secrets(model: type[BaseModel], seen: set[Any]) -> Iterator[str]:
+    seen.add(model)
+    for name, info in model.model_fields.items():
+        kinds = list(_kinds(info.annotation))
+        if tells_secret(name) or {SecretStr, SecretBytes} & set(kinds):
+            yield name
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+                yield from (f"{name}.{inner}" for inner in _secrets(kind, seen))
+
+
+def _kinds(annotation: Any) -> Iterable[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)

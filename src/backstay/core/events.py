@@ -1,0 +1,71 @@
+"""Events: what has happened, told to other features in the order in which it happened."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backstay.core.clock import new_id
+from backstay.core.messages import Command
+
+E = TypeVar("E", bound="Event")
+Reaction = Callable[[E], Command[Any] | None]
+
+
+class Event(BaseModel):
+    """Something that has happened, named in the past tense: ``ItemCreated``.
+
+    ``aggregate`` names the field whose value tells what it happened to: of the events about the
+    same thing every subscriber gets one after the other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    aggregate: ClassVar[str]
+
+    event_id: UUID = Field(default_factory=new_id)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        named = getattr(cls, "aggregate", None)
+        if named not in cls.model_fields:
+            raise TypeError(f"{cls.__name__}: `aggregate` must name one of its fields")
+
+
+class Subscription(NamedTuple):
+    """A function that answers an event with a command, which then runs as the system."""
+
+    name: str
+    event: type[Event]
+    react: Reaction[Any]
+
+
+def subscribes(event: type[E]) -> Callable[[Reaction[E]], Reaction[E]]:
+    """Declare a function that turns an event into the command to send, or None for nothing.
+
+    The command becomes a job in the transaction that published the event: it is sent at least
+    once, whatever becomes of other subscribers.
+    """
+
+    def mark(react: Reaction[E]) -> Reaction[E]:
+        react.__subscribes__ = event  # type: ignore[attr-defined]
+        return react
+
+    return mark
+
+
+class Subscriptions:
+    """Who reacts to which event."""
+
+    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+        self._of: dict[type[Event], list[Subscription]] = {}
+        for function in functions:
+            event = getattr(function, "__subscribes__", None)
+            if event is not None:
+                name = f"{function.__module__}.{function.__qualname__}"
+                self._of.setdefault(event, []).append(Subscription(name, event, function))
+
+    def of(self, event: Event) -> Sequence[Subscription]:
+        """The subscriptions to an event, those to its base classes included."""
+        return [s for kind in type(event).__mro__ for s in self._of.get(kind, ())]

@@ -1,0 +1,150 @@
+"""What handlers leave behind in their transaction: jobs, and events that become jobs."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from backstay.core.bus import Next
+from backstay.core.catalog import Catalog
+from backstay.core.context import Context
+from backstay.core.events import Event, Subscriptions
+from backstay.core.jobs import (
+    DEFAULT_QUEUE,
+    MAX_ATTEMPTS,
+    Actor,
+    Bell,
+    JobStore,
+    NewJob,
+    Wakeups,
+)
+from backstay.core.messages import Command
+from backstay.core.pipeline import authorize
+from backstay.core.principal import SYSTEM, Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Where jobs go; one per application."""
+
+    store: JobStore
+    catalog: Catalog
+    subscriptions: Subscriptions
+    bell: Bell
+    wakeups: tuple[Wakeups, ...] = ()
+
+    def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
+        """The job that a command becomes.
+
+        Raises:
+            TypeError: the command must not be stored.
+        """
+        actor = Actor.USER if principal.user_id is not None else Actor.ANONYMOUS
+        return NewJob(
+            type(command).__name__,
+            self.catalog.dump(command),
+            Actor.SYSTEM if principal.is_system else actor,
+            principal.user_id,
+            **options,
+        )
+
+    async def put(self, context: Context, job: NewJob) -> UUID:
+        """Store a job in the transaction of a message under way; tell workers once it is kept."""
+        origin = context.origin
+        job = replace(
+            job,
+            request_id=origin.request_id,
+            address=origin.address,
+            traceparent=origin.traceparent,
+        )
+        job_id = await self.store.insert(context.transaction, job)
+
+        async def wake() -> None:
+            self.bell.ring()
+            for wakeups in self.wakeups:
+                wakeups.publish(job_id)
+
+        context.after_commit.append(wake)
+        return job_id
+
+
+class Jobs:
+    """Enqueues commands on behalf of one principal, in the transaction under way."""
+
+    __slots__ = ("_context", "_outbox", "_principal")
+
+    def __init__(
+        self, outbox: Outbox, context: Context, principal: Principal | None = None
+    ) -> None:
+        self._outbox = outbox
+        self._context = context
+        self._principal = principal or context.principal
+
+    async def enqueue(
+        self,
+        command: Command[Any],
+        *,
+        delay: float = 0.0,
+        unique: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        attempts: int = MAX_ATTEMPTS,
+    ) -> UUID:
+        """Store a command to be sent after the commit, by a worker, as this principal.
+
+        It is authorised now and, with what the principal then may, when it runs. Returns the id
+        of the job.
+
+        Args:
+            delay: seconds to wait at least.
+            unique: while a job of the same command with this key is unfinished, no other is made.
+            queue: which workers take it.
+            attempts: how often it may fail before it is given up.
+
+        Raises:
+            AppError: the principal may not send it.
+            TypeError: the command holds a secret, or nobody handles it.
+        """
+        kind = type(command)
+        job = self._outbox.new(
+            command,
+            self._principal,
+            queue=queue,
+            delay=delay,
+            max_attempts=attempts,
+            unique_key=None if unique is None else f"{kind.__name__}:{unique}",
+        )
+        sender = self._context.sender
+        await authorize(kind, _allowed)(
+            Context(command, self._principal, self._context.origin, sender)
+        )
+        return await self._outbox.put(self._context, job)
+
+    def as_system(self) -> "Jobs":
+        """Enqueues what the application itself is to do."""
+        return Jobs(self._outbox, self._context, SYSTEM)
+
+
+class Events:
+    """Tells what has happened, in the transaction in which it does."""
+
+    __slots__ = ("_context", "_outbox")
+
+    def __init__(self, outbox: Outbox, context: Context) -> None:
+        self._outbox = outbox
+        self._context = context
+
+    async def publish(self, event: Event) -> None:
+        """Store one job per subscriber; those about the same aggregate keep their order."""
+        for subscription in self._outbox.subscriptions.of(event):
+            command = subscription.react(event)
+            if command is not None:
+                about = f"{subscription.name}:{getattr(event, event.aggregate)}"
+                key = f"{subscription.name}:{event.event_id}"
+                job = self._outbox.new(command, SYSTEM, sequence=about, unique_key=key)
+                await self._outbox.put(self._context, job)
+
+
+async def _pass(context: Context) -> None:
+    """Nothing more is asked than whether it is allowed."""
+
+
+_allowed: Next = _pass

@@ -1,0 +1,237 @@
+"""Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+import structlog
+
+from backstay.core.bus import Buses, Sender
+from backstay.core.context import Origin
+from backstay.core.errors import Unauthenticated
+from backstay.core.jobs import Actor, JobRun, backoff, is_final, told
+from backstay.core.outbox import Outbox
+from backstay.core.principal import STRANGER, SYSTEM, Principal
+
+log = structlog.get_logger("backstay.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a worker is, in seconds.
+
+    Attributes:
+        lease: how long a job is held without a heartbeat; then others may run it.
+        beat: between heartbeats.
+        poll: between looks for work while nothing would tell of it.
+        idle: between looks while something would.
+        rest: after the database could not be asked.
+    """
+
+    lease: float = 15.0
+    beat: float = 1.0
+    poll: float = 1.0
+    idle: float = 5.0
+    rest: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What every worker of an application works with.
+
+    ``principal_of`` loads somebody as they are now, or None; ``observe`` is told the name, outcome
+    and seconds of each run.
+    """
+
+    outbox: Outbox
+    buses: Buses
+    principal_of: Callable[[UUID], Awaitable[Principal | None]]
+    observe: Callable[[str, str, float], None]
+    pace: Pace = Pace()
+
+
+class Worker:
+    """Runs jobs. Its claims are leases, so that it may die at any moment."""
+
+    def __init__(
+        self, place: Workplace, *, queues: Sequence[str] | None = None, concurrency: int = 5
+    ) -> None:
+        self._place = place
+        self._store, self._catalog = place.outbox.store, place.outbox.catalog
+        self._bell, self._wakeups = place.outbox.bell, place.outbox.wakeups
+        self._queues = queues
+        self._concurrency = concurrency
+        self._running: dict[asyncio.Task[None], JobRun] = {}
+        self._called = self._bell.hung()
+        self._is_stopping, self._grace = False, 0.0
+        self._is_lost = False
+
+    async def work(self) -> None:
+        """Run whatever there is, until :meth:`stop`; then finish or give back what runs."""
+        async with self._beating():
+            while not self._is_stopping:
+                self._called.clear()
+                if not await self._claim():
+                    await self._wait()
+            await self._finish()
+
+    async def drain(self) -> int:
+        """Run until nothing is ready or :meth:`stop`, and return how many runs there were."""
+        count = 0
+        async with self._beating():
+            while not self._is_stopping:
+                claimed = await self._claim()
+                count += claimed
+                if not self._running:
+                    break
+                if not claimed:
+                    await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            await self._finish()
+        return count
+
+    def stop(self, grace: float) -> None:
+        """Claim nothing more; what still runs after so many seconds is given back."""
+        self._is_stopping, self._grace = True, grace
+        self._called.set()
+
+    async def _finish(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._grace)
+        left = dict(self._running)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        for run in left.values():
+            await self._tell(self._store.release(run))
+
+    @asynccontextmanager
+    async def _beating(self) -> AsyncIterator[None]:
+        heart = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            heart.cancel()
+            await asyncio.wait({heart})
+            self._bell.taken_down(self._called)
+
+    async def _claim(self) -> int:
+        """Start as many jobs as there is room for; how many."""
+        room = self._concurrency - len(self._running)
+        if room <= 0:
+            return 0
+        store, names = self._store, self._catalog.names()
+        try:
+            runs = await store.claim(names, self._queues, room, self._place.pace.lease)
+        except Exception as error:
+            if not self._is_lost:
+                log.warning("jobs cannot be claimed", reason=str(error))
+            self._is_lost = True
+            await asyncio.sleep(self._place.pace.rest)
+            return 0
+        self._is_lost = False
+        for run in runs:
+            task = asyncio.create_task(self._run(run))
+            self._running[task] = run
+            task.add_done_callback(self._done)
+        return len(runs)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._called.set()
+
+    async def _wait(self) -> None:
+        pace = self._place.pace
+        is_told = any(wakeups.is_healthy for wakeups in self._wakeups)
+        longest = pace.idle if is_told else pace.poll
+        if len(self._running) < self._concurrency:
+            with suppress(Exception):
+                due = await self._store.next_due(self._queues)
+                longest = longest if due is None else max(0.01, min(longest, due))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._called.wait(), longest)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._place.pace.beat)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Hold on to what runs; end what somebody cancelled, and what others have taken over."""
+        held = dict(self._running)
+        if not held:
+            return
+        try:
+            told = await self._store.renew(list(held.values()), self._place.pace.lease)
+        except Exception as error:
+            log.warning("leases of jobs cannot be renewed", reason=str(error))
+            return
+        for task, run in held.items():
+            if run.id not in told or told[run.id]:
+                run.is_cancelled = told.get(run.id, False)
+                task.cancel()
+
+    async def _run(self, run: JobRun) -> None:
+        started = monotonic()
+        with structlog.contextvars.bound_contextvars(
+            job_id=str(run.id), job=run.name, request_id=run.request_id, trace_id=run.trace_id
+        ):
+            outcome = await self._outcome(run)
+            seconds = monotonic() - started
+            self._place.observe(run.name, outcome, seconds)
+            log.info("job", outcome=outcome, attempt=run.attempt, ms=round(seconds * 1000, 1))
+
+    async def _outcome(self, run: JobRun) -> str:
+        store = self._store
+        try:
+            if run.is_cancelled:
+                await self._tell(store.cancelled(run))
+                return "cancelled"
+            if run.attempt > run.max_attempts:
+                lost = "Every worker that ran it disappeared; it may be what ends them."
+                await self._tell(store.fail(run, "jobs.lost", lost))
+                return "failed"
+            await self._send(run)
+        except asyncio.CancelledError:
+            if not run.is_cancelled:
+                return "given up"
+            await self._tell(store.cancelled(run))
+            return "cancelled"
+        except Exception as error:
+            return await self._failed(run, error)
+        return "succeeded"
+
+    async def _send(self, run: JobRun) -> None:
+        command = self._catalog.load(run)
+        origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
+        await Sender(self._place.buses, await self._principal(run), origin)(command)
+
+    async def _principal(self, run: JobRun) -> Principal:
+        if run.actor == Actor.SYSTEM:
+            return SYSTEM
+        if run.user_id is None:
+            return STRANGER
+        principal = await self._place.principal_of(run.user_id)
+        if principal is None:
+            raise Unauthenticated("Whoever asked for it may no longer sign in.")
+        return principal
+
+    async def _failed(self, run: JobRun, error: Exception) -> str:
+        store, (code, sentence) = self._store, told(error)
+        if code == "internal_error":
+            log.error("job failed", attempt=run.attempt, exc_info=error)
+        if is_final(error) or run.attempt >= run.max_attempts:
+            await self._tell(store.fail(run, code, sentence))
+            return "failed"
+        await self._tell(store.retry(run, code, sentence, backoff(run.attempt)))
+        return "retried"
+
+    async def _tell(self, storing: Awaitable[None]) -> None:
+        """What cannot be stored is found out when the lease ends."""
+        try:
+            await storing
+        except Exception as error:
+            log.warning("what became of a job cannot be stored", reason=str(error))

@@ -1,0 +1,93 @@
+"""The tables of jobs and schedules. The row of a job is the truth about it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Index, SmallInteger, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.core.clock import new_id
+from backstay.core.errors import Conflict
+from backstay.db.base import Base
+from backstay.db.faults import taken_by
+
+
+class JobNotUnique(Conflict):
+    code, title = "jobs.not_unique", "An unfinished job has the same unique key"
+
+
+class Job(Base):
+    """A command to be sent by a worker.
+
+    ``due_at`` is when it may be claimed: a queued job's time, or the end of a running one's lease.
+    ``attempts`` counts the claims and never goes back, so that it tells whose claim is valid.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    position: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(String(200))
+    payload: Mapped[str] = mapped_column(Text)
+    queue: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int]
+    sequence: Mapped[str | None] = mapped_column(Text)
+    unique_key: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(16))
+    user_id: Mapped[UUID | None]
+    request_id: Mapped[str] = mapped_column(String(128))
+    address: Mapped[str] = mapped_column(String(64))
+    traceparent: Mapped[str] = mapped_column(String(55))
+    is_cancelled: Mapped[bool]
+    progress: Mapped[int | None] = mapped_column(SmallInteger)
+    note: Mapped[str | None] = mapped_column(String(200))
+    result: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    error_code: Mapped[str | None] = mapped_column(String(100))
+    error: Mapped[str | None] = mapped_column(String(500))
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+UNFINISHED = Job.finished_at.is_(None)
+
+jobs_due = Index(
+    "ix_jobs_due_at_position",
+    Job.due_at,
+    Job.position,
+    postgresql_where=UNFINISHED,
+    sqlite_where=UNFINISHED,
+)
+jobs_sequence = Index(
+    "ix_jobs_sequence_position",
+    Job.sequence,
+    Job.position,
+    postgresql_where=UNFINISHED,
+    sqlite_where=UNFINISHED,
+)
+jobs_unique = taken_by(
+    Index(
+        "uq_jobs_unique_key",
+        Job.unique_key,
+        unique=True,
+        postgresql_where=UNFINISHED,
+        sqlite_where=UNFINISHED,
+    ),
+    JobNotUnique,
+)
+jobs_user = Index("ix_jobs_user_id_id", Job.user_id, Job.id)
+jobs_finished = Index("ix_jobs_finished_at", Job.finished_at)
+jobs_position = Index("ix_jobs_position", Job.position)
+
+
+class Schedule(Base):
+    """The last slot of a schedule that was fired, or seen for the first time."""
+
+    __tablename__ = "schedules"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    slot: Mapped[datetime]

@@ -1,0 +1,34 @@
+"""An application with ships, and somebody to command them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from backstay.composition import Backstay, compose, seed
+from backstay.features import STANDARD
+from backstay.features.auth.queries import GetPrincipalOfUser
+from backstay.features.users.commands.accounts import RegisterUser
+from tests.conftest import PASSWORD, settings_with
+from tests.features.steps import execute
+from tests.jobs.fleet import VOYAGES, fleet
+from tests.jobs.steps import Captain
+
+
+@pytest.fixture
+async def ships(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
+    backstay = compose(settings_with(seeded_url, tmp_path), [*STANDARD, fleet()])
+    await execute(backstay, text(VOYAGES))
+    await seed(backstay)
+    yield backstay
+    await backstay.close()
+
+
+@pytest.fixture
+async def captain(ships: Backstay) -> Captain:
+    """A registered user."""
+    user = await ships.system(RegisterUser(email="captain@example.org", password=PASSWORD))
+    principal = await ships.system(GetPrincipalOfUser(user_id=user.id))
+    assert principal is not None
+    return Captain(ships, principal)

@@ -1,0 +1,213 @@
+"""A feature whose commands are jobs: they sail, fail, wait, and leave a trace in a table."""
+
+import asyncio
+from types import ModuleType
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import text
+
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.errors import Conflict, Forbidden, NotFound
+from backstay.core.events import Event, subscribes
+from backstay.core.feature import Feature
+from backstay.core.jobs import Progress
+from backstay.core.messages import (
+    SIGNED_IN,
+    SYSTEM_ONLY,
+    Command,
+    PermissionSpec,
+    Scope,
+)
+from backstay.core.outbox import Events, Jobs
+from backstay.core.principal import Principal
+from backstay.db.session import Transaction
+
+VOYAGES = "CREATE TABLE voyages (word VARCHAR(100), sailor VARCHAR(40))"
+_INSERT = text("INSERT INTO voyages VALUES (:word, :sailor)")
+
+
+class Sail(Command[str]):
+    """Leaves its word in the table; ``how`` it ends."""
+
+    permission = PermissionSpec("ships", "sail", everyone=Scope.OWN)
+
+    word: str
+    how: str = "well"
+
+
+@handles(Sail)
+async def sail(command: Sail, session: Transaction, principal: Principal) -> str:
+    sailor = "system" if principal.is_system else str(principal.user_id)
+    await session.execute(_INSERT, {"word": command.word, "sailor": sailor})
+    match command.how:
+        case "forbidden":
+            raise Forbidden("The harbour is closed.")
+        case "conflict":
+            raise Conflict
+        case "wrecked":
+            raise ZeroDivisionError("a secret of the captain")
+    return command.word
+
+
+class Scrub(Command[None]):
+    """What only the application itself does."""
+
+    permission = SYSTEM_ONLY
+
+    word: str
+
+
+@handles(Scrub)
+async def scrub(command: Scrub, send: Sender) -> None:
+    await send(Sail(word=command.word))
+
+
+class Drift(Command[int]):
+    """Takes its time, before its transaction begins."""
+
+    permission = SIGNED_IN
+
+    seconds: float
+    word: str = "drift"
+
+
+class Drifted:
+    pass
+
+
+@prepares(Drift)
+async def prepare_drift(command: Drift, progress: Progress) -> Drifted:
+    await progress(40, "half seas over")
+    await asyncio.sleep(command.seconds)
+    return Drifted()
+
+
+@handles(Drift)
+async def drift(command: Drift, drifted: Drifted, session: Transaction) -> int:
+    await session.execute(_INSERT, {"word": command.word, "sailor": "drifter"})
+    return 7
+
+
+class Order(Command[tuple[UUID, ...]]):
+    """Enqueues sailing, and may fail afterwards."""
+
+    permission = SIGNED_IN
+
+    words: tuple[str, ...]
+    how: str = "well"
+    fails: bool = False
+    as_system: bool = False
+    scrubs: bool = False
+    delay: float = 0.0
+    unique: str | None = None
+    queue: str = "default"
+    attempts: int = 10
+
+
+@handles(Order)
+async def order(command: Order, jobs: Jobs) -> tuple[UUID, ...]:
+    found = []
+    for word in command.words:
+        who = jobs.as_system() if command.as_system else jobs
+        what: Command[Any] = (
+            Scrub(word=word) if command.scrubs else Sail(word=word, how=command.how)
+        )
+        found.append(
+            await who.enqueue(
+                what,
+                delay=command.delay,
+                unique=command.unique,
+                queue=command.queue,
+                attempts=command.attempts,
+            )
+        )
+    if command.fails:
+        raise NotFound
+    return tuple(found)
+
+
+class Enlist(Command[UUID]):
+    """Enqueues drifting."""
+
+    permission = SIGNED_IN
+
+    seconds: float
+    word: str = "drift"
+
+
+@handles(Enlist)
+async def enlist(command: Enlist, jobs: Jobs) -> UUID:
+    return await jobs.enqueue(Drift(seconds=command.seconds, word=command.word))
+
+
+class Sighted(Event):
+    aggregate: ClassVar[str] = "ship"
+
+    ship: str
+    number: int
+
+
+class Watch(Command[None]):
+    """Publishes sightings of ships, in their order."""
+
+    permission = SIGNED_IN
+
+    ships: tuple[str, ...]
+
+
+@handles(Watch)
+async def watch(command: Watch, events: Events) -> None:
+    for number, ship in enumerate(command.ships):
+        await events.publish(Sighted(ship=ship, number=number))
+
+
+class Log(Command[None]):
+    permission = SYSTEM_ONLY
+
+    word: str
+
+
+@handles(Log)
+async def log(command: Log, session: Transaction) -> None:
+    await session.execute(_INSERT, {"word": command.word, "sailor": "log"})
+
+
+@subscribes(Sighted)
+def enter_in_log(event: Sighted) -> Command[Any]:
+    return Log(word=f"{event.ship}{event.number}")
+
+
+@subscribes(Sighted)
+def sound_the_alarm(event: Sighted) -> Command[Any] | None:
+    how = "conflict" if event.ship == "pirate" else "well"
+    return Sail(word=f"alarm {event.ship}{event.number}", how=how)
+
+
+class Stow(Command[None]):
+    permission = SYSTEM_ONLY
+
+    api_token: str
+
+
+@handles(Stow)
+async def stow(command: Stow) -> None: ...
+
+
+class Smuggle(Command[None]):
+    """Tries to enqueue a secret."""
+
+    permission = SIGNED_IN
+
+
+@handles(Smuggle)
+async def smuggle(command: Smuggle, jobs: Jobs) -> None:
+    await jobs.as_system().enqueue(Stow(api_token="hush"))
+
+
+def fleet() -> Feature:
+    """The feature with everything above."""
+    module = ModuleType(__name__)
+    members = {k: v for k, v in globals().items() if getattr(v, "__module__", "") == __name__}
+    vars(module).update(members)
+    return Feature("fleet", modules=(module,))

@@ -1,0 +1,240 @@
+"""Shows what becomes of commands that are stored to be sent later."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select, text, update
+
+from backstay.composition import Backstay
+from backstay.core.errors import Forbidden, NotFound
+from backstay.core.jobs import JobState, backoff
+from backstay.db.activity import Activity
+from backstay.db.job_store import NOW
+from backstay.db.jobs import Job
+from backstay.db.now import SecondsFromNow
+from backstay.features.users.commands.administration import BlockUser
+from tests.features.steps import execute
+from tests.jobs.fleet import Enlist, Order, Smuggle
+from tests.jobs.steps import (
+    Captain,
+    becomes,
+    drain,
+    drain_again,
+    eventually,
+    job,
+    jobs,
+    words,
+    worker,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_job_runs_after_the_commit_as_whoever_asked(
+    ships: Backstay, captain: Captain
+) -> None:
+    (job_id,) = await captain(Order(words=("north",)))
+    assert await words(ships) == []
+    assert await drain(ships) == 1
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts, row.result, row.error) == ("succeeded", 1, "north", None)
+    assert row.created_at <= row.started_at <= row.finished_at
+    (sailor,) = await execute(ships, text("SELECT sailor FROM voyages"))
+    assert sailor == (str(captain.principal.user_id),)
+    assert await drain(ships) == 0
+
+
+async def test_what_is_rolled_back_never_runs(ships: Backstay, captain: Captain) -> None:
+    with pytest.raises(NotFound):
+        await captain(Order(words=("north", "south"), fails=True))
+    assert await jobs(ships) == []
+    assert await drain(ships) == 0
+
+
+async def test_the_request_is_known_to_the_job_and_its_audit_row(
+    ships: Backstay, captain: Captain
+) -> None:
+    await captain(Order(words=("north",)))
+    await drain(ships)
+    statement = select(Activity.request_id, Activity.user_id, Activity.address).where(
+        Activity.message == "Sail"
+    )
+    (found,) = await execute(ships, statement)
+    assert tuple(found) == ("request-1", captain.principal.user_id, "192.0.2.1")
+    (row,) = await jobs(ships)
+    assert row.traceparent.startswith("00-aaaa")
+
+
+async def test_nobody_enqueues_what_they_may_not_send(ships: Backstay, captain: Captain) -> None:
+    with pytest.raises(Forbidden):
+        await captain(Order(words=("deck",), scrubs=True))
+    assert await jobs(ships) == []
+
+
+async def test_the_application_enqueues_what_it_likes(ships: Backstay, captain: Captain) -> None:
+    await captain(Order(words=("deck",), scrubs=True, as_system=True))
+    assert await drain(ships) == 1
+    (sailor,) = await execute(ships, text("SELECT sailor FROM voyages"))
+    assert sailor == ("system",)
+
+
+async def test_a_secret_is_not_stored(ships: Backstay, captain: Captain) -> None:
+    with pytest.raises(TypeError, match="its field `api_token` is a secret"):
+        await captain(Smuggle())
+    assert await jobs(ships) == []
+
+
+async def test_who_was_blocked_meanwhile_is_refused(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",)))
+    await ships.system(BlockUser(id=captain.principal.id))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error_code, row.attempts) == ("failed", "auth_error", 1)
+    assert await words(ships) == []
+
+
+async def test_who_lost_the_permission_meanwhile_is_refused(
+    ships: Backstay, captain: Captain
+) -> None:
+    (job_id,) = await captain(Order(words=("north",)))
+    await execute(ships, text("DELETE FROM role_members"))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error_code) == ("failed", "forbidden")
+    assert await words(ships) == []
+
+
+async def test_a_refusal_is_final(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",), how="forbidden"))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error) == ("failed", "The harbour is closed.")
+
+
+async def test_a_failure_is_tried_again_later_and_at_last_given_up(
+    ships: Backstay, captain: Captain
+) -> None:
+    (job_id,) = await captain(Order(words=("north",), how="wrecked", attempts=2))
+    assert await drain(ships) == 1
+    row = await job(ships, job_id)
+    assert (row.state, row.error_code) == ("queued", "internal_error")
+    later = select(Job.id).where(Job.due_at > SecondsFromNow(0.5))
+    assert (await execute(ships, later)).all() == [(job_id,)]
+    assert await drain(ships) == 0
+    assert await drain_again(ships) == 1
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts) == ("failed", 2)
+    assert "ZeroDivisionError" in row.error
+    assert "captain" not in row.error
+    assert await drain_again(ships) == 0
+    assert await words(ships) == []
+
+
+def test_delays_double_up_to_an_hour_and_vary() -> None:
+    for attempt, longest in ((1, 2), (2, 4), (5, 32), (40, 3600)):
+        delays = [backoff(attempt) for _ in range(200)]
+        assert longest / 2 <= min(delays) < max(delays) <= longest
+        assert len(set(delays)) > 100
+
+
+async def test_a_delayed_job_waits(ships: Backstay, captain: Captain) -> None:
+    await captain(Order(words=("later",), delay=0.4))
+    assert await drain(ships) == 0
+    await asyncio.sleep(0.5)
+    assert await drain(ships) == 1
+
+
+async def test_a_unique_job_is_made_once_until_it_is_done(
+    ships: Backstay, captain: Captain
+) -> None:
+    first = await captain(Order(words=("a", "b"), unique="trip"))
+    again = await captain(Order(words=("c",), unique="trip"))
+    assert {*first, *again} == {first[0]}
+    assert await drain(ships) == 1
+    (third,) = await captain(Order(words=("d",), unique="trip"))
+    assert third != first[0]
+
+
+async def test_a_unique_job_is_made_once_by_many_at_once(ships: Backstay, captain: Captain) -> None:
+    orders = [captain(Order(words=("a",), unique="trip")) for _ in range(8)]
+    assert len({job_id for (job_id,) in await asyncio.gather(*orders)}) == 1
+    assert len(await jobs(ships)) == 1
+
+
+async def test_a_worker_takes_the_queues_it_is_given(ships: Backstay, captain: Captain) -> None:
+    await captain(Order(words=("slow",), queue="slow"))
+    assert await drain(ships, queues=["default"]) == 0
+    assert await drain(ships, queues=["fast", "slow"]) == 1
+
+
+async def test_many_workers_run_each_job_once(ships: Backstay, captain: Captain) -> None:
+    expected = tuple(f"{number:02}" for number in range(40))
+    await captain(Order(words=expected))
+    counts = await asyncio.gather(*(drain(ships) for _ in range(4)))
+    assert sum(counts) == 40
+    assert tuple(await words(ships)) == expected
+    assert {row.attempts for row in await jobs(ships)} == {1}
+
+
+async def test_a_worker_is_called_when_there_is_work(ships: Backstay, captain: Captain) -> None:
+    at_work = worker(ships)
+    working = asyncio.create_task(at_work.work())
+    await asyncio.sleep(0.1)
+    await captain(Order(words=("a",)))
+    await eventually(lambda: words(ships), seconds=3)
+    at_work.stop(grace=1)
+    await working
+
+
+async def test_a_job_outlives_its_lease_while_its_worker_lives(
+    ships: Backstay, captain: Captain
+) -> None:
+    job_id = await captain(Enlist(seconds=1.5))
+    at_work, other = worker(ships), worker(ships)
+    working = [asyncio.create_task(each.work()) for each in (at_work, other)]
+    await becomes(ships, job_id, "succeeded")
+    row = await job(ships, job_id)
+    assert (row.attempts, row.progress, row.note) == (1, 40, "half seas over")
+    for each in (at_work, other):
+        each.stop(grace=1)
+    await asyncio.gather(*working)
+    assert await words(ships) == ["drift"]
+
+
+async def test_who_lost_the_claim_keeps_nothing(ships: Backstay, captain: Captain) -> None:
+    job_id = await captain(Enlist(seconds=0.4))
+    draining = asyncio.create_task(drain(ships))
+    await asyncio.sleep(0.05)
+    stolen = update(Job).where(Job.id == job_id).values(attempts=5, due_at=SecondsFromNow(60))
+    await execute(ships, stolen)
+    await draining
+    assert await words(ships) == []
+    assert (await job(ships, job_id)).state == JobState.RUNNING
+
+
+async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",)))
+    dead = update(Job).values(state="running", attempts=10, due_at=NOW)
+    await execute(ships, dead)
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error_code) == ("failed", "jobs.lost")
+
+
+async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
+    ships: Backstay, captain: Captain
+) -> None:
+    job_id = await captain(Enlist(seconds=30))
+    at_work = worker(ships)
+    working = asyncio.create_task(at_work.work())
+    await becomes(ships, job_id, "running")
+    at_work.stop(grace=0.1)
+    await working
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts, row.max_attempts) == ("queued", 1, 11)
+
+
+async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: Captain) -> None:
+    await captain(Order(words=("north",)))
+    await execute(ships, update(Job).values(name="OfTheNextVersion"))
+    assert await drain(ships) == 0
