@@ -176,8 +176,8 @@ def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Sett
 async def app(
     settings: Settings, features: list[Feature], clock: FrozenClock
 ) -> AsyncIterator[FastAPI]:
-    """The real application with its start and stop, on a database of its own."""
-    application = create_app(settings, features, clock=clock)
+    """The real application with its start and stop, on a database of its own; jobs only wait."""
+    application = create_app(settings, features, clock=clock, worker=False)
     async with application.router.lifespan_context(application):
         yield application
 

@@ -21,7 +21,7 @@ from backstay.core.clock import utc_now
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature, registry_of
-from backstay.core.jobs import Bell, Progress, Wakeups
+from backstay.core.jobs import Bell, JobStore, Progress, Wakeups
 from backstay.core.messages import Command, Query
 from backstay.core.outbox import Events, Jobs, Outbox
 from backstay.core.pipeline import authorize, prepare_with
@@ -37,6 +37,7 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Grant, Principal, PrincipalCache
 from backstay.core.representation import Preconditions
+from backstay.core.schedule import Scheduled
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
@@ -81,6 +82,11 @@ class Backstay:
     workplace: Workplace
 
     @property
+    def schedule(self) -> tuple[Scheduled, ...]:
+        """What every feature wants to be sent by the clock."""
+        return tuple(each for feature in self.features for each in feature.schedule)
+
+    @property
     def system(self) -> Sender:
         """Sends messages as the application itself."""
         return Sender(self.buses, SYSTEM)
@@ -120,19 +126,14 @@ def compose(
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
     registry, security = registry_of(features), settings.security
-    database, passwords, limiter = (
-        Database(engine_options(settings)),
-        Argon2Passwords(),
-        MemoryLimiter() if settings.rate_limit.enabled else NoLimiter(),
-    )
+    database, passwords = Database(engine_options(settings)), Argon2Passwords()
+    limiter = MemoryLimiter() if settings.rate_limit.enabled else NoLimiter()
+    store = DatabaseJobs(database)
     tokens = JwtAccessTokens.configured(security, lambda: clock().timestamp())
     metrics, key = HttpMetrics(), decode_key(security.refresh_token_secret.get_secret_value())
 
     async def load_principal(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
-
-    async def principal_of(user_id: UUID) -> Principal | None:
-        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
 
     principals = PrincipalCache(load_principal, monotonic=time.monotonic, clock=clock)
     channel = _channel(principals, database)
@@ -145,7 +146,8 @@ def compose(
             RefreshTokens: HmacRefreshTokens(key),
             Limiter: limiter,
             Metrics: metrics,
-            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database)),
+            Vitals: DatabaseVitals(database, lambda: migrate.schema_fault(database), store.backlog),
+            JobStore: store,
             Cursors: Cursors(key),
             SecuritySettings: security,
             AppSettings: settings.app,
@@ -153,30 +155,37 @@ def compose(
             tuple[Feature, ...]: tuple(features),
         },
     )
-    transaction = transaction_with(database, channel, clock)
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)
-    outbox = _outbox(settings, database, registry, features)
-    buses = _buses(registry, providers, transaction, trail, outbox)
-    workplace = Workplace(outbox, buses, principal_of, metrics.jobs.observe)
+    outbox = _outbox(store, _wakeups(settings, database), registry, features)
+    buses = _buses(registry, providers, transaction_with(database, channel, clock), trail, outbox)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
         settings, tuple(features), database, buses, principals, channel, passwords, tokens,
-        limiter, metrics, trail, files, clock, workplace,
+        limiter, metrics, trail, files, clock,
+        _workplace(outbox, buses, metrics),
     )  # fmt: skip
 
 
 def _outbox(
-    settings: Settings, database: Database, registry: Registry, features: Sequence[Feature]
+    store: JobStore,
+    wakeups: tuple[Wakeups, ...],
+    registry: Registry,
+    features: Sequence[Feature],
 ) -> Outbox:
     """Where jobs go, and what they can be made of."""
     catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
     registry.faults += catalog.faults
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(
-        DatabaseJobs(database), catalog, subscriptions, Bell(), _wakeups(settings, database)
-    )
+    return Outbox(store, catalog, subscriptions, Bell(), wakeups)
+
+
+def _workplace(outbox: Outbox, buses: Buses, metrics: HttpMetrics) -> Workplace:
+    async def principal_of(user_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
+
+    return Workplace(outbox, buses, principal_of, metrics.jobs.observe)
 
 
 def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:

@@ -1,10 +1,9 @@
 """Settings and features in, one application out."""
 
-import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -16,6 +15,8 @@ from backstay.composition import Backstay, compose
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
+from backstay.core.shift import shift
+from backstay.core.worker import Worker
 from backstay.db import migrate
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
@@ -26,8 +27,6 @@ from backstay.web.auth import Authenticator
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
-
-DAY = 86_400.0
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -40,6 +39,7 @@ def create_app(
     on_start: Sequence[Hook] = (),
     on_stop: Sequence[Hook] = (),
     clock: Clock = utc_now,
+    worker: bool | None = None,
 ) -> FastAPI:
     """The application, as a plain FastAPI one.
 
@@ -49,6 +49,7 @@ def create_app(
         routers: further FastAPI routers, outside the pipeline.
         on_start: awaited with the application once it is ready to serve.
         on_stop: awaited with the application before its connections close.
+        worker: whether jobs run in this process, too; in `local` they do unless told otherwise.
 
     Raises:
         ConfigurationError: the settings are faulty; with every fault.
@@ -60,7 +61,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            _start_logging(backstay)
+            start_logging(backstay)
             await migrate.require_current(backstay.database)
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
@@ -69,7 +70,7 @@ def create_app(
                 await start(app)
             gc.collect()
             gc.freeze()
-            async with _every_day(backstay):
+            async with _worker(backstay, worker):
                 yield
             for stop in on_stop:
                 await stop(app)
@@ -96,13 +97,13 @@ def create_app(
     return app
 
 
-def _start_logging(backstay: Backstay) -> None:
+def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
     """The log goes to standard error and, where that can be done, to files."""
     settings = backstay.settings.log
     configure_logging(settings.level, settings.format, backstay.files.server)
     reason = backstay.files.start()
     log = structlog.get_logger("backstay.server")
-    log.info("server started", version=__version__, pid=os.getpid())
+    log.info(greeting, version=__version__, pid=os.getpid())
     if reason is not None:
         log.warning(
             "LOG_DIR cannot be written, so there are no log files: name a folder that can, "
@@ -112,28 +113,14 @@ def _start_logging(backstay: Backstay) -> None:
 
 
 @asynccontextmanager
-async def _every_day(backstay: Backstay) -> AsyncIterator[None]:
-    """Meanwhile the daily commands of every feature are sent: at once, and each day anew."""
-
-    async def work() -> None:
-        while True:
-            for command in (c for feature in backstay.features for c in feature.daily):
-                try:
-                    more = True
-                    while more:
-                        more = await backstay.system(command)
-                except Exception:
-                    name = type(command).__name__
-                    structlog.get_logger("backstay.server").exception("not done", command=name)
-            await asyncio.sleep(DAY)
-
-    task = asyncio.create_task(work())
-    try:
+async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None]:
+    """In `local` jobs run in the server; elsewhere `backstay worker` runs them."""
+    if not (backstay.settings.is_local if wanted is None else wanted):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        return
+    place, grace = backstay.workplace, backstay.settings.server.graceful_timeout
+    async with shift(place, backstay.schedule, Worker(place), grace=grace):
+        yield
 
 
 def _install(app: FastAPI, backstay: Backstay) -> None:

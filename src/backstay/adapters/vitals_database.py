@@ -1,14 +1,17 @@
 """The Vitals port: asks the database, within a bound."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from backstay.core.errors import AppError
+from backstay.core.jobs import Backlog
 from backstay.core.lifeline import is_draining
 from backstay.db.session import Database
 
 PATIENCE = 1.5
 """Seconds after which a database that does not answer counts as down."""
+LATE_SECONDS = 60.0
+"""How long a job that could run may wait before the queue counts as down: no worker takes it."""
 
 
 Asking = asyncio.Future[str | None]
@@ -18,15 +21,20 @@ class DatabaseVitals:
     """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
 
     def __init__(
-        self, database: Database, schema_fault: Callable[[], Awaitable[str | None]]
+        self,
+        database: Database,
+        schema_fault: Callable[[], Awaitable[str | None]],
+        backlog: Callable[[], Awaitable[Sequence[Backlog]]],
     ) -> None:
         self._database = database
         self._schema_fault = schema_fault
+        self._backlog = backlog
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency; there is no cache and no queue to fail."""
-        found = {"database": await self._state(self._database.ping), "cache": "off", "queue": "off"}
+        """The state of each dependency; there is no cache to fail."""
+        found = {"database": await self._state(self._database.ping), "cache": "off"}
+        found["queue"] = await self._state(self._why_jobs_wait)
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
         return found
@@ -36,6 +44,10 @@ class DatabaseVitals:
         if is_draining():
             return "the server is about to stop"
         return await self._bounded(self._schema_fault) or await self._bounded(self._database.ping)
+
+    async def _why_jobs_wait(self) -> str | None:
+        oldest = max((each.oldest for each in await self._backlog()), default=0.0)
+        return f"a job has waited for {oldest:.0f} s" if oldest > LATE_SECONDS else None
 
     async def _state(self, ask: Callable[[], Awaitable[str | None]]) -> str:
         return "error" if await self._bounded(ask) else "ok"

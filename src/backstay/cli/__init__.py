@@ -12,6 +12,7 @@ from backstay import __version__
 
 COMMANDS = {
     "serve": "Start the server; in `local` the database is made ready first.",
+    "worker": "Run jobs and fire schedules until told to stop.",
     "db": "Migrate the database and look at it.",
     "create-admin": "Create an administrator, or give one a new password.",
     "roles": "Show which role holds which permission, and how far.",

@@ -9,7 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from backstay.core.bus import Registry
+from backstay.core.catalog import secret_fault
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
+from backstay.core.schedule import Scheduled
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -28,7 +30,8 @@ class Feature:
         modules: the modules with messages and their handlers.
         routes: the route tables, for the edge.
         exports: what it holds about a person, each kind with the question for it.
-        daily: what the server sends as the system once a day, again while it answers True.
+        schedule: what the application sends itself by the clock; see :mod:`backstay.core.schedule`.
+        tasks: the commands that may be started as jobs over HTTP, by name.
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether it can not be switched off.
     """
@@ -37,7 +40,8 @@ class Feature:
     modules: tuple[ModuleType, ...] = ()
     routes: tuple[Any, ...] = ()
     exports: Mapping[str, type[PersonalData]] = field(default_factory=dict)
-    daily: tuple[Command[bool], ...] = ()
+    schedule: tuple[Scheduled, ...] = ()
+    tasks: Mapping[str, type[Command[Any]]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     foundation: bool = False
 
@@ -87,4 +91,14 @@ def registry_of(features: Sequence[Feature]) -> Registry:
             if name not in seen
         ]
         seen.add(feature.name)
+    registry.faults += _job_faults(features)
     return registry
+
+
+def _job_faults(features: Sequence[Feature]) -> Iterator[str]:
+    scheduled = [(each.name, type(each.command)) for f in features for each in f.schedule]
+    tasks = [pair for feature in features for pair in feature.tasks.items()]
+    for what, pairs in (("schedule", scheduled), ("task", tasks)):
+        names = [name for name, _ in pairs]
+        yield from (f"{what} {n}: declared twice" for n in sorted(set(names)) if names.count(n) > 1)
+        yield from (f"{what} {n}: {fault}" for n, c in pairs if (fault := secret_fault(c)))

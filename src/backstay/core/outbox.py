@@ -57,14 +57,22 @@ class Outbox:
             traceparent=origin.traceparent,
         )
         job_id = await self.store.insert(context.transaction, job)
+        self.wake_after(context, job_id)
+        return job_id
+
+    def wake_after(self, context: Context, job_id: UUID) -> None:
+        """Tell workers once the transaction under way is kept."""
 
         async def wake() -> None:
-            self.bell.ring()
-            for wakeups in self.wakeups:
-                wakeups.publish(job_id)
+            self.wake(job_id)
 
         context.after_commit.append(wake)
-        return job_id
+
+    def wake(self, job_id: UUID) -> None:
+        """Tell workers here and elsewhere of a job that is stored."""
+        self.bell.ring()
+        for wakeups in self.wakeups:
+            wakeups.publish(job_id)
 
 
 class Jobs:
@@ -117,6 +125,10 @@ class Jobs:
             Context(command, self._principal, self._context.origin, sender)
         )
         return await self._outbox.put(self._context, job)
+
+    def wake(self, job_id: UUID) -> None:
+        """Once the transaction is kept, tell workers of a job that may run again."""
+        self._outbox.wake_after(self._context, job_id)
 
     def as_system(self) -> "Jobs":
         """Enqueues what the application itself is to do."""

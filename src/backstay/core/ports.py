@@ -1,11 +1,13 @@
 """What the application needs from the outside, each implemented by modules of `adapters`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from backstay.core.context import Context, PrincipalChanges
+from backstay.core.jobs import Backlog
 
 
 class Clock(Protocol):
@@ -170,6 +172,10 @@ class Vitals(Protocol):
 
 class Metrics(Protocol):
     """Knows what was counted."""
+
+    def show(self, backlog: Sequence[Backlog]) -> None:
+        """Take note of the jobs that wait."""
+        ...
 
     def exposition(self) -> bytes:
         """Everything, in the text format of Prometheus."""

@@ -9,4 +9,5 @@ STANDARD = features_of(
     "auth",
     "system",
     "items",
+    "tasks",
 )

@@ -1,8 +1,7 @@
 """Every error as a problem (RFC 9457), none of which repeats what was submitted."""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,18 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstay.core.errors import AppError, FieldFault, Invalid
+from backstay.core.errors import AppError
+from backstay.core.validation import invalid
 
-MOST_FAULTS = 20
-"""How many faults an answer lists, so that a small request never makes a large answer."""
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("backstay.http")
-_CONSTRAINTS = {
-    *("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"),
-    *("field_type", "pattern", "expected", "max_digits", "decimal_places", "whole_digits"),
-    *("class_name", "known"),
-}
-"""What a message of pydantic may mention; anything else could be a part of what was submitted."""
 _FRAMEWORK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -66,33 +58,6 @@ def problem_response(scope: Mapping[str, Any], error: AppError) -> Response:
         "request_id": scope.get("backstay.request_id", ""),
     }
     return Response(json.dumps(body), error.status, error.headers, MEDIA_TYPE)
-
-
-def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body") -> Invalid:
-    """The refusal for validation errors, without the values that caused them.
-
-    ``whole`` is what an error without a field is about.
-    """
-    faults = tuple(
-        FieldFault(_field(error["loc"]) or whole, error["type"], _message(error))
-        for error in errors[:MOST_FAULTS]
-    )
-    return Invalid(f"{len(errors)} field(s) are not valid.", errors=faults)
-
-
-def _field(location: Sequence[int | str]) -> str:
-    """The dotted path of a field; empty for the body or query as a whole."""
-    inner = location[1:] if location and location[0] in {"body", "query", "path"} else location
-    if location[:1] == ("body",) and len(inner) == 1 and isinstance(inner[0], int):
-        return ""
-    return ".".join(str(part) for part in inner)[:200]
-
-
-def _message(error: Mapping[str, Any]) -> str:
-    message = str(error["msg"])
-    if _CONSTRAINTS.issuperset(error.get("ctx", ())):
-        return message
-    return re.split("[:,'\"]", message, maxsplit=1)[0].strip()
 
 
 class _FrameworkError(AppError):

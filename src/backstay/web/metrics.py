@@ -1,11 +1,13 @@
 """What Prometheus reads: requests by route template, never by path."""
 
 import os
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from backstay.adapters.metrics_jobs import JobMetrics
+from backstay.core.jobs import Backlog
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -43,6 +45,10 @@ class HttpMetrics:
             )
         children[0].inc()
         children[1].observe(seconds)
+
+    def show(self, backlog: Sequence[Backlog]) -> None:
+        """Take note of the jobs that wait."""
+        self.jobs.show(backlog)
 
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""

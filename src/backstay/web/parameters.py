@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
-from backstay.web.errors import invalid
+from backstay.core.validation import invalid
 
 T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)

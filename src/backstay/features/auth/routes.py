@@ -10,6 +10,7 @@ from starlette.responses import Response
 from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
 from backstay.core.messages import Message
 from backstay.core.representation import render
+from backstay.core.validation import invalid
 from backstay.features.auth.commands.password import ChangePassword
 from backstay.features.auth.commands.refresh import RefreshSession
 from backstay.features.auth.commands.sign_in import Login
@@ -24,7 +25,6 @@ from backstay.features.auth.schemas import RefreshBody, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
 from backstay.web.dispatch import Routes
-from backstay.web.errors import invalid
 from backstay.web.limits import Limit
 from backstay.web.state import edge_of, sender_of
 

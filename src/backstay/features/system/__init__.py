@@ -1,13 +1,14 @@
 """How the application is doing and what was done with it: probes, metrics, the audit trail."""
 
 from backstay.core.feature import Feature
+from backstay.core.schedule import every
 from backstay.features.system import commands, queries
-from backstay.features.system.commands import PurgeActivity
+from backstay.features.system.commands import PurgeActivity, PurgeJobs
 from backstay.features.system.routes import probe_routes, routes
 
 feature = Feature(
     name="system",
     modules=(commands, queries),
     routes=(probe_routes, routes),
-    daily=(PurgeActivity(),),
+    schedule=(every("1d", PurgeActivity()), every("1h", PurgeJobs())),
 )

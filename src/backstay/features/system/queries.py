@@ -1,9 +1,12 @@
 """Questions that load balancers, operators and auditors ask."""
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from backstay.core.bus import handles
+from backstay.core.errors import AppError
+from backstay.core.jobs import JobStore
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
 from backstay.core.messages import PUBLIC, PermissionSpec, Query
 from backstay.core.ports import Clock, Metrics, Vitals
@@ -79,7 +82,9 @@ class GetMetrics(Query[str]):
 
 
 @handles(GetMetrics)
-async def get_metrics(query: GetMetrics, metrics: Metrics) -> str:
+async def get_metrics(query: GetMetrics, metrics: Metrics, jobs: JobStore) -> str:
+    with suppress(AppError):
+        metrics.show(await jobs.backlog())
     return metrics.exposition().decode()
 
 

@@ -49,12 +49,7 @@ def upgrade() -> None:
     op.create_index("ix_jobs_user_id_id", "jobs", ["user_id", "id"])
     op.create_index("ix_jobs_finished_at", "jobs", ["finished_at"])
     op.create_index("ix_jobs_position", "jobs", ["position"])
-    op.create_table(
-        "schedules",
-        sa.Column("name", sa.String(200), nullable=False),
-        sa.Column("slot", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_schedules"),
-    )
+    _schedules()
 
 
 def downgrade() -> None:
@@ -62,6 +57,15 @@ def downgrade() -> None:
     op.drop_table("jobs")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP SEQUENCE jobs_position")
+
+
+def _schedules() -> None:
+    op.create_table(
+        "schedules",
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("slot", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_schedules"),
+    )
 
 
 def _of_unfinished(name: str, *columns: str, unique: bool = False) -> None:

@@ -1,0 +1,57 @@
+"""The command `worker`: runs jobs, in as many processes and machines as it is started in."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from backstay.cli.readiness import opened, sound
+from backstay.core.shift import shift
+from backstay.core.worker import Worker
+from backstay.main import start_logging
+from backstay.settings import Settings, read_settings
+
+
+def worker(
+    queues: Annotated[
+        str | None, typer.Option(help="Queues to take jobs from, with commas; else from all.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Jobs to run at once.")] = 5,
+    drain: Annotated[bool, typer.Option("--drain", help="End once nothing is ready.")] = False,
+) -> None:
+    """Run jobs and fire schedules until told to stop."""
+    loaded = read_settings()
+    for warning in loaded.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    settings = asyncio.run(sound(loaded))
+    names = None if queues is None else [each.strip() for each in queues.split(",")]
+    if names is not None and not all(names):
+        raise typer.BadParameter("Name each queue, such as default,mail.", param_hint="--queues")
+    asyncio.run(_work(settings, names, concurrency, drain=drain))
+
+
+async def _work(
+    settings: Settings, queues: list[str] | None, concurrency: int, *, drain: bool
+) -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    grace = settings.server.graceful_timeout
+    async with opened(settings) as backstay:
+        start_logging(backstay, "worker started")
+        at_work = Worker(backstay.workplace, queues=queues, concurrency=concurrency)
+
+        def stop() -> None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)  # a second one ends this process at once
+            at_work.stop(grace)
+            stopped.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        if drain:
+            typer.echo(f"Ran {await at_work.drain()} jobs.")
+            return
+        typer.echo("The worker runs jobs.")
+        async with shift(backstay.workplace, backstay.schedule, at_work, grace=grace):
+            await stopped.wait()
+    typer.echo("The worker has stopped.")

@@ -1,0 +1,49 @@
+"""What pydantic refuses, in the words of an answer: never with what was submitted."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backstay.core.errors import FieldFault, Invalid
+
+MOST_FAULTS = 20
+"""How many faults an answer lists, so that a small request never makes a large answer."""
+_CONSTRAINTS = {
+    *("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"),
+    *("field_type", "pattern", "expected", "max_digits", "decimal_places", "whole_digits"),
+    *("class_name", "known"),
+}
+"""What a message of pydantic may mention; anything else could be a part of what was submitted."""
+
+
+def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: str = "") -> Invalid:
+    """The refusal for validation errors, without the values that caused them.
+
+    ``whole`` is what an error without a field is about; ``inside`` the field that was validated.
+    """
+    faults = tuple(
+        FieldFault(_path(error, whole, inside), error["type"], _message(error))
+        for error in errors[:MOST_FAULTS]
+    )
+    return Invalid(f"{len(errors)} field(s) are not valid.", errors=faults)
+
+
+def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:
+    if inside:
+        return ".".join((inside, *map(str, error["loc"])))[:200]
+    return _field(error["loc"]) or whole
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """The dotted path of a field; empty for the body or query as a whole."""
+    inner = location[1:] if location and location[0] in {"body", "query", "path"} else location
+    if location[:1] == ("body",) and len(inner) == 1 and isinstance(inner[0], int):
+        return ""
+    return ".".join(str(part) for part in inner)[:200]
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"])
+    if _CONSTRAINTS.issuperset(error.get("ctx", ())):
+        return message
+    return re.split("[:,'\"]", message, maxsplit=1)[0].strip()

@@ -1,0 +1,134 @@
+"""Starting, repeating and cancelling tasks, and one to try it with."""
+
+import asyncio
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+from sqlalchemy import select
+
+from backstay.core.bus import handles, prepares
+from backstay.core.errors import Conflict, FieldFault, Invalid
+from backstay.core.feature import Feature
+from backstay.core.jobs import MAX_ATTEMPTS, JobState, Progress
+from backstay.core.messages import SIGNED_IN, Command, FromPath, PermissionSpec, Scope
+from backstay.core.outbox import Jobs
+from backstay.core.principal import Grant, Principal
+from backstay.core.validation import invalid
+from backstay.db.job_store import NOW
+from backstay.db.jobs import Job
+from backstay.db.queries import one_or_404, visible
+from backstay.db.session import Transaction
+from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
+
+
+class StartTask(Command[TaskStarted]):
+    """Start a task; it runs after the answer, as you."""
+
+    permission = PermissionSpec("tasks", "create", description="Start tasks", everyone=Scope.OWN)
+
+    task: Annotated[str, Field(max_length=200)]
+    payload: dict[str, Any] = Field(default_factory=dict)
+
+
+@handles(StartTask)
+async def start_task(command: StartTask, jobs: Jobs, features: tuple[Feature, ...]) -> TaskStarted:
+    known = {name: kind for feature in features for name, kind in feature.tasks.items()}
+    kind = known.get(command.task)
+    if kind is None:
+        raise Invalid(errors=(FieldFault("task", "unknown_task", "There is no such task"),))
+    try:
+        message = kind.model_validate(command.payload)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        raise invalid(faults, inside="payload") from error
+    return TaskStarted(id=await jobs.enqueue(message))
+
+
+class TaskNotOver(Conflict):
+    code, title = "tasks.not_over", "The task has not ended in failure: there is nothing to repeat"
+
+
+class RetryTask(Command[TaskDetail]):
+    """Run a task again that failed or was cancelled."""
+
+    permission = PermissionSpec(
+        "tasks", "retry", description="Repeat failed tasks", everyone=Scope.OWN
+    )
+
+    id: FromPath[UUID]
+
+
+@handles(RetryTask)
+async def retry_task(
+    command: RetryTask, session: Transaction, principal: Principal, grant: Grant, jobs: Jobs
+) -> TaskDetail:
+    job = await _job(command.id, session, principal, grant)
+    if job.state not in {JobState.FAILED, JobState.CANCELLED}:
+        raise TaskNotOver
+    job.state, job.due_at = JobState.QUEUED.value, await session.scalar(select(NOW))
+    job.max_attempts = job.attempts + MAX_ATTEMPTS
+    job.is_cancelled, job.finished_at = False, None
+    job.progress = job.note = None
+    await session.flush()
+    jobs.wake(job.id)
+    return TaskDetail.model_validate(job)
+
+
+class TaskOver(Conflict):
+    code, title = "tasks.over", "The task is over"
+
+
+class CancelTask(Command[TaskDetail]):
+    """Cancel a task; one that runs is stopped within seconds."""
+
+    permission = PermissionSpec("tasks", "cancel", description="Cancel tasks", everyone=Scope.OWN)
+
+    id: FromPath[UUID]
+
+
+@handles(CancelTask)
+async def cancel_task(
+    command: CancelTask, session: Transaction, principal: Principal, grant: Grant
+) -> TaskDetail:
+    job = await _job(command.id, session, principal, grant)
+    if job.finished_at is not None:
+        raise TaskOver
+    job.is_cancelled = True
+    if job.state == JobState.QUEUED:
+        job.state, job.finished_at = JobState.CANCELLED.value, await session.scalar(select(NOW))
+    await session.flush()
+    return TaskDetail.model_validate(job)
+
+
+async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: Grant) -> Job:
+    """The job, locked until the transaction ends."""
+    query = select(Job).where(Job.id == job_id, visible(Job.user_id, principal, grant))
+    return await one_or_404(session, query, lock=True)
+
+
+class CountDemo(Command[Count]):
+    """Count steps, over so many seconds, and tell how far it is."""
+
+    permission = SIGNED_IN
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    seconds: Annotated[float, Field(ge=0, le=300)] = 1.0
+
+
+class Counted(Count):
+    """What was counted before the transaction began."""
+
+
+@prepares(CountDemo)
+async def count(command: CountDemo, progress: Progress) -> Counted:
+    for step in range(command.steps):
+        await progress(100 * step // command.steps, f"{step} of {command.steps}")
+        await asyncio.sleep(command.seconds / command.steps)
+    await progress(100, f"{command.steps} of {command.steps}")
+    return Counted(steps=command.steps)
+
+
+@handles(CountDemo)
+async def count_demo(command: CountDemo, counted: Counted) -> Count:
+    return Count(steps=counted.steps)

@@ -1,0 +1,71 @@
+"""Questions about tasks."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import handles
+from backstay.core.errors import NotFound
+from backstay.core.jobs import JobState
+from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
+from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
+from backstay.core.principal import Grant, Principal
+from backstay.db.cursors import Cursors
+from backstay.db.jobs import Job
+from backstay.db.listing import Listing
+from backstay.db.queries import columns_of
+from backstay.db.session import Reader
+from backstay.features.tasks.schemas import TaskDetail, TaskSummary
+
+
+class GetTask(Query[TaskDetail]):
+    """One task: its state, progress, and result or error."""
+
+    permission = PermissionSpec("tasks", "read", description="Read a task", everyone=Scope.OWN)
+
+    id: FromPath[UUID]
+
+
+_ANY_TASK = select(*columns_of(TaskDetail, Job)).where(Job.id == bindparam("id"))
+_TASK = {
+    Scope.ANY: _ANY_TASK,
+    Scope.OWN: _ANY_TASK.where(Job.user_id == bindparam("owner")),
+}
+
+
+@handles(GetTask)
+async def get_task(
+    query: GetTask, reader: Reader, principal: Principal, grant: Grant
+) -> TaskDetail:
+    parameters = {"id": query.id, "owner": principal.user_id}
+    row = await reader.one_or_none(_TASK[grant.scope], parameters)
+    if row is None:
+        raise NotFound
+    return TaskDetail.model_validate(row)
+
+
+class ListTasks(ListQuery[TaskSummary]):
+    """Tasks, newest first."""
+
+    permission = PermissionSpec("tasks", "list", description="List tasks", everyone=Scope.OWN)
+    sortable = ("created_at", "name")
+    searchable = ("name",)
+
+    name: Text | None = None
+    queue: Equals[str] | None = None
+    state: Equals[JobState] | None = None
+    error_code: Equals[str] | None = None
+    user_id: Equals[UUID] | None = None
+    created_at: Range[datetime] | None = None
+    finished_at: Range[datetime] | None = None
+
+
+TASKS = Listing(ListTasks, Job, TaskSummary, owner=Job.user_id)
+
+
+@handles(ListTasks)
+async def list_tasks(
+    query: ListTasks, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+) -> Page[TaskSummary] | CursorPage[TaskSummary]:
+    return await TASKS.fetch(reader, query, principal, grant, cursors)

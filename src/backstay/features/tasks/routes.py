@@ -1,0 +1,12 @@
+"""Where tasks are reached."""
+
+from backstay.features.tasks.commands import CancelTask, RetryTask, StartTask
+from backstay.features.tasks.queries import GetTask, ListTasks
+from backstay.web.dispatch import Routes
+
+routes = Routes("/tasks", tag="tasks")
+routes.post("", StartTask, location="/tasks/{id}", status=202)
+routes.get("", ListTasks)
+routes.get("/{id}", GetTask)
+routes.post("/{id}/retry", RetryTask)
+routes.post("/{id}/cancel", CancelTask)

@@ -1,0 +1,47 @@
+"""What a task looks like while it waits, runs, and after its end."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from backstay.core.jobs import JobState
+from backstay.core.messages import View
+
+
+class TaskStarted(View):
+    """Where to look for what becomes of it."""
+
+    id: UUID
+
+
+class TaskSummary(View):
+    """A task in a list. ``name`` is that of its command."""
+
+    id: UUID
+    name: str
+    queue: str
+    state: JobState
+    attempts: int
+    user_id: UUID | None
+    progress: int | None
+    error_code: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class TaskDetail(TaskSummary):
+    """A task. ``due_at`` is when it may run, or until when a worker holds it."""
+
+    max_attempts: int
+    note: str | None
+    result: Any
+    error: str | None
+    request_id: str
+    due_at: datetime
+    started_at: datetime | None
+
+
+class Count(View):
+    """How far the demonstration has counted."""
+
+    steps: int

@@ -1,0 +1,175 @@
+"""Shows that a slot fires once in the whole cluster, by the time of the database."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from backstay.composition import Backstay, compose
+from backstay.core.bus import BootError
+from backstay.core.clock import utc_now
+from backstay.core.schedule import Every, Scheduled, Scheduler, cron, every, id_of
+from backstay.db.jobs import Job, Schedule
+from backstay.features import STANDARD
+from backstay.features.auth.commands.purge import PurgeSessions
+from backstay.features.auth.model import Session
+from backstay.features.system.commands import PurgeJobs
+from tests.conftest import settings_with
+from tests.features.steps import execute
+from tests.jobs.fleet import Log, Order, Stow, fleet
+from tests.jobs.steps import Captain, drain, jobs, words
+
+pytestmark = pytest.mark.anyio
+
+
+def scheduler(backstay: Backstay, *schedule: Scheduled) -> Scheduler:
+    return Scheduler(schedule, backstay.workplace.outbox)
+
+
+async def test_many_schedulers_fire_a_slot_once(ships: Backstay) -> None:
+    hourly = every("1h", Log(word="bell"))
+    await asyncio.gather(*(scheduler(ships, hourly).tick() for _ in range(8)))
+    assert len(await jobs(ships)) == 1
+    await drain(ships)
+    await asyncio.gather(*(scheduler(ships, hourly).tick() for _ in range(8)))
+    assert await words(ships) == ["bell"]
+    (row,) = await jobs(ships)
+    assert (row.actor, row.user_id) == ("system", None)
+
+
+async def test_each_slot_fires(ships: Backstay) -> None:
+    ringing = scheduler(ships, every("1s", Log(word="bell")))
+    for _ in range(3):
+        await asyncio.sleep(await ringing.tick())
+        await drain(ships)
+    assert await words(ships) == ["bell"] * 3
+
+
+async def test_what_was_missed_fires_once(ships: Backstay) -> None:
+    ringing = scheduler(ships, every("1m", Log(word="bell")))
+    await ringing.tick()
+    await drain(ships)
+    past = update(Schedule).values(slot=utc_now() - timedelta(hours=5))
+    await execute(ships, past)
+    await execute(ships, Job.__table__.delete())  # type: ignore[attr-defined]
+    for _ in range(3):
+        await ringing.tick()
+    await drain(ships)
+    assert await words(ships) == ["bell"] * 2
+
+
+async def test_a_slot_does_not_fire_while_the_last_one_still_runs(ships: Backstay) -> None:
+    ringing = scheduler(ships, every("1s", Log(word="bell")))
+    await asyncio.sleep(await ringing.tick())
+    await ringing.tick()
+    assert len(await jobs(ships)) == 1
+
+
+async def test_a_cron_schedule_waits_for_its_time(ships: Backstay) -> None:
+    nightly = scheduler(ships, cron("0 3 * * *", Log(word="night")))
+    await nightly.tick()
+    assert await jobs(ships) == []
+    (slot,) = (await execute(ships, select(Schedule.slot))).scalars()
+    assert (slot.hour, slot.minute) == (3, 0)
+    await execute(ships, update(Schedule).values(slot=slot - timedelta(days=1)))
+    await nightly.tick()
+    assert len(await jobs(ships)) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "slot", "following"),
+    [
+        ("12:00:00", "12:00:00", "12:05:00"),
+        ("12:00:00.5", "12:00:00", "12:05:00"),
+        ("12:04:59.999", "12:00:00", "12:05:00"),
+        ("12:05:00", "12:05:00", "12:10:00"),
+    ],
+)
+def test_cron_and_period_divide_time_alike(at: str, slot: str, following: str) -> None:
+    def moment(time: str) -> datetime:
+        return datetime.fromisoformat(f"2026-11-21T{time}+00:00")
+
+    for trigger in (Every(300), cron("*/5 * * * *", PurgeJobs()).trigger):
+        assert trigger.slot(moment(at)) == moment(slot)
+        assert trigger.next_slot(moment(at)) == moment(following)
+
+
+def test_the_id_of_a_slot_is_a_proper_one() -> None:
+    slot = datetime(2026, 11, 21, tzinfo=UTC)
+    found = id_of("bell", slot)
+    assert (found.version, found.variant) == (7, "specified in RFC 4122")
+    assert found == id_of("bell", slot)
+    assert len({found, id_of("bell", slot + timedelta(seconds=1)), id_of("dog", slot)}) == 3
+
+
+@pytest.mark.parametrize("period", ["", "1", "h", "0h", "1 h", "-1h", "1w", "1.5h"])
+def test_a_period_that_cannot_be_read_is_refused(period: str) -> None:
+    with pytest.raises(ValueError, match="such as 1h"):
+        every(period, PurgeJobs())
+
+
+@pytest.mark.parametrize("expression", ["", "often", "61 * * * *", "0 0 31 2 *"])
+def test_a_cron_expression_that_never_matches_is_refused(expression: str) -> None:
+    with pytest.raises(ValueError, match="cron expression"):
+        cron(expression, PurgeJobs())
+
+
+def test_what_is_declared_twice_or_holds_a_secret_does_not_boot(tmp_path: Path) -> None:
+    ship = replace(
+        fleet(),
+        schedule=(every("1h", PurgeJobs()), every("1h", Stow(api_token="hush"))),
+        tasks={"demo.count": Order},
+    )
+    with pytest.raises(BootError) as caught:
+        compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, ship])
+    assert str(caught.value).splitlines() == [
+        "schedule PurgeJobs: declared twice",
+        "schedule Stow: Stow cannot be a job: its field `api_token` is a secret, jobs are stored",
+        "task demo.count: declared twice",
+    ]
+
+
+async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: Captain) -> None:
+    found = await captain(Order(words=("a", "b", "c", "d")))
+    states = [("succeeded", 8), ("succeeded", 6), ("failed", 8), ("failed", 31)]
+    for job_id, (state, days) in zip(found, states, strict=True):
+        values = {"state": state, "finished_at": utc_now() - timedelta(days=days)}
+        await execute(ships, update(Job).where(Job.id == job_id).values(values))
+    assert await ships.system(PurgeJobs()) is False
+    assert [row.id for row in await jobs(ships)] == [found[1], found[2]]
+
+
+async def test_sessions_are_purged_a_week_after_their_end(
+    ships: Backstay, captain: Captain
+) -> None:
+    now = utc_now()
+    old, recent, future = (now + timedelta(days=days) for days in (-8, -6, 30))
+    ends = {
+        "alive": (future, future, None),
+        "idle": (old, future, None),
+        "expired": (future, old, None),
+        "ended": (future, future, old),
+        "just ended": (future, future, recent),
+    }
+    rows = [
+        {
+            "user_id": captain.principal.id,
+            "epoch": 0,
+            "token_hash": b"",
+            "user_agent": name,
+            "created_at": now,
+            "last_used_at": now,
+            "idle_expires_at": idle,
+            "expires_at": expires,
+            "ended_at": ended,
+        }
+        for name, (idle, expires, ended) in ends.items()
+    ]
+    async with ships.database.writer.begin() as connection:
+        await connection.execute(Session.__table__.insert(), rows)  # type: ignore[attr-defined]
+    assert await ships.system(PurgeSessions()) is False
+    left = (await execute(ships, select(Session.user_agent))).scalars()
+    assert sorted(left) == ["alive", "just ended"]
