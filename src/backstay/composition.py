@@ -9,6 +9,7 @@ from uuid import UUID
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.log_files import LogFiles
+from backstay.adapters.mail_chosen import mail_services
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_postgres import PostgresPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
@@ -153,7 +154,8 @@ def compose(
             AppSettings: settings.app,
             LogSettings: settings.log,
             tuple[Feature, ...]: tuple(features),
-        },
+        }
+        | mail_services(settings, key, clock),
     )
     files = LogFiles(settings.log.dir)
     trail = AuditTrail(database, clock, files.activity)

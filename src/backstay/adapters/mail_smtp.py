@@ -22,9 +22,18 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         """Hand one mail over, or say why not."""
-        message = message_of(mail, self._sender, self._clock())
+        message, settings = message_of(mail, self._sender, self._clock()), self._settings
         try:
-            await aiosmtplib.send(message, **self._connection())
+            await aiosmtplib.send(
+                message,
+                hostname=settings.host,
+                port=settings.smtp_port,
+                use_tls=settings.tls == "tls",
+                start_tls=settings.tls == "starttls",
+                username=settings.username,
+                password=settings.password.get_secret_value() if settings.password else None,
+                timeout=TIMEOUT,
+            )
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refusal(max(each.code for each in error.recipients), self._place) from error
         except aiosmtplib.SMTPAuthenticationError as error:
@@ -42,19 +51,6 @@ class SmtpMailer:
                 f"The mail server {self._place} does not answer as MAIL_HOST, MAIL_PORT and "
                 f"MAIL_TLS expect ({type(error).__name__})."
             ) from error
-
-    def _connection(self) -> dict[str, object]:
-        settings = self._settings
-        password = settings.password
-        return {
-            "hostname": settings.host,
-            "port": settings.smtp_port,
-            "use_tls": settings.tls == "tls",
-            "start_tls": settings.tls == "starttls",
-            "username": settings.username,
-            "password": password.get_secret_value() if password else None,
-            "timeout": TIMEOUT,
-        }
 
 
 def _refusal(code: int, place: str) -> MailNotSent | MailRefused:

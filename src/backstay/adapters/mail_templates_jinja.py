@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from backstay.core.mail import Mail
 
@@ -16,9 +16,8 @@ class JinjaMailTemplates:
     """
 
     def __init__(self, app_name: str, folder: str | None = None) -> None:
-        folders = [folder] if folder else []
         self._environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(each) for each in (*folders, OURS)]),
+            loader=FileSystemLoader([*([folder] if folder else []), OURS]),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -7,6 +7,7 @@ STANDARD = features_of(
     "access",
     "users",
     "auth",
+    "mail",
     "system",
     "items",
     "tasks",

@@ -12,6 +12,7 @@ from backstay.settings.groups import (
 )
 from backstay.settings.keys import decode_key
 from backstay.settings.loading import Loaded, load_settings, read_settings
+from backstay.settings.mail import MailSettings
 from backstay.settings.model import Settings
 from backstay.settings.reference import example_env, reference_markdown
 from backstay.settings.security import SecuritySettings
@@ -29,6 +30,7 @@ __all__ = [
     "GeneralSettings",
     "Loaded",
     "LogSettings",
+    "MailSettings",
     "RateLimitSettings",
     "SecuritySettings",
     "ServerSettings",

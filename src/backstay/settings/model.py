@@ -12,6 +12,7 @@ from backstay.settings.groups import (
     LogSettings,
     RateLimitSettings,
 )
+from backstay.settings.mail import MailSettings
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
 
@@ -28,6 +29,7 @@ class Settings(BaseModel):
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings
+    mail: MailSettings
     log: LogSettings
 
     @property

@@ -36,6 +36,7 @@ class RouteSpec:
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
+        is_page: whether it shows people a page, which the description leaves out.
     """
 
     method: str
@@ -51,6 +52,7 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+    is_page: bool = False
 
     @property
     def operation_id(self) -> str:
@@ -134,6 +136,7 @@ class Route(APIRoute):
             response_class=PlainTextResponse if result is str else JSONResponse,
             responses=_problems(spec, has_body=parameters.has_body),
             openapi_extra=spec.openapi or None,
+            include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
         if spec.endpoint is None:

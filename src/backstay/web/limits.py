@@ -22,6 +22,9 @@ class Limit(StrEnum):
     REFRESH = "refresh"
     LOGOUT = "logout"
     REGISTER = "register"
+    FORGOT = "forgot"
+    RESET = "reset"
+    VERIFY = "verify"
 
 
 class Limits:

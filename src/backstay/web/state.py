@@ -71,6 +71,9 @@ def rates_of(settings: Settings) -> dict[Limit, Rate]:
         Limit.REFRESH: security.refresh_rate_limit,
         Limit.LOGOUT: security.logout_rate_limit,
         Limit.REGISTER: security.register_rate_limit,
+        Limit.FORGOT: security.forgot_rate_limit,
+        Limit.RESET: security.reset_rate_limit,
+        Limit.VERIFY: security.verify_rate_limit,
     }
 
 

@@ -8,6 +8,7 @@ from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import NotFound
 from backstay.core.messages import Command, FromPath, PermissionSpec, optional
+from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
@@ -15,6 +16,7 @@ from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.users.events import EmailReplaced
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
@@ -57,6 +59,7 @@ async def update_user(
     preconditions: Preconditions,
     send: Sender,
     changes: PrincipalChanges,
+    events: Events,
 ) -> UserDetail:
     fields = command.changes()
     await check_authority(command.id, principal, grant, send, takes_over="email" in fields)
@@ -64,6 +67,7 @@ async def update_user(
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
         user.email_verified_at = user.pending_email = None
+        await events.publish(EmailReplaced(user_id=user.id))
     for name, value in fields.items():
         setattr(user, name, value)
     changes.touch(user.id)
