@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTPUTF8
 from pathlib import Path
 from uuid import UUID
 
@@ -67,7 +67,9 @@ class FileMailer:
                 content, mail_id = path.read_bytes(), UUID(path.stem)
             except (OSError, ValueError):
                 continue  # removed meanwhile, or not ours
-            yield _kept(mail_id, message_from_bytes(content, EmailMessage, policy=SMTP))
+            message = message_from_bytes(content, EmailMessage, policy=SMTPUTF8)
+            if message["Date"] is not None:
+                yield _kept(mail_id, message)
 
 
 def _kept(mail_id: UUID, message: EmailMessage) -> KeptMail:

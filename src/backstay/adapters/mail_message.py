@@ -1,11 +1,12 @@
 """Mails in the form in which they travel (RFC 5322); nothing in one can add a header."""
 
 from datetime import datetime
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import make_msgid, parseaddr
+
+from email_validator import validate_email
 
 from backstay.core.mail import Mail, MailRefused
 
@@ -16,13 +17,14 @@ def message_of(mail: Mail, sender: str, now: datetime) -> EmailMessage:
     Raises:
         MailRefused: the recipient is no address, or the subject has more than one line.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=SMTP if mail.recipient.isascii() else SMTPUTF8)
     name, address = parseaddr(sender)
     try:
+        recipient = validate_email(mail.recipient, check_deliverability=False)
+        message["To"] = Address("", recipient.local_part, recipient.ascii_domain)
         message["From"] = Address(name, addr_spec=address)
-        message["To"] = Address(addr_spec=mail.recipient)
         message["Subject"] = mail.subject
-    except (ValueError, IndexError, HeaderParseError) as error:
+    except ValueError as error:
         raise MailRefused from error
     message["Date"] = now
     message["Message-ID"] = make_msgid(domain=address.rpartition("@")[2])

@@ -18,7 +18,7 @@ from backstay.features.mail.schemas import LIFETIMES, Link, Purpose, Template, T
 from backstay.features.users.schemas import Account
 
 MOST, WITHIN = 5, timedelta(hours=1)
-"""How many links of a purpose one account is mailed within that time."""
+"""How many links of a purpose one account is mailed within that time, or a few more at once."""
 BATCH = 1000
 _TEMPLATES = {
     Purpose.RESET: Template.RESET_PASSWORD,

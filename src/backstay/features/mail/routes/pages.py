@@ -49,7 +49,7 @@ async def reset_form(request: Request) -> Response:
         return page(_RESET, "<p>Your new password is set. Sign in with it.</p>")
     faults = {fault.field: fault.message for fault in error.errors}
     if not isinstance(error, Invalid) or "new_password" not in faults:
-        return _dead(_RESET, error.status)
+        return _dead(_RESET)
     token = (await form_of(request, "token"))["token"]
     return page(_RESET, _alarm(f"{faults['new_password']}.") + _password_form(token), status=422)
 
@@ -74,7 +74,7 @@ async def verify_form(request: Request) -> Response:
         return page(_VERIFY, "<p>Your e-mail address is confirmed.</p>")
     if error.status == 409:
         return page(_VERIFY, _alarm("By now another account has this address."), status=409)
-    return _dead(_VERIFY, error.status)
+    return _dead(_VERIFY)
 
 
 async def _send(request: Request, message: type[Command[object]], *names: str) -> AppError | None:
@@ -99,13 +99,13 @@ async def _works(request: Request, purpose: Purpose, token: str) -> bool:
     return (await sender_of(request)(query)).is_valid
 
 
-def _dead(title: str, status: int = 400) -> Response:
+def _dead(title: str) -> Response:
     return page(
         title,
         _alarm("This link was used, has expired or is not complete.")
         + "<p>Ask for another mail, and open the link in the latest one. To set a new password, "
         '<a href="forgot-password">ask here</a>.</p>',
-        status=status,
+        status=400,
     )
 
 
