@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -14,10 +15,11 @@ from statistics import median
 from rich.progress import Progress
 
 from benchmarks import machine, report
-from benchmarks.cases import CASES, STORM, Case
+from benchmarks.cases import CASES, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
-from benchmarks.stage import Server, Stage, prepare, reset, serving
+from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.postgres import PostgresServer
+from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]
 
@@ -44,7 +46,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [case.name for case in CASES] + [STORM]
+    names = [case.name for case in CASES] + [STORM, WORKERS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
@@ -62,33 +64,49 @@ def _measure(
 ) -> Results:
     """Every case in every round, our application and the bare one in turn."""
     chosen = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
-    storm = not arguments.cases or STORM in arguments.cases
+    storm, workers = (not arguments.cases or n in arguments.cases for n in (STORM, WORKERS))
     results: Results = defaultdict(list)
-    steps = (sum(1 + bool(case.bare) for case in chosen) + 2 * storm) * arguments.rounds
+    sides = sum(1 + bool(case.bare) for case in chosen)
+    steps = (sides + 2 * storm + 2 * workers) * arguments.rounds
     progress.update(task, description="measuring", total=steps)  # type: ignore[arg-type]
     with (
-        serving("benchmarks.ours:app", stage, "--factory") as ours,
+        ValkeyServer() as valkey,
+        serving("benchmarks.ours:app", stage, "--factory", CACHE_TTL_SECONDS="0") as uncached,
+        serving("benchmarks.ours:app", stage, "--factory") as cached,
+        serving("benchmarks.ours:far", stage, "--factory", REDIS_URL=valkey.url) as far,
         serving("benchmarks.bare:app", stage) as bare,
+        serving("benchmarks.ours:app", without_limits(stage), "--factory") as unlimited,
     ):
+        servers = {"uncached": uncached, "cached": cached, "far": far, "bare": bare} | {
+            "unlimited": unlimited
+        }
         for _ in range(arguments.rounds):
             for case in chosen:
-                for label, server, request in _sides(case, stage, ours, bare):
+                for label, server, request in _sides(case, stage, servers):
                     progress.update(task, description=label)  # type: ignore[arg-type]
                     results[label].append(_burst(server, request, case, arguments.seconds))
                     progress.advance(task)  # type: ignore[arg-type]
                 asyncio.run(reset(url))
             if storm:
-                _storm(results, stage, ours, arguments.seconds)
+                _storm(results, stage, uncached, arguments.seconds)
                 progress.advance(task, 2)  # type: ignore[arg-type]
+    for _ in range(arguments.rounds if workers else 0):
+        for count, label in ((1, "one worker"), (2, "two workers")):
+            progress.update(task, description=label)  # type: ignore[arg-type]
+            with serving("benchmarks.ours:app", stage, "--factory", workers=count) as server:
+                me = next(case for case in CASES if case.name == "me")
+                busy = replace(me, connections=64)
+                results[label].append(_burst(server, me.ours(stage), busy, arguments.seconds))
+            progress.advance(task)  # type: ignore[arg-type]
     return results
 
 
 def _sides(
-    case: Case, stage: Stage, ours: Server, bare: Server
+    case: Case, stage: Stage, servers: Mapping[str, Server]
 ) -> list[tuple[str, Server, Request]]:
-    sides = [(case.name, ours, case.ours(stage))]
+    sides = [(case.name, servers[case.server], case.ours(stage))]
     if case.bare is not None:
-        sides.append((f"{case.name} bare", bare, case.bare(stage)))
+        sides.append((f"{case.name} bare", servers["bare"], case.bare(stage)))
     return sides
 
 

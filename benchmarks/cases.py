@@ -13,16 +13,33 @@ API = "/api/v1"
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the report. ``bare`` is None where only our own figures are compared."""
+    """One row of the report. ``bare`` is None where only our own figures are compared.
+
+    ``server`` names the one of ours that is asked: without a cache unless said otherwise.
+    """
 
     name: str
     ours: Callable[[Stage], Request]
     bare: Callable[[Stage], Request] | None
     connections: int = 16
+    server: str = "uncached"
 
 
-def _get(path: str, token: str) -> Request:
-    return Request(path, headers={"Authorization": f"Bearer {token}"})
+def _get(path: str, token: str, **headers: str) -> Request:
+    return Request(path, headers={"Authorization": f"Bearer {token}", **headers})
+
+
+def _item(stage: Stage) -> Request:
+    return _get(f"{API}/items/{stage.item}", stage.token)
+
+
+def _bare_item(stage: Stage) -> Request:
+    return _get(f"/item/{stage.item}", stage.token)
+
+
+def _unchanged(stage: Stage) -> Request:
+    tag = stage.tag.replace('"', '\\"')
+    return _get(f"{API}/items/{stage.item}", stage.token, **{"If-None-Match": tag})
 
 
 def _create(path: str, token: str) -> Request:
@@ -40,15 +57,20 @@ CASES = (
         lambda s: _get(f"{API}/users/me", s.token),
         lambda s: _get("/me", s.token),
     ),
-    Case(
-        "item",
-        lambda s: _get(f"{API}/items/{s.item}", s.token),
-        lambda s: _get(f"/item/{s.item}", s.token),
-    ),
+    Case("item", _item, _bare_item),
+    Case("cached", _item, _bare_item, server="cached"),
+    Case("304", _unchanged, _bare_item, server="cached"),
+    Case("cached-redis", _item, _bare_item, server="far"),
     Case(
         "page",
         lambda s: _get(f"{API}/items", s.token),
         lambda s: _get("/page", s.token),
+    ),
+    Case(
+        "cached-page",
+        lambda s: _get(f"{API}/items", s.token),
+        lambda s: _get("/page", s.token),
+        server="cached",
     ),
     Case(
         "keyset",
@@ -70,8 +92,14 @@ CASES = (
         lambda s: _login(f"{API}/auth/login", s),
         lambda s: _login("/login", s),
     ),
+    Case("one-role", lambda s: _get(f"{API}/items/{s.item}", s.token), None),
+    Case("fifty-roles", lambda s: _get(f"{API}/items/{s.roles_item}", s.roles_token), None),
+    Case("limited", lambda s: _get(f"{API}/users/me", s.token), None),
+    Case("unlimited", lambda s: _get(f"{API}/users/me", s.token), None, server="unlimited"),
     Case("first-route", lambda s: Request(f"{API}/bench/0"), None),
     Case("last-route", lambda s: Request(f"{API}/bench/{ROUTES - 1}"), None),
 )
 STORM = "storm"
 """The name of the measurement of ``me`` while eight clients log in."""
+WORKERS = "workers"
+"""The name of the measurement of ``me`` from one worker, then from two."""

@@ -35,6 +35,12 @@ def pin(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
+def server_cores(workers: int) -> set[int]:
+    """A processor per worker. Where there are only two, two workers share one with the load."""
+    spare = sorted(set(range(os.cpu_count() or 1)) - {SERVER_CORE, OTHER_CORE})
+    return set([SERVER_CORE, *spare, OTHER_CORE][:workers])
+
+
 def family(pid: int) -> list[int]:
     """A process and everything that descends from it."""
     found = [pid]

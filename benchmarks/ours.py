@@ -21,3 +21,10 @@ def app() -> FastAPI:
     """The application; granian calls it once per worker."""
     modules: tuple[ModuleType, ...] = ()
     return create_app(features=[*STANDARD, Feature("bench", modules, (many,))])
+
+
+def far() -> FastAPI:
+    """The application, which keeps nothing in process: every hit comes from Redis."""
+    made = app()
+    made.state.backstay.cache.max_entries = 0
+    return made

@@ -10,16 +10,25 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
-from backstay.composition import compose, seed
+from backstay.composition import Backstay, compose, seed
+from backstay.core.listing import Text
+from backstay.core.messages import Scope
+from backstay.core.representation import represent
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
+from backstay.features.access.commands.grants import GrantPermission
+from backstay.features.access.commands.members import AssignRole
+from backstay.features.access.commands.roles import CreateRole
+from backstay.features.access.queries.permissions import ListPermissions
 from backstay.features.auth.commands.sign_in import Login
+from backstay.features.items.queries import GetItem
 from backstay.features.users.commands.accounts import RegisterUser
 from backstay.settings import load_settings
 from benchmarks import machine
@@ -27,6 +36,7 @@ from benchmarks import machine
 ROWS = 1_000_000
 PASSWORD = "correct horse battery"
 UNLIMITED = "1000000/second"
+ROLES = 50
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,12 @@ class Stage:
     token: str
     email: str
     item: str
+    tag: str
     deep_id: str
     deep_token: str
     deep_cursor: str
+    roles_token: str
+    roles_item: str
 
 
 def environ_for(url: str, folder: Path) -> dict[str, str]:
@@ -67,8 +80,13 @@ def environ_for(url: str, folder: Path) -> dict[str, str]:
     }
 
 
+def without_limits(stage: Stage) -> Stage:
+    """The same for a server that counts nothing."""
+    return replace(stage, environ=stage.environ | {"RATE_LIMIT_ENABLED": "false"})
+
+
 def prepare(url: str, folder: Path) -> Stage:
-    """Migrate, seed, register two people and give one of them a million items."""
+    """Migrate, seed, register three people; one has a million items, another fifty roles."""
     return asyncio.run(_prepare(url, environ_for(url, folder), folder))
 
 
@@ -78,32 +96,58 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
     await migrate.upgrade(backstay.database.options)
     await seed(backstay)
     tokens, ids = {}, {}
-    for name in ("few", "many"):
+    for name in ("few", "many", "roles"):
         email = f"{name}@example.org"
         registered = await backstay.system(RegisterUser(email=email, password=PASSWORD))
         login = Login(email=email, password=PASSWORD)
         tokens[name] = (await backstay.system(login)).access_token
         ids[name] = registered.id
+    await _join_roles(backstay, ids["roles"])
     connection = await asyncpg.connect(url)
-    for name, rows in (("many", ROWS + 100), ("few", 200)):
+    for name, rows in (("many", ROWS + 100), ("few", 200), ("roles", 200)):
         await connection.execute(
             "INSERT INTO items (id, title, owner_id, created_at, updated_at, version) "
             "SELECT uuidv7(), 'item ' || n, $1, now(), now(), 1 FROM generate_series(1, $2) n",
             ids[name],
             rows,
         )
-    item = await connection.fetchval("SELECT id FROM items WHERE owner_id = $1 LIMIT 1", ids["few"])
+    items = {
+        name: await connection.fetchval("SELECT id FROM items WHERE owner_id = $1 LIMIT 1", owner)
+        for name, owner in ids.items()
+    }
     deep = await connection.fetchval(
         "SELECT id FROM items WHERE owner_id = $1 ORDER BY id LIMIT 1 OFFSET 50", ids["many"]
     )
+    tag = represent(await backstay.system(GetItem(id=items["few"]))).etag or ""
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
     secret = environ["SECURITY_REFRESH_TOKEN_SECRET"].encode()
     cursor = Cursors(secret).sign(["ListItems", [], False, [str(deep)]])
     await backstay.close()
     return Stage(
-        environ, tokens["few"], "few@example.org", str(item), str(deep), tokens["many"], cursor
+        environ,
+        tokens["few"],
+        "few@example.org",
+        str(items["few"]),
+        tag,
+        str(deep),
+        tokens["many"],
+        cursor,
+        tokens["roles"],
+        str(items["roles"]),
     )
+
+
+async def _join_roles(backstay: Backstay, user_id: UUID) -> None:
+    """Besides the role of every user, as many as make fifty; each grants the same at its level."""
+    send = backstay.system
+    own = (await send(ListPermissions(resource=Text(eq="items")))).items
+    for level in range(1, ROLES):
+        role = await send(CreateRole(name=f"role {level}", level=level))
+        for each in own:
+            grant = GrantPermission(role_id=role.id, permission_id=each.id, scope=Scope.OWN)
+            await send(grant)
+        await send(AssignRole(role_id=role.id, user_id=user_id))
 
 
 async def reset(url: str) -> None:
@@ -115,17 +159,19 @@ async def reset(url: str) -> None:
 
 
 @contextmanager
-def serving(target: str, stage: Stage, *options: str) -> Iterator[Server]:
-    """A granian with one worker on the server's processor; ended with the block."""
+def serving(
+    target: str, stage: Stage, *options: str, workers: int = 1, **variables: str
+) -> Iterator[Server]:
+    """A granian on the server's processors, one per worker; ended with the block."""
     port = _free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", "1"]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", str(workers)]
     command += ["--port", str(port), "--loop", "uvloop", "--log-level", "error", *options, target]
     process = subprocess.Popen(
         command,
-        env=stage.environ,
+        env=stage.environ | variables,
         cwd=stage.environ["HOME"],
     )
-    os.sched_setaffinity(process.pid, {machine.SERVER_CORE})
+    os.sched_setaffinity(process.pid, machine.server_cores(workers))
     try:
         base = f"http://127.0.0.1:{port}"
         _wait_for(base, process)

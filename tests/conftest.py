@@ -20,7 +20,9 @@ from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.main import create_app
 from backstay.settings import Settings, load_settings
+from tests.services import valkey as valkey_service
 from tests.services.postgres import PostgresServer, shared_server
+from tests.services.valkey import ValkeyServer
 
 PASSWORD = "correct horse battery"
 ADMIN_EMAIL = "admin@example.com"
@@ -49,6 +51,15 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres() -> PostgresServer:
     return shared_server()
+
+
+@pytest.fixture
+def valkey() -> ValkeyServer:
+    """The Valkey that all tests of this process share: running and empty."""
+    server = valkey_service.shared_server()
+    server.start()
+    server.flush()
+    return server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

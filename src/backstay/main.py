@@ -24,6 +24,7 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
+from backstay.web.leftovers import count
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
@@ -65,6 +66,7 @@ def create_app(
             await migrate.require_current(backstay.database)
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
+            await backstay.links.start()
             await backstay.channel.start()
             for start in on_start:
                 await start(app)
@@ -137,7 +139,7 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes)
+    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes, count)
     middleware.install(app, settings, backstay.metrics)
 
 
@@ -155,6 +157,8 @@ def _edge(backstay: Backstay) -> EdgeState:
         cors_origins=frozenset(settings.app.cors_origins),
         metrics=metrics_access(settings),
         metrics_token=token.get_secret_value() if token else None,
+        cache_is_remote=backstay.cache_is_remote,
+        client_max_age=settings.client_cache.max_age,
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic import TypeAdapter
 from starlette.types import Message
 
 from backstay.composition import Backstay
+from backstay.core.masking import tells_secret
 from backstay.core.messages import PUBLIC, Access, PermissionSpec
 from backstay.web.dispatch import Route, RouteSpec
 from backstay.web.errors import MEDIA_TYPE
@@ -67,6 +69,23 @@ def _spec_faults(path: str, spec: RouteSpec, app: FastAPI) -> Iterator[str]:
         yield f"{path}: {spec.message.__name__} has no policy of its own"
     if spec.limit is Limit.EXEMPT and path not in UNLIMITED:
         yield f"{path}: no limit class"
+    if spec.takes_key:
+        shown = names_in(TypeAdapter(spec.message.result_type()).json_schema())
+        for name in sorted(filter(tells_secret, shown)):
+            yield f"{path}: {spec.message.__name__} is replayable and answers with `{name}`"
+        if spec.path.startswith("/auth/"):
+            yield f"{path}: {spec.message.__name__} is replayable"
+
+
+def names_in(schema: Any) -> Iterator[str]:
+    """The names of the fields that a JSON schema describes, however deep."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", ())
+        for inner in schema.values():
+            yield from names_in(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from names_in(inner)
 
 
 def _documentation_faults(route: Route, openapi: dict[str, Any]) -> Iterator[str]:
@@ -118,6 +137,8 @@ async def method_faults(app: FastAPI) -> list[str]:
     methods: defaultdict[str, set[str]] = defaultdict(set)
     for context in iter_route_contexts(app.routes):
         methods[path_of(context)] |= context.methods or set()
+        if "GET" in methods[path_of(context)] and isinstance(context.original_route, Route):
+            methods[path_of(context)].add("HEAD")
     faults: list[str] = []
     for path, known in methods.items():
         other = next(method for method in METHODS if method not in known)

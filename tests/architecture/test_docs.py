@@ -7,6 +7,8 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import backstay
+from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
 from backstay.features import STANDARD
@@ -72,7 +74,10 @@ def permissions() -> dict[str, str]:
 
 
 def metrics() -> dict[str, str]:
-    families = HttpMetrics().registry.collect()
+    registry = HttpMetrics().registry
+    RedisMetrics(registry)
+    CacheMetrics(registry)
+    families = registry.collect()
     return {
         f"{family.name}_total" if family.type == "counter" else family.name: family.type
         for family in families

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI
 from fastapi.security import HTTPBearer
 
 from backstay.core.feature import Feature
-from backstay.core.messages import Command
+from backstay.core.messages import SIGNED_IN, Command, View
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
 from backstay.main import create_app
@@ -116,6 +116,22 @@ def test_what_a_route_owes_is_noticed(unused: str, tmp_path: Path) -> None:
     assert "/api/v1/items/{other}: no limit class" in faults
     assert "/api/v1/unheard: no feature handles Unheard" in faults
     assert "/api/v1/unheard: Unheard has no policy of its own" in faults
+
+
+class ApiKey(View):
+    key_secret: str
+
+
+class MakeKeys(Command[tuple[ApiKey, ...]]):
+    permission = SIGNED_IN
+
+
+def test_secrets_that_would_be_stored_are_noticed(unused: str, tmp_path: Path) -> None:
+    routes = Routes("/auth", tag="more")
+    routes.post("/keys", MakeKeys)
+    faults = route_faults(app_with(unused, tmp_path, routes))
+    path = "/api/v1/auth/keys: MakeKeys is replayable"
+    assert {path, f"{path} and answers with `key_secret`"} <= set(faults)
 
 
 def test_a_missing_problem_is_noticed(unused: str, tmp_path: Path) -> None:

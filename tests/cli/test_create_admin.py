@@ -3,7 +3,9 @@
 import asyncio
 import os
 import pty
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from select import select
 
@@ -79,6 +81,55 @@ def test_what_is_not_valid_is_named_and_not_repeated(
     assert all(text in ended.errors for text in told)
     assert len(ended.errors.splitlines()) == len(told)
     assert typed.strip() not in ended.errors
+
+
+def test_a_character_that_cannot_be_stored_is_refused_like_any_fault(call: Call) -> None:
+    ended = call("create-admin", "--password-stdin", typed="a long \0 enough one\n")
+    assert (ended.code, ended.errors) == (2, "input: Text must not contain the character NUL.\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--reset",)])
+def test_an_empty_address_is_not_that_of_the_first(call: Call, arguments: tuple[str, ...]) -> None:
+    ended = call("create-admin", *arguments, "--email", "", ADMIN_PASSWORD=GOOD)
+    assert (ended.code, ended.output) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--name", "Ann"), ("--email", "ann@example.com", "--username", "ann")]
+)
+def test_a_reset_changes_and_guesses_nothing_else(call: Call, arguments: tuple[str, ...]) -> None:
+    ended = call("create-admin", "--reset", *arguments)
+    assert (ended.code, ended.output) == (2, "")
+    assert "--reset takes" in ended.errors
+
+
+def test_the_blocked_stay_blocked_and_the_deleted_make_room(tmp_path: Path, call: Call) -> None:
+    def set_now(column: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "backstay.db", isolation_level=None)) as connection:
+            connection.execute(f"UPDATE users SET {column} = '2026-01-01 00:00:00.000000'")
+
+    call("create-admin", ADMIN_PASSWORD=GOOD)
+    set_now("blocked_at")
+    blocked = call("create-admin", "--reset", "--username", "ADMIN", ADMIN_PASSWORD=GOOD)
+    assert blocked.code == 0
+    assert "The account is still blocked." in blocked.output
+    assert not is_admin(tmp_path, "admin", GOOD)
+
+    set_now("deleted_at")
+    deleted = call("create-admin", "--reset", ADMIN_PASSWORD=GOOD)
+    assert (deleted.code, deleted.output) == (1, "")
+    assert "no administrator" in deleted.errors
+    assert call("create-admin", ADMIN_PASSWORD=GOOD).code == 0
+    assert is_admin(tmp_path, "admin", GOOD)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(call: Call) -> None:
+    url = "postgresql://ann:a-very-own-secret@127.0.0.1:1/shop"
+    ended = call("create-admin", DB_URL=url, ADMIN_PASSWORD=GOOD)
+    assert (ended.code, ended.output) == (1, "")
+    assert "127.0.0.1:1/shop" in ended.errors
+    assert "cannot be reached" in ended.errors
+    assert "a-very-own-secret" not in ended.errors
 
 
 def test_at_a_terminal_the_password_is_asked_twice_and_hidden(tmp_path: Path) -> None:

@@ -140,6 +140,9 @@ class Channel:
 
     async def stop(self) -> None: ...
 
+    def state(self) -> str:
+        return "off"
+
 
 @dataclass(frozen=True)
 class House:

@@ -41,6 +41,7 @@ class ChangeRig(Command[Rig]):
     home: Address | None = optional()
     berths: Annotated[tuple[Address, ...], Field(max_length=9)] = optional()
     ports: frozenset[str] = optional()
+    papers: dict[str, Any] = optional()
 
 
 def change(**fields: Any) -> ChangeRig:
@@ -106,8 +107,16 @@ def test_objects_in_a_set_are_named_by_path() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"owner_id": str(new_id())}, {"name": "a\0b"}, {"name": 1}],
-    ids=["undeclared", "NUL", "another type"],
+    [
+        {"owner_id": str(new_id())},
+        {"name": "a\0b"},
+        {"home": {"city": "a\0b"}},
+        {"berths": [{}, {"street": "\0"}]},
+        {"ports": ["a", "b\0"]},
+        {"papers": {"a": [{"\0": 1}]}},
+        {"name": 1},
+    ],
+    ids=["undeclared", "NUL", "inside", "in a list", "in a set", "as a name", "another type"],
 )
 def test_what_no_field_can_hold_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -200,3 +200,46 @@ async def test_a_session_loaded_twice_at_once_can_still_be_forgotten(sessions: S
     cache.forget([sessions.users[session]])
     await cache.get(session)
     assert sessions.loads == 3
+
+
+async def test_nothing_is_kept_about_somebody_who_is_about_to_change(sessions: Sessions) -> None:
+    cache, session, other = sessions.cache(), sessions.start(), sessions.start()
+    cache.distrust("change", {sessions.users[session]}, 30)
+    for _ in range(2):
+        await cache.get(session)
+        await cache.get(other)
+    assert sessions.loads == 3
+    cache.trust("change")
+    for _ in range(2):
+        await cache.get(session)
+    assert sessions.loads == 4
+
+
+async def test_distrust_of_everybody_ends_by_itself(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    cache.distrust("change", None, 30)
+    for sessions.now in (0, 0.1, 29, 31, 31.1):
+        await cache.get(session)
+    assert sessions.loads == 4
+
+
+async def test_one_change_that_is_done_does_not_vouch_for_another(sessions: Sessions) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    for name in ("one", "other"):
+        cache.distrust(name, {sessions.users[session]}, 30)
+    cache.trust("one")
+    for _ in range(2):
+        await cache.get(session)
+    assert sessions.loads == 2
+
+
+async def test_the_channel_that_knows_more_decides_how_complete_knowledge_is(
+    sessions: Sessions,
+) -> None:
+    cache, session = sessions.cache(), sessions.start()
+    await cache.get(session)
+    sessions.now = 3.0
+    cache.complete_until(2.9)
+    cache.complete_until(0.5)
+    await cache.get(session)
+    assert sessions.loads == 1

@@ -11,16 +11,18 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert, select
 
+from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.composition import Backstay, compose
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import Bus, Buses, Registry, Sender, handles
 from backstay.core.clock import first_id_at, new_id, utc_now
-from backstay.core.context import ActivityNote
+from backstay.core.context import ActivityNote, PrincipalChanges
 from backstay.core.errors import Conflict, Refused
 from backstay.core.feature import Feature
 from backstay.core.messages import PUBLIC, SIGNED_IN, Command, FromPath
 from backstay.core.principal import STRANGER, Principal
 from backstay.db.activity import Activity
-from backstay.db.session import Transaction
+from backstay.db.session import WRITING, Transaction
+from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.system.commands import BATCH, PurgeActivity
 from backstay.main import create_app
@@ -59,6 +61,34 @@ async def reef(command: Reef, note: ActivityNote) -> None:
     note.skip()
 
 
+class Drift(Command[None]):
+    permission = SIGNED_IN
+
+
+@handles(Drift)
+async def drift(command: Drift, note: ActivityNote, send: Sender) -> None:
+    note.skip()
+    await send.as_system()(Sight())
+
+
+class Sight(Command[None]):
+    permission = PUBLIC
+
+
+@handles(Sight)
+async def sight(command: Sight) -> None:
+    pass
+
+
+class Board(Command[None]):
+    permission = SIGNED_IN
+
+
+@handles(Board)
+async def board(command: Board, changes: PrincipalChanges) -> None:
+    changes.touch(ANN.id)
+
+
 class Hail(Command[None]):
     permission = PUBLIC
 
@@ -75,8 +105,8 @@ async def hail(command: Hail, note: ActivityNote) -> None:
 @pytest.fixture
 async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
     module = ModuleType(__name__)
-    members = {each.__name__: each for each in (Sail, sail, Reef, reef, Hail, hail)}
-    vars(module).update(members)
+    members = (Sail, sail, Reef, reef, Drift, drift, Sight, sight, Board, board, Hail, hail)
+    vars(module).update({each.__name__: each for each in members})
     settings = settings_with(seeded_url, tmp_path, LOG_ACTIVITY_DAYS="30")
     backstay = compose(settings, [*STANDARD, Feature("ships", modules=(module,))])
     await execute(backstay, Activity.__table__.delete())  # type: ignore[attr-defined]
@@ -148,6 +178,32 @@ async def test_a_command_that_says_nothing_happened_has_no_row(ship: Backstay) -
     assert await rows(ship, Activity.id) == []
 
 
+async def test_what_a_nested_command_leaves_does_not_undo_that_nothing_happened(
+    ship: Backstay,
+) -> None:
+    await Sender(ship.buses, ANN)(Drift())
+    assert await rows(ship, Activity.id) == []
+
+
+class Mute(LocalPrincipals):
+    """A channel that fails to tell of what was committed."""
+
+    async def publish(self, changes: PrincipalChanges) -> None:
+        raise ConnectionError
+
+
+async def test_a_change_that_nobody_can_be_told_of_is_still_a_success_with_one_row(
+    ship: Backstay,
+) -> None:
+    step = transaction_with(ship.database, Mute(ship.principals), utc_now)
+    pipeline = (ship.trail.around, step, ship.trail.within)
+    registry = Registry([board])
+    bus = Bus(Command, registry, pipeline, WRITING)
+    assert registry.faults == []
+    await Sender(Buses(bus, ship.buses.queries), ANN)(Board())
+    assert await rows(ship, Activity.message, Activity.outcome) == [("Board", "ok")]
+
+
 async def fill(backstay: Backstay, count: int, days: int) -> None:
     moment = utc_now() - timedelta(days=days)
     start = first_id_at(moment).int
@@ -172,6 +228,20 @@ async def test_old_rows_go_in_batches(ship: Backstay) -> None:
     assert [await ship.system(PurgeActivity()) for _ in range(3)] == [True, False, False]
     left = [message for (message,) in await rows(ship, Activity.message)]
     assert left == ["Old"] * 3 + ["PurgeActivity"] * 2
+
+
+async def test_two_servers_that_purge_at_once_do_not_disturb_each_other(ship: Backstay) -> None:
+    await fill(ship, 2 * BATCH + 5, days=31)
+    other = compose(ship.settings)
+
+    async def purge(backstay: Backstay) -> None:
+        while await backstay.system(PurgeActivity()):
+            pass
+
+    await asyncio.gather(purge(ship), purge(other))
+    await other.close()
+    assert {message for (message,) in await rows(ship, Activity.message)} == {"PurgeActivity"}
+    assert {outcome for (outcome,) in await rows(ship, Activity.outcome)} == {"ok"}
 
 
 async def test_a_server_removes_old_rows_when_it_starts(ship: Backstay) -> None:

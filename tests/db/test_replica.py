@@ -37,9 +37,19 @@ def pair(
 
 
 @pytest.fixture
-async def app(pair: tuple[str, PostgresReplica], tmp_path: Path) -> AsyncIterator[FastAPI]:
+def ttl() -> str:
+    """No answer is kept, so that every read asks a database."""
+    return "0"
+
+
+@pytest.fixture
+async def app(
+    pair: tuple[str, PostgresReplica], tmp_path: Path, ttl: str
+) -> AsyncIterator[FastAPI]:
     url, replica = pair
-    settings = settings_with(url, tmp_path, DB_REPLICA_URL=replica.url_of(url))
+    settings = settings_with(
+        url, tmp_path, DB_REPLICA_URL=replica.url_of(url), CACHE_TTL_SECONDS=ttl
+    )
     application = create_app(settings)
     async with application.router.lifespan_context(application):
         yield application
@@ -93,7 +103,10 @@ async def test_a_reader_sees_what_it_wrote_through_another_process(
 ) -> None:
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
     url, replica = pair
-    neighbour = create_app(settings_with(url, tmp_path, DB_REPLICA_URL=replica.url_of(url)))
+    replica_url = replica.url_of(url)
+    neighbour = create_app(
+        settings_with(url, tmp_path, DB_REPLICA_URL=replica_url, CACHE_TTL_SECONDS="0")
+    )
     async with (
         neighbour.router.lifespan_context(neighbour),
         client_of(app) as client,
@@ -123,6 +136,21 @@ async def test_others_are_served_by_the_replica(
         await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
         assert await _items(client, admin) == []
         assert await _items(client, ann) == ["rope"]
+
+
+@pytest.mark.parametrize("ttl", ["30"])
+async def test_what_is_kept_for_later_is_never_older_than_the_last_commit(
+    app: FastAPI, pair: tuple[str, PostgresReplica]
+) -> None:
+    replica = pair[1]
+    async with client_of(app) as client:
+        ann = await _signed_in(client, "ann@example.org")
+        admin = await _signed_in(client, "admin@example.com")
+        replica.pause()
+        await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
+        app.state.backstay.database._replica._placed.clear()
+        app.state.backstay.database._replica._unplaced.clear()
+        assert await _items(client, admin) == ["rope"]
 
 
 async def test_a_dead_replica_degrades_to_the_primary(

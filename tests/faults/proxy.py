@@ -1,7 +1,8 @@
-"""A wire between the application and PostgreSQL that can be cut, and mended."""
+"""A wire between the application and a server that can be cut, mended, and made slow."""
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -10,19 +11,23 @@ from urllib.parse import urlsplit
 class Wire:
     """Forwards TCP to a server. Its port stays the same when it is cut and mended."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._target, self._tls = (host, port), tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self.port = 0
+        self.delay = 0.0
+        """Seconds by which everything that goes either way arrives later."""
 
     async def mend(self) -> None:
         """Accept connections, and let data through."""
         self._open.set()
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(
+                self._accept, "127.0.0.1", self.port, ssl=self._tls
+            )
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
@@ -39,6 +44,10 @@ class Wire:
         """Let nothing through any more, as a machine does that lost its power."""
         self._open.clear()
 
+    def unjam(self) -> None:
+        """Let everything through that was held up."""
+        self._open.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         with contextlib.suppress(OSError):
@@ -54,6 +63,7 @@ class Wire:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await asyncio.sleep(self.delay)
                 await self._open.wait()
                 writer.write(data)
                 await writer.drain()
@@ -62,11 +72,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the server of a database URL, and the URL that goes through it."""
+async def wire_to(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Wire, str]]:
+    """A wire to the server of a URL, which may speak TLS, and the URL that goes through it."""
     parts = urlsplit(url)
-    wire = Wire(parts.hostname or "", parts.port or 5432)
+    wire = Wire(parts.hostname or "", parts.port or 5432, tls)
     await wire.mend()
-    through = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}")
-    yield wire, through.geturl()
-    await wire.cut()
+    account = f"{parts.username}:{parts.password}"
+    through = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}")
+    try:
+        yield wire, through.geturl()
+    finally:
+        await wire.cut()

@@ -1,69 +1,36 @@
 """Shows that what one process changes every other obeys within a second, whatever fails."""
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
 import anyio
-import asyncpg
 import pytest
 
 from backstay.composition import compose
+from backstay.core.bus import handles
 from backstay.core.clock import new_id
+from backstay.core.context import PrincipalChanges
+from backstay.core.feature import Feature
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
-from tests.cli.process import KEYS, Server, serving
+from tests.cli.process import KEYS, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, settings_with
+from tests.faults.pair import (
+    PROMISED,
+    PROMPT,
+    Two,
+    leave,
+    log_out,
+    paused,
+    until,
+    until_answered,
+)
 from tests.features.steps import API, AUTH, ME, bearer
-
-PROMPT = 0.5
-"""Seconds; less than anything is believed without a channel."""
-PROMISED = 1.0
-LISTENERS = """
-SELECT pid FROM pg_stat_activity
-WHERE application_name = 'backstay listener' AND datname = current_database()
-"""
-
-
-class Two:
-    """Two servers on one database, and people who are signed in at the first."""
-
-    def __init__(self, one: Server, other: Server, url: str) -> None:
-        self.one, self.other, self.url = one, other, url
-
-    def join(self) -> tuple[str, dict[str, str]]:
-        """A new user's id and headers, which both servers have seen."""
-        login = {"email": f"{new_id()}@example.org", "password": PASSWORD}
-        created = self.one.client.post(f"{API}/users", json=login)
-        assert created.status_code == 201, created.text
-        answer = self.one.client.post(f"{AUTH}/login", json=login)
-        headers = bearer(answer.json()["access_token"])
-        for server in (self.one, self.other):
-            assert server.client.get(ME, headers=headers).status_code == 200
-        return created.json()["id"], headers
-
-    def sql(self, statement: str) -> list[Any]:
-        async def run() -> list[Any]:
-            connection = await asyncpg.connect(self.url)
-            try:
-                return [row[0] for row in await connection.fetch(statement)]
-            finally:
-                await connection.close()
-
-        return anyio.run(run)
-
-    def listeners(self) -> list[int]:
-        """The processes of the database that serve a listener, once both listen."""
-        until(lambda: len(self.sql(LISTENERS)) == 2)
-        return self.sql(LISTENERS)
-
-    def end_listeners(self) -> None:
-        for pid in self.listeners():
-            self.sql(f"SELECT pg_terminate_backend({pid})")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -76,29 +43,6 @@ def two(
     with serving(folders[0], **variables) as one, serving(folders[1], **variables) as other:
         yield Two(one, other, url)
     remove()
-
-
-def until(happened: Callable[[], bool]) -> float:
-    """The seconds until something happens."""
-    started = time.monotonic()
-    while not happened():
-        assert time.monotonic() - started < 10
-        time.sleep(0.005)
-    return time.monotonic() - started
-
-
-def until_answered(server: Server, path: str, headers: dict[str, str], status: int) -> float:
-    return until(lambda: server.client.get(path, headers=headers).status_code == status)
-
-
-def log_out(server: Server, headers: dict[str, str]) -> None:
-    assert server.client.post(f"{AUTH}/logout", headers=headers).status_code == 204
-
-
-def leave(server: Server, headers: dict[str, str]) -> None:
-    body = {"current_password": PASSWORD}
-    answer = server.client.request("DELETE", ME, json=body, headers=headers)
-    assert answer.status_code == 204, answer.text
 
 
 def test_a_session_that_ends_in_one_process_ends_in_the_other(two: Two) -> None:
@@ -123,6 +67,56 @@ def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Two, tmp_path:
     anyio.run(promote)
     for server in (two.one, two.other):
         assert until_answered(server, f"{API}/users", headers, 200) < PROMPT
+
+
+class Admin:
+    """The administrator, at the first server."""
+
+    def __init__(self, two: Two) -> None:
+        self.client = two.one.client
+        login = {"email": ADMIN_EMAIL, "password": PASSWORD}
+        answer = self.client.post(f"{AUTH}/login", json=login)
+        self.headers = bearer(answer.json()["access_token"])
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """What a change that must succeed is answered with."""
+        answer = self.client.request(method, f"{API}{path}", json=body, headers=self.headers)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def permit(self, user_id: str) -> tuple[str, str, str]:
+        """Let somebody list users; the paths of the membership, the grant and its rules."""
+        role = self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5})["id"]
+        (found,) = self.send("GET", "/rbac/permissions?key=users:list")["items"]
+        (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")
+        ids = {"role_id": role, "permission_id": found["id"]}
+        self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
+        rule = {**ids, "field_id": email, "effect": "ALLOW"}
+        self.send("POST", "/rbac/permission-fields", rule)
+        member = f"/rbac/roles/{role}/users/{user_id}"
+        self.send("POST", member)
+        grant = f"/rbac/roles/{role}/permissions/{found['id']}"
+        return member, grant, f"{grant}/fields/{email}"
+
+
+def test_what_an_administrator_changes_is_obeyed_by_the_other_process(two: Two) -> None:
+    """A field rule, a grant, a membership and an account in turn, each timed from its answer."""
+    admin, (user_id, headers) = Admin(two), two.join()
+    users, by_email = f"{API}/users", f"{API}/users?email=x"
+    member, grant, rule = admin.permit(user_id)
+    for server in (two.one, two.other):
+        assert until_answered(server, by_email, headers, 200) < PROMISED
+    for method, path, body, asked, before, after in (
+        ("PATCH", rule, {"effect": "DENY"}, by_email, 200, 403),
+        ("DELETE", rule, None, by_email, 403, 200),
+        ("DELETE", member, None, users, 200, 403),
+        ("POST", member, None, users, 403, 200),
+        ("DELETE", grant, None, users, 200, 403),
+        ("POST", f"/users/{user_id}/block", None, ME, 200, 401),
+    ):
+        assert two.other.client.get(asked, headers=headers).status_code == before, path
+        admin.send(method, path, body)
+        assert until_answered(two.other, asked, headers, after) < PROMISED, path
 
 
 @pytest.mark.parametrize("two", ["postgresql"], indirect=True)
@@ -170,14 +164,64 @@ class TestOnPostgres:
                 log_out(two.one, headers)
                 assert until_answered(two.other, ME, headers, 401) < PROMISED
 
+    @pytest.mark.parametrize("payload", ["", "{", "null", "[]", '{"users": 5}', '{"users": ["x"]}'])
+    def test_a_notification_of_somebody_else_makes_it_forget_everything(
+        self, two: Two, payload: str
+    ) -> None:
+        listeners, printed = two.listeners(), two.other.printed
+        _, headers = two.join()
+        two.end_unnoticed(headers)
+        assert two.other.client.get(ME, headers=headers).status_code == 200
+        two.sql(f"SELECT pg_notify('backstay_principals', '{payload}')")
+        assert until_answered(two.other, ME, headers, 401) < PROMPT
+        assert two.listeners() == listeners
+        assert "channel lost" not in two.other.printed.removeprefix(printed)
 
-@contextmanager
-def paused(pids: list[int]) -> Iterator[None]:
-    """Stop processes for a while."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+    def test_more_changes_than_a_notification_can_name_make_it_forget_everything(
+        self, two: Two, tmp_path: Path
+    ) -> None:
+        _, headers = two.join()
+        two.end_unnoticed(headers)
+        module = ModuleType(__name__)
+        vars(module).update(Reorganise=Reorganise, reorganise=reorganise)
+
+        async def send(count: int) -> None:
+            firm = Feature("firm", modules=(module,))
+            backstay = compose(settings_with(two.url, tmp_path), [*STANDARD, firm])
+            await backstay.system(Reorganise(user_ids=tuple(new_id() for _ in range(count))))
+            await backstay.close()
+
+        anyio.run(send, 100)
+        time.sleep(PROMPT)
+        assert two.other.client.get(ME, headers=headers).status_code == 200
+        anyio.run(send, 1000)
+        assert until_answered(two.other, ME, headers, 401) < PROMPT
+
+    def test_a_silent_listener_is_replaced_and_operators_are_told_meanwhile(self, two: Two) -> None:
+        def state() -> tuple[str, str, float]:
+            health = two.other.client.get("/health").json()
+            metrics = two.other.client.get("/metrics").text.splitlines()
+            (line,) = (one for one in metrics if one.startswith("backstay_principal_channel_up"))
+            return health["status"], health["checks"]["principal_channel"], float(line.split()[1])
+
+        until(lambda: state() == ("ok", "ok", 1))
+        silent = two.listeners()
+        with paused(silent):
+            until(lambda: state() == ("degraded", "degraded", 0))
+            until(lambda: state() == ("ok", "ok", 1))
+            _, headers = two.join()
+            two.end_unnoticed(headers)
+            two.sql("SELECT pg_notify('backstay_principals', '')")
+            assert until_answered(two.other, ME, headers, 401) < PROMPT
+        assert not set(two.listeners()) & set(silent)
+
+
+class Reorganise(Command[None]):
+    permission = SYSTEM_ONLY
+
+    user_ids: tuple[UUID, ...]
+
+
+@handles(Reorganise)
+async def reorganise(command: Reorganise, changes: PrincipalChanges) -> None:
+    changes.touch(*command.user_ids)

@@ -154,12 +154,15 @@ class Watch(Command[None]):
     permission = SIGNED_IN
 
     ships: tuple[str, ...]
+    times: int = 1
 
 
 @handles(Watch)
 async def watch(command: Watch, events: Events) -> None:
     for number, ship in enumerate(command.ships):
-        await events.publish(Sighted(ship=ship, number=number))
+        event = Sighted(ship=ship, number=number)
+        for _ in range(command.times):
+            await events.publish(event)
 
 
 class Log(Command[None]):

@@ -59,13 +59,13 @@ async def eventually(ask: Callable[[], Awaitable[Any]], *, seconds: float = 10) 
     raise AssertionError(f"not within {seconds} s")
 
 
-async def becomes(backstay: Backstay, job_id: UUID, state: str) -> None:
+async def becomes(backstay: Backstay, job_id: UUID, state: str, *, seconds: float = 10) -> None:
     """Wait until a job is in this state."""
 
     async def is_it() -> bool:
         return bool((await job(backstay, job_id)).state == state)
 
-    await eventually(is_it)
+    await eventually(is_it, seconds=seconds)
 
 
 async def job(backstay: Backstay, job_id: UUID) -> Any:

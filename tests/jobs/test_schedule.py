@@ -17,7 +17,7 @@ from backstay.features import STANDARD
 from backstay.features.auth.commands.purge import PurgeSessions
 from backstay.features.auth.model import Session
 from backstay.features.system.commands import PurgeJobs
-from tests.conftest import settings_with
+from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import Log, Order, Stow, fleet
 from tests.jobs.steps import Captain, drain, jobs, words
@@ -38,6 +38,19 @@ async def test_many_schedulers_fire_a_slot_once(ships: Backstay) -> None:
     assert await words(ships) == ["bell"]
     (row,) = await jobs(ships)
     assert (row.actor, row.user_id) == ("system", None)
+
+
+async def test_clocks_that_differ_do_not_matter(
+    ships: Backstay, tmp_path: Path, clock: FrozenClock
+) -> None:
+    clock.forward(seconds=5)
+    ahead = compose(ships.settings, ships.features, clock=clock)
+    for _ in range(4):
+        for backstay in (ships, ahead):
+            await scheduler(backstay, every("1h", Log(word="bell"))).tick()
+        await drain(ships)
+    assert await words(ships) == ["bell"]
+    await ahead.close()
 
 
 async def test_each_slot_fires(ships: Backstay) -> None:

@@ -4,6 +4,9 @@ import pytest
 
 from tests.settings.reading import Read, faulty
 
+SEVERAL = {"SERVER_WORKERS": "2", "DB_URL": "postgresql://host/name"}
+REDIS = {"REDIS_URL": "redis://host"}
+
 REFUSED = [
     ("APP_DEBUG", {"APP_DEBUG": "true"}),
     ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "*"}),
@@ -13,6 +16,10 @@ REFUSED = [
     ("SERVER_WORKERS", {"SERVER_WORKERS": "auto"}),
     ("SERVER_WORKERS", {"SERVER_WORKERS": "2", "DB_DRIVER": "sqlite"}),
     ("DB_FALLBACK_TO_SQLITE", {"DB_FALLBACK_TO_SQLITE": "true", "DB_NAME": "shop"}),
+    ("REDIS_URL", {**SEVERAL, "REDIS_URL": "memory://"}),
+    ("REDIS_URL", {**SEVERAL, "REDIS_URL": "memory://", "RATE_LIMIT_ENABLED": "false"}),
+    ("REDIS_RATE_LIMIT_URL", {**SEVERAL, **REDIS, "REDIS_RATE_LIMIT_URL": "memory://"}),
+    ("REDIS_CACHE_URL", {**SEVERAL, **REDIS, "REDIS_CACHE_URL": "memory://"}),
 ]
 
 
@@ -43,8 +50,9 @@ def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]
     [
         {},
         {"SERVER_WORKERS": "1"},
-        {"SERVER_WORKERS": "8", "DB_URL": "postgresql://host/name"},
-        {"SERVER_WORKERS": "auto", "DB_NAME": "shop"},
+        {**SEVERAL, **REDIS},
+        {"SERVER_WORKERS": "auto", "DB_NAME": "shop", "REDIS_HOST": "host"},
+        {**SEVERAL, "REDIS_CACHE_URL": "redis://host", "REDIS_RATE_LIMIT_URL": "redis://host"},
         {"SERVER_TRUSTED_PROXIES": "10.0.0.0/8"},
         {"APP_DEBUG": "false", "DB_FALLBACK_TO_SQLITE": "false"},
     ],

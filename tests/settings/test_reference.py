@@ -35,7 +35,7 @@ def test_the_example_says_every_default_of_local(read: Read, tmp_path: Path) -> 
     (tmp_path / ".env").write_text("\n".join(settings))
     loaded = read()
     assert loaded.faults == ()
-    parts = {"DB_DRIVER", "DB_HOST", "DB_PORT"}
+    parts = {"DB_DRIVER", "DB_HOST", "DB_PORT", "REDIS_HOST", "REDIS_PORT", "REDIS_DB"}
     for name, value in untouched.shown.items():
         assert name in parts or loaded.shown[name] == value
 

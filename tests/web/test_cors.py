@@ -1,5 +1,7 @@
 """Shows which other sites' pages may call the API."""
 
+import re
+
 import httpx
 import pytest
 
@@ -24,7 +26,7 @@ def preflight(origin: str, method: str = "PATCH") -> dict[str, str]:
     return {
         "Origin": origin,
         "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": "authorization,content-type,if-match",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key,if-match",
     }
 
 
@@ -35,6 +37,7 @@ async def test_an_allowed_page_may_read_and_send_credentials(client: httpx.Async
     assert "origin" in answer.headers["vary"].lower()
     exposed = set(answer.headers["access-control-expose-headers"].lower().split(", "))
     assert exposed >= {"etag", "link", "location", "retry-after", "x-request-id"}
+    assert "idempotent-replayed" in exposed
 
 
 async def test_an_allowed_page_may_ask_first(client: httpx.AsyncClient) -> None:
@@ -42,7 +45,8 @@ async def test_an_allowed_page_may_ask_first(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == ALLOWED
     assert "PATCH" in answer.headers["access-control-allow-methods"]
-    assert "if-match" in answer.headers["access-control-allow-headers"].lower()
+    allowed = answer.headers["access-control-allow-headers"].lower()
+    assert {"if-match", "idempotency-key"} <= set(re.split(", ?", allowed))
     assert answer.headers["x-request-id"]
 
 

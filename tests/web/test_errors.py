@@ -113,18 +113,18 @@ async def test_no_path_has_another_form(client: httpx.AsyncClient, path: str) ->
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", f"{API}/items", {"GET", "POST"}),
+        ("PUT", f"{API}/items", {"GET", "HEAD", "POST"}),
         (
             "POST",
             f"{API}/items/01a1fdc6-0000-7000-8000-000000000000",
-            {"GET", "PUT", "PATCH", "DELETE"},
+            {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
         ),
-        ("PUT", f"{API}/users/me", {"GET", "PATCH", "DELETE"}),
+        ("PUT", f"{API}/users/me", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("GET", f"{API}/auth/login", {"POST"}),
-        ("POST", "/livez", {"GET"}),
-        ("TRACE", f"{API}/items", {"GET", "POST"}),
-        ("BREW", f"{API}/items", {"GET", "POST"}),
-        ("OPTIONS", f"{API}/items", {"GET", "POST"}),
+        ("POST", "/livez", {"GET", "HEAD"}),
+        ("TRACE", f"{API}/items", {"GET", "HEAD", "POST"}),
+        ("BREW", f"{API}/items", {"GET", "HEAD", "POST"}),
+        ("OPTIONS", f"{API}/items", {"GET", "HEAD", "POST"}),
     ],
 )
 async def test_another_method_is_told_the_right_ones(
@@ -227,3 +227,29 @@ async def test_an_unknown_query_parameter_is_refused(login: Login, method: str, 
     body = problem(answer, 422, "validation_error")
     assert fields_of(body) == {"verbose": "extra_forbidden", "x": "extra_forbidden"}
     assert "hush" not in answer.text
+
+
+@needs("items")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"{API}/users/me"),
+        ("POST", f"{API}/items/01a1fdc6-0000-7000-8000-000000000000/restore"),
+        ("DELETE", f"{API}/auth/sessions"),
+        ("GET", JWKS),
+    ],
+)
+async def test_a_body_where_none_belongs_is_refused(login: Login, method: str, path: str) -> None:
+    person = await login()
+    for content in ({"content": b'{"hush": 1}'}, {"content": _stream(1)}):
+        body = problem(await person.client.request(method, path, **content), 422)
+        assert body["detail"] == "This route takes no body."
+        assert "hush" not in str(body)
+
+
+async def test_an_empty_body_is_none(login: Login) -> None:
+    person = await login()
+    headers = {"Content-Length": "0", "Content-Type": "application/json"}
+    assert (await person.client.get(f"{API}/users/me", headers=headers)).status_code == 200
+    answer = await person.client.request("GET", f"{API}/users/me", content=_stream(0))
+    assert answer.status_code == 200

@@ -34,7 +34,8 @@ def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 
 
 def routes(app: FastAPI) -> list[Route]:
-    found = [route for route in app.routes if isinstance(route, Route)]
+    """The routes of the API; pages for people are not described."""
+    found = [r for r in app.routes if isinstance(r, Route) and not r.spec.is_page]
     assert found
     return found
 
@@ -147,3 +148,23 @@ async def test_nothing_secret_is_in_an_answer(schema: dict[str, Any]) -> None:
         if name.endswith(("View", "Detail", "Summary", "Profile", "Answer")):
             secrets = {p for p in component.get("properties", ()) if "password" in p or "hash" in p}
             assert not secrets, name
+
+
+@needs("items")
+async def test_the_idempotency_key_is_described_where_it_is_honoured(
+    app: FastAPI, schema: dict[str, Any]
+) -> None:
+    described = {
+        (method, path)
+        for method, path, operation in operations(schema)
+        if any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ()))
+    }
+    honoured = {("POST", route.path_format) for route in routes(app) if route.spec.takes_key}
+    assert described == honoured
+    assert {("POST", f"{API}/items"), ("POST", f"{API}/items/{{id}}/restore")} <= honoured
+    restored = schema["paths"][f"{API}/items/{{id}}/restore"]["post"]
+    assert {parameter["in"] for parameter in restored["parameters"]} == {"path", "header"}
+    assert {"400", "409", "422"} <= set(restored["responses"])
+    created = schema["paths"][f"{API}/items"]["post"]["responses"]["201"]
+    assert set(created["headers"]) == {"Idempotent-Replayed"}
+    assert created["content"]["application/json"]["schema"]

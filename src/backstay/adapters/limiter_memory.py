@@ -1,54 +1,78 @@
 """The Limiter port in process: exact for one process, forgotten with it."""
 
-from datetime import timedelta
-
-from throttled.asyncio import (
-    MemoryStore,
-    RateLimiterType,
-    RateLimitState,
-    Throttled,
-    per_duration,
-)
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 
 from backstay.core.ports import Rate, Verdict
 
 MAX_KEYS = 100_000
-"""Beyond this many keys the least recently used is forgotten; an attacker needs as many
-addresses to make the limiter forget one."""
+SAMPLE = 8
+SECOND = 1_000_000_000
 
 
 class MemoryLimiter:
-    """GCRA whose burst is the limit."""
+    """GCRA whose burst is the limit: a request is a debt that time pays off.
 
-    def __init__(self) -> None:
-        self._store = MemoryStore(options={"MAX_SIZE": MAX_KEYS})
-        self._by_rate: dict[Rate, Throttled] = {}
+    Per key one number is kept, the moment (ns) at which it owes nothing more; from then on it may
+    be forgotten. Every new key looks at the keys that were looked at longest ago and forgets those.
+    When all places are taken and none of them is free, the key that owes least of them gives way:
+    whoever wants another counter forgotten must keep a hundred thousand alive that owe more.
+    """
+
+    def __init__(
+        self, clock: Callable[[], int] = time.monotonic_ns, max_keys: int = MAX_KEYS
+    ) -> None:
+        self._clock = clock
+        self._max_keys = max_keys
+        self._paid_at: OrderedDict[str, int] = OrderedDict()
 
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Count one request."""
-        result = await self._throttled(rate).limit(_named(key, rate))
-        return _verdict(rate, result.state, allowed=not result.limited)
+        name, now, price = _named(key, rate), self._clock(), price_of(rate)
+        known = self._paid_at.get(name)
+        debt = 0 if known is None or known < now else known - now
+        if debt > price * (rate.limit - 1):
+            return verdict_of(rate, debt, price, allowed=False)
+        if known is None:
+            self._make_room(now)
+        self._paid_at[name] = now + debt + price
+        return verdict_of(rate, debt + price, price, allowed=True)
 
     async def peek(self, key: str, rate: Rate) -> Verdict:
         """What a request would find."""
-        state = await self._throttled(rate).peek(_named(key, rate))
-        return _verdict(rate, state, allowed=state.remaining > 0)
+        now, price = self._clock(), price_of(rate)
+        debt = max(0, self._paid_at.get(_named(key, rate), now) - now)
+        return verdict_of(rate, debt, price, allowed=debt <= price * (rate.limit - 1))
 
-    def _throttled(self, rate: Rate) -> Throttled:
-        throttled = self._by_rate.get(rate)
-        if throttled is None:
-            period = timedelta(seconds=rate.period)
-            throttled = self._by_rate[rate] = Throttled(
-                using=RateLimiterType.GCRA.value,
-                quota=per_duration(period, rate.limit, burst=rate.limit),
-                store=self._store,
-            )
-        return throttled
+    def __len__(self) -> int:
+        """How many keys are kept."""
+        return len(self._paid_at)
+
+    def _make_room(self, now: int) -> None:
+        count = min(SAMPLE, len(self._paid_at))
+        seen = dict(self._paid_at.popitem(last=False) for _ in range(count))
+        owing = {name: paid_at for name, paid_at in seen.items() if paid_at > now}
+        if len(self._paid_at) + len(owing) >= self._max_keys:
+            del owing[min(owing, key=owing.__getitem__)]
+        self._paid_at.update(owing)
 
 
 def _named(key: str, rate: Rate) -> str:
     return f"{rate.limit}/{rate.period}:{key}"
 
 
-def _verdict(rate: Rate, state: RateLimitState, *, allowed: bool) -> Verdict:
-    return Verdict(allowed, rate.limit, state.remaining, state.reset_after, state.retry_after)
+def price_of(rate: Rate) -> int:
+    """What one request costs: its share of the period in nanoseconds."""
+    return SECOND * rate.period // rate.limit or 1
+
+
+def verdict_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> Verdict:
+    """What is told of a debt, in nanoseconds as the price."""
+    return Verdict(
+        allowed,
+        rate.limit,
+        (price * rate.limit - debt) // price,
+        debt / SECOND,
+        0.0 if allowed else (debt - price * (rate.limit - 1)) / SECOND,
+    )

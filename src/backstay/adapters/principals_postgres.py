@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 
+from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, collected
 from backstay.adapters.principals_shared import PATIENCE, Beat, SharedPrincipals
 from backstay.core.context import Context
 from backstay.core.principal import PrincipalCache
@@ -31,8 +32,16 @@ class PostgresPrincipals(SharedPrincipals):
     listen through it; what is committed through it is announced all the same.
     """
 
-    def __init__(self, cache: PrincipalCache, database: Database) -> None:
-        super().__init__(cache)
+    def __init__(
+        self,
+        cache: PrincipalCache,
+        database: Database,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
+    ) -> None:
+        super().__init__(cache, report, answers)
+        if answers is not None:
+            answers.untold = set()
         self._database = database
 
     async def announce(self, context: Context) -> None:
@@ -62,22 +71,43 @@ class PostgresPrincipals(SharedPrincipals):
         options = self._database.options
         _, arguments = driver_arguments(options)
         connection = await asyncpg.connect(
-            **{"timeout": options.pool_timeout, **arguments},
+            **{"timeout": min(options.pool_timeout, PATIENCE), **arguments},
             server_settings={"application_name": "backstay listener"},
         )
         try:
             async with asyncio.timeout(PATIENCE):
                 await connection.add_listener(CHANNEL, self._hear)
-            yield lambda: connection.execute("SELECT 1")
+            yield lambda: self._beat(connection)
         finally:
             connection.terminate()
 
+    async def _beat(self, connection: Any) -> None:
+        """Ask for a proof; what answers were outdated meanwhile is told along with it.
+
+        A notification in each transaction would cost a write half as much again.
+        """
+        tags = self._answers.untold if self._answers is not None else None
+        if self._answers is None or not tags:
+            await connection.execute("SELECT 1")
+            return
+        self._answers.untold = set()
+        payload = _payload(tags=tags)
+        if len(payload) > MAX_PAYLOAD:
+            payload = _payload(tags=[EVERYTHING])
+        try:
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+        except BaseException:
+            self._answers.untold = collected(self._answers.untold, tags)
+            raise
+
     def _hear(self, connection: Any, pid: int, channel: str, payload: Any) -> None:
+        if pid == connection.get_server_pid():
+            return  # what answers this process has outdated, it knows
         try:
             told = json.loads(payload)
             users = [UUID(user) for user in told["users"]]
             author = UUID(told["author"]) if told["author"] else None
-            everyone = bool(told["everyone"])
+            everyone, tags = bool(told["everyone"]), set(told["tags"])
         except (ValueError, TypeError, KeyError, AttributeError):
             self.flush()
             return
@@ -85,12 +115,20 @@ class PostgresPrincipals(SharedPrincipals):
             self._cache.forget_all()
         else:
             self._cache.forget(users)
+        if self._answers is not None:
+            self._answers.forget_tags({EVERYTHING} if everyone else tags)
         self._database.wrote(*users, author)
 
 
-def _payload(everyone: bool, user_ids: Iterable[UUID], author: UUID | None) -> str:
+def _payload(
+    everyone: bool = False,
+    user_ids: Iterable[UUID] = (),
+    author: UUID | None = None,
+    tags: Iterable[str] = (),
+) -> str:
     return json.dumps(
         {
+            "tags": list(tags),
             "everyone": everyone,
             "users": [str(user_id) for user_id in user_ids],
             "author": author and str(author),

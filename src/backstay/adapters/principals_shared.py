@@ -4,10 +4,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from math import inf
 from time import monotonic
 
 import structlog
 
+from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.core.principal import PrincipalCache
 
@@ -26,13 +28,24 @@ Beat = Callable[[], Awaitable[object]]
 
 
 class SharedPrincipals(LocalPrincipals, ABC):
-    """Keeps one subscription alive, and the cache informed of how complete its knowledge is.
+    """Keeps one subscription alive, and the caches informed of how complete their knowledge is.
 
-    Each subscription begins with an empty cache, since what was said before it is unknown.
+    Each subscription begins with empty caches, since what was said before it is unknown. Besides
+    principals that may be the ``answers`` that this process keeps. ``report`` is told whether
+    others are heard, at every answer and when there are no more.
     """
 
-    def __init__(self, cache: PrincipalCache) -> None:
+    def __init__(
+        self,
+        cache: PrincipalCache,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
+    ) -> None:
         super().__init__(cache)
+        self._report = report
+        self._answers = answers
+        if answers is not None:
+            answers.complete_until(-inf)
         self._listening: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._is_lost, self._delay = False, FIRST_DELAY
@@ -44,6 +57,8 @@ class SharedPrincipals(LocalPrincipals, ABC):
     def flush(self) -> None:
         """Forget everything, because something may have been missed."""
         self._cache.forget_all()
+        if self._answers is not None:
+            self._answers.forget_all()
 
     async def start(self) -> None:
         """Begin to listen, in the background."""
@@ -57,6 +72,12 @@ class SharedPrincipals(LocalPrincipals, ABC):
             self._listening.cancel()
             await asyncio.wait({self._listening})
 
+    def state(self) -> str:
+        """Lost from the first failure until the next answer; before either it is believed in."""
+        if self._listening is None:
+            return "off"
+        return "degraded" if self._is_lost else "ok"
+
     async def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -67,18 +88,24 @@ class SharedPrincipals(LocalPrincipals, ABC):
                 if not self._is_lost:
                     log.warning("principal channel lost", error=repr(error))
                 self._is_lost = True
+                self._report(False)
             await self._rest(self._delay)
             self._delay = min(2 * self._delay, LAST_DELAY)
 
     async def _follow(self, beat: Beat) -> None:
-        while not self._stopping.is_set():
+        while True:
             asked = monotonic()
             async with asyncio.timeout(PATIENCE):
                 await beat()
             self._cache.complete_until(asked)
+            if self._answers is not None:
+                self._answers.complete_until(asked)
             if self._is_lost:
                 log.info("principal channel is back")
             self._is_lost, self._delay = False, FIRST_DELAY
+            self._report(True)
+            if self._stopping.is_set():
+                return
             await self._rest(BEAT_SECONDS)
 
     async def _rest(self, seconds: float) -> None:

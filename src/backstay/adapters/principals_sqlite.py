@@ -1,12 +1,13 @@
 """The PrincipalChannel port on SQLite: the file itself tells that somebody has written."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiosqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_shared import Beat, SharedPrincipals
 from backstay.core.principal import PrincipalCache
 from backstay.db.engine import driver_arguments
@@ -20,8 +21,14 @@ class SqlitePrincipals(SharedPrincipals):
     is the only one that writes asked whether it was another's.
     """
 
-    def __init__(self, cache: PrincipalCache, database: Database) -> None:
-        super().__init__(cache)
+    def __init__(
+        self,
+        cache: PrincipalCache,
+        database: Database,
+        report: Callable[[bool], None],
+        answers: MemoryCache | None = None,
+    ) -> None:
+        super().__init__(cache, report, answers)
         self._database = database
         self._others: tuple[object, int] | None = None
 

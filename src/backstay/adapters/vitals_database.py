@@ -1,8 +1,9 @@
-"""The Vitals port: asks the database, within a bound."""
+"""The Vitals port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from backstay.adapters.redis_links import RedisLinks
 from backstay.core.errors import AppError
 from backstay.core.jobs import Backlog
 from backstay.core.lifeline import is_draining
@@ -18,23 +19,37 @@ Asking = asyncio.Future[str | None]
 
 
 class DatabaseVitals:
-    """Looks after the database; ``schema_fault`` says what is wrong with its schema."""
+    """Looks after the database; ``schema_fault`` says what is wrong with its schema.
+
+    ``channel`` tells how principals are heard of.
+    """
 
     def __init__(
         self,
         database: Database,
+        links: RedisLinks,
         schema_fault: Callable[[], Awaitable[str | None]],
+        channel: Callable[[], str],
         backlog: Callable[[], Awaitable[Sequence[Backlog]]],
     ) -> None:
         self._database = database
+        self._links = links
         self._schema_fault = schema_fault
+        self._channel = channel
         self._backlog = backlog
         self._asking: set[Asking] = set()
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency; there is no cache to fail."""
-        found = {"database": await self._state(self._database.ping), "cache": "off"}
-        found["queue"] = await self._state(self._why_jobs_wait)
+        """The state of each dependency."""
+        database, queue = await asyncio.gather(
+            self._state(self._database.ping), self._state(self._why_jobs_wait)
+        )
+        found = {
+            "database": database,
+            "principal_channel": self._channel(),
+            "cache": self._links.state,
+            "queue": queue,
+        }
         if self._database.replica_engine is not None:
             found["replica"] = await self._state(self._database.ping_replica)
         return found

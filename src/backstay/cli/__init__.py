@@ -15,6 +15,7 @@ COMMANDS = {
     "worker": "Run jobs and fire schedules until told to stop.",
     "db": "Migrate the database and look at it.",
     "create-admin": "Create an administrator, or give one a new password.",
+    "create-tier": "Create a tier, with rate limits if wanted.",
     "roles": "Show which role holds which permission, and how far.",
     "routes": "List every route with its permission, limit and message.",
     "openapi": "Print the OpenAPI description of the HTTP interface.",

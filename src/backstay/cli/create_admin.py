@@ -31,21 +31,23 @@ def create_admin(
 
     Its password is read from standard input, ADMIN_PASSWORD or the terminal, else made up.
     """
+    if reset and (name is not None or (email is not None and username is not None)):
+        raise typer.BadParameter("--reset takes --email or --username, nothing else about them")
     settings = load_settings()
     password, remark = _password(settings, from_stdin=password_stdin)
     try:
         if reset:
-            login = email or username or settings.admin.email
+            login = next(
+                each for each in (email, username, settings.admin.email) if each is not None
+            )
             done = asyncio.run(_reset(settings, ResetAdminPassword(login=login, password=password)))
         else:
-            first = settings.admin
-            command = CreateAdmin(
-                email=email or first.email,
-                username=username or (None if email else first.username),
-                name=name or (None if email else first.name),
-                password=password,
-            )
-            done = asyncio.run(_create(settings, command))
+            first = settings.admin.model_dump(include={"email", "username", "name"})
+            given = {"email": email, "username": username, "name": name}
+            person = ({} if email is not None else first) | {
+                key: value for key, value in given.items() if value is not None
+            }
+            done = asyncio.run(_create(settings, CreateAdmin(**person, password=password)))
     except ValidationError as error:
         raise Invalid(errors=_faults(error)) from None
     typer.echo(f"{done}{remark}")
@@ -65,7 +67,11 @@ def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
 
 def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
     return tuple(
-        FieldFault(str(fault["loc"][0]), fault["type"], fault["msg"].rstrip("."))
+        FieldFault(
+            str(fault["loc"][0]) if fault["loc"] else "input",
+            fault["type"],
+            fault["msg"].rstrip("."),
+        )
         for fault in error.errors(include_url=False, include_input=False)
     )
 
@@ -76,7 +82,10 @@ async def _create(settings: Settings, command: CreateAdmin) -> str:
         try:
             await backstay.system(command)
         except Conflict as error:
-            mend = "Choose another with --email and --username, or use --reset."
+            mend = (
+                "Choose another with --email and --username, or give the administrator who has it "
+                "a new password with --reset."
+            )
             raise Conflict(f"{error}. {mend}") from error
     return f"Created the administrator {command.email}."
 

@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar, get_type_hints
 
-from backstay.core.context import Context, Origin
+from backstay.core.context import ActivityNote, Context, Origin
 from backstay.core.errors import Refused
 from backstay.core.messages import Access, Command, Message, PermissionSpec
 from backstay.core.principal import SYSTEM, Grant, Principal
+from backstay.core.representation import Representation
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -219,16 +220,37 @@ class Sender:
         Raises:
             AppError: the message was refused.
         """
+        result: R = await self._send(self._context(message))
+        return result
+
+    async def for_the_edge(
+        self, message: Message[R], admission: Awaitable[None] | None = None
+    ) -> R | Representation:
+        """Send a message; where its answer is kept, it is told as the bytes that are kept.
+
+        Raises:
+            AppError: the message was refused, or ``admission``, which was under way, was.
+        """
+        context = self._context(message)
+        context.as_sent, context.admission = True, admission
+        result: R | Representation = await self._send(context)
+        return result
+
+    def _context(self, message: Message[Any]) -> Context:
         context = Context(message, self.principal, self.origin, self)
         if self.parent is not None:
             context.transaction = self.parent.transaction
             context.changes = self.parent.changes
-            context.note = self.parent.note
+            context.note = ActivityNote(self.parent.note)
             context.writes = self.parent.writes
+            context.tags = self.parent.tags
+            context.for_many = self.parent.for_many
             context.after_commit = self.parent.after_commit
-        bus = self._buses.commands if isinstance(message, Command) else self._buses.queries
-        result: R = await bus.send(context)
-        return result
+        return context
+
+    async def _send(self, context: Context) -> Any:
+        is_command = isinstance(context.message, Command)
+        return await (self._buses.commands if is_command else self._buses.queries).send(context)
 
     def inside(self, context: Context) -> "Sender":
         """A sender whose messages join the transaction of a message under way."""

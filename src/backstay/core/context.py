@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from backstay.core.caching import CacheTags
+from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
 from backstay.core.messages import Message
 from backstay.core.principal import UNLIMITED, Grant, Principal
@@ -25,18 +27,23 @@ class Origin:
     address: str = ""
     user_agent: str = ""
     preconditions: Preconditions = field(default_factory=Preconditions)
+    idempotency: IdempotencyKey | None = None
     traceparent: str = ""
     job: JobRun | None = None
 
 
 class PrincipalChanges:
-    """The principals that a command changes; they are re-read after its commit."""
+    """The principals that a command changes; they are re-read after its commit.
 
-    __slots__ = ("everyone", "user_ids")
+    ``announced_as`` names them where they are told of before and after it.
+    """
+
+    __slots__ = ("announced_as", "everyone", "user_ids")
 
     def __init__(self) -> None:
         self.user_ids: set[UUID] = set()
         self.everyone = False
+        self.announced_as = ""
 
     def __bool__(self) -> bool:
         return self.everyone or bool(self.user_ids)
@@ -51,11 +58,15 @@ class PrincipalChanges:
 
 
 class ActivityNote:
-    """What handlers have to say about the row that the audit trail gets for a command."""
+    """What handlers have to say about the row that the audit trail gets for a command.
 
-    __slots__ = ("session_id", "skipped", "user_id")
+    That of a nested message tells the ``outer`` one whom it is about; it has no row to skip.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_outer", "session_id", "skipped", "user_id")
+
+    def __init__(self, outer: "ActivityNote | None" = None) -> None:
+        self._outer = outer
         self.user_id: UUID | None = None
         self.session_id: UUID | None = None
         self.skipped = False
@@ -63,6 +74,8 @@ class ActivityNote:
     def about(self, user_id: UUID, session_id: UUID | None = None) -> None:
         """The stranger who sent the command names this account; also when it is then refused."""
         self.user_id, self.session_id = user_id, session_id
+        if self._outer is not None:
+            self._outer.about(user_id, session_id)
 
     def skip(self) -> None:
         """Nothing happened: a command that succeeds leaves no row."""
@@ -73,6 +86,9 @@ class ActivityNote:
 class Context:
     """One message under way.
 
+    ``admission`` tells whether its sender stays within a limit, and must be awaited before
+    anything is done for them. ``as_sent`` asks for bytes where there are bytes: a representation
+    instead of the view. ``for_many`` says that the answer will be given to others, later.
     ``writes`` are statements, with their parameters, that end its transaction; ``after_commit``
     is done once that is committed.
     """
@@ -87,6 +103,10 @@ class Context:
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
+    tags: CacheTags = field(default_factory=CacheTags)
+    admission: Awaitable[None] | None = None
+    as_sent: bool = False
+    for_many: bool = False
     writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
     after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from backstay.core.bus import Registry
@@ -20,6 +20,27 @@ class PersonalData(Query[tuple[View, ...]]):
     permission = SYSTEM_ONLY
 
     user_id: UUID
+
+
+class Operation(NamedTuple):
+    """How a message is sent over HTTP; ``name`` is the operation id."""
+
+    message: type[Message[Any]]
+    name: str
+    method: str
+    path: str
+
+
+class RouteTable(Protocol):
+    """Where messages are reached over HTTP; the edge knows more of it."""
+
+    def operations(self, root_path: str) -> Iterator[Operation]:
+        """Every row, under the root path of the application."""
+        ...
+
+    def build(self, root_path: str) -> Sequence[Any]:
+        """The routes, ready to be appended to an application."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +59,7 @@ class Feature:
 
     name: str
     modules: tuple[ModuleType, ...] = ()
-    routes: tuple[Any, ...] = ()
+    routes: tuple[RouteTable, ...] = ()
     exports: Mapping[str, type[PersonalData]] = field(default_factory=dict)
     schedule: tuple[Scheduled, ...] = ()
     tasks: Mapping[str, type[Command[Any]]] = field(default_factory=dict)

@@ -6,8 +6,17 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, final, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretBytes,
+    SecretStr,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+
+from backstay.core.caching import Cached, Tag, unknown_names
 
 if TYPE_CHECKING:
     from backstay.core.principal import Principal
@@ -91,9 +100,8 @@ class Message(BaseModel, Generic[R_co]):
     @model_validator(mode="after")
     def _storable(self) -> Self:
         """Refuse the one character that PostgreSQL cannot store, whatever the database."""
-        for value in self.__dict__.values():
-            if isinstance(value, str) and "\0" in value:
-                raise PydanticCustomError("nul", "Text must not contain the character NUL")
+        if _has_nul(self.__dict__):
+            raise PydanticCustomError("nul", "Text must not contain the character NUL")
         return self
 
     @classmethod
@@ -144,15 +152,54 @@ class Message(BaseModel, Generic[R_co]):
 
 
 class Command(Message[R_co]):
-    """A message that changes something, in one transaction."""
+    """A message that changes something, in one transaction.
 
+    ``touches`` names the tags of what queries show of that. One that is not ``replayable`` ignores
+    an ``Idempotency-Key``: its answer must not be stored.
+    """
+
+    replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON
+    touches: ClassVar[tuple[Tag, ...]] = ()
+
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        yield from super().faults()
+        for name in unknown_names(cls.touches, cls.model_fields):
+            yield f"`touches` names `{name}`, which is no field"
+
+    @classmethod
+    def takes_key(cls) -> bool:
+        """Whether the answer is stored under the ``Idempotency-Key`` of somebody signed in."""
+        return cls.replayable and cls.permission is not PUBLIC
 
 
 class Query(Message[R_co]):
-    """A message that reads and changes nothing."""
+    """A message that reads and changes nothing.
+
+    Its answers are kept where its own class body sets ``cache``; inheriting it does not count.
+    """
 
     default_source: ClassVar[Source] = Source.QUERY
+    cache: ClassVar[Cached | None] = None
+
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        yield from super().faults()
+        cache = cls.__dict__.get("cache")
+        if cache is None:
+            return
+        for name in unknown_names(cache.tags, cls.model_fields):
+            yield f"the tags of `cache` name `{name}`, which is no field"
+        for name, field in cls.model_fields.items():
+            if field.exclude or {SecretStr, SecretBytes} & {
+                field.annotation,
+                *get_args(field.annotation),
+            }:
+                yield f"`{name}` cannot be part of a key, so the answer cannot be kept"
+        result = cls.result_type()
+        if not all(_is_view(option) for option in get_args(result) or (result,)):
+            yield "only views can be kept, which may not be None"
 
 
 def argument_of(model: type[BaseModel], *generics: type[BaseModel]) -> Any:
@@ -178,6 +225,20 @@ class View(BaseModel):
 def optional() -> Any:
     """The default of a field that a partial update may leave out but never set to null."""
     return Field(default_factory=lambda: None)
+
+
+def _is_view(result: Any) -> bool:
+    return isinstance(result, type) and issubclass(result, View)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, BaseModel):
+        return _has_nul(value.__dict__)
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_has_nul, value))
 
 
 def _names_source(annotation: Any) -> bool:

@@ -1,6 +1,6 @@
 """What the application needs from the outside, each implemented by modules of `adapters`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -109,10 +109,14 @@ class RefreshTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``limit`` requests per ``period`` seconds."""
+    """``limit`` requests per ``period`` seconds.
+
+    A ``strict`` one guards credentials: where processes cannot count together it is halved.
+    """
 
     limit: int
     period: int
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,67 @@ class Limiter(Protocol):
         ...
 
 
+Load = Callable[[], Awaitable[bytes]]
+
+
+class Cache(Protocol):
+    """Keeps bytes for a while; in one place for all processes, where Redis is configured.
+
+    Nothing that is kept may be relied upon: it can be gone at any time. While Redis is away every
+    process keeps what it must by itself. ``ttl`` is in seconds.
+    """
+
+    async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
+        """What is kept, or None. ``tags`` are those that it was kept with."""
+        ...
+
+    async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
+        """Keep a value until one of its tags is deleted.
+
+        Where it was worked out from what the tags name, use :meth:`remember`: this cannot know
+        whether that has changed in between.
+        """
+        ...
+
+    async def remember(
+        self, key: str, load: Load, *, ttl: float, tags: tuple[str, ...] = ()
+    ) -> bytes:
+        """What is kept, else what ``load`` gives; whoever asks meanwhile waits for the same.
+
+        What was loaded is not kept when a tag was deleted while it was under way. An error is
+        everybody's who waits, and is not kept.
+        """
+        ...
+
+    async def delete(self, *keys: str) -> None:
+        """Forget keys."""
+        ...
+
+    async def delete_tags(self, *tags: str) -> None:
+        """Outdate whatever is kept under these tags: one command, however much that is."""
+        ...
+
+    async def delete_matching(self, pattern: str) -> None:
+        """Forget every key like a pattern, in which ``*`` is any text and ``?`` any character.
+
+        It looks at every key of the database there is, tens of thousands of them per round trip:
+        for rare repairs. Tags cost nothing.
+        """
+        ...
+
+    async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
+        """Add to a number, at once for everybody; the ``ttl`` is that of the first time."""
+        ...
+
+    async def push(self, key: str, *values: bytes, ttl: float) -> None:
+        """Append to a list, which is kept for ``ttl`` seconds more."""
+        ...
+
+    async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
+        """The values of a list from one index to another, which is included; -1 is the last."""
+        ...
+
+
 class PrincipalChannel(Protocol):
     """Tells every process that caches principals which of them changed."""
 
@@ -157,12 +222,17 @@ class PrincipalChannel(Protocol):
         """Listen no longer."""
         ...
 
+    def state(self) -> str:
+        """``ok`` while other processes are heard, ``degraded`` while not, ``off`` by design."""
+        ...
+
 
 class Vitals(Protocol):
     """Looks after what the application depends on."""
 
     async def checks(self) -> dict[str, str]:
-        """The state of each dependency: ``ok``, ``error``, or ``off`` when there is none."""
+        """The state of each dependency: ``ok``, ``off`` when there is none, ``error``, or
+        ``degraded`` when it fails and is done without."""
         ...
 
     async def why_not_ready(self) -> str | None:

@@ -1,6 +1,6 @@
 """Who asks, with which grants; and the cache that makes asking again free."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from backstay.core.messages import Scope, Source
+from backstay.core.rates import NO_RULES, RateRules
 
 
 class Effect(StrEnum):
@@ -74,7 +75,8 @@ class Principal:
     """The one who sends a message. ``user_id`` is None for strangers and for the system.
 
     ``profile`` is the account that it was made from, ``view`` how its owner sees that.
-    ``valid_until`` is when the session ends unless it is refreshed.
+    ``valid_until`` is when the session ends unless it is refreshed. ``rules`` are the
+    rate limits of the tier.
     """
 
     user_id: UUID | None = None
@@ -85,6 +87,8 @@ class Principal:
     level: int = 0
     roles: tuple[str, ...] = ()
     grants: Mapping[str, Grant] = field(default_factory=dict)
+    tier: str | None = None
+    rules: RateRules = NO_RULES
     profile: Any = None
     view: Any = None
 
@@ -170,7 +174,8 @@ class PrincipalCache:
     seconds ago: since it was loaded or, while a channel tells of every change, since the channel
     was last complete; though never longer than ``max_age`` seconds nor past its session's end.
     A load that was under way when something was forgotten is answered but not kept, so that no
-    stale entry can be stored behind an invalidation.
+    stale entry can be stored behind an invalidation. Nor is one of a user who is distrusted,
+    because a change is about to be committed.
     """
 
     def __init__(
@@ -193,6 +198,7 @@ class PrincipalCache:
         self._sessions: dict[UUID, set[UUID]] = {}
         self._epoch = 0
         self._complete_until = -inf
+        self._doubts: dict[str, tuple[float, Collection[UUID] | None]] = {}
 
     async def get(self, session_id: UUID) -> Principal | None:
         """The principal of a live session, or None when the session is over."""
@@ -203,7 +209,7 @@ class PrincipalCache:
         epoch = self._epoch
         principal = await self._load(session_id)
         self._drop(session_id)
-        if principal is not None and epoch == self._epoch:
+        if principal is not None and epoch == self._epoch and not self._doubts_about(principal.id):
             self._entries[session_id] = (now, principal)
             self._sessions.setdefault(principal.id, set()).add(session_id)
             if len(self._entries) > self._size:
@@ -219,7 +225,15 @@ class PrincipalCache:
 
     def complete_until(self, moment: float) -> None:
         """Every change that was committed before this moment (monotonic) has been forgotten."""
-        self._complete_until = moment
+        self._complete_until = max(self._complete_until, moment)
+
+    def distrust(self, name: str, user_ids: Collection[UUID] | None, seconds: float) -> None:
+        """Keep nothing about these users (None: about anybody) for so long, or until `trust`."""
+        self._doubts[name] = (self._monotonic() + seconds, user_ids)
+
+    def trust(self, name: str) -> None:
+        """What was to be committed has been."""
+        self._doubts.pop(name, None)
 
     def forget(self, user_ids: Iterable[UUID]) -> None:
         """Drop everything known about these users."""
@@ -233,6 +247,13 @@ class PrincipalCache:
         self._epoch += 1
         self._entries.clear()
         self._sessions.clear()
+
+    def _doubts_about(self, user_id: UUID) -> bool:
+        if not self._doubts:
+            return False
+        now = self._monotonic()
+        self._doubts = {name: doubt for name, doubt in self._doubts.items() if doubt[0] > now}
+        return any(users is None or user_id in users for _, users in self._doubts.values())
 
     def _drop(self, session_id: UUID) -> None:
         entry = self._entries.pop(session_id, None)

@@ -1,9 +1,13 @@
 """The one way a view becomes bytes, so that its ETag is the same wherever it is computed."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from backstay.core.errors import PreconditionFailed
+from backstay.core.listing import CursorPage, Page
 from backstay.core.messages import View
 
 
@@ -15,6 +19,52 @@ def render(view: View) -> bytes:
 def etag_of(body: bytes) -> str:
     """A strong entity tag over everything the body shows (RFC 9110, 8.8.3)."""
     return f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+Links = Mapping[str, int | str]
+"""The neighbours of a page by relation (RFC 8288): numbers of pages, or cursors."""
+
+
+class Representation(NamedTuple):
+    """What is sent for a view. A list has ``links``, everything else an ``etag``."""
+
+    body: bytes
+    etag: str | None = None
+    links: Links | None = None
+
+    def pack(self) -> bytes:
+        """Everything in bytes, to be kept."""
+        head = json.dumps((self.etag, self.links)).encode()
+        return len(head).to_bytes(2) + head + self.body
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Representation":
+        """What was packed."""
+        end = 2 + int.from_bytes(packed[:2])
+        etag, links = json.loads(packed[2:end])
+        return cls(packed[end:], etag, links)
+
+
+def represent(view: View) -> Representation:
+    """The representation of a view."""
+    body = render(view)
+    if isinstance(view, Page | CursorPage):
+        return Representation(body, links=_links(view))
+    return Representation(body, etag_of(body))
+
+
+def _links(page: Page[View] | CursorPage[View]) -> Links:
+    found: dict[str, int | str | None]
+    if isinstance(page, CursorPage):
+        found = {"next": page.next_cursor, "prev": page.prev_cursor}
+    else:
+        found = {
+            "first": 1,
+            "prev": page.page - 1 if page.page > 1 else None,
+            "next": page.page + 1 if page.has_more else None,
+            "last": page.pages,
+        }
+    return {relation: target for relation, target in found.items() if target}
 
 
 @dataclass(frozen=True, slots=True)

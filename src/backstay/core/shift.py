@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from backstay.core.schedule import Scheduled, Scheduler
 from backstay.core.worker import Worker, Workplace
 
+PATIENCE = 5.0
+"""Seconds beyond their grace after which whatever still hangs is left behind."""
+
 
 @asynccontextmanager
 async def shift(
@@ -22,4 +25,5 @@ async def shift(
     finally:
         scheduling.cancel()
         worker.stop(grace)
-        await asyncio.wait({scheduling, working})
+        await asyncio.wait({scheduling, working}, timeout=grace + PATIENCE)
+        working.cancel()

@@ -36,7 +36,8 @@ def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:
 
 def _field(location: Sequence[int | str]) -> str:
     """The dotted path of a field; empty for the body or query as a whole."""
-    inner = location[1:] if location and location[0] in {"body", "query", "path"} else location
+    located = len(location) > 1 and location[0] in {"body", "query", "path"}
+    inner = location[1:] if located else location
     if location[:1] == ("body",) and len(inner) == 1 and isinstance(inner[0], int):
         return ""
     return ".".join(str(part) for part in inner)[:200]

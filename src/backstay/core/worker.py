@@ -1,10 +1,11 @@
 """Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -16,6 +17,7 @@ from backstay.core.jobs import Actor, JobRun, backoff, is_final, told
 from backstay.core.outbox import Outbox
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 
+T = TypeVar("T")
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -115,7 +117,7 @@ class Worker:
             yield
         finally:
             heart.cancel()
-            await asyncio.wait({heart})
+            await asyncio.wait({heart}, timeout=self._place.pace.beat)
             self._bell.taken_down(self._called)
 
     async def _claim(self) -> int:
@@ -125,7 +127,7 @@ class Worker:
             return 0
         store, names = self._store, self._catalog.names()
         try:
-            runs = await store.claim(names, self._queues, room, self._place.pace.lease)
+            runs = await self._asked(store.claim(names, self._queues, room, self._place.pace.lease))
         except Exception as error:
             if not self._is_lost:
                 log.warning("jobs cannot be claimed", reason=str(error))
@@ -149,7 +151,7 @@ class Worker:
         longest = pace.idle if is_told else pace.poll
         if len(self._running) < self._concurrency:
             with suppress(Exception):
-                due = await self._store.next_due(self._queues)
+                due = await self._asked(self._store.next_due(self._queues))
                 longest = longest if due is None else max(0.01, min(longest, due))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), longest)
@@ -165,7 +167,7 @@ class Worker:
         if not held:
             return
         try:
-            told = await self._store.renew(list(held.values()), self._place.pace.lease)
+            told = await self._asked(self._store.renew(list(held.values()), self._place.pace.lease))
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", reason=str(error))
             return
@@ -229,9 +231,30 @@ class Worker:
         await self._tell(store.retry(run, code, sentence, backoff(run.attempt)))
         return "retried"
 
-    async def _tell(self, storing: Awaitable[None]) -> None:
+    async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
         """What cannot be stored is found out when the lease ends."""
         try:
-            await storing
+            await self._asked(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", reason=str(error))
+
+    async def _asked(self, asking: Coroutine[Any, Any, T]) -> T:
+        """What the store answers in time. One that hangs is left behind: it may not let go.
+
+        Raises:
+            TimeoutError: it takes a third of a lease.
+        """
+        task = asyncio.create_task(asking)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._place.pace.lease / 3)
+        finally:
+            task.cancel()
+        if not done:
+            task.add_done_callback(_forget)
+            raise TimeoutError("the database does not answer")
+        return task.result()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -52,6 +52,7 @@ class Activity(Base):
 
 
 activity_user = Index("ix_activity_user_id_id", Activity.user_id, Activity.id)
+activity_created_at = Index("ix_activity_created_at", Activity.created_at)
 
 _INSERT = insert(cast(Table, Activity.__table__)).inline()
 
@@ -77,10 +78,7 @@ class AuditTrail:
 
         async def run(context: Context) -> Any:
             result = await call_next(context)
-            if context.is_nested:
-                context.note.skipped = False
-                return result
-            if context.note.skipped:
+            if context.is_nested or context.note.skipped:
                 return result
             refusal = result.error if isinstance(result, Refused) else None
             context.activity = self._row(context, refusal, result)
@@ -137,9 +135,8 @@ class AuditTrail:
 
     def _row(self, context: Context, error: Exception | None, result: Any = None) -> Row:
         message, principal, note = context.message, context.principal, context.note
-        policy, told = message.permission, error
-        if error is not None and not isinstance(error, AppError):
-            told = AppError()
+        policy = message.permission
+        told = error if error is None or isinstance(error, AppError) else AppError()
         return {
             "id": new_id(),
             "created_at": self._clock(),
@@ -152,10 +149,17 @@ class AuditTrail:
             "permission": policy.key if isinstance(policy, PermissionSpec) else None,
             "targets": _targets(message, result),
             "fields": sorted({path for _, path in message.named_fields()}),
-            "outcome": "ok" if error is None else "refused" if told is error else "failed",
-            "code": told.code if isinstance(told, AppError) else None,
-            "status": told.status if isinstance(told, AppError) else None,
+            "outcome": _outcome(told),
+            "code": told and told.code,
+            "status": told and told.status,
         }
+
+
+def _outcome(error: AppError | None) -> str:
+    """Faults of ours are no refusals, whatever their answer looks like."""
+    if error is None:
+        return "ok"
+    return "refused" if error.status < AppError.status else "failed"
 
 
 def _actor(principal: Principal) -> str:

@@ -1,6 +1,8 @@
 """Engines: one that writes in transactions, one that reads without."""
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -153,6 +155,12 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
     ]
     if read_only:
         pragmas.append("query_only = ON")
+
+    @event.listens_for(engine, "do_connect")
+    def create(*_: Any) -> None:
+        """Nobody else may read the database; SQLite gives its other files the same mode."""
+        with suppress(OSError):
+            os.close(os.open(engine.url.database or "", os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Provider
+from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.errors import DatabaseUnavailable
 from backstay.core.principal import Principal
@@ -49,6 +50,7 @@ def _only_the_step_commits(session: Session) -> None:
 WRITING: dict[Any, Provider] = {
     Transaction: lambda context: context.transaction,
     PrincipalChanges: lambda context: context.changes,
+    CacheTags: lambda context: context.tags,
 }
 """What only the handler of a command receives."""
 
@@ -105,10 +107,14 @@ class Database:
         self._replica = Replica(self._written, self._replayed)
 
     def reader_of(self, context: Context) -> Reader:
-        """A reader that sees the writes of the message under way and of its sender."""
+        """A reader that sees the writes of the message under way and of its sender.
+
+        What is kept for others is read from the primary: a replica may lag behind a commit after
+        which it was forgotten.
+        """
         session: AsyncSession | None = context.transaction
         if session is None:
-            if self.replica_engine is None:
+            if self.replica_engine is None or context.for_many:
                 return self.reader
             return Reader(partial(self._read_near, self.replica_engine, context.principal))
 

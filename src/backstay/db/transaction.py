@@ -1,7 +1,8 @@
 """The pipeline step that opens the one transaction of a command and commits it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -51,17 +52,22 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                 raise translate(error) from error
             database.wrote(context.principal.user_id, *context.changes.user_ids)
             if context.changes:
-                await channel.publish(context.changes)
+                await _after(message, partial(channel.publish, context.changes))
             for act in context.after_commit:
-                try:
-                    await act()
-                except Exception:
-                    log.exception("not done after a commit", command=message.__name__)
+                await _after(message, act)
             return result
 
         return run
 
     return transaction
+
+
+async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
+    """Do what follows a commit: it happened, so that a failure must not look like a refusal."""
+    try:
+        await act()
+    except Exception:
+        log.exception("not done after a commit", command=message.__name__)
 
 
 def _finish(session: Session, writes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> None:

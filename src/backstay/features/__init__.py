@@ -5,6 +5,7 @@ from backstay.core.feature import features_of
 STANDARD = features_of(
     __name__,
     "access",
+    "tiers",
     "users",
     "auth",
     "mail",

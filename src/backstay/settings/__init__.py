@@ -14,6 +14,8 @@ from backstay.settings.keys import decode_key
 from backstay.settings.loading import Loaded, load_settings, read_settings
 from backstay.settings.mail import MailSettings
 from backstay.settings.model import Settings
+from backstay.settings.queue import QueueSettings
+from backstay.settings.redis import RedisAddress, RedisSettings
 from backstay.settings.reference import example_env, reference_markdown
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
@@ -31,7 +33,10 @@ __all__ = [
     "Loaded",
     "LogSettings",
     "MailSettings",
+    "QueueSettings",
     "RateLimitSettings",
+    "RedisAddress",
+    "RedisSettings",
     "SecuritySettings",
     "ServerSettings",
     "Settings",

@@ -136,7 +136,8 @@ class DbSettings(Group):
     pgbouncer: bool = Field(
         False,
         description="PgBouncer with transaction pooling stands in front of the database. Nobody "
-        "can `LISTEN` through it: who is signed in is read again every 0.75 seconds.",
+        "can `LISTEN` through it: without Redis, who is signed in is read again every 0.75 "
+        "seconds.",
     )
     replica_host: str | None = Field(
         None, description="Host of a read replica; parts not given are those of the primary."

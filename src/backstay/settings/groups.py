@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, EmailStr, Field, SecretStr, field_validato
 from pydantic_settings import SettingsConfigDict
 
 from backstay.settings.faults import Refused
-from backstay.settings.group import Group, InLocal, Kind, MayBeEmpty
-from backstay.settings.values import Count, Seconds, WholeDays
+from backstay.settings.group import Also, Group, InLocal, Kind, MayBeEmpty
+from backstay.settings.values import Count, Seconds, SomeSeconds, WholeDays
 
 
 class Environment(StrEnum):
@@ -45,8 +45,30 @@ class RateLimitSettings(Group):
     period: Seconds = Field(60, description="Length of the period in seconds.")
 
 
+class CacheSettings(Group):
+    """What the server keeps of its answers."""
+
+    model_config = SettingsConfigDict(title="Cache", env_prefix="CACHE_")
+
+    ttl_seconds: SomeSeconds = Field(
+        30, description="How long an answer that may be kept is kept, unless it says; 0 keeps none."
+    )
+
+
+class ClientCacheSettings(Group):
+    """What clients may keep of their answers."""
+
+    model_config = SettingsConfigDict(title="Cache of clients", env_prefix="CLIENT_CACHE_")
+
+    max_age: SomeSeconds = Field(
+        30,
+        description="Seconds for which clients may keep an answer that allows it, without asking "
+        "again; 0 allows none.",
+    )
+
+
 class AdminSettings(Group):
-    """The administrator that is created when there is none."""
+    """What is created when there is none: the administrator, and the tier of new users."""
 
     model_config = SettingsConfigDict(title="First administrator", env_prefix="ADMIN_")
 
@@ -65,6 +87,13 @@ class AdminSettings(Group):
         description="Password, 8 to 128 characters. In `local` a random one is printed once when "
         "this is not set.",
     )
+
+    tier_name: Annotated[
+        str,
+        Also("TIER_NAME"),
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
+        Kind("1 to 64 of A-Z, a-z, 0-9, _ . -"),
+    ] = Field("free", description="Tier that every new user receives.")
 
     @field_validator("password")
     @classmethod

@@ -7,12 +7,16 @@ from backstay.settings.db import DbSettings
 from backstay.settings.group import Group, Variable, prefix_of, variables_of
 from backstay.settings.groups import (
     AdminSettings,
+    CacheSettings,
+    ClientCacheSettings,
     Environment,
     GeneralSettings,
     LogSettings,
     RateLimitSettings,
 )
 from backstay.settings.mail import MailSettings
+from backstay.settings.queue import QueueSettings
+from backstay.settings.redis import RedisSettings
 from backstay.settings.security import SecuritySettings
 from backstay.settings.server import ServerSettings
 
@@ -26,6 +30,10 @@ class Settings(BaseModel):
     app: AppSettings
     server: ServerSettings
     db: DbSettings
+    redis: RedisSettings
+    cache: CacheSettings
+    client_cache: ClientCacheSettings
+    queue: QueueSettings
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings

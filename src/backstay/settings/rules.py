@@ -85,6 +85,23 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
         )
 
 
+_SHARED = ("RATE_LIMIT_ENABLED", "REDIS_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIMIT_URL")
+
+
+@_rule(Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS", *_SHARED)
+def several_workers_share_redis(settings: Settings) -> Iterator[Fault]:
+    """Each process would count only the requests, and keep only the answers, it has seen."""
+    redis, mend = settings.redis, "Set REDIS_URL to a Redis server, or SERVER_WORKERS to 1."
+    if settings.server.workers == 1 or settings.db.is_sqlite:
+        return
+    if settings.rate_limit.enabled and redis.rate_limit_address is None:
+        name = "REDIS_RATE_LIMIT_URL" if redis.address else "REDIS_URL"
+        yield Fault(name, "keeps rate limits in process, while there are several", mend)
+    elif redis.cache_address is None:
+        name = "REDIS_CACHE_URL" if redis.address else "REDIS_URL"
+        yield Fault(name, "keeps the cache in process, while there are several", mend)
+
+
 @_rule(Applies.OUTSIDE_LOCAL, "DB_FALLBACK_TO_SQLITE")
 def no_fallback_to_sqlite(settings: Settings) -> Iterator[Fault]:
     """Data would silently be written to a file nobody keeps."""

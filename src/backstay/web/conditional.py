@@ -1,11 +1,12 @@
 """Conditional requests (RFC 9110, 13): entity tags in, 304 out."""
 
 import re
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstay.core.representation import NO_PRECONDITIONS, Preconditions, etag_of
+from backstay.core.representation import NO_PRECONDITIONS, Preconditions, Representation
 from backstay.web.fields import field_of
 
 _TAG = re.compile(r'(W/)?("[^"]*")')
@@ -22,13 +23,15 @@ def preconditions_of(request: Request) -> Preconditions:
     return Preconditions(tuple(m[2] for m in _TAG.finditer(header) if not m[1]))
 
 
-def tagged(request: Request, body: bytes, status: int) -> Response:
+def tagged(
+    request: Request, kept: Representation, status: int, headers: Mapping[str, str]
+) -> Response:
     """The answer with its ETag, or 304 when the client has this representation."""
-    tag = etag_of(body)
-    headers = {"ETag": tag}
+    tag = kept.etag or ""
+    headers = {"ETag": tag, **headers}
     if request.method == "GET" and status == 200 and _has(request, tag):
         return Response(status_code=304, headers=headers)
-    return Response(body, status, headers, JSON)
+    return Response(kept.body, status, headers, JSON)
 
 
 def _has(request: Request, tag: str) -> bool:

@@ -1,7 +1,7 @@
 """Routes as a table of messages: a row says where a message is sent, not how."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +11,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
-from backstay.core.listing import CursorPage, Page
+from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
-from backstay.core.representation import render
-from backstay.web.conditional import JSON, preconditions_of, tagged
+from backstay.web.answers import answer
+from backstay.web.conditional import JSON
 from backstay.web.errors import MEDIA_TYPE, Problem
 from backstay.web.fields import field_of
+from backstay.web.idempotency import described, takes_key
+from backstay.web.keeping import admission_of, declared, under_way
 from backstay.web.limits import Limit
-from backstay.web.links import link_header
 from backstay.web.parameters import Parameters
-from backstay.web.state import edge_of, sender_of
+from backstay.web.state import edge_of
 
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -37,6 +38,7 @@ class RouteSpec:
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
         is_page: whether it shows people a page, which the description leaves out.
+        path_names: what the message calls a path parameter, where it is not its name.
     """
 
     method: str
@@ -53,6 +55,12 @@ class RouteSpec:
     name: str = ""
     refuses: tuple[int, ...] = ()
     is_page: bool = False
+    path_names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether an ``Idempotency-Key`` is honoured."""
+        return self.endpoint is None and takes_key(self.method, self.message)
 
     @property
     def operation_id(self) -> str:
@@ -109,7 +117,16 @@ class Routes:
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
-        return [Route.of(spec, f"{root_path}/v1" if spec.versioned else "") for spec in self.specs]
+        return [Route.of(spec, self._under(root_path)) for spec in self.specs]
+
+    def operations(self, root_path: str) -> Iterator[Operation]:
+        """What is sent by which method and path."""
+        for spec in self.specs:
+            path = self._under(root_path) + spec.path
+            yield Operation(spec.message, spec.operation_id, spec.method, path)
+
+    def _under(self, root_path: str) -> str:
+        return f"{root_path}/v1" if self._versioned else ""
 
 
 class Route(APIRoute):
@@ -117,11 +134,12 @@ class Route(APIRoute):
 
     spec: RouteSpec
     parameters: Parameters
+    may_be_kept: bool
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route of one row."""
-        parameters = Parameters(spec.message)
+        parameters = Parameters(spec.message, spec.path_names)
         result = spec.message.result_type()
         route = cls(
             prefix + spec.path,
@@ -139,10 +157,13 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
+        route.may_be_kept = spec.endpoint is None and declared(spec.message) is not None
         if spec.endpoint is None:
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
             route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
+        if spec.takes_key:
+            route.openapi_extra = {**described(spec.status), **(route.openapi_extra or {})}
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -162,9 +183,12 @@ class Route(APIRoute):
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
             await self._admit(request)
-            self._check_form(request)
-            message = await self.parameters.read(request)
-            response = await answer(request, self.spec, message, prefix)
+            try:
+                self._check_form(request)
+                message = await self.parameters.read(request)
+                response = await answer(request, self.spec, message, prefix)
+            finally:
+                await admission_of(request)
             await response(scope, receive, send)
 
         return app
@@ -183,7 +207,11 @@ class Route(APIRoute):
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
-            await edge.limits.by_user(scope, limit, principal)
+            counted = edge.limits.by_user(scope, principal, self.path_format)
+            if self.may_be_kept and edge.cache_is_remote:
+                scope["backstay.admission"] = under_way(counted)
+            else:
+                await counted
         elif limit is not Limit.EXEMPT:
             await edge.limits.by_address(scope, limit, edge.client_address(scope))
 
@@ -210,22 +238,6 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
     return endpoint
-
-
-async def answer(
-    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
-) -> Response:
-    """Send a message on behalf of the request and answer with its result."""
-    result = await sender_of(request, preconditions_of(request))(message)
-    if result is None:
-        return Response(status_code=204)
-    body = render(result)
-    if isinstance(result, Page | CursorPage):
-        return Response(body, spec.status, link_header(request.url, result), JSON)
-    response = tagged(request, body, spec.status)
-    if spec.location is not None:
-        response.headers["Location"] = prefix + spec.location.format_map(dict(result))
-    return response
 
 
 def check_media_type(request: Request, *allowed: str) -> None:
@@ -258,6 +270,8 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses.add(409)
     if has_body:
         statuses |= {400, 413, 415}
+    if spec.takes_key:
+        statuses |= {400, 409}
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {
         status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}

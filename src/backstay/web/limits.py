@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from math import ceil
 
+import structlog
 from starlette.types import Scope
 
 from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, Rate, Verdict
 from backstay.core.principal import Principal
 from backstay.web.address import limit_key
+
+log = structlog.get_logger("backstay.limits")
 
 
 class Limit(StrEnum):
@@ -33,6 +36,7 @@ class Limits:
     def __init__(self, limiter: Limiter, rates: Mapping[Limit, Rate]) -> None:
         self._limiter = limiter
         self._rates = rates
+        self._without_rule: set[str] = set()
 
     async def by_address(self, scope: Scope, limit: Limit, address: str) -> None:
         """Count a request of an address.
@@ -42,20 +46,35 @@ class Limits:
         """
         await self._hit(scope, limit, f"{limit}:ip:{limit_key(address)}")
 
-    async def by_user(self, scope: Scope, limit: Limit, principal: Principal) -> None:
-        """Count a request of a signed-in user.
+    async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
+        """Count a request of a signed-in user under the tier's rule for the route, if any.
+
+        All that one rule names counts together, and so does all that falls under the default.
 
         Raises:
             RateLimited: too many.
         """
-        await self._hit(scope, limit, f"{limit}:user:{principal.id}")
+        rule = principal.rules.find(template) if template is not None else None
+        if rule is None:
+            if template is not None and template not in self._without_rule:
+                self._tell(template, principal)
+            await self._hit(scope, Limit.GENERAL, f"{Limit.GENERAL}:user:{principal.id}")
+        elif Limit.GENERAL in self._rates:
+            await self._count(scope, rule.path, f"{rule.path}:user:{principal.id}", rule.rate)
+
+    def _tell(self, template: str, principal: Principal) -> None:
+        self._without_rule.add(template)
+        if Limit.GENERAL in self._rates:
+            log.info("the default limit holds: no rule", path=template, tier=principal.tier)
 
     async def _hit(self, scope: Scope, limit: Limit, key: str) -> None:
         rate = self._rates.get(limit)
-        if rate is None:
-            return
+        if rate is not None:
+            await self._count(scope, limit, key, rate)
+
+    async def _count(self, scope: Scope, policy: str, key: str, rate: Rate) -> None:
         verdict = await self._limiter.hit(key, rate)
-        scope["backstay.headers"] = _headers(limit, rate, verdict)
+        scope["backstay.headers"] = _headers(policy, rate, verdict)
         if not verdict.allowed:
             wait = max(1, ceil(verdict.retry_after))
             raise RateLimited(
@@ -64,20 +83,20 @@ class Limits:
             )
 
 
-@cache
-def _constant(limit: Limit, rate: Rate) -> tuple[tuple[bytes, bytes], ...]:
+@lru_cache(1024)
+def _constant(policy: str, rate: Rate) -> tuple[tuple[bytes, bytes], ...]:
     return (
-        (b"ratelimit-policy", f'"{limit}";q={rate.limit};w={rate.period}'.encode()),
+        (b"ratelimit-policy", f'"{policy}";q={rate.limit};w={rate.period}'.encode()),
         (b"x-ratelimit-limit", str(rate.limit).encode()),
     )
 
 
-def _headers(limit: Limit, rate: Rate, verdict: Verdict) -> list[tuple[bytes, bytes]]:
+def _headers(policy: str, rate: Rate, verdict: Verdict) -> list[tuple[bytes, bytes]]:
     """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and the older three."""
     remaining, reset = b"%d" % verdict.remaining, b"%d" % ceil(verdict.reset_after)
     return [
-        *_constant(limit, rate),
-        (b"ratelimit", b'"%b";r=%b;t=%b' % (limit.encode(), remaining, reset)),
+        *_constant(policy, rate),
+        (b"ratelimit", b'"%b";r=%b;t=%b' % (policy.encode(), remaining, reset)),
         (b"x-ratelimit-remaining", remaining),
         (b"x-ratelimit-reset", reset),
     ]

@@ -1,33 +1,29 @@
 """The ``Link`` header of lists (RFC 8288); the body carries the same."""
 
-from typing import Any
+from functools import lru_cache
 
 from starlette.datastructures import URL
+from starlette.types import Scope
 
-from backstay.core.listing import CursorPage, Page
+from backstay.core.representation import Links
 
 
-def link_header(url: URL, page: Page[Any] | CursorPage[Any]) -> dict[str, str]:
+def link_header(scope: Scope, links: Links) -> dict[str, str]:
     """``Link`` with relative references to the neighbouring pages, or nothing."""
-    if isinstance(page, CursorPage):
-        cursors = {"next": page.next_cursor, "prev": page.prev_cursor}
-        targets = {
-            rel: url.include_query_params(cursor=cursor)
-            for rel, cursor in cursors.items()
-            if cursor is not None
-        }
-    else:
-        numbers: dict[str, int | None] = {
-            "first": 1,
-            "prev": page.page - 1 if page.page > 1 else None,
-            "next": page.page + 1 if page.has_more else None,
-            "last": page.pages,
-        }
-        targets = {
-            rel: url.include_query_params(page=number) for rel, number in numbers.items() if number
-        }
-    links = [f'<{_relative(target)}>; rel="{rel}"' for rel, target in targets.items()]
-    return {"Link": ", ".join(links)} if links else {}
+    text = _link(scope["path"], scope["query_string"].decode("latin-1"), tuple(links.items()))
+    return {"Link": text} if text else {}
+
+
+@lru_cache(1024)
+def _link(path: str, query: str, links: tuple[tuple[str, int | str], ...]) -> str:
+    url = URL(path=path, query=query)
+    targets = (
+        (relation, url.include_query_params(page=target))
+        if isinstance(target, int)
+        else (relation, url.include_query_params(cursor=target))
+        for relation, target in links
+    )
+    return ", ".join(f'<{_relative(target)}>; rel="{relation}"' for relation, target in targets)
 
 
 def _relative(url: URL) -> str:

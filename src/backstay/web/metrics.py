@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from backstay.adapters.metrics_jobs import JobMetrics
 from backstay.core.jobs import Backlog
@@ -14,7 +15,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class HttpMetrics:
-    """Counts and times requests in a registry of its own."""
+    """Counts and times requests, and keeps the state of the channel, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -29,6 +30,12 @@ class HttpMetrics:
             "Time to answer, in seconds.",
             ["method", "route"],
             buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._channel = Gauge(
+            "backstay_principal_channel_up",
+            "Whether every process hears what others change about principals.",
+            multiprocess_mode="livemin",
             registry=self.registry,
         )
         self.jobs = JobMetrics(self.registry)
@@ -46,14 +53,30 @@ class HttpMetrics:
         children[0].inc()
         children[1].observe(seconds)
 
+    def principal_channel(self, up: bool) -> None:
+        """Record whether other processes are heard."""
+        self._channel.set(up)
+
     def show(self, backlog: Sequence[Backlog]) -> None:
         """Take note of the jobs that wait."""
         self.jobs.show(backlog)
 
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
             return generate_latest(self.registry)
+        _drop_the_dead(Path(folder))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _drop_the_dead(folder: Path) -> None:
+    """Forget the state of workers that are gone; what they counted stays."""
+    for file in folder.glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

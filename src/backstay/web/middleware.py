@@ -32,11 +32,15 @@ _DEFAULTS = {
 }
 EXPOSED = [
     "ETag",
+    "Idempotent-Replayed",
     "Link",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
     "X-Request-ID",
 ]
 _VARY = ((b"vary", b"Origin"),)
@@ -66,7 +70,7 @@ class Edge:
             (b"traceparent", trace),
             *self._headers,
         ]
-        status = 500
+        status, is_head = 500, scope["method"] == "HEAD"
         started = time.perf_counter()
 
         async def respond(message: Message) -> None:
@@ -79,6 +83,8 @@ class Edge:
                 headers += added
                 headers += scope.get("backstay.headers", ())
                 headers += scope.get("backstay.vary", ())
+            elif is_head:
+                message["body"] = b""
             await send(message)
 
         try:

@@ -1,33 +1,44 @@
 """Derives from a message what FastAPI must read: path, query and body, and puts it together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from fastapi import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from backstay.core.errors import FieldFault, Invalid
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
-from backstay.core.validation import invalid
+from backstay.core.validation import MOST_FAULTS, invalid
+from backstay.web.fields import fields_of
 
 T = TypeVar("T")
+_AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class Parameters:
     """How one message type travels in a request."""
 
-    def __init__(self, message: type[Message[Any]]) -> None:
+    def __init__(
+        self, message: type[Message[Any]], path_names: Mapping[str, str] = _AS_NAMED
+    ) -> None:
         self._message = message
+        self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
         for name, source in message.sources().items():
             fields[source][name] = message.model_fields[name]
         self._filters = _filters(fields[Source.QUERY])
+        in_path = {field: name for name, field in path_names.items()}
         self.signature: list[Parameter] = [
-            _parameter(name, Annotated[field.annotation, Path(), *_constraints(field)])
+            _parameter(
+                in_path.get(name, name),
+                Annotated[field.annotation, Path(), *_constraints(field)],
+            )
             for name, field in fields[Source.PATH].items()
         ]
         self.has_query = bool(fields[Source.QUERY])
@@ -55,10 +66,11 @@ class Parameters:
             body = _validated(self._body.model_validate_json, await request.body(), "body")
             if isinstance(body, self._message):
                 return body
+        elif _announces_content(request) and await request.body():
+            raise Invalid("This route takes no body.")
         fields: dict[str, Any] = {}
         if self._query is not None:
-            given = request.query_params
-            named = {n: given.getlist(n) if n in self._lists else given[n] for n in given}
+            named = self._given(request.query_params)
             fields = _named(_validated(self._query.model_validate, named, "query"))
         if self._body is not None:
             fields |= _named(body)
@@ -66,9 +78,22 @@ class Parameters:
             if flat in fields:
                 operand = fields.pop(flat)
                 fields.setdefault(name, {})[operator] = operand
-        fields |= request.path_params
+        fields |= {self._path_names.get(n, n): value for n, value in request.path_params.items()}
         about = "body" if self.has_body else "query"
         return _validated(self._message.model_validate, fields, about)
+
+    def _given(self, query: QueryParams) -> dict[str, Any]:
+        lists = {name: query.getlist(name) for name in query}
+        repeated = [name for name in lists if name not in self._lists and len(lists[name]) > 1]
+        if repeated:
+            raise Invalid(
+                "A query parameter of one value was given several times.",
+                errors=tuple(
+                    FieldFault(name[:200], "repeated", "Give this parameter once")
+                    for name in sorted(repeated)[:MOST_FAULTS]
+                ),
+            )
+        return {n: values if n in self._lists else values[0] for n, values in lists.items()}
 
     def _query_model(self, fields: dict[str, FieldInfo]) -> type[BaseModel]:
         plain = {name: field for name, field in fields.items() if _filter_type(field) is None}
@@ -87,6 +112,11 @@ class Parameters:
             )
             definitions["sort"] = (annotation, described)
         return _model(self._message, "Query", definitions)
+
+
+def _announces_content(request: Request) -> bool:
+    fields = fields_of(request.scope)
+    return fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
 
 
 def _validated(validate: Callable[[Any], T], given: Any, about: str) -> T:

@@ -1,6 +1,6 @@
 """Finds the route of a request in one step, however many there are."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
@@ -19,11 +19,18 @@ class RouteIndex:
     """Stands before the framework's router and takes the requests whose path it knows.
 
     Paths are looked up segment by segment in a tree; a literal segment beats a parameter. What
-    is not found falls through to the framework, so that routes added by hand still work.
+    is not found falls through to the framework, so that routes added by hand still work; it is
+    counted before.
     """
 
-    def __init__(self, fallback: ASGIApp, routes: Iterable[APIRoute]) -> None:
+    def __init__(
+        self,
+        fallback: ASGIApp,
+        routes: Iterable[APIRoute],
+        count: Callable[[Scope, str], Awaitable[None]],
+    ) -> None:
         self._fallback = fallback
+        self._count = count
         self._root: _Node = _Node()
         for route in routes:
             node = self._root
@@ -32,22 +39,41 @@ class RouteIndex:
                 node = node.children.setdefault(name, _Node())
             for method in route.methods or ():
                 node.routes.setdefault(method, route)
+                if method == "GET":
+                    node.routes.setdefault("HEAD", route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        node = self._find(_path(scope)) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._fallback(scope, receive, send)
+            return
+        node = self._find(_path(scope))
         if node is None or not node.routes:
+            await self._count(scope, _path(scope))
             await self._fallback(scope, receive, send)
             return
         route = node.routes.get(scope["method"])
         if route is None:
+            await self._count(scope, _path(scope))
             allowed = ", ".join(sorted(node.routes))
             raise MethodNotAllowed(f"Allowed here: {allowed}.", headers={"Allow": allowed})
+        if scope["method"] == "HEAD":
+            await self._as_get(scope, receive, send)
+            return
         match, child_scope = route.matches(scope)
         if match is not Match.FULL:
+            await self._count(scope, _path(scope))
             await self._fallback(scope, receive, send)
             return
         scope.update(child_scope)
         await route.handle(scope, receive, send)
+
+    async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """HEAD is GET of which only the headers are sent (RFC 9110, 9.3.2): the edge sees to it."""
+        scope["method"] = "GET"
+        try:
+            await self(scope, receive, send)
+        finally:
+            scope["method"] = "HEAD"
 
     def _find(self, path: str) -> "_Node | None":
         if path != "/" and path.endswith("/"):

@@ -1,7 +1,7 @@
 """What the edge needs from the composition root, reachable from every request."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
+from backstay.core.idempotency import IdempotencyKey
 from backstay.core.ports import Rate
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions
@@ -39,6 +40,8 @@ class EdgeState:
     cors_origins: frozenset[str]
     metrics: MetricsAccess
     metrics_token: str | None = None
+    cache_is_remote: bool = False
+    client_max_age: int = 0
 
 
 def edge_of(request: Request) -> EdgeState:
@@ -47,7 +50,11 @@ def edge_of(request: Request) -> EdgeState:
     return state
 
 
-def sender_of(request: Request, preconditions: Preconditions = NO_PRECONDITIONS) -> Sender:
+def sender_of(
+    request: Request,
+    preconditions: Preconditions = NO_PRECONDITIONS,
+    idempotency: IdempotencyKey | None = None,
+) -> Sender:
     """A sender on behalf of whoever made the request."""
     scope, edge = request.scope, edge_of(request)
     origin = Origin(
@@ -55,6 +62,7 @@ def sender_of(request: Request, preconditions: Preconditions = NO_PRECONDITIONS)
         edge.client_address(scope),
         (field_of(scope, b"user-agent") or "")[:300],
         preconditions,
+        idempotency,
         scope.get("backstay.trace", b"").decode(),
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
@@ -67,13 +75,13 @@ def rates_of(settings: Settings) -> dict[Limit, Rate]:
     security = settings.security
     return {
         Limit.GENERAL: Rate(settings.rate_limit.default, settings.rate_limit.period),
-        Limit.LOGIN: security.login_rate_limit,
-        Limit.REFRESH: security.refresh_rate_limit,
-        Limit.LOGOUT: security.logout_rate_limit,
-        Limit.REGISTER: security.register_rate_limit,
-        Limit.FORGOT: security.forgot_rate_limit,
-        Limit.RESET: security.reset_rate_limit,
-        Limit.VERIFY: security.verify_rate_limit,
+        Limit.LOGIN: replace(security.login_rate_limit, strict=True),
+        Limit.REFRESH: replace(security.refresh_rate_limit, strict=True),
+        Limit.LOGOUT: replace(security.logout_rate_limit, strict=True),
+        Limit.REGISTER: replace(security.register_rate_limit, strict=True),
+        Limit.FORGOT: replace(security.forgot_rate_limit, strict=True),
+        Limit.RESET: replace(security.reset_rate_limit, strict=True),
+        Limit.VERIFY: replace(security.verify_rate_limit, strict=True),
     }
 
 

@@ -1,20 +1,29 @@
 """Shows, grant by grant, what reaches a row: role level, scope, field rules, in body and query."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from backstay.composition import Backstay
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
-from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec, optional
-from backstay.core.principal import Grant, Principal
+from backstay.core.messages import (
+    Command,
+    FromPath,
+    FromQuery,
+    PermissionSpec,
+    Scope,
+    Source,
+    optional,
+)
+from backstay.core.principal import Effect, Grant, Principal
 from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
 from backstay.features.access.commands import SyncAccess
@@ -23,7 +32,9 @@ from backstay.features.users.model import User
 from backstay.web.dispatch import Routes
 from tests.conftest import Login, Person
 from tests.features.access.steps import Keeper, Rule, permissions_by_key
-from tests.features.steps import API, execute
+from tests.features.granting import Rule as FieldRule
+from tests.features.granting import grant
+from tests.features.steps import API, Trail, execute, said
 from tests.web.problems import fields_of, problem
 
 pytestmark = pytest.mark.anyio
@@ -167,25 +178,65 @@ async def moved(backstay: Backstay) -> int:
     return len((await execute(backstay, statement)).all())
 
 
+async def people(backstay: Backstay) -> Sequence[Any]:
+    """Every column of every row that the message could reach."""
+    return (await execute(backstay, select(User.__table__).order_by(User.id))).all()
+
+
 @pytest.mark.parametrize("case", CASES)
 async def test_what_is_granted_and_nothing_else(
-    keeper: Keeper, ada: Person, backstay: Backstay, case: str
+    keeper: Keeper, ada: Person, backstay: Backstay, trail: Trail, case: str
 ) -> None:
     roles, whose, query, body, expected = CASES[case]
     for held in roles:
         role = await keeper.role(level=held.level)
         await keeper.grant(role, KEY, held.scope, held.rules)
         await keeper.assign(role, ada)
+    before = await people(backstay)
+    await trail()
     row = ada.id if whose == "own" else keeper.admin.id
     answer = await ada.client.patch(f"{API}/places/{row}{query}", json=body)
     if expected == 204:
         assert (answer.status_code, await moved(backstay)) == (204, 1), answer.text
+        assert said(await trail()) == [("MovePerson", "ok", None)]
         return
     if isinstance(expected, int):
-        problem(answer, expected)
+        code = problem(answer, expected)["code"]
     else:
-        assert set(fields_of(problem(answer, 403, "forbidden"))) == expected
-    assert await moved(backstay) == 0
+        refused = problem(answer, 403, code := "forbidden")
+        assert set(fields_of(refused)) == expected
+    assert await people(backstay) == before
+    assert said(await trail()) == [("MovePerson", "refused", code)]
+
+
+def products() -> Iterator[tuple[Scope, tuple[FieldRule, ...], bool, int]]:
+    """Scope, rules and whether it is about the own row, with the status; ``loud`` is named."""
+    for scope, source, own in product(Scope, (Source.JSON, Source.QUERY), (True, False)):
+        named, other = ("name", "address") if source is Source.JSON else ("loud", "slow")
+        reached = 204 if own or scope is Scope.ANY else 404
+        yield scope, (), own, reached
+        yield scope, ((source, named, Effect.ALLOW),), own, reached
+        yield scope, ((source, other, Effect.DENY),), own, reached
+        yield scope, ((source, named, Effect.DENY),), own, 403
+        yield scope, ((source, other, Effect.ALLOW),), own, 403
+
+
+async def test_every_scope_under_every_rule_reaches_what_it_says(
+    keeper: Keeper, ada: Person, backstay: Backstay, trail: Trail
+) -> None:
+    """Each role stands above all before it, so that it alone decides."""
+    rows = {True: ada.id, False: keeper.admin.id}
+    outcomes = {204: ("ok", None), 403: ("refused", "forbidden"), 404: ("refused", "not_found")}
+    for level, (scope, field_rules, own, status) in enumerate(products(), start=1):
+        await grant(backstay, ada.id, KEY, scope, rules=field_rules, level=level)
+        await execute(backstay, update(User).values(name=None))
+        before = await people(backstay)
+        await trail()
+        answer = await ada.client.patch(f"{API}/places/{rows[own]}?loud=1", json=NAME)
+        assert answer.status_code == status, (scope, field_rules, own, answer.text)
+        assert said(await trail()) == [("MovePerson", *outcomes[status])]
+        assert (await people(backstay) == before) is (status != 204)
+    assert level == 40
 
 
 async def test_without_the_higher_role_the_lower_one_counts(

@@ -13,7 +13,7 @@ from backstay.features.access.model import Role, RoleMember
 from backstay.features.users.queries.accounts import HasAdmin
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.access.steps import ROLES, Keeper, done, role_path
-from tests.features.steps import ME, change_user, execute
+from tests.features.steps import API, ME, change_user, execute
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,8 @@ async def at_once(*requests: tuple[Person, str, str]) -> list[int]:
     answers: list[httpx.Response] = []
 
     async def send(person: Person, method: str, path: str) -> None:
-        body = {"current_password": PASSWORD} if path == ME else None
+        bodies: dict[str, object] = {"PATCH": {"is_superuser": False}}
+        body = {"current_password": PASSWORD} if path == ME else bodies.get(method)
         answers.append(await person.client.request(method, path, json=body))
 
     async with anyio.create_task_group() as group:
@@ -109,6 +110,47 @@ async def test_of_all_who_resign_at_once_one_stays(
         *((person, "DELETE", ME) for person in people[2:]),
     )
     assert statuses == [204, 204, 204, 409]
+    assert await backstay.system(HasAdmin())
+
+
+async def test_what_is_deleted_counts_again_once_it_is_restored(
+    keeper: Keeper, ada: Person
+) -> None:
+    chief = await keeper.role(is_superuser=True)
+    await keeper.assign(chief, ada)
+    own = f"{await admin_path(keeper)}/users/{keeper.admin.id}"
+    account = f"{API}/users/{ada.id}"
+    for path in (role_path(chief), account):
+        await done(keeper.client.delete(path), 204)
+        problem(await keeper.client.delete(own), 409, "users.last_superuser")
+        await done(keeper.client.post(f"{path}/restore"), 200)
+    await done(keeper.client.post(f"{account}/block"), 200)
+    await done(keeper.client.delete(account), 204)
+    await done(keeper.client.post(f"{account}/restore"), 200)
+    problem(await keeper.client.delete(own), 409, "users.last_superuser")
+    await done(keeper.client.post(f"{account}/unblock"), 200)
+    await done(keeper.client.delete(own), 204)
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_of_two_who_use_every_way_at_once_one_stays(
+    keeper: Keeper, ada: Person, backstay: Backstay, attempt: int
+) -> None:
+    chief = await keeper.role(is_superuser=True)
+    await keeper.assign(chief, ada)
+    path = await admin_path(keeper)
+    ways = [
+        (keeper.admin, "POST", f"{API}/users/{ada.id}/block"),
+        (ada, "DELETE", f"{path}/users/{keeper.admin.id}"),
+        (keeper.admin, "DELETE", role_path(chief)),
+        (ada, "DELETE", f"{API}/users/{keeper.admin.id}?hard=true&cascade=true"),
+        (keeper.admin, "PATCH", role_path(chief)),
+        (ada, "DELETE", ME),
+        (keeper.admin, "DELETE", ME),
+    ]
+    statuses = await at_once(*ways[attempt:], *ways[:attempt])
+    assert set(statuses) & {200, 204}
+    assert set(statuses) <= {200, 204, 401, 403, 404, 409}
     assert await backstay.system(HasAdmin())
 
 

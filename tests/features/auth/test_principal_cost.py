@@ -6,7 +6,9 @@ import time
 import pytest
 
 from backstay.composition import Backstay
+from backstay.core.messages import Scope
 from tests.conftest import Login, Person
+from tests.features.granting import grant
 from tests.features.steps import API, ME, needs
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +32,25 @@ async def test_requests_make_no_query_to_authorise(
     assert any("sessions" in statement for statement in statements)
     statements.clear()
     await ask_for(1.5, person)
+    assert statements == []
+
+
+async def test_fifty_roles_cost_no_more_than_one(
+    login: Login, backstay: Backstay, statements: list[str]
+) -> None:
+    one, fifty = await login(), await login()
+    for level in range(1, 50):
+        await grant(backstay, fifty.id, "users:list", Scope.OWN, level=level)
+    costs = []
+    for person in (one, fifty):
+        backstay.principals.forget_all()
+        statements.clear()
+        assert (await person.client.get(ME)).status_code == 200
+        costs.append(len(statements))
+    assert len((await fifty.client.get(ME)).json()["roles"]) == 50
+    assert costs[0] == costs[1] > 0
+    statements.clear()
+    await ask_for(1.0, fifty)
     assert statements == []
 
 

@@ -72,6 +72,15 @@ async def test_what_was_not_announced_is_not_valid(login: Login, query: str, fie
     assert set(fields_of(body)) == {field}
 
 
+async def test_a_parameter_of_one_value_is_given_once(ada: Person) -> None:
+    answer = await ada.client.get(f"{ITEMS}?page=1&page=2&q=hush&q=hush&nope=1&nope=2")
+    body = problem(answer, 422, "validation_error")
+    assert fields_of(body) == {"page": "repeated", "q": "repeated", "nope": "repeated"}
+    assert "hush" not in answer.text
+    several = await ada.client.get(f"{ITEMS}?title__in=a&title__in=b")
+    assert several.status_code == 200
+
+
 @pytest.mark.parametrize("name", ["q", "title", "title__contains", "title__in", "cursor", "sort"])
 async def test_nul_is_in_no_query(login: Login, name: str) -> None:
     person = await login("admin")

@@ -122,7 +122,8 @@ async def test_a_failure_of_the_database_is_recorded(
     answer = await person.client.post(f"{API}/items", json={"title": "Chart"})
     assert answer.status_code == 500
     (row,) = await trail()
-    assert (row.message, row.code, row.status) == ("CreateItem", answer.json()["code"], 500)
+    assert said([row]) == [("CreateItem", "failed", "db_error")]
+    assert (answer.json()["code"], row.status) == ("db_error", 500)
 
 
 @needs("items")

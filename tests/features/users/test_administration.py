@@ -76,6 +76,12 @@ async def test_a_tag_of_the_past_is_refused(login: Login, way: str) -> None:
     assert answer.status_code in {200, 204}
 
 
+async def test_if_match_means_nothing_to_a_collection(login: Login) -> None:
+    admin, person = await login("admin"), await login()
+    answer = await act(admin, "sign out", person.id, headers={"If-Match": '"of something else"'})
+    assert answer.status_code == 204
+
+
 @pytest.mark.parametrize("way", END_SESSIONS)
 async def test_what_ends_sessions_ends_all_of_them_at_once(
     login: Login, client: httpx.AsyncClient, way: str

@@ -12,8 +12,8 @@ from backstay.core.messages import Scope
 from backstay.features.access.commands import JoinRole
 from backstay.features.users.commands.administration import BlockUser
 from backstay.features.users.commands.removal import DeleteUser
-from backstay.features.users.commands.superusers import LastSuperuser
 from backstay.features.users.queries.accounts import HasAdmin
+from backstay.features.users.queries.roles import LastSuperuser
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.granting import grant
 from tests.features.steps import ME, change_user, is_signed_in
@@ -103,6 +103,26 @@ async def test_two_superusers_never_remove_each_other(
         200,
         401,
     ]
+
+
+@pytest.mark.parametrize("way", REMOVALS)
+async def test_who_was_removed_a_moment_ago_removes_nobody(
+    login: Login, backstay: Backstay, way: str
+) -> None:
+    await login("admin")
+    one, other = await login(), await login()
+    await join_admins(backstay, one, other)
+    for person in (one, other):
+        assert (await person.client.get(ME)).json()["is_superuser"]
+    answers: list[httpx.Response] = []
+
+    async def remove(sender: Person, target: Person) -> None:
+        answers.append(await act(sender, way, target.id))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(remove, one, other)
+        group.start_soon(remove, other, one)
+    assert sorted(answer.is_success for answer in answers) == [False, True]
 
 
 @pytest.mark.parametrize("way", REMOVALS)

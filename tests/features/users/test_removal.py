@@ -1,12 +1,23 @@
 """Shows how accounts are deleted, erased with what hangs on them, and brought back."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import anyio
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    Table,
+    Uuid,
+    func,
+    insert,
+    select,
+    text,
+)
 
 from backstay.composition import Backstay
 from backstay.core.messages import Scope, Source
@@ -116,6 +127,44 @@ async def test_who_owns_something_is_erased_with_it_or_not_at_all(login: Login) 
         problem(await admin.client.get(path), 404)
         problem(await admin.client.post(f"{path}/restore"), 404)
     assert (await admin.client.get(kept)).status_code == 200
+
+
+KEEPERS = """
+CREATE TABLE boats (id INTEGER PRIMARY KEY,
+    keeper_id {uuid} REFERENCES users (id), mate_id {uuid} REFERENCES users (id) ON DELETE SET NULL)
+"""
+
+
+@pytest.fixture
+async def boats(backstay: Backstay, database_kind: str) -> AsyncIterator[Table]:
+    """A table that names its owner and somebody else in words of its own."""
+    users = Base.metadata.tables["users"].columns.id
+    table = Table(
+        "boats",
+        Base.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("keeper_id", Uuid, ForeignKey(users)),
+        Column("mate_id", Uuid, ForeignKey(users, ondelete="SET NULL")),
+    )
+    uuid = "CHAR(32)" if database_kind == "sqlite" else "UUID"
+    await execute(backstay, text(KEEPERS.format(uuid=uuid)))
+    yield table
+    Base.metadata.remove(table)
+
+
+async def test_an_owner_is_known_by_the_foreign_key_whatever_its_name(
+    login: Login, backstay: Backstay, boats: Table
+) -> None:
+    admin, keeper, mate = await login("admin"), await login(), await login()
+    row = {"id": 1, "keeper_id": UUID(keeper.id), "mate_id": UUID(mate.id)}
+    await execute(backstay, insert(boats).values(row))
+    assert (await act(admin, "erase", mate.id)).status_code == 204
+    (left,) = (await execute(backstay, select(boats))).all()
+    assert left._asdict() == {**row, "mate_id": None}
+    body = problem(await act(admin, "erase", keeper.id), 409, "users.owns_rows")
+    assert "boats" in body["detail"]
+    assert (await act(admin, "cascade", keeper.id)).status_code == 204
+    assert (await execute(backstay, select(boats))).all() == []
 
 
 @needs("items")

@@ -9,9 +9,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backstay.core.feature import Feature
-from backstay.core.listing import PAGING, ListQuery
+from backstay.core.introspection import fields_of
 from backstay.core.messages import Message, PermissionSpec, Scope, Source, View
-from backstay.core.principal import Effect, Grant, RoleGrant, merge_grants
+from backstay.core.principal import UNLIMITED, Effect, Grant, RoleGrant, merge_grants
 
 
 class DeclaredField(BaseModel):
@@ -47,22 +47,24 @@ class Membership:
     is_superuser: bool
     grants: dict[str, Grant]
 
+    def grant(self, permission: str) -> Grant | None:
+        """The grant of a permission key, or None when it is not held."""
+        return UNLIMITED if self.is_superuser else self.grants.get(permission)
+
     def gains(self, before: "Membership") -> dict[str, Grant]:
         """The grants that reach further than those of an earlier membership did."""
+        if before.is_superuser:
+            return {}
         return {
             key: grant
             for key, grant in self.grants.items()
             if key not in before.grants or not before.grants[key].covers(grant)
         }
 
-    def is_wider_than(self, before: "Membership") -> bool:
-        """Whether anything is possible that was not."""
-        if before.is_superuser:
-            return False
-        return self.is_superuser or self.level > before.level or bool(self.gains(before))
-
 
 NO_ROLES = Membership(roles=(), level=0, is_superuser=False, grants={})
+EVERYTHING = Membership(roles=(), level=0, is_superuser=True, grants={})
+"""What the application itself holds."""
 
 
 RoleName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -192,29 +194,7 @@ def declared(features: Iterable[Feature]) -> tuple[DeclaredPermission, ...]:
 
 
 def _fields_of(message: type[Message[Any]]) -> Iterator[DeclaredField]:
-    schema = message.model_json_schema()
-    for name, source in message.sources().items():
-        if source is Source.PATH or (issubclass(message, ListQuery) and name in PAGING):
-            continue
-        described = schema["properties"][name]
-        if source is Source.JSON:
-            yield from _described(name, source, described, schema.get("$defs", {}))
-        else:
-            yield DeclaredField(name=name, source=source, type=_type_of(described))
-
-
-def _described(
-    path: str, source: Source, described: dict[str, Any], defs: dict[str, Any]
-) -> Iterator[DeclaredField]:
-    """A field and, where it is an object, those inside it by path."""
-    yield DeclaredField(name=path, source=source, type=_type_of(described))
-    for option in (described, described.get("items", {}), *described.get("anyOf", ())):
-        inner = defs.get(str(option.get("$ref", "")).rpartition("/")[2], {})
-        for name, nested in inner.get("properties", {}).items():
-            yield from _described(f"{path}.{name}", source, nested, defs)
-
-
-def _type_of(described: dict[str, Any]) -> str:
-    options = [described, *described.get("anyOf", ())]
-    types = [option.get("format") or option.get("type") for option in options]
-    return next((t for t in types if t and t != "null"), "object")
+    for field in fields_of(message):
+        if field.source is not Source.PATH:
+            kind = field.constraints.get("format") or field.type
+            yield DeclaredField(name=field.name, source=field.source, type=kind)

@@ -13,6 +13,6 @@ feature = Feature(
     routes=(routes, user_routes, key_routes),
     exports={"sessions": queries.ExportSessions},
     schedule=(every("1h", PurgeSessions()),),
-    requires=("access", "users"),
+    requires=("access", "tiers", "users"),
     foundation=True,
 )

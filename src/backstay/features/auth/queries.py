@@ -19,12 +19,14 @@ from backstay.core.messages import (
     View,
 )
 from backstay.core.ports import AccessTokens, Clock, Passwords
-from backstay.core.principal import Grant, Principal
+from backstay.core.principal import Principal
+from backstay.core.rates import NO_RULES
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import KeySet, SessionExport, SessionList, SessionView
+from backstay.features.tiers.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import Account, Secret
@@ -83,6 +85,7 @@ async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Prin
 async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
     """The principal of an account, with everything its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
+    rules = await send(GetRateRules(tier=account.tier)) if account.tier else NO_RULES
     principal = Principal(
         user_id=account.id,
         session_id=session_id,
@@ -90,6 +93,8 @@ async def principal_of(account: Account, send: Sender, session_id: UUID | None) 
         level=membership.level,
         roles=membership.roles,
         grants=membership.grants,
+        tier=account.tier,
+        rules=rules,
         profile=account,
     )
     return replace(principal, view=profile_of(principal, account))
@@ -195,11 +200,10 @@ async def list_sessions_of_user(
     query: ListSessionsOfUser,
     reader: Reader,
     principal: Principal,
-    grant: Grant,
     clock: Clock,
     send: Sender,
 ) -> SessionList:
-    await check_authority(query.id, principal, grant, send)
+    await check_authority(query, query.id, send)
     account = await send.as_system()(GetAccount(user_id=query.id))
     if account is None:
         raise NotFound

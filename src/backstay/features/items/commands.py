@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from backstay.core.bus import handles
+from backstay.core.caching import CacheTags
 from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec, Scope, optional
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant, Principal
@@ -21,10 +22,15 @@ DELETE = PermissionSpec(
 )
 
 
+ITEM = ("items", "items:{id}")
+"""What an item is shown by; the lists of its owner are named when that is known."""
+
+
 class CreateItem(Command[ItemDetail]):
     """Create an item; it belongs to you."""
 
     permission = CREATE
+    touches = ("items", "items:of:{principal}")
 
     title: Title
     description: Description | None = None
@@ -42,6 +48,7 @@ class ReplaceItem(Command[ItemDetail]):
     """Replace an item as a whole."""
 
     permission = UPDATE
+    touches = ITEM
     replaces = True
 
     id: FromPath[UUID]
@@ -55,9 +62,10 @@ async def replace_item(
     session: Transaction,
     principal: Principal,
     grant: Grant,
+    tags: CacheTags,
     preconditions: Preconditions,
 ) -> ItemDetail:
-    item = await _item(command.id, session, principal, grant)
+    item = await _item(command.id, session, principal, grant, tags)
     preconditions.check(ItemDetail.model_validate(item))
     item.title, item.description = command.title, command.description
     await session.flush()
@@ -68,6 +76,7 @@ class UpdateItem(Command[ItemDetail]):
     """Change the named fields of an item."""
 
     permission = UPDATE
+    touches = ITEM
 
     id: FromPath[UUID]
     title: Title = optional()
@@ -80,9 +89,10 @@ async def update_item(
     session: Transaction,
     principal: Principal,
     grant: Grant,
+    tags: CacheTags,
     preconditions: Preconditions,
 ) -> ItemDetail:
-    item = await _item(command.id, session, principal, grant)
+    item = await _item(command.id, session, principal, grant, tags)
     preconditions.check(ItemDetail.model_validate(item))
     for name, value in command.changes().items():
         setattr(item, name, value)
@@ -94,6 +104,7 @@ class DeleteItem(Command[None]):
     """Delete an item: hidden and restorable, or for good with `hard=true`."""
 
     permission = DELETE
+    touches = ITEM
 
     id: FromPath[UUID]
     hard: FromQuery[bool] = False
@@ -105,10 +116,11 @@ async def delete_item(
     session: Transaction,
     principal: Principal,
     grant: Grant,
+    tags: CacheTags,
     preconditions: Preconditions,
     clock: Clock,
 ) -> None:
-    item = await _item(command.id, session, principal, grant, deleted=command.hard)
+    item = await _item(command.id, session, principal, grant, tags, deleted=command.hard)
     preconditions.check(ItemDetail.model_validate(item))
     if command.hard:
         await session.delete(item)
@@ -120,15 +132,20 @@ class RestoreItem(Command[ItemDetail]):
     """Bring a deleted item back."""
 
     permission = DELETE
+    touches = ITEM
 
     id: FromPath[UUID]
 
 
 @handles(RestoreItem)
 async def restore_item(
-    command: RestoreItem, session: Transaction, principal: Principal, grant: Grant
+    command: RestoreItem,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    tags: CacheTags,
 ) -> ItemDetail:
-    item = await _item(command.id, session, principal, grant, deleted=True)
+    item = await _item(command.id, session, principal, grant, tags, deleted=True)
     item.deleted_at = None
     await session.flush()
     return ItemDetail.model_validate(item)
@@ -139,6 +156,7 @@ async def _item(
     session: Transaction,
     principal: Principal,
     grant: Grant,
+    tags: CacheTags,
     *,
     deleted: bool = False,
 ) -> Item:
@@ -146,4 +164,6 @@ async def _item(
     query = select(Item).where(Item.id == item_id, visible(Item.owner_id, principal, grant))
     if not deleted:
         query = query.where(Item.deleted_at.is_(None))
-    return await one_or_404(session, query, lock=True)
+    item = await one_or_404(session, query, lock=True)
+    tags.touch(f"items:of:{item.owner_id}")
+    return item

@@ -1,11 +1,14 @@
 """Questions about items."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
+from backstay.core.caching import Cached
+from backstay.core.context import Context
 from backstay.core.errors import NotFound
 from backstay.core.feature import PersonalData
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
@@ -26,6 +29,7 @@ class GetItem(Query[ItemDetail]):
     """One item."""
 
     permission = READ
+    cache = Cached(tags=("items:{id}", "items:erased"))
 
     id: FromPath[UUID]
 
@@ -50,10 +54,17 @@ async def get_item(
     return ItemDetail.model_validate(row)
 
 
+def _shown(context: Context) -> Iterator[str]:
+    """The tag of what a list may show: the rows of one owner, or any."""
+    own = context.grant.scope is Scope.OWN
+    yield f"items:of:{context.principal.user_id}" if own else "items"
+
+
 class ListItems(ListQuery[ItemSummary]):
     """Items, newest first."""
 
     permission = LIST
+    cache = Cached(tags=(_shown,))
     sortable = ("created_at", "updated_at", "title")
     searchable = ("title", "description")
 
@@ -68,6 +79,7 @@ class ListItemsOfUser(ListQuery[ItemSummary]):
     """The items of one user, newest first."""
 
     permission = LIST
+    cache = Cached(tags=("items:of:{id}",))
     sortable = ListItems.sortable
     searchable = ListItems.searchable
 

@@ -12,6 +12,7 @@ from backstay.core.errors import BadRequest
 from backstay.core.mail import KeptMail
 from backstay.core.messages import View
 
+TemplateName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,100}$")]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
@@ -30,7 +31,7 @@ LIFETIMES = {Purpose.RESET: timedelta(hours=1), Purpose.VERIFY: timedelta(hours=
 
 
 class Template(StrEnum):
-    """A mail that the application sends."""
+    """A mail of the package; a project has further ones in `MAIL_TEMPLATES_DIR`."""
 
     RESET_PASSWORD = "reset_password"  # noqa: S105
     VERIFY_EMAIL = "verify_email"

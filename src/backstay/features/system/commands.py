@@ -7,11 +7,13 @@ from sqlalchemy import or_, select
 from backstay.core.bus import handles
 from backstay.core.clock import first_id_at
 from backstay.core.context import ActivityNote
+from backstay.core.idempotency import KEPT
 from backstay.core.jobs import JobState
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock
 from backstay.db.activity import Activity
+from backstay.db.idempotency import StoredAnswer
 from backstay.db.jobs import Job
 from backstay.db.now import SecondsFromNow
 from backstay.db.queries import delete_where
@@ -87,3 +89,28 @@ async def _went_on(command: Command[bool], purged: int, note: ActivityNote, jobs
     if purged == BATCH:
         await jobs.enqueue(command)
     return purged == BATCH
+
+
+class PurgeIdempotencyKeys(Command[bool]):
+    """Remove stored answers that are no longer given again; whether more may be left."""
+
+    permission = SYSTEM_ONLY
+
+
+@handles(PurgeIdempotencyKeys)
+async def purge_idempotency_keys(
+    command: PurgeIdempotencyKeys,
+    session: Transaction,
+    clock: Clock,
+    note: ActivityNote,
+    jobs: Jobs,
+) -> bool:
+    oldest = (
+        select(StoredAnswer.id)
+        .where(StoredAnswer.created_at <= clock() - KEPT)
+        .order_by(StoredAnswer.created_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    purged = await delete_where(session, StoredAnswer, StoredAnswer.id.in_(oldest))
+    return await _went_on(command, purged, note, jobs)

@@ -1,14 +1,20 @@
 """Questions that load balancers, operators and auditors ask."""
 
+from asyncio import to_thread
+from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
+from inspect import getdoc
+from typing import Any
 from uuid import UUID
 
 from backstay.core.bus import handles
 from backstay.core.errors import AppError
+from backstay.core.feature import Feature
+from backstay.core.introspection import fields_of
 from backstay.core.jobs import JobStore
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
-from backstay.core.messages import PUBLIC, PermissionSpec, Query
+from backstay.core.messages import PUBLIC, Command, Message, PermissionSpec, Query
 from backstay.core.ports import Clock, Metrics, Vitals
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
@@ -18,10 +24,14 @@ from backstay.db.session import Reader
 from backstay.features.system.schemas import (
     ActivityEntry,
     Alive,
+    EditableResources,
     Health,
+    MessageEntry,
+    OperationEntry,
     Outcome,
     Pong,
     Readiness,
+    ResourceEntry,
     Status,
 )
 from backstay.settings import AppSettings
@@ -59,7 +69,7 @@ class GetHealth(Query[Health]):
 @handles(GetHealth)
 async def get_health(query: GetHealth, vitals: Vitals, app: AppSettings) -> Health:
     checks = await vitals.checks()
-    failed = {name for name, state in checks.items() if state == "error"}
+    failed = {name for name, state in checks.items() if state in {"error", "degraded"}}
     status: Status = "error" if "database" in failed else "degraded" if failed else "ok"
     return Health(status=status, version=app.version, checks=checks)
 
@@ -109,3 +119,62 @@ async def list_activity(
     query: ListActivity, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
 ) -> Page[ActivityEntry] | CursorPage[ActivityEntry]:
     return await ACTIVITY.fetch(reader, query, principal, grant, cursors)
+
+
+class ListEditableResources(Query[EditableResources]):
+    """What you may ask of which resource: messages with their fields, types and constraints.
+
+    Only what your permissions reach is shown, without the fields that their rules refuse.
+    """
+
+    permission = PermissionSpec("system", "introspect", description="See what may be asked for")
+
+
+@handles(ListEditableResources)
+async def list_editable_resources(
+    query: ListEditableResources,
+    principal: Principal,
+    features: tuple[Feature, ...],
+    app: AppSettings,
+) -> EditableResources:
+    # in a thread, since the first to ask waits for the schemas of all messages
+    return await to_thread(_resources, principal, features, app.root_path)
+
+
+def _resources(
+    principal: Principal, features: tuple[Feature, ...], root_path: str
+) -> EditableResources:
+    operations: defaultdict[type[Message[Any]], list[OperationEntry]] = defaultdict(list)
+    for table in (table for feature in features for table in feature.routes):
+        for each in table.operations(root_path):
+            entry = OperationEntry(id=each.name, method=each.method, path=each.path)
+            operations[each.message].append(entry)
+    resources: defaultdict[str, list[MessageEntry]] = defaultdict(list)
+    for message in (message for feature in features for message in feature.messages()):
+        spec = message.permission
+        if isinstance(spec, PermissionSpec) and (grant := principal.grant(spec.key)) is not None:
+            entries = tuple(operations[message])
+            resources[spec.resource].append(_message_entry(message, spec, grant, entries))
+    return EditableResources(
+        resources=tuple(
+            ResourceEntry(name=name, messages=tuple(sorted(messages, key=lambda each: each.name)))
+            for name, messages in sorted(resources.items())
+        )
+    )
+
+
+def _message_entry(
+    message: type[Message[Any]],
+    spec: PermissionSpec,
+    grant: Grant,
+    operations: tuple[OperationEntry, ...],
+) -> MessageEntry:
+    return MessageEntry(
+        name=message.__name__,
+        kind="command" if issubclass(message, Command) else "query",
+        description=getdoc(message) or "",
+        permission=spec.key,
+        scope=grant.scope,
+        operations=operations,
+        fields=tuple(f for f in fields_of(message) if not grant.refuses(f.source, f.name)),
+    )

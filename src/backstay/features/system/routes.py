@@ -14,6 +14,7 @@ from backstay.features.system.queries import (
     GetMetrics,
     GetReadiness,
     ListActivity,
+    ListEditableResources,
     Ping,
 )
 from backstay.web.auth import INVALID, bearer_token
@@ -59,3 +60,4 @@ routes = Routes("", tag="system")
 routes.get("/healthcheck", GetHealth, endpoint=health, name="get_healthcheck")
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)
+routes.get("/system/editable-resources", ListEditableResources)

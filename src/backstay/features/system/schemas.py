@@ -4,7 +4,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from backstay.core.messages import View
+from pydantic import Field
+
+from backstay.core.introspection import MessageField
+from backstay.core.messages import Scope, View
 
 Status = Literal["ok", "degraded", "error"]
 
@@ -16,7 +19,11 @@ class Alive(View):
 
 
 class Health(View):
-    """How the application and what it depends on are doing."""
+    """How the application and what it depends on are doing.
+
+    `principal_channel` is how this process hears that sessions, roles and accounts changed in
+    others: `degraded` says that it does not, and reads them from the database within a second.
+    """
 
     status: Status
     version: str
@@ -43,8 +50,7 @@ class ActivityEntry(View):
     """What somebody asked for and what became of it.
 
     `actor` says who sent `message`, `user_id` whom it is about: a stranger who signs in names an
-    account. `fields` are the names of what was sent, never the values. `code` and `status` are
-    those of the refusal.
+    account. `fields` are the names of what was sent, never the values.
     """
 
     id: UUID
@@ -55,9 +61,56 @@ class ActivityEntry(View):
     address: str
     request_id: str
     message: str
-    permission: str | None
+    permission: str | None = Field(description="Null where none is needed.")
     targets: dict[str, str]
     fields: tuple[str, ...]
-    outcome: Outcome
-    code: str | None
-    status: int | None
+    outcome: Outcome = Field(
+        description="`refused` for what was not allowed or not valid, `failed` for a fault of "
+        "the application or its database; neither changed anything."
+    )
+    code: str | None = Field(description="The code of the error; null where it was done.")
+    status: int | None = Field(
+        description="The HTTP status of the error. Null where it was done: a command knows no "
+        "status of success, since not all come by HTTP."
+    )
+
+
+class OperationEntry(View):
+    """How a message is sent over HTTP; `id` is that of the OpenAPI description."""
+
+    id: str
+    method: str
+    path: str
+
+
+class MessageEntry(View):
+    """What may be asked: at which scope, where, and with which fields.
+
+    The paging, sorting and search of lists are the same everywhere and are not repeated. A message
+    without operations is sent by others only: `EraseUser` by `DELETE /users/{id}?hard=true`.
+    """
+
+    name: str
+    kind: Literal["command", "query"]
+    description: str
+    permission: str
+    scope: Scope
+    operations: tuple[OperationEntry, ...]
+    fields: tuple[MessageField, ...]
+
+
+class ResourceEntry(View):
+    """What the caller may do to resources of one name."""
+
+    name: str
+    messages: tuple[MessageEntry, ...]
+
+
+class EditableResources(View):
+    """Every resource that a permission of the caller reaches, by name.
+
+    What needs no permission (signing in, one's own profile) belongs to no resource. An object is
+    left out with any of its fields, since whoever names it names them; the others are shown.
+    """
+
+    resources: tuple[ResourceEntry, ...]

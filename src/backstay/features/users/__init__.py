@@ -8,9 +8,11 @@ from backstay.features.users.commands import (
     email,
     password,
     removal,
+    tiers,
 )
 from backstay.features.users.queries import accounts as own
 from backstay.features.users.queries import directory, export, roles
+from backstay.features.users.queries import tiers as tier_queries
 from backstay.features.users.routes import rbac_routes, routes
 
 feature = Feature(
@@ -22,12 +24,14 @@ feature = Feature(
         admins,
         administration,
         removal,
+        tiers,
         own,
         directory,
         export,
         roles,
+        tier_queries,
     ),
     routes=(routes, rbac_routes),
-    requires=("access",),
+    requires=("access", "tiers"),
     foundation=True,
 )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.errors import Conflict
@@ -35,6 +35,11 @@ class User(SoftDelete, Entity):
     email_verified_at: Mapped[datetime | None]
     blocked_at: Mapped[datetime | None]
     security_epoch: Mapped[int] = mapped_column(default=0)
+    tier: Mapped[str | None] = mapped_column(
+        String(64),
+        ForeignKey("tiers.name", onupdate="CASCADE", ondelete="RESTRICT"),
+        index=True,
+    )
 
 
 user_email = Index(

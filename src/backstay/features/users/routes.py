@@ -8,10 +8,12 @@ from backstay.features.users.commands.administration import (
     UpdateUser,
 )
 from backstay.features.users.commands.removal import DeleteUser, RestoreUser
+from backstay.features.users.commands.tiers import AssignTier
 from backstay.features.users.queries.accounts import GetMe
 from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
 from backstay.features.users.queries.export import ExportMe
 from backstay.features.users.queries.roles import ListUsersOfRole
+from backstay.features.users.queries.tiers import GetTierOfUser, ListRateLimitsOfUser
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 
@@ -30,6 +32,9 @@ routes.post("/{id}/restore", RestoreUser)
 routes.post("/{id}/block", BlockUser)
 routes.post("/{id}/unblock", UnblockUser)
 routes.put("/{id}/password", SetPassword)
+routes.get("/{id}/tier", GetTierOfUser)
+routes.put("/{id}/tier", AssignTier)
+routes.get("/{id}/rate-limits", ListRateLimitsOfUser)
 
 rbac_routes = Routes("/rbac", tag="rbac")
 rbac_routes.get("/roles/{role_id}/users", ListUsersOfRole)

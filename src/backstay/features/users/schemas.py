@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.messages import View
+from backstay.features.tiers.schemas import RuleInForce
 
 
 def _lower(value: str) -> str:
@@ -77,6 +78,7 @@ class Account:
     is_active: bool
     security_epoch: int
     password_hash: str
+    tier: str | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -100,6 +102,7 @@ class UserSummary(View):
     email: str
     username: str | None
     name: str | None
+    tier: str | None
     is_blocked: bool
     is_deleted: bool
     created_at: datetime
@@ -123,12 +126,26 @@ class Profile(View):
     email_verified: bool
     username: str | None
     name: str | None
+    tier: str | None
     created_at: datetime
     updated_at: datetime
     version: int
     is_superuser: bool
     roles: tuple[str, ...]
     permissions: dict[str, str]
+
+
+class UserTier(View):
+    """The tier of a user."""
+
+    tier: str | None
+
+
+class RateLimitsInForce(View):
+    """How often a user may ask, by path; empty when nothing is limited."""
+
+    tier: str | None
+    items: tuple[RuleInForce, ...]
 
 
 class Export(View):

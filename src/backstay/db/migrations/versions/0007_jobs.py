@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "platform_0007"
-down_revision = "platform_0003"
+down_revision = "platform_0006"
 branch_labels = None
 depends_on = None
 

@@ -1,17 +1,18 @@
 """Who may change which role: nobody gives more than they hold (no escalation)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backstay.core.bus import Sender
 from backstay.core.errors import Forbidden
 from backstay.core.messages import Command, PermissionSpec, Scope
-from backstay.core.principal import UNLIMITED, Grant
+from backstay.core.principal import Grant
 from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.access.model import Role
-from backstay.features.access.queries.membership import GetMembership
-from backstay.features.access.schemas import NO_ROLES, Membership
+from backstay.features.access.queries.membership import AddUpRoles, ListRoleSets, RoleSet
+from backstay.features.access.queries.standing import standing_of
+from backstay.features.access.schemas import Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Authority:
 
     held: Membership
     send: Sender
+    members: dict[RoleSet, Membership] = field(default_factory=dict)
 
     def require_superuser(self) -> None:
         """Refuse whoever is not one.
@@ -70,37 +72,43 @@ class Authority:
         """
         self.over_grants({key: Grant(scope)})
 
-    async def settle(self) -> None:
-        """Refuse what would let the sender do more than before; the last step of every command.
+    async def over_role(self, role: Role) -> None:
+        """:meth:`over`, and remember what the role's members may do until :meth:`settle`.
 
         Raises:
-            Forbidden: the sender's own roles add up to more.
+            Forbidden: it is a superuser's, or its level is not below the sender's highest.
         """
-        user_id = self.send.principal.user_id
-        if user_id is not None and not self.held.is_superuser:
-            now = await self.send.as_system()(GetMembership(user_id=user_id))
-            if now.is_wider_than(self.held):
-                raise Forbidden("This would widen your own permissions.")
+        self.over(role)
+        if not self.held.is_superuser:
+            ask = self.send.as_system()
+            sets = await ask(ListRoleSets(role_id=role.id))
+            self.members.update(await ask(AddUpRoles(sets=sets)))
+
+    async def settle(self) -> None:
+        """Refuse what would let a member of a changed role do more than the sender may.
+
+        A role that restricts its members hides what lower roles grant; who takes it away, or
+        loosens it, gives that. This is the last step of whatever changes a role.
+
+        Raises:
+            Forbidden: somebody, perhaps the sender, would gain what the sender does not hold.
+        """
+        now = await self.send.as_system()(AddUpRoles(sets=frozenset(self.members)))
+        for roles, before in self.members.items():
+            self.over_grants(now[roles].gains(before))
 
 
 async def authority_over(command: Command[Any], send: Sender) -> Authority:
     """Let everybody else who changes roles wait, and read again what the sender holds.
 
     Raises:
+        Unauthenticated: the sender was blocked or deleted meanwhile.
         Forbidden: the permission was lost meanwhile, or reaches own rows only: nobody owns roles.
     """
     await send.as_system()(LockSuperusers())
-    principal, policy = send.principal, command.permission
-    if principal.is_system:
-        return Authority(_EVERYTHING, send)
-    held = await send.as_system()(GetMembership(user_id=principal.id))
+    held, policy = await standing_of(command, send), command.permission
     if isinstance(policy, PermissionSpec):
-        grant = UNLIMITED if held.is_superuser else held.grants.get(policy.key)
+        grant = held.grant(policy.key)
         if grant is None or grant.scope is Scope.OWN:
             raise Forbidden(f"This needs the permission {policy.key} at the scope ANY.")
     return Authority(held, send)
-
-
-_EVERYTHING = Membership(
-    roles=NO_ROLES.roles, level=NO_ROLES.level, is_superuser=True, grants=NO_ROLES.grants
-)

@@ -26,6 +26,7 @@ class GrantPermission(Command[GrantDetail]):
     """Grant a role a permission."""
 
     permission = GRANT
+    touches = ("roles",)
 
     role_id: UUID
     permission_id: UUID
@@ -42,7 +43,7 @@ async def grant_permission(
 ) -> GrantDetail:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session)
-    authority.over(role)
+    await authority.over_role(role)
     permission = select(Permission).where(Permission.id == command.permission_id)
     key = (await one_or_404(session, permission)).key
     authority.over_free(key, command.scope)
@@ -55,6 +56,7 @@ class ChangeScope(Command[GrantDetail]):
     """Change how far a grant reaches."""
 
     permission = GRANT
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     permission_id: FromPath[UUID]
@@ -85,6 +87,7 @@ class RevokePermission(Command[None]):
     """Take a permission from a role, together with its field rules."""
 
     permission = REVOKE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     permission_id: FromPath[UUID]
@@ -110,6 +113,7 @@ class AddFieldRule(Command[FieldRuleDetail]):
     """Allow or deny a field of what a role is granted."""
 
     permission = GRANT
+    touches = ("roles",)
 
     role_id: UUID
     permission_id: UUID
@@ -146,6 +150,7 @@ class ChangeFieldRule(Command[FieldRuleDetail]):
     """Turn what a field rule does around."""
 
     permission = GRANT
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     permission_id: FromPath[UUID]
@@ -173,6 +178,7 @@ class RemoveFieldRule(Command[None]):
     """Remove a field rule."""
 
     permission = REVOKE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     permission_id: FromPath[UUID]
@@ -220,7 +226,7 @@ async def _locked(
     role_id: UUID, permission_id: UUID, session: Transaction, authority: Authority
 ) -> RolePermission:
     """The grant of a role below the sender, locked until the transaction ends."""
-    authority.over(await locked_role(role_id, session))
+    await authority.over_role(await locked_role(role_id, session))
     query = select(RolePermission).where(
         RolePermission.role_id == role_id, RolePermission.permission_id == permission_id
     )

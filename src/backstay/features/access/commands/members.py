@@ -108,4 +108,3 @@ async def _settle(
     changes.touch(command.user_id)
     after = await authority.send.as_system()(GetMembership(user_id=command.user_id))
     authority.over_grants(after.gains(before))
-    await authority.settle()

@@ -40,6 +40,7 @@ class CreateRole(Command[RoleDetail]):
     """Create a role; it grants nothing yet."""
 
     permission = CREATE
+    touches = ("roles",)
 
     name: RoleName
     description: RoleDescription = ""
@@ -63,6 +64,7 @@ class UpdateRole(Command[RoleDetail]):
     """Change the named fields of a role."""
 
     permission = UPDATE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     name: RoleName = optional()
@@ -82,7 +84,7 @@ async def update_role(
 ) -> RoleDetail:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session)
-    authority.over(role)
+    await authority.over_role(role)
     before = await detail_of(role, reader)
     preconditions.check(before)
     _keep_seeded(before, command.changes())
@@ -114,6 +116,7 @@ class DeleteRole(Command[None]):
     """Delete a role: hidden and restorable, or for good with `hard=true`."""
 
     permission = DELETE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
     hard: FromQuery[bool] = False
@@ -131,7 +134,7 @@ async def delete_role(
 ) -> None:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=command.hard)
-    authority.over(role)
+    await authority.over_role(role)
     preconditions.check(await detail_of(role, reader))
     if role.name in {ADMIN, USER} and role.deleted_at is None:
         raise RoleProtected(f"The role {role.name} cannot be deleted.")
@@ -149,6 +152,7 @@ class RestoreRole(Command[RoleDetail]):
     """Bring a deleted role back, with its grants and members."""
 
     permission = RESTORE
+    touches = ("roles",)
 
     role_id: FromPath[UUID]
 
@@ -163,7 +167,7 @@ async def restore_role(
 ) -> RoleDetail:
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=True)
-    authority.over(role)
+    await authority.over_role(role)
     _over_grants_of(await detail_of(role, reader), authority)
     role.deleted_at = None
     await session.flush()

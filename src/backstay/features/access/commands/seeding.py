@@ -31,6 +31,7 @@ class SyncAccess(Command[None]):
     """
 
     permission = SYSTEM_ONLY
+    touches = ("roles", "permissions")
 
     permissions: tuple[DeclaredPermission, ...]
 

@@ -1,9 +1,11 @@
 """Questions about roles, grants and memberships; here, those that other features ask."""
 
 from backstay.features.access.queries.membership import (
+    MEMBERS,
     MEMBERS_BY_NAME,
     GetMembership,
     ListSuperusers,
 )
+from backstay.features.access.queries.standing import standing_of
 
-__all__ = ["MEMBERS_BY_NAME", "GetMembership", "ListSuperusers"]
+__all__ = ["MEMBERS", "MEMBERS_BY_NAME", "GetMembership", "ListSuperusers", "standing_of"]

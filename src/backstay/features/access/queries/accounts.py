@@ -13,6 +13,14 @@ class RequireUser(Query[None]):
     user_id: UUID
 
 
+class RequireActive(Query[None]):
+    """Refuse, unless there is a living user with this id who is not blocked."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+
+
 class RequireSuperuser(Query[None]):
     """Refuse, unless somebody who can sign in may do everything."""
 

@@ -1,11 +1,11 @@
 """What roles add up to."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import String, bindparam, cast, func, select
 
 from backstay.core.bus import handles
 from backstay.core.messages import SYSTEM_ONLY, Query, Scope, Source
@@ -30,12 +30,15 @@ class GetMembership(Query[Membership]):
     user_id: UUID
 
 
-_ROLES = (
+_LIVING = (
     select(Role.id, Role.name, Role.level, Role.is_superuser)
-    .join(RoleMember, RoleMember.role_id == Role.id)
-    .where(RoleMember.user_id == bindparam("user_id"), Role.deleted_at.is_(None))
+    .where(Role.deleted_at.is_(None))
     .order_by(Role.level.desc(), Role.name)
 )
+_OF_USER = _LIVING.join(RoleMember, RoleMember.role_id == Role.id).where(
+    RoleMember.user_id == bindparam("user_id")
+)
+_BY_ID = _LIVING.where(Role.id.in_(bindparam("role_ids", expanding=True)))
 _GRANTS = (
     select(
         RolePermission.id,
@@ -55,37 +58,92 @@ _GRANTS = (
 
 @handles(GetMembership)
 async def get_membership(query: GetMembership, reader: Reader) -> Membership:
-    roles = await reader.rows(_ROLES, {"user_id": query.user_id})
+    roles = await reader.rows(_OF_USER, {"user_id": query.user_id})
+    return _added_up(roles, await _grants_by_role(reader, roles))
+
+
+def _added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> Membership:
+    """What some roles, highest first, add up to."""
     if not roles:
         return NO_ROLES
-    levels = {role.id: role.level for role in roles}
-    rows = await reader.rows(_GRANTS, {"role_ids": list(levels)})
     return Membership(
         roles=tuple(role.name for role in roles),
         level=roles[0].level,
         is_superuser=any(role.is_superuser for role in roles),
-        grants=merge_grants(_role_grants(rows, levels)),
+        grants=merge_grants(grant for role in roles for grant in grants[role.id]),
     )
 
 
-def _role_grants(rows: Sequence[Any], levels: dict[UUID, int]) -> list[RoleGrant]:
+async def _grants_by_role(
+    reader: Reader, roles: Sequence[Any]
+) -> defaultdict[UUID, list[RoleGrant]]:
     """One grant per row of the grant table, its field rules gathered from the join."""
+    levels = {role.id: role.level for role in roles}
     by_grant: defaultdict[UUID, list[Any]] = defaultdict(list)
-    for row in rows:
+    for row in await reader.rows(_GRANTS, {"role_ids": list(levels)}) if levels else ():
         by_grant[row.id].append(row)
-    return [
-        RoleGrant(
-            levels[held[0].role_id],
-            held[0].key,
-            Scope(held[0].scope),
-            tuple(
-                (Source(rule.source), rule.name, Effect(rule.effect))
-                for rule in held
-                if rule.effect is not None
-            ),
+    by_role: defaultdict[UUID, list[RoleGrant]] = defaultdict(list)
+    for held in by_grant.values():
+        first = held[0]
+        rules = tuple(
+            (Source(rule.source), rule.name, Effect(rule.effect))
+            for rule in held
+            if rule.effect is not None
         )
-        for held in by_grant.values()
-    ]
+        grant = RoleGrant(levels[first.role_id], first.key, Scope(first.scope), rules)
+        by_role[first.role_id].append(grant)
+    return by_role
+
+
+RoleSet = frozenset[UUID]
+
+
+class ListRoleSets(Query[frozenset[RoleSet]]):
+    """The different sets of roles that the members of a role have: one per kind of member."""
+
+    permission = SYSTEM_ONLY
+
+    role_id: UUID
+
+
+_MEMBERSHIPS = (
+    select(RoleMember.user_id, cast(RoleMember.role_id, String).label("role_id"))
+    .where(
+        RoleMember.user_id.in_(
+            select(RoleMember.user_id).where(RoleMember.role_id == bindparam("role_id"))
+        )
+    )
+    .order_by(RoleMember.user_id, RoleMember.role_id)
+    .subquery()
+)
+_SETS = (
+    select(func.aggregate_strings(_MEMBERSHIPS.c.role_id, ",").label("role_ids"))
+    .group_by(_MEMBERSHIPS.c.user_id)
+    .distinct()
+)
+
+
+@handles(ListRoleSets)
+async def list_role_sets(query: ListRoleSets, reader: Reader) -> frozenset[RoleSet]:
+    rows = await reader.rows(_SETS, {"role_id": query.role_id})
+    return frozenset(frozenset(map(UUID, row.role_ids.split(","))) for row in rows)
+
+
+class AddUpRoles(Query[dict[RoleSet, Membership]]):
+    """What each of some sets of roles adds up to."""
+
+    permission = SYSTEM_ONLY
+
+    sets: frozenset[RoleSet]
+
+
+@handles(AddUpRoles)
+async def add_up_roles(query: AddUpRoles, reader: Reader) -> dict[RoleSet, Membership]:
+    roles = await reader.rows(_BY_ID, {"role_ids": list(frozenset().union(*query.sets))})
+    grants = await _grants_by_role(reader, roles)
+    return {
+        ids: _added_up([role for role in roles if role.id in ids], grants) for ids in query.sets
+    }
 
 
 class ListSuperusers(Query[frozenset[UUID]]):
@@ -106,9 +164,12 @@ async def list_superusers(query: ListSuperusers, reader: Reader) -> frozenset[UU
     return frozenset(row.user_id for row in await reader.rows(_SUPERUSERS))
 
 
-MEMBERS_BY_NAME = (
+_MEMBERS = (
     select(RoleMember.user_id)
     .join(Role, Role.id == RoleMember.role_id)
-    .where(Role.name == bindparam("role"), Role.deleted_at.is_(None))
+    .where(Role.deleted_at.is_(None))
 )
+MEMBERS = _MEMBERS.where(Role.id == bindparam("role_id"))
+"""The ids of the users with the role ``role_id``."""
+MEMBERS_BY_NAME = _MEMBERS.where(Role.name == bindparam("role"))
 """The ids of the users with the role of the name ``role``."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Boolean, bindparam, literal, or_, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.caching import Cached
 from backstay.core.errors import Forbidden
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, Source
@@ -41,6 +42,7 @@ class ListPermissions(ListQuery[PermissionDetail]):
     """The permissions that the code declares, with the fields that rules can name."""
 
     permission = LIST
+    cache = Cached(tags=("permissions",), shared=True, client=True)
     sortable = ("created_at", "key")
     searchable = ("key", "description")
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.caching import Cached
 from backstay.core.errors import Forbidden, NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
@@ -43,6 +44,7 @@ class GetRole(Query[RoleDetail]):
     """One role, with its grants and their field rules."""
 
     permission = READ
+    cache = Cached(tags=("roles",), shared=True)
 
     role_id: FromPath[UUID]
 
@@ -109,6 +111,7 @@ class ListRoles(ListQuery[RoleSummary]):
     """The roles, newest first."""
 
     permission = LIST
+    cache = Cached(tags=("roles",), shared=True)
     sortable = ("created_at", "updated_at", "name", "level")
     searchable = ("name", "description")
 
@@ -170,10 +173,6 @@ async def list_roles_of_user(
     return await ROLES_OF_USER.fetch(
         reader, query, principal, replace(grant, scope=Scope.ANY), cursors
     )
-
-
-MEMBERS = select(RoleMember.user_id).where(RoleMember.role_id == bindparam("role_id"))
-"""The ids of those who have the role ``role_id``, for statements of the feature of users."""
 
 
 class GetMatrix(Query[Matrix]):

@@ -17,6 +17,7 @@ class ChangePassword(Command[None]):
     """Change your password. Every other session ends, this one stays."""
 
     permission = SIGNED_IN
+    replayable = False
 
     current_password: Secret
     new_password: Password

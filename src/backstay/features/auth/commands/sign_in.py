@@ -31,7 +31,7 @@ from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.schemas import Account, Secret
 from backstay.settings import SecuritySettings
 
-FAILURE_RATE = Rate(20, 300)
+FAILURE_RATE = Rate(20, 300, strict=True)
 DELAY = 2.0
 """An account with more failed logins than this is answered later (seconds), and never locked."""
 

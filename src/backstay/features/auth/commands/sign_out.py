@@ -21,7 +21,7 @@ from backstay.core.messages import (
     PermissionSpec,
 )
 from backstay.core.ports import AccessTokens, Clock, RefreshTokens
-from backstay.core.principal import Grant, Principal
+from backstay.core.principal import Principal
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
@@ -180,13 +180,11 @@ class EndSessionsOfUser(Command[None]):
 async def end_sessions_of_user(
     command: EndSessionsOfUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     clock: Clock,
     send: Sender,
     changes: PrincipalChanges,
 ) -> None:
-    await check_authority(command.id, principal, grant, send)
+    await check_authority(command, command.id, send)
     if await send.as_system()(GetAccount(user_id=command.id)) is None:
         raise NotFound
     await end_sessions(session, clock(), EndReason.ENDED, Session.user_id == command.id)

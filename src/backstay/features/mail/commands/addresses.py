@@ -94,6 +94,7 @@ class ResendVerification(Command[Accepted]):
     """Have the mail that confirms your e-mail address sent again, if one is to be confirmed."""
 
     permission = SIGNED_IN
+    replayable = False
 
 
 @handles(ResendVerification)

@@ -12,7 +12,7 @@ from backstay.core.errors import AppError
 from backstay.core.mail import Mailer, MailTemplates, MailTokens
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
-from backstay.features.mail.schemas import Purpose, Template
+from backstay.features.mail.schemas import Purpose, TemplateName
 from backstay.features.users.schemas import Email
 from backstay.settings import AppSettings
 
@@ -21,15 +21,17 @@ log = structlog.get_logger("backstay.mail")
 
 
 class SendMail(Command[None]):
-    """Send a mail. One with a link is not sent once that has expired.
+    """Send a mail, with what its template wants to know. One with a link is given up once the link
+    has expired.
 
-    A job is stored, so it names the link: the token is made when the mail is.
+    It is stored as a job, so it names the link, whose token is made when the mail is.
     """
 
     permission = SYSTEM_ONLY
 
-    template: Template
+    template: TemplateName
     recipient: Email
+    values: dict[str, str] = {}
     purpose: Purpose | None = None
     link_id: UUID | None = None
     expires_at: datetime | None = None
@@ -57,11 +59,11 @@ async def hand_over(
     if command.purpose is not None and command.link_id is not None:
         token = tokens.write(command.purpose, command.link_id)
         url = f"{app.public_url}/{PAGES[command.purpose]}?token={token}"
-    mail = templates.write(command.template, command.recipient, url=url)
+    mail = templates.write(command.template, command.recipient, **{"url": url, **command.values})
     try:
         await mailer.send(mail)
     except AppError as error:
-        log.warning("mail not sent", template=command.template.value, reason=error.detail)
+        log.warning("mail not sent", template=command.template, reason=error.detail)
         raise
     return HandedOver(in_time=True)
 
@@ -70,4 +72,4 @@ async def hand_over(
 async def send_mail(command: SendMail, handed: HandedOver, note: ActivityNote) -> None:
     note.skip()
     if not handed.in_time:
-        log.warning("mail given up: its link has expired", template=command.template.value)
+        log.warning("mail given up: its link has expired", template=command.template)

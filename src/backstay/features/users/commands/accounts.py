@@ -16,6 +16,7 @@ from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
 from backstay.features.access.commands import USER, JoinRole
+from backstay.features.tiers.queries import GetDefaultTier
 from backstay.features.users.commands.password import check_epoch
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.events import EmailChangeRequested, UserRegistered
@@ -78,6 +79,7 @@ async def register_user(
         username=command.username,
         name=command.name,
         password_hash=password.hashed,
+        tier=await send.as_system()(GetDefaultTier()),
     )
     session.add(user)
     await session.flush()

@@ -10,10 +10,10 @@ from backstay.core.errors import NotFound
 from backstay.core.messages import Command, FromPath, PermissionSpec, optional
 from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
-from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
+from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.events import EmailReplaced
@@ -54,15 +54,13 @@ class UpdateUser(Command[UserDetail]):
 async def update_user(
     command: UpdateUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     preconditions: Preconditions,
     send: Sender,
     changes: PrincipalChanges,
     events: Events,
 ) -> UserDetail:
     fields = command.changes()
-    await check_authority(command.id, principal, grant, send, takes_over="email" in fields)
+    await check_authority(command, command.id, send, takes_over="email" in fields)
     user = await _living(session, command.id)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
@@ -86,13 +84,12 @@ class BlockUser(Command[UserDetail]):
 async def block_user(
     command: BlockUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     clock: Clock,
     send: Sender,
     changes: PrincipalChanges,
 ) -> UserDetail:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await send.as_system()(LockSuperusers())
+    await check_authority(command, command.id, send, others_only=True)
     await keep_a_superuser(session, command.id, send)
     user = await _living(session, command.id)
     if user.blocked_at is None:
@@ -114,11 +111,9 @@ class UnblockUser(Command[UserDetail]):
 async def unblock_user(
     command: UnblockUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     send: Sender,
 ) -> UserDetail:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await check_authority(command, command.id, send, others_only=True)
     user = await _living(session, command.id)
     user.blocked_at = None
     return await send.as_system()(GetUser(id=user.id))
@@ -135,9 +130,9 @@ class SetPassword(Command[UserDetail]):
 
 @prepares(SetPassword)
 async def hash_password_to_set(
-    command: SetPassword, principal: Principal, grant: Grant, send: Sender, passwords: Passwords
+    command: SetPassword, send: Sender, passwords: Passwords
 ) -> NewPassword:
-    await check_authority(command.id, principal, grant, send, takes_over=True)
+    await check_authority(command, command.id, send, takes_over=True)
     account = await send.as_system()(GetAccount(user_id=command.id))
     if account is None:
         raise NotFound
@@ -149,13 +144,11 @@ async def hash_password_to_set(
 async def set_password(
     command: SetPassword,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     preconditions: Preconditions,
     password: NewPassword,
     send: Sender,
 ) -> UserDetail:
-    await check_authority(command.id, principal, grant, send, takes_over=True)
+    await check_authority(command, command.id, send, takes_over=True)
     user = await _living(session, command.id)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     await send.as_system()(

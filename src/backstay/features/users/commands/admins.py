@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from secrets import token_urlsafe
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.errors import NotFound
@@ -10,6 +13,7 @@ from backstay.core.ports import Passwords
 from backstay.db.session import Transaction
 from backstay.features.access.commands import ADMIN, USER, JoinRole, LockSuperusers
 from backstay.features.access.queries import ListSuperusers
+from backstay.features.tiers.queries import GetDefaultTier
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import FindAccount, HasAdmin
@@ -106,6 +110,7 @@ async def _add(
         username=person.username,
         name=person.name,
         password_hash=password_hash,
+        tier=await send(GetDefaultTier()),
     )
     session.add(user)
     await session.flush()
@@ -118,7 +123,7 @@ class ResetAdminPassword(Command[Account]):
 
     permission = SYSTEM_ONLY
 
-    login: str
+    login: Annotated[str, StringConstraints(min_length=1)]
     password: Password
 
 

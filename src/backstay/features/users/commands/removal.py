@@ -1,22 +1,24 @@
 """How accounts of others are deleted, erased and brought back."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Column, delete, literal, select
+from sqlalchemy import Column, ForeignKey, delete, literal, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.caching import CacheTags
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
 from backstay.core.ports import Clock
-from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
+from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
@@ -34,8 +36,8 @@ class OwnsRows(Conflict):
 class DeleteUser(Command[None]):
     """Delete somebody else's account: hidden and restorable, or for good with `hard=true`.
 
-    For good it is refused while the user owns anything, unless `cascade=true` removes that too.
-    Every session ends. Your own account is deleted through `/users/me`.
+    For good it is refused while anything belongs to the user, unless `cascade=true` removes that
+    too. Every session ends. Your own account is deleted through `/users/me`.
     """
 
     permission = DELETE
@@ -55,14 +57,13 @@ class DeleteUser(Command[None]):
 async def delete_user(
     command: DeleteUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     preconditions: Preconditions,
     clock: Clock,
     send: Sender,
     changes: PrincipalChanges,
 ) -> None:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await send.as_system()(LockSuperusers())
+    await check_authority(command, command.id, send, others_only=True)
     if command.hard:
         await send(EraseUser(id=command.id, cascade=command.cascade))
         return
@@ -88,31 +89,41 @@ class EraseUser(Command[None]):
 async def erase_user(
     command: EraseUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     preconditions: Preconditions,
     send: Sender,
     changes: PrincipalChanges,
+    tags: CacheTags,
 ) -> None:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await check_authority(command, command.id, send, others_only=True)
     await keep_a_superuser(session, command.id, send)
     user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     for owner in _owners():
         if command.cascade:
             await session.execute(delete(owner.table).where(owner == user.id))
+            name = owner.table.name
+            tags.touch(name, f"{name}:of:{user.id}", f"{name}:erased")
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
-            raise OwnsRows(f"The user owns rows of {owner.table.name}: cascade=true removes them.")
+            table = owner.table.name
+            raise OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
     await session.delete(user)
     changes.touch(user.id)
 
 
-def _owners() -> Iterator[Column[UUID]]:
-    """Every column ``owner_id`` that refers to users; tables that depend on others come first."""
+def _owners() -> Iterator[Column[Any]]:
+    """Every column whose foreign key keeps a user from being removed.
+
+    Tables that depend on others come first.
+    """
     for table in reversed(Base.metadata.sorted_tables):
-        owner = table.columns.get("owner_id")
-        if owner is not None and owner.references(User.__table__.columns.id):
-            yield owner
+        for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
+            if key.column is User.__table__.columns.id and not _gives_way(key):
+                yield key.parent
+
+
+def _gives_way(key: ForeignKey) -> bool:
+    """Whether the database itself removes or changes the rows that refer to what is removed."""
+    return (key.ondelete or "").upper() in {"CASCADE", "SET NULL", "SET DEFAULT"}
 
 
 class RestoreUser(Command[UserDetail]):
@@ -127,11 +138,9 @@ class RestoreUser(Command[UserDetail]):
 async def restore_user(
     command: RestoreUser,
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
     send: Sender,
 ) -> UserDetail:
-    await check_authority(command.id, principal, grant, send, others_only=True)
+    await check_authority(command, command.id, send, others_only=True)
     user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
     user.deleted_at = None
     return await send.as_system()(GetUser(id=user.id))

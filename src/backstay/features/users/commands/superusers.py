@@ -5,14 +5,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from backstay.core.bus import Sender
-from backstay.core.errors import Conflict
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.model import User
-
-
-class LastSuperuser(Conflict):
-    code, title = "users.last_superuser", "The last superuser cannot be removed"
+from backstay.features.users.queries.roles import LastSuperuser
 
 
 async def keep_a_superuser(session: Transaction, leaving: UUID, send: Sender) -> None:

@@ -36,6 +36,7 @@ class ListUsers(ListQuery[UserSummary]):
     is_blocked: Equals[bool] | None = None
     is_deleted: Equals[bool] | None = None
     role: str | None = Field(default=None, max_length=64, description="The name of a role.")
+    tier: Equals[str] | None = None
     created_at: Range[datetime] | None = None
 
     @field_validator("email", "username")
@@ -70,6 +71,7 @@ _DETAIL = select(
     User.email,
     User.username,
     User.name,
+    User.tier,
     User.created_at,
     User.updated_at,
     User.version,

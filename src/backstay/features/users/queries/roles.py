@@ -6,16 +6,16 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.errors import NotFound
+from backstay.core.errors import Conflict, NotFound, Unauthenticated
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath
 from backstay.core.principal import Grant, Principal
 from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing
 from backstay.db.session import Reader
-from backstay.features.access.queries.accounts import RequireSuperuser, RequireUser
-from backstay.features.access.queries.roles import MEMBERS, READ, GetRole
-from backstay.features.users.commands.superusers import LastSuperuser
+from backstay.features.access.queries import MEMBERS
+from backstay.features.access.queries.accounts import RequireActive, RequireSuperuser, RequireUser
+from backstay.features.access.queries.roles import READ, GetRole
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import HasAdmin
 from backstay.features.users.schemas import UserSummary
@@ -66,6 +66,19 @@ _LIVING = select(User.id).where(User.id == bindparam("user_id"), User.deleted_at
 async def require_user(query: RequireUser, reader: Reader) -> None:
     if await reader.one_or_none(_LIVING, {"user_id": query.user_id}) is None:
         raise NotFound
+
+
+_ACTIVE = _LIVING.where(User.blocked_at.is_(None))
+
+
+@handles(RequireActive)
+async def require_active(query: RequireActive, reader: Reader) -> None:
+    if await reader.one_or_none(_ACTIVE, {"user_id": query.user_id}) is None:
+        raise Unauthenticated("This account was blocked or deleted.")
+
+
+class LastSuperuser(Conflict):
+    code, title = "users.last_superuser", "The last superuser cannot be removed"
 
 
 @handles(RequireSuperuser)

@@ -1,0 +1,264 @@
+"""The Cache port on Redis, with a cache in process in front: a hot read costs no round trip."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from math import inf
+from os import urandom
+from typing import Any, NamedTuple
+
+from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, Watch, collected
+from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.cache_seal import Seal
+from backstay.adapters.redis_link import RedisFault, RedisLink, Script
+from backstay.core.ports import Load
+
+TAG_SECONDS = 86_400
+"""How long the version of a tag is known at least; whoever finds none chooses a new one."""
+LOCK_MS = 5_000
+WAIT_SECONDS = 0.2
+"""How long another process may take to load what is asked for here too."""
+POLL_SECONDS = 0.015
+_COUNT = Script.of(
+    "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) "
+    "if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
+    "return n"
+)
+
+
+class Found(NamedTuple):
+    """What Redis knew at one moment: a value and its remaining seconds, the tags' versions."""
+
+    value: bytes | None
+    lasts: float
+    versions: tuple[bytes | None, ...]
+
+
+class RedisCache(MemoryCache):
+    """What has tags is kept together with their versions of when it was asked for.
+
+    A tag is outdated by giving it another version, so whatever was loaded before, or is being
+    loaded, no longer fits; nobody keeps lists of keys. A tag without a version (new, expired,
+    evicted, flushed) fits nothing: the next to load chooses one. What Redis could not be told
+    is told before the next thing is read from it. Everything carries a keyed hash over its key,
+    versions and value, so what others plant there is as good as absent.
+    """
+
+    def __init__(self, link: RedisLink, secret: bytes, metrics: CacheMetrics) -> None:
+        super().__init__(metrics)
+        self._link = link
+        self._seal = Seal(secret)
+        self._prefix = f"backstay:{self._seal.name}:"
+        self._me = urandom(8).hex()
+        self._unsent: set[str] = set()
+        self.complete_until(-inf)
+        link.subscribe(self._prefix + "outdated", self)
+
+    async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
+        """What is kept here or in Redis, or None."""
+        if tags and (near := self.near(key, tags)) is not None:
+            return near
+        watch = self.watch(key, tags)
+        try:
+            found = await self._find(key, tags)
+            return self._believe(watch, found, tags)
+        except RedisFault:
+            return self.near(key, tags)
+        finally:
+            self.unwatch(watch)
+
+    async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
+        """Keep a value in Redis, or here while there is none."""
+        try:
+            versions = (await self._find(key, tags)).versions
+            await self._store(key, value, ttl, tags, versions)
+            if tags:
+                self.forget_keys([key])
+                await self._publish("keys", [key])
+        except RedisFault:
+            self.keep(key, value, ttl, tags)
+
+    async def fetch(self, watch: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
+        """Ask Redis, then whoever loads it elsewhere; else load."""
+        unlock = partial(self._link.call, "DEL", self._named("lock", watch.key))
+        try:
+            found, is_locked = await self._find_or_lock(watch.key, tags)
+        except RedisFault:
+            return await super().fetch(watch, load, ttl, tags)
+        after = [unlock] if is_locked else []
+        try:
+            kept = self._believe(watch, found, tags)
+            if kept is not None:
+                return kept
+            value = await super().fetch(watch, load, ttl, tags)
+            if watch.holds:
+                after.append(partial(self._store, watch.key, value, ttl, tags, found.versions))
+            return value
+        finally:
+            await self._try(*after)
+
+    async def delete(self, *keys: str) -> None:
+        """Forget keys, everywhere."""
+        await super().delete(*keys)
+        named = [self._named(kind, key) for key in keys for kind in ("entry", "list", "count")]
+
+        async def send() -> None:
+            await asyncio.gather(self._link.call("DEL", *named), self._publish("keys", keys))
+
+        await self._try(send)
+
+    async def delete_tags(self, *tags: str) -> None:
+        """Give the tags other versions, and tell every process."""
+        await super().delete_tags(*tags)
+        try:
+            await self._outdate(tags)
+        except RedisFault:
+            self._unsent = collected(self._unsent, tags)
+
+    async def delete_matching(self, pattern: str) -> None:
+        """Look at all the keys of the server's database for those like a pattern."""
+        await super().delete_matching(pattern)
+        literal = re.sub(r"([\[\]\\^])", r"\\\1", pattern)
+
+        async def send() -> None:
+            await self._publish("tags", [EVERYTHING])
+            cursor = b"0"
+            while True:
+                like = self._named("*", literal)
+                cursor, keys = await self._link.call("SCAN", cursor, "MATCH", like, "COUNT", 10_000)
+                if keys:
+                    await self._link.call("UNLINK", *keys)
+                if cursor == b"0":
+                    return
+
+        await self._try(send)
+
+    async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
+        """Add to a number in Redis, or here while there is none."""
+        try:
+            milliseconds = max(1, int(ttl * 1000))
+            return int(
+                await self._link.run(_COUNT, [self._named("count", key)], [by, milliseconds])
+            )
+        except RedisFault:
+            return await super().increment(key, by, ttl=ttl)
+
+    async def push(self, key: str, *values: bytes, ttl: float) -> None:
+        """Append to a list in Redis, or here while there is none."""
+        named = self._named("list", key)
+        sealed = [self._seal.close(named, (), value) for value in values]
+        try:
+            await asyncio.gather(
+                self._link.call("RPUSH", named, *sealed),
+                self._link.call("PEXPIRE", named, max(1, int(ttl * 1000))),
+            )
+        except RedisFault:
+            await super().push(key, *values, ttl=ttl)
+
+    async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
+        """A part of a list."""
+        named = self._named("list", key)
+        try:
+            listed = await self._link.call("LRANGE", named, start, stop)
+        except RedisFault:
+            return await super().slice(key, start, stop)
+        opened = (self._seal.open(named, (), sealed) for sealed in listed)
+        return [value for value in opened if value is not None]
+
+    def subscribed(self) -> None:
+        """A subscription begins; what was published before it is unknown."""
+        self.forget_all()
+
+    def heard(self, payload: bytes) -> None:
+        """Another process, or this one, has outdated something."""
+        try:
+            sender, kind, names = json.loads(payload)
+            if kind == "tags" and EVERYTHING in names:
+                self.forget_all()
+            elif sender != self._me:
+                {"tags": self.forget_tags, "keys": self.forget_keys}[kind](names)
+        except (ValueError, TypeError, KeyError):
+            self.forget_all()
+
+    async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
+        """A value, or the right to load it; or the duty, when nobody else gets it done."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        locking = ("SET", self._named("lock", key), "", "NX", "PX", LOCK_MS)
+        while True:
+            found, locked = await asyncio.gather(self._find(key, tags), self._link.call(*locking))
+            if found.value is not None or locked or time.monotonic() > deadline:
+                return found, bool(locked)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _find(self, key: str, tags: tuple[str, ...]) -> Found:
+        """Read the entry together with the versions of its tags: one round trip."""
+        if self._unsent:
+            late = frozenset(self._unsent)
+            await self._outdate(late)
+            self._unsent -= late
+        named = self._named("entry", key)
+        keys = [self._named("tag", tag) for tag in (EVERYTHING, *tags)] if tags else []
+        sealed, *versions = await self._link.call("MGET", named, *keys)
+        if sealed is None or None in versions:
+            return Found(None, 0.0, tuple(versions))
+        value = self._seal.open(named, versions, sealed)
+        if value is None:
+            return Found(None, 0.0, tuple(versions))
+        lasts = int.from_bytes(value[:8]) / 1000 - time.time()
+        return Found(value[8:] if lasts > 0 else None, lasts, tuple(versions))
+
+    def _believe(self, watch: Watch, found: Found, tags: tuple[str, ...]) -> bytes | None:
+        """What was found, which is kept here too unless it was outdated meanwhile."""
+        if found.value is None:
+            return None
+        self.metrics.far_hits.inc()
+        if tags and watch.holds:
+            self.keep(watch.key, found.value, found.lasts, tags, watch.since)
+        return found.value
+
+    async def _store(
+        self,
+        key: str,
+        value: bytes,
+        ttl: float,
+        tags: tuple[str, ...],
+        versions: Sequence[bytes | None],
+    ) -> None:
+        named, milliseconds = self._named("entry", key), int(ttl * 1000)
+        given = [version or urandom(8) for version in versions]
+        fresh = [
+            ("SET", self._named("tag", tag), version, "NX", "EX", max(TAG_SECONDS, int(2 * ttl)))
+            for tag, version, before in zip((EVERYTHING, *tags), given, versions, strict=False)
+            if before is None
+        ]
+        expires = int(time.time() * 1000) + milliseconds
+        sealed = self._seal.close(named, given, expires.to_bytes(8) + value)
+        await asyncio.gather(
+            *(self._link.call(*command) for command in fresh),
+            self._link.call("SET", named, sealed, "PX", max(1, milliseconds)),
+        )
+
+    async def _outdate(self, tags: Iterable[str]) -> None:
+        await asyncio.gather(
+            *(
+                self._link.call("SET", self._named("tag", tag), urandom(8), "EX", TAG_SECONDS)
+                for tag in tags
+            ),
+            self._publish("tags", tags),
+        )
+
+    async def _publish(self, kind: str, names: Iterable[str]) -> None:
+        payload = json.dumps([self._me, kind, list(names)])
+        await self._link.call("PUBLISH", self._prefix + "outdated", payload)
+
+    async def _try(self, *acts: Callable[[], Awaitable[Any]]) -> None:
+        """Do what may fail, in one round trip: it makes a cache better, never an answer right."""
+        with suppress(RedisFault):
+            await asyncio.gather(*(act() for act in acts))
+
+    def _named(self, kind: str, key: str) -> str:
+        return f"{self._prefix}{kind}:{key}"

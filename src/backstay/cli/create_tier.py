@@ -1,0 +1,60 @@
+"""The command `create-tier`: makes a tier of users, with rate limits."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from backstay.cli.readiness import opened
+from backstay.core.errors import FieldFault, Invalid
+from backstay.core.ports import Rate
+from backstay.features.tiers.commands.seeding import CreateTierWithLimits, PathLimit
+from backstay.settings import Settings, load_settings, parse_rate
+
+
+def create_tier(
+    name: Annotated[str, typer.Argument(help="Name of the tier.")],
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH=LIMIT/PERIOD",
+            help="A rate limit; the period is second, minute, hour, day or a number of seconds.",
+        ),
+    ] = None,
+) -> None:
+    """Create a tier, with rate limits if wanted.
+
+    A path is the template of a route, such as /api/v1/items/{id}, or a prefix such as /api/v1/*.
+    """
+    settings = load_settings()
+    try:
+        limits = tuple(map(_parsed, limit or ()))
+        asyncio.run(_create(settings, CreateTierWithLimits(name=name, limits=limits)))
+    except ValidationError as error:
+        raise Invalid(errors=_faults(error)) from None
+    typer.echo(f"Created the tier {name}.")
+
+
+def _parsed(text: str) -> PathLimit:
+    path, _, written = text.rpartition("=")
+    amount, _, period = written.partition("/")
+    try:
+        digits = amount.isdecimal() and period.isdecimal()
+        rate = Rate(int(amount), int(period)) if digits else parse_rate(written)
+    except ValueError:
+        mend = "Write PATH=LIMIT/PERIOD, such as /api/v1/items*=20/minute"
+        raise Invalid(errors=(FieldFault("--limit", "rate", mend),)) from None
+    return PathLimit(path=path, limit=rate.limit, period=rate.period)
+
+
+def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
+    return tuple(
+        FieldFault(str(fault["loc"][0]), fault["type"], fault["msg"].rstrip("."))
+        for fault in error.errors(include_url=False, include_input=False)
+    )
+
+
+async def _create(settings: Settings, command: CreateTierWithLimits) -> None:
+    async with opened(settings) as backstay:
+        await backstay.system(command)

@@ -1,0 +1,189 @@
+"""What is below the edge, wired together: adapters, pipelines, buses; and the first rows."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+from uuid import UUID
+
+from backstay.adapters.cache_redis import RedisCache
+from backstay.adapters.mail_chosen import mail_services
+from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
+from backstay.adapters.vitals_database import DatabaseVitals
+from backstay.composition.adapters import Adapters, adapters_for, channel_for, engine_options
+from backstay.composition.pipelines import buses_for
+from backstay.core.bus import BootError, Buses, Registry, Sender
+from backstay.core.catalog import Catalog
+from backstay.core.clock import utc_now
+from backstay.core.events import Subscriptions
+from backstay.core.feature import Feature, registry_of
+from backstay.core.jobs import Bell, JobStore
+from backstay.core.messages import Command
+from backstay.core.outbox import Outbox
+from backstay.core.ports import (
+    AccessTokens,
+    Cache,
+    Clock,
+    Limiter,
+    Metrics,
+    Passwords,
+    PrincipalChannel,
+    RefreshTokens,
+    Vitals,
+)
+from backstay.core.principal import SYSTEM, Principal, PrincipalCache
+from backstay.core.schedule import Scheduled
+from backstay.core.worker import Workplace
+from backstay.db import migrate
+from backstay.db.activity import AuditTrail
+from backstay.db.cursors import Cursors
+from backstay.db.job_store import DatabaseJobs
+from backstay.features import STANDARD
+from backstay.features.access.commands import SyncAccess
+from backstay.features.access.schemas import declared
+from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
+from backstay.features.tiers.commands.seeding import EnsureTier
+from backstay.features.users.commands.admins import Admin, EnsureAdmin
+from backstay.features.users.commands.tiers import GiveTier
+from backstay.settings import Settings
+
+__all__ = ["Backstay", "compose", "engine_options", "seed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backstay(Adapters):
+    """Everything below the edge: what HTTP, the command line and tests send messages through."""
+
+    settings: Settings
+    features: tuple[Feature, ...]
+    buses: Buses
+    principals: PrincipalCache
+    channel: PrincipalChannel
+    trail: AuditTrail
+    workplace: Workplace
+
+    @property
+    def schedule(self) -> tuple[Scheduled, ...]:
+        """What every feature wants to be sent by the clock."""
+        return tuple(each for feature in self.features for each in feature.schedule)
+
+    @property
+    def system(self) -> Sender:
+        """Sends messages as the application itself."""
+        return Sender(self.buses, SYSTEM)
+
+    @property
+    def cache_is_remote(self) -> bool:
+        """Whether to ask the cache may cost a round trip."""
+        return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
+
+    async def close(self) -> None:
+        """Release threads and connections."""
+        await self.channel.stop()
+        for wakeups in self.wakeups:
+            await wakeups.stop()
+        await self.links.stop()
+        await self.trail.settle()
+        self.passwords.close()
+        await self.database.dispose()
+
+
+def compose(
+    settings: Settings, features: Sequence[Feature] = STANDARD, *, clock: Clock = utc_now
+) -> Backstay:
+    """Wire features, adapters and the two pipelines together.
+
+    Raises:
+        BootError: the features contradict each other or a rule of messages; with every fault.
+    """
+    registry, adapters = registry_of(features), adapters_for(settings, clock)
+
+    async def principal_of_session(session_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
+
+    async def principal_of_user(user_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
+
+    principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
+    channel = channel_for(settings, adapters, principals)
+    trail = AuditTrail(adapters.database, clock, adapters.files.activity)
+    outbox = _outbox(adapters, registry, features)
+    services = _services(adapters, features, channel, outbox.store)
+    services |= mail_services(settings, adapters.key, clock)
+    buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
+    if registry.faults:
+        raise BootError("\n".join(registry.faults))
+    return Backstay(
+        **{field.name: getattr(adapters, field.name) for field in fields(adapters)},
+        settings=settings,
+        features=tuple(features),
+        buses=buses,
+        principals=principals,
+        channel=channel,
+        trail=trail,
+        workplace=Workplace(outbox, buses, principal_of_user, adapters.metrics.jobs.observe),
+    )
+
+
+def _services(
+    adapters: Adapters, features: Sequence[Feature], channel: PrincipalChannel, store: JobStore
+) -> dict[Any, Any]:
+    """What handlers receive that is the same for every message, by its port."""
+    database = adapters.database
+    vitals = DatabaseVitals(
+        database,
+        adapters.links,
+        lambda: migrate.schema_fault(database),
+        channel.state,
+        store.backlog,
+    )
+    return {
+        AccessTokens: adapters.tokens,
+        Cache: adapters.cache,
+        Clock: adapters.clock,
+        Cursors: Cursors(adapters.key),
+        JobStore: store,
+        Limiter: adapters.limiter,
+        Metrics: adapters.metrics,
+        Passwords: adapters.passwords,
+        RefreshTokens: HmacRefreshTokens(adapters.key),
+        Vitals: vitals,
+        tuple[Feature, ...]: tuple(features),
+    }
+
+
+def _outbox(adapters: Adapters, registry: Registry, features: Sequence[Feature]) -> Outbox:
+    """Where jobs go, and what they can be made of."""
+    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
+    registry.faults += catalog.faults
+    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
+    store = DatabaseJobs(adapters.database)
+    return Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
+
+
+async def seed(backstay: Backstay) -> Admin | None:
+    """Bring permissions and roles in line with the code; create what every installation has.
+
+    That is the tier of new users, given to whoever has none, and an administrator if none lives.
+
+    Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
+    the log of a deployment.
+
+    Raises:
+        AppError: the administrator's e-mail or username belongs to somebody else.
+    """
+    admin = backstay.settings.admin
+    async with migrate.alone(backstay.database.options):
+        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(EnsureTier(name=admin.tier_name))
+        await backstay.system(GiveTier(tier=admin.tier_name))
+        if admin.password is None and not backstay.settings.is_local:
+            return None
+        return await backstay.system(
+            EnsureAdmin(
+                email=admin.email,
+                username=admin.username,
+                name=admin.name,
+                password=admin.password.get_secret_value() if admin.password else None,
+            )
+        )

@@ -1,0 +1,85 @@
+"""The two pipelines, each step in its place, and where the parameters of handlers come from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backstay import __version__
+from backstay.composition.adapters import Adapters
+from backstay.core.bus import Bus, Buses, Provider, Registry, Sender
+from backstay.core.context import ActivityNote, Origin
+from backstay.core.jobs import Progress
+from backstay.core.messages import Command, Query
+from backstay.core.outbox import Events, Jobs, Outbox
+from backstay.core.pipeline import authorize, prepare_with
+from backstay.core.ports import PrincipalChannel
+from backstay.core.principal import Grant, Principal
+from backstay.core.query_cache import QueryCache
+from backstay.core.representation import Preconditions
+from backstay.db.activity import AuditTrail
+from backstay.db.idempotency import Idempotency
+from backstay.db.job_step import finish_job
+from backstay.db.session import WRITING, Database, Reader
+from backstay.db.transaction import transaction_with
+from backstay.settings import Settings
+from backstay.settings.group import Group
+
+
+def buses_for(
+    settings: Settings,
+    registry: Registry,
+    adapters: Adapters,
+    channel: PrincipalChannel,
+    trail: AuditTrail,
+    outbox: Outbox,
+    services: Mapping[Any, Any],
+) -> Buses:
+    """Commands and queries, each with its steps from the outside in."""
+    providers = _providers(adapters.database, settings, services)
+    prepare = prepare_with(registry, providers)
+    transaction = transaction_with(adapters.database, channel, adapters.clock)
+    once = Idempotency(adapters.database, adapters.clock)
+    version = f"{__version__} {settings.app.version}"
+    kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
+    commanding = (
+        *(once.around, trail.around, authorize, prepare),
+        *(transaction, once.within, finish_job, trail.within, kept.touching),
+    )
+    asking = (trail.around, authorize, kept.cached)
+    return Buses(
+        commands=Bus(Command, registry, commanding, providers | WRITING | _leaving(outbox)),
+        queries=Bus(Query, registry, asking, providers),
+    )
+
+
+def _providers(
+    database: Database, settings: Settings, services: Mapping[Any, Any]
+) -> dict[Any, Provider]:
+    """By type: fixed services, groups of settings, and what is about the message under way."""
+    return {kind: _always(service) for kind, service in services.items()} | {
+        **{type(group): _always(group) for group in _told(settings)},
+        Reader: database.reader_of,
+        Principal: lambda context: context.principal,
+        Grant: lambda context: context.grant,
+        ActivityNote: lambda context: context.note,
+        Origin: lambda context: context.origin,
+        Progress: lambda context: Progress(context.origin.job),
+        Preconditions: lambda context: context.origin.preconditions,
+        Sender: lambda context: context.sender.inside(context),
+    }
+
+
+def _leaving(outbox: Outbox) -> dict[Any, Provider]:
+    """What handlers of commands leave behind in their transaction."""
+    return {
+        Jobs: lambda context: Jobs(outbox, context),
+        Events: lambda context: Events(outbox, context),
+    }
+
+
+def _told(settings: Settings) -> tuple[Group, ...]:
+    """The groups of settings that handlers may ask for."""
+    return settings.admin, settings.app, settings.log, settings.rate_limit, settings.security
+
+
+def _always(service: Any) -> Provider:
+    return lambda context: service

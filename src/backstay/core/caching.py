@@ -1,0 +1,87 @@
+"""How a query says that its answer may be kept, and a command which kept answers it outdates."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from string import Formatter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backstay.core.context import Context
+
+Tag = str | Callable[["Context"], Iterable[str]]
+"""A name for what an answer shows. A text may name fields of its message, and ``{principal}``,
+the id of who sends it: ``items:{id}``. Whatever else decides is a function of the context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """Keep the answers of a query.
+
+    Attributes:
+        ttl: seconds, instead of ``CACHE_TTL_SECONDS``.
+        tags: what the answer shows; whoever touches one of these tags outdates it.
+        shared: everybody whose grant reaches any row gets the same answer. Otherwise each
+            principal has answers of their own, as has whoever reaches own rows only.
+        client: clients may keep it too: for ``CLIENT_CACHE_MAX_AGE``, or so many seconds.
+    """
+
+    ttl: int | None = None
+    tags: tuple[Tag, ...] = ()
+    shared: bool = False
+    client: bool | int = False
+
+
+class CacheTags:
+    """What a command outdates; it is forgotten after the commit, and never after a rollback."""
+
+    __slots__ = ("keys", "patterns", "tags")
+
+    def __init__(self) -> None:
+        self.tags: set[str] = set()
+        self.keys: set[str] = set()
+        self.patterns: set[str] = set()
+
+    def touch(self, *tags: str) -> None:
+        """Whatever is kept under one of these tags changes."""
+        self.tags.update(tags)
+
+    def forget(self, *keys: str) -> None:
+        """What code keeps under these keys changes."""
+        self.keys.update(keys)
+
+    def forget_matching(self, *patterns: str) -> None:
+        """What code keeps under keys like these changes; see ``Cache.delete_matching``."""
+        self.patterns.update(patterns)
+
+    def take(self) -> tuple[set[str], set[str], set[str]]:
+        """The tags, keys and patterns so far, of which nothing is left here."""
+        taken = self.tags, self.keys, self.patterns
+        self.tags, self.keys, self.patterns = set(), set(), set()
+        return taken
+
+
+def resolver(tags: tuple[Tag, ...]) -> Callable[["Context"], Iterator[str]]:
+    """What tells the tags of a message under way."""
+
+    def resolve(context: "Context") -> Iterator[str]:
+        for tag in tags:
+            if not isinstance(tag, str):
+                yield from tag(context)
+            elif "{" in tag:
+                yield tag.format_map(
+                    {**context.message.__dict__, "principal": context.principal.user_id}
+                )
+            else:
+                yield tag
+
+    return resolve
+
+
+def unknown_names(tags: Iterable[Tag], fields: Iterable[str]) -> Iterator[str]:
+    """The names that tags use and that are neither a field nor ``principal``."""
+    known = {*fields, "principal"}
+    for tag in tags:
+        if isinstance(tag, str):
+            yield from (
+                name for _, name, _, _ in Formatter().parse(tag) if name and name not in known
+            )

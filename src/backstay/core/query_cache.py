@@ -1,0 +1,126 @@
+"""The pipeline steps that answer queries from what is kept, and outdate it after a commit."""
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from backstay.core.bus import Next
+from backstay.core.caching import Cached, CacheTags, resolver
+from backstay.core.context import Context
+from backstay.core.errors import Refused
+from backstay.core.messages import Command, Message, Scope, Source
+from backstay.core.ports import Cache
+from backstay.core.representation import Representation, represent
+
+
+class QueryCache:
+    """The two steps around one cache.
+
+    ``ttl`` is that of queries which do not say; 0 switches everything off. ``version`` is that
+    of the code: another one never reads what this one has kept.
+    """
+
+    def __init__(self, cache: Cache, ttl: int, version: str) -> None:
+        self._cache = cache
+        self._ttl = ttl
+        self._version = version
+
+    def cached(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """Of a query, after it is authorised: answer with what is kept, else keep the answer.
+
+        Inside a transaction nothing is kept nor believed. Errors are never kept.
+        """
+        declared = message.__dict__.get("cache")
+        if not isinstance(declared, Cached) or not self._ttl:
+            return call_next
+        cache, ttl = self._cache, declared.ttl or self._ttl
+        key_of = _keys(message, self._version, shared=declared.shared)
+        tags_of = resolver(declared.tags or (message.__name__,))
+        result_type = TypeAdapter(message.result_type())
+
+        async def run(context: Context) -> Any:
+            if context.transaction is not None:
+                return await call_next(context)
+
+            async def load() -> bytes:
+                context.for_many = True
+                result = await call_next(context)
+                if isinstance(result, Refused):
+                    raise result.error
+                return represent(result).pack()
+
+            key, tags = key_of(context), tuple(tags_of(context))
+            found = await cache.get(key, tags=tags)
+            if context.admission is not None:
+                await context.admission
+            if found is None:
+                found = await cache.remember(key, load, ttl=ttl, tags=tags)
+            kept = Representation.unpack(found)
+            return kept if context.as_sent else result_type.validate_json(kept.body)
+
+        return run
+
+    def touching(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """Of a command, inside its transaction: see that what it touches is forgotten after it."""
+        resolve = resolver(message.touches) if issubclass(message, Command) else None
+        if resolve is None:
+            return call_next
+
+        async def run(context: Context) -> Any:
+            async def forget() -> None:
+                await self._forget(context.tags)
+
+            context.tags.touch(*resolve(context))
+            context.after_commit.append(forget)
+            return await call_next(context)
+
+        return run
+
+    async def _forget(self, touched: CacheTags) -> None:
+        """Once, however many commands of one transaction ask for it."""
+        tags, keys, patterns = touched.take()
+        if tags:
+            await self._cache.delete_tags(*tags)
+        if keys:
+            await self._cache.delete(*keys)
+        for pattern in patterns:
+            await self._cache.delete_matching(pattern)
+
+
+def _keys(message: type[Message[Any]], version: str, *, shared: bool) -> Callable[[Context], str]:
+    """What tells the key of a message under way: whatever its answer may depend on."""
+    shape = TypeAdapter(message.result_type()).json_schema(mode="serialization")
+    said = json.dumps([version, message.__module__, message.__qualname__, shape], sort_keys=True)
+    prefix = f"{message.__name__}:{blake2b(said.encode(), digest_size=8).hexdigest()}:"
+    to_json = message.__pydantic_serializer__.to_json
+
+    def key_of(context: Context) -> str:
+        asked = blake2b(to_json(context.message), digest_size=16)
+        asked.update(_asker(context, shared=shared))
+        return prefix + asked.hexdigest()
+
+    return key_of
+
+
+def _asker(context: Context, *, shared: bool) -> bytes:
+    """Everybody for whom the answer is the same."""
+    principal, grant = context.principal, context.grant
+    if shared and grant.scope is Scope.ANY:
+        return b"anybody"
+    who = (
+        principal.user_id and principal.user_id.int,
+        principal.is_system,
+        principal.is_superuser,
+        principal.level,
+        principal.roles,
+        grant.scope.value,
+        grant.has_field_rules and (_ordered(grant.allowed), _ordered(grant.denied)),
+    )
+    return repr(who).encode()
+
+
+def _ordered(rules: Mapping[Source, frozenset[str]]) -> list[tuple[str, list[str]]]:
+    return sorted((source.value, sorted(names)) for source, names in rules.items())

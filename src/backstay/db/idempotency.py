@@ -1,0 +1,117 @@
+"""The answers to commands that were sent with an ``Idempotency-Key``, to be given again."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, delete, func, insert, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.core.bus import Next
+from backstay.core.context import Context
+from backstay.core.errors import Refused
+from backstay.core.idempotency import KEPT, KeyInUse, KeyReused, Replayed
+from backstay.core.messages import Command, Message
+from backstay.core.ports import Clock
+from backstay.core.representation import render
+from backstay.db.base import Base
+from backstay.db.session import Database, Transaction
+
+
+class StoredAnswer(Base):
+    """The rendered answer to a command, under the hash of who sent it, where, by which key."""
+
+    __tablename__ = "idempotency_keys"
+
+    id: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    created_at: Mapped[datetime]
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+stored_answer_age = Index("ix_idempotency_keys_created_at", StoredAnswer.created_at)
+
+
+class Idempotency:
+    """The two pipeline steps that let a command with a key happen once.
+
+    A refusal is returned, not raised: nothing happened that the audit trail should tell.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._under_way: set[bytes] = set()
+
+    def around(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """The outermost step: duplicates within this process wait for no connection."""
+        if not (issubclass(message, Command) and message.takes_key()):
+            return call_next
+
+        async def run(context: Context) -> Any:
+            key = _key(context)
+            if key is None:
+                return await call_next(context)
+            if key in self._under_way:
+                return _in_use()
+            self._under_way.add(key)
+            try:
+                return await call_next(context)
+            finally:
+                self._under_way.discard(key)
+
+        return run
+
+    def within(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """The step inside the transaction: the stored answer, else the command and its answer.
+
+        A lock held until the transaction ends keeps other processes out; SQLite has one writer.
+        """
+        if not (issubclass(message, Command) and message.takes_key()):
+            return call_next
+
+        async def run(context: Context) -> Any:
+            key, given = _key(context), context.origin.idempotency
+            if key is None or given is None:
+                return await call_next(context)
+            session: Transaction = context.transaction
+            if not self._database.options.is_sqlite and not await _lock(session, key):
+                return _in_use()
+            now = self._clock()
+            stored = await session.get(StoredAnswer, key)
+            if stored is not None and stored.created_at > now - KEPT:
+                if stored.fingerprint != given.fingerprint:
+                    return Refused(KeyReused("Send another body with another key."))
+                return Replayed(stored.body)
+            result = await call_next(context)
+            if isinstance(result, Refused):
+                return result
+            if stored is not None:
+                await session.execute(delete(StoredAnswer).where(StoredAnswer.id == key))
+            answer = {
+                "id": key,
+                "created_at": now,
+                "fingerprint": given.fingerprint,
+                "body": None if result is None else render(result),
+            }
+            await session.execute(insert(StoredAnswer).inline(), answer)
+            return result
+
+        return run
+
+
+def _key(context: Context) -> bytes | None:
+    given, user_id = context.origin.idempotency, context.principal.user_id
+    if given is None or user_id is None or context.is_nested:
+        return None
+    return given.of(user_id)
+
+
+def _in_use() -> Refused:
+    return Refused(
+        KeyInUse("The first request is not answered yet: retry.", headers={"Retry-After": "1"})
+    )
+
+
+async def _lock(session: Transaction, key: bytes) -> bool:
+    number = int.from_bytes(key[:8], signed=True)
+    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(number))))

@@ -1,0 +1,1 @@
+"""What is done to tiers and rate limits."""

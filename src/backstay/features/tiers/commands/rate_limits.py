@@ -1,0 +1,158 @@
+"""What is done to the rate limits of a tier."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.context import PrincipalChanges
+from backstay.core.errors import FieldFault, Forbidden, Invalid
+from backstay.core.feature import Feature
+from backstay.core.messages import Command, FromPath, optional
+from backstay.core.principal import Grant, Principal
+from backstay.core.representation import Preconditions
+from backstay.db.queries import one_or_404
+from backstay.db.session import Transaction
+from backstay.features.tiers.commands.tiers import UPDATE, check_everywhere, locked_tier
+from backstay.features.tiers.model import RateLimit
+from backstay.features.tiers.queries import GetRateLimit
+from backstay.features.tiers.schemas import Period, RateLimitDetail, RuleName, RulePath, Times
+from backstay.settings import AppSettings
+
+
+class CreateRateLimit(Command[RateLimitDetail]):
+    """Set how often the users of a tier may ask for a path."""
+
+    permission = UPDATE
+
+    tier: FromPath[str]
+    path: RulePath
+    limit: Times
+    period: Period
+    name: RuleName | None = None
+
+
+@handles(CreateRateLimit)
+async def create_rate_limit(
+    command: CreateRateLimit,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    features: tuple[Feature, ...],
+    settings: AppSettings,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> RateLimitDetail:
+    _check_authority(command.tier, principal, grant)
+    tier = await locked_tier(command.tier, session)
+    _check_path(command.path, features, settings)
+    limit = RateLimit(**command.model_dump(exclude={"tier"}), tier_id=tier.id)
+    session.add(limit)
+    await session.flush()
+    changes.touch_everyone()
+    return await send.as_system()(GetRateLimit(tier=tier.name, id=limit.id))
+
+
+class UpdateRateLimit(Command[RateLimitDetail]):
+    """Change the named fields of a rate limit."""
+
+    permission = UPDATE
+
+    tier: FromPath[str]
+    id: FromPath[UUID]
+    path: RulePath = optional()
+    limit: Times = optional()
+    period: Period = optional()
+    name: RuleName | None = optional()
+
+
+@handles(UpdateRateLimit)
+async def update_rate_limit(
+    command: UpdateRateLimit,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    preconditions: Preconditions,
+    features: tuple[Feature, ...],
+    settings: AppSettings,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> RateLimitDetail:
+    _check_authority(command.tier, principal, grant)
+    limit = await _locked(command, session)
+    shown = GetRateLimit(tier=command.tier, id=limit.id)
+    preconditions.check(await send.as_system()(shown))
+    fields = command.changes()
+    if fields.get("path", limit.path) != limit.path:
+        _check_path(fields["path"], features, settings)
+    for name, value in fields.items():
+        setattr(limit, name, value)
+    await session.flush()
+    changes.touch_everyone()
+    return await send.as_system()(shown)
+
+
+class DeleteRateLimit(Command[None]):
+    """Delete a rate limit; what it was for falls under the next best."""
+
+    permission = UPDATE
+
+    tier: FromPath[str]
+    id: FromPath[UUID]
+
+
+@handles(DeleteRateLimit)
+async def delete_rate_limit(
+    command: DeleteRateLimit,
+    session: Transaction,
+    principal: Principal,
+    grant: Grant,
+    preconditions: Preconditions,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> None:
+    _check_authority(command.tier, principal, grant)
+    limit = await _locked(command, session)
+    preconditions.check(await send.as_system()(GetRateLimit(tier=command.tier, id=limit.id)))
+    await session.delete(limit)
+    changes.touch_everyone()
+
+
+async def _locked(command: UpdateRateLimit | DeleteRateLimit, session: Transaction) -> RateLimit:
+    tier = await locked_tier(command.tier, session)
+    query = select(RateLimit).where(RateLimit.id == command.id, RateLimit.tier_id == tier.id)
+    return await one_or_404(session, query, lock=True)
+
+
+def _check_authority(tier: str, principal: Principal, grant: Grant) -> None:
+    """Nobody loosens the limits that bind themselves."""
+    check_everywhere(grant)
+    if tier == principal.tier and not principal.is_superuser:
+        raise Forbidden("Only a superuser changes the limits of their own tier.")
+
+
+def _check_path(path: str, features: tuple[Feature, ...], settings: AppSettings) -> None:
+    """Refuse a path that no request could be counted under."""
+    versioned = f"{settings.root_path}/v1"
+    templates = [
+        operation.path
+        for feature in features
+        for table in feature.routes
+        for operation in table.operations(settings.root_path)
+    ]
+    prefix = path.removesuffix("*")
+    if (
+        path not in templates
+        if prefix == path
+        else not any(t.startswith(prefix) for t in templates)
+    ):
+        raise Invalid(
+            errors=(
+                FieldFault(
+                    "path",
+                    "unknown_route",
+                    f"No route has this path: name one as /openapi.json does, such as "
+                    f"{versioned}/users/{{id}}, or the beginning of some with * behind it",
+                ),
+            )
+        )

@@ -1,0 +1,52 @@
+"""How tiers come into being without anybody who is signed in."""
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.db.session import Transaction
+from backstay.features.tiers.commands.rate_limits import CreateRateLimit
+from backstay.features.tiers.commands.tiers import CreateTier
+from backstay.features.tiers.model import Tier
+from backstay.features.tiers.schemas import Period, RulePath, TierName, Times
+
+
+class EnsureTier(Command[None]):
+    """Create a tier, unless it exists."""
+
+    permission = SYSTEM_ONLY
+
+    name: TierName
+
+
+@handles(EnsureTier)
+async def ensure_tier(command: EnsureTier, session: Transaction, send: Sender) -> None:
+    if await session.scalar(select(Tier.id).where(Tier.name == command.name)) is None:
+        await send(CreateTier(name=command.name, description="Every new user has it."))
+
+
+class PathLimit(BaseModel):
+    """How often a path may be asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: RulePath
+    limit: Times
+    period: Period
+
+
+class CreateTierWithLimits(Command[None]):
+    """Create a tier together with its rate limits."""
+
+    permission = SYSTEM_ONLY
+
+    name: TierName
+    limits: tuple[PathLimit, ...] = ()
+
+
+@handles(CreateTierWithLimits)
+async def create_tier_with_limits(command: CreateTierWithLimits, send: Sender) -> None:
+    await send(CreateTier(name=command.name))
+    for each in command.limits:
+        await send(CreateRateLimit(tier=command.name, **each.model_dump()))

@@ -1,0 +1,41 @@
+"""The tables of tiers and of their rate limits."""
+
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.core.errors import Conflict
+from backstay.db.base import Entity
+from backstay.db.faults import taken_by
+
+
+class TierNameTaken(Conflict):
+    code, title = "tiers.name_taken", "A tier of this name exists"
+
+
+class RateLimitExists(Conflict):
+    code, title = "tiers.rate_limit_exists", "The tier has a rate limit for this path"
+
+
+class Tier(Entity):
+    """A class of users. Its name is its key: a user's row holds it, and follows when it changes."""
+
+    __tablename__ = "tiers"
+    __table_args__ = (taken_by(UniqueConstraint("name"), TierNameTaken),)
+
+    name: Mapped[str] = mapped_column(String(64))
+    description: Mapped[str] = mapped_column(Text, default="")
+
+
+class RateLimit(Entity):
+    """How often the users of a tier may ask for a path: ``limit`` times in ``period`` seconds."""
+
+    __tablename__ = "rate_limits"
+    __table_args__ = (taken_by(UniqueConstraint("tier_id", "path"), RateLimitExists),)
+
+    tier_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tiers.id", ondelete="CASCADE"))
+    path: Mapped[str] = mapped_column(String(200))
+    limit: Mapped[int]
+    period: Mapped[int]
+    name: Mapped[str | None] = mapped_column(String(100))

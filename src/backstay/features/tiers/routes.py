@@ -1,0 +1,27 @@
+"""Where tiers and rate limits are reached."""
+
+from backstay.features.tiers.commands.rate_limits import (
+    CreateRateLimit,
+    DeleteRateLimit,
+    UpdateRateLimit,
+)
+from backstay.features.tiers.commands.tiers import CreateTier, DeleteTier, UpdateTier
+from backstay.features.tiers.queries import GetRateLimit, GetTier, ListRateLimits, ListTiers
+from backstay.web.dispatch import Routes
+
+TIER = "/{name}"
+LIMITS = f"{TIER}/rate-limits"
+LIMIT = f"{LIMITS}/{{id}}"
+NAMED = {"name": "tier"}
+
+routes = Routes("/tiers", tag="tiers")
+routes.post("", CreateTier, location="/tiers/{name}")
+routes.get("", ListTiers)
+routes.get(TIER, GetTier, path_names=NAMED)
+routes.patch(TIER, UpdateTier, path_names=NAMED)
+routes.delete(TIER, DeleteTier, path_names=NAMED)
+routes.post(LIMITS, CreateRateLimit, location="/tiers/{tier}/rate-limits/{id}", path_names=NAMED)
+routes.get(LIMITS, ListRateLimits, path_names=NAMED)
+routes.get(LIMIT, GetRateLimit, path_names=NAMED)
+routes.patch(LIMIT, UpdateRateLimit, path_names=NAMED)
+routes.delete(LIMIT, DeleteRateLimit, path_names=NAMED)

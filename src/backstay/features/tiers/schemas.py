@@ -1,0 +1,86 @@
+"""What tiers and rate limits look like and what their fields may hold."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from backstay.core.messages import View
+
+
+def _tier_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise PydanticCustomError(
+            "tier_name", "A tier's name begins with a letter or digit; then also _ . - may follow"
+        )
+    return value
+
+
+def _rule_path(value: str) -> str:
+    """A path is also the name of a policy in ``RateLimit``, a string of RFC 9651."""
+    if not re.fullmatch(r"/[!#-)+-\[\]-~]*\*?", value):
+        raise PydanticCustomError(
+            "rule_path", "A path begins with / and holds * at its end only, as /api/v1/items* does"
+        )
+    return value
+
+
+TierName = Annotated[str, StringConstraints(max_length=64), AfterValidator(_tier_name)]
+TierDescription = Annotated[str, StringConstraints(max_length=10_000)]
+RulePath = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(_rule_path),
+    Field(description="The template of a route, or a prefix of some that ends in `*`."),
+]
+RuleName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Times = Annotated[int, Field(ge=1, le=1_000_000_000, description="Requests per period.")]
+Period = Annotated[int, Field(ge=1, le=31_536_000, description="Seconds.")]
+
+
+class TierSummary(View):
+    """A tier in a list."""
+
+    id: UUID
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class RateLimitSummary(View):
+    """A rate limit in a list."""
+
+    id: UUID
+    path: str
+    limit: int
+    period: int
+    name: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class RateLimitDetail(RateLimitSummary):
+    """A rate limit of a tier."""
+
+    tier: str
+    version: int
+
+
+class TierDetail(TierSummary):
+    """A tier with its rate limits."""
+
+    version: int
+    rate_limits: tuple[RateLimitSummary, ...]
+
+
+class RuleInForce(View):
+    """How often somebody may ask for a path: `limit` times in `period` seconds."""
+
+    path: str
+    limit: int
+    period: int
+    name: str | None

@@ -1,0 +1,66 @@
+"""Who is in which tier."""
+
+from uuid import UUID
+
+from sqlalchemy import CursorResult, select, update
+
+from backstay.core.bus import Sender, handles
+from backstay.core.context import PrincipalChanges
+from backstay.core.errors import Forbidden
+from backstay.core.messages import SYSTEM_ONLY, Command, FromPath, PermissionSpec
+from backstay.core.principal import Principal
+from backstay.core.representation import Preconditions
+from backstay.db.queries import one_or_404
+from backstay.db.session import Transaction
+from backstay.features.tiers.queries import GetTier
+from backstay.features.users.model import User
+from backstay.features.users.queries.authority import check_authority
+from backstay.features.users.schemas import UserTier
+
+ASSIGN = PermissionSpec("tiers", "assign", description="Put users into tiers")
+
+
+class AssignTier(Command[UserTier]):
+    """Put a user into a tier, also a deleted one. Only superusers change their own."""
+
+    permission = ASSIGN
+    replaces = True
+
+    id: FromPath[UUID]
+    tier: str
+
+
+@handles(AssignTier)
+async def assign_tier(
+    command: AssignTier,
+    session: Transaction,
+    principal: Principal,
+    preconditions: Preconditions,
+    send: Sender,
+    changes: PrincipalChanges,
+) -> UserTier:
+    if command.id == principal.user_id and not principal.is_superuser:
+        raise Forbidden("Only a superuser changes their own tier.")
+    await check_authority(command, command.id, send)
+    user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
+    preconditions.check(UserTier(tier=user.tier))
+    tier = await send.as_system()(GetTier(tier=command.tier))
+    user.tier = tier.name
+    changes.touch(user.id)
+    return UserTier(tier=user.tier)
+
+
+class GiveTier(Command[None]):
+    """Put everybody who is in no tier into this one."""
+
+    permission = SYSTEM_ONLY
+
+    tier: str
+
+
+@handles(GiveTier)
+async def give_tier(command: GiveTier, session: Transaction, changes: PrincipalChanges) -> None:
+    statement = update(User).where(User.tier.is_(None)).values(tier=command.tier)
+    given = await session.execute(statement, execution_options={"synchronize_session": False})
+    if isinstance(given, CursorResult) and given.rowcount:
+        changes.touch_everyone()

@@ -1,0 +1,66 @@
+"""The ``Idempotency-Key`` of a request, and how the description of a route tells of it."""
+
+import json
+import re
+from hashlib import blake2b
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from backstay.core.errors import BadRequest
+from backstay.core.idempotency import IdempotencyKey
+from backstay.core.messages import Command, Message
+from backstay.web.fields import fields_of
+
+NAME = b"idempotency-key"
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def takes_key(method: str, message: type[Message[Any]]) -> bool:
+    """Whether a route honours the header; everywhere else it is ignored."""
+    return method == "POST" and issubclass(message, Command) and message.takes_key()
+
+
+async def key_of(request: Request, message: type[Message[Any]]) -> IdempotencyKey | None:
+    """The key of a request, bound to its target and to what its body and query say.
+
+    Raises:
+        BadRequest: the header is repeated, empty, too long or not printable.
+    """
+    if NAME not in fields_of(request.scope) or not takes_key(request.method, message):
+        return None
+    values = [value for name, value in request.scope["headers"] if name == NAME]
+    value = values[0].decode("latin-1").strip()
+    if len(values) > 1 or not _KEY.fullmatch(value):
+        raise BadRequest("Idempotency-Key must be sent once, with 1 to 255 printable characters.")
+    body = await request.body()
+    said = [sorted(request.query_params.multi_items()), from_json(body) if body else None]
+    fingerprint = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=32).digest()
+    return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)
+
+
+def described(status: int) -> dict[str, Any]:
+    """What the description of an operation says besides where the header is honoured."""
+    return {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Repeated within 24 hours it gets the first answer again; nothing "
+                "happens twice.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        ],
+        "responses": {
+            str(status): {
+                "headers": {
+                    "Idempotent-Replayed": {
+                        "description": "`true` where this is the first answer once more.",
+                        "schema": {"type": "string", "enum": ["true"]},
+                    }
+                }
+            }
+        },
+    }

@@ -1,0 +1,34 @@
+"""Counts the requests that no route of a feature takes, so that these are limited as well."""
+
+from starlette.types import Scope
+
+from backstay.core.errors import AppError
+from backstay.web.auth import bearer_token
+from backstay.web.fields import field_of
+from backstay.web.limits import Limit
+from backstay.web.state import EdgeState
+
+DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
+
+
+async def count(scope: Scope, path: str) -> None:
+    """Count a request under the default limit: of the user, else of the address.
+
+    The documentation has a guard of its own and is not counted.
+
+    Raises:
+        RateLimited: too many.
+    """
+    if path in DOCUMENTATION or path.startswith(DOCUMENTATION[-1]):
+        return
+    edge: EdgeState = scope["app"].state.edge
+    authorization = field_of(scope, b"authorization")
+    if bearer_token(authorization):
+        try:
+            principal = await edge.authenticate(authorization)
+        except AppError:
+            pass
+        else:
+            await edge.limits.by_user(scope, principal, None)
+            return
+    await edge.limits.by_address(scope, Limit.GENERAL, edge.client_address(scope))

@@ -1,0 +1,127 @@
+"""Shows that signals reach every other process, and that whoever may have missed one knows."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+import pytest
+
+from backstay.adapters.signals_redis import CHANNEL, RedisSignals
+from backstay.core.clock import new_id
+from backstay.core.signals import Signal
+from tests.adapters.linking import link_to
+from tests.faults.waiting import until
+from tests.services.valkey import ValkeyServer
+
+
+class Station:
+    """A process as others see it: it sends signals and notes what it hears."""
+
+    def __init__(self, valkey: ValkeyServer) -> None:
+        self.link = link_to(valkey.url)
+        self.signals = RedisSignals(self.link)
+        self.signals.listen(self)
+        self.said: list[Signal] = []
+        self.flushes = 0
+        self.complete = 0.0
+
+    def heard(self, signal: Signal) -> None:
+        self.said.append(signal)
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+    def complete_until(self, moment: float) -> None:
+        self.complete = moment
+
+
+Open = Callable[[], Awaitable[Station]]
+
+
+@pytest.fixture
+async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
+    async with AsyncExitStack() as opened:
+
+        async def open_one() -> Station:
+            one = Station(valkey)
+            await one.link.start()
+            opened.push_async_callback(one.link.stop)
+            return one
+
+        yield open_one
+
+
+async def test_a_signal_reaches_the_others_whole(station: Open) -> None:
+    one, other, third = await station(), await station(), await station()
+    signal = Signal(frozenset({new_id(), new_id()}), True, frozenset({"items", "é"}), "name", 30.0)
+    await one.signals.send(signal)
+    await until(lambda: other.said == third.said == [signal])
+    assert one.said == []
+
+
+async def test_what_the_server_has_taken_was_heard_before_the_next_proof(station: Open) -> None:
+    one, other = await station(), await station()
+    await one.signals.send(Signal(everyone=True))
+    sent = time.monotonic()
+    await until(lambda: other.complete >= sent)
+    assert len(other.said) == 1
+
+
+async def test_every_connection_begins_with_a_flush(station: Open, valkey: ValkeyServer) -> None:
+    one = await station()
+    assert one.flushes == 1
+    valkey.restart()
+    await until(lambda: one.flushes == 2)
+    valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: one.flushes == 3)
+
+
+async def test_nothing_is_proven_while_the_server_hangs(
+    station: Open, valkey: ValkeyServer
+) -> None:
+    one = await station()
+    with valkey.frozen():
+        frozen = time.monotonic()
+        await asyncio.sleep(0.6)
+        assert one.complete < frozen
+    await until(lambda: one.complete > frozen)
+
+
+async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
+    station: Open, valkey: ValkeyServer
+) -> None:
+    one, other = await station(), await station()
+    valkey.call("ACL", "SETUSER", "default", "-publish")
+    try:
+        await one.signals.send(Signal(everyone=True))
+    finally:
+        valkey.call("ACL", "SETUSER", "default", "+publish")
+    before = other.flushes
+    await until(lambda: other.flushes > before)
+    assert other.said == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["", "{", "[]", "7", '{"sender": "x"}', '{"sender": 1, "users": ["no id"], "everyone": 1}'],
+)
+async def test_what_cannot_be_read_is_taken_for_anything(
+    station: Open, valkey: ValkeyServer, payload: str
+) -> None:
+    one = await station()
+    valkey.call("PUBLISH", CHANNEL.format(db=0), payload)
+    await until(lambda: one.flushes == 2)
+    assert one.link.is_up
+
+
+async def test_whoever_only_speaks_connects_when_there_is_something_to_say(
+    station: Open, valkey: ValkeyServer
+) -> None:
+    other, speaker = await station(), Station(valkey)
+    user_id: UUID = new_id()
+    await speaker.signals.send(Signal(frozenset({user_id})))
+    await until(lambda: other.said == [Signal(frozenset({user_id}))])
+    await speaker.signals.settle()
+    await speaker.link.stop()

@@ -1,0 +1,158 @@
+"""Shows when the answer to a command with a key is stored: with its changes, or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from backstay.composition import Backstay, compose
+from backstay.core.bus import Sender, handles
+from backstay.core.context import Origin
+from backstay.core.errors import Conflict, Refused
+from backstay.core.feature import Feature
+from backstay.core.idempotency import IdempotencyKey, KeyInUse, Replayed
+from backstay.core.messages import SIGNED_IN, Command, FromPath, View
+from backstay.core.principal import Principal
+from backstay.db.activity import Activity
+from backstay.db.idempotency import StoredAnswer
+from backstay.db.session import Transaction
+from backstay.features import STANDARD
+from tests.conftest import settings_with
+from tests.features.steps import execute
+
+pytestmark = pytest.mark.anyio
+
+ANN = Principal(user_id=UUID(int=1), session_id=UUID(int=2))
+KEY = IdempotencyKey("k", "POST /casts", b"\0" * 32)
+
+
+class Slowly:
+    """Where the slow command has arrived, and when it may go on."""
+
+    entered: asyncio.Event
+    leave: asyncio.Event
+
+
+class Depth(View):
+    fathoms: int
+
+
+class Cast(Command[Depth]):
+    """Cast the lead."""
+
+    permission = SIGNED_IN
+
+    how: FromPath[str] = "well"
+
+
+@handles(Cast)
+async def cast(command: Cast, session: Transaction, send: Sender) -> Depth | Refused:
+    await send(Log())
+    if command.how == "slowly":
+        Slowly.entered.set()
+        await Slowly.leave.wait()
+    if command.how == "in vain":
+        raise Conflict
+    return Refused(Conflict()) if command.how == "too late" else Depth(fathoms=7)
+
+
+class Log(Command[None]):
+    permission = SIGNED_IN
+
+
+@handles(Log)
+async def log(command: Log, session: Transaction) -> None:
+    pass
+
+
+def ship_on(url: str, folder: Path) -> Backstay:
+    module = ModuleType(__name__)
+    vars(module).update({each.__name__: each for each in (Cast, cast, Log, log)})
+    settings = settings_with(url, folder)
+    return compose(settings, [*STANDARD, Feature("ships", modules=(module,))])
+
+
+@pytest.fixture
+async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
+    Slowly.entered, Slowly.leave = asyncio.Event(), asyncio.Event()
+    backstay = ship_on(seeded_url, tmp_path)
+    await execute(backstay, Activity.__table__.delete())  # type: ignore[attr-defined]
+    yield backstay
+    await backstay.close()
+
+
+def send(ship: Backstay, message: Command[Any]) -> Any:
+    return Sender(ship.buses, ANN, Origin(idempotency=KEY))(message)
+
+
+async def stored(ship: Backstay) -> list[bytes | None]:
+    return list((await execute(ship, select(StoredAnswer.body))).scalars())
+
+
+async def told(ship: Backstay) -> list[tuple[str, str]]:
+    rows = await execute(ship, select(Activity.message, Activity.outcome).order_by(Activity.id))
+    return [(row.message, row.outcome) for row in rows]
+
+
+async def test_what_a_handler_sends_further_is_stored_with_the_whole(ship: Backstay) -> None:
+    assert await send(ship, Cast()) == Depth(fathoms=7)
+    assert await stored(ship) == [b'{"fathoms":7}']
+    assert await send(ship, Cast()) == Replayed(b'{"fathoms":7}')
+    assert await told(ship) == [("Cast", "ok")]
+
+
+async def test_an_answer_without_content_is_given_again(ship: Backstay) -> None:
+    assert await send(ship, Log()) is None
+    assert await send(ship, Log()) == Replayed(None)
+
+
+@pytest.mark.parametrize("how", ["in vain", "too late"])
+async def test_a_refusal_is_not_stored(ship: Backstay, how: str) -> None:
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            await send(ship, Cast(how=how))
+    assert await stored(ship) == []
+    assert await told(ship) == [("Cast", "refused")] * 2
+
+
+async def test_a_duplicate_in_the_same_process_is_refused_at_once(ship: Backstay) -> None:
+    first = asyncio.create_task(send(ship, Cast(how="slowly")))
+    await Slowly.entered.wait()
+    for _ in range(20):
+        with pytest.raises(KeyInUse):
+            await send(ship, Cast(how="slowly"))
+    Slowly.leave.set()
+    assert await first == Depth(fathoms=7)
+    assert await told(ship) == [("Cast", "ok")]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_a_duplicate_in_another_process_is_refused_at_once(
+    ship: Backstay, seeded_url: str, tmp_path: Path
+) -> None:
+    other = ship_on(seeded_url, tmp_path)
+    first = asyncio.create_task(send(ship, Cast(how="slowly")))
+    await Slowly.entered.wait()
+    with pytest.raises(KeyInUse):
+        await send(other, Cast())
+    Slowly.leave.set()
+    assert await first == Depth(fathoms=7)
+    assert await send(other, Cast()) == Replayed(b'{"fathoms":7}')
+    assert await told(ship) == [("Cast", "ok")]
+    await other.close()
+
+
+async def test_what_was_broken_off_is_done_when_it_is_sent_again(ship: Backstay) -> None:
+    first = asyncio.create_task(send(ship, Cast(how="slowly")))
+    await Slowly.entered.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await stored(ship) == []
+    Slowly.leave.set()
+    assert await send(ship, Cast(how="slowly")) == Depth(fathoms=7)

@@ -1,0 +1,237 @@
+"""Shows that the application serves on and limits on whatever happens to Redis, and says so."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from backstay.main import create_app
+from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
+from tests.faults.conftest import Running, signed_in
+from tests.faults.proxy import Wire, wire_to
+from tests.features.steps import API, AUTH, ME
+from tests.services.valkey import ValkeyServer
+
+LIMIT = 100_000
+BOUND = 0.25
+TOLD_WITHIN = 5.0
+WRONG = {"email": ADMIN_EMAIL, "password": "not the password"}
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+class OnRedis(Running):
+    """A running application whose limits are counted by Redis, at the end of a wire."""
+
+    valkey: ValkeyServer
+    wire: Wire
+
+    async def cache(self) -> tuple[int, str, str]:
+        """What /health says."""
+        answer = await self.client.get("/health")
+        return answer.status_code, answer.json()["status"], answer.json()["checks"]["cache"]
+
+    async def until(self, state: str) -> None:
+        """Wait until /health says so, which must not take long."""
+        deadline = time.monotonic() + TOLD_WITHIN
+        while (said := await self.cache())[2] != state:
+            assert time.monotonic() < deadline, said
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def served(
+    valkey: ValkeyServer, seeded_url: str, tmp_path: Path, clock: FrozenClock
+) -> AsyncIterator[OnRedis]:
+    async with wire_to(valkey.url) as (wire, redis_url):
+        settings = settings_with(
+            seeded_url,
+            tmp_path,
+            REDIS_URL=redis_url,
+            RATE_LIMIT_ENABLED="true",
+            RATE_LIMIT_DEFAULT=str(LIMIT),
+            SECURITY_LOGIN_RATE_LIMIT="6/hour",
+        )
+        app: Any = create_app(settings, clock=clock)
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            signed = await signed_in(app, client)
+            served = OnRedis(app, signed.client)
+            served.valkey, served.wire = valkey, wire
+            yield served
+
+
+class Load:
+    """Requests all the time, by several at once: how they ended and how long they took."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self.statuses: Counter[int] = Counter()
+        self.longest = 0.0
+
+    async def work(self) -> None:
+        while True:
+            started = time.perf_counter()
+            answer = await self._client.get(ME)
+            self.longest = max(self.longest, time.perf_counter() - started)
+            self.statuses[answer.status_code] += 1
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def load(served: OnRedis) -> AsyncIterator[Load]:
+    load = Load(served.client)
+    workers = [asyncio.create_task(load.work()) for _ in range(4)]
+    await asyncio.sleep(0.3)
+    usual, load.longest = load.longest, 0.0
+    yield load
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    assert load.statuses.keys() == {200}
+    assert load.longest < BOUND + usual
+
+
+@contextmanager
+def killed(served: OnRedis) -> Iterator[None]:
+    served.valkey.kill()
+    yield
+    served.valkey.start()
+
+
+@contextmanager
+def slow(served: OnRedis) -> Iterator[None]:
+    served.wire.delay = 0.1
+    yield
+    served.wire.delay = 0.0
+
+
+@contextmanager
+def swallowed(served: OnRedis) -> Iterator[None]:
+    served.wire.jam()
+    yield
+    served.wire.unjam()
+
+
+@contextmanager
+def frozen(served: OnRedis) -> Iterator[None]:
+    with served.valkey.frozen():
+        yield
+
+
+@contextmanager
+def full(served: OnRedis) -> Iterator[None]:
+    served.valkey.call("CONFIG", "SET", "maxmemory", "1")
+    yield
+    served.valkey.call("CONFIG", "SET", "maxmemory", "0")
+
+
+Fault = Callable[[OnRedis], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("fault", [killed, frozen, slow, swallowed, full])
+async def test_requests_are_served_meanwhile_and_health_tells_it(
+    served: OnRedis, fault: Fault
+) -> None:
+    await served.until("ok")
+    assert await served.cache() == (200, "ok", "ok")
+    async with load(served):
+        with fault(served):
+            await served.until("degraded")
+            assert await served.cache() == (200, "degraded", "degraded")
+            assert (await served.client.get("/readyz")).status_code == 200
+            await asyncio.sleep(0.5)
+        await served.until("ok")
+        await asyncio.sleep(0.2)
+    await counted_by_redis(served)
+
+
+async def counted_by_redis(served: OnRedis) -> None:
+    served.valkey.call("CONFIG", "RESETSTAT")
+    assert (await served.client.get(ME)).status_code == 200
+    assert served.valkey.calls_of("evalsha") + served.valkey.calls_of("eval") >= 1
+
+
+async def test_a_restart_and_a_flush_are_hardly_noticed(served: OnRedis) -> None:
+    async with load(served):
+        for harm in (served.valkey.restart, served.valkey.flush):
+            harm()
+            await served.until("ok")
+            await asyncio.sleep(0.3)
+    await counted_by_redis(served)
+
+
+async def logins(served: OnRedis, times: int) -> list[int]:
+    return [
+        (await served.client.post(f"{AUTH}/login", json=WRONG)).status_code for _ in range(times)
+    ]
+
+
+async def test_logins_are_limited_more_strictly_meanwhile(served: OnRedis) -> None:
+    with served.valkey.frozen():
+        assert await logins(served, 6) == [401] * 3 + [429] * 3
+    await served.until("ok")
+    after = await logins(served, 6)  # one was used to sign in, one may have been counted late
+    assert after in ([401] * 5 + [429], [401] * 4 + [429] * 2)
+
+
+async def test_a_general_limit_holds_meanwhile(
+    valkey: ValkeyServer, seeded_url: str, tmp_path: Path, clock: FrozenClock
+) -> None:
+    settings = settings_with(
+        seeded_url,
+        tmp_path,
+        REDIS_URL=valkey.url,
+        RATE_LIMIT_ENABLED="true",
+        RATE_LIMIT_DEFAULT="5",
+        RATE_LIMIT_PERIOD="3600",
+    )
+    app: Any = create_app(settings, clock=clock)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        with valkey.frozen():
+            answers = [await client.get(f"{API}/system/ping") for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+
+
+async def test_the_application_starts_without_redis(
+    valkey: ValkeyServer, seeded_url: str, tmp_path: Path, clock: FrozenClock
+) -> None:
+    settings = settings_with(seeded_url, tmp_path, REDIS_URL=valkey.url, RATE_LIMIT_ENABLED="true")
+    valkey.kill()
+    app: Any = create_app(settings, clock=clock)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        served = OnRedis(app, client)
+        served.valkey = valkey
+        await signed_in(app, client)
+        assert await served.cache() == (200, "degraded", "degraded")
+        valkey.start()
+        await served.until("ok")
+        await counted_by_redis(served)
+
+
+async def test_a_request_is_one_round_trip(served: OnRedis) -> None:
+    assert (await served.client.get(ME)).status_code == 200
+    served.valkey.call("CONFIG", "RESETSTAT")
+    for _ in range(50):
+        await served.client.get(ME)
+    reads, scripts = served.valkey.reads(), served.valkey.calls_of("evalsha")
+    beats = served.valkey.calls_of("ping")
+    assert scripts == 50
+    assert 50 <= reads - beats <= 58  # with those of the questions asked here
+
+
+async def test_metrics_tell_of_it(served: OnRedis) -> None:
+    with served.valkey.frozen():
+        await served.until("degraded")
+        text = (await served.client.get("/metrics")).text
+    (line,) = (line for line in text.splitlines() if line.startswith("backstay_redis_up{"))
+    assert line.endswith(" 0.0")
+    assert served.valkey.password not in text

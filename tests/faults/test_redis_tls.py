@@ -1,0 +1,84 @@
+"""Shows that a password is sent over TLS only to a server that is trusted."""
+
+import gc
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from backstay.adapters import redis_link
+from backstay.settings import RedisAddress
+from tests.adapters.linking import address_of, link_to, logged
+from tests.faults.proxy import wire_to
+from tests.faults.waiting import until
+from tests.services.valkey import ValkeyServer
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and the word of its owner to be 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "valkey")])
+    owner = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(owner, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(text + signed.public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+async def address(valkey: ValkeyServer, certificate: Path) -> AsyncIterator[RedisAddress]:
+    """Where Valkey speaks TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with wire_to(valkey.url, context) as (_, url):
+        yield replace(address_of(url), tls=True)
+
+
+async def test_a_server_with_a_known_certificate_is_used(
+    address: RedisAddress, certificate: Path
+) -> None:
+    link = link_to(replace(address, ca_certs=str(certificate)))
+    await link.start()
+    await until(lambda: link.is_up)
+    assert await link.call("PING") == b"PONG"
+    await link.stop()
+
+
+# asyncio leaves the server's end of a handshake that the other side gave up to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "CERTIFICATE_VERIFY_FAILED"),
+        ({"ca_certs": "/no/file"}, "No such file"),
+        ({"tls": False}, "closed the connection"),
+    ],
+    ids=["unknown", "no file", "without TLS"],
+)
+async def test_any_other_is_not_used(
+    address: RedisAddress, change: dict[str, object], reason: str
+) -> None:
+    with logged(redis_link) as logs:
+        link = link_to(replace(address, **change))  # type: ignore[arg-type]
+        await link.start()
+        assert not link.is_up
+        await link.stop()
+    gc.collect()
+    assert reason in logs[0]["reason"]

@@ -1,0 +1,135 @@
+"""Shows that no change of a role gives its members what the sender does not hold."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event
+
+from backstay.composition import Backstay
+from backstay.features.access.queries.membership import ListRoleSets
+from tests.conftest import Login, Person
+from tests.features.access.steps import Keeper, done, role_path
+from tests.features.steps import API
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+LIST, EMAIL = "users:list", ("QUERY", "email")
+MANAGES = ("roles:update", "roles:delete", "permissions:grant", "permissions:revoke")
+BY_EMAIL = f"{API}/users?email=x"
+
+
+class Scene:
+    """Eve manages roles; over Ada's free role stands one that restricts her."""
+
+    def __init__(self, keeper: Keeper, eve: Person, ada: Person) -> None:
+        self.keeper, self.eve, self.ada = keeper, eve, ada
+        self.free: Any = None
+        self.strict: Any = None
+        self.manager: Any = None
+
+    async def prepare(self) -> None:
+        keeper = self.keeper
+        self.manager = await keeper.role(*MANAGES, level=50)
+        await keeper.grant(self.manager, LIST, rules=[(*EMAIL, "DENY")])
+        await keeper.assign(self.manager, self.eve)
+        self.free = await keeper.role(LIST, level=10)
+        self.strict = await keeper.role(level=20)
+        await keeper.grant(self.strict, LIST, rules=[(*EMAIL, "DENY")])
+        for role in (self.free, self.strict):
+            await keeper.assign(role, self.ada)
+
+    def openings(self) -> Sequence[tuple[str, str, Any]]:
+        """Every way to open what the higher role restricts; the last one is for good."""
+        path = role_path(self.strict)
+        return (
+            ("PATCH", path, {"level": 5}),
+            ("PATCH", role_path(self.free), {"level": 30}),
+            ("DELETE", self.keeper.path_of(self.strict, LIST, EMAIL), None),
+            ("PATCH", self.keeper.path_of(self.strict, LIST, EMAIL), {"effect": "ALLOW"}),
+            ("DELETE", self.keeper.path_of(self.strict, LIST), None),
+            ("DELETE", path, None),
+            ("DELETE", f"{path}?hard=true", None),
+        )
+
+
+@pytest.fixture
+async def scene(keeper: Keeper, eve: Person, ada: Person) -> Scene:
+    scene = Scene(keeper, eve, ada)
+    await scene.prepare()
+    return scene
+
+
+async def test_nothing_is_opened_for_an_accomplice(scene: Scene) -> None:
+    problem(await scene.ada.client.get(BY_EMAIL), 403)
+    for method, path, body in scene.openings():
+        answer = await scene.eve.client.request(method, path, json=body)
+        assert f"less of the permission {LIST}" in problem(answer, 403, "forbidden")["detail"]
+    problem(await scene.ada.client.get(BY_EMAIL), 403)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("way", range(7))
+async def test_what_the_sender_holds_may_be_opened(scene: Scene, way: int) -> None:
+    keeper = scene.keeper
+    await done(keeper.client.delete(keeper.path_of(scene.manager, LIST, EMAIL)), 204)
+    method, path, body = scene.openings()[way]
+    assert (await scene.eve.client.request(method, path, json=body)).is_success
+    assert (await scene.ada.client.get(BY_EMAIL)).status_code == 200
+
+
+async def test_a_role_without_such_a_member_may_be_removed(scene: Scene) -> None:
+    """Whoever has nothing beneath the restricting role gains nothing without it."""
+    keeper = scene.keeper
+    await done(keeper.client.delete(f"{role_path(scene.free)}/users/{scene.ada.id}"), 204)
+    await done(scene.eve.client.delete(role_path(scene.strict)), 204)
+    problem(await scene.ada.client.get(BY_EMAIL), 403)
+
+
+async def test_a_member_with_a_deleted_role_gains_nothing_by_it(scene: Scene) -> None:
+    await done(scene.keeper.client.delete(role_path(scene.free)), 204)
+    await done(scene.eve.client.delete(scene.keeper.path_of(scene.strict, LIST)), 204)
+
+
+async def test_a_superuser_opens_everything(scene: Scene) -> None:
+    await done(scene.keeper.client.delete(role_path(scene.strict)), 204)
+    assert (await scene.ada.client.get(BY_EMAIL)).status_code == 200
+
+
+async def test_the_cost_does_not_grow_with_the_members(
+    scene: Scene, login: Login, backstay: Backstay
+) -> None:
+    strict = UUID(scene.strict["id"])
+    (kind,) = await backstay.system(ListRoleSets(role_id=strict))
+    assert {UUID(role["id"]) for role in (scene.free, scene.strict)} < kind
+    before = await _statements_of_a_refusal(scene, backstay)
+    for _ in range(5):
+        person = await login()
+        for role in (scene.strict, scene.free):
+            await scene.keeper.assign(role, person)
+    assert await backstay.system(ListRoleSets(role_id=strict)) == {kind}
+    assert await _statements_of_a_refusal(scene, backstay) == before
+    await scene.keeper.assign(scene.strict, await login())
+    assert len(await backstay.system(ListRoleSets(role_id=strict))) == 2
+    assert await _statements_of_a_refusal(scene, backstay) == before
+
+
+async def _statements_of_a_refusal(scene: Scene, backstay: Backstay) -> int:
+    path = scene.keeper.path_of(scene.strict, LIST)
+    problem(await scene.eve.client.delete(path), 403, "forbidden")
+    await backstay.trail.settle()
+    asked = 0
+
+    def count(*_: Any) -> None:
+        nonlocal asked
+        asked += 1
+
+    engine = backstay.database.writer.sync_engine
+    event.listen(engine, "before_cursor_execute", count)
+    problem(await scene.eve.client.delete(path), 403, "forbidden")
+    await backstay.trail.settle()
+    event.remove(engine, "before_cursor_execute", count)
+    assert asked
+    return asked

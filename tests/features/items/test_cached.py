@@ -1,0 +1,277 @@
+"""Shows that kept answers are right: for whom, until when, and at no cost to the database."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event
+
+from backstay.composition import Backstay
+from backstay.core.messages import Scope, Source
+from backstay.core.principal import Effect
+from backstay.features.items.queries import GetItem, ListItems
+from tests.conftest import FrozenClock, Login, Person
+from tests.features.granting import grant
+from tests.features.items.conftest import ITEMS, Make
+from tests.features.steps import API, running
+
+pytestmark = pytest.mark.anyio
+sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"])
+Count = Callable[[], int]
+
+
+@pytest.fixture
+def reads(backstay: Backstay) -> Count:
+    """How many statements about items were run since it was asked last."""
+    asked: list[str] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM items" in statement:
+            asked.append(statement)
+
+    event.listen(backstay.database.read_engine.sync_engine, "before_cursor_execute", remember)
+
+    def count() -> int:
+        counted = len(asked)
+        asked.clear()
+        return counted
+
+    return count
+
+
+def titles(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [item["title"] for item in answer.json()["items"]]
+
+
+async def test_the_same_url_answers_everybody_with_their_own(
+    ada: Person, eve: Person, make: Make, reads: Count
+) -> None:
+    item = await make(ada, "Ada's")
+    await make(eve, "Eve's")
+    for _ in range(2):
+        assert titles(await ada.client.get(ITEMS)) == ["Ada's"]
+        assert titles(await eve.client.get(ITEMS)) == ["Eve's"]
+        assert (await ada.client.get(item["path"])).status_code == 200
+        assert (await eve.client.get(item["path"])).status_code == 404
+    assert reads() == 5  # what was not found is asked again
+
+
+async def test_a_kept_answer_is_the_answer_byte_for_byte(
+    ada: Person, make: Make, reads: Count
+) -> None:
+    items = [await make(ada, f"item {number}") for number in range(3)]
+    for path in (items[0]["path"], f"{ITEMS}?per_page=1&page=2", f"{ITEMS}?limit=1"):
+        reads()
+        first, second = await ada.client.get(path), await ada.client.get(path)
+        assert reads() <= 2
+        assert (await ada.client.get(path)).content == first.content == second.content
+        assert reads() == 0
+        for name in ("etag", "link", "content-type", "cache-control", "vary"):
+            assert second.headers.get(name) == first.headers.get(name)
+    assert 'rel="next"' in second.headers["link"]
+
+
+async def test_an_unchanged_item_is_confirmed_without_the_database(
+    ada: Person, make: Make, reads: Count
+) -> None:
+    item = await make(ada)
+    await ada.client.get(item["path"])
+    reads()
+    answer = await ada.client.get(item["path"], headers={"If-None-Match": item["tag"]})
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", item["tag"])
+    assert reads() == 0
+
+
+async def test_every_change_is_seen_at_once_by_owner_and_administrator(
+    ada: Person, login: Login, make: Make
+) -> None:
+    admin = await login("admin")
+    of_ada = f"{API}/users/{ada.id}/items"
+    item = await make(ada, "one")
+    changes: list[tuple[Callable[[], Awaitable[httpx.Response]], list[str]]] = [
+        (lambda: ada.client.patch(item["path"], json={"title": "two"}), ["two"]),
+        (lambda: admin.client.put(item["path"], json={"title": "three"}), ["three"]),
+        (lambda: admin.client.delete(item["path"]), []),
+        (lambda: ada.client.post(f"{item['path']}/restore"), ["three"]),
+        (lambda: ada.client.delete(f"{item['path']}?hard=true"), []),
+    ]
+    for change, expected in changes:
+        for person in (ada, admin):
+            await person.client.get(ITEMS)
+            await person.client.get(of_ada)
+            await person.client.get(item["path"])
+        assert (await change()).is_success
+        for person in (ada, admin):
+            assert titles(await person.client.get(ITEMS)) == expected
+            assert titles(await person.client.get(of_ada)) == expected
+            answer = await person.client.get(item["path"])
+            assert [answer.json().get("title")] == expected or answer.status_code == 404
+
+
+@sqlite_only
+async def test_one_users_write_leaves_what_is_kept_for_others(
+    ada: Person, eve: Person, make: Make, reads: Count
+) -> None:
+    await make(ada)
+    await ada.client.get(ITEMS)
+    reads()
+    await make(eve)
+    await ada.client.get(ITEMS)
+    assert reads() == 0
+
+
+@sqlite_only
+async def test_a_command_that_fails_outdates_nothing(ada: Person, make: Make, reads: Count) -> None:
+    item = await make(ada)
+    await ada.client.get(item["path"])
+    reads()
+    stale = {"If-Match": '"other"'}
+    refused = await ada.client.patch(item["path"], json={"title": "x"}, headers=stale)
+    assert refused.status_code == 412
+    reads()
+    await ada.client.get(item["path"])
+    assert reads() == 0
+
+
+async def test_what_goes_with_a_user_is_gone_for_everybody(
+    ada: Person, login: Login, make: Make
+) -> None:
+    admin = await login("admin")
+    item = await make(ada)
+    assert (await admin.client.get(item["path"])).status_code == 200
+    assert titles(await admin.client.get(ITEMS)) == ["Sextant"]
+    erased = await admin.client.delete(f"{API}/users/{ada.id}?hard=true&cascade=true")
+    assert erased.status_code == 204
+    assert (await admin.client.get(item["path"])).status_code == 404
+    assert titles(await admin.client.get(ITEMS)) == []
+
+
+@sqlite_only
+async def test_whose_grant_or_field_rules_change_never_sees_what_was_kept_before(
+    ada: Person, eve: Person, make: Make, backstay: Backstay
+) -> None:
+    await make(ada, "Ada's")
+    await make(eve, "Eve's")
+    sorted_list = f"{ITEMS}?sort=title"
+    assert titles(await ada.client.get(sorted_list)) == ["Ada's"]
+    await grant(backstay, ada.id, "items:list", Scope.ANY, level=20)
+    assert titles(await ada.client.get(sorted_list)) == ["Ada's", "Eve's"]
+    rules = [(Source.QUERY, "title", Effect.DENY)]
+    await grant(backstay, ada.id, "items:list", Scope.ANY, rules=rules, level=30)
+    assert (await ada.client.get(sorted_list)).status_code == 403
+    assert titles(await ada.client.get(ITEMS)) == ["Eve's", "Ada's"]
+
+
+@sqlite_only
+async def test_code_gets_a_view_of_its_own_each_time(
+    ada: Person, make: Make, backstay: Backstay, reads: Count
+) -> None:
+    item = await make(ada)
+    query = GetItem(id=UUID(item["id"]))
+    first = await backstay.system(query)
+    first.__dict__["title"] = "spoiled"
+    page = await backstay.system(ListItems())
+    page.__dict__["items"] = ()
+    reads()
+    assert (await backstay.system(query)).title == "Sextant"
+    assert [each.title for each in (await backstay.system(ListItems())).items] == ["Sextant"]
+    assert reads() == 0
+
+
+@sqlite_only
+async def test_the_application_and_its_users_never_share(
+    ada: Person, make: Make, backstay: Backstay, reads: Count
+) -> None:
+    item = await make(ada)
+    await backstay.system(GetItem(id=UUID(item["id"])))
+    reads()
+    assert (await ada.client.get(item["path"])).status_code == 200
+    assert reads() == 1
+
+
+class TestSwitchedOff:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {"CACHE_TTL_SECONDS": "0", "CLIENT_CACHE_MAX_AGE": "0"}
+
+    @sqlite_only
+    async def test_nothing_is_kept_anywhere(
+        self, ada: Person, make: Make, reads: Count, login: Login
+    ) -> None:
+        item = await make(ada)
+        reads()
+        for _ in range(2):
+            answer = await ada.client.get(item["path"])
+            assert reads() == 1
+        admin = await login("admin")
+        permissions = await admin.client.get(f"{API}/rbac/permissions")
+        assert answer.headers["cache-control"] == permissions.headers["cache-control"] == "no-store"
+
+
+async def test_clients_may_keep_what_says_so_for_themselves(login: Login, ada: Person) -> None:
+    admin = await login("admin")
+    path = f"{API}/rbac/permissions"
+    allowed = await admin.client.get(path)
+    assert allowed.headers["cache-control"] == "private, max-age=30"
+    assert {"Authorization", "Cookie"} <= set(allowed.headers["vary"].replace(",", " ").split())
+    refused = await ada.client.get(path)
+    invalid = await admin.client.get(f"{path}?nope=1")
+    assert (refused.status_code, invalid.status_code) == (403, 422)
+    for answer in (refused, invalid, await ada.client.get(ITEMS)):
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_another_process_on_the_database_is_heard(
+    app: FastAPI, backstay: Backstay, ada: Person, make: Make, clock: FrozenClock, reads: Count
+) -> None:
+    item = await make(ada)
+    await ada.client.get(item["path"])
+    async with running(backstay.settings, clock) as other:
+        changed = await other.patch(
+            item["path"], json={"title": "new"}, headers=dict(ada.client.headers)
+        )
+        assert changed.status_code == 200
+        seen = await until_seen(ada, item["path"], "new")
+    assert seen < 1.0
+
+
+async def until_seen(person: Person, path: str, title: str) -> float:
+    """The seconds until somebody is told a title."""
+    started = time.monotonic()
+    while (await person.client.get(path)).json()["title"] != title:
+        assert time.monotonic() - started < 5
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+@sqlite_only
+async def test_hits_misses_and_invalidations_are_counted(
+    ada: Person, make: Make, client: httpx.AsyncClient
+) -> None:
+    item = await make(ada)
+    before = await counted(client)
+    for _ in range(3):
+        await ada.client.get(item["path"])
+    await ada.client.patch(item["path"], json={"title": "new"})
+    after = await counted(client)
+    assert {name: after[name] - before[name] for name in after} == {
+        'hits_total{place="process"}': 2,
+        'hits_total{place="redis"}': 0,
+        "misses_total": 1,
+        "invalidations_total": 3,
+    }
+
+
+async def counted(client: httpx.AsyncClient) -> dict[str, float]:
+    lines = (await client.get("/metrics")).text.splitlines()
+    samples = [line.removeprefix("backstay_cache_").rpartition(" ") for line in lines]
+    return {name: float(value) for name, _, value in samples if name.split("{")[0] in NAMES}
+
+
+NAMES = {"hits_total", "misses_total", "invalidations_total"}

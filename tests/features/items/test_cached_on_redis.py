@@ -1,0 +1,156 @@
+"""Shows answers kept on a real Valkey: shared by processes, in one round trip, never forged."""
+
+import pickle
+
+import pytest
+
+from backstay.adapters.cache_redis import RedisCache
+from backstay.composition import Backstay
+from tests.conftest import FrozenClock, Person
+from tests.features.items.conftest import ITEMS, Make
+from tests.features.items.test_cached import Count, reads, until_seen  # noqa: F401
+from tests.features.steps import API, running
+from tests.services.valkey import ValkeyServer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+LIMIT = 60
+
+
+@pytest.fixture
+def variables(valkey: ValkeyServer) -> dict[str, str]:
+    return {
+        "REDIS_URL": valkey.url,
+        "RATE_LIMIT_ENABLED": "true",
+        "RATE_LIMIT_DEFAULT": str(LIMIT),
+        "SECURITY_LOGIN_RATE_LIMIT": "100/minute",
+        "SECURITY_REGISTER_RATE_LIMIT": "100/minute",
+    }
+
+
+@pytest.fixture
+def cache(backstay: Backstay) -> RedisCache:
+    assert isinstance(backstay.cache, RedisCache)
+    return backstay.cache
+
+
+async def test_a_write_by_another_process_is_seen_at_once(
+    ada: Person, make: Make, backstay: Backstay, clock: FrozenClock
+) -> None:
+    item = await make(ada)
+    headers = dict(ada.client.headers)
+    async with running(backstay.settings, clock) as other:
+        for title in ("one", "two"):
+            await ada.client.get(item["path"])
+            await ada.client.get(ITEMS)
+            changed = await other.patch(item["path"], json={"title": title}, headers=headers)
+            assert changed.status_code == 200
+            assert (await other.get(item["path"], headers=headers)).json()["title"] == title
+            assert await until_seen(ada, item["path"], title) < 0.2
+            (listed,) = (await ada.client.get(ITEMS)).json()["items"]
+            assert listed["title"] == title
+
+
+async def test_what_one_process_keeps_the_other_need_not_read(
+    ada: Person,
+    make: Make,
+    backstay: Backstay,
+    clock: FrozenClock,
+    reads: Count,  # noqa: F811
+) -> None:
+    item = await make(ada)
+    headers = dict(ada.client.headers)
+    async with running(backstay.settings, clock) as other:
+        answer = await other.get(item["path"], headers=headers)
+    reads()
+    again = await ada.client.get(item["path"])
+    assert (again.content, again.headers["etag"]) == (answer.content, answer.headers["etag"])
+    assert reads() == 0
+
+
+async def test_another_version_of_the_code_reads_nothing_of_this_one(
+    ada: Person,
+    make: Make,
+    backstay: Backstay,
+    clock: FrozenClock,
+    reads: Count,  # noqa: F811
+) -> None:
+    item = await make(ada)
+    headers, settings = dict(ada.client.headers), backstay.settings
+    newer = settings.model_copy(
+        update={"app": settings.app.model_copy(update={"version": "9.9.9"})}
+    )
+    async with running(newer, clock) as other:
+        assert (await other.get(item["path"], headers=headers)).status_code == 200
+    reads()
+    assert (await ada.client.get(item["path"])).status_code == 200
+    assert reads() == 1
+
+
+async def test_a_hit_on_redis_shares_the_round_trip_of_the_limit(
+    ada: Person, make: Make, cache: RedisCache, valkey: ValkeyServer
+) -> None:
+    item = await make(ada)
+    await ada.client.get(item["path"])
+    cache.max_entries = 0
+    cache.forget_all()
+    valkey.call("CONFIG", "RESETSTAT")
+    before = valkey.reads()
+    looking = valkey.reads() - before
+    for _ in range(20):
+        answer = await ada.client.get(item["path"])
+        assert answer.status_code == 200
+        assert "ratelimit" in answer.headers
+    spent = valkey.reads() - before - 2 * looking
+    assert (valkey.calls_of("evalsha"), valkey.calls_of("mget")) == (20, 20)
+    assert 20 <= spent <= 20 + valkey.calls_of("ping")
+
+
+async def test_who_is_over_the_limit_gets_nothing_that_is_kept(
+    ada: Person, make: Make, cache: RedisCache
+) -> None:
+    item = await make(ada)
+    wrong = f"{item['path']}?nope=1"
+    remaining = []
+    for path in (item["path"], wrong, f"{ITEMS}/{'0' * 8}", item["path"]):
+        answer = await ada.client.get(path)
+        remaining.append(int(answer.headers["x-ratelimit-remaining"]))
+    assert remaining == list(range(remaining[0], remaining[0] - 4, -1))
+    statuses = {(await ada.client.get(item["path"])).status_code for _ in range(LIMIT)}
+    assert statuses == {200, 429}
+    for path in (item["path"], wrong):
+        refused = await ada.client.get(path)
+        assert refused.status_code == 429
+        assert refused.json()["code"] == "rate_limited"
+        assert refused.headers["cache-control"] == "no-store"
+
+
+async def test_who_may_not_ask_is_counted_all_the_same(ada: Person) -> None:
+    path = f"{API}/rbac/permissions"
+    statuses = [(await ada.client.get(path)).status_code for _ in range(LIMIT + 1)]
+    assert statuses[0] == 403
+    assert statuses[-1] == 429
+
+
+async def test_bytes_that_others_plant_are_a_miss(
+    ada: Person, make: Make, cache: RedisCache, valkey: ValkeyServer
+) -> None:
+    item = await make(ada)
+    await ada.client.get(item["path"])
+    (key,) = (await cache._link.call("KEYS", "*:entry:*"))[:1]
+    for planted in (pickle.dumps([1]), b"", b"\x00" * 50, b'{"title": "forged"}'):
+        await cache._link.call("SET", key, planted)
+        cache.forget_all()
+        answer = await ada.client.get(item["path"])
+        assert (answer.status_code, answer.json()["title"]) == (200, "Sextant")
+
+
+async def test_requests_are_answered_while_redis_hangs(
+    ada: Person, make: Make, valkey: ValkeyServer
+) -> None:
+    item = await make(ada)
+    with valkey.frozen():
+        for _ in range(3):
+            assert (await ada.client.get(item["path"])).status_code == 200
+        changed = await ada.client.patch(item["path"], json={"title": "new"})
+        assert changed.status_code == 200
+        assert (await ada.client.get(item["path"])).json()["title"] == "new"

@@ -1,0 +1,78 @@
+"""Shows that no route that takes a body takes more than it names: every one is walked."""
+
+from itertools import product
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.conftest import Login
+from tests.features.access.steps import Keeper, permissions_by_key
+from tests.features.steps import API, needs
+from tests.features.walking import Place, Target, places
+from tests.web.problems import fields_of, problem
+
+pytestmark = [pytest.mark.anyio, needs("items")]
+
+PRIVILEGED = {
+    "is_superuser": True,
+    "owner_id": "01a1fdc6-0000-7000-8000-000000000000",
+    "version": 1,
+    "deleted_at": None,
+    "roles": ["admin"],
+    "level": 1000,
+    "tier": "unlimited",
+}
+MEANT = set(product(("CreateRole", "UpdateRole"), ("is_superuser", "level")))
+"""Where such a field is what the message is about; who may name it is a matter of rank."""
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_no_body_takes_a_privileged_field(
+    login: Login, client: httpx.AsyncClient, app: FastAPI
+) -> None:
+    admin = await login("admin")
+    keeper = Keeper(admin, await permissions_by_key(admin))
+    person = await login()
+    target = await _target(keeper, person.id)
+    walked, meant = set(), set()
+    for place in places(app):
+        if place.has_body:
+            sender = client if place.is_public else admin.client
+            meant |= await _named(place, target, sender)
+            walked.add((place.method, place.template))
+    documented = {
+        (method.upper(), path)
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    }
+    assert walked == documented
+    assert meant == MEANT
+
+
+async def _target(keeper: Keeper, user_id: str) -> Target:
+    role = await keeper.role("users:list")
+    item = await keeper.client.post(f"{API}/items", json={"title": "Sextant"})
+    field = keeper.field_id("users:list", "QUERY", "email")
+    return Target(
+        user=user_id,
+        username="nobody",
+        session=user_id,
+        item=item.json()["id"],
+        role=role["id"],
+        permission=keeper.id_of("users:list"),
+        field=field,
+    )
+
+
+async def _named(place: Place, target: Target, sender: httpx.AsyncClient) -> set[tuple[str, str]]:
+    """The privileged fields that a message names itself; it refuses every other."""
+    path, body = target.path(place.template), target.body(place.name) or {}
+    named = {name for name in PRIVILEGED if name in place.message.model_fields}
+    for name in PRIVILEGED.keys() - named:
+        answer = await sender.request(place.method, path, json={**body, name: PRIVILEGED[name]})
+        assert fields_of(problem(answer, 422, "validation_error")) == {name: "extra_forbidden"}
+    answer = await sender.request(place.method, path, json=body)
+    assert answer.status_code != 422, (place.name, answer.text)
+    return {(place.name, name) for name in named}

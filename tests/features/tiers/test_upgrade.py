@@ -1,0 +1,37 @@
+"""Shows that people who were there before there were tiers keep everything and receive one."""
+
+import pytest
+
+from backstay.composition import compose, engine_options, seed
+from backstay.db import migrate
+from backstay.db.migrations.runner import PLATFORM, scripts
+from backstay.settings import Settings
+from tests.conftest import FrozenClock
+from tests.features.steps import ME, bearer, register, running, sign_in
+
+pytestmark = pytest.mark.anyio
+
+
+def before_tiers() -> str:
+    """The revision under the one that brings tiers."""
+    (tiers,) = (s for s in scripts((PLATFORM,)).walk_revisions() if s.doc.startswith("Tiers"))
+    return str(tiers.down_revision)
+
+
+async def test_an_upgrade_puts_everybody_into_the_default_tier(
+    settings: Settings, clock: FrozenClock
+) -> None:
+    async with running(settings, clock) as client:
+        ada = (await register(client, "ada@example.org", username="ada")).json()
+        token = (await sign_in(client, "ada@example.org")).json()["access_token"]
+    options = engine_options(settings)
+    await migrate.downgrade(options, before_tiers(), force=True)
+    await migrate.upgrade(options)
+    backstay = compose(settings)
+    await seed(backstay)
+    await backstay.close()
+    assert await migrate.check(options) == []
+    async with running(settings, clock) as client:
+        mine = (await client.get(ME, headers=bearer(token))).json()
+        assert (mine["id"], mine["username"], mine["tier"]) == (ada["id"], "ada", "free")
+        assert (await register(client, "ADA@example.org")).status_code == 409

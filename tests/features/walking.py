@@ -1,0 +1,129 @@
+"""Every route of an application, aimed at what belongs to one person."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import select
+
+from backstay.composition import Backstay
+from backstay.core.listing import ListQuery
+from backstay.core.messages import PUBLIC
+from backstay.db.activity import Activity
+from backstay.db.base import Base
+from backstay.web.dispatch import Route
+from tests.architecture.edge import routes_of
+from tests.features.steps import API, OTHER_PASSWORD, execute
+
+
+@dataclass(frozen=True)
+class Target:
+    """The ids of what belongs to somebody, and of the role that they have."""
+
+    user: str
+    username: str
+    session: str
+    item: str
+    role: str
+    permission: str
+    field: str
+
+    def path(self, template: str) -> str:
+        """The path of a route to it."""
+        kinds = {"/users/": self.user, "/items/": self.item, "/auth/sessions/": self.session}
+        named = next((v for kind, v in kinds.items() if template.startswith(API + kind)), "")
+        return template.format(
+            id=named,
+            user_id=self.user,
+            username=self.username,
+            role_id=self.role,
+            permission_id=self.permission,
+            field_id=self.field,
+        )
+
+    def body(self, message: str) -> dict[str, Any] | None:
+        """What the message asks for, so that nothing but the sender's rights can refuse it."""
+        grant = {"role_id": self.role, "permission_id": self.permission}
+        return {
+            **_BODIES,
+            "GrantPermission": {**grant, "scope": "ANY"},
+            "AddFieldRule": {**grant, "field_id": self.field, "effect": "DENY"},
+        }.get(message)
+
+
+_BODIES: Mapping[str, dict[str, Any]] = {
+    "Login": {"login": "nobody@example.org", "password": "no password", "transport": "body"},
+    "RefreshSession": {"refresh_token": "no token"},
+    "Logout": {"refresh_token": "no token"},
+    "ChangePassword": {"current_password": "no password", "new_password": OTHER_PASSWORD},
+    "RegisterUser": {"email": "somebody@example.org", "password": OTHER_PASSWORD},
+    "UpdateMe": {"name": "Renamed"},
+    "DeleteMe": {"current_password": "no password"},
+    "UpdateUser": {"name": "Renamed", "email": "taken.over@example.org"},
+    "SetPassword": {"new_password": OTHER_PASSWORD},
+    "CreateItem": {"title": "Renamed"},
+    "ReplaceItem": {"title": "Renamed"},
+    "UpdateItem": {"title": "Renamed"},
+    "CreateRole": {"name": "Created"},
+    "UpdateRole": {"description": "Renamed"},
+    "ChangeScope": {"scope": "ANY"},
+    "ChangeFieldRule": {"effect": "ALLOW"},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A route."""
+
+    method: str
+    template: str
+    message: type[Any]
+    has_body: bool
+    has_query: bool
+
+    @property
+    def name(self) -> str:
+        return self.message.__name__
+
+    @property
+    def is_public(self) -> bool:
+        return self.message.permission is PUBLIC
+
+    @property
+    def is_list(self) -> bool:
+        return issubclass(self.message, ListQuery)
+
+    def is_aimed(self, target: Target) -> bool:
+        """Whether it names something of the target's, in its path or its body."""
+        body = target.body(self.name) or {}
+        return "{" in self.template or "role_id" in body
+
+
+def places(app: FastAPI) -> Iterator[Place]:
+    """Every route of the application's own.
+
+    Raises:
+        LookupError: a route takes a body, and nothing here says which.
+    """
+    for context in routes_of(app):
+        route = context.original_route
+        assert isinstance(route, Route)
+        message, parameters = route.spec.message, route.parameters
+        place = Place(
+            route.spec.method,
+            route.path_format,
+            message,
+            parameters.has_body,
+            parameters.has_query,
+        )
+        named = {*_BODIES, "GrantPermission", "AddFieldRule"}
+        if place.has_body and place.name not in named:
+            raise LookupError(f"tests/features/walking.py: no body for {place.name}")
+        yield place
+
+
+async def everything(backstay: Backstay) -> dict[str, list[Any]]:
+    """Every row of every table but the audit trail."""
+    tables = [t for t in Base.metadata.sorted_tables if t is not Activity.__table__]
+    return {t.name: sorted(map(str, await execute(backstay, select(t)))) for t in tables}

@@ -1,0 +1,151 @@
+"""Shows that workers elsewhere are told of jobs, and that nothing depends on their being told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from sqlalchemy import text
+
+from backstay.adapters import wakeups_broker
+from backstay.composition import Backstay, compose
+from backstay.core.shift import shift
+from backstay.core.worker import Pace, Worker
+from tests.conftest import settings_with
+from tests.features.steps import execute
+from tests.jobs.fleet import Order
+from tests.jobs.steps import Captain, eventually, words
+from tests.services.valkey import ValkeyServer
+
+pytestmark = pytest.mark.anyio
+
+DEAF = Pace(lease=60, beat=1, poll=60, idle=60)
+"""Whoever has this pace finds nothing in time by itself."""
+QUICK = replace(DEAF, poll=0.1)
+
+Elsewhere = Callable[[Pace], AbstractAsyncContextManager[Backstay]]
+
+
+@pytest.fixture
+def elsewhere(ships: Backstay, tmp_path: Path) -> Elsewhere:
+    """A worker that shares nothing with the application but its database and broker."""
+
+    @asynccontextmanager
+    async def at_work(pace: Pace) -> AsyncIterator[Backstay]:
+        other = compose(ships.settings, ships.features)
+        place = replace(other.workplace, pace=pace)
+        async with shift(place, (), Worker(place), grace=1):
+            yield other
+        await other.close()
+
+    return at_work
+
+
+async def is_told(backstay: Backstay) -> bool:
+    return all(wakeups.is_healthy for wakeups in backstay.workplace.outbox.wakeups)
+
+
+def told(backstay: Backstay) -> Callable[[], Awaitable[bool]]:
+    return lambda: is_told(backstay)
+
+
+def untold(backstay: Backstay) -> Callable[[], Awaitable[bool]]:
+    async def ask() -> bool:
+        return not await is_told(backstay)
+
+    return ask
+
+
+async def ran(backstay: Backstay, count: int) -> None:
+    async def all_there() -> bool:
+        return len(await words(backstay)) == count
+
+    await eventually(all_there)
+
+
+class TestPostgres:
+    @pytest.fixture
+    def database_kind(self) -> str:
+        return "postgresql"
+
+    async def test_a_commit_calls_workers_elsewhere(
+        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    ) -> None:
+        async with elsewhere(DEAF) as other:
+            await eventually(told(other))
+            await asyncio.sleep(0.2)
+            await captain(Order(words=("a",)))
+            await ran(ships, 1)
+
+    async def test_a_connection_that_was_cut_is_made_anew(
+        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    ) -> None:
+        async with elsewhere(DEAF) as other:
+            await eventually(told(other))
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
+            await execute(ships, text(f"{cut} 'backstay jobs' AND datname = current_database()"))
+            await eventually(untold(other))
+            await captain(Order(words=("a",)))
+            await eventually(told(other))
+            await ran(ships, 1)
+
+
+class TestBroker:
+    @pytest.fixture
+    def database_kind(self) -> str:
+        return "sqlite"
+
+    @pytest.fixture
+    async def ships(
+        self, ships: Backstay, valkey: ValkeyServer, tmp_path: Path
+    ) -> AsyncIterator[Backstay]:
+        url = f"sqlite:///{tmp_path}/test.db"
+        settings = settings_with(url, tmp_path, QUEUE_URL=valkey.url)
+        backstay = compose(settings, ships.features)
+        yield backstay
+        await backstay.close()
+
+    async def test_ids_call_workers_elsewhere(
+        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    ) -> None:
+        async with elsewhere(DEAF) as other:
+            await eventually(told(other))
+            await asyncio.sleep(0.2)
+            await captain(Order(words=("a", "b")))
+            await ran(ships, 2)
+
+    async def test_a_broker_that_is_away_costs_no_request_and_loses_no_job(
+        self,
+        ships: Backstay,
+        captain: Captain,
+        elsewhere: Elsewhere,
+        valkey: ValkeyServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(wakeups_broker, "REST_SECONDS", 0.2)
+        async with elsewhere(QUICK) as other:
+            await eventually(told(other))
+            valkey.kill()
+            try:
+                await eventually(untold(other))
+                started = monotonic()
+                await captain(Order(words=("a", "b", "c")))
+                assert monotonic() - started < 1
+                await ran(ships, 3)
+            finally:
+                valkey.start()
+            await eventually(told(other))
+            await captain(Order(words=("d",)))
+            await ran(ships, 4)
+
+    async def test_a_frozen_broker_costs_no_request(
+        self, ships: Backstay, captain: Captain, valkey: ValkeyServer
+    ) -> None:
+        with valkey.frozen():
+            started = monotonic()
+            for word in "abc":
+                await captain(Order(words=(word,)))
+            assert monotonic() - started < 1

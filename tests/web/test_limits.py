@@ -1,0 +1,147 @@
+"""Shows which requests are counted, for whom, and that each says so."""
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+
+from backstay.main import create_app
+from backstay.settings import Settings
+from tests.conftest import FrozenClock, Login, client_of
+from tests.features.steps import API, JWKS, ME, client_at
+from tests.web.problems import problem
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+
+NOWHERE = f"{API}/nowhere"
+COUNTED = {
+    "ratelimit-policy",
+    "ratelimit",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+}
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    return {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_DEFAULT": "20"}
+
+
+def left(answer: httpx.Response) -> int | None:
+    """What an answer says to be left; None when it says nothing about limits."""
+    named = COUNTED & answer.headers.keys()
+    assert named in (COUNTED, set()), answer.headers
+    return int(answer.headers["x-ratelimit-remaining"]) if named else None
+
+
+async def test_every_counted_answer_says_so(login: Login) -> None:
+    client = (await login()).client
+    fresh = await client.get(ME)
+    tag = {"If-None-Match": fresh.headers["etag"]}
+    answers = [
+        (200, fresh),
+        (304, await client.get(ME, headers=tag)),
+        (403, await client.get(f"{API}/users")),
+        (422, await client.get(f"{ME}?x=1")),
+        (422, await client.patch(ME, json={"name": 1})),
+        (415, await client.patch(ME, content="x", headers={"Content-Type": "text/plain"})),
+        (412, await client.patch(ME, json={"name": "Ada"}, headers={"If-Match": '"x"'})),
+        (404, await client.get(NOWHERE)),
+        (405, await client.put(ME, json={})),
+        (404, await client.get(f"{ME}/")),
+    ]
+    assert [answer.status_code for _, answer in answers] == [status for status, _ in answers]
+    remaining = [left(answer) for _, answer in answers]
+    assert remaining[0] is not None
+    assert remaining == list(range(remaining[0], remaining[0] - len(answers), -1))
+
+
+async def test_strangers_are_counted_by_address_until_they_are_refused(app: FastAPI) -> None:
+    async with client_at(app, "198.51.100.1") as stranger:
+        forged = {"Authorization": "Bearer e.y.J"}
+        for number in range(20):
+            asked = [
+                stranger.get(ME),
+                stranger.get(NOWHERE, headers=forged),
+                stranger.get(JWKS),
+                stranger.get(ME, headers=forged),
+                stranger.post(JWKS),
+            ]
+            answer = await asked[number % 5]
+            for unasked in asked:
+                unasked.close()
+            assert left(answer) == 19 - number
+        refused = await stranger.get(ME)
+        problem(refused, 429, "rate_limited")
+        assert left(refused) == 0
+        assert 1 <= int(refused.headers["retry-after"]) <= 3
+        problem(await stranger.get(NOWHERE), 429)
+    async with client_at(app, "198.51.100.2") as other:
+        assert left(await other.get(NOWHERE)) == 19
+
+
+async def test_an_ipv6_network_shares_a_budget(app: FastAPI) -> None:
+    for number, address in enumerate(("2001:db8::1", "2001:db8::ffff:1", "2001:db8::2%eth0")):
+        async with client_at(app, address) as client:
+            assert left(await client.get(NOWHERE)) == 19 - number
+    async with client_at(app, "2001:db8:0:1::1") as other:
+        assert left(await other.get(NOWHERE)) == 19
+
+
+async def test_a_user_is_counted_wherever_they_are(app: FastAPI, login: Login) -> None:
+    person = await login()
+    before = left(await person.client.get(ME)) or 0
+    for number in range(1, 4):
+        async with client_at(app, f"198.51.100.{number}") as client:
+            answer = await client.get(ME, headers=person.client.headers)
+            assert left(answer) == before - number
+
+
+async def test_probes_documentation_and_preflights_are_not_counted(
+    client: httpx.AsyncClient,
+) -> None:
+    paths = ["/livez", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json"]
+    for path in [*paths, "/docs/assets/start.js", "/docs/assets/nothing"] * 3:
+        assert left(await client.get(path)) is None
+    asking = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
+    assert left(await client.options(ME, headers=asking)) is None
+    assert left(await client.get(NOWHERE)) == 19
+
+
+async def test_what_is_refused_before_it_is_read_is_not_counted(client: httpx.AsyncClient) -> None:
+    large = await client.post(f"{API}/items", content=b"x" * 3_000_000)
+    assert (large.status_code, left(large)) == (413, None)
+
+
+async def test_the_auth_routes_have_limits_of_their_own(client: httpx.AsyncClient) -> None:
+    for _ in range(21):
+        await client.get(NOWHERE)
+    problem(await client.get(NOWHERE), 429)
+    body = {"email": "nobody@example.org", "password": "not the password"}
+    problem(await client.post(f"{API}/auth/login", json=body), 401)
+
+
+async def test_a_router_added_by_hand_is_limited(
+    settings: Settings, clock: FrozenClock, login: Login
+) -> None:
+    router = APIRouter()
+
+    @router.get("/by-hand/{name}")
+    async def by_hand(name: str) -> str:
+        return name
+
+    @router.get("/bug")
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    person = await login()
+    app = create_app(settings, routers=[router], clock=clock)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        assert [left(await client.get(f"/by-hand/{n}")) for n in range(3)] == [19, 18, 17]
+        mine = [await client.get("/by-hand/x", headers=person.client.headers) for _ in range(20)]
+        assert [left(answer) for answer in mine] == list(range(19, -1, -1))
+        assert {answer.status_code for answer in mine} == {200}
+        problem(await client.get("/by-hand/x", headers=person.client.headers), 429)
+        failed = await client.get("/bug")
+        problem(failed, 500)
+        assert left(failed) == 16
