@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from pydantic import Field
 
 from backstay.core.bus import handles, prepares
 from backstay.core.context import ActivityNote
@@ -31,7 +32,7 @@ class SendMail(Command[None]):
 
     template: TemplateName
     recipient: Email
-    values: dict[str, str] = {}
+    values: dict[str, str] = Field(default_factory=dict)
     purpose: Purpose | None = None
     link_id: UUID | None = None
     expires_at: datetime | None = None
