@@ -132,6 +132,7 @@ def settings_with(url: str, folder: Path, **variables: str) -> Settings:
         "SERVER_LOG": "false",
         "LOG_DIR": "",
         "LOG_ACTIVITY_DAYS": "0",
+        "MAIL_DIR": str(folder / "mail"),
         **variables,
     }
     return load_settings(environ=environ, directory=folder)

@@ -47,7 +47,12 @@ def route_faults(app: FastAPI) -> list[str]:
         *(f"{name}: {times} routes of this operation id" for name, times in _several(ids)),
         *(f"{place}: {times} routes" for place, times in _several(places)),
         *(fault for route in ours for fault in _spec_faults(route.path, route.spec, app)),
-        *(fault for route in ours for fault in _documentation_faults(route, app.openapi())),
+        *(
+            fault
+            for route in ours
+            if not route.spec.is_page
+            for fault in _documentation_faults(route, app.openapi())
+        ),
     ]
 
 

@@ -1,10 +1,10 @@
-"""The audit trail as scenarios read it."""
+"""The audit trail as scenarios read it, and what is asked of the database."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from backstay.composition import Backstay
 from backstay.db.activity import Activity
@@ -24,3 +24,16 @@ async def trail(backstay: Backstay) -> Trail:
         return rows
 
     return news
+
+
+@pytest.fixture
+def statements(backstay: Backstay) -> list[str]:
+    """What is asked of the database."""
+    asked: list[str] = []
+
+    def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    for engine in (backstay.database.read_engine, backstay.database.writer):
+        event.listen(engine.sync_engine, "before_cursor_execute", remember)
+    return asked

@@ -34,7 +34,8 @@ def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 
 
 def routes(app: FastAPI) -> list[Route]:
-    found = [route for route in app.routes if isinstance(route, Route)]
+    """The routes of the API; pages for people are not described."""
+    found = [r for r in app.routes if isinstance(r, Route) and not r.spec.is_page]
     assert found
     return found
 

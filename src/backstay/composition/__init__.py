@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from backstay.adapters.cache_redis import RedisCache
+from backstay.adapters.mail_chosen import mail_services
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, engine_options

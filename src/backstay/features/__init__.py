@@ -8,6 +8,7 @@ STANDARD = features_of(
     "tiers",
     "users",
     "auth",
+    "mail",
     "system",
     "items",
     "tasks",

@@ -12,6 +12,7 @@ from backstay.settings.groups import (
 )
 from backstay.settings.keys import decode_key
 from backstay.settings.loading import Loaded, load_settings, read_settings
+from backstay.settings.mail import MailSettings
 from backstay.settings.model import Settings
 from backstay.settings.queue import QueueSettings
 from backstay.settings.redis import RedisAddress, RedisSettings
@@ -31,6 +32,7 @@ __all__ = [
     "GeneralSettings",
     "Loaded",
     "LogSettings",
+    "MailSettings",
     "QueueSettings",
     "RateLimitSettings",
     "RedisAddress",

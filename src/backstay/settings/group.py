@@ -136,7 +136,7 @@ def variables_of(group: type[Group]) -> tuple[Variable, ...]:
     """Return the variables of a group in the order of its fields."""
     prefix = prefix_of(group)
     return tuple(
-        Variable(f"{prefix}{field.upper()}", field, info)
+        Variable(f"{prefix}{field.rstrip('_').upper()}", field, info)
         for field, info in group.model_fields.items()
     )
 

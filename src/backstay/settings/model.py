@@ -14,6 +14,7 @@ from backstay.settings.groups import (
     LogSettings,
     RateLimitSettings,
 )
+from backstay.settings.mail import MailSettings
 from backstay.settings.queue import QueueSettings
 from backstay.settings.redis import RedisSettings
 from backstay.settings.security import SecuritySettings
@@ -36,6 +37,7 @@ class Settings(BaseModel):
     rate_limit: RateLimitSettings
     security: SecuritySettings
     admin: AdminSettings
+    mail: MailSettings
     log: LogSettings
 
     @property

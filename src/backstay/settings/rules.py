@@ -113,6 +113,39 @@ def no_fallback_to_sqlite(settings: Settings) -> Iterator[Fault]:
         )
 
 
+@_rule(Applies.ALWAYS, "MAIL_BACKEND", "MAIL_HOST")
+def smtp_has_a_host(settings: Settings) -> Iterator[Fault]:
+    """No mail could be sent."""
+    if settings.mail.chosen == "smtp" and not settings.mail.host:
+        yield Fault(
+            "MAIL_HOST",
+            "is missing, while MAIL_BACKEND is smtp",
+            "Set it to the name of your mail server.",
+        )
+
+
+@_rule(Applies.OUTSIDE_LOCAL, "MAIL_BACKEND")
+def mail_is_not_printed(settings: Settings) -> Iterator[Fault]:
+    """Whoever reads the log could reset any password."""
+    if settings.mail.backend == "console":
+        yield Fault(
+            "MAIL_BACKEND",
+            "is console, which would write links that reset passwords to the log",
+            "Set it to smtp, and MAIL_HOST to your mail server.",
+        )
+
+
+@_rule(Applies.WARNS_IN_LOCAL, "MAIL_TLS", "MAIL_PASSWORD")
+def mail_password_is_encrypted(settings: Settings) -> Iterator[Fault]:
+    """Everybody on the way could read it."""
+    if settings.mail.tls == "none" and settings.mail.password:
+        yield Fault(
+            "MAIL_TLS",
+            "is none, which would send MAIL_PASSWORD readable by everybody on the way",
+            "Set it to starttls or tls.",
+        )
+
+
 @_rule(Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)
 def secret_key_is_given(settings: Settings) -> Iterator[Fault]:
     """Without it no token can be signed."""

@@ -60,3 +60,10 @@ class SecuritySettings(Group):
     refresh_rate_limit: RatePer = Field(Rate(10, 60), description="Refreshes per address.")
     logout_rate_limit: RatePer = Field(Rate(10, 60), description="Logouts per address.")
     register_rate_limit: RatePer = Field(Rate(10, 60), description="Registrations per address.")
+    forgot_rate_limit: RatePer = Field(
+        Rate(3, 60), description="Mails for a new password asked for, per address."
+    )
+    reset_rate_limit: RatePer = Field(Rate(10, 60), description="Passwords reset per address.")
+    verify_rate_limit: RatePer = Field(
+        Rate(10, 60), description="E-mail addresses confirmed, and mails for it, per address."
+    )

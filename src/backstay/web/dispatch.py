@@ -37,6 +37,7 @@ class RouteSpec:
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
+        is_page: whether it shows people a page, which the description leaves out.
         path_names: what the message calls a path parameter, where it is not its name.
     """
 
@@ -53,6 +54,7 @@ class RouteSpec:
     media_types: tuple[str, ...] = (JSON,)
     name: str = ""
     refuses: tuple[int, ...] = ()
+    is_page: bool = False
     path_names: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -152,6 +154,7 @@ class Route(APIRoute):
             response_class=PlainTextResponse if result is str else JSONResponse,
             responses=_problems(spec, has_body=parameters.has_body),
             openapi_extra=spec.openapi or None,
+            include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
         route.may_be_kept = spec.endpoint is None and declared(spec.message) is not None

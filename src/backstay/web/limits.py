@@ -25,6 +25,9 @@ class Limit(StrEnum):
     REFRESH = "refresh"
     LOGOUT = "logout"
     REGISTER = "register"
+    FORGOT = "forgot"
+    RESET = "reset"
+    VERIFY = "verify"
 
 
 class Limits:

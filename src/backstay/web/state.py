@@ -79,6 +79,9 @@ def rates_of(settings: Settings) -> dict[Limit, Rate]:
         Limit.REFRESH: replace(security.refresh_rate_limit, strict=True),
         Limit.LOGOUT: replace(security.logout_rate_limit, strict=True),
         Limit.REGISTER: replace(security.register_rate_limit, strict=True),
+        Limit.FORGOT: replace(security.forgot_rate_limit, strict=True),
+        Limit.RESET: replace(security.reset_rate_limit, strict=True),
+        Limit.VERIFY: replace(security.verify_rate_limit, strict=True),
     }
 
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from backstay.composition import Backstay
 from backstay.core.messages import Scope
@@ -14,19 +12,6 @@ from tests.features.granting import grant
 from tests.features.steps import API, ME, needs
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def statements(backstay: Backstay) -> list[str]:
-    """What is asked of the database."""
-    asked: list[str] = []
-
-    def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
-
-    for engine in (backstay.database.read_engine, backstay.database.writer):
-        event.listen(engine.sync_engine, "before_cursor_execute", remember)
-    return asked
 
 
 async def ask_for(seconds: float, person: Person) -> None:

@@ -10,6 +10,7 @@ from backstay.composition import Backstay
 from backstay.core.bus import Sender
 from backstay.core.context import Context, Origin, PrincipalChanges
 from backstay.core.errors import Conflict
+from backstay.core.outbox import Events
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
@@ -204,10 +205,11 @@ async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
         context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
         context.transaction = session
         send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
+        events = Events(backstay.workplace.outbox, context)
         if command == "update":
             update = UpdateMe(email="mine.now@example.org", current_password=PASSWORD)
             late: Awaitable[object] = update_me(
-                update, session, principal, none, proven, send, changes
+                update, session, principal, none, proven, send, changes, events
             )
         else:
             leave = DeleteMe(current_password=PASSWORD)

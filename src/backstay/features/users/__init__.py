@@ -5,6 +5,7 @@ from backstay.features.users.commands import (
     accounts,
     administration,
     admins,
+    email,
     password,
     removal,
     tiers,
@@ -18,6 +19,7 @@ feature = Feature(
     name="users",
     modules=(
         accounts,
+        email,
         password,
         admins,
         administration,

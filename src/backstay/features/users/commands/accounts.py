@@ -9,6 +9,7 @@ from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import FieldFault, Forbidden, Invalid, NotFound
 from backstay.core.messages import PUBLIC, SIGNED_IN, Command, optional
+from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
@@ -18,6 +19,7 @@ from backstay.features.access.commands import USER, JoinRole
 from backstay.features.tiers.queries import GetDefaultTier
 from backstay.features.users.commands.password import check_epoch
 from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.users.events import EmailChangeRequested, UserRegistered
 from backstay.features.users.model import EmailTaken, User
 from backstay.features.users.queries.accounts import CheckOwnPassword, GetAccount, profile_of
 from backstay.features.users.queries.directory import GetUser
@@ -66,7 +68,11 @@ async def hash_for_registration(
 
 @handles(RegisterUser)
 async def register_user(
-    command: RegisterUser, session: Transaction, password: NewPassword, send: Sender
+    command: RegisterUser,
+    session: Transaction,
+    password: NewPassword,
+    send: Sender,
+    events: Events,
 ) -> UserDetail:
     user = User(
         email=command.email,
@@ -78,6 +84,7 @@ async def register_user(
     session.add(user)
     await session.flush()
     await send.as_system()(JoinRole(user_id=user.id, role=USER))
+    await events.publish(UserRegistered(user_id=user.id))
     return await send.as_system()(GetUser(id=user.id))
 
 
@@ -120,14 +127,14 @@ async def update_me(
     proven: Proven,
     send: Sender,
     changes: PrincipalChanges,
+    events: Events,
 ) -> Profile:
     user = await _own_row(session, principal, proven)
     preconditions.check(await _profile(principal, send))
     fields = command.changes()
     fields.pop("current_password", None)
-    if (email := fields.pop("email", user.email)) != user.email:
-        await _must_be_free(session, email)
-        user.pending_email = email
+    if "email" in fields:
+        await _ask_for_email(session, events, user, fields.pop("email"))
     for name, value in fields.items():
         setattr(user, name, value)
     changes.touch(user.id)
@@ -147,6 +154,16 @@ async def _profile(principal: Principal, send: Sender) -> Profile:
     if account is None:
         raise NotFound
     return profile_of(principal, account)
+
+
+async def _ask_for_email(session: Transaction, events: Events, user: User, email: str) -> None:
+    """Another address waits until it is confirmed; the one in force takes the wish back."""
+    if email == user.email:
+        user.pending_email = None
+        return
+    await _must_be_free(session, email)
+    user.pending_email = email
+    await events.publish(EmailChangeRequested(user_id=user.id, email=user.email))
 
 
 async def _must_be_free(session: Transaction, email: str) -> None:

@@ -8,6 +8,7 @@ from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import NotFound
 from backstay.core.messages import Command, FromPath, PermissionSpec, optional
+from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
@@ -15,6 +16,7 @@ from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.users.events import EmailReplaced
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
@@ -55,6 +57,7 @@ async def update_user(
     preconditions: Preconditions,
     send: Sender,
     changes: PrincipalChanges,
+    events: Events,
 ) -> UserDetail:
     fields = command.changes()
     await check_authority(command, command.id, send, takes_over="email" in fields)
@@ -62,6 +65,7 @@ async def update_user(
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
         user.email_verified_at = user.pending_email = None
+        await events.publish(EmailReplaced(user_id=user.id))
     for name, value in fields.items():
         setattr(user, name, value)
     changes.touch(user.id)

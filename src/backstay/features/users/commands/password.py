@@ -16,9 +16,10 @@ from backstay.features.users.model import User
 class StorePassword(Command[int]):
     """Store the hash of a password; the result is the user's security epoch.
 
-    With ``end_sessions`` the epoch grows, which ends every session of the user; without it this
-    is only the same password under better parameters. ``epoch`` is the one in which the old
-    password was proven: whoever comes second is refused, and takes nothing back.
+    With ``end_sessions`` the epoch grows, which ends every session of the user, and a change of the
+    e-mail address that is under way is given up: whoever asked for it may be why the password is
+    new. Without it this is only the same password under better parameters. ``epoch`` is the one in
+    which the old password was proven: whoever comes second is refused, and takes nothing back.
     """
 
     permission = SYSTEM_ONLY
@@ -38,6 +39,7 @@ async def store_password(
     user.password_hash = command.password_hash
     if command.end_sessions:
         user.security_epoch += 1
+        user.pending_email = None
     changes.touch(user.id)
     return user.security_epoch
 

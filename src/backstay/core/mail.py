@@ -1,0 +1,84 @@
+"""Mail as the application sees it: what is sent, by whom, and the links that it carries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from backstay.core.errors import Invalid, Unavailable
+
+
+class MailNotSent(Unavailable):
+    code, title = "mail.not_sent", "The mail could not be handed over"
+
+
+class MailRefused(Invalid):
+    code, title = "mail.refused", "The mail cannot be sent to this recipient"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail to one person, in both forms that readers show."""
+
+    recipient: str
+    subject: str
+    text: str
+    html: str
+
+
+class Mailer(Protocol):
+    """Hands mails over to whoever delivers them."""
+
+    async def send(self, mail: Mail) -> None:
+        """Hand one mail over.
+
+        Raises:
+            MailNotSent: not now; it may be tried again.
+            MailRefused: never to this recipient.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMail:
+    """A mail that was kept instead of sent."""
+
+    id: UUID
+    sent_at: datetime
+    mail: Mail
+
+
+class Mailbox(Protocol):
+    """The mails that were kept on a developer's machine."""
+
+    async def mails(self) -> Sequence[KeptMail]:
+        """All of them, the newest first."""
+        ...
+
+    async def mail(self, mail_id: UUID) -> KeptMail | None:
+        """One of them, or None."""
+        ...
+
+
+class MailTemplates(Protocol):
+    """Writes mails."""
+
+    def write(self, template: str, recipient: str, **values: str) -> Mail:
+        """The mail of a template."""
+        ...
+
+
+class MailTokens(Protocol):
+    """Makes the tokens of mailed links out of their rows' ids and a server key.
+
+    So a token need not be stored: it is made when the mail is, again if that is tried again.
+    """
+
+    def write(self, purpose: str, link_id: UUID) -> str:
+        """The token of a link. One of another purpose is another token."""
+        ...
+
+    def read(self, purpose: str, token: str) -> UUID | None:
+        """The link that a token belongs to, or None when it is forged or of another purpose."""
+        ...

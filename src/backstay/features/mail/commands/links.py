@@ -1,0 +1,95 @@
+"""Making links, using them up, and clearing away those that nobody used."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from backstay.core.bus import handles
+from backstay.core.clock import new_id
+from backstay.core.context import ActivityNote
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.outbox import Jobs
+from backstay.core.ports import Clock
+from backstay.db.queries import delete_where
+from backstay.db.session import Transaction
+from backstay.features.mail.commands.sending import SendMail
+from backstay.features.mail.model import MailToken
+from backstay.features.mail.schemas import LIFETIMES, Link, Purpose, Template, TokenNotValid
+from backstay.features.users.schemas import Account
+
+MOST, WITHIN = 5, timedelta(hours=1)
+"""How many links of a purpose one account is mailed within that time, or a few more at once."""
+BATCH = 1000
+_TEMPLATES = {
+    Purpose.RESET: Template.RESET_PASSWORD,
+    Purpose.VERIFY: Template.VERIFY_EMAIL,
+}
+
+
+async def mail_link(
+    session: Transaction, jobs: Jobs, clock: Clock, account: Account, purpose: Purpose, email: str
+) -> None:
+    """Mail a link to an address of an account, unless it had too many of late."""
+    now = clock()
+    recent = select(func.count()).where(
+        MailToken.user_id == account.id,
+        MailToken.purpose == purpose.value,
+        MailToken.created_at > now - WITHIN,
+    )
+    if (await session.scalar(recent) or 0) >= MOST:
+        return
+    link = MailToken(
+        id=new_id(),
+        purpose=purpose.value,
+        user_id=account.id,
+        email=email,
+        epoch=account.security_epoch,
+        created_at=now,
+        expires_at=now + LIFETIMES[purpose],
+    )
+    session.add(link)
+    await jobs.enqueue(
+        SendMail(
+            template=_TEMPLATES[purpose],
+            recipient=email,
+            purpose=purpose,
+            link_id=link.id,
+            expires_at=link.expires_at,
+        )
+    )
+
+
+async def use_up(session: Transaction, link: Link, purpose: Purpose) -> None:
+    """Use a link, and with it every other of its purpose.
+
+    Raises:
+        TokenNotValid: somebody else was quicker.
+    """
+    if not await delete_where(session, MailToken, MailToken.id == link.id):
+        raise TokenNotValid
+    others = (MailToken.user_id == link.user_id, MailToken.purpose == purpose.value)
+    await delete_where(session, MailToken, *others)
+
+
+class PurgeMailTokens(Command[bool]):
+    """Remove links that have expired; whether more may be left."""
+
+    permission = SYSTEM_ONLY
+
+
+@handles(PurgeMailTokens)
+async def purge_mail_tokens(
+    command: PurgeMailTokens, session: Transaction, clock: Clock, note: ActivityNote, jobs: Jobs
+) -> bool:
+    expired = (
+        select(MailToken.id)
+        .where(MailToken.expires_at < clock())
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    purged = await delete_where(session, MailToken, MailToken.id.in_(expired))
+    if not purged:
+        note.skip()
+    if purged == BATCH:
+        await jobs.enqueue(command)
+    return purged == BATCH

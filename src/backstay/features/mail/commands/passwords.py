@@ -1,0 +1,104 @@
+"""A new password for whoever reads the mail of an account."""
+
+from dataclasses import dataclass
+
+from backstay.core.bus import Sender, handles, prepares
+from backstay.core.context import ActivityNote
+from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Command
+from backstay.core.outbox import Jobs
+from backstay.core.ports import Clock, Passwords
+from backstay.db.session import Transaction
+from backstay.features.mail.commands.links import mail_link, use_up
+from backstay.features.mail.queries import FindLink
+from backstay.features.mail.schemas import Accepted, Link, Purpose, TokenText
+from backstay.features.users.commands.email import ConfirmEmail
+from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.queries.accounts import FindAccount
+from backstay.features.users.schemas import Email, Password, vet_password
+
+ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")
+
+
+class ForgotPassword(Command[Accepted]):
+    """Ask for a mail with a link that sets a new password. The answer is always the same.
+
+    Whether there is such an account is looked up later, by a job: nor does the time tell.
+    """
+
+    permission = PUBLIC
+
+    email: Email
+
+
+@handles(ForgotPassword)
+async def forgot_password(command: ForgotPassword, jobs: Jobs) -> Accepted:
+    await jobs.as_system().enqueue(MailResetLink(email=command.email))
+    return ANSWER
+
+
+class MailResetLink(Command[None]):
+    """Mail a link that sets a new password, if the address belongs to somebody who may sign in."""
+
+    permission = SYSTEM_ONLY
+
+    email: Email
+
+
+@handles(MailResetLink)
+async def mail_reset_link(
+    command: MailResetLink,
+    session: Transaction,
+    send: Sender,
+    clock: Clock,
+    jobs: Jobs,
+    note: ActivityNote,
+) -> None:
+    account = await send(FindAccount(login=command.email))
+    if account is None or not account.is_active:
+        note.skip()
+        return
+    note.about(account.id)
+    await mail_link(session, jobs, clock, account, Purpose.RESET, account.email)
+
+
+class ResetPassword(Command[None]):
+    """Set a new password with a mailed link. Every session ends; nothing else that was mailed to
+    reset it counts any longer, nor does a change of the e-mail address that was under way.
+    """
+
+    permission = PUBLIC
+
+    token: TokenText
+    new_password: Password
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """The link that was used, and the hash to store."""
+
+    link: Link
+    hashed: str
+
+
+@prepares(ResetPassword)
+async def hash_for_reset(
+    command: ResetPassword, send: Sender, passwords: Passwords, note: ActivityNote
+) -> NewSecret:
+    link, account = await send.as_system()(FindLink(purpose=Purpose.RESET, token=command.token))
+    note.about(account.id)
+    vet_password(command.new_password, account.email, "new_password")
+    return NewSecret(link, await passwords.hash(command.new_password))
+
+
+@handles(ResetPassword)
+async def reset_password(
+    command: ResetPassword, session: Transaction, new: NewSecret, send: Sender
+) -> None:
+    link, system = new.link, send.as_system()
+    await use_up(session, link, Purpose.RESET)
+    await system(
+        StorePassword(
+            user_id=link.user_id, password_hash=new.hashed, end_sessions=True, epoch=link.epoch
+        )
+    )
+    await system(ConfirmEmail(user_id=link.user_id, email=link.email))

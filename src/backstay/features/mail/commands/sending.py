@@ -1,0 +1,76 @@
+"""The job that hands one mail over."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from pydantic import Field
+
+from backstay.core.bus import handles, prepares
+from backstay.core.context import ActivityNote
+from backstay.core.errors import AppError
+from backstay.core.mail import Mailer, MailTemplates, MailTokens
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.ports import Clock
+from backstay.features.mail.schemas import Purpose, TemplateName
+from backstay.features.users.schemas import Email
+from backstay.settings import AppSettings
+
+PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
+log = structlog.get_logger("backstay.mail")
+
+
+class SendMail(Command[None]):
+    """Send a mail, with what its template wants to know. One with a link is given up once the link
+    has expired.
+
+    It is stored as a job, so it names the link, whose token is made when the mail is.
+    """
+
+    permission = SYSTEM_ONLY
+
+    template: TemplateName
+    recipient: Email
+    values: dict[str, str] = Field(default_factory=dict)
+    purpose: Purpose | None = None
+    link_id: UUID | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What became of a mail."""
+
+    in_time: bool
+
+
+@prepares(SendMail)
+async def hand_over(
+    command: SendMail,
+    templates: MailTemplates,
+    mailer: Mailer,
+    tokens: MailTokens,
+    app: AppSettings,
+    clock: Clock,
+) -> HandedOver:
+    if command.expires_at is not None and clock() >= command.expires_at:
+        return HandedOver(in_time=False)
+    url = f"{app.public_url}/forgot-password"
+    if command.purpose is not None and command.link_id is not None:
+        token = tokens.write(command.purpose, command.link_id)
+        url = f"{app.public_url}/{PAGES[command.purpose]}?token={token}"
+    mail = templates.write(command.template, command.recipient, **{"url": url, **command.values})
+    try:
+        await mailer.send(mail)
+    except AppError as error:
+        log.warning("mail not sent", template=command.template, reason=error.detail)
+        raise
+    return HandedOver(in_time=True)
+
+
+@handles(SendMail)
+async def send_mail(command: SendMail, handed: HandedOver, note: ActivityNote) -> None:
+    note.skip()
+    if not handed.in_time:
+        log.warning("mail given up: its link has expired", template=command.template)

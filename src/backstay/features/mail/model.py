@@ -1,0 +1,31 @@
+"""The table of links that were mailed and may still be used."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay.core.clock import new_id
+from backstay.db.base import Base
+
+
+class MailToken(Base):
+    """A link for one purpose, to one address of one user. What was used is removed.
+
+    The token is not kept in any form: it follows from the id and the server's key. ``epoch`` is
+    the security epoch of the user in which it was made.
+    """
+
+    __tablename__ = "mail_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    purpose: Mapped[str] = mapped_column(String(16))
+    user_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"))
+    email: Mapped[str] = mapped_column(String(254))
+    epoch: Mapped[int]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+mail_tokens_user = Index("ix_mail_tokens_user_id_purpose", MailToken.user_id, MailToken.purpose)

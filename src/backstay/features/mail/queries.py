@@ -1,0 +1,132 @@
+"""Questions about mailed links, and about the mails that a developer's machine keeps."""
+
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import Sender, handles
+from backstay.core.errors import NotFound
+from backstay.core.feature import PersonalData
+from backstay.core.mail import KeptMail, Mailbox, MailTokens
+from backstay.core.messages import PUBLIC, SYSTEM_ONLY, FromPath, Query, View
+from backstay.core.ports import Clock
+from backstay.db.queries import columns_of
+from backstay.db.session import Reader
+from backstay.features.mail.model import MailToken
+from backstay.features.mail.schemas import (
+    Link,
+    LinkState,
+    MailboxView,
+    MailTokenExport,
+    Purpose,
+    TokenNotValid,
+    TokenText,
+)
+from backstay.features.users.queries.accounts import GetAccount
+from backstay.features.users.schemas import Account
+
+_LIVE = select(MailToken.id, MailToken.user_id, MailToken.email, MailToken.epoch).where(
+    MailToken.id == bindparam("id"),
+    MailToken.purpose == bindparam("purpose"),
+    MailToken.expires_at > bindparam("now"),
+)
+
+
+class FindLink(Query[tuple[Link, Account]]):
+    """The live link of a token, and the account that it may change. Refused if there is none."""
+
+    permission = SYSTEM_ONLY
+
+    purpose: Purpose
+    token: TokenText
+
+
+@handles(FindLink)
+async def find_link(
+    query: FindLink, reader: Reader, tokens: MailTokens, clock: Clock, send: Sender
+) -> tuple[Link, Account]:
+    link_id = tokens.read(query.purpose, query.token)
+    if link_id is None:
+        raise TokenNotValid
+    parameters = {"id": link_id, "purpose": query.purpose.value, "now": clock()}
+    row = await reader.one_or_none(_LIVE, parameters)
+    account = await send(GetAccount(user_id=row.user_id)) if row else None
+    if account is None or not account.is_active or not _fits(row, account, query.purpose):
+        raise TokenNotValid
+    return Link(*row), account
+
+
+def _fits(link: Link, account: Account, purpose: Purpose) -> bool:
+    """Whether the account is still what the link was mailed for.
+
+    A new security epoch (another password, a block) ends links that reset the password.
+    """
+    if purpose is Purpose.RESET:
+        return link.email == account.email and link.epoch == account.security_epoch
+    return link.email in {account.email, account.pending_email}
+
+
+class CheckLink(Query[LinkState]):
+    """Whether a mailed link may still be used."""
+
+    permission = PUBLIC
+
+    purpose: Purpose
+    token: TokenText
+
+
+@handles(CheckLink)
+async def check_link(query: CheckLink, send: Sender) -> LinkState:
+    try:
+        await send.as_system()(FindLink(purpose=query.purpose, token=query.token))
+    except TokenNotValid:
+        return LinkState(is_valid=False)
+    return LinkState(is_valid=True)
+
+
+class ListMailbox(Query[MailboxView]):
+    """The mails that this machine keeps instead of sending them; nowhere else is there a list."""
+
+    permission = PUBLIC
+
+
+@handles(ListMailbox)
+async def list_mailbox(query: ListMailbox, mailbox: Mailbox | None) -> MailboxView:
+    if mailbox is None:
+        raise NotFound
+    return MailboxView(items=tuple(await mailbox.mails()))
+
+
+class GetKeptMail(Query[KeptMail]):
+    """One of the mails that this machine keeps."""
+
+    permission = PUBLIC
+
+    id: FromPath[UUID]
+
+
+@handles(GetKeptMail)
+async def get_kept_mail(query: GetKeptMail, mailbox: Mailbox | None) -> KeptMail:
+    mail = None if mailbox is None else await mailbox.mail(query.id)
+    if mail is None:
+        raise NotFound
+    return mail
+
+
+class ExportMailTokens(PersonalData):
+    """The links that were mailed to a person and may still be used."""
+
+    permission = SYSTEM_ONLY
+
+
+_EXPORT = (
+    select(*columns_of(MailTokenExport, MailToken))
+    .where(MailToken.user_id == bindparam("user_id"))
+    .order_by(MailToken.id)
+)
+
+
+@handles(ExportMailTokens)
+async def export_mail_tokens(query: ExportMailTokens, reader: Reader) -> tuple[View, ...]:
+    rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
+    return tuple(MailTokenExport.model_validate(row) for row in rows)

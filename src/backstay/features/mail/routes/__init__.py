@@ -1,0 +1,16 @@
+"""Where the links in mails lead, and where their tokens are used."""
+
+from backstay.features.mail.commands.addresses import ResendVerification, VerifyEmail
+from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
+from backstay.features.mail.routes.mailbox import mailbox_routes
+from backstay.features.mail.routes.pages import page_routes
+from backstay.web.dispatch import Routes
+from backstay.web.limits import Limit
+
+__all__ = ["mailbox_routes", "page_routes", "routes"]
+
+routes = Routes("/auth", tag="auth")
+routes.post("/password/forgot", ForgotPassword, status=202, limit=Limit.FORGOT)
+routes.post("/password/reset", ResetPassword, status=204, limit=Limit.RESET)
+routes.post("/email/verify", VerifyEmail, status=204, limit=Limit.VERIFY)
+routes.post("/email/verify/resend", ResendVerification, status=202, limit=Limit.VERIFY)

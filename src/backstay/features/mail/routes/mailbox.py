@@ -1,0 +1,55 @@
+"""The mails that a developer's machine keeps, to look at; nowhere else do these pages exist."""
+
+from datetime import datetime
+from html import escape
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.errors import NotFound
+from backstay.features.mail.queries import GetKeptMail, ListMailbox
+from backstay.web.dispatch import Routes
+from backstay.web.pages import linked, page
+from backstay.web.state import sender_of
+
+
+async def show_mailbox(request: Request) -> Response:
+    """List every mail."""
+    box = await sender_of(request)(ListMailbox())
+    rows = "\n".join(
+        f'<tr><td class="time">{_time(each.sent_at)}</td><td>{escape(each.mail.recipient)}</td>'
+        f'<td><a href="/dev/mailbox/{each.id}">{escape(each.mail.subject)}</a></td></tr>'
+        for each in box.items
+    )
+    table = (
+        "<table><thead><tr><th>Time</th><th>Recipient</th><th>Subject</th></tr></thead>"
+        f"<tbody>\n{rows}\n</tbody></table>"
+    )
+    note = '<p class="soft">Mails are kept here instead of being sent (MAIL_BACKEND=file).</p>'
+    return page("Mailbox", note + (table if rows else "<p>There are none yet.</p>"), wide=True)
+
+
+async def show_mail(request: Request) -> Response:
+    """Show the text of one mail."""
+    try:
+        mail_id = UUID(request.path_params["id"])
+    except ValueError as error:
+        raise NotFound from error
+    kept = await sender_of(request)(GetKeptMail(id=mail_id))
+    body = (
+        f"<dl><dt>To</dt><dd>{escape(kept.mail.recipient)}</dd>"
+        f"<dt>Time</dt><dd>{_time(kept.sent_at)}</dd></dl>"
+        f"<pre>{linked(kept.mail.text)}</pre>"
+        '<p><a href="/dev/mailbox">All mails</a></p>'
+    )
+    return page(kept.mail.subject, body, wide=True)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+mailbox_routes = Routes("/dev/mailbox", tag="pages", versioned=False)
+mailbox_routes.get("", ListMailbox, endpoint=show_mailbox, name="mailbox_page", is_page=True)
+mailbox_routes.get("/{id}", GetKeptMail, endpoint=show_mail, name="mail_page", is_page=True)

@@ -1,0 +1,154 @@
+"""The pages that links in mails open. A link alone changes nothing: mail scanners follow it."""
+
+from html import escape
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backstay.core.errors import AppError, Invalid
+from backstay.core.messages import Command
+from backstay.core.validation import invalid
+from backstay.features.mail.commands.addresses import VerifyEmail
+from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
+from backstay.features.mail.queries import CheckLink
+from backstay.features.mail.schemas import Purpose
+from backstay.web.dispatch import Routes
+from backstay.web.limits import Limit
+from backstay.web.pages import FORM, form_of, page
+from backstay.web.state import sender_of
+
+_RESET, _VERIFY, _FORGOT = "Choose a new password", "Confirm your e-mail address", "New password"
+
+
+async def forgot_page(request: Request) -> Response:
+    """Ask for the address of an account."""
+    return page(_FORGOT, _email_form())
+
+
+async def forgot_form(request: Request) -> Response:
+    """Ask for the mail."""
+    error = await _send(request, ForgotPassword, "email")
+    if error is not None:
+        return page(_FORGOT, _alarm("This is not an e-mail address.") + _email_form(), status=422)
+    return page(_FORGOT, "<p>If an account has this address, a mail is on its way to it.</p>")
+
+
+async def reset_page(request: Request) -> Response:
+    """Ask for the new password, if the link still works."""
+    token = request.query_params.get("token", "")
+    if not await _works(request, Purpose.RESET, token):
+        return _dead(_RESET)
+    return page(_RESET, _password_form(token))
+
+
+async def reset_form(request: Request) -> Response:
+    """Set the new password."""
+    error = await _send(request, ResetPassword, "token", "new_password")
+    if error is None:
+        return page(_RESET, "<p>Your new password is set. Sign in with it.</p>")
+    faults = {fault.field: fault.message for fault in error.errors}
+    if not isinstance(error, Invalid) or "new_password" not in faults:
+        return _dead(_RESET)
+    token = (await form_of(request, "token"))["token"]
+    return page(_RESET, _alarm(f"{faults['new_password']}.") + _password_form(token), status=422)
+
+
+async def verify_page(request: Request) -> Response:
+    """Ask whether the address is to be confirmed, if the link still works."""
+    token = request.query_params.get("token", "")
+    if not await _works(request, Purpose.VERIFY, token):
+        return _dead(_VERIFY)
+    return page(
+        _VERIFY,
+        '<p class="soft">Do so only if you gave this address yourself.</p>'
+        f'<form method="post" action="verify-email">{_hidden(token)}'
+        "<button>Confirm the address</button></form>",
+    )
+
+
+async def verify_form(request: Request) -> Response:
+    """Confirm the address."""
+    error = await _send(request, VerifyEmail, "token")
+    if error is None:
+        return page(_VERIFY, "<p>Your e-mail address is confirmed.</p>")
+    if error.status == 409:
+        return page(_VERIFY, _alarm("By now another account has this address."), status=409)
+    return _dead(_VERIFY)
+
+
+async def _send(request: Request, message: type[Command[object]], *names: str) -> AppError | None:
+    """Send the message that a form makes; why it was refused, unless it was not."""
+    fields = await form_of(request, *names)
+    try:
+        await sender_of(request)(message.model_validate(fields))
+    except ValidationError as error:
+        return invalid(error.errors())
+    except AppError as error:
+        if error.status >= 500:
+            raise
+        return error
+    return None
+
+
+async def _works(request: Request, purpose: Purpose, token: str) -> bool:
+    try:
+        query = CheckLink(purpose=purpose, token=token)
+    except ValidationError:
+        return False
+    return (await sender_of(request)(query)).is_valid
+
+
+def _dead(title: str) -> Response:
+    return page(
+        title,
+        _alarm("This link was used, has expired or is not complete.")
+        + "<p>Ask for another mail, and open the link in the latest one. To set a new password, "
+        '<a href="forgot-password">ask here</a>.</p>',
+        status=400,
+    )
+
+
+def _alarm(text: str) -> str:
+    return f'<p class="alarm" role="alert">{escape(text)}</p>'
+
+
+def _hidden(token: str) -> str:
+    return f'<input type="hidden" name="token" value="{escape(token)}">'
+
+
+def _password_form(token: str) -> str:
+    return (
+        f'<form method="post" action="reset-password">{_hidden(token)}'
+        '<label for="new_password">New password</label>'
+        '<input id="new_password" name="new_password" type="password" required minlength="8" '
+        'maxlength="128" autocomplete="new-password" autofocus>'
+        '<p class="soft">8 to 128 characters. Every device is signed out.</p>'
+        "<button>Set the password</button></form>"
+    )
+
+
+def _email_form() -> str:
+    return (
+        '<form method="post" action="forgot-password"><label for="email">E-mail address</label>'
+        '<input id="email" name="email" type="email" required maxlength="254" '
+        'autocomplete="email" autofocus><button>Send a link</button></form>'
+    )
+
+
+page_routes = Routes("", tag="pages", versioned=False)
+for path, asks, show, message, act, limit in (
+    ("forgot-password", ForgotPassword, forgot_page, ForgotPassword, forgot_form, Limit.FORGOT),
+    ("reset-password", CheckLink, reset_page, ResetPassword, reset_form, Limit.RESET),
+    ("verify-email", CheckLink, verify_page, VerifyEmail, verify_form, Limit.VERIFY),
+):
+    page_routes.get(f"/{path}", asks, endpoint=show, name=show.__name__, is_page=True)
+    page_routes.post(
+        f"/{path}",
+        message,
+        endpoint=act,
+        name=act.__name__,
+        media_types=(FORM,),
+        limit=limit,
+        is_page=True,
+    )

@@ -1,0 +1,75 @@
+"""What mails are for, and what is answered about them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import StringConstraints
+
+from backstay.core.errors import BadRequest
+from backstay.core.mail import KeptMail
+from backstay.core.messages import View
+
+TemplateName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,100}$")]
+TokenText = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class TokenNotValid(BadRequest):
+    code, title = "mail.token_not_valid", "The link was used, has expired or is not valid"
+
+
+class Purpose(StrEnum):
+    """What a mailed link may be used for, and nothing else."""
+
+    RESET = "reset"
+    VERIFY = "verify"
+
+
+LIFETIMES = {Purpose.RESET: timedelta(hours=1), Purpose.VERIFY: timedelta(hours=24)}
+
+
+class Template(StrEnum):
+    """A mail of the package; a project has further ones in `MAIL_TEMPLATES_DIR`."""
+
+    RESET_PASSWORD = "reset_password"  # noqa: S105
+    VERIFY_EMAIL = "verify_email"
+    EMAIL_CHANGE_NOTICE = "email_change_notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A mailed link that may still be used."""
+
+    id: UUID
+    user_id: UUID
+    email: str
+    epoch: int
+
+
+class Accepted(View):
+    """The request was taken; what becomes of it is told by mail only."""
+
+    detail: str
+
+
+class LinkState(View):
+    """Whether a link may still be used."""
+
+    is_valid: bool
+
+
+class MailboxView(View):
+    """The mails that were kept, the newest first."""
+
+    items: tuple[KeptMail, ...]
+
+
+class MailTokenExport(View):
+    """A link that was mailed to a person, without its token."""
+
+    purpose: str
+    email: str
+    created_at: datetime
+    expires_at: datetime

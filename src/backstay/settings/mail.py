@@ -1,0 +1,96 @@
+"""The settings of mail: how it leaves, and in whose name."""
+
+import re
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import parseaddr
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from backstay.settings.app import AppSettings
+from backstay.settings.faults import Refused
+from backstay.settings.group import Group, InLocal, Kind
+from backstay.settings.values import Port
+
+_PORTS = {"none": 25, "starttls": 587, "tls": 465}
+
+
+def _sender(value: str) -> str:
+    name, address = parseaddr(value)
+    try:
+        Address(name, addr_spec=address)
+        sound = re.fullmatch(r"[^@\s]+@[^@\s]+", address) and value.isprintable()
+    except (ValueError, IndexError, HeaderParseError):
+        sound = False
+    if not sound:
+        raise Refused(
+            "is not an e-mail address",
+            "Write shop@example.com, or with a name: Shop <shop@example.com>.",
+        )
+    return value
+
+
+class MailSettings(Group):
+    """How mail leaves. Jobs send it, so that a mail server that is down delays it only."""
+
+    model_config = SettingsConfigDict(title="Mail", env_prefix="MAIL_")
+
+    backend: Annotated[Literal["console", "file", "smtp"] | None, InLocal("file")] = Field(
+        None,
+        description="`smtp` sends, `file` keeps mails in `MAIL_DIR`, `console` prints them and is "
+        "refused outside `local`, as their links would stand in the log. Not set, it is `smtp` "
+        "where `MAIL_HOST` is set; else no mail leaves, and the jobs that send it fail.",
+    )
+    host: str | None = Field(None, description="Mail server.")
+    port: Port | None = Field(
+        None, description="Its port; else 587 for `starttls`, 465 for `tls`, 25 for `none`."
+    )
+    username: str | None = Field(None, description="User to sign in to the mail server as.")
+    password: SecretStr | None = Field(None, description="That user's password.")
+    tls: Literal["none", "starttls", "tls"] = Field(
+        "starttls", description="`starttls` after a greeting in clear, `tls` from the start."
+    )
+    from_: Annotated[
+        str | None,
+        AfterValidator(lambda value: value and _sender(value)),
+        Kind("e-mail address, with a name or without"),
+    ] = Field(
+        None,
+        description="Whom mails are from; else `noreply` at the host of `APP_PUBLIC_URL`, named "
+        "as `APP_NAME`.",
+    )
+    dir: Annotated[str, Kind("folder")] = Field(
+        "./.backstay/mail", description="Folder of the backend `file`; it keeps the latest 200."
+    )
+    templates_dir: Annotated[str | None, Kind("folder")] = Field(
+        None, description="Folder of your own templates; those that it lacks are the built-in ones."
+    )
+
+    @property
+    def chosen(self) -> str | None:
+        """The backend, worked out."""
+        return self.backend or ("smtp" if self.host else None)
+
+    @property
+    def smtp_port(self) -> int:
+        """The port, worked out."""
+        return self.port or _PORTS[self.tls]
+
+    def sender_of(self, app: AppSettings) -> str:
+        """Whom mails are from, worked out."""
+        if self.from_:
+            return self.from_
+        name = re.sub(r'["\\\x00-\x1f]', "", app.name)
+        return f'"{name}" <noreply@{_domain(urlsplit(app.public_url).hostname or "")}>'
+
+
+def _domain(host: str) -> str:
+    try:
+        ip_address(host)
+    except ValueError:
+        return host
+    return "localhost"

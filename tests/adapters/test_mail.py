@@ -1,0 +1,222 @@
+"""Shows how mail is written and handed over, and what cannot be smuggled into it."""
+
+import io
+import ssl
+from email.policy import SMTP
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+
+from backstay.adapters.mail_chosen import mail_services
+from backstay.adapters.mail_console import ConsoleMailer
+from backstay.adapters.mail_file import KEPT, FileMailer
+from backstay.adapters.mail_message import message_of
+from backstay.adapters.mail_smtp import SmtpMailer
+from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
+from backstay.adapters.mail_tokens_hmac import HmacMailTokens
+from backstay.core.clock import new_id, utc_now
+from backstay.core.mail import Mail, Mailer, MailNotSent, MailRefused
+from backstay.settings import load_settings
+from tests.services.smtp import NAME, PASSWORD, certified, free_port, smtp_server
+from tests.settings.conftest import OTHER, STRONG
+
+pytestmark = pytest.mark.anyio
+
+SENDER = "Shop <shop@example.org>"
+MAIL = Mail("ada@example.org", "A subject", "Some text\n", "<p>Some text</p>\n")
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "ada@example.org\r\nBcc: eve@example.org",
+        "ada@example.org\nBcc: eve@example.org",
+        "ada@example.org, eve@example.org",
+        "ada@example.org>\r\n\r\nHello",
+        "Ada <ada@example.org>",
+        "ada",
+        "@",
+        "",
+    ],
+)
+def test_a_recipient_is_one_address(recipient: str) -> None:
+    with pytest.raises(MailRefused):
+        message_of(Mail(recipient, "A subject", "", ""), SENDER, utc_now())
+
+
+@pytest.mark.parametrize("subject", ["A\r\nBcc: eve@example.org", "A\nB", "A\rB"])
+def test_a_subject_is_one_line(subject: str) -> None:
+    with pytest.raises(MailRefused):
+        message_of(Mail("ada@example.org", subject, "", ""), SENDER, utc_now())
+
+
+def test_a_body_stays_a_body() -> None:
+    text = "\r\n.\r\nMAIL FROM:<eve@example.org>\r\n\r\nBcc: eve@example.org\n"
+    message = message_of(Mail("ada@example.org", "A subject", text, text), SENDER, utc_now())
+    assert message["Bcc"] is None
+    assert {name for name, _ in message.items()} == {
+        *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"),
+        *("MIME-Version", "Content-Type"),
+    }
+
+
+def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
+    templates = JinjaMailTemplates("<Shop> & Co")
+    mail = templates.write("verify_email", "o'ada@example.org", url="https://x.example/?a=1&b=2")
+    assert mail.subject == "Confirm your e-mail address for <Shop> & Co"
+    assert "https://x.example/?a=1&b=2\n" in mail.text
+    assert "&lt;Shop&gt; &amp; Co" in mail.html
+    assert "<Shop>" not in mail.html
+    assert 'href="https://x.example/?a=1&amp;b=2"' in mail.html
+
+
+def test_a_name_of_several_lines_stays_in_the_subject() -> None:
+    templates = JinjaMailTemplates("Shop\r\nBcc: eve@example.org")
+    mail = templates.write("reset_password", "ada@example.org", url="https://x.example")
+    assert message_of(mail, SENDER, utc_now())["Bcc"] is None
+
+
+def test_templates_of_a_project_replace_ours_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "verify_email.txt").write_text("Ahoy {{ recipient }}\n\n{{ url }}\n")
+    templates = JinjaMailTemplates("Shop", str(tmp_path))
+    mail = templates.write("verify_email", "ada@example.org", url="https://x.example")
+    assert (mail.subject, mail.text) == ("Ahoy ada@example.org", "https://x.example\n")
+    assert "Confirm the address" in mail.html
+    other = templates.write("reset_password", "ada@example.org", url="https://x.example")
+    assert other.subject == "Set a new password for Shop"
+
+
+async def test_files_are_private_and_the_oldest_go(tmp_path: Path) -> None:
+    box = FileMailer(tmp_path / "a" / "mail", SENDER, utc_now)
+    assert (await box.mails(), await box.mail(new_id())) == ((), None)
+    for number in range(KEPT + 3):
+        await box.send(Mail("ada@example.org", f"Number {number}", "Äther\n", "<p>Äther</p>\n"))
+    kept = await box.mails()
+    assert [each.mail.subject for each in kept] == [
+        f"Number {number}" for number in range(KEPT + 2, 2, -1)
+    ]
+    assert await box.mail(kept[7].id) == kept[7]
+    assert kept[0].mail.text.strip() == "Äther"
+    folder = tmp_path / "a" / "mail"
+    assert S_IMODE(folder.stat().st_mode) == 0o700
+    assert {S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mail").write_text("a file")
+    with pytest.raises(MailNotSent, match="MAIL_DIR cannot be written"):
+        await FileMailer(tmp_path / "mail", SENDER, utc_now).send(MAIL)
+
+
+async def test_what_is_not_a_mail_is_left_out(tmp_path: Path) -> None:
+    box = FileMailer(tmp_path, SENDER, utc_now)
+    await box.send(MAIL)
+    (tmp_path / "notes.eml").write_text("hello")
+    (tmp_path / f"{new_id()}.eml").write_text("hello")
+    assert [each.mail.subject for each in await box.mails()] == ["A subject"]
+
+
+async def test_the_console_shows_the_text() -> None:
+    stream = io.StringIO()
+    await ConsoleMailer(stream).send(MAIL)
+    assert "To: ada@example.org\nSubject: A subject\n\nSome text" in stream.getvalue()
+
+
+def test_a_token_is_bound_to_purpose_link_and_key() -> None:
+    tokens, link_id = HmacMailTokens(b"k" * 32), new_id()
+    token = tokens.write("reset", link_id)
+    assert tokens.read("reset", token) == link_id
+    assert tokens.read("verify", token) is None
+    assert HmacMailTokens(b"l" * 32).read("reset", token) is None
+    assert tokens.read("reset", tokens.write("reset", new_id())) != link_id
+
+
+def mailer(port: int, folder: Path, **variables: str) -> SmtpMailer:
+    """A mailer on settings."""
+    environ = {"MAIL_BACKEND": "smtp", "MAIL_HOST": "localhost", "MAIL_PORT": str(port)}
+    settings = load_settings({**environ, **variables}, folder)
+    return SmtpMailer(settings.mail, SENDER, utc_now)
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """The context of a server whose certificate is trusted."""
+    certificate = certified(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def test_a_server_that_wants_a_password_gets_it(tmp_path: Path, tls: ssl.SSLContext) -> None:
+    login = {"MAIL_USERNAME": NAME, "MAIL_PASSWORD": PASSWORD}
+    with smtp_server(port := free_port(), tls=tls, with_password=True) as box:
+        await mailer(port, tmp_path, **login).send(MAIL)
+        wrong = {**login, "MAIL_PASSWORD": "another secret"}
+        with pytest.raises(MailNotSent, match="MAIL_PASSWORD") as refused:
+            await mailer(port, tmp_path, **wrong).send(MAIL)
+        with pytest.raises(MailNotSent, match="refuses the mail"):
+            await mailer(port, tmp_path).send(MAIL)
+    assert [mail["Subject"] for mail in box.mails] == ["A subject"]
+    assert "secret" not in refused.value.detail
+
+
+async def test_a_server_without_tls_gets_no_mail_unless_it_may(tmp_path: Path) -> None:
+    with smtp_server(port := free_port()) as box:
+        for tls in ("starttls", "tls"):
+            with pytest.raises(MailNotSent, match="MAIL_TLS"):
+                await mailer(port, tmp_path, MAIL_TLS=tls).send(MAIL)
+        assert box.mails == []
+
+
+async def test_a_certificate_must_be_trusted(
+    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with (
+        smtp_server(port := free_port(), tls=tls) as box,
+        pytest.raises(MailNotSent, match="MAIL_TLS"),
+    ):
+        await mailer(port, tmp_path).send(MAIL)
+    assert box.mails == []
+
+
+async def test_an_address_in_another_script_arrives(tmp_path: Path) -> None:
+    with smtp_server(port := free_port()) as box:
+        mail = Mail("δοκιμή@παράδειγμα.example", "Θέμα", "Κείμενο\n", "<p>Κείμενο</p>\n")
+        await mailer(port, tmp_path, MAIL_TLS="none").send(mail)
+    assert [(mail["Subject"], mail["To"]) for mail in box.mails] == [
+        ("Θέμα", "δοκιμή@xn--hxajbheg2az3al.example")
+    ]
+    kept = FileMailer(tmp_path / "mail", SENDER, utc_now)
+    await kept.send(mail)
+    assert (await kept.mails())[0].mail.recipient == "δοκιμή@xn--hxajbheg2az3al.example"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "FileMailer"),
+        ({"MAIL_BACKEND": "console"}, "ConsoleMailer"),
+        ({"MAIL_BACKEND": "smtp", "MAIL_HOST": "mail.example.org"}, "SmtpMailer"),
+        ({"ENVIRONMENT": "production"}, "NoMailer"),
+        ({"ENVIRONMENT": "production", "MAIL_HOST": "mail.example.org"}, "SmtpMailer"),
+    ],
+)
+async def test_the_settings_choose(
+    tmp_path: Path, variables: dict[str, str], expected: str
+) -> None:
+    keys = {"SECURITY_SECRET_KEY": STRONG, "SECURITY_REFRESH_TOKEN_SECRET": OTHER}
+    settings = load_settings({**keys, **variables}, tmp_path)
+    chosen = mail_services(settings, b"k" * 32, utc_now)[Mailer]
+    assert type(chosen).__name__ == expected
+    if expected == "NoMailer":
+        with pytest.raises(MailNotSent, match="set MAIL_HOST"):
+            await chosen.send(MAIL)
+
+
+def test_a_message_is_written_for_the_wire() -> None:
+    raw = message_of(MAIL, SENDER, utc_now()).as_bytes(policy=SMTP)
+    assert b"\r\n" in raw
+    assert b"\n" not in raw.replace(b"\r\n", b"")

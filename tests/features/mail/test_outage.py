@@ -1,0 +1,92 @@
+"""Shows that a mail server which is down delays mail, and nothing else."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from backstay.composition import Backstay
+from tests.conftest import FrozenClock
+from tests.features.mail.post import TOKEN, forgot, reset
+from tests.features.steps import OTHER_PASSWORD, register, sign_in
+from tests.jobs.steps import drain, drain_again, jobs
+from tests.services.smtp import free_port, smtp_server
+
+pytestmark = pytest.mark.anyio
+
+PORT = free_port()
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    return {
+        "MAIL_BACKEND": "smtp",
+        "MAIL_HOST": "127.0.0.1",
+        "MAIL_PORT": str(PORT),
+        "MAIL_TLS": "none",
+        "MAIL_FROM": "Shop <shop@example.org>",
+    }
+
+
+async def waiting(backstay: Backstay) -> list[Any]:
+    """The jobs that are to be tried again."""
+    return [row for row in await jobs(backstay) if row.finished_at is None]
+
+
+async def test_mail_leaves_once_the_server_is_back(
+    client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    assert (await register(client, "ada@example.org")).status_code == 201
+    await forgot(client, "ada@example.org")
+    while await drain(backstay):
+        """What was run may have left further jobs."""
+    late = await waiting(backstay)
+    assert {(row.name, row.state, row.error_code) for row in late} == {
+        ("SendMail", "queued", "mail.not_sent")
+    }
+    assert f"127.0.0.1:{PORT}" in late[0].error
+    with smtp_server(PORT) as box:
+        while await drain_again(backstay):
+            """A worker that was busy may have left some."""
+        mails = {mail["Subject"].split()[0]: mail for mail in box.mails}
+    assert mails.keys() == {"Set", "Confirm"}
+    assert {mail["To"] for mail in box.mails} == {"ada@example.org"}
+    assert {mail["From"] for mail in box.mails} == {"Shop <shop@example.org>"}
+    body = mails["Set"].get_body(("plain",))
+    assert body is not None
+    (token,) = TOKEN.findall(body.get_content())
+    assert (await reset(client, token, OTHER_PASSWORD)).status_code == 204
+    answer = await sign_in(client, "ada@example.org", password=OTHER_PASSWORD)
+    assert answer.status_code == 200
+    assert await waiting(backstay) == []
+
+
+async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
+    client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    with smtp_server(PORT) as box:
+        box.refused["gone@example.org"] = "550 no such mailbox, says the server"
+        box.refused["full@example.org"] = "452 try again"
+        for name in ("gone", "full"):
+            await register(client, f"{name}@example.org")
+        while await drain(backstay):
+            """What was run may have left further jobs."""
+    told = [(r.state, r.error_code, r.error) for r in await jobs(backstay) if r.name == "SendMail"]
+    place = f"The mail server 127.0.0.1:{PORT} refuses the recipient"
+    assert sorted(told) == [
+        ("failed", "mail.refused", f"{place} (550)."),
+        ("queued", "mail.not_sent", f"{place} (452)."),
+    ]
+
+
+async def test_a_link_that_expired_meanwhile_is_not_sent(
+    client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
+) -> None:
+    await register(client, "ada@example.org")
+    while await drain(backstay):
+        """What was run may have left further jobs."""
+    clock.forward(hours=24)
+    with smtp_server(PORT) as box:
+        await drain_again(backstay)
+        assert box.mails == []
+    assert await waiting(backstay) == []

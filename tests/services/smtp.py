@@ -1,0 +1,102 @@
+"""A real mail server for tests, on a port of this machine."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from aiosmtpd.smtp import Session as SmtpSession
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+NAME, PASSWORD = "shop", "a secret of the mail server"
+
+
+class Letterbox:
+    """Takes every mail but those to addresses it was told to refuse."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.refused: dict[str, str] = {}
+
+    async def handle_RCPT(  # noqa: N802
+        self, _: Any, __: SmtpSession, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _: Any, __: SmtpSession, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.mails.append(message_from_bytes(content, EmailMessage, policy=SMTPUTF8))
+        return "250 OK"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def certified(folder: Path) -> Path:
+    """A file with a key and a certificate that it signed itself, for `localhost`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    path = folder / "localhost.pem"
+    path.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+        + certificate.public_bytes(pem)
+    )
+    return path
+
+
+@contextmanager
+def smtp_server(
+    port: int, *, tls: ssl.SSLContext | None = None, with_password: bool = False
+) -> Iterator[Letterbox]:
+    """Listens meanwhile; with a certificate it asks for STARTTLS."""
+    box = Letterbox()
+
+    def check(_: Any, __: Any, ___: Any, ____: str, given: Any) -> AuthResult:
+        fits = given == LoginPassword(NAME.encode(), PASSWORD.encode())
+        return AuthResult(success=fits, handled=False)
+
+    controller = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=port,
+        tls_context=tls,
+        require_starttls=tls is not None,
+        authenticator=check if with_password else None,
+        auth_required=with_password,
+        enable_SMTPUTF8=True,
+    )
+    controller.start()
+    try:
+        yield box
+    finally:
+        controller.stop()

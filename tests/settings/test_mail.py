@@ -1,0 +1,75 @@
+"""How the settings of mail are read, and which of them cannot work."""
+
+import pytest
+
+from tests.settings.reading import Read, faulty
+
+
+def test_local_keeps_mails_in_a_folder(read: Read) -> None:
+    settings = read().settings
+    assert settings is not None
+    assert (settings.mail.chosen, settings.mail.dir) == ("file", "./.backstay/mail")
+
+
+def test_elsewhere_a_host_means_smtp(read: Read, production: dict[str, str]) -> None:
+    for environ, chosen in (({}, None), ({"MAIL_HOST": "mail.example.com"}, "smtp")):
+        settings = read(production | environ).settings
+        assert settings is not None
+        assert settings.mail.chosen == chosen
+
+
+def test_smtp_without_a_host_is_refused(read: Read, production: dict[str, str]) -> None:
+    for environ in ({}, production):
+        assert faulty(read(environ, MAIL_BACKEND="smtp")) == ["MAIL_HOST"]
+
+
+def test_mails_are_printed_in_local_only(read: Read, production: dict[str, str]) -> None:
+    assert faulty(read(MAIL_BACKEND="console")) == []
+    assert faulty(read(production, MAIL_BACKEND="console")) == ["MAIL_BACKEND"]
+
+
+def test_a_password_in_clear_is_refused_and_warned_of_in_local(
+    read: Read, production: dict[str, str]
+) -> None:
+    clear = {"MAIL_HOST": "mail.example.com", "MAIL_TLS": "none", "MAIL_PASSWORD": "hush-hush"}
+    loaded = read(clear)
+    assert faulty(loaded) == []
+    assert ["MAIL_TLS" in warning for warning in loaded.warnings] == [True]
+    assert faulty(read(production | clear)) == ["MAIL_TLS"]
+    assert "hush-hush" not in str(read(production | clear))
+
+
+@pytest.mark.parametrize(("tls", "port"), [("none", 25), ("starttls", 587), ("tls", 465)])
+def test_the_port_follows_from_tls(read: Read, tls: str, port: int) -> None:
+    settings = read(MAIL_TLS=tls).settings
+    assert settings is not None
+    assert settings.mail.smtp_port == port
+    settings = read(MAIL_TLS=tls, MAIL_PORT="2525").settings
+    assert settings is not None
+    assert settings.mail.smtp_port == 2525
+
+
+@pytest.mark.parametrize(
+    ("environ", "sender"),
+    [
+        ({}, '"Backstay" <noreply@localhost>'),
+        (
+            {"APP_PUBLIC_URL": "https://shop.example.com:8443/x"},
+            '"Backstay" <noreply@shop.example.com>',
+        ),
+        ({"APP_NAME": 'A "shop"'}, '"A shop" <noreply@localhost>'),
+        ({"MAIL_FROM": "Shop <shop@example.com>"}, "Shop <shop@example.com>"),
+    ],
+)
+def test_mails_are_from_somebody(read: Read, environ: dict[str, str], sender: str) -> None:
+    settings = read(environ).settings
+    assert settings is not None
+    assert settings.mail.sender_of(settings.app) == sender
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["shop", "a@b@c", "Shop <shop>", "a@example.com\r\nBcc: b@example.com", "@", "a b@c.de"],
+)
+def test_a_sender_that_is_no_address_is_refused(read: Read, sender: str) -> None:
+    assert faulty(read(MAIL_FROM=sender)) == ["MAIL_FROM"]
