@@ -97,6 +97,7 @@ def compose(
     store = DatabaseJobs(adapters.database)
     outbox = outbox_of(registry, features, store, adapters.wakeups)
     services = _services(adapters, features, channel, store)
+    services |= mail_services(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
