@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import threading
@@ -14,14 +15,15 @@ from statistics import median
 
 from rich.progress import Progress
 
-from benchmarks import machine, report
-from benchmarks.cases import CASES, STORM, WORKERS, Case
+from benchmarks import jobs, machine, report
+from benchmarks.cases import CASES, JOBS, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]
+EMPTY_JOBS = 2000
 
 
 def main() -> int:
@@ -32,6 +34,21 @@ def main() -> int:
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
         return 1
+    summary = {} if arguments.cases == [JOBS] else _requests(arguments)
+    rates: jobs.Rates = {}
+    if not arguments.cases or JOBS in arguments.cases:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        rates = jobs.measure(EMPTY_JOBS)
+    if summary:
+        report.show(summary, arguments.rounds, arguments.seconds)
+    if rates:
+        jobs.show(rates, EMPTY_JOBS)
+    report.write(summary, rates, Path(arguments.output))
+    return 0
+
+
+def _requests(arguments: argparse.Namespace) -> report.Summary:
+    """What is measured by requests."""
     machine.pin(machine.OTHER_CORE)
     with PostgresServer() as postgres, tempfile.TemporaryDirectory() as folder:
         url = postgres.create_database()
@@ -39,14 +56,11 @@ def main() -> int:
             task = progress.add_task("a million rows", total=None)
             stage = prepare(url, Path(folder))
             results = _measure(arguments, url, stage, progress, task)
-    summary = {name: _middle(measured) for name, measured in results.items()}
-    report.show(summary, arguments.rounds, arguments.seconds)
-    report.write(summary, Path(arguments.output))
-    return 0
+    return {name: _middle(measured) for name, measured in results.items()}
 
 
 def _arguments() -> argparse.Namespace:
-    names = [case.name for case in CASES] + [STORM, WORKERS]
+    names = [case.name for case in CASES] + [STORM, WORKERS, JOBS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")

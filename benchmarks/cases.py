@@ -101,5 +101,7 @@ CASES = (
 )
 STORM = "storm"
 """The name of the measurement of ``me`` while eight clients log in."""
+JOBS = "jobs"
+"""The name of the measurement of empty jobs, stored and run."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

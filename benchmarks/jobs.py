@@ -1,4 +1,4 @@
-"""How many empty jobs are stored and run per second: ``python -m benchmarks.jobs [number]``."""
+"""How many empty jobs are stored and run per second; by itself, one worker at work."""
 
 import asyncio
 import subprocess
@@ -97,32 +97,43 @@ async def ran(url: str, folder: Path) -> float:
     return float(count / (last - first).total_seconds())
 
 
-def measure(table: Table, name: str, url: str, folder: Path, count: int) -> None:
-    """One row per number of workers."""
-    for workers in (1, 2):
-        stored = asyncio.run(enqueue(url, folder, count))
-        command = [sys.executable, "-m", "benchmarks.jobs", "work", url, str(folder)]
-        processes = [subprocess.Popen(command) for _ in range(workers)]
-        for process in processes:
-            process.wait()
-        done = asyncio.run(ran(url, folder))
-        table.add_row(f"{name}, {workers} worker(s)", f"{stored:.0f}", f"{done:.0f}")
+Rates = dict[str, tuple[float, float]]
+"""Jobs stored and run per second, by database and number of workers."""
 
 
-def main(count: int) -> None:
-    """Measure on both databases and print."""
+def measure(count: int) -> Rates:
+    """Both databases, with one worker and with two."""
+    with PostgresServer() as postgres, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        urls = {
+            "SQLite": f"sqlite:///{folder / 'jobs.db'}",
+            "PostgreSQL": postgres.create_database(),
+        }
+        return {
+            f"{database}, {workers} worker(s)": _measured(url, folder, count, workers)
+            for database, url in urls.items()
+            for workers in (1, 2)
+        }
+
+
+def _measured(url: str, folder: Path, count: int, workers: int) -> tuple[float, float]:
+    stored = asyncio.run(enqueue(url, folder, count))
+    command = [sys.executable, "-m", "benchmarks.jobs", url, str(folder)]
+    processes = [subprocess.Popen(command) for _ in range(workers)]
+    for process in processes:
+        process.wait()
+    return stored, asyncio.run(ran(url, folder))
+
+
+def show(rates: Rates, count: int) -> None:
+    """Print one row per measurement."""
     table = Table(title=f"{count} empty jobs")
     for heading in ("", "stored/s", "run/s"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    with PostgresServer() as postgres, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        measure(table, "SQLite", f"sqlite:///{folder / 'jobs.db'}", folder, count)
-        measure(table, "PostgreSQL", postgres.create_database(), folder, count)
+    for name, (stored, run) in rates.items():
+        table.add_row(name, f"{stored:.0f}", f"{run:.0f}")
     Console().print(table)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["work"]:
-        asyncio.run(work(sys.argv[2], Path(sys.argv[3])))
-    else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 4000)
+    asyncio.run(work(sys.argv[1], Path(sys.argv[2])))

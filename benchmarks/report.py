@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.jobs import Rates
 from benchmarks.load import Measured
 
 Summary = dict[str, Measured]
@@ -76,7 +77,7 @@ def comparisons(summary: Summary) -> list[str]:
     return said
 
 
-def write(summary: Summary, folder: Path) -> None:
+def write(summary: Summary, jobs: Rates, folder: Path) -> None:
     """Keep the figures of this run."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {
@@ -85,6 +86,7 @@ def write(summary: Summary, folder: Path) -> None:
         "figures": {name: asdict(m) for name, m in summary.items()},
         "ratios": ratios(summary),
         "comparisons": comparisons(summary),
+        "jobs": {name: {"stored": stored, "run": run} for name, (stored, run) in jobs.items()},
     }
     (folder / "latest.json").write_text(json.dumps(kept, indent=2) + "\n")
     (folder / "latest.svg").write_text(_plot(ratios(summary)))
