@@ -1,0 +1,64 @@
+"""Shows that asking for a new password tells nobody who has an account, and floods no mailbox."""
+
+import httpx
+import pytest
+
+from backstay.composition import Backstay
+from backstay.core.clock import utc_now
+from backstay.features.mail.commands.links import MOST
+from tests.conftest import FrozenClock, Login
+from tests.features.mail.post import Post, forgot
+from tests.features.steps import AUTH, change_user
+from tests.web.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("kind", ["unknown", "blocked", "deleted"])
+async def test_nobody_learns_whether_there_is_an_account(
+    client: httpx.AsyncClient, login: Login, post: Post, backstay: Backstay, kind: str
+) -> None:
+    person, known = await login(), await login()
+    await post.deliver()
+    if kind != "unknown":
+        await change_user(backstay, person.id, **{f"{kind}_at": utc_now()})
+    other = person.email if kind != "unknown" else "nobody@example.org"
+    answers = [await forgot(client, email) for email in (known.email, other)]
+    varying = {"x-request-id", "traceparent"}
+    bodies = {answer.content for answer in answers}
+    headers = {tuple((k, v) for k, v in a.headers.items() if k not in varying) for a in answers}
+    assert (len(bodies), len(headers)) == (1, 1)
+    assert [mail.recipient for mail in await post.deliver()] == [known.email]
+
+
+async def test_the_same_is_done_before_the_answer_for_every_address(
+    client: httpx.AsyncClient, login: Login, statements: list[str]
+) -> None:
+    person = await login()
+    done: list[list[str]] = []
+    for email in (person.email, "nobody@example.org"):
+        statements.clear()
+        await forgot(client, email)
+        done.append(list(statements))
+    assert done[0] == done[1]
+    assert any("INSERT INTO jobs" in statement for statement in done[0])
+
+
+async def test_a_mailbox_is_not_flooded(
+    client: httpx.AsyncClient, login: Login, post: Post, clock: FrozenClock
+) -> None:
+    person = await login()
+    await post.deliver()
+    mails = 0
+    for _ in range(MOST + 2):
+        await forgot(client, person.email)
+        mails += len(await post.deliver())
+    assert mails == MOST
+    clock.forward(minutes=61)
+    await forgot(client, person.email)
+    assert len(await post.deliver()) == 1
+
+
+async def test_what_is_no_address_is_refused(client: httpx.AsyncClient) -> None:
+    for body in ({}, {"email": "ada"}, {"email": "a@example.org\r\nBcc: eve@example.org"}):
+        problem(await client.post(f"{AUTH}/password/forgot", json=body), 422, "validation_error")
