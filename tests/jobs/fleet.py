@@ -127,6 +127,20 @@ async def order(command: Order, jobs: Jobs) -> tuple[UUID, ...]:
     return tuple(found)
 
 
+class Relay(Command[None]):
+    """Enqueues itself until nothing is left."""
+
+    permission = SIGNED_IN
+
+    left: int
+
+
+@handles(Relay)
+async def relay(command: Relay, jobs: Jobs) -> None:
+    if command.left:
+        await jobs.enqueue(Relay(left=command.left - 1))
+
+
 class Enlist(Command[UUID]):
     """Enqueues drifting."""
 

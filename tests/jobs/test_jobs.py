@@ -14,7 +14,7 @@ from backstay.db.jobs import Job
 from backstay.db.now import SecondsFromNow
 from backstay.features.users.commands.administration import BlockUser
 from tests.features.steps import execute
-from tests.jobs.fleet import Enlist, Order, Smuggle
+from tests.jobs.fleet import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (
     Captain,
     becomes,
@@ -42,6 +42,13 @@ async def test_a_job_runs_after_the_commit_as_whoever_asked(
     (sailor,) = await execute(ships, text("SELECT sailor FROM voyages"))
     assert sailor == (str(captain.principal.user_id),)
     assert await drain(ships) == 0
+
+
+async def test_draining_ends_with_the_last_job_that_another_left(
+    ships: Backstay, captain: Captain
+) -> None:
+    await captain(Relay(left=30))
+    assert await drain(ships) == 30
 
 
 async def test_what_is_rolled_back_never_runs(ships: Backstay, captain: Captain) -> None:

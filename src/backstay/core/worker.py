@@ -94,12 +94,13 @@ class Worker:
         count = 0
         async with self._beating():
             while not self._is_stopping:
+                was_idle = not self._running
                 claimed = await self._claim()
                 count += claimed
-                if not self._running:
-                    break
-                if not claimed:
+                if self._running and not claimed:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                elif was_idle and not claimed:
+                    break  # what ended meanwhile may have left more
             await self._finish()
         return count
 
