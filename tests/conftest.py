@@ -1,5 +1,6 @@
 """Fixtures of every test: databases of both kinds, the application on them, people signed in."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
@@ -26,6 +27,11 @@ from tests.services.valkey import ValkeyServer
 
 PASSWORD = "correct horse battery"
 ADMIN_EMAIL = "admin@example.com"
+
+
+def pytest_configure() -> None:
+    """Passwords are hashed by patient threads, which must not wait for the tests themselves."""
+    os.nice(19)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

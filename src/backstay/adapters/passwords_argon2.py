@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache
 from secrets import token_urlsafe
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ class Argon2Passwords:
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Whether the password fits; without a hash the same work is done in vain."""
-        fits = await self._run(lambda: self._hasher.verify(password, hashed or self._decoy))
+        fits = await self._run(lambda: self._hasher.verify(password, hashed or _decoy()))
         return fits and hashed is not None
 
     def is_outdated(self, hashed: str) -> bool:
@@ -47,16 +47,12 @@ class Argon2Passwords:
 
     async def warm_up(self) -> None:
         """Make the decoy, so that not even the first unknown login takes longer."""
-        await self._run(lambda: self._decoy)
+        await self._run(_decoy)
 
     def close(self) -> None:
         """Stop the threads; what waits for its turn is refused."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    @cached_property
-    def _decoy(self) -> str:
-        return self._hasher.hash(token_urlsafe())
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
@@ -69,6 +65,12 @@ class Argon2Passwords:
             if self._closed and future.cancelled():
                 raise Unavailable(STOPPING) from None
             raise
+
+
+@cache
+def _decoy() -> str:
+    """What is verified where there is no hash."""
+    return Argon2Hasher(TIME_COST, MEMORY_KIB, LANES).hash(token_urlsafe())
 
 
 def _processors() -> int:

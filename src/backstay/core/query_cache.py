@@ -1,5 +1,6 @@
 """The pipeline steps that answer queries from what is kept, and outdate it after a commit."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -39,7 +40,7 @@ class QueryCache:
         cache, ttl = self._cache, declared.ttl or self._ttl
         key_of = _keys(message, self._version, shared=declared.shared)
         tags_of = resolver(declared.tags or (message.__name__,))
-        result_type = TypeAdapter(message.result_type())
+        result_type = _result_type(message)
 
         async def run(context: Context) -> Any:
             if context.transaction is not None:
@@ -90,10 +91,20 @@ class QueryCache:
             await self._cache.delete_matching(pattern)
 
 
+@functools.cache
+def _result_type(message: type[Message[Any]]) -> TypeAdapter[Any]:
+    return TypeAdapter(message.result_type())
+
+
+@functools.cache
+def _shape(message: type[Message[Any]]) -> str:
+    """What the answers to a query look like."""
+    return json.dumps(_result_type(message).json_schema(mode="serialization"), sort_keys=True)
+
+
 def _keys(message: type[Message[Any]], version: str, *, shared: bool) -> Callable[[Context], str]:
     """What tells the key of a message under way: whatever its answer may depend on."""
-    shape = TypeAdapter(message.result_type()).json_schema(mode="serialization")
-    said = json.dumps([version, message.__module__, message.__qualname__, shape], sort_keys=True)
+    said = json.dumps([version, message.__module__, message.__qualname__, _shape(message)])
     prefix = f"{message.__name__}:{blake2b(said.encode(), digest_size=8).hexdigest()}:"
     to_json = message.__pydantic_serializer__.to_json
 

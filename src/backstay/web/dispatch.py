@@ -81,6 +81,7 @@ class Routes:
         self._tag = tag
         self._versioned = versioned
         self.specs: list[RouteSpec] = []
+        self._built: dict[str, list[Route]] = {}
 
     def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
         self.specs.append(
@@ -116,8 +117,10 @@ class Routes:
         self._add("DELETE", path, message, **{"status": 204, **options})
 
     def build(self, root_path: str) -> "list[Route]":
-        """The routes with their full paths, ready to be appended to an application."""
-        return [Route.of(spec, self._under(root_path)) for spec in self.specs]
+        """The routes with their full paths, ready to be appended to applications."""
+        if len(self._built.get(root_path, ())) != len(self.specs):
+            self._built[root_path] = [Route.of(s, self._under(root_path)) for s in self.specs]
+        return self._built[root_path]
 
     def operations(self, root_path: str) -> Iterator[Operation]:
         """What is sent by which method and path."""
