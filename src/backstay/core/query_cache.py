@@ -40,7 +40,7 @@ class QueryCache:
         cache, ttl = self._cache, declared.ttl or self._ttl
         key_of = _keys(message, self._version, shared=declared.shared)
         tags_of = resolver(declared.tags or (message.__name__,))
-        result_type = _result_type(message)
+        result_type = _adapter(message.result_type())
 
         async def run(context: Context) -> Any:
             if context.transaction is not None:
@@ -92,19 +92,21 @@ class QueryCache:
 
 
 @functools.cache
-def _result_type(message: type[Message[Any]]) -> TypeAdapter[Any]:
-    return TypeAdapter(message.result_type())
+def _adapter(result: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(result)
 
 
 @functools.cache
-def _shape(message: type[Message[Any]]) -> str:
-    """What the answers to a query look like."""
-    return json.dumps(_result_type(message).json_schema(mode="serialization"), sort_keys=True)
+def _shape(result: Any) -> str:
+    """What an answer looks like."""
+    return json.dumps(_adapter(result).json_schema(mode="serialization"), sort_keys=True)
 
 
 def _keys(message: type[Message[Any]], version: str, *, shared: bool) -> Callable[[Context], str]:
     """What tells the key of a message under way: whatever its answer may depend on."""
-    said = json.dumps([version, message.__module__, message.__qualname__, _shape(message)])
+    said = json.dumps(
+        [version, message.__module__, message.__qualname__, _shape(message.result_type())]
+    )
     prefix = f"{message.__name__}:{blake2b(said.encode(), digest_size=8).hexdigest()}:"
     to_json = message.__pydantic_serializer__.to_json
 

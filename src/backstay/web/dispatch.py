@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,10 +118,10 @@ class Routes:
         self._add("DELETE", path, message, **{"status": 204, **options})
 
     def build(self, root_path: str) -> "list[Route]":
-        """The routes with their full paths, ready to be appended to applications."""
+        """The routes with their full paths, ready to be appended to an application."""
         if len(self._built.get(root_path, ())) != len(self.specs):
             self._built[root_path] = [Route.of(s, self._under(root_path)) for s in self.specs]
-        return self._built[root_path]
+        return [copy(route) for route in self._built[root_path]]
 
     def operations(self, root_path: str) -> Iterator[Operation]:
         """What is sent by which method and path."""
