@@ -5,6 +5,7 @@ import logging
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ def entries(folder: Path, name: str) -> list[dict[str, Any]]:
         for path in sorted(folder.glob(f"{name}.log*"))
         for line in path.read_text("utf-8").splitlines()
     ]
+
+
+def started(logs: Path) -> list[dict[str, Any]]:
+    return [entry for entry in entries(logs, "server") if entry["event"] == "server started"]
 
 
 def test_two_processes_that_rotate_lose_no_line(tmp_path: Path) -> None:
@@ -90,10 +95,13 @@ def test_the_server_keeps_its_log_and_the_audit_trail_without_secrets(tmp_path: 
         assert signed_in.status_code == 200
         wrong = body | {"password": "not the password"}
         assert server.client.post("/api/v1/auth/login", json=wrong).status_code == 401
+        deadline = time.monotonic() + 30
+        while len(started(tmp_path / "logs")) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert server.stop(signal.SIGTERM) == 0
     logs = tmp_path / "logs"
     events = [entry["event"] for entry in entries(logs, "server")]
-    assert events.count("server started") == 2
+    assert len(started(logs)) == 2
     assert events.count("server stopped") == 2
     assert "request" in events
     activity = entries(logs, "activity")
