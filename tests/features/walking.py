@@ -28,13 +28,21 @@ class Target:
     role: str
     permission: str
     field: str
+    task: str = "01234567-89ab-7cde-8f01-23456789abcd"
 
     def path(self, template: str) -> str:
         """The path of a route to it."""
-        kinds = {"/users/": self.user, "/items/": self.item, "/auth/sessions/": self.session}
+        kinds = {
+            "/users/": self.user,
+            "/items/": self.item,
+            "/auth/sessions/": self.session,
+            "/tasks/": self.task,
+            "/tiers/": self.task,
+        }
         named = next((v for kind, v in kinds.items() if template.startswith(API + kind)), "")
         return template.format(
             id=named,
+            name="free",
             user_id=self.user,
             username=self.username,
             role_id=self.role,
@@ -69,6 +77,15 @@ _BODIES: Mapping[str, dict[str, Any]] = {
     "UpdateRole": {"description": "Renamed"},
     "ChangeScope": {"scope": "ANY"},
     "ChangeFieldRule": {"effect": "ALLOW"},
+    "CreateTier": {"name": "created"},
+    "UpdateTier": {"description": "Renamed"},
+    "AssignTier": {"tier": "free"},
+    "CreateRateLimit": {"path": f"{API}/items", "limit": 1_000_000, "period": 1},
+    "UpdateRateLimit": {"limit": 1_000_000},
+    "StartTask": {"task": "demo.count", "payload": {"steps": 1, "seconds": 0}},
+    "ForgotPassword": {"email": "nobody@example.org"},
+    "ResetPassword": {"token": "no token", "new_password": OTHER_PASSWORD},
+    "VerifyEmail": {"token": "no token"},
 }
 
 
@@ -81,6 +98,7 @@ class Place:
     message: type[Any]
     has_body: bool
     has_query: bool
+    is_page: bool
 
     @property
     def name(self) -> str:
@@ -116,6 +134,7 @@ def places(app: FastAPI) -> Iterator[Place]:
             message,
             parameters.has_body,
             parameters.has_query,
+            route.spec.is_page,
         )
         named = {*_BODIES, "GrantPermission", "AddFieldRule"}
         if place.has_body and place.name not in named:
