@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.adapters import passwords_argon2
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
@@ -30,8 +31,17 @@ ADMIN_EMAIL = "admin@example.com"
 
 
 def pytest_configure() -> None:
-    """Passwords are hashed by patient threads, which must not wait for the tests themselves."""
+    """Passwords are hashed by patient threads, which must not wait for the tests themselves.
+
+    In this process at a fraction of their cost; servers that tests start are not spared.
+    """
     os.nice(19)
+    passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Many tests wait for processes that they have started."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

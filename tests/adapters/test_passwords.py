@@ -1,6 +1,8 @@
-"""Shows what becomes of sign-ins that wait for their turn when the server stops."""
+"""Shows what hashes cost, and what becomes of sign-ins that wait for one when the server stops."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +34,12 @@ async def test_who_goes_away_while_waiting_is_cancelled() -> None:
         await second
     assert (await first).startswith("$argon2id$")
     passwords.close()
+
+
+def test_hashes_cost_what_owasp_asks_for() -> None:
+    code = (
+        "import asyncio; from backstay.adapters.passwords_argon2 import Argon2Passwords as P;"
+        "print(asyncio.run(P().hash('secret')))"
+    )
+    hashed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert b"$m=19456,t=2,p=1$" in hashed
