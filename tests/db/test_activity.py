@@ -21,10 +21,11 @@ from backstay.core.feature import Feature
 from backstay.core.messages import PUBLIC, SIGNED_IN, Command, FromPath
 from backstay.core.principal import STRANGER, Principal
 from backstay.db.activity import Activity
+from backstay.db.purging import BATCH
 from backstay.db.session import WRITING, Transaction
 from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
-from backstay.features.system.commands import BATCH, PurgeActivity
+from backstay.features.system.commands import PurgeActivity
 from backstay.main import create_app
 from tests.conftest import settings_with
 from tests.features.steps import execute

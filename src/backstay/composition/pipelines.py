@@ -9,7 +9,7 @@ from backstay.core.bus import Bus, Buses, Provider, Registry, Sender
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.jobs import Progress
 from backstay.core.messages import Command, Query
-from backstay.core.outbox import Outbox, leaving
+from backstay.core.outbox import Jobs, Outbox, leaving
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
@@ -18,6 +18,7 @@ from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
 from backstay.db.idempotency import Idempotency
 from backstay.db.job_step import finish_job
+from backstay.db.purging import Purge
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
 from backstay.settings import Settings
@@ -45,8 +46,9 @@ def buses_for(
         *(transaction, once.within, finish_job, trail.within, kept.touching),
     )
     asking = (trail.around, authorize, kept.cached)
+    writing = providers | WRITING | leaving(outbox) | _purging(outbox)
     return Buses(
-        commands=Bus(Command, registry, commanding, providers | WRITING | leaving(outbox)),
+        commands=Bus(Command, registry, commanding, writing),
         queries=Bus(Query, registry, asking, providers),
     )
 
@@ -66,6 +68,10 @@ def _providers(
         Preconditions: lambda context: context.origin.preconditions,
         Sender: lambda context: context.sender.inside(context),
     }
+
+
+def _purging(outbox: Outbox) -> dict[Any, Provider]:
+    return {Purge: lambda context: Purge(context, Jobs(outbox, context))}
 
 
 def _told(settings: Settings) -> tuple[Group, ...]:

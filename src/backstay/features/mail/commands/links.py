@@ -6,10 +6,10 @@ from sqlalchemy import func, select
 
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
-from backstay.core.context import ActivityNote
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock
+from backstay.db.purging import Purge
 from backstay.db.queries import delete_where
 from backstay.db.session import Transaction
 from backstay.features.mail.commands.sending import SendMail
@@ -19,7 +19,6 @@ from backstay.features.users.schemas import Account
 
 MOST, WITHIN = 5, timedelta(hours=1)
 """How many links of a purpose one account is mailed within that time, or a few more at once."""
-BATCH = 1000
 _TEMPLATES = {
     Purpose.RESET: Template.RESET_PASSWORD,
     Purpose.VERIFY: Template.VERIFY_EMAIL,
@@ -78,18 +77,5 @@ class PurgeMailTokens(Command[bool]):
 
 
 @handles(PurgeMailTokens)
-async def purge_mail_tokens(
-    command: PurgeMailTokens, session: Transaction, clock: Clock, note: ActivityNote, jobs: Jobs
-) -> bool:
-    expired = (
-        select(MailToken.id)
-        .where(MailToken.expires_at < clock())
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    purged = await delete_where(session, MailToken, MailToken.id.in_(expired))
-    if not purged:
-        note.skip()
-    if purged == BATCH:
-        await jobs.enqueue(command)
-    return purged == BATCH
+async def purge_mail_tokens(command: PurgeMailTokens, clock: Clock, purge: Purge) -> bool:
+    return await purge(MailToken, MailToken.expires_at < clock())
