@@ -1,6 +1,7 @@
 """Shows that the application serves on and limits on whatever happens to Redis, and says so."""
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -76,6 +77,15 @@ class Load:
         self._client = client
         self.statuses: Counter[int] = Counter()
         self.longest = 0.0
+        self.held_up = 0.0
+        self.is_over = threading.Event()
+
+    def watch(self) -> None:
+        """Note how long the machine itself lets a thread wait that asks for next to nothing."""
+        while not self.is_over.is_set():
+            started = time.perf_counter()
+            time.sleep(0.002)
+            self.held_up = max(self.held_up, time.perf_counter() - started)
 
     async def work(self) -> None:
         while True:
@@ -89,15 +99,17 @@ class Load:
 @asynccontextmanager
 async def load(served: OnRedis) -> AsyncIterator[Load]:
     load = Load(served.client)
+    watching = asyncio.create_task(asyncio.to_thread(load.watch))
     workers = [asyncio.create_task(load.work()) for _ in range(4)]
     await asyncio.sleep(0.3)
-    usual, load.longest = load.longest, 0.0
+    usual, load.longest, load.held_up = load.longest, 0.0, 0.0
     yield load
     for worker in workers:
         worker.cancel()
-    await asyncio.gather(*workers, return_exceptions=True)
+    load.is_over.set()
+    await asyncio.gather(*workers, watching, return_exceptions=True)
     assert load.statuses.keys() == {200}
-    assert load.longest < BOUND + usual
+    assert load.longest < BOUND + usual + 2 * load.held_up
 
 
 @contextmanager

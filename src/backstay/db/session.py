@@ -1,10 +1,11 @@
 """What handlers ask the database through: the session of a command, the reader of a query."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Executable, Row, event, text
@@ -22,6 +23,11 @@ from backstay.db.engine import EngineOptions, reader_engine, writer_engine
 from backstay.db.faults import translate
 from backstay.db.replica import ANYONE, Replica
 from backstay.db.turns import Turns
+
+T = TypeVar("T")
+
+LAST_SECONDS = 2.0
+"""How long what is under way may take when the connections are to be closed."""
 
 
 class CommitForbidden(RuntimeError):
@@ -105,6 +111,7 @@ class Database:
         self.reader = Reader(partial(_read, self.read_engine, self._reading))
         self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
         self._replica = Replica(self._written, self._replayed)
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     def reader_of(self, context: Context) -> Reader:
         """A reader that sees the writes of the message under way and of its sender.
@@ -180,6 +187,11 @@ class Database:
         Raises:
             AppError: it failed; nothing was written.
         """
+        return await self.unhurried(self._write(statement, parameters))
+
+    async def _write(
+        self, statement: Executable, parameters: Parameters
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
         try:
             async with self.writing, self.writer.begin() as connection:
                 result = await connection.execute(statement, parameters)
@@ -217,8 +229,22 @@ class Database:
         if self.replica_engine is not None:
             await _read(self.replica_engine, self._replica_reading, _ALIVE)
 
+    async def unhurried(self, work: Coroutine[Any, Any, T]) -> T:
+        """What some work returns. Who waits for it may be cancelled; the work never is."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waits for it hears of it; perhaps nobody does
+
     async def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection, after what is under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
         for engine in (self.writer, self.read_engine, self.replica_engine):
             if engine is not None:
                 await engine.dispose()

@@ -1,6 +1,5 @@
 """The pipeline step that opens the one transaction of a command and commits it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -25,29 +24,26 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
     """The step that gives a command its transaction, commits it, then tells who changed.
 
     A nested command joins the transaction that is open, in a savepoint of its own. An error rolls
-    everything back; a failing commit is an error of the sender, never a success.
+    everything back; a failing commit is an error of the sender, never a success. A sender who is
+    cancelled goes at once, but not the transaction: it ends as if somebody waited for it, since a
+    driver that is interrupted within a statement may keep its locks.
     """
 
     def transaction(message: type[Message[Any]], call_next: Next) -> Next:
         if not issubclass(message, Command):
             return call_next
 
-        async def run(context: Context) -> Any:
-            if context.transaction is not None:
-                async with context.transaction.begin_nested():
-                    return await call_next(context)
-            session = Transaction(database.writer, expire_on_commit=False)
+        async def whole(context: Context) -> Any:
             try:
-                async with database.writing:
-                    try:
-                        session.info.update(author=context.principal.user_id, clock=clock)
-                        context.transaction = session
-                        result = await call_next(context)
-                        await channel.announce(context)
-                        await greenlet_spawn(_finish, session.sync_session, context.writes)
-                    except BaseException:
-                        await asyncio.shield(session.close())
-                        raise
+                async with (
+                    database.writing,
+                    Transaction(database.writer, expire_on_commit=False) as session,
+                ):
+                    session.info.update(author=context.principal.user_id, clock=clock)
+                    context.transaction = session
+                    result = await call_next(context)
+                    await channel.announce(context)
+                    await greenlet_spawn(_finish, session.sync_session, context.writes)
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
             database.wrote(context.principal.user_id, *context.changes.user_ids)
@@ -56,6 +52,12 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
             for act in context.after_commit:
                 await _after(message, act)
             return result
+
+        async def run(context: Context) -> Any:
+            if context.transaction is not None:
+                async with context.transaction.begin_nested():
+                    return await call_next(context)
+            return await database.unhurried(whole(context))
 
         return run
 
