@@ -55,7 +55,7 @@ async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
 
 async def test_a_signal_reaches_the_others_whole(station: Open) -> None:
     one, other, third = await station(), await station(), await station()
-    signal = Signal(frozenset({new_id(), new_id()}), True, frozenset({"items", "é"}), "name", 30.0)
+    signal = Signal(frozenset({new_id(), new_id()}), True, "é", 30.0)
     await one.signals.send(signal)
     await until(lambda: other.said == third.said == [signal])
     assert one.said == []

@@ -1,4 +1,4 @@
-"""The Signals port on Redis: published and heard on the connection that all commands share."""
+"""Signals over Redis: published and heard on the connection that all commands share."""
 
 import asyncio
 import json
@@ -95,7 +95,6 @@ def _written(sender: str, signal: Signal) -> bytes:
             "sender": sender,
             "users": [str(user_id) for user_id in signal.user_ids],
             "everyone": signal.everyone,
-            "tags": list(signal.tags),
             "name": signal.name,
             "pending": signal.pending,
         }
@@ -107,7 +106,6 @@ def _read(payload: bytes) -> tuple[str, Signal]:
     signal = Signal(
         user_ids=frozenset(map(UUID, told["users"])),
         everyone=bool(told["everyone"]),
-        tags=frozenset(map(str, told["tags"])),
         name=str(told["name"]),
         pending=float(told["pending"]),
     )

@@ -17,13 +17,23 @@ def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | No
     rows += [
         ("Environment", settings.environment.value),
         ("Database", _database(settings)),
-        ("In this process", "rate limits" if settings.rate_limit.enabled else "no rate limits"),
+        ("In this process", ", ".join(_embedded(settings)) or "nothing that could be elsewhere"),
     ]
     if admin is not None and admin.created:
         made_up = admin.generated_password
         rows.append(("Administrator", admin.email))
         rows.append(("Password", f"{made_up} (shown only now)" if made_up else "ADMIN_PASSWORD"))
     print_columns(rows)
+
+
+def _embedded(settings: Settings) -> list[str]:
+    """What could be on Redis or in a worker, and is not."""
+    here = {
+        "rate limits": settings.rate_limit.enabled and settings.redis.rate_limit_address is None,
+        "cache": settings.cache.ttl_seconds and settings.redis.cache_address is None,
+        "jobs": settings.is_local,
+    }
+    return [name for name, is_here in here.items() if is_here]
 
 
 def _url(host: str, port: int) -> str:

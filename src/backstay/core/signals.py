@@ -1,4 +1,4 @@
-"""What processes tell one another: whose principal changed, which cached answers are stale."""
+"""What processes tell one another: whose principal changed."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Users, or everyone, whose principal changed, and the tags of what caches must drop.
+    """Users, or everyone, whose principal changed.
 
     One that is ``pending`` is about a change that may be committed within so many seconds; the
     one of the same ``name`` that follows says that it was.
@@ -15,7 +15,6 @@ class Signal:
 
     user_ids: frozenset[UUID] = frozenset()
     everyone: bool = False
-    tags: frozenset[str] = frozenset()
     name: str = ""
     pending: float = 0.0
 
@@ -33,16 +32,4 @@ class SignalListener(Protocol):
 
     def complete_until(self, moment: float) -> None:
         """Everything said before this moment (monotonic) was heard."""
-        ...
-
-
-class Signals(Protocol):
-    """Carries signals to every other process."""
-
-    def listen(self, listener: SignalListener) -> None:
-        """Hear what other processes say from now on."""
-        ...
-
-    async def send(self, signal: Signal) -> None:
-        """Tell the others. When they cannot be reached they flush as soon as they can be."""
         ...
