@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from backstay.db.engine import EngineOptions, reader_engine, writer_engine
+from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
@@ -14,6 +16,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqli
 async def test_new_files_are_their_owners(
     options: EngineOptions, tmp_path: Path, make: type
 ) -> None:
+    create_file(options)
     engines = [make(options), writer_engine(options)]
     async with engines[0].connect():
         assert modes(tmp_path)["test.db"] == "600"
@@ -33,6 +36,18 @@ async def test_the_mode_of_a_file_that_exists_is_left_alone(
         await connection.execute(text("CREATE TABLE logs (id INTEGER)"))
     assert modes(tmp_path)["test.db"] == "640"
     await engine.dispose()
+
+
+@pytest.mark.parametrize("make", [reader_engine, writer_engine])
+async def test_no_connection_makes_an_empty_file(
+    options: EngineOptions, tmp_path: Path, make: type
+) -> None:
+    engine = make(options)
+    with pytest.raises(OperationalError, match="unable to open"):
+        await engine.connect()
+    assert not list(tmp_path.iterdir())
+    await engine.dispose()
+    await anyio.sleep(0.05)  # aiosqlite's thread of a failed connection ends a moment later
 
 
 def modes(folder: Path) -> dict[str, str]:

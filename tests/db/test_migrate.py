@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from backstay.db import migrate
-from backstay.db.engine import EngineOptions, writer_engine
+from backstay.db.engine import EngineOptions, create_file, writer_engine
 from backstay.db.migrate import MigrationError, State
 from backstay.db.migrations.runner import PLATFORM, History, scripts
 from backstay.db.session import Database
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def execute(options: EngineOptions, *statements: str) -> None:
+    create_file(options)
     engine = writer_engine(options)
     async with engine.begin() as connection:
         for statement in statements:

@@ -1,11 +1,12 @@
 """Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -16,10 +17,10 @@ from backstay.core.errors import Unauthenticated
 from backstay.core.jobs import Actor, JobRun, backoff, is_final, told
 from backstay.core.messages import SYSTEM_ONLY, Query
 from backstay.core.outbox import Outbox
+from backstay.core.patience import Patience
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 
-T = TypeVar("T")
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -41,6 +42,7 @@ class Pace:
         poll: between looks for work while nothing would tell of it.
         idle: between looks while something would.
         rest: after the database could not be asked.
+        tries: how often it is asked in a row by who wants no more than what is ready.
     """
 
     lease: float = 15.0
@@ -48,6 +50,7 @@ class Pace:
     poll: float = 1.0
     idle: float = 5.0
     rest: float = 1.0
+    tries: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class Worker:
         self._running: dict[asyncio.Task[None], JobRun] = {}
         self._called = self._bell.hung()
         self._is_stopping, self._grace = False, 0.0
-        self._is_lost = False
+        self._faults: deque[Exception] = deque(maxlen=place.pace.tries)
+        self._patience = Patience(place.pace.lease / 3)
 
     async def work(self) -> None:
         """Run whatever there is, until :meth:`stop`; then finish or give back what runs."""
@@ -90,16 +94,24 @@ class Worker:
             await self._finish()
 
     async def drain(self) -> int:
-        """Run until nothing is ready or :meth:`stop`, and return how many runs there were."""
+        """Run until nothing is ready or :meth:`stop`, and return how many runs there were.
+
+        Raises:
+            AppError: the database could not be asked, several times in a row.
+        """
         count = 0
         async with self._beating():
             while not self._is_stopping:
                 was_idle = not self._running
                 claimed = await self._claim()
+                if len(self._faults) == self._place.pace.tries:
+                    raise self._faults[-1]
                 count += claimed
                 if self._running and not claimed:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-                elif was_idle and not claimed:
+                elif self._patience.late:
+                    await asyncio.wait(self._patience.late, timeout=self._place.pace.rest)
+                elif was_idle and not claimed and not self._faults:
                     break  # what ended meanwhile may have left more
             await self._finish()
         return count
@@ -117,8 +129,7 @@ class Worker:
             task.cancel()
         if left:
             await asyncio.wait(left)
-        for run in left.values():
-            await self._tell(self._store.release(run))
+        await self._give_back(list(left.values()))
 
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
@@ -135,21 +146,28 @@ class Worker:
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
-        store, names = self._store, self._catalog.names()
+        names, lease = self._catalog.names(), self._place.pace.lease
         try:
-            runs = await self._asked(store.claim(names, self._queues, room, self._place.pace.lease))
+            runs = await self._patience(
+                self._store.claim(names, self._queues, room, lease), self._give_back
+            )
         except Exception as error:
-            if not self._is_lost:
+            if not self._faults:
                 log.warning("jobs cannot be claimed", reason=str(error))
-            self._is_lost = True
+            self._faults.append(error)
             await asyncio.sleep(self._place.pace.rest)
             return 0
-        self._is_lost = False
+        self._faults.clear()
         for run in runs:
             task = asyncio.create_task(self._run(run))
             self._running[task] = run
             task.add_done_callback(self._done)
         return len(runs)
+
+    async def _give_back(self, runs: Sequence[JobRun]) -> None:
+        """What was claimed after nobody waited for it any more: there may be no room for it."""
+        for run in runs:
+            await self._tell(self._store.release(run))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -161,7 +179,7 @@ class Worker:
         longest = pace.idle if is_told else pace.poll
         if len(self._running) < self._concurrency:
             with suppress(Exception):
-                due = await self._asked(self._store.next_due(self._queues))
+                due = await self._patience(self._store.next_due(self._queues))
                 longest = longest if due is None else max(0.01, min(longest, due))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), longest)
@@ -177,7 +195,9 @@ class Worker:
         if not held:
             return
         try:
-            told = await self._asked(self._store.renew(list(held.values()), self._place.pace.lease))
+            told = await self._patience(
+                self._store.renew(list(held.values()), self._place.pace.lease)
+            )
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", reason=str(error))
             return
@@ -245,27 +265,6 @@ class Worker:
     async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
         """What cannot be stored is found out when the lease ends."""
         try:
-            await self._asked(storing)
+            await self._patience(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", reason=str(error))
-
-    async def _asked(self, asking: Coroutine[Any, Any, T]) -> T:
-        """What the store answers in time. One that hangs is left behind: it may not let go.
-
-        Raises:
-            TimeoutError: it takes a third of a lease.
-        """
-        task = asyncio.create_task(asking)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=self._place.pace.lease / 3)
-        finally:
-            task.cancel()
-        if not done:
-            task.add_done_callback(_forget)
-            raise TimeoutError("the database does not answer")
-        return task.result()
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy import URL, Engine, ExceptionContext, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -35,13 +36,39 @@ class EngineOptions:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is a SQLite file."""
+        """Whether the database is SQLite."""
         return make_url(self.url).get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; None on PostgreSQL and for a database in memory."""
+        name = make_url(self.url).database
+        if not self.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
+            return None
+        return Path(name)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether SQLite's file is gone; connections that are open would not notice."""
+        return self.file is not None and not self.file.exists()
+
+
+def create_file(options: EngineOptions) -> None:
+    """Make the file of a SQLite database unless it is there; nobody else may read it.
+
+    SQLite gives its other files the same mode.
+
+    Raises:
+        OSError: its folder is not there, or cannot be written to.
+    """
+    if options.file is not None:
+        with suppress(FileExistsError):
+            os.close(os.open(options.file, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def driver_arguments(options: EngineOptions) -> tuple[Sequence[str], dict[str, Any]]:
     """The address of the database as its driver takes it, for a connection outside of any pool."""
-    url = make_url(options.url)
+    url = _address(options)
     positional, named = url.get_dialect()().create_connect_args(url)
     return positional, {key: named[key] for key in named if key not in _OF_THE_DIALECT}
 
@@ -54,6 +81,15 @@ _OF_THE_DIALECT = {
 }
 
 
+def _address(options: EngineOptions) -> URL:
+    """Where connections go. None of them may put an empty file where SQLite's is gone."""
+    url = make_url(options.url)
+    if options.file is None:
+        return url
+    query = {"mode": "rw", "uri": "true"}
+    return url.set(database=options.file.absolute().as_uri()).update_query_dict(query)
+
+
 def writer_engine(options: EngineOptions) -> AsyncEngine:
     """The engine of the transaction step.
 
@@ -62,7 +98,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
     """
     if options.is_sqlite:
         engine = create_async_engine(
-            options.url,
+            _address(options),
             pool_size=1,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
@@ -80,7 +116,7 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
     autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     if options.is_sqlite:
         engine = create_async_engine(
-            options.url,
+            _address(options),
             pool_size=options.max_connections,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
@@ -155,12 +191,6 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
     ]
     if read_only:
         pragmas.append("query_only = ON")
-
-    @event.listens_for(engine, "do_connect")
-    def create(*_: Any) -> None:
-        """Nobody else may read the database; SQLite gives its other files the same mode."""
-        with suppress(OSError):
-            os.close(os.open(engine.url.database or "", os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:

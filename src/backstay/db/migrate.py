@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from backstay.db.engine import EngineOptions, reader_engine, writer_engine
+from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 from backstay.db.faults import translate
 from backstay.db.migrations import runner
 from backstay.db.migrations.runner import PLATFORM, Histories, History
@@ -52,7 +52,7 @@ async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> S
     engine = reader_engine(replace(options, replica_url=None, max_connections=1))
     with _explained(options):
         try:
-            return await _state(engine, histories)
+            return await _state(options, engine, histories)
         finally:
             await engine.dispose()
 
@@ -65,7 +65,7 @@ async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -
     """
     engine = database.read_engine if database.options.is_sqlite else database.writer
     try:
-        return (await _state(engine, histories)).value or None
+        return (await _state(database.options, engine, histories)).value or None
     except (SQLAlchemyError, OSError) as error:
         raise translate(error) from error
 
@@ -182,7 +182,9 @@ async def alone(options: EngineOptions) -> AsyncIterator[None]:
         yield
 
 
-async def _state(engine: AsyncEngine, histories: Histories) -> State:
+async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histories) -> State:
+    if options.is_missing:
+        return State.ABSENT
     stored = await _stored(engine)
     if stored is None:
         return State.ABSENT
@@ -197,8 +199,7 @@ async def _state(engine: AsyncEngine, histories: Histories) -> State:
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
-    if _is_missing_file(engine.url):
-        return None
+    """The revisions of the database, none in an empty one, None where there is no database."""
     try:
         async with engine.connect() as connection:
             return tuple((await connection.execute(_STORED)).scalars())
@@ -210,10 +211,6 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
         raise
 
 
-def _is_missing_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
-
-
 @asynccontextmanager
 async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
     """One transaction in which nobody else migrates; its foreign keys hold in the end."""
@@ -223,6 +220,7 @@ async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
     else:
         engine = writer_engine(options)
     with _explained(options):
+        create_file(options)
         try:
             async with engine.begin() as connection:
                 if not options.is_sqlite:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -205,7 +204,7 @@ class Database:
         Raises:
             DatabaseUnavailable: there is no answer.
         """
-        if self._lost_its_file():
+        if self.options.is_missing:
             raise DatabaseUnavailable("The file of the database is gone.")
         await self.reader.scalar(_ALIVE)
         if self.options.is_sqlite:
@@ -215,10 +214,6 @@ class Database:
                 await connection.execute(_ALIVE)
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
-
-    def _lost_its_file(self) -> bool:
-        """Whether a SQLite file was removed: connections that are open would not notice."""
-        return self.options.is_sqlite and not Path(self.writer.url.database or "").exists()
 
     async def ping_replica(self) -> None:
         """One round trip to the replica, if there is one.

@@ -1,0 +1,62 @@
+"""Waits for a store that may never answer: only so long, and without losing what comes late."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from backstay.core.errors import Unavailable
+
+T = TypeVar("T")
+log = structlog.get_logger("backstay.patience")
+
+
+class Patience:
+    """Waits so many seconds for an answer. Who hangs is left behind: it may not let go.
+
+    Attributes:
+        late: what is still waited for, in the background.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.late: set[asyncio.Task[None]] = set()
+
+    async def __call__(
+        self,
+        asking: Coroutine[Any, Any, T],
+        if_late: Callable[[T], Awaitable[None]] | None = None,
+    ) -> T:
+        """The answer. One that comes too late goes to ``if_late``, or is not waited for.
+
+        Raises:
+            Unavailable: it did not come in time.
+        """
+        task = asyncio.create_task(asking)
+        try:
+            await asyncio.wait({task}, timeout=self._seconds)
+        finally:
+            if not task.done():
+                self._leave(task, if_late)
+        if not task.done():
+            raise Unavailable("The database does not answer.")
+        return task.result()
+
+    def _leave(self, task: asyncio.Task[T], if_late: Callable[[T], Awaitable[None]] | None) -> None:
+        if if_late is None:
+            task.cancel()
+        waiting = asyncio.create_task(_wait(task, if_late))
+        self.late.add(waiting)
+        waiting.add_done_callback(self.late.discard)
+
+
+async def _wait(task: asyncio.Task[T], if_late: Callable[[T], Awaitable[None]] | None) -> None:
+    await asyncio.wait({task})
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None:
+        log.warning("a late answer is an error", reason=str(error))
+    elif if_late is not None:
+        await if_late(task.result())

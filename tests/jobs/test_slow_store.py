@@ -1,0 +1,63 @@
+"""Shows that a database that answers late, or not at all, loses no job."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from backstay.composition import Backstay
+from backstay.core.errors import DatabaseUnavailable
+from backstay.db.job_store import DatabaseJobs
+from tests.jobs.fleet import Order
+from tests.jobs.steps import BRISK, Captain, drain, job, words
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_was_claimed_too_late_is_given_back_and_run(
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job_id,) = await captain(Order(words=("north",)))
+    claim, calls = DatabaseJobs.claim, 0
+
+    async def late(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        runs = await claim(*arguments)
+        if calls == 1:
+            await asyncio.sleep(BRISK.lease / 2)
+        return runs
+
+    monkeypatch.setattr(DatabaseJobs, "claim", late)
+    assert await drain(ships) == 1
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts) == ("succeeded", 2)
+    assert await words(ships) == ["north"]
+
+
+async def test_draining_outlasts_a_short_fault(
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await captain(Order(words=("north",)))
+    claim, calls = DatabaseJobs.claim, 0
+
+    async def fails_twice(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls <= 2:
+            raise DatabaseUnavailable
+        return await claim(*arguments)
+
+    monkeypatch.setattr(DatabaseJobs, "claim", fails_twice)
+    assert await drain(ships) == 1
+
+
+async def test_draining_without_a_database_says_so(
+    ships: Backstay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any) -> Any:
+        raise DatabaseUnavailable("It is gone.")
+
+    monkeypatch.setattr(DatabaseJobs, "claim", fails)
+    with pytest.raises(DatabaseUnavailable, match=r"It is gone\."):
+        await drain(ships)
