@@ -18,7 +18,7 @@ from backstay.core.errors import Conflict, Forbidden, NotFound, Refused, Unauthe
 from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command, Query
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.principal import STRANGER, SYSTEM, Principal
-from backstay.db.engine import EngineOptions
+from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import WRITING, Database, Reader, Transaction
 from backstay.db.transaction import transaction_with
 
@@ -160,10 +160,9 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    database, channel = (
-        Database(EngineOptions(f"sqlite+aiosqlite:///{tmp_path}/notes.db")),
-        Channel(),
-    )
+    options = EngineOptions(f"sqlite+aiosqlite:///{tmp_path}/notes.db")
+    create_file(options)
+    database, channel = Database(options), Channel()
     async with database.writer.begin() as connection:
         await connection.execute(text("CREATE TABLE notes (word TEXT)"))
     registry = Registry(value for value in globals().values() if isfunction(value))

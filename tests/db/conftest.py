@@ -17,7 +17,7 @@ from backstay.core.context import Context, Origin
 from backstay.core.messages import SYSTEM_ONLY, Command, Query
 from backstay.core.principal import SYSTEM, Principal, PrincipalCache
 from backstay.db.base import Base
-from backstay.db.engine import EngineOptions
+from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
 from tests.db.books import book, store
@@ -62,7 +62,9 @@ def context(message: Change, principal: Principal) -> Context:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(EngineOptions(database_url, max_connections=5, pool_timeout=10))
+    options = EngineOptions(database_url, max_connections=5, pool_timeout=10)
+    create_file(options)
+    database = Database(options)
     async with database.writer.begin() as connection:
         await connection.run_sync(Base.metadata.create_all, tables=TABLES)
     yield database
