@@ -20,6 +20,7 @@ from backstay.core.worker import Worker
 from backstay.db import migrate
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
+from backstay.features.system.routes import probe_routes
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
@@ -96,6 +97,16 @@ def create_app(
     _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    return app
+
+
+def probes_app(backstay: Backstay) -> FastAPI:
+    """Health and metrics alone, for a process that serves nothing else."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.edge = _edge(backstay)
+    app.router.routes += probe_routes.build("")
+    errors.install(app)
+    middleware.install(app, backstay.settings, backstay.metrics)
     return app
 
 

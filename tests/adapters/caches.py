@@ -23,13 +23,16 @@ def memory_cache(**bounds: int) -> MemoryCache:
 
 
 @asynccontextmanager
-async def redis_cache(valkey: ValkeyServer, secret: bytes = SECRET) -> AsyncIterator[RedisCache]:
+async def redis_cache(
+    valkey: ValkeyServer, secret: bytes = SECRET, *, is_started: bool = True
+) -> AsyncIterator[RedisCache]:
     """What one process has: a link of its own, and a cache behind it."""
     parts = urlsplit(valkey.url)
     address = RedisAddress("127.0.0.1", parts.port or 0, password=parts.password)
     link = RedisLink(address, RedisMetrics(CollectorRegistry()).of("redis"))
     cache = RedisCache(link, secret, CacheMetrics(CollectorRegistry()))
-    await link.start()
+    if is_started:
+        await link.start()
     yield cache
     await link.stop()
 

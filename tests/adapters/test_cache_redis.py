@@ -108,6 +108,16 @@ async def test_what_another_process_outdates_is_gone_here_at_once(valkey: Valkey
             assert source.loads == before + 1
 
 
+async def test_a_process_that_serves_nothing_outdates_too(valkey: ValkeyServer) -> None:
+    async with redis_cache(valkey) as server, redis_cache(valkey, is_started=False) as worker:
+        source = Source()
+        await remembered(server, source)
+        await worker.delete_tags("items:1")
+        await until(lambda: server.near("k", TAGS) is None)
+        await remembered(server, source)
+        assert source.loads == 2
+
+
 async def test_what_was_outdated_elsewhere_while_it_was_loaded_is_never_valid(
     valkey: ValkeyServer,
 ) -> None:

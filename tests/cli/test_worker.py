@@ -3,10 +3,12 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from backstay.composition import compose, seed
@@ -18,7 +20,7 @@ from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.settings import load_settings
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, PATIENCE, environ, run, serving
+from tests.cli.process import COMMAND, PATIENCE, environ, free_port, run, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD
 from tests.features.steps import execute, needs
 
@@ -72,14 +74,44 @@ async def test_a_worker_that_is_told_to_stop_finishes_or_gives_back(
     assert await state(tmp_path) == expected
 
 
-def started(folder: Path, **variables: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [*COMMAND, "worker"],
+async def test_a_worker_shows_its_own_metrics_to_whoever_may_read_them(tmp_path: Path) -> None:
+    await enqueue(tmp_path, seconds=0)
+    port, token = free_port(), "t" * 32
+    with started(tmp_path, "--port", str(port), APP_METRICS_TOKEN=token) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "The worker runs jobs.\n"
+        await becomes(tmp_path, "succeeded")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            assert (await client.get("/livez")).status_code == 200
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.get("/health")).json()["status"] == "ok"
+            assert (await client.get("/metrics")).status_code == 401
+            held = {"Authorization": f"Bearer {token}"}
+            metrics = (await client.get("/metrics", headers=held)).text
+            assert (await client.get("/api/v1/users/me")).status_code == 404
+        assert 'backstay_job_runs_total{job="CountDemo",outcome="succeeded"} 1.0' in metrics
+        taken = run(tmp_path, "worker", "--drain", "--port", str(port))
+        assert (taken.code, taken.output) == (1, "")
+        assert f"127.0.0.1:{port} cannot be listened at: Address already in use." in taken.errors
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+@contextmanager
+def started(folder: Path, *options: str, **variables: str) -> "Iterator[subprocess.Popen[str]]":
+    """A worker, which does not outlive a test that fails."""
+    process = subprocess.Popen(
+        [*COMMAND, "worker", *options],
         cwd=folder,
         env=environ(**variables),
         stdout=subprocess.PIPE,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def becomes(folder: Path, expected: str) -> None:

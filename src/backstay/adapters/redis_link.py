@@ -93,11 +93,6 @@ class RedisLink:
         """Whether commands are sent (the circuit is closed)."""
         return self._connection is not None
 
-    @property
-    def is_started(self) -> bool:
-        """Whether a connection is kept."""
-        return self._keeping is not None
-
     def subscribe(self, channel: str, subscriber: Subscriber) -> None:
         """Hear what is published on a channel, from the next connection on."""
         self._subscribers[channel.encode()] = subscriber
@@ -117,12 +112,14 @@ class RedisLink:
             self._keeping = None
 
     async def call(self, *command: Word) -> Any:
-        """The reply to one command, in bytes.
+        """The reply to one command, in bytes. The first one connects, unless it was started.
 
         Raises:
             RedisUnavailable: there was no answer, or nothing is sent at present.
             RedisRefused: the answer is an error.
         """
+        if not self._tried.is_set():
+            await self.start()
         connection = self._connection
         if connection is None:
             self._metrics.short_circuited.inc()

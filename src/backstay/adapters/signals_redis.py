@@ -41,8 +41,6 @@ class RedisSignals:
 
     async def send(self, signal: Signal) -> None:
         """Tell the others, or make them flush as soon as Redis is back."""
-        if not self._link.is_started:
-            await self._link.start()
         await self._publish(_written(self._sender, signal))
 
     def send_soon(self, signal: Signal) -> None:

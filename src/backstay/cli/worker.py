@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from backstay.cli.probes import probes
 from backstay.cli.readiness import opened, sound
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
@@ -19,6 +20,10 @@ def worker(
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Jobs to run at once.")] = 5,
     drain: Annotated[bool, typer.Option("--drain", help="End once nothing is ready.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve /livez, /readyz, /health and /metrics here."),
+    ] = None,
 ) -> None:
     """Run jobs and fire schedules until told to stop."""
     loaded = read_settings()
@@ -28,15 +33,15 @@ def worker(
     names = None if queues is None else [each.strip() for each in queues.split(",")]
     if names is not None and not all(names):
         raise typer.BadParameter("Name each queue, such as default,mail.", param_hint="--queues")
-    asyncio.run(_work(settings, names, concurrency, drain=drain))
+    asyncio.run(_work(settings, names, concurrency, drain=drain, port=port))
 
 
 async def _work(
-    settings: Settings, queues: list[str] | None, concurrency: int, *, drain: bool
+    settings: Settings, queues: list[str] | None, concurrency: int, *, drain: bool, port: int | None
 ) -> None:
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     grace = settings.server.graceful_timeout
-    async with opened(settings) as backstay:
+    async with opened(settings) as backstay, probes(backstay, port):
         start_logging(backstay, "worker started")
         at_work = Worker(backstay.workplace, queues=queues, concurrency=concurrency)
 
