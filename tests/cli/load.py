@@ -1,4 +1,4 @@
-"""Clients that keep their connection, and count everything but an answer as lost."""
+"""Clients that keep their connection, and do with one that breaks what browsers and proxies do."""
 
 import asyncio
 import json
@@ -8,16 +8,36 @@ from typing import Any
 
 @dataclass
 class Caller:
-    """One client with one connection, renewed only when the server has said goodbye to it."""
+    """One client with one connection, renewed when the server has said goodbye to it.
+
+    A GET that got not a byte of an answer is sent once more (RFC 9110, 9.2.2): a server that ends
+    may close a connection in the instant in which the request is under way.
+    """
 
     port: int
     token: str = ""
     connections: int = field(default=0, init=False)
+    repeated: int = field(default=0, init=False)
     _reader: asyncio.StreamReader | None = field(default=None, init=False)
     _writer: asyncio.StreamWriter | None = field(default=None, init=False)
 
     async def __call__(self, method: str, path: str, document: Any = None) -> tuple[int, bytes]:
-        """The status and body of the answer; a connection that breaks is an error."""
+        """The status and body of the answer.
+
+        Raises:
+            EOFError, ConnectionError: there was none, or a part of one.
+        """
+        try:
+            return await self._call(method, path, document)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            await self.close()
+            has_begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
+            if method != "GET" or has_begun:
+                raise
+            self.repeated += 1
+            return await self._call(method, path, document)
+
+    async def _call(self, method: str, path: str, document: Any) -> tuple[int, bytes]:
         if self._reader is None or self._reader.at_eof():
             await self.close()
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)

@@ -86,6 +86,7 @@ async def _call_until_replaced(server: Server) -> int:
             answered += 1
             await asyncio.sleep(0.02)
         await caller.close()
+        assert caller.repeated <= 1
         return answered
 
     counts = await asyncio.gather(*(call() for _ in range(4)))

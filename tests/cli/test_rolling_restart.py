@@ -116,6 +116,7 @@ async def _load(port: int, servers: Pair) -> tuple[int, int, int]:
                 assert status in {201, 502}, body
                 writes, refused = writes + (status == 201), refused + (status == 502)
         await caller.close()
+        assert caller.repeated == 0
         return reads, writes, refused
 
     counts = await asyncio.gather(*(call(number) for number in range(CALLERS)))
