@@ -24,6 +24,7 @@ from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]
 EMPTY_JOBS = 2000
+WARM_UP_SECONDS = 1
 
 
 def main() -> int:
@@ -94,10 +95,12 @@ def _measure(
         servers = {"uncached": uncached, "cached": cached, "far": far, "bare": bare} | {
             "unlimited": unlimited
         }
-        for _ in range(arguments.rounds):
+        for number in range(arguments.rounds):
             for case in chosen:
                 for label, server, request in _sides(case, stage, servers):
                     progress.update(task, description=label)  # type: ignore[arg-type]
+                    if number == 0:
+                        _burst(server, request, case, WARM_UP_SECONDS)
                     results[label].append(_burst(server, request, case, arguments.seconds))
                     progress.advance(task)  # type: ignore[arg-type]
                 asyncio.run(reset(url))
@@ -110,6 +113,7 @@ def _measure(
             with serving("benchmarks.ours:app", stage, "--factory", workers=count) as server:
                 me = next(case for case in CASES if case.name == "me")
                 busy = replace(me, connections=64)
+                _burst(server, me.ours(stage), busy, WARM_UP_SECONDS)
                 results[label].append(_burst(server, me.ours(stage), busy, arguments.seconds))
             progress.advance(task)  # type: ignore[arg-type]
     return results
@@ -126,7 +130,6 @@ def _sides(
 
 def _burst(server: Server, request: Request, case: Case, seconds: int) -> Measured:
     there = replace(request, url=server.base + request.url)
-    burst(there, server.pids, seconds=1, connections=case.connections)
     return burst(there, server.pids, seconds=seconds, connections=case.connections)
 
 

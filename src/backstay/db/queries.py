@@ -99,7 +99,8 @@ async def insert_one(session: AsyncSession, row: E) -> E:
     for name, default in defaults:
         if name not in given:
             setattr(row, name, default(None) if callable(default) else default)
-    await session.execute(statement, {name: given[name] for name, _ in defaults})
+    values = {name: given[name] for name, _ in defaults}
+    await session.run_sync(lambda sync: sync.connection().execute(statement, values))
     make_transient_to_detached(row)
     session.add(row)
     return row

@@ -34,16 +34,18 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
             return call_next
 
         async def whole(context: Context) -> Any:
+            session = Transaction(database.writer, expire_on_commit=False)
+            session.info.update(author=context.principal.user_id, clock=clock)
+            context.transaction = session
             try:
-                async with (
-                    database.writing,
-                    Transaction(database.writer, expire_on_commit=False) as session,
-                ):
-                    session.info.update(author=context.principal.user_id, clock=clock)
-                    context.transaction = session
-                    result = await call_next(context)
-                    await channel.announce(context)
-                    await greenlet_spawn(_finish, session.sync_session, context.writes)
+                async with database.writing:
+                    try:
+                        result = await call_next(context)
+                        await channel.announce(context)
+                        await greenlet_spawn(_finish, session.sync_session, context.writes)
+                    except BaseException:
+                        await session.close()
+                        raise
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
             database.wrote(context.principal.user_id, *context.changes.user_ids)
