@@ -30,9 +30,6 @@ from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
 
-GC_THRESHOLD = 10_000, 10, 10
-"""A request makes a few thousand objects, which go without the collector: it looks less often."""
-
 Hook = Callable[[FastAPI], Awaitable[None]]
 
 
@@ -74,9 +71,7 @@ def create_app(
             await backstay.channel.start()
             for start in on_start:
                 await start(app)
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLD)
+            settle_memory()
             async with _worker(backstay, worker):
                 yield
             for stop in on_stop:
@@ -112,6 +107,16 @@ def probes_app(backstay: Backstay) -> FastAPI:
     errors.install(app)
     middleware.install(app, backstay.settings, backstay.metrics)
     return app
+
+
+def settle_memory() -> None:
+    """Take what was loaded for permanent, and let the collector look for garbage less often.
+
+    What a request makes goes without it, by the thousand.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> None:

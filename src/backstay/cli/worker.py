@@ -10,7 +10,7 @@ from backstay.cli.probes import probes
 from backstay.cli.readiness import opened, sound
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
-from backstay.main import start_logging
+from backstay.main import settle_memory, start_logging
 from backstay.settings import Settings, read_settings
 
 
@@ -43,6 +43,7 @@ async def _work(
     grace = settings.server.graceful_timeout
     async with opened(settings) as backstay, probes(backstay, port):
         start_logging(backstay, "worker started")
+        settle_memory()
         at_work = Worker(backstay.workplace, queues=queues, concurrency=concurrency)
 
         def stop() -> None:
