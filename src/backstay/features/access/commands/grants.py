@@ -15,7 +15,7 @@ from backstay.db.session import Reader, Transaction
 from backstay.features.access.commands.authority import Authority, authority_over
 from backstay.features.access.commands.roles import locked_role
 from backstay.features.access.model import FieldRule, Permission, PermissionField, RolePermission
-from backstay.features.access.queries.roles import grants_of
+from backstay.features.access.queries.grants import grants_of
 from backstay.features.access.schemas import FieldRuleDetail, GrantDetail
 
 GRANT = PermissionSpec("permissions", "grant", description="Grant permissions to roles")

@@ -12,8 +12,8 @@ from backstay.features.access.commands.authority import Authority, authority_ove
 from backstay.features.access.commands.roles import locked_role
 from backstay.features.access.model import Role, RoleMember
 from backstay.features.access.queries.accounts import RequireSuperuser, RequireUser
+from backstay.features.access.queries.grants import grants_of
 from backstay.features.access.queries.membership import GetMembership
-from backstay.features.access.queries.roles import grants_of
 from backstay.features.access.schemas import Assignment, Membership
 
 ASSIGN = PermissionSpec("roles", "assign", description="Give users roles")

@@ -17,7 +17,7 @@ from backstay.features.access.commands.authority import Authority, authority_ove
 from backstay.features.access.commands.seeding import ADMIN, USER
 from backstay.features.access.model import Role
 from backstay.features.access.queries.accounts import RequireSuperuser
-from backstay.features.access.queries.roles import grants_of
+from backstay.features.access.queries.grants import grants_of
 from backstay.features.access.schemas import (
     Level,
     RoleDescription,

@@ -11,14 +11,8 @@ from backstay.core.bus import handles
 from backstay.core.messages import SYSTEM_ONLY, Query, Scope, Source
 from backstay.core.principal import Effect, RoleGrant, merge_grants
 from backstay.db.session import Reader
-from backstay.features.access.model import (
-    FieldRule,
-    Permission,
-    PermissionField,
-    Role,
-    RoleMember,
-    RolePermission,
-)
+from backstay.features.access.model import Role, RoleMember
+from backstay.features.access.queries.grants import grant_rows
 from backstay.features.access.schemas import NO_ROLES, Membership
 
 
@@ -39,21 +33,6 @@ _OF_USER = _LIVING.join(RoleMember, RoleMember.role_id == Role.id).where(
     RoleMember.user_id == bindparam("user_id")
 )
 _BY_ID = _LIVING.where(Role.id.in_(bindparam("role_ids", expanding=True)))
-_GRANTS = (
-    select(
-        RolePermission.id,
-        RolePermission.role_id,
-        RolePermission.scope,
-        Permission.key,
-        FieldRule.effect,
-        PermissionField.source,
-        PermissionField.name,
-    )
-    .join(Permission, Permission.id == RolePermission.permission_id)
-    .outerjoin(FieldRule, FieldRule.grant_id == RolePermission.id)
-    .outerjoin(PermissionField, PermissionField.id == FieldRule.field_id)
-    .where(RolePermission.role_id.in_(bindparam("role_ids", expanding=True)))
-)
 
 
 @handles(GetMembership)
@@ -79,11 +58,8 @@ async def _grants_by_role(
 ) -> defaultdict[UUID, list[RoleGrant]]:
     """One grant per row of the grant table, its field rules gathered from the join."""
     levels = {role.id: role.level for role in roles}
-    by_grant: defaultdict[UUID, list[Any]] = defaultdict(list)
-    for row in await reader.rows(_GRANTS, {"role_ids": list(levels)}) if levels else ():
-        by_grant[row.id].append(row)
     by_role: defaultdict[UUID, list[RoleGrant]] = defaultdict(list)
-    for held in by_grant.values():
+    for held in await grant_rows(reader, levels):
         first = held[0]
         rules = tuple(
             (Source(rule.source), rule.name, Effect(rule.effect))

@@ -1,10 +1,7 @@
 """Questions about roles and their grants."""
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -19,18 +16,10 @@ from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.access.model import (
-    FieldRule,
-    Permission,
-    PermissionField,
-    Role,
-    RoleMember,
-    RolePermission,
-)
+from backstay.features.access.model import Permission, Role, RoleMember
 from backstay.features.access.queries.accounts import RequireUser
+from backstay.features.access.queries.grants import grants_of
 from backstay.features.access.schemas import (
-    FieldRuleDetail,
-    GrantDetail,
     Matrix,
     RoleDetail,
     RoleSummary,
@@ -54,24 +43,6 @@ _ROLES = select(
 )
 _LIVING = _ROLES.where(Role.deleted_at.is_(None))
 _ROLE = _LIVING.where(Role.id == bindparam("role_id"))
-_GRANTS = (
-    select(
-        RolePermission.id,
-        RolePermission.role_id,
-        RolePermission.permission_id,
-        RolePermission.scope,
-        Permission.key,
-        FieldRule.field_id,
-        FieldRule.effect,
-        PermissionField.source,
-        PermissionField.name,
-    )
-    .join(Permission, Permission.id == RolePermission.permission_id)
-    .outerjoin(FieldRule, FieldRule.grant_id == RolePermission.id)
-    .outerjoin(PermissionField, PermissionField.id == FieldRule.field_id)
-    .where(RolePermission.role_id.in_(bindparam("role_ids", expanding=True)))
-    .order_by(Permission.key, PermissionField.source, PermissionField.name)
-)
 
 
 @handles(GetRole)
@@ -81,30 +52,6 @@ async def get_role(query: GetRole, reader: Reader, grant: Grant) -> RoleDetail:
         raise NotFound
     grants = await grants_of(reader, [query.role_id])
     return RoleDetail(**row._mapping, grants=grants[query.role_id])
-
-
-async def grants_of(
-    reader: Reader, role_ids: Iterable[UUID]
-) -> defaultdict[UUID, tuple[GrantDetail, ...]]:
-    """The grants of some roles by role, in the order of their keys."""
-    rows = await reader.rows(_GRANTS, {"role_ids": list(role_ids)})
-    by_grant: defaultdict[UUID, list[Any]] = defaultdict(list)
-    for row in rows:
-        by_grant[row.id].append(row)
-    found: defaultdict[UUID, tuple[GrantDetail, ...]] = defaultdict(tuple)
-    for held in by_grant.values():
-        first = held[0]
-        detail = GrantDetail(
-            role_id=first.role_id,
-            permission_id=first.permission_id,
-            permission=first.key,
-            scope=first.scope,
-            fields=tuple(
-                FieldRuleDetail.model_validate(rule) for rule in held if rule.effect is not None
-            ),
-        )
-        found[first.role_id] += (detail,)
-    return found
 
 
 class ListRoles(ListQuery[RoleSummary]):
