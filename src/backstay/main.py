@@ -67,8 +67,7 @@ def create_app(
             await migrate.require_current(backstay.database)
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
-            await backstay.links.start()
-            await backstay.channel.start()
+            await backstay.start()
             for start in on_start:
                 await start(app)
             settle_memory()

@@ -10,6 +10,7 @@ from uuid import UUID
 import anyio
 import pytest
 
+from backstay.cli.readiness import opened
 from backstay.composition import compose
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
@@ -18,6 +19,7 @@ from backstay.core.feature import Feature
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
+from backstay.features.items.commands import UpdateItem
 from tests.cli.process import KEYS, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, settings_with
 from tests.faults.pair import (
@@ -67,6 +69,27 @@ def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Two, tmp_path:
     anyio.run(promote)
     for server in (two.one, two.other):
         assert until_answered(server, f"{API}/users", headers, 200) < PROMPT
+
+
+def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
+    two: Two, tmp_path: Path
+) -> None:
+    _, headers = two.join()
+    created = two.one.client.post(f"{API}/items", json={"title": "before"}, headers=headers)
+    path = created.headers["Location"]
+    assert two.other.client.get(path, headers=headers).json()["title"] == "before"
+
+    async def rename() -> None:
+        async with opened(settings_with(two.url, tmp_path)) as backstay:
+            await backstay.system(UpdateItem(id=UUID(created.json()["id"]), title="after"))
+
+    anyio.run(rename)
+
+    def is_shown() -> bool:
+        title: str = two.other.client.get(path, headers=headers).json()["title"]
+        return title == "after"
+
+    assert until(is_shown) < PROMISED
 
 
 class Admin:

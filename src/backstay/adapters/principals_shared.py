@@ -79,7 +79,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
         return "degraded" if self._is_lost else "ok"
 
     async def _listen(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             try:
                 async with self.subscription() as beat:
                     self.flush()
@@ -89,6 +89,8 @@ class SharedPrincipals(LocalPrincipals, ABC):
                     log.warning("principal channel lost", error=repr(error))
                 self._is_lost = True
                 self._report(False)
+            if self._stopping.is_set():
+                return  # after one attempt at least: what this process has outdated was told
             await self._rest(self._delay)
             self._delay = min(2 * self._delay, LAST_DELAY)
 

@@ -99,6 +99,7 @@ async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin
         return applied, None
     backstay = compose(settings)
     try:
+        await backstay.start()
         return applied, await seed(backstay)
     finally:
         await backstay.close()

@@ -40,6 +40,7 @@ async def opened(settings: Settings) -> AsyncIterator[Backstay]:
     backstay = compose(settings)
     try:
         await migrate.require_current(backstay.database)
+        await backstay.start()
         yield backstay
     finally:
         await backstay.close()

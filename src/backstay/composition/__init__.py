@@ -67,6 +67,11 @@ class Backstay(Adapters):
         """Whether to ask the cache may cost a round trip."""
         return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
 
+    async def start(self) -> None:
+        """Connect to Redis, hear what other processes change, and be heard."""
+        await self.links.start()
+        await self.channel.start()
+
     async def close(self) -> None:
         """Release threads and connections."""
         await self.channel.stop()
