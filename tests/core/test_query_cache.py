@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.cache_metrics import CacheMetrics
@@ -67,6 +67,11 @@ async def test_an_answer_is_kept_for_whoever_it_was_worked_out_for(house: House)
         somebody(1, roles=("captain",)),
         somebody(1, level=3),
         somebody(1, is_superuser=True),
+        somebody(1, tier="gold"),
+        Principal(
+            user_id=UUID(int=1),
+            grants={READ.key: Grant(Scope.ANY), "harbours:read": Grant(Scope.OWN)},
+        ),
     ],
 )
 async def test_whoever_may_do_something_else_gets_another_answer(
@@ -175,13 +180,23 @@ def test_a_declaration_that_cannot_work_is_a_fault() -> None:
 
         pin: SecretStr | None = None
 
+    class Keys(BaseModel):
+        old: tuple[SecretStr, ...] | None = None
+
+    class Nested(Query[Depth]):
+        permission = PUBLIC
+        cache = Cached()
+
+        keys: Keys
+
     class Touching(Command[None]):
         permission = PUBLIC
         touches = ("boats:{id}",)
 
-    assert [list(message.faults()) for message in (Unknown, Nobody, Secret, Touching)] == [
+    assert [list(message.faults()) for message in (Unknown, Nobody, Secret, Nested, Touching)] == [
         ["the tags of `cache` name `id`, which is no field"],
         ["only views can be kept, which may not be None"],
         ["`pin` cannot be part of a key, so the answer cannot be kept"],
+        ["`keys.old` cannot be part of a key, so the answer cannot be kept"],
         ["`touches` names `id`, which is no field"],
     ]

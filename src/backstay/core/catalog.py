@@ -1,12 +1,10 @@
 """Which commands jobs can be made of, and how they are written and read."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
-
-from pydantic import BaseModel, SecretBytes, SecretStr
+from collections.abc import Iterable
+from typing import Any
 
 from backstay.core.jobs import JobRun
-from backstay.core.masking import tells_secret
+from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
 
 
@@ -48,24 +46,7 @@ class Catalog:
 
 def secret_fault(command: type[Command[Any]]) -> str | None:
     """Why a command must not be stored, or None."""
-    field = next(_secrets(command, set()), None)
-    if field is None:
-        return None
-    return f"{command.__name__} cannot be a job: its field `{field}` is a secret, jobs are stored"
-
-
-def _secrets(model: type[BaseModel], seen: set[Any]) -> Iterator[str]:
-    seen.add(model)
-    for name, info in model.model_fields.items():
-        kinds = list(_kinds(info.annotation))
-        if tells_secret(name) or {SecretStr, SecretBytes} & set(kinds):
-            yield name
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
-                yield from (f"{name}.{inner}" for inner in _secrets(kind, seen))
-
-
-def _kinds(annotation: Any) -> Iterable[Any]:
-    yield annotation
-    for part in get_args(annotation):
-        yield from _kinds(part)
+    for field in secret_fields(command):
+        told = f"its field `{field}` is a secret, jobs are stored"
+        return f"{command.__name__} cannot be a job: {told}"
+    return None

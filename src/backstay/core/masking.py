@@ -1,4 +1,9 @@
-"""Which names tell that their value is a secret."""
+"""Which fields hold secrets, by their type or by their name."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 SECRETS = ("password", "secret", "token", "authorization", "cookie", "api_key")
 
@@ -6,3 +11,31 @@ SECRETS = ("password", "secret", "token", "authorization", "cookie", "api_key")
 def tells_secret(name: str) -> bool:
     """Whether a value of this name must not be written anywhere."""
     return any(secret in name.lower() for secret in SECRETS)
+
+
+def masked_fields(model: type[BaseModel]) -> list[str]:
+    """The paths of fields whose values pydantic writes as asterisks, nested ones included."""
+    return [path for path, is_masked in _secrets(model, set()) if is_masked]
+
+
+def secret_fields(model: type[BaseModel]) -> list[str]:
+    """The paths of those, and of fields whose names tell of a secret."""
+    return [path for path, _ in _secrets(model, set())]
+
+
+def _secrets(model: type[BaseModel], seen: set[Any]) -> Iterator[tuple[str, bool]]:
+    seen.add(model)
+    for name, info in model.model_fields.items():
+        kinds = list(_kinds(info.annotation))
+        is_masked = bool({SecretStr, SecretBytes} & set(kinds))
+        if is_masked or tells_secret(name):
+            yield name, is_masked
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+                yield from ((f"{name}.{path}", masked) for path, masked in _secrets(kind, seen))
+
+
+def _kinds(annotation: Any) -> Iterable[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)

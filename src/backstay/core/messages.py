@@ -6,17 +6,11 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, final, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretBytes,
-    SecretStr,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from backstay.core.caching import Cached, Tag, unknown_names
+from backstay.core.masking import masked_fields
 
 if TYPE_CHECKING:
     from backstay.core.principal import Principal
@@ -191,12 +185,9 @@ class Query(Message[R_co]):
             return
         for name in unknown_names(cache.tags, cls.model_fields):
             yield f"the tags of `cache` name `{name}`, which is no field"
-        for name, field in cls.model_fields.items():
-            if field.exclude or {SecretStr, SecretBytes} & {
-                field.annotation,
-                *get_args(field.annotation),
-            }:
-                yield f"`{name}` cannot be part of a key, so the answer cannot be kept"
+        excluded = [name for name, field in cls.model_fields.items() if field.exclude]
+        for name in (*excluded, *masked_fields(cls)):
+            yield f"`{name}` cannot be part of a key, so the answer cannot be kept"
         result = cls.result_type()
         if not all(_is_view(option) for option in get_args(result) or (result,)):
             yield "only views can be kept, which may not be None"

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 from math import inf
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,11 @@ class Grant:
     def has_field_rules(self) -> bool:
         """Whether any field is restricted at all."""
         return bool(self.allowed or self.denied)
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """The scope and the rules in an order that is the same in every process."""
+        return self.scope.value, _ordered(self.allowed), _ordered(self.denied)
 
     def refuses(self, source: Source, path: str) -> bool:
         """Whether a request that names the field ``path`` (dotted when nested) is refused.
@@ -67,6 +73,10 @@ class Grant:
         return theirs is not None and not any(_with_parents(n).isdisjoint(mine) for n in reached)
 
 
+def _ordered(rules: Mapping[Source, frozenset[str]]) -> list[tuple[str, list[str]]]:
+    return sorted((source.value, sorted(names)) for source, names in rules.items())
+
+
 UNLIMITED = Grant(Scope.ANY)
 
 
@@ -91,6 +101,7 @@ class Principal:
     rules: RateRules = NO_RULES
     profile: Any = None
     view: Any = None
+    _standing: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> UUID:
@@ -108,6 +119,18 @@ class Principal:
         if self.is_superuser or self.is_system:
             return UNLIMITED
         return self.grants.get(permission)
+
+    @property
+    def standing(self) -> bytes:
+        """A digest of who this is and of everything that they may do, worked out once."""
+        if not self._standing:
+            told = (
+                self.user_id and self.user_id.int,
+                *(self.is_system, self.is_superuser, self.level, self.roles, self.tier),
+                sorted((key, *grant.told) for key, grant in self.grants.items()),
+            )
+            self._standing.append(blake2b(repr(told).encode(), digest_size=16).digest())
+        return self._standing[0]
 
 
 STRANGER = Principal()

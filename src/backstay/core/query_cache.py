@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -12,7 +12,7 @@ from backstay.core.bus import Next
 from backstay.core.caching import Cached, CacheTags, resolver
 from backstay.core.context import Context
 from backstay.core.errors import Refused
-from backstay.core.messages import Command, Message, Scope, Source
+from backstay.core.messages import Command, Message, Scope
 from backstay.core.ports import Cache
 from backstay.core.representation import Representation, represent
 
@@ -112,28 +112,8 @@ def _keys(message: type[Message[Any]], version: str, *, shared: bool) -> Callabl
 
     def key_of(context: Context) -> str:
         asked = blake2b(to_json(context.message), digest_size=16)
-        asked.update(_asker(context, shared=shared))
+        for_anybody = shared and context.grant.scope is Scope.ANY
+        asked.update(b"anybody" if for_anybody else context.principal.standing)
         return prefix + asked.hexdigest()
 
     return key_of
-
-
-def _asker(context: Context, *, shared: bool) -> bytes:
-    """Everybody for whom the answer is the same."""
-    principal, grant = context.principal, context.grant
-    if shared and grant.scope is Scope.ANY:
-        return b"anybody"
-    who = (
-        principal.user_id and principal.user_id.int,
-        principal.is_system,
-        principal.is_superuser,
-        principal.level,
-        principal.roles,
-        grant.scope.value,
-        grant.has_field_rules and (_ordered(grant.allowed), _ordered(grant.denied)),
-    )
-    return repr(who).encode()
-
-
-def _ordered(rules: Mapping[Source, frozenset[str]]) -> list[tuple[str, list[str]]]:
-    return sorted((source.value, sorted(names)) for source, names in rules.items())
