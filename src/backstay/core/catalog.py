@@ -24,16 +24,23 @@ class Catalog:
         """Every name."""
         return list(self._commands)
 
+    def fault(self, command: type[Command[Any]]) -> str | None:
+        """Why no job can be made of a command, or None."""
+        if self._commands.get(command.__name__) is not command:
+            return f"{command.__name__} cannot be a job: no feature handles it"
+        field = secret_field(command)
+        if field is None:
+            return None
+        name = command.__name__
+        return f"{name} cannot be a job: its field `{field}` is a secret, jobs are stored"
+
     def dump(self, command: Command[Any]) -> str:
         """What is stored of a command.
 
         Raises:
             TypeError: it holds a secret, or no feature of this application handles it.
         """
-        kind = type(command)
-        if self._commands.get(kind.__name__) is not kind:
-            raise TypeError(f"{kind.__name__} cannot be a job: no feature handles it")
-        if fault := secret_fault(kind):
+        if fault := self.fault(type(command)):
             raise TypeError(fault)
         return command.model_dump_json(exclude_unset=True, by_alias=True)
 
@@ -46,12 +53,9 @@ class Catalog:
         return self._commands[run.name].model_validate_json(run.payload)
 
 
-def secret_fault(command: type[Command[Any]]) -> str | None:
-    """Why a command must not be stored, or None."""
-    field = next(_secrets(command, set()), None)
-    if field is None:
-        return None
-    return f"{command.__name__} cannot be a job: its field `{field}` is a secret, jobs are stored"
+def secret_field(model: type[BaseModel]) -> str | None:
+    """The first field for which a command or event must not be stored, or None."""
+    return next(_secrets(model, set()), None)
 
 
 def _secrets(model: type[BaseModel], seen: set[Any]) -> Iterator[str]:
