@@ -1,6 +1,7 @@
 """Shows what becomes of jobs whose worker dies, or which never come to an end."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -25,9 +26,9 @@ async def recover(backstay: Backstay) -> None:
 async def until_the_next_is_due(backstay: Backstay) -> None:
     """Let the time pass."""
     rows = await execute(backstay, select(func.min(Job.due_at), NOW).where(UNFINISHED))
-    first, now = rows.one().tuple()
+    first: Any = rows.one()
     for row in await jobs(backstay):
-        earlier = row.due_at - max(timedelta(), first - now)
+        earlier = row.due_at - max(timedelta(), first[0] - first[1])
         await execute(backstay, update(Job).where(Job.id == row.id).values(due_at=earlier))
 
 
