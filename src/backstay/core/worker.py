@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -134,12 +134,14 @@ class Worker:
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         await self._recover()
-        heart = asyncio.create_task(self._beat())
+        acts = (self._renew, self._recover)
+        hearts = [asyncio.create_task(self._beat(act)) for act in acts]
         try:
             yield
         finally:
-            heart.cancel()
-            await asyncio.wait({heart}, timeout=self._place.pace.beat)
+            for heart in hearts:
+                heart.cancel()
+            await asyncio.wait(hearts, timeout=self._place.pace.beat)
             self._bell.taken_down(self._called)
 
     async def _claim(self) -> int:
@@ -183,11 +185,10 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), longest)
 
-    async def _beat(self) -> None:
+    async def _beat(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._place.pace.beat)
-            await self._renew()
-            await self._recover()
+            await act()
 
     async def _renew(self) -> None:
         """Hold on to what runs; end what somebody cancelled, and what others have taken over."""
@@ -213,6 +214,8 @@ class Worker:
         except Exception as error:
             log.warning("lost jobs cannot be looked for", reason=str(error))
             return
+        held = {run.id for run in self._running.values()}  # late, but not lost: they are renewed
+        lost = [run for run in lost if run.id not in held]
         for run in lost:
             log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
             if run.is_cancelled:
