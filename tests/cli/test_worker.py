@@ -141,6 +141,14 @@ def test_in_local_the_server_runs_jobs(tmp_path: Path) -> None:
         assert 'backstay_job_runs_total{job="CountDemo",outcome="succeeded"} 1.0' in metrics
 
 
+async def test_a_server_gives_back_jobs_that_do_not_end_in_time(tmp_path: Path) -> None:
+    await enqueue(tmp_path, seconds=60)
+    with serving(tmp_path, SERVER_GRACEFUL_TIMEOUT="1", **ADMIN) as server:
+        await becomes(tmp_path, "running")
+        assert server.stop(signal.SIGTERM) == 0
+    assert await state(tmp_path) == "queued"
+
+
 def until(ask: Callable[[], dict[str, Any]], expected: str) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE
     while (found := ask())["state"] != expected:

@@ -1,6 +1,7 @@
 """A feature whose commands are jobs: they sail, fail, wait, and leave a trace in a table."""
 
 import asyncio
+import math
 from types import ModuleType
 from typing import Any, ClassVar
 from uuid import UUID
@@ -37,7 +38,9 @@ class Sail(Command[str]):
 
 
 @handles(Sail)
-async def sail(command: Sail, session: Transaction, principal: Principal) -> str:
+async def sail(
+    command: Sail, session: Transaction, principal: Principal, progress: Progress
+) -> Any:
     sailor = "system" if principal.is_system else str(principal.user_id)
     await session.execute(_INSERT, {"word": command.word, "sailor": sailor})
     match command.how:
@@ -47,6 +50,15 @@ async def sail(command: Sail, session: Transaction, principal: Principal) -> str
             raise Conflict
         case "wrecked":
             raise ZeroDivisionError("a secret of the captain")
+        case "becalmed":
+            await asyncio.sleep(60)
+        case "garbled":
+            await progress(100 / 3, "sm\0oke \ud800" + "." * 300)
+            return {"depths": [math.nan, math.inf, 1.5], "flag": "a\0b"}
+        case "unspeakable":
+            return "\ud800"
+        case "cursed":
+            raise Conflict("Down with \0 and \ud800")
     return command.word
 
 
@@ -195,8 +207,14 @@ def enter_in_log(event: Sighted) -> Command[Any]:
     return Log(word=f"{event.ship}{event.number}")
 
 
+GHOSTS = {"dutchman"}
+"""Ships that frighten a subscriber so much that it fails."""
+
+
 @subscribes(Sighted)
 def sound_the_alarm(event: Sighted) -> Command[Any] | None:
+    if event.ship in GHOSTS:
+        raise KeyError(event.ship)
     how = "conflict" if event.ship == "pirate" else "well"
     return Sail(word=f"alarm {event.ship}{event.number}", how=how)
 

@@ -1,15 +1,22 @@
 """Shows that what has happened is told to everybody, in order, whatever becomes of others."""
 
+import asyncio
+from dataclasses import replace
+from typing import ClassVar
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from backstay.composition import Backstay
 from backstay.core.events import Event
+from backstay.core.jobs import MAX_ATTEMPTS
 from backstay.core.messages import Message
+from backstay.core.principal import SYSTEM
 from backstay.db.jobs import Job
 from tests.features.steps import execute
-from tests.jobs.fleet import Sighted, Watch
-from tests.jobs.steps import Captain, drain, drain_again, jobs, words
+from tests.jobs import fleet
+from tests.jobs.fleet import Log, Sighted, Watch
+from tests.jobs.steps import Captain, drain, drain_again, eventually, jobs, words
 
 pytestmark = pytest.mark.anyio
 
@@ -45,10 +52,10 @@ async def test_what_fails_blocks_neither_others_nor_other_things(
 
 async def test_what_is_given_up_lets_the_next_go(ships: Backstay, captain: Captain) -> None:
     await captain(Watch(ships=("pirate", "pirate")))
-    for _ in range(10):
+    for _ in range(MAX_ATTEMPTS):
         await drain_again(ships)
     alarms = [row for row in await jobs(ships) if row.name == "Sail"]
-    assert (alarms[0].state, alarms[0].attempts) == ("failed", 10)
+    assert (alarms[0].state, alarms[0].attempts) == ("failed", MAX_ATTEMPTS)
     assert alarms[1].attempts >= 1
 
 
@@ -58,6 +65,56 @@ async def test_an_event_that_is_published_again_is_told_once(
     await captain(Watch(ships=("sloop",), times=3))
     await drain(ships)
     assert await words(ships) == ["alarm sloop0", "sloop0"]
+
+
+async def test_a_subscriber_that_fails_is_asked_again(
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await captain(Watch(ships=("dutchman", "dutchman")))
+    await drain(ships)
+    assert await words(ships) == ["dutchman0", "dutchman1"]
+    waiting = [row for row in await jobs(ships) if row.finished_at is None]
+    assert [(row.name, row.attempts) for row in waiting] == [("AnswerEvent", 1), ("AnswerEvent", 0)]
+    assert "KeyError" in waiting[0].error
+    monkeypatch.setattr(fleet, "GHOSTS", set())
+    await drain_again(ships)
+    assert await words(ships) == [f"{what}dutchman{n}" for what in ("alarm ", "") for n in (0, 1)]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Backstay) -> None:
+    outbox = ships.workplace.outbox
+    first, second = (
+        replace(outbox.new(Log(word=word), SYSTEM), sequence="brig") for word in ("1", "2")
+    )
+    async with ships.database.writer.connect() as one, ships.database.writer.connect() as two:
+
+        async def publish() -> None:
+            await outbox.store.insert(two, second)
+            await two.commit()
+
+        async def is_stored_or_waits() -> bool:
+            waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return later.done() or bool((await execute(ships, text(waiting))).all())
+
+        await outbox.store.insert(one, first)
+        later = asyncio.create_task(publish())
+        await eventually(is_stored_or_waits)
+        assert await drain(ships) == 0
+        await one.commit()
+        await later
+    assert await drain(ships) == 2
+    order = select(Job.id).order_by(Job.finished_at)
+    assert list((await execute(ships, order)).scalars()) == [first.id, second.id]
+
+
+def test_an_event_holds_no_secret() -> None:
+    with pytest.raises(TypeError, match="`api_token` is a secret, events may be stored"):
+
+        class Leaked(Event):
+            aggregate: ClassVar[str] = "api_token"
+
+            api_token: str
 
 
 def test_an_event_names_what_it_is_about() -> None:

@@ -1,17 +1,18 @@
 """Shows what becomes of commands that are stored to be sent later."""
 
 import asyncio
+import random
 
 import pytest
 from sqlalchemy import select, text, update
 
 from backstay.composition import Backstay
 from backstay.core.errors import Forbidden, NotFound
-from backstay.core.jobs import JobState, backoff
+from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
 from backstay.db.activity import Activity
-from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
 from backstay.db.now import SecondsFromNow
+from backstay.features.system.commands import PurgeJobs
 from backstay.features.users.commands.administration import BlockUser
 from tests.features.steps import execute
 from tests.jobs.fleet import Enlist, Order, Relay, Smuggle
@@ -138,10 +139,16 @@ async def test_a_failure_is_tried_again_later_and_at_last_given_up(
 
 
 def test_delays_double_up_to_an_hour_and_vary() -> None:
-    for attempt, longest in ((1, 2), (2, 4), (5, 32), (40, 3600)):
+    for attempt, longest in ((1, 2), (2, 4), (5, 32), (40, 3600), (5000, 3600)):
         delays = [backoff(attempt) for _ in range(200)]
         assert longest / 2 <= min(delays) < max(delays) <= longest
         assert len(set(delays)) > 100
+
+
+def test_attempts_last_for_half_a_day_to_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
+    hours = sum(backoff(attempt) for attempt in range(1, MAX_ATTEMPTS)) / 3600
+    assert 12 < hours < 24
 
 
 async def test_a_delayed_job_waits(ships: Backstay, captain: Captain) -> None:
@@ -219,15 +226,6 @@ async def test_who_lost_the_claim_keeps_nothing(ships: Backstay, captain: Captai
     assert (await job(ships, job_id)).state == JobState.RUNNING
 
 
-async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Captain) -> None:
-    (job_id,) = await captain(Order(words=("north",)))
-    dead = update(Job).values(state="running", attempts=10, due_at=NOW)
-    await execute(ships, dead)
-    await drain(ships)
-    row = await job(ships, job_id)
-    assert (row.state, row.error_code) == ("failed", "jobs.lost")
-
-
 async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
     ships: Backstay, captain: Captain
 ) -> None:
@@ -238,10 +236,25 @@ async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
     at_work.stop(grace=0.1)
     await working
     row = await job(ships, job_id)
-    assert (row.state, row.attempts, row.max_attempts) == ("queued", 1, 11)
+    assert (row.state, row.attempts, row.max_attempts) == ("queued", 1, MAX_ATTEMPTS + 1)
 
 
 async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: Captain) -> None:
     await captain(Order(words=("north",)))
-    await execute(ships, update(Job).values(name="OfTheNextVersion"))
+    values = {"name": "OfTheNextVersion", "due_at": SecondsFromNow(-600)}
+    await execute(ships, update(Job).values(values))
     assert await drain(ships) == 0
+    assert await ships.workplace.outbox.store.backlog() == []
+
+
+@pytest.mark.parametrize(("hours", "state"), [(23, "queued"), (25, "failed")])
+async def test_what_nobody_has_known_for_a_day_has_failed(
+    ships: Backstay, captain: Captain, hours: int, state: str
+) -> None:
+    known, unknown = await captain(Order(words=("north", "south")))
+    await execute(ships, update(Job).values(due_at=SecondsFromNow(-hours * 3600)))
+    await execute(ships, update(Job).where(Job.id == unknown).values(name="OfTheLastVersion"))
+    await ships.system(PurgeJobs())
+    assert (await job(ships, known)).state == "queued"
+    row = await job(ships, unknown)
+    assert (row.state, row.error_code) == (state, "jobs.unknown" if state == "failed" else None)

@@ -1,6 +1,7 @@
 """Shows that a slot fires once in the whole cluster, by the time of the database."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import select, update
 from backstay.composition import Backstay, compose
 from backstay.core.bus import BootError
 from backstay.core.clock import utc_now
+from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.schedule import Every, Scheduled, Scheduler, cron, every, id_of
 from backstay.db.jobs import Job, Schedule
 from backstay.features import STANDARD
@@ -23,6 +25,12 @@ from tests.jobs.fleet import Log, Order, Stow, fleet
 from tests.jobs.steps import Captain, drain, jobs, words
 
 pytestmark = pytest.mark.anyio
+
+
+class Adrift(Command[None]):
+    """A command that nobody handles."""
+
+    permission = SYSTEM_ONLY
 
 
 def scheduler(backstay: Backstay, *schedule: Scheduled) -> Scheduler:
@@ -113,6 +121,35 @@ def test_cron_and_period_divide_time_alike(at: str, slot: str, following: str) -
         assert trigger.next_slot(moment(at)) == moment(following)
 
 
+async def test_a_schedule_that_cannot_be_fired_stops_no_other(ships: Backstay) -> None:
+    await scheduler(ships, every("1h", Adrift(), "lost"), every("1h", Log(word="bell"))).tick()
+    assert [row.name for row in await jobs(ships)] == ["Log"]
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "fired"),
+    [(every("1h", Log(word="bell")), 1), (cron("0 3 * * *", Log(word="bell")), 0)],
+)
+async def test_a_schedule_that_fired_in_the_future_begins_anew(
+    ships: Backstay, scheduled: Scheduled, fired: int
+) -> None:
+    future = utc_now() + timedelta(days=400)
+    await ships.workplace.outbox.store.see("Log", future)
+    await scheduler(ships, scheduled).tick()
+    assert len(await jobs(ships)) == fired
+    (slot,) = (await execute(ships, select(Schedule.slot))).scalars()
+    assert slot <= utc_now() + timedelta(minutes=1)
+
+
+async def test_each_firing_can_be_traced(ships: Backstay) -> None:
+    await scheduler(ships, every("1h", Log(word="bell")), every("1h", PurgeJobs())).tick()
+    ids = [row.request_id for row in await jobs(ships)]
+    assert len(set(ids)) == 2
+    for row in await jobs(ships):
+        assert re.fullmatch(rf"00-{row.request_id}-[0-9a-f]{{16}}-00", row.traceparent)
+        assert len(row.request_id) == 32
+
+
 def test_the_id_of_a_slot_is_a_proper_one() -> None:
     slot = datetime(2026, 11, 21, tzinfo=UTC)
     found = id_of("bell", slot)
@@ -133,18 +170,24 @@ def test_a_cron_expression_that_never_matches_is_refused(expression: str) -> Non
         cron(expression, PurgeJobs())
 
 
-def test_what_is_declared_twice_or_holds_a_secret_does_not_boot(tmp_path: Path) -> None:
+def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
     ship = replace(
         fleet(),
-        schedule=(every("1h", PurgeJobs()), every("1h", Stow(api_token="hush"))),
-        tasks={"demo.count": Order},
+        schedule=(
+            every("1h", PurgeJobs()),
+            every("1h", Stow(api_token="hush")),
+            every("1h", Adrift(), "lost"),
+        ),
+        tasks={"demo.count": Order, "demo.drift": Adrift},
     )
     with pytest.raises(BootError) as caught:
         compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, ship])
     assert str(caught.value).splitlines() == [
         "schedule PurgeJobs: declared twice",
         "schedule Stow: Stow cannot be a job: its field `api_token` is a secret, jobs are stored",
+        "schedule lost: Adrift cannot be a job: no feature handles it",
         "task demo.count: declared twice",
+        "task demo.drift: Adrift cannot be a job: no feature handles it",
     ]
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from backstay.adapters import wakeups_broker
 from backstay.composition import Backstay, compose
 from backstay.core.shift import shift
 from backstay.core.worker import Pace, Worker
+from backstay.db.job_store import NOW
+from backstay.db.jobs import Job
+from backstay.features.tasks.commands import RetryTask
 from tests.conftest import settings_with
-from tests.features.steps import execute
+from tests.features.steps import execute, needs
 from tests.jobs.fleet import Order
 from tests.jobs.steps import Captain, eventually, words
 from tests.services.valkey import ValkeyServer
@@ -78,6 +81,18 @@ class TestPostgres:
             await eventually(told(other))
             await asyncio.sleep(0.2)
             await captain(Order(words=("a",)))
+            await ran(ships, 1)
+
+    @needs("tasks")
+    async def test_repeating_a_job_calls_workers_elsewhere(
+        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    ) -> None:
+        (job_id,) = await captain(Order(words=("a",)))
+        await execute(ships, update(Job).values(state="failed", finished_at=NOW))
+        async with elsewhere(DEAF) as other:
+            await eventually(told(other))
+            await asyncio.sleep(0.2)
+            await captain(RetryTask(id=job_id))
             await ran(ships, 1)
 
     async def test_a_connection_that_was_cut_is_made_anew(

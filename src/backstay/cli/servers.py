@@ -16,6 +16,8 @@ from backstay.settings import ServerSettings, load_settings
 APPLICATION = "backstay.cli.servers:application"
 REPLACEMENT_SECONDS = 5.0
 """How long a new granian worker gets to start before the one it replaces is stopped."""
+GIVING_BACK_SECONDS = 3
+"""How long it gets to give back jobs beyond the time they have to finish."""
 
 
 def main(host: str, port: str, *options: str) -> None:
@@ -70,7 +72,7 @@ def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = Fal
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=server.timeout * 1000),
         log_level=LogLevels.warning,
-        workers_kill_timeout=max(1, server.graceful_timeout),
+        workers_kill_timeout=server.graceful_timeout + GIVING_BACK_SECONDS,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_max_rss=1 if server.max_requests else None,  # the size is not looked at: see above

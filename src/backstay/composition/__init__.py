@@ -14,7 +14,7 @@ from backstay.composition.adapters import Adapters, adapters_for, channel_for, e
 from backstay.composition.pipelines import buses_for
 from backstay.core.bus import BootError, Buses, Sender
 from backstay.core.clock import utc_now
-from backstay.core.feature import Feature, outbox_of, registry_of, schedule_of
+from backstay.core.feature import Feature, catalog_of, outbox_of, registry_of, schedule_of
 from backstay.core.jobs import JobStore
 from backstay.core.ports import (
     AccessTokens,
@@ -99,8 +99,9 @@ def compose(
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
-    store = DatabaseJobs(adapters.database)
-    outbox = outbox_of(registry, features, store, adapters.wakeups)
+    catalog = catalog_of(registry, features)
+    store = DatabaseJobs(adapters.database, catalog.names())
+    outbox = outbox_of(catalog, features, store, adapters.wakeups)
     services = _services(adapters, features, channel, store)
     services |= mail_services(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)

@@ -22,16 +22,22 @@ class Catalog:
         """Every name."""
         return list(self._commands)
 
+    def fault(self, command: type[Command[Any]]) -> str | None:
+        """Why no job can be made of a command, or None."""
+        if self._commands.get(command.__name__) is not command:
+            return f"{command.__name__} cannot be a job: no feature handles it"
+        for field in secret_fields(command):
+            told = f"its field `{field}` is a secret, jobs are stored"
+            return f"{command.__name__} cannot be a job: {told}"
+        return None
+
     def dump(self, command: Command[Any]) -> str:
         """What is stored of a command.
 
         Raises:
             TypeError: it holds a secret, or no feature of this application handles it.
         """
-        kind = type(command)
-        if self._commands.get(kind.__name__) is not kind:
-            raise TypeError(f"{kind.__name__} cannot be a job: no feature handles it")
-        if fault := secret_fault(kind):
+        if fault := self.fault(type(command)):
             raise TypeError(fault)
         return command.model_dump_json(exclude_unset=True, by_alias=True)
 
@@ -42,11 +48,3 @@ class Catalog:
             ValidationError: it was stored by another version of this application.
         """
         return self._commands[run.name].model_validate_json(run.payload)
-
-
-def secret_fault(command: type[Command[Any]]) -> str | None:
-    """Why a command must not be stored, or None."""
-    for field in secret_fields(command):
-        told = f"its field `{field}` is a secret, jobs are stored"
-        return f"{command.__name__} cannot be a job: {told}"
-    return None

@@ -1,12 +1,13 @@
 """Events: what has happened, told to other features in the order in which it happened."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from backstay.core.clock import new_id
+from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
 
 E = TypeVar("E", bound="Event")
@@ -17,7 +18,7 @@ class Event(BaseModel):
     """Something that has happened, named in the past tense: ``ItemCreated``.
 
     ``aggregate`` names the field whose value tells what it happened to: of the events about the
-    same thing every subscriber gets one after the other.
+    same thing every subscriber gets one after the other. It may be stored, so it holds no secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,8 @@ class Event(BaseModel):
         named = getattr(cls, "aggregate", None)
         if named not in cls.model_fields:
             raise TypeError(f"{cls.__name__}: `aggregate` must name one of its fields")
+        for field in secret_fields(cls):
+            raise TypeError(f"{cls.__name__}: `{field}` is a secret, events may be stored")
 
 
 class Subscription(NamedTuple):
@@ -45,7 +48,7 @@ def subscribes(event: type[E]) -> Callable[[Reaction[E]], Reaction[E]]:
     """Declare a function that turns an event into the command to send, or None for nothing.
 
     The command becomes a job in the transaction that published the event: it is sent at least
-    once, whatever becomes of other subscribers.
+    once, whatever becomes of other subscribers. A function that fails is asked again by a job.
     """
 
     def mark(react: Reaction[E]) -> Reaction[E]:
@@ -60,12 +63,31 @@ class Subscriptions:
 
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
         self._of: dict[type[Event], list[Subscription]] = {}
+        self._named: dict[str, Subscription] = {}
         for function in functions:
             event = getattr(function, "__subscribes__", None)
             if event is not None:
                 name = f"{function.__module__}.{function.__qualname__}"
-                self._of.setdefault(event, []).append(Subscription(name, event, function))
+                self._named[name] = Subscription(name, event, function)
+                self._of.setdefault(event, []).append(self._named[name])
 
     def of(self, event: Event) -> Sequence[Subscription]:
         """The subscriptions to an event, those to its base classes included."""
         return [s for kind in type(event).__mro__ for s in self._of.get(kind, ())]
+
+    def answer(self, name: str, kind: str, event: str) -> Command[Any] | None:
+        """What a subscription answers an event with that was stored as JSON.
+
+        Raises:
+            KeyError: there is no such subscription any more, or no such kind of event.
+            ValidationError: the event was stored by another version of this application.
+        """
+        subscription = self._named[name]
+        kinds = {each.__name__: each for each in _with_derived(subscription.event)}
+        return subscription.react(kinds[kind].model_validate_json(event))
+
+
+def _with_derived(event: type[Event]) -> Iterator[type[Event]]:
+    yield event
+    for derived in event.__subclasses__():
+        yield from _with_derived(derived)

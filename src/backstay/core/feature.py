@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from backstay.core.bus import Registry
-from backstay.core.catalog import Catalog, secret_fault
+from backstay.core.catalog import Catalog
 from backstay.core.events import Subscriptions
 from backstay.core.jobs import Bell, JobStore, Wakeups
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
-from backstay.core.outbox import Outbox
+from backstay.core.outbox import Outbox, answer_event
 from backstay.core.schedule import Scheduled
 
 
@@ -103,7 +103,8 @@ def features_of(package: str, *names: str) -> tuple[Feature, ...]:
 
 def registry_of(features: Sequence[Feature]) -> Registry:
     """The handlers of all features, with the faults of what is declared and required."""
-    registry = Registry(function for feature in features for function in feature.functions())
+    functions = (function for feature in features for function in feature.functions())
+    registry = Registry((answer_event, *functions))
     registry.check(message for feature in features for message in feature.messages())
     seen: set[str] = set()
     for feature in features:
@@ -115,28 +116,32 @@ def registry_of(features: Sequence[Feature]) -> Registry:
             if name not in seen
         ]
         seen.add(feature.name)
-    registry.faults += _job_faults(features)
     return registry
 
 
-def _job_faults(features: Sequence[Feature]) -> Iterator[str]:
+def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
+    """What jobs can be made of; faults of what features want as jobs are noted in the registry."""
+    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
+    registry.faults += [*catalog.faults, *_job_faults(features, catalog)]
+    return catalog
+
+
+def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[str]:
     scheduled = [(each.name, type(each.command)) for f in features for each in f.schedule]
     tasks = [pair for feature in features for pair in feature.tasks.items()]
     for what, pairs in (("schedule", scheduled), ("task", tasks)):
         names = [name for name, _ in pairs]
         yield from (f"{what} {n}: declared twice" for n in sorted(set(names)) if names.count(n) > 1)
-        yield from (f"{what} {n}: {fault}" for n, c in pairs if (fault := secret_fault(c)))
+        yield from (f"{what} {n}: {fault}" for n, c in pairs if (fault := catalog.fault(c)))
 
 
 def outbox_of(
-    registry: Registry,
+    catalog: Catalog,
     features: Sequence[Feature],
     store: JobStore,
     wakeups: tuple[Wakeups, ...],
 ) -> Outbox:
-    """Where jobs go, and what they can be made of; faults are noted in the registry."""
-    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
-    registry.faults += catalog.faults
+    """Where jobs and events go."""
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
     return Outbox(store, catalog, subscriptions, Bell(), wakeups)
 

@@ -10,13 +10,26 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from backstay.core.clock import new_id
-from backstay.core.errors import AppError
+from backstay.core.errors import AppError, Unavailable
 
-MAX_ATTEMPTS = 10
+MAX_ATTEMPTS = 30
+"""With the delays below they last for about half a day."""
 DEFAULT_QUEUE = "default"
 FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
 """Seconds before a failed job is tried again; each delay doubles the one before."""
-NOTE_LENGTH = 200
+NOTE_LENGTH, ERROR_LENGTH = 200, 500
+
+
+class JobLost(Unavailable):
+    """A worker neither finished a job nor held on to it: it was killed, maybe by the job."""
+
+    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
+
+
+class JobTimedOut(Unavailable):
+    """A command took longer than its ``job_timeout``."""
+
+    code, title = "jobs.timeout", "It took too long"
 
 
 class JobState(StrEnum):
@@ -64,13 +77,17 @@ class NewJob:
 
 @dataclass(slots=True)
 class JobRun:
-    """One attempt at a job, by the worker that claimed it. ``attempt`` proves whose claim it is."""
+    """One attempt at a job, by the worker that claimed it. ``attempt`` proves whose claim it is.
+
+    ``spared`` attempts before it do not count, though ``max_attempts`` includes them.
+    """
 
     id: UUID
     name: str
     payload: str
     attempt: int
     max_attempts: int
+    spared: int
     actor: Actor
     user_id: UUID | None
     request_id: str
@@ -95,17 +112,20 @@ class Progress:
     def __init__(self, run: JobRun | None) -> None:
         self._run = run
 
-    async def __call__(self, percent: int, note: str = "") -> None:
-        """Note how far it is, 0 to 100; it is stored at the next heartbeat."""
+    async def __call__(self, percent: float, note: str = "") -> None:
+        """Note how far it is, 0 to 100; it is stored at the next heartbeat, as a whole number."""
         if self._run is not None:
-            self._run.progress = min(max(percent, 0), 100)
-            self._run.note = note.replace("\0", "")[:NOTE_LENGTH]
+            self._run.progress = int(min(max(0, percent), 100))
+            self._run.note = _storable(note)[:NOTE_LENGTH]
             self._run.is_reported = False
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The jobs of one queue that could run now, and how many seconds the oldest has waited."""
+    """The jobs of one queue that could run now, and how many seconds the oldest has waited.
+
+    Those whose commands this application does not know are for others.
+    """
 
     queue: str
     depth: int
@@ -119,10 +139,16 @@ class JobStore(Protocol):
         """Store a job in a transaction; the id of the one that is there if it is not unique."""
         ...
 
-    async def claim(
-        self, names: Sequence[str], queues: Sequence[str] | None, limit: int, lease: float
-    ) -> list[JobRun]:
-        """Take jobs that may run now, those included whose lease (seconds) has ended."""
+    async def announce(self, transaction: Any, job_id: UUID) -> None:
+        """Tell of a job that a transaction changed what :meth:`insert` tells of a new one."""
+        ...
+
+    async def claim(self, queues: Sequence[str] | None, limit: int, lease: float) -> list[JobRun]:
+        """Take jobs that may run now, and hold them for ``lease`` seconds."""
+        ...
+
+    async def lost(self) -> list[JobRun]:
+        """Runs whose lease has ended; they are not claimed before they are retried or failed."""
         ...
 
     async def next_due(self, queues: Sequence[str] | None) -> float | None:
@@ -159,6 +185,10 @@ class JobStore(Protocol):
 
     async def see(self, name: str, slot: datetime) -> None:
         """Remember a schedule's last slot, unless a later one is known."""
+        ...
+
+    async def forget(self, name: str, *, after: datetime) -> None:
+        """Know a schedule no more whose last slot is later than a moment."""
         ...
 
     async def fire(self, name: str, slot: datetime, job: NewJob) -> bool:
@@ -217,11 +247,16 @@ def is_final(error: Exception) -> bool:
 def told(error: Exception) -> tuple[str, str]:
     """The code and sentence of an error that may be shown to whoever asked for the job."""
     if isinstance(error, AppError):
-        return error.code, error.detail[:500]
+        return error.code, _storable(error.detail)[:ERROR_LENGTH]
     return AppError.code, f"It failed unexpectedly ({type(error).__name__}); the log says why."
 
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after an attempt failed; up to half less by chance, so none march in step."""
-    longest = min(LAST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
+    longest = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _storable(text: str) -> str:
+    """A text as both databases can keep it: without NUL, and without halves of characters."""
+    return text.replace("\0", "").encode(errors="replace").decode()

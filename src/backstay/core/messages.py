@@ -149,9 +149,11 @@ class Command(Message[R_co]):
     """A message that changes something, in one transaction.
 
     ``touches`` names the tags of what queries show of that. One that is not ``replayable`` ignores
-    an ``Idempotency-Key``: its answer must not be stored.
+    an ``Idempotency-Key``: its answer must not be stored. As a job it may take ``job_timeout``
+    seconds; then that attempt has failed.
     """
 
+    job_timeout: ClassVar[float] = 3600.0
     replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON
     touches: ClassVar[tuple[Tag, ...]] = ()

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from backstay.core.bus import Next, Provider
+import structlog
+
+from backstay.core.bus import Next, Provider, Sender, handles
 from backstay.core.catalog import Catalog
 from backstay.core.context import Context
-from backstay.core.events import Event, Subscriptions
+from backstay.core.events import Event, Subscription, Subscriptions
 from backstay.core.jobs import (
     DEFAULT_QUEUE,
     MAX_ATTEMPTS,
@@ -17,9 +19,11 @@ from backstay.core.jobs import (
     NewJob,
     Wakeups,
 )
-from backstay.core.messages import Command
+from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.pipeline import authorize
 from backstay.core.principal import SYSTEM, Principal
+
+log = structlog.get_logger("backstay.jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,9 @@ class Jobs:
         )
         return await self._outbox.put(self._context, job)
 
-    def wake(self, job_id: UUID) -> None:
+    async def wake(self, job_id: UUID) -> None:
         """Once the transaction is kept, tell workers of a job that may run again."""
+        await self._outbox.store.announce(self._context.transaction, job_id)
         self._outbox.wake_after(self._context, job_id)
 
     def as_system(self) -> "Jobs":
@@ -145,19 +150,50 @@ class Events:
         self._context = context
 
     async def publish(self, event: Event) -> None:
-        """Store one job per subscriber; those about the same aggregate keep their order."""
+        """Store one job per subscriber; those about the same aggregate keep their order.
+
+        A subscriber that fails has a job, too: it is asked again when that runs.
+        """
         for subscription in self._outbox.subscriptions.of(event):
-            command = subscription.react(event)
-            if command is not None:
-                about = f"{subscription.name}:{getattr(event, event.aggregate)}"
-                key = f"{subscription.name}:{event.event_id}"
-                job = self._outbox.new(command, SYSTEM, sequence=about, unique_key=key)
+            about = f"{subscription.name}:{getattr(event, event.aggregate)}"
+            key = f"{subscription.name}:{event.event_id}"
+            job = self._job(subscription, event, sequence=about, unique_key=key)
+            if job is not None:
                 await self._outbox.put(self._context, job)
+
+    def _job(self, asked: Subscription, event: Event, **options: Any) -> NewJob | None:
+        kind = type(event).__name__
+        try:
+            command = asked.react(event)
+            return None if command is None else self._outbox.new(command, SYSTEM, **options)
+        except Exception:
+            log.exception("subscriber failed", subscription=asked.name, event_type=kind)
+            again = AnswerEvent(subscription=asked.name, kind=kind, stored=event.model_dump_json())
+            return self._outbox.new(again, SYSTEM, **options)
+
+
+class AnswerEvent(Command[None]):
+    """Ask a subscriber again that failed to answer an event, and do what it answers."""
+
+    permission = SYSTEM_ONLY
+
+    subscription: str
+    kind: str
+    stored: str
+
+
+@handles(AnswerEvent)
+async def answer_event(command: AnswerEvent, subscriptions: Subscriptions, send: Sender) -> None:
+    answer = subscriptions.answer(command.subscription, command.kind, command.stored)
+    if answer is not None:
+        await send(answer)
 
 
 def leaving(outbox: Outbox) -> dict[Any, Provider]:
-    """What the handler of a command receives to leave something behind with."""
+    """What the handler of a command receives to leave something behind with, or to look there."""
     return {
+        Catalog: lambda context: outbox.catalog,
+        Subscriptions: lambda context: outbox.subscriptions,
         Jobs: lambda context: Jobs(outbox, context),
         Events: lambda context: Events(outbox, context),
     }

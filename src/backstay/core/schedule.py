@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from cronsim import CronSim, CronSimError
 
-from backstay.core.clock import first_id_at
+from backstay.core.clock import first_id_at, new_trace
 from backstay.core.messages import Command
 from backstay.core.outbox import Outbox
 from backstay.core.principal import SYSTEM
@@ -133,20 +133,41 @@ class Scheduler:
 
     async def tick(self) -> float:
         """Fire what is due; seconds until the next slot. Only the database's time counts."""
-        store = self._outbox.store
-        now, last = await store.slots()
+        now, last = await self._outbox.store.slots()
+        naps = [LONGEST_NAP]
         for each in self._schedule:
-            slot = each.trigger.slot(now)
-            if each.name not in last and not each.trigger.fires_at_once:
-                await store.see(each.name, slot)
-            elif each.name not in last or last[each.name] < slot:
-                await self._fire(each, slot)
-        next_slots = [each.trigger.next_slot(now) - now for each in self._schedule]
-        return min([LONGEST_NAP, *(0.05 + left.total_seconds() for left in next_slots)])
+            try:
+                following = each.trigger.next_slot(now)
+                naps.append(0.05 + (following - now).total_seconds())
+                await self._look_at(each, last.get(each.name), now, following)
+            except Exception:
+                log.exception("schedule cannot be fired", schedule=each.name)
+        return min(naps)
+
+    async def _look_at(
+        self, each: Scheduled, last: datetime | None, now: datetime, following: datetime
+    ) -> None:
+        store, slot = self._outbox.store, each.trigger.slot(now)
+        if last is not None and last > following:
+            told = {"schedule": each.name, "last": last.isoformat()}
+            log.warning("schedule fired in the future: a clock was wrong; it begins anew", **told)
+            await store.forget(each.name, after=following)
+            last = None
+        if last is None and not each.trigger.fires_at_once:
+            await store.see(each.name, slot)
+        elif last is None or last < slot:
+            await self._fire(each, slot)
 
     async def _fire(self, each: Scheduled, slot: datetime) -> None:
-        key = f"schedule:{each.name}"
-        job = self._outbox.new(each.command, SYSTEM, id=id_of(each.name, slot), unique_key=key)
+        request_id, traceparent = new_trace()
+        job = self._outbox.new(
+            each.command,
+            SYSTEM,
+            id=id_of(each.name, slot),
+            unique_key=f"schedule:{each.name}",
+            request_id=request_id,
+            traceparent=traceparent,
+        )
         if await self._outbox.store.fire(each.name, slot, job):
             log.info("schedule fired", schedule=each.name, slot=slot.isoformat())
             self._outbox.wake(job.id)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -14,7 +14,7 @@ import structlog
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
-from backstay.core.jobs import Actor, JobRun, backoff, is_final, told
+from backstay.core.jobs import Actor, JobLost, JobRun, JobTimedOut, backoff, is_final, told
 from backstay.core.messages import SYSTEM_ONLY, Query
 from backstay.core.outbox import Outbox
 from backstay.core.patience import Patience
@@ -37,7 +37,7 @@ class Pace:
     """How patient a worker is, in seconds.
 
     Attributes:
-        lease: how long a job is held without a heartbeat; then others may run it.
+        lease: how long a job is held without a heartbeat; then it is lost.
         beat: between heartbeats.
         poll: between looks for work while nothing would tell of it.
         idle: between looks while something would.
@@ -133,12 +133,15 @@ class Worker:
 
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
-        heart = asyncio.create_task(self._beat())
+        await self._recover()
+        acts = (self._renew, self._recover)
+        hearts = [asyncio.create_task(self._beat(act)) for act in acts]
         try:
             yield
         finally:
-            heart.cancel()
-            await asyncio.wait({heart}, timeout=self._place.pace.beat)
+            for heart in hearts:
+                heart.cancel()
+            await asyncio.wait(hearts, timeout=self._place.pace.beat)
             self._bell.taken_down(self._called)
 
     async def _claim(self) -> int:
@@ -146,11 +149,9 @@ class Worker:
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
-        names, lease = self._catalog.names(), self._place.pace.lease
+        claiming = self._store.claim(self._queues, room, self._place.pace.lease)
         try:
-            runs = await self._patience(
-                self._store.claim(names, self._queues, room, lease), self._give_back
-            )
+            runs = await self._patience(claiming, self._give_back)
         except Exception as error:
             if not self._faults:
                 log.warning("jobs cannot be claimed", reason=str(error))
@@ -184,10 +185,10 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), longest)
 
-    async def _beat(self) -> None:
+    async def _beat(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._place.pace.beat)
-            await self._renew()
+            await act()
 
     async def _renew(self) -> None:
         """Hold on to what runs; end what somebody cancelled, and what others have taken over."""
@@ -206,6 +207,24 @@ class Worker:
                 run.is_cancelled = told.get(run.id, False)
                 task.cancel()
 
+    async def _recover(self) -> None:
+        """What a worker died of, or with, is tried again like what failed: not all at once."""
+        try:
+            lost = await self._patience(self._store.lost())
+        except Exception as error:
+            log.warning("lost jobs cannot be looked for", reason=str(error))
+            return
+        held = {run.id for run in self._running.values()}  # late, but not lost: they are renewed
+        lost = [run for run in lost if run.id not in held]
+        for run in lost:
+            log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
+            if run.is_cancelled:
+                await self._tell(self._store.cancelled(run))
+            else:
+                await self._failed(run, JobLost())
+        if lost:
+            self._called.set()
+
     async def _run(self, run: JobRun) -> None:
         started = monotonic()
         with structlog.contextvars.bound_contextvars(
@@ -222,10 +241,6 @@ class Worker:
             if run.is_cancelled:
                 await self._tell(store.cancelled(run))
                 return "cancelled"
-            if run.attempt > run.max_attempts:
-                lost = "Every worker that ran it disappeared; it may be what ends them."
-                await self._tell(store.fail(run, "jobs.lost", lost))
-                return "failed"
             await self._send(run)
         except asyncio.CancelledError:
             if not run.is_cancelled:
@@ -239,7 +254,14 @@ class Worker:
     async def _send(self, run: JobRun) -> None:
         command = self._catalog.load(run)
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
-        await Sender(self._place.buses, await self._principal(run), origin)(command)
+        seconds = command.job_timeout
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await Sender(self._place.buses, await self._principal(run), origin)(command)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise JobTimedOut(f"It took longer than {seconds:g} s.") from error
 
     async def _principal(self, run: JobRun) -> Principal:
         if run.actor == Actor.SYSTEM:
@@ -259,7 +281,7 @@ class Worker:
         if is_final(error) or run.attempt >= run.max_attempts:
             await self._tell(store.fail(run, code, sentence))
             return "failed"
-        await self._tell(store.retry(run, code, sentence, backoff(run.attempt)))
+        await self._tell(store.retry(run, code, sentence, backoff(run.attempt - run.spared)))
         return "retried"
 
     async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:

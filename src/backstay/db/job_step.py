@@ -1,33 +1,38 @@
 """The pipeline step that ends a job in the transaction of its command."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
-from pydantic_core import to_jsonable_python
+import structlog
+from pydantic_core import PydanticSerializationError, from_json, to_json
 from sqlalchemy import update
 
 from backstay.core.bus import Next
 from backstay.core.context import Context
 from backstay.core.errors import Refused
-from backstay.core.jobs import JobRun, JobState, told
+from backstay.core.jobs import JobRun, JobState, JobTimedOut, told
 from backstay.core.messages import Command, Message
 from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
+
+log = structlog.get_logger("backstay.jobs")
 
 
 def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
     """Mark the job that sent a command as done, inside of its transaction.
 
-    Whoever lost the claim meanwhile keeps nothing of what the command did.
+    Whoever lost the claim meanwhile keeps nothing of what the command did. The worker's time limit
+    is kept here once more: a transaction does not end with those who wait for it.
     """
     if not issubclass(message, Command):
         return call_next
 
     async def run(context: Context) -> Any:
         job = context.origin.job
-        result = await call_next(context)
         if job is None or context.is_nested:
-            return result
+            return await call_next(context)
+        result = await _in_time(message, call_next(context))
         held = update(Job).where(
             Job.id == job.id, Job.attempts == job.attempt, Job.state == JobState.RUNNING.value
         )
@@ -39,6 +44,16 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
         return result
 
     return run
+
+
+async def _in_time(message: type[Command[Any]], handling: Awaitable[Any]) -> Any:
+    try:
+        async with asyncio.timeout(message.job_timeout) as limit:
+            return await handling
+    except TimeoutError as error:
+        if limit.expired():
+            raise JobTimedOut from error
+        raise
 
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:
@@ -55,7 +70,16 @@ def _end(job: JobRun, result: Any) -> dict[str, Any]:
         "finished_at": NOW,
         "progress": job.progress,
         "note": job.note,
-        "result": to_jsonable_python(result),
+        "result": _storable(result),
         "error_code": None,
         "error": None,
     }
+
+
+def _storable(result: Any) -> Any:
+    """A result as JSON, which knows no NaN; None where it cannot be told, as the work is done."""
+    try:
+        return from_json(to_json(result, inf_nan_mode="null"))
+    except (PydanticSerializationError, ValueError):
+        log.exception("the result of a job cannot be stored")
+        return None

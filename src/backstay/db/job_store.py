@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     Update,
     bindparam,
+    delete,
     func,
     literal,
     or_,
@@ -22,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from backstay.core.jobs import Backlog, JobRun, JobState, NewJob
-from backstay.db.jobs import UNFINISHED, Job, Schedule
+from backstay.db.jobs import RUNNING, UNFINISHED, Job, Schedule
 from backstay.db.now import SecondsFromNow
 from backstay.db.session import Database, Transaction
 
@@ -45,11 +46,12 @@ READY = (
         .exists(),
     ),
 )
-"""The jobs that a worker may take: due, and first of their sequence."""
+"""The jobs that could run: due, and first of their sequence; those that are lost included."""
+_KNOWN = Job.name.in_(bindparam("names", expanding=True))
 
 _RUN = (
-    Job.id, Job.name, Job.payload, Job.attempts, Job.max_attempts, Job.actor, Job.user_id,
-    Job.request_id, Job.address, Job.traceparent, Job.is_cancelled,
+    Job.id, Job.name, Job.payload, Job.attempts, Job.max_attempts, Job.spared, Job.actor,
+    Job.user_id, Job.request_id, Job.address, Job.traceparent, Job.is_cancelled,
 )  # fmt: skip
 _HELD = (
     Job.id == bindparam("run_id"),
@@ -62,7 +64,7 @@ _HELD = (
 def _claim(*queues: ColumnElement[bool]) -> Update:
     ready = (
         select(Job.id)
-        .where(*READY, Job.name.in_(bindparam("names", expanding=True)), *queues)
+        .where(*READY, Job.state == JobState.QUEUED.value, _KNOWN, *queues)
         .order_by(Job.due_at, Job.position)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
@@ -100,7 +102,13 @@ _ERROR: dict[str, Any] = {"error_code": bindparam("code"), "error": bindparam("s
 _FAIL = _change(state=JobState.FAILED.value, finished_at=NOW, **_ERROR)
 _RETRY = _change(state=JobState.QUEUED.value, due_at=SecondsFromNow("delay"), **_ERROR)
 _CANCELLED = _change(state=JobState.CANCELLED.value, finished_at=NOW)
-_RELEASE = _change(state=JobState.QUEUED.value, due_at=NOW, max_attempts=Job.max_attempts + 1)
+_RELEASE = _change(
+    state=JobState.QUEUED.value,
+    due_at=NOW,
+    max_attempts=Job.max_attempts + 1,
+    spared=Job.spared + 1,
+)
+_LOST = select(*_RUN).where(RUNNING, Job.due_at <= NOW).order_by(Job.due_at).limit(100)
 _RENEW = (
     update(Job)
     .where(Job.id.in_(bindparam("ids", expanding=True)), Job.state == JobState.RUNNING.value)
@@ -108,21 +116,35 @@ _RENEW = (
     .returning(Job.id, Job.attempts, Job.is_cancelled)
 )
 _BACKLOG = (
-    select(Job.queue, func.count(), func.min(Job.due_at), NOW).where(*READY).group_by(Job.queue)
+    select(Job.queue, func.count(), func.min(Job.due_at), NOW)
+    .where(*READY, _KNOWN)
+    .group_by(Job.queue)
 )
+_NOTIFY = func.pg_notify(CHANNEL, Job.queue)
+_ANNOUNCE = select(_NOTIFY).where(Job.id == bindparam("job_id"))
+_ALONE = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("sequence"), 0)))
 _SLOTS = select(NOW, Schedule.name, Schedule.slot)
 
 
 class DatabaseJobs:
-    """Keeps jobs in their table. Nothing compares times of different clocks."""
+    """Keeps jobs in their table; ``names`` are those of the commands that this application knows.
 
-    def __init__(self, database: Database) -> None:
+    Nothing compares times of different clocks.
+    """
+
+    def __init__(self, database: Database, names: Sequence[str]) -> None:
         self._database = database
+        self._names = names
         self._is_sqlite = database.options.is_sqlite
         self._insert = _insert(is_sqlite=self._is_sqlite)
 
     async def insert(self, transaction: Transaction, job: NewJob) -> UUID:
-        """Store a job in a transaction; the id of the one that is there if it is not unique."""
+        """Store a job in a transaction; the id of the one that is there if it is not unique.
+
+        PostgreSQL counts ``position`` whenever it is asked, so those of one sequence take turns.
+        """
+        if job.sequence is not None and not self._is_sqlite:
+            await transaction.execute(_ALONE, {"sequence": job.sequence})
         while True:
             found = (await transaction.execute(self._insert, asdict(job))).first()
             if found is not None:
@@ -133,15 +155,22 @@ class DatabaseJobs:
             if other is not None:
                 return other
 
-    async def claim(
-        self, names: Sequence[str], queues: Sequence[str] | None, limit: int, lease: float
-    ) -> list[JobRun]:
-        """Take jobs that may run now, those included whose lease (seconds) has ended."""
-        parameters = {"names": names, "queues": queues, "limit": limit, "lease": lease}
+    async def announce(self, transaction: Transaction, job_id: UUID) -> None:
+        """Tell of a job that a transaction changed what :meth:`insert` tells of a new one."""
+        if not self._is_sqlite:
+            await transaction.execute(_ANNOUNCE, {"job_id": job_id})
+
+    async def claim(self, queues: Sequence[str] | None, limit: int, lease: float) -> list[JobRun]:
+        """Take jobs that may run now, and hold them for ``lease`` seconds."""
+        parameters = {"names": self._names, "queues": queues, "limit": limit, "lease": lease}
         if queues is None:
             del parameters["queues"]
         rows = await self._database.write(_CLAIM[queues is not None], parameters)
         return [JobRun(*row[1:]) for row in sorted(rows)]
+
+    async def lost(self) -> list[JobRun]:
+        """Runs whose lease has ended; they are not claimed before they are retried or failed."""
+        return [JobRun(*row) for row in await self._database.reader.rows(_LOST)]
 
     async def next_due(self, queues: Sequence[str] | None) -> float | None:
         """Seconds until the next job may run, or None when there is none."""
@@ -182,7 +211,7 @@ class DatabaseJobs:
 
     async def backlog(self) -> list[Backlog]:
         """What could run now."""
-        rows = await self._database.reader.rows(_BACKLOG)
+        rows = await self._database.reader.rows(_BACKLOG, {"names": self._names})
         return [
             Backlog(queue, depth, max(0.0, (now - oldest).total_seconds()))
             for queue, depth, oldest, now in rows
@@ -206,6 +235,12 @@ class DatabaseJobs:
             )
         )
 
+    async def forget(self, name: str, *, after: datetime) -> None:
+        """Know a schedule no more whose last slot is later than a moment."""
+        await self._database.write(
+            delete(Schedule).where(Schedule.name == name, Schedule.slot > after)
+        )
+
     async def fire(self, name: str, slot: datetime, job: NewJob) -> bool:
         """Store the job of a schedule's slot, once in the whole cluster.
 
@@ -220,7 +255,7 @@ def _insert(*, is_sqlite: bool) -> Executable:
     """One round trip: the row, unless it is not unique, and on PostgreSQL the notification."""
     last = select(func.coalesce(func.max(Job.position), 0) + 1).scalar_subquery()
     insert = sqlite.insert(Job) if is_sqlite else postgresql.insert(Job)
-    notified = () if is_sqlite else (func.pg_notify(CHANNEL, Job.queue),)
+    notified = () if is_sqlite else (_NOTIFY,)
     return (
         insert.values(
             position=last if is_sqlite else func.nextval("jobs_position"),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Index, SmallInteger, String, Text
+from sqlalchemy import JSON, BigInteger, Index, SmallInteger, String, Text, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.clock import new_id
@@ -21,7 +21,9 @@ class Job(Base):
     """A command to be sent by a worker.
 
     ``due_at`` is when it may be claimed: a queued job's time, or the end of a running one's lease.
-    ``attempts`` counts the claims and never goes back, so that it tells whose claim is valid.
+    ``attempts`` counts the claims and never goes back, so that it tells whose claim is valid; those
+    ``spared`` of them, which ``max_attempts`` includes, were given back or are from before somebody
+    had it repeated.
     """
 
     __tablename__ = "jobs"
@@ -34,6 +36,7 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
+    spared: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     sequence: Mapped[str | None] = mapped_column(Text)
     unique_key: Mapped[str | None] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(String(16))
@@ -54,6 +57,8 @@ class Job(Base):
 
 
 UNFINISHED = Job.finished_at.is_(None)
+RUNNING = Job.state == literal_column("'running'")
+"""Written out: a parameter could be anything, so that the partial index would not be used."""
 
 jobs_due = Index(
     "ix_jobs_due_at_position",
@@ -61,6 +66,9 @@ jobs_due = Index(
     Job.position,
     postgresql_where=UNFINISHED,
     sqlite_where=UNFINISHED,
+)
+jobs_running = Index(
+    "ix_jobs_running_due_at", Job.due_at, postgresql_where=RUNNING, sqlite_where=RUNNING
 )
 jobs_sequence = Index(
     "ix_jobs_sequence_position",

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import or_
 
 from backstay.core.bus import handles
+from backstay.core.catalog import Catalog
 from backstay.core.clock import first_id_at
 from backstay.core.context import ActivityNote
 from backstay.core.idempotency import KEPT
@@ -13,12 +15,16 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
 from backstay.db.activity import Activity
 from backstay.db.idempotency import StoredAnswer
-from backstay.db.jobs import Job
+from backstay.db.job_store import NOW
+from backstay.db.jobs import UNFINISHED, Job
 from backstay.db.now import SecondsFromNow
 from backstay.db.purging import Purge
+from backstay.db.queries import update_where
+from backstay.db.session import Transaction
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
+log = structlog.get_logger("backstay.jobs")
 
 
 class PurgeActivity(Command[bool]):
@@ -43,13 +49,31 @@ async def purge_activity(
 
 
 class PurgeJobs(Command[bool]):
-    """Remove jobs that ended a week ago, failed ones after a month; whether more may be left."""
+    """Remove jobs that ended a week ago, failed ones after a month; whether more may be left.
+
+    Jobs whose command nobody has known for a day have failed.
+    """
 
     permission = SYSTEM_ONLY
 
 
 @handles(PurgeJobs)
-async def purge_jobs(command: PurgeJobs, purge: Purge) -> bool:
+async def purge_jobs(
+    command: PurgeJobs, purge: Purge, session: Transaction, catalog: Catalog
+) -> bool:
+    unknown = await update_where(
+        session,
+        Job,
+        UNFINISHED,
+        Job.due_at < SecondsFromNow(-DAY),
+        Job.name.not_in(catalog.names()),
+        state=JobState.FAILED.value,
+        finished_at=NOW,
+        error_code="jobs.unknown",
+        error="No worker has known its command for a day.",
+    )
+    if unknown:
+        log.warning("jobs failed whose commands nobody knows", count=unknown)
     week, month = SecondsFromNow(-7 * DAY), SecondsFromNow(-30 * DAY)
     is_over = or_(Job.state != JobState.FAILED.value, Job.finished_at < month)
     return await purge(Job, Job.finished_at < week, is_over, oldest=Job.finished_at)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from backstay.core.bus import handles, prepares
 from backstay.core.errors import Conflict, FieldFault, Invalid
 from backstay.core.feature import Feature
-from backstay.core.jobs import MAX_ATTEMPTS, JobState, Progress
+from backstay.core.jobs import JobState, Progress
 from backstay.core.messages import SIGNED_IN, Command, FromPath, PermissionSpec, Scope
 from backstay.core.outbox import Jobs
 from backstay.core.principal import Grant, Principal
@@ -67,11 +67,12 @@ async def retry_task(
     if job.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise TaskNotOver
     job.state, job.due_at = JobState.QUEUED.value, await session.scalar(select(NOW))
-    job.max_attempts = job.attempts + MAX_ATTEMPTS
+    job.max_attempts += job.attempts - job.spared
+    job.spared = job.attempts
     job.is_cancelled, job.finished_at = False, None
     job.progress = job.note = None
     await session.flush()
-    jobs.wake(job.id)
+    await jobs.wake(job.id)
     return TaskDetail.model_validate(job)
 
 

@@ -1,0 +1,101 @@
+"""Shows what becomes of jobs whose worker dies, or which never come to an end."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from backstay.composition import Backstay
+from backstay.db.job_store import NOW
+from backstay.db.jobs import Job
+from tests.features.steps import execute
+from tests.jobs.fleet import Drift, Enlist, Order, Sail
+from tests.jobs.steps import Captain, becomes, drain, drain_again, eventually, job, jobs, words
+
+pytestmark = pytest.mark.anyio
+
+UNFINISHED = Job.finished_at.is_(None)
+
+
+async def recover(backstay: Backstay) -> None:
+    """Take care of what was lost, but run nothing."""
+    assert await drain(backstay, queues=["none"]) == 0
+
+
+async def until_the_next_is_due(backstay: Backstay) -> None:
+    """Let the time pass."""
+    rows = await execute(backstay, select(func.min(Job.due_at), NOW).where(UNFINISHED))
+    first: Any = rows.one()
+    for row in await jobs(backstay):
+        earlier = row.due_at - max(timedelta(), first[0] - first[1])
+        await execute(backstay, update(Job).where(Job.id == row.id).values(due_at=earlier))
+
+
+async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",)))
+    dead = update(Job).values(state="running", attempts=10, due_at=NOW)
+    await execute(ships, dead)
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error_code) == ("failed", "jobs.lost")
+
+
+async def test_what_was_lost_together_is_not_tried_together(
+    ships: Backstay, captain: Captain
+) -> None:
+    await captain(Order(words=("a", "b", "c", "d", "e")))
+    assert len(await ships.workplace.outbox.store.claim(None, 5, lease=0.0)) == 5
+    await recover(ships)
+    rows = await jobs(ships)
+    assert {(row.state, row.attempts, row.error_code) for row in rows} == {
+        ("queued", 1, "jobs.lost")
+    }
+    assert len({row.due_at for row in rows}) == 5
+    later = select(Job.id).where(Job.due_at > NOW)
+    assert len((await execute(ships, later)).all()) == 5
+
+
+async def test_what_ends_its_worker_takes_nobody_along(ships: Backstay, captain: Captain) -> None:
+    poison, *sound = await captain(Order(words=("poison", "a", "b", "c", "d")))
+    store = ships.workplace.outbox.store
+    while (await job(ships, poison)).finished_at is None:
+        await until_the_next_is_due(ships)
+        runs = await store.claim(None, 5, lease=0.0)
+        if poison not in {run.id for run in runs}:
+            for run in runs:
+                await store.release(run)
+                await execute(ships, update(Job).where(Job.id == run.id).values(queue="sound"))
+            await drain(ships, queues=["sound"])
+        await recover(ships)
+    assert {(await job(ships, each)).state for each in sound} == {"succeeded"}
+    row = await job(ships, poison)
+    assert (row.state, row.attempts, row.error_code) == ("failed", 10, "jobs.lost")
+
+
+async def test_a_command_that_hangs_before_its_transaction_has_failed(
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Drift, "job_timeout", 0.2)
+    job_id = await captain(Enlist(seconds=60))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error_code) == ("queued", "jobs.timeout")
+    assert row.error == "It took longer than 0.2 s."
+
+
+async def test_a_command_that_hangs_within_its_transaction_has_failed_and_keeps_nothing(
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sail, "job_timeout", 0.2)
+    (job_id,) = await captain(Order(words=("north",), how="becalmed", attempts=2))
+    await drain(ships)
+    await becomes(ships, job_id, "queued")
+    assert (await job(ships, job_id)).error_code == "jobs.timeout"
+    await drain_again(ships)
+    await becomes(ships, job_id, "failed")
+    await captain(Order(words=("south",)))
+    monkeypatch.undo()
+    await drain(ships)
+    await eventually(lambda: words(ships))
+    assert await words(ships) == ["south"]

@@ -1,0 +1,62 @@
+"""Shows that what commands tell can be stored, and that a repeated job begins anew."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from backstay.composition import Backstay
+from backstay.db.job_store import NOW
+from backstay.db.jobs import Job
+from backstay.features.tasks.commands import RetryTask
+from tests.features.steps import execute, needs
+from tests.jobs.fleet import Order
+from tests.jobs.steps import Captain, drain, drain_again, job
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_progress_and_results_are_made_storable(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",), how="garbled"))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts) == ("succeeded", 1)
+    assert row.progress == 33
+    assert isinstance(row.progress, int)
+    assert (row.note[:10], len(row.note)) == ("smoke ?...", 200)
+    assert row.result == {"depths": [None, None, 1.5], "flag": "a\0b"}
+
+
+async def test_a_result_that_cannot_be_told_is_left_out(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",), how="unspeakable"))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts, row.result) == ("succeeded", 1, None)
+
+
+async def test_an_error_is_made_storable(ships: Backstay, captain: Captain) -> None:
+    (job_id,) = await captain(Order(words=("north",), how="cursed"))
+    await drain(ships)
+    row = await job(ships, job_id)
+    assert (row.state, row.error) == ("queued", "Down with  and ?")
+
+
+@needs("tasks")
+async def test_a_repeated_job_gets_its_own_number_of_attempts_again(
+    ships: Backstay, captain: Captain
+) -> None:
+    (job_id,) = await captain(Order(words=("north",), how="conflict", attempts=3))
+    for _ in range(3):
+        await drain_again(ships)
+    assert (await job(ships, job_id)).state == "failed"
+    for end in (6, 9):
+        assert (await captain(RetryTask(id=job_id))).max_attempts == end
+        await execute(ships, update(Job).values(due_at=NOW))
+        await drain(ships)
+        row = await job(ships, job_id)
+        assert (row.state, row.attempts) == ("queued", end - 2)
+        assert row.due_at - row.started_at < timedelta(minutes=1)
+        for _ in range(2):
+            await drain_again(ships)
+        row = await job(ships, job_id)
+        assert (row.state, row.attempts) == ("failed", end)
