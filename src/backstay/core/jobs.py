@@ -14,6 +14,8 @@ from backstay.core.errors import AppError
 
 MAX_ATTEMPTS = 10
 DEFAULT_QUEUE = "default"
+TASK_QUEUE = "tasks"
+"""Of what users start; it never takes a worker's last free slot."""
 FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
 """Seconds before a failed job is tried again; each delay doubles the one before."""
 NOTE_LENGTH = 200
@@ -120,9 +122,18 @@ class JobStore(Protocol):
         ...
 
     async def claim(
-        self, names: Sequence[str], queues: Sequence[str] | None, limit: int, lease: float
+        self,
+        names: Sequence[str],
+        queues: Sequence[str] | None,
+        limit: int,
+        lease: float,
+        *,
+        spared: int = 0,
     ) -> list[JobRun]:
-        """Take jobs that may run now, those included whose lease (seconds) has ended."""
+        """Take jobs that may run now, those included whose lease (seconds) has ended.
+
+        Tasks come last, and so many of ``limit`` are not for them.
+        """
         ...
 
     async def next_due(self, queues: Sequence[str] | None) -> float | None:

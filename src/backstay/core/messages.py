@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from backstay.core.caching import Cached, Tag, unknown_names
+from backstay.core.jobs import DEFAULT_QUEUE
 
 if TYPE_CHECKING:
     from backstay.core.principal import Principal
@@ -155,12 +156,13 @@ class Command(Message[R_co]):
     """A message that changes something, in one transaction.
 
     ``touches`` names the tags of what queries show of that. One that is not ``replayable`` ignores
-    an ``Idempotency-Key``: its answer must not be stored.
+    an ``Idempotency-Key``: its answer must not be stored. As a job it waits in ``job_queue``.
     """
 
     replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON
     touches: ClassVar[tuple[Tag, ...]] = ()
+    job_queue: ClassVar[str] = DEFAULT_QUEUE
 
     @classmethod
     def faults(cls) -> Iterator[str]:

@@ -14,7 +14,7 @@ import structlog
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
-from backstay.core.jobs import Actor, JobRun, backoff, is_final, told
+from backstay.core.jobs import TASK_QUEUE, Actor, JobRun, backoff, is_final, told
 from backstay.core.messages import SYSTEM_ONLY, Query
 from backstay.core.outbox import Outbox
 from backstay.core.patience import Patience
@@ -78,6 +78,7 @@ class Worker:
         self._bell, self._wakeups = place.outbox.bell, place.outbox.wakeups
         self._queues = queues
         self._concurrency = concurrency
+        self._spared = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
         self._called = self._bell.hung()
         self._is_stopping, self._grace = False, 0.0
@@ -149,7 +150,8 @@ class Worker:
         names, lease = self._catalog.names(), self._place.pace.lease
         try:
             runs = await self._patience(
-                self._store.claim(names, self._queues, room, lease), self._give_back
+                self._store.claim(names, self._queues, room, lease, spared=self._spared),
+                self._give_back,
             )
         except Exception as error:
             if not self._faults:

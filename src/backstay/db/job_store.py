@@ -12,16 +12,18 @@ from sqlalchemy import (
     Select,
     Update,
     bindparam,
+    case,
     func,
     literal,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
-from backstay.core.jobs import Backlog, JobRun, JobState, NewJob
+from backstay.core.jobs import TASK_QUEUE, Backlog, JobRun, JobState, NewJob
 from backstay.db.jobs import UNFINISHED, Job, Schedule
 from backstay.db.now import SecondsFromNow
 from backstay.db.session import Database, Transaction
@@ -64,13 +66,15 @@ def _claim(*queues: ColumnElement[bool]) -> Update:
         select(Job.id)
         .where(*READY, Job.name.in_(bindparam("names", expanding=True)), *queues)
         .order_by(Job.due_at, Job.position)
-        .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
-        .cte("ready")
     )
+    first = ready.where(Job.queue != TASK_QUEUE).limit(bindparam("limit")).cte("first")
+    taken, most = select(func.count()).select_from(first).scalar_subquery(), bindparam("tasks")
+    left = case((taken < most, most - taken), else_=0)
+    tasks = ready.where(Job.queue == TASK_QUEUE).limit(left).cte("last")
     return (
         update(Job)
-        .where(Job.id.in_(select(ready.c.id)))
+        .where(Job.id.in_(union_all(select(first.c.id), select(tasks.c.id))))
         .values(
             state=JobState.RUNNING.value,
             attempts=Job.attempts + 1,
@@ -134,10 +138,20 @@ class DatabaseJobs:
                 return other
 
     async def claim(
-        self, names: Sequence[str], queues: Sequence[str] | None, limit: int, lease: float
+        self,
+        names: Sequence[str],
+        queues: Sequence[str] | None,
+        limit: int,
+        lease: float,
+        *,
+        spared: int = 0,
     ) -> list[JobRun]:
-        """Take jobs that may run now, those included whose lease (seconds) has ended."""
+        """Take jobs that may run now, those included whose lease (seconds) has ended.
+
+        Tasks come last, and so many of ``limit`` are not for them.
+        """
         parameters = {"names": names, "queues": queues, "limit": limit, "lease": lease}
+        parameters["tasks"] = limit - spared
         if queues is None:
             del parameters["queues"]
         rows = await self._database.write(_CLAIM[queues is not None], parameters)
