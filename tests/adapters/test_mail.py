@@ -63,7 +63,7 @@ def test_a_body_stays_a_body() -> None:
 
 def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
     templates = JinjaMailTemplates("<Shop> & Co")
-    mail = templates.write("verify_email", "o'ada@example.org", url="https://x.example/?a=1&b=2")
+    mail = templates.write("verify_email", "o'ada@example.org", {"url": "https://x.example/?a=1&b=2"})
     assert mail.subject == "Confirm your e-mail address for <Shop> & Co"
     assert "https://x.example/?a=1&b=2\n" in mail.text
     assert "&lt;Shop&gt; &amp; Co" in mail.html
@@ -73,17 +73,17 @@ def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
 
 def test_a_name_of_several_lines_stays_in_the_subject() -> None:
     templates = JinjaMailTemplates("Shop\r\nBcc: eve@example.org")
-    mail = templates.write("reset_password", "ada@example.org", url="https://x.example")
+    mail = templates.write("reset_password", "ada@example.org", {"url": "https://x.example"})
     assert message_of(mail, SENDER, utc_now())["Bcc"] is None
 
 
 def test_templates_of_a_project_replace_ours_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "verify_email.txt").write_text("Ahoy {{ recipient }}\n\n{{ url }}\n")
     templates = JinjaMailTemplates("Shop", str(tmp_path))
-    mail = templates.write("verify_email", "ada@example.org", url="https://x.example")
+    mail = templates.write("verify_email", "ada@example.org", {"url": "https://x.example"})
     assert (mail.subject, mail.text) == ("Ahoy ada@example.org", "https://x.example\n")
     assert "Confirm the address" in mail.html
-    other = templates.write("reset_password", "ada@example.org", url="https://x.example")
+    other = templates.write("reset_password", "ada@example.org", {"url": "https://x.example"})
     assert other.subject == "Set a new password for Shop"
 
 

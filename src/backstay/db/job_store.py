@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    Integer,
     Select,
     Update,
     bindparam,
@@ -69,9 +70,10 @@ def _claim(*queues: ColumnElement[bool]) -> Update:
         .with_for_update(skip_locked=True)
     )
     first = ready.where(Job.queue != TASK_QUEUE).limit(bindparam("limit")).cte("first")
-    taken, most = select(func.count()).select_from(first).scalar_subquery(), bindparam("tasks")
-    left = case((taken < most, most - taken), else_=0)
-    tasks = ready.where(Job.queue == TASK_QUEUE).limit(left).cte("last")
+    left = bindparam("tasks", type_=Integer) - (
+        select(func.count()).select_from(first).scalar_subquery()
+    )
+    tasks = ready.where(Job.queue == TASK_QUEUE).limit(case((left > 0, left), else_=0)).cte("last")
     return (
         update(Job)
         .where(Job.id.in_(union_all(select(first.c.id), select(tasks.c.id))))
