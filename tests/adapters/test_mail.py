@@ -63,7 +63,9 @@ def test_a_body_stays_a_body() -> None:
 
 def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
     templates = JinjaMailTemplates("<Shop> & Co")
-    mail = templates.write("verify_email", "o'ada@example.org", {"url": "https://x.example/?a=1&b=2"})
+    mail = templates.write(
+        "verify_email", "o'ada@example.org", {"url": "https://x.example/?a=1&b=2"}
+    )
     assert mail.subject == "Confirm your e-mail address for <Shop> & Co"
     assert "https://x.example/?a=1&b=2\n" in mail.text
     assert "&lt;Shop&gt; &amp; Co" in mail.html

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError, to_json
-from sqlalchemy import Column, ColumnElement, ForeignKey, delete, literal, or_, select
+from sqlalchemy import Column, ForeignKey, and_, delete, literal, or_, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.caching import CacheTags
@@ -118,12 +118,13 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
 
     An address that another account has by now is that one's.
     """
-    gone: list[ColumnElement[bool]] = [Job.user_id == user.id]
+    names = [str(user.id)]
     for email in filter(None, (user.email, user.pending_email)):
         if not await exists(session, User, User.email == email, User.id != user.id):
-            names = Job.payload.contains(to_json(email).decode(), autoescape=True)
-            gone.append(names & (Job.finished_at.is_not(None) | (Job.queue == MAIL_QUEUE)))
-    await delete_where(session, Job, or_(*gone))
+            names.append(email)
+    named = (Job.payload.contains(to_json(name).decode(), autoescape=True) for name in names)
+    over = or_(Job.finished_at.is_not(None), Job.queue == MAIL_QUEUE)
+    await delete_where(session, Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
 
 
 def _owners() -> Iterator[Column[Any]]:
