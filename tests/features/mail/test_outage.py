@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import FrozenClock
+from tests.conftest import FrozenClock, Login
 from tests.features.mail.post import TOKEN, forgot, reset
-from tests.features.steps import OTHER_PASSWORD, register, sign_in
+from tests.features.steps import API, OTHER_PASSWORD, register, sign_in
 from tests.jobs.steps import drain_again, jobs, settle
 from tests.services.smtp import free_port, smtp_server
 
@@ -75,6 +75,24 @@ async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
         ("failed", "mail.refused", f"{place} (550)."),
         ("queued", "mail.not_sent", f"{place} (452)."),
     ]
+
+
+async def test_an_administrator_reads_why_mail_waits_and_nothing_private(
+    client: httpx.AsyncClient, backstay: Backstay, login: Login
+) -> None:
+    admin = await login("admin")
+    with smtp_server(PORT) as box:
+        box.refused["ada@example.org"] = "451 ada@example.org greylisted, says the server"
+        await register(client, "ada@example.org")
+        await settle(backstay)
+    params = {"name": "SendMail", "error_code": "mail.not_sent", "state": "queued"}
+    (listed,) = (await admin.client.get(f"{API}/tasks", params=params)).json()["items"]
+    answer = await admin.client.get(f"{API}/tasks/{listed['id']}")
+    assert answer.json()["error"] == (
+        f"The mail server 127.0.0.1:{PORT} refuses the recipient (451)."
+    )
+    assert "ada" not in answer.text
+    assert "greylisted" not in answer.text
 
 
 async def test_a_link_that_expired_meanwhile_is_not_sent(
