@@ -8,7 +8,9 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from aio_pika import ExchangeType
 from sqlalchemy import text
+from taskiq_aio_pika import AioPikaBroker
 
 from backstay.adapters import wakeups_broker
 from backstay.composition import Backstay, compose
@@ -173,3 +175,14 @@ class TestBroker:
             for word in "abc":
                 await captain(Order(words=(word,)))
             assert monotonic() - started < 1
+
+
+def test_at_rabbitmq_each_worker_has_a_queue_that_gets_every_id() -> None:
+    one, two = (wakeups_broker._broker("amqp://127.0.0.1") for _ in range(2))
+    assert isinstance(one, AioPikaBroker)
+    assert isinstance(two, AioPikaBroker)
+    assert one._exchange == two._exchange
+    assert one._exchange.type is ExchangeType.FANOUT
+    (mine,), (theirs,) = one._task_queues, two._task_queues
+    assert mine.name != theirs.name
+    assert mine.arguments["x-expires"] > 0
