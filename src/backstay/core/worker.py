@@ -150,7 +150,7 @@ class Worker:
         names, lease = self._catalog.names(), self._place.pace.lease
         try:
             runs = await self._patience(
-                self._store.claim(names, self._queues, room, lease, spared=self._spared),
+                self._store.claim(names, self._queues, room, lease, self._spared),
                 self._give_back,
             )
         except Exception as error:

@@ -145,7 +145,6 @@ class DatabaseJobs:
         queues: Sequence[str] | None,
         limit: int,
         lease: float,
-        *,
         spared: int = 0,
     ) -> list[JobRun]:
         """Take jobs that may run now, those included whose lease (seconds) has ended.
