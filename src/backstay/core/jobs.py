@@ -15,7 +15,7 @@ from backstay.core.errors import AppError
 MAX_ATTEMPTS = 10
 DEFAULT_QUEUE = "default"
 TASK_QUEUE = "tasks"
-"""Of what users start; it never takes a worker's last free slot."""
+"""Of what users start; a worker keeps a slot free of it."""
 FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
 """Seconds before a failed job is tried again; each delay doubles the one before."""
 NOTE_LENGTH = 200

@@ -79,7 +79,7 @@ async def delete_user(
 
 
 class EraseUser(Command[None]):
-    """Remove the row of a user, with the sessions and memberships that hang on it."""
+    """Remove the row of a user, with the sessions, memberships and jobs that hang on it."""
 
     permission = ERASE
 
