@@ -3,10 +3,12 @@
 import io
 import ssl
 from email.policy import SMTP
+from errno import ENOSPC
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
+from pydantic import ValidationError
 
 from backstay.adapters.mail_chosen import mail_services
 from backstay.adapters.mail_console import ConsoleMailer
@@ -16,7 +18,9 @@ from backstay.adapters.mail_smtp import SmtpMailer
 from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
 from backstay.adapters.mail_tokens_hmac import HmacMailTokens
 from backstay.core.clock import new_id, utc_now
-from backstay.core.mail import Mail, Mailer, MailNotSent, MailRefused
+from backstay.core.jobs import is_final
+from backstay.core.mail import Mail, Mailer, MailNotSent, MailNotWritten, MailRefused
+from backstay.features.mail.commands.sending import SendMail
 from backstay.settings import load_settings
 from tests.services.smtp import NAME, PASSWORD, certified, free_port, smtp_server
 from tests.settings.conftest import OTHER, STRONG
@@ -63,7 +67,9 @@ def test_a_body_stays_a_body() -> None:
 
 def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
     templates = JinjaMailTemplates("<Shop> & Co")
-    mail = templates.write("verify_email", "o'ada@example.org", url="https://x.example/?a=1&b=2")
+    mail = templates.write(
+        "verify_email", "o'ada@example.org", {"url": "https://x.example/?a=1&b=2"}
+    )
     assert mail.subject == "Confirm your e-mail address for <Shop> & Co"
     assert "https://x.example/?a=1&b=2\n" in mail.text
     assert "&lt;Shop&gt; &amp; Co" in mail.html
@@ -73,18 +79,55 @@ def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
 
 def test_a_name_of_several_lines_stays_in_the_subject() -> None:
     templates = JinjaMailTemplates("Shop\r\nBcc: eve@example.org")
-    mail = templates.write("reset_password", "ada@example.org", url="https://x.example")
+    mail = templates.write("reset_password", "ada@example.org", {"url": "https://x.example"})
     assert message_of(mail, SENDER, utc_now())["Bcc"] is None
 
 
 def test_templates_of_a_project_replace_ours_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "verify_email.txt").write_text("Ahoy {{ recipient }}\n\n{{ url }}\n")
     templates = JinjaMailTemplates("Shop", str(tmp_path))
-    mail = templates.write("verify_email", "ada@example.org", url="https://x.example")
+    mail = templates.write("verify_email", "ada@example.org", {"url": "https://x.example"})
     assert (mail.subject, mail.text) == ("Ahoy ada@example.org", "https://x.example\n")
     assert "Confirm the address" in mail.html
-    other = templates.write("reset_password", "ada@example.org", url="https://x.example")
+    other = templates.write("reset_password", "ada@example.org", {"url": "https://x.example"})
     assert other.subject == "Set a new password for Shop"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("nothing", "There is no mail template nothing.txt."),
+        ("half", "There is no mail template half.html."),
+        ("order", "The mail template order: 'number' is undefined."),
+        ("torn", "The mail template torn: unexpected '}'."),
+    ],
+)
+def test_a_mail_that_cannot_be_written_says_why_and_is_not_tried_again(
+    tmp_path: Path, template: str, told: str
+) -> None:
+    for name in ("order", "torn"):
+        (tmp_path / f"{name}.html").touch()
+    (tmp_path / "half.txt").touch()
+    (tmp_path / "order.txt").write_text("Order {{ number }}")
+    (tmp_path / "torn.txt").write_text("{{ } }}")
+    with pytest.raises(MailNotWritten) as refused:
+        JinjaMailTemplates("Shop", str(tmp_path)).write(template, "ada@example.org", {})
+    assert refused.value.detail == told
+    assert is_final(refused.value)
+
+
+def test_values_may_have_any_name_but_of_what_every_template_knows(tmp_path: Path) -> None:
+    values = {"template": "a", "self": "b", "values": "c"}
+    for kind in ("txt", "html"):
+        (tmp_path / f"odd.{kind}").write_text("{{ template }}{{ values }} {{ recipient }}")
+    mail = SendMail(template="odd", recipient="ada@example.org", values=values)
+    written = JinjaMailTemplates("Shop", str(tmp_path)).write(
+        mail.template, mail.recipient, mail.values
+    )
+    assert written.subject == "ac ada@example.org"
+    for name in ("recipient", "app_name"):
+        with pytest.raises(ValidationError, match="Every template knows"):
+            SendMail(template="odd", recipient="ada@example.org", values={name: "a"})
 
 
 async def test_files_are_private_and_the_oldest_go(tmp_path: Path) -> None:
@@ -107,6 +150,18 @@ async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file")
     with pytest.raises(MailNotSent, match="MAIL_DIR cannot be written"):
         await FileMailer(tmp_path / "mail", SENDER, utc_now).send(MAIL)
+
+
+async def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", fill)
+    with pytest.raises(MailNotSent, match="No space left"):
+        await FileMailer(tmp_path / "mail", SENDER, utc_now).send(MAIL)
+    assert list((tmp_path / "mail").iterdir()) == []
 
 
 async def test_what_is_not_a_mail_is_left_out(tmp_path: Path) -> None:

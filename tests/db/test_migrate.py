@@ -123,7 +123,7 @@ async def test_drift_is_told(options: EngineOptions) -> None:
 async def test_tables_are_dropped_by_force_only(options: EngineOptions) -> None:
     await migrate.upgrade(options)
     with pytest.raises(MigrationError, match=r"drop [\w, ]+ with every row"):
-        await migrate.downgrade(options, "platform_0006")
+        await migrate.downgrade(options, "base")
     assert await migrate.check(options) == []
 
 

@@ -50,6 +50,14 @@ async def drain_again(backstay: Backstay) -> int:
     return await drain(backstay)
 
 
+async def settle(backstay: Backstay) -> None:
+    """Run what is new, whatever its delay, and what that leaves behind."""
+    new = update(Job).where(Job.attempts == 0, Job.finished_at.is_(None)).values(due_at=NOW)
+    await execute(backstay, new)
+    while await drain(backstay):
+        await execute(backstay, new)
+
+
 async def eventually(ask: Callable[[], Awaitable[Any]], *, seconds: float = 10) -> None:
     """Wait until the answer is true."""
     for _ in range(int(seconds / 0.05)):

@@ -49,9 +49,12 @@ class FileMailer:
         path = self._path(new_id())
         unfinished = path.with_suffix(".part")
         handle = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        unfinished.rename(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            unfinished.rename(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
         for old in self._paths()[KEPT:]:
             old.unlink(missing_ok=True)
 

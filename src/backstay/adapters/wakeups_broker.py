@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from backstay.adapters.wakeups_shared import STOP_SECONDS, Follow, Ring, SubscribedWakeups
+from backstay.core.clock import new_id
 
 if TYPE_CHECKING:
     from taskiq import AckableMessage, AsyncBroker
@@ -118,13 +119,19 @@ def _broker(url: str) -> "AsyncBroker":
 
             return PubSubBroker(url, queue_name=CHANNEL, socket_connect_timeout=PATIENCE)
         case "amqp" | "amqps":
+            from aio_pika import ExchangeType  # noqa: PLC0415
             from taskiq_aio_pika import AioPikaBroker, Exchange, Queue, QueueType  # noqa: PLC0415
 
             bounded: dict[str, Any] = {"x-max-length": 10_000, "x-message-ttl": 60_000}
+            own = Queue(
+                type=QueueType.CLASSIC,
+                name=f"{CHANNEL}.{new_id()}",
+                arguments=bounded | {"x-expires": 60_000},
+            )  # of one queue for all, each id would reach one worker only
             return AioPikaBroker(
                 url,
-                exchange=Exchange(name=CHANNEL),
-                task_queues=[Queue(type=QueueType.CLASSIC, name=CHANNEL, arguments=bounded)],
+                exchange=Exchange(name=f"{CHANNEL}.all", type=ExchangeType.FANOUT),
+                task_queues=[own],
                 dead_letter_queue=Queue(
                     type=QueueType.CLASSIC, name=f"{CHANNEL}.lost", arguments=bounded
                 ),

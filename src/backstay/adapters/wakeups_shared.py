@@ -63,5 +63,6 @@ class SubscribedWakeups(ABC):
                 is_lost = True
             finally:
                 self.is_healthy = False
+            ring()  # who waits from now on does so more briefly
             await asyncio.sleep(delay)
             delay = min(2 * delay, LAST_DELAY)

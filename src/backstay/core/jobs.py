@@ -15,6 +15,8 @@ from backstay.core.errors import AppError, Unavailable
 MAX_ATTEMPTS = 30
 """With the delays below they last for about half a day."""
 DEFAULT_QUEUE = "default"
+TASK_QUEUE = "tasks"
+"""Of what users start; a worker keeps a slot free of it."""
 FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
 """Seconds before a failed job is tried again; each delay doubles the one before."""
 NOTE_LENGTH, ERROR_LENGTH = 200, 500
@@ -143,8 +145,13 @@ class JobStore(Protocol):
         """Tell of a job that a transaction changed what :meth:`insert` tells of a new one."""
         ...
 
-    async def claim(self, queues: Sequence[str] | None, limit: int, lease: float) -> list[JobRun]:
-        """Take jobs that may run now, and hold them for ``lease`` seconds."""
+    async def claim(
+        self, queues: Sequence[str] | None, limit: int, lease: float, reserved: int = 0
+    ) -> list[JobRun]:
+        """Take jobs that may run now, and hold them for ``lease`` seconds.
+
+        Tasks come last, and ``reserved`` of ``limit`` are not for them.
+        """
         ...
 
     async def lost(self) -> list[JobRun]:

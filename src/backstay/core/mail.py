@@ -1,6 +1,6 @@
 """Mail as the application sees it: what is sent, by whom, and the links that it carries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,9 +8,16 @@ from uuid import UUID
 
 from backstay.core.errors import Invalid, Unavailable
 
+MAIL_QUEUE = "mail"
+"""Of the jobs that write and send mails."""
+
 
 class MailNotSent(Unavailable):
     code, title = "mail.not_sent", "The mail could not be handed over"
+
+
+class MailNotWritten(Invalid):
+    code, title = "mail.not_written", "The mail cannot be written from its template"
 
 
 class MailRefused(Invalid):
@@ -64,8 +71,12 @@ class Mailbox(Protocol):
 class MailTemplates(Protocol):
     """Writes mails."""
 
-    def write(self, template: str, recipient: str, **values: str) -> Mail:
-        """The mail of a template."""
+    def write(self, template: str, recipient: str, values: Mapping[str, str]) -> Mail:
+        """The mail of a template.
+
+        Raises:
+            MailNotWritten: there is no such template, or it asks for what is not in the values.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from backstay.core.caching import Cached, Tag, unknown_names
+from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.core.masking import masked_fields
 
 if TYPE_CHECKING:
@@ -149,14 +150,15 @@ class Command(Message[R_co]):
     """A message that changes something, in one transaction.
 
     ``touches`` names the tags of what queries show of that. One that is not ``replayable`` ignores
-    an ``Idempotency-Key``: its answer must not be stored. As a job it may take ``job_timeout``
-    seconds; then that attempt has failed.
+    an ``Idempotency-Key``: its answer must not be stored. As a job it waits in ``job_queue`` and
+    may take ``job_timeout`` seconds; then that attempt has failed.
     """
 
     job_timeout: ClassVar[float] = 3600.0
     replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON
     touches: ClassVar[tuple[Tag, ...]] = ()
+    job_queue: ClassVar[str] = DEFAULT_QUEUE
 
     @classmethod
     def faults(cls) -> Iterator[str]:

@@ -11,7 +11,6 @@ from backstay.core.catalog import Catalog
 from backstay.core.context import Context
 from backstay.core.events import Event, Subscription, Subscriptions
 from backstay.core.jobs import (
-    DEFAULT_QUEUE,
     MAX_ATTEMPTS,
     Actor,
     Bell,
@@ -48,7 +47,7 @@ class Outbox:
             self.catalog.dump(command),
             Actor.SYSTEM if principal.is_system else actor,
             principal.user_id,
-            **options,
+            **{"queue": type(command).job_queue, **options},
         )
 
     async def put(self, context: Context, job: NewJob) -> UUID:
@@ -97,7 +96,7 @@ class Jobs:
         *,
         delay: float = 0.0,
         unique: str | None = None,
-        queue: str = DEFAULT_QUEUE,
+        queue: str | None = None,
         attempts: int = MAX_ATTEMPTS,
     ) -> UUID:
         """Store a command to be sent after the commit, by a worker, as this principal.
@@ -108,7 +107,7 @@ class Jobs:
         Args:
             delay: seconds to wait at least.
             unique: while a job of the same command with this key is unfinished, no other is made.
-            queue: which workers take it.
+            queue: which workers take it, if not that of the command.
             attempts: how often it may fail before it is given up.
 
         Raises:
@@ -119,7 +118,7 @@ class Jobs:
         job = self._outbox.new(
             command,
             self._principal,
-            queue=queue,
+            queue=queue or kind.job_queue,
             delay=delay,
             max_attempts=attempts,
             unique_key=None if unique is None else f"{kind.__name__}:{unique}",

@@ -14,7 +14,16 @@ import structlog
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
-from backstay.core.jobs import Actor, JobLost, JobRun, JobTimedOut, backoff, is_final, told
+from backstay.core.jobs import (
+    TASK_QUEUE,
+    Actor,
+    JobLost,
+    JobRun,
+    JobTimedOut,
+    backoff,
+    is_final,
+    told,
+)
 from backstay.core.messages import SYSTEM_ONLY, Query
 from backstay.core.outbox import Outbox
 from backstay.core.patience import Patience
@@ -78,6 +87,7 @@ class Worker:
         self._bell, self._wakeups = place.outbox.bell, place.outbox.wakeups
         self._queues = queues
         self._concurrency = concurrency
+        self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
         self._called = self._bell.hung()
         self._is_stopping, self._grace = False, 0.0
@@ -149,7 +159,7 @@ class Worker:
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
-        claiming = self._store.claim(self._queues, room, self._place.pace.lease)
+        claiming = self._store.claim(self._queues, room, self._place.pace.lease, self._reserved)
         try:
             runs = await self._patience(claiming, self._give_back)
         except Exception as error:
@@ -254,14 +264,13 @@ class Worker:
     async def _send(self, run: JobRun) -> None:
         command = self._catalog.load(run)
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
-        seconds = command.job_timeout
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with asyncio.timeout(command.job_timeout) as limit:
                 await Sender(self._place.buses, await self._principal(run), origin)(command)
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise JobTimedOut(f"It took longer than {seconds:g} s.") from error
+            raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
 
     async def _principal(self, run: JobRun) -> Principal:
         if run.actor == Actor.SYSTEM:

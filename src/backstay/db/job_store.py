@@ -9,20 +9,23 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    Integer,
     Select,
     Update,
     bindparam,
+    case,
     delete,
     func,
     literal,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
-from backstay.core.jobs import Backlog, JobRun, JobState, NewJob
+from backstay.core.jobs import TASK_QUEUE, Backlog, JobRun, JobState, NewJob
 from backstay.db.jobs import RUNNING, UNFINISHED, Job, Schedule
 from backstay.db.now import SecondsFromNow
 from backstay.db.session import Database, Transaction
@@ -66,13 +69,16 @@ def _claim(*queues: ColumnElement[bool]) -> Update:
         select(Job.id)
         .where(*READY, Job.state == JobState.QUEUED.value, _KNOWN, *queues)
         .order_by(Job.due_at, Job.position)
-        .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
-        .cte("ready")
     )
+    first = ready.where(Job.queue != TASK_QUEUE).limit(bindparam("limit")).cte("first")
+    left = bindparam("tasks", type_=Integer) - (
+        select(func.count()).select_from(first).scalar_subquery()
+    )
+    tasks = ready.where(Job.queue == TASK_QUEUE).limit(case((left > 0, left), else_=0)).cte("last")
     return (
         update(Job)
-        .where(Job.id.in_(select(ready.c.id)))
+        .where(Job.id.in_(union_all(select(first.c.id), select(tasks.c.id))))
         .values(
             state=JobState.RUNNING.value,
             attempts=Job.attempts + 1,
@@ -160,9 +166,15 @@ class DatabaseJobs:
         if not self._is_sqlite:
             await transaction.execute(_ANNOUNCE, {"job_id": job_id})
 
-    async def claim(self, queues: Sequence[str] | None, limit: int, lease: float) -> list[JobRun]:
-        """Take jobs that may run now, and hold them for ``lease`` seconds."""
+    async def claim(
+        self, queues: Sequence[str] | None, limit: int, lease: float, reserved: int = 0
+    ) -> list[JobRun]:
+        """Take jobs that may run now, and hold them for ``lease`` seconds.
+
+        Tasks come last, and ``reserved`` of ``limit`` are not for them.
+        """
         parameters = {"names": self._names, "queues": queues, "limit": limit, "lease": lease}
+        parameters["tasks"] = limit - reserved
         if queues is None:
             del parameters["queues"]
         rows = await self._database.write(_CLAIM[queues is not None], parameters)

@@ -88,6 +88,9 @@ jobs_unique = taken_by(
     JobNotUnique,
 )
 jobs_user = Index("ix_jobs_user_id_id", Job.user_id, Job.id)
+jobs_user_unfinished = Index(
+    "ix_jobs_user_id", Job.user_id, postgresql_where=UNFINISHED, sqlite_where=UNFINISHED
+)
 jobs_finished = Index("ix_jobs_finished_at", Job.finished_at)
 jobs_position = Index("ix_jobs_position", Job.position)
 

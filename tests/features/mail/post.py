@@ -11,7 +11,7 @@ from backstay.adapters.mail_file import FileMailer
 from backstay.composition import Backstay
 from backstay.core.mail import KeptMail, Mail
 from tests.features.steps import AUTH
-from tests.jobs.steps import drain
+from tests.jobs.steps import settle
 
 TOKEN = re.compile(r"\?token=([\w-]+)")
 
@@ -26,8 +26,7 @@ class Post:
 
     async def deliver(self) -> list[Mail]:
         """Run the jobs that wait; the mails that are new since, oldest first."""
-        while await drain(self.backstay):
-            """What was run may have left further jobs."""
+        await settle(self.backstay)
         kept: list[KeptMail] = [m for m in await self._box.mails() if m.id not in self._seen]
         self._seen.update(each.id for each in kept)
         return [each.mail for each in sorted(kept, key=lambda each: each.id)]

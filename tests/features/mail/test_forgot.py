@@ -7,8 +7,9 @@ from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.mail.commands.links import MOST
 from tests.conftest import FrozenClock, Login
-from tests.features.mail.post import Post, forgot
+from tests.features.mail.post import Post, ask_for_address, forgot
 from tests.features.steps import AUTH, change_user
+from tests.jobs.steps import drain, jobs
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +43,40 @@ async def test_the_same_is_done_before_the_answer_for_every_address(
         done.append(list(statements))
     assert done[0] == done[1]
     assert any("INSERT INTO jobs" in statement for statement in done[0])
+
+
+async def test_asked_again_at_once_it_is_one_mail_and_still_the_same_is_done(
+    client: httpx.AsyncClient, login: Login, backstay: Backstay, statements: list[str], post: Post
+) -> None:
+    person = await login()
+    await post.deliver()
+    done: dict[str, list[str]] = {}
+    for email in (person.email, "nobody@example.org"):
+        await forgot(client, email)
+        assert await drain(backstay) == 0
+        statements.clear()
+        await forgot(client, email)
+        done[email] = list(statements)
+    assert done[person.email] == done["nobody@example.org"]
+    assert sum(row.name == "MailResetLink" for row in await jobs(backstay)) == 2
+    assert [mail.recipient for mail in await post.deliver()] == [person.email]
+    await forgot(client, person.email)
+    assert len(await post.deliver()) == 1
+
+
+async def test_mail_waits_in_a_queue_of_its_own(
+    client: httpx.AsyncClient, login: Login, backstay: Backstay, post: Post
+) -> None:
+    person = await login()
+    await ask_for_address(person.client, "other@example.org")
+    await forgot(client, person.email)
+    await person.client.post(f"{AUTH}/email/verify/resend")
+    await post.deliver()
+    assert {row.name: row.queue for row in await jobs(backstay)} == {
+        "MailVerification": "mail",
+        "MailResetLink": "mail",
+        "SendMail": "mail",
+    }
 
 
 async def test_a_mailbox_is_not_flooded(

@@ -2,9 +2,8 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from backstay.core.feature import Feature
 from backstay.features import STANDARD
 from backstay.settings import Settings, load_settings
 from tests.conftest import settings_with
+from tests.features.guides import followed, message_of
 from tests.features.mail.post import Post
 
 pytestmark = pytest.mark.anyio
@@ -29,15 +29,13 @@ def block(language: str) -> str:
 
 class TestYourOwnMails:
     @pytest.fixture
-    def shop(self) -> ModuleType:
-        module = ModuleType(__name__)
-        vars(module)["__name__"] = __name__
-        exec(compile(block("python"), "mail.md", "exec"), vars(module))
-        return module
+    def shop(self, tmp_path: Path) -> Iterator[Feature]:
+        with followed(PAGE, tmp_path / "features") as feature:
+            yield feature
 
     @pytest.fixture
-    def features(self, shop: ModuleType) -> list[Feature]:
-        return [*STANDARD, Feature("shop", modules=(shop,), requires=("mail",))]
+    def features(self, shop: Feature) -> list[Feature]:
+        return [*STANDARD, shop]
 
     @pytest.fixture
     def settings(self, seeded_url: str, tmp_path: Path) -> Settings:
@@ -48,9 +46,10 @@ class TestYourOwnMails:
         return settings_with(seeded_url, tmp_path, MAIL_TEMPLATES_DIR=str(tmp_path))
 
     async def test_they_arrive_in_your_own_words(
-        self, backstay: Backstay, shop: Any, post: Post
+        self, backstay: Backstay, shop: Feature, post: Post
     ) -> None:
-        await backstay.system(shop.ShipOrder(number="<7>", customer="ann@example.org"))
+        order = message_of(shop, "ShipOrder")(number="<7>", customer="ann@example.org")
+        await backstay.system(order)
         (mail,) = await post.deliver()
         assert (mail.recipient, mail.subject) == ("ann@example.org", "Your order <7> is on its way")
         assert mail.text.strip() == "<7> left us today."

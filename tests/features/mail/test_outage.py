@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import FrozenClock
+from tests.conftest import FrozenClock, Login
 from tests.features.mail.post import TOKEN, forgot, reset
-from tests.features.steps import OTHER_PASSWORD, register, sign_in
-from tests.jobs.steps import drain, drain_again, jobs
+from tests.features.steps import API, OTHER_PASSWORD, register, sign_in
+from tests.jobs.steps import drain_again, jobs, settle
 from tests.services.smtp import free_port, smtp_server
 
 pytestmark = pytest.mark.anyio
@@ -38,8 +38,7 @@ async def test_mail_leaves_once_the_server_is_back(
 ) -> None:
     assert (await register(client, "ada@example.org")).status_code == 201
     await forgot(client, "ada@example.org")
-    while await drain(backstay):
-        """What was run may have left further jobs."""
+    await settle(backstay)
     late = await waiting(backstay)
     assert {(row.name, row.state, row.error_code) for row in late} == {
         ("SendMail", "queued", "mail.not_sent")
@@ -69,8 +68,7 @@ async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
         box.refused["full@example.org"] = "452 try again"
         for name in ("gone", "full"):
             await register(client, f"{name}@example.org")
-        while await drain(backstay):
-            """What was run may have left further jobs."""
+        await settle(backstay)
     told = [(r.state, r.error_code, r.error) for r in await jobs(backstay) if r.name == "SendMail"]
     place = f"The mail server 127.0.0.1:{PORT} refuses the recipient"
     assert sorted(told) == [
@@ -79,12 +77,29 @@ async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
     ]
 
 
+async def test_an_administrator_reads_why_mail_waits_and_nothing_private(
+    client: httpx.AsyncClient, backstay: Backstay, login: Login
+) -> None:
+    admin = await login("admin")
+    with smtp_server(PORT) as box:
+        box.refused["ada@example.org"] = "451 ada@example.org greylisted, says the server"
+        await register(client, "ada@example.org")
+        await settle(backstay)
+    params = {"name": "SendMail", "error_code": "mail.not_sent", "state": "queued"}
+    (listed,) = (await admin.client.get(f"{API}/tasks", params=params)).json()["items"]
+    answer = await admin.client.get(f"{API}/tasks/{listed['id']}")
+    assert answer.json()["error"] == (
+        f"The mail server 127.0.0.1:{PORT} refuses the recipient (451)."
+    )
+    assert "ada" not in answer.text
+    assert "greylisted" not in answer.text
+
+
 async def test_a_link_that_expired_meanwhile_is_not_sent(
     client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
 ) -> None:
     await register(client, "ada@example.org")
-    while await drain(backstay):
-        """What was run may have left further jobs."""
+    await settle(backstay)
     clock.forward(hours=24)
     with smtp_server(PORT) as box:
         await drain_again(backstay)

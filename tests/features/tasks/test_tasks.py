@@ -9,9 +9,11 @@ from sqlalchemy import update
 from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.db.jobs import Job
+from backstay.features.tasks.commands import MOST
 from tests.conftest import Login, Person
 from tests.features.steps import API, execute
 from tests.jobs.steps import becomes, drain, worker
+from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
 TASKS = f"{API}/tasks"
@@ -157,6 +159,53 @@ async def test_a_task_is_not_repeated_beside_another_that_is_to_be_the_only_one(
     await execute(backstay, update(Job).values(unique_key="only"))
     answer = await ann.client.post(f"{TASKS}/{over}/retry")
     assert (answer.status_code, answer.json()["code"]) == (409, "jobs.not_unique")
+
+
+async def test_nobody_has_more_than_so_many_unfinished_tasks(
+    backstay: Backstay, login: Login
+) -> None:
+    for person in (await login(), await login("admin")):
+        tasks = [await start(person) for _ in range(MOST)]
+        answer = await person.client.post(TASKS, json={"task": "demo.count"})
+        problem(answer, 429, "tasks.too_many")
+        assert int(answer.headers["Retry-After"]) > 0
+        await start(await login())
+        await person.client.post(f"{TASKS}/{tasks[0]}/cancel")
+        await start(person)
+        again = await person.client.post(f"{TASKS}/{tasks[0]}/retry")
+        problem(again, 429, "tasks.too_many")
+        await drain(backstay)
+        await start(person)
+
+
+async def test_tasks_wait_in_a_queue_of_their_own(backstay: Backstay, login: Login) -> None:
+    ann = await login()
+    assert (await read(ann, await start(ann)))["queue"] == "tasks"
+
+
+async def test_other_jobs_in_ones_name_are_for_administrators_only(
+    backstay: Backstay, login: Login
+) -> None:
+    ann, admin = await login(), await login("admin")
+    job_id = await start(ann)
+    await execute(backstay, update(Job).values(queue="default"))
+    for method, suffix in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry")):
+        path = f"{TASKS}/{job_id}{suffix}"
+        problem(await ann.client.request(method, path), 404, "not_found")
+    assert (await ann.client.get(TASKS)).json()["items"] == []
+    assert (await ann.client.get(f"{API}/users/me/export")).json()["data"]["tasks"] == []
+    assert (await read(admin, job_id))["state"] == "queued"
+    assert (await admin.client.post(f"{TASKS}/{job_id}/cancel")).status_code == 200
+
+
+async def test_an_export_holds_ones_own_tasks(backstay: Backstay, login: Login) -> None:
+    ann, ben = await login(), await login()
+    done, _ = await start(ann, steps=2), await start(ben)
+    await drain(backstay)
+    (told,) = (await ann.client.get(f"{API}/users/me/export")).json()["data"]["tasks"]
+    assert (told["id"], told["state"], told["result"]) == (done, "succeeded", {"steps": 2})
+    assert told["payload"] == {"steps": 2, "seconds": 0}
+    assert told["address"] == "192.0.2.1"
 
 
 async def test_strangers_start_nothing(client: Any) -> None:

@@ -27,8 +27,10 @@ from backstay.features.access.model import RoleMember
 from backstay.features.auth.model import Session
 from tests.conftest import Login, Person
 from tests.features.granting import grant
+from tests.features.mail.post import forgot
 from tests.features.steps import API, execute, needs, register, sign_in
 from tests.features.users.administering import USERS, act
+from tests.jobs.steps import jobs, settle
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -114,6 +116,41 @@ async def test_nothing_is_left_of_the_erased(
 
 
 @needs("items")
+@needs("mail")
+@needs("tasks")
+async def test_no_job_names_the_erased(login: Login, backstay: Backstay) -> None:
+    admin, person, other = await login("admin"), await login(), await login()
+    for each in (person, other):
+        await settle(backstay)
+        task = {"task": "demo.count", "payload": {"seconds": 0}}
+        await each.client.post(f"{API}/tasks", json=task)
+        await forgot(each.client, each.email)
+
+    async def naming(who: Person) -> set[str]:
+        rows = [row for row in await jobs(backstay) if row.user_id == UUID(who.id)]
+        rows += [r for r in await jobs(backstay) if who.email in r.payload or who.id in r.payload]
+        return {row.name for row in rows}
+
+    kinds = {"CountDemo", "MailResetLink", "MailVerification", "SendMail"}
+    assert await naming(person) == await naming(other) == kinds
+    assert (await act(admin, "erase", person.id)).status_code == 204
+    assert (await naming(person), await naming(other)) == (set(), kinds)
+    assert (await act(admin, "erase", other.id)).status_code == 204
+    assert await naming(other) == set()
+
+
+@needs("mail")
+async def test_mail_to_an_address_that_another_account_has_by_now_is_kept(
+    client: httpx.AsyncClient, login: Login, backstay: Backstay
+) -> None:
+    admin, person = await login("admin"), await login()
+    await act(admin, "delete", person.id)
+    assert (await register(client, person.email)).status_code == 201
+    await forgot(client, person.email)
+    assert (await act(admin, "erase", person.id)).status_code == 204
+    assert "MailResetLink" in {row.name for row in await jobs(backstay)}
+
+
 async def test_who_owns_something_is_erased_with_it_or_not_at_all(login: Login) -> None:
     admin, person, other = await login("admin"), await login(), await login()
     paths = [await own_something(person), await own_something(person)]

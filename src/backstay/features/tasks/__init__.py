@@ -9,5 +9,6 @@ feature = Feature(
     name="tasks",
     modules=(commands, queries),
     routes=(routes,),
+    exports={"tasks": queries.ExportTasks},
     tasks={"demo.count": CountDemo},
 )

@@ -8,18 +8,26 @@ from pydantic import Field, ValidationError
 from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
-from backstay.core.errors import Conflict, FieldFault, Invalid
+from backstay.core.errors import Conflict, FieldFault, Invalid, RateLimited
 from backstay.core.feature import Feature
-from backstay.core.jobs import JobState, Progress
+from backstay.core.jobs import TASK_QUEUE, JobState, Progress
 from backstay.core.messages import SIGNED_IN, Command, FromPath, PermissionSpec, Scope
 from backstay.core.outbox import Jobs
 from backstay.core.principal import Grant, Principal
 from backstay.core.validation import invalid
 from backstay.db.job_store import NOW
-from backstay.db.jobs import Job
-from backstay.db.queries import one_or_404, visible
+from backstay.db.jobs import UNFINISHED, Job
+from backstay.db.queries import count, one_or_404, visible
 from backstay.db.session import Transaction
+from backstay.features.tasks.queries import IS_TASK
 from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
+
+MOST = 20
+"""How many unfinished tasks somebody may have, or a few more where they are started at once."""
+
+
+class TooManyTasks(RateLimited):
+    code, title = "tasks.too_many", "Too many of your tasks are unfinished"
 
 
 class StartTask(Command[TaskStarted]):
@@ -32,7 +40,13 @@ class StartTask(Command[TaskStarted]):
 
 
 @handles(StartTask)
-async def start_task(command: StartTask, jobs: Jobs, features: tuple[Feature, ...]) -> TaskStarted:
+async def start_task(
+    command: StartTask,
+    session: Transaction,
+    principal: Principal,
+    jobs: Jobs,
+    features: tuple[Feature, ...],
+) -> TaskStarted:
     known = {name: kind for feature in features for name, kind in feature.tasks.items()}
     kind = known.get(command.task)
     if kind is None:
@@ -42,7 +56,8 @@ async def start_task(command: StartTask, jobs: Jobs, features: tuple[Feature, ..
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise invalid(faults, inside="payload") from error
-    return TaskStarted(id=await jobs.enqueue(message))
+    await _check_room(session, principal.user_id)
+    return TaskStarted(id=await jobs.enqueue(message, queue=TASK_QUEUE))
 
 
 class TaskNotOver(Conflict):
@@ -66,6 +81,8 @@ async def retry_task(
     job = await _job(command.id, session, principal, grant)
     if job.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise TaskNotOver
+    if job.queue == TASK_QUEUE:
+        await _check_room(session, job.user_id)
     job.state, job.due_at = JobState.QUEUED.value, await session.scalar(select(NOW))
     job.max_attempts += job.attempts - job.spared
     job.spared = job.attempts
@@ -105,7 +122,15 @@ async def cancel_task(
 async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: Grant) -> Job:
     """The job, locked until the transaction ends."""
     query = select(Job).where(Job.id == job_id, visible(Job.user_id, principal, grant))
+    if grant.scope is Scope.OWN:
+        query = query.where(IS_TASK)
     return await one_or_404(session, query, lock=True)
+
+
+async def _check_room(session: Transaction, user_id: UUID | None) -> None:
+    """Refuse one task more of somebody who has enough."""
+    if await count(session, Job, Job.user_id == user_id, IS_TASK, UNFINISHED) >= MOST:
+        raise TooManyTasks(headers={"Retry-After": "10"})
 
 
 class CountDemo(Command[Count]):
@@ -122,7 +147,7 @@ class Counted(Count):
 
 
 @prepares(CountDemo)
-async def count(command: CountDemo, progress: Progress) -> Counted:
+async def count_steps(command: CountDemo, progress: Progress) -> Counted:
     for step in range(command.steps):
         await progress(100 * step // command.steps, f"{step} of {command.steps}")
         await asyncio.sleep(command.seconds / command.steps)

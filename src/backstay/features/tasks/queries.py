@@ -7,16 +7,20 @@ from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
 from backstay.core.errors import NotFound
-from backstay.core.jobs import JobState
+from backstay.core.feature import PersonalData
+from backstay.core.jobs import TASK_QUEUE, JobState
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
+from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
 from backstay.core.principal import Grant, Principal
 from backstay.db.cursors import Cursors
 from backstay.db.jobs import Job
 from backstay.db.listing import Listing
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.tasks.schemas import TaskDetail, TaskSummary
+from backstay.features.tasks.schemas import TaskDetail, TaskExport, TaskSummary
+
+IS_TASK = Job.queue == TASK_QUEUE
+"""Other jobs in somebody's name are not theirs to see or to stop."""
 
 
 class GetTask(Query[TaskDetail]):
@@ -30,7 +34,7 @@ class GetTask(Query[TaskDetail]):
 _ANY_TASK = select(*columns_of(TaskDetail, Job)).where(Job.id == bindparam("id"))
 _TASK = {
     Scope.ANY: _ANY_TASK,
-    Scope.OWN: _ANY_TASK.where(Job.user_id == bindparam("owner")),
+    Scope.OWN: _ANY_TASK.where(Job.user_id == bindparam("owner"), IS_TASK),
 }
 
 
@@ -61,11 +65,33 @@ class ListTasks(ListQuery[TaskSummary]):
     finished_at: Range[datetime] | None = None
 
 
-TASKS = Listing(ListTasks, Job, TaskSummary, owner=Job.user_id)
+TASKS = {
+    Scope.ANY: Listing(ListTasks, Job, TaskSummary),
+    Scope.OWN: Listing(ListTasks, Job, TaskSummary, owner=Job.user_id, where=IS_TASK),
+}
 
 
 @handles(ListTasks)
 async def list_tasks(
     query: ListTasks, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
 ) -> Page[TaskSummary] | CursorPage[TaskSummary]:
-    return await TASKS.fetch(reader, query, principal, grant, cursors)
+    return await TASKS[grant.scope].fetch(reader, query, principal, grant, cursors)
+
+
+class ExportTasks(PersonalData):
+    """Every task of a person that is still on record."""
+
+    permission = SYSTEM_ONLY
+
+
+_EXPORT = (
+    select(*columns_of(TaskExport, Job))
+    .where(Job.user_id == bindparam("user_id"), IS_TASK)
+    .order_by(Job.id)
+)
+
+
+@handles(ExportTasks)
+async def export_tasks(query: ExportTasks, reader: Reader) -> tuple[View, ...]:
+    rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
+    return tuple(TaskExport.model_validate(row) for row in rows)

@@ -4,6 +4,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import field_validator
+from pydantic_core import from_json
+
 from backstay.core.jobs import JobState
 from backstay.core.messages import View
 
@@ -39,6 +42,26 @@ class TaskDetail(TaskSummary):
     request_id: str
     due_at: datetime
     started_at: datetime | None
+
+
+class TaskExport(View):
+    """A task, as it is told to whoever started it."""
+
+    id: UUID
+    name: str
+    payload: Any
+    state: JobState
+    result: Any
+    error: str | None
+    address: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @field_validator("payload", mode="before")
+    @classmethod
+    def _read(cls, payload: str) -> Any:
+        return from_json(payload)
 
 
 class Count(View):

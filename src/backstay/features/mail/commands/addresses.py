@@ -5,6 +5,7 @@ from uuid import UUID
 from backstay.core.bus import Sender, handles
 from backstay.core.context import ActivityNote
 from backstay.core.events import subscribes
+from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command
 from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock
@@ -23,6 +24,7 @@ class MailVerification(Command[None]):
     """Mail a link that confirms the address which a user has not confirmed yet, if there is one."""
 
     permission = SYSTEM_ONLY
+    job_queue = MAIL_QUEUE
 
     user_id: UUID
 

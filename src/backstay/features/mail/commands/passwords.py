@@ -1,9 +1,11 @@
 """A new password for whoever reads the mail of an account."""
 
+import random
 from dataclasses import dataclass
 
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import ActivityNote
+from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Command
 from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock, Passwords
@@ -18,11 +20,15 @@ from backstay.features.users.schemas import Email, Password, vet_password
 
 ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")
 
+DELAY = 1.0, 4.0
+"""Seconds before the job begins: what it does must not slow down the next request tellingly."""
+
 
 class ForgotPassword(Command[Accepted]):
     """Ask for a mail with a link that sets a new password. The answer is always the same.
 
-    Whether there is such an account is looked up later, by a job: nor does the time tell.
+    Whether there is such an account is looked up later, by a job: nor does the time tell. Asked
+    again before that, it is the same mail.
     """
 
     permission = PUBLIC
@@ -32,7 +38,9 @@ class ForgotPassword(Command[Accepted]):
 
 @handles(ForgotPassword)
 async def forgot_password(command: ForgotPassword, jobs: Jobs) -> Accepted:
-    await jobs.as_system().enqueue(MailResetLink(email=command.email))
+    delay = random.uniform(*DELAY)  # noqa: S311
+    mail = MailResetLink(email=command.email)
+    await jobs.as_system().enqueue(mail, delay=delay, unique=command.email)
     return ANSWER
 
 
@@ -40,6 +48,7 @@ class MailResetLink(Command[None]):
     """Mail a link that sets a new password, if the address belongs to somebody who may sign in."""
 
     permission = SYSTEM_ONLY
+    job_queue = MAIL_QUEUE
 
     email: Email
 

@@ -5,12 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from backstay.core.bus import handles, prepares
 from backstay.core.context import ActivityNote
 from backstay.core.errors import AppError
-from backstay.core.mail import Mailer, MailTemplates, MailTokens
+from backstay.core.mail import MAIL_QUEUE, Mailer, MailTemplates, MailTokens
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
 from backstay.features.mail.schemas import Purpose, TemplateName
@@ -18,6 +19,7 @@ from backstay.features.users.schemas import Email
 from backstay.settings import AppSettings
 
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
+KNOWN = frozenset({"app_name", "recipient"})
 log = structlog.get_logger("backstay.mail")
 
 
@@ -29,6 +31,7 @@ class SendMail(Command[None]):
     """
 
     permission = SYSTEM_ONLY
+    job_queue = MAIL_QUEUE
 
     template: TemplateName
     recipient: Email
@@ -36,6 +39,13 @@ class SendMail(Command[None]):
     purpose: Purpose | None = None
     link_id: UUID | None = None
     expires_at: datetime | None = None
+
+    @field_validator("values")
+    @classmethod
+    def _says_nothing_twice(cls, values: dict[str, str]) -> dict[str, str]:
+        if not KNOWN.isdisjoint(values):
+            raise PydanticCustomError("known", "Every template knows app_name and recipient")
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,8 @@ async def hand_over(
     if command.purpose is not None and command.link_id is not None:
         token = tokens.write(command.purpose, command.link_id)
         url = f"{app.public_url}/{PAGES[command.purpose]}?token={token}"
-    mail = templates.write(command.template, command.recipient, **{"url": url, **command.values})
     try:
+        mail = templates.write(command.template, command.recipient, {"url": url, **command.values})
         await mailer.send(mail)
     except AppError as error:
         log.warning("mail not sent", template=command.template, reason=error.detail)

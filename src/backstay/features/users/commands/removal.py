@@ -5,18 +5,20 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import model_validator
-from pydantic_core import PydanticCustomError
-from sqlalchemy import Column, ForeignKey, delete, literal, select
+from pydantic_core import PydanticCustomError, to_json
+from sqlalchemy import Column, ForeignKey, and_, delete, literal, or_, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.caching import CacheTags
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
+from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
-from backstay.db.queries import one_or_404
+from backstay.db.jobs import Job
+from backstay.db.queries import delete_where, exists, one_or_404
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.superusers import keep_a_superuser
@@ -77,7 +79,7 @@ async def delete_user(
 
 
 class EraseUser(Command[None]):
-    """Remove the row of a user, with the sessions and memberships that hang on it."""
+    """Remove the row of a user, with the sessions, memberships and jobs that hang on it."""
 
     permission = ERASE
 
@@ -106,8 +108,23 @@ async def erase_user(
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
             table = owner.table.name
             raise OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
+    await _forget_jobs(session, user)
     await session.delete(user)
     changes.touch(user.id)
+
+
+async def _forget_jobs(session: Transaction, user: User) -> None:
+    """Remove the jobs in somebody's name, the mails to them, and what is over and names them.
+
+    An address that another account has by now is that one's.
+    """
+    names = [str(user.id)]
+    for email in filter(None, (user.email, user.pending_email)):
+        if not await exists(session, User, User.email == email, User.id != user.id):
+            names.append(email)
+    named = (Job.payload.contains(to_json(name).decode(), autoescape=True) for name in names)
+    over = or_(Job.finished_at.is_not(None), Job.queue == MAIL_QUEUE)
+    await delete_where(session, Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
 
 
 def _owners() -> Iterator[Column[Any]]:
