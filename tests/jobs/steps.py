@@ -12,8 +12,9 @@ from backstay.composition import Backstay
 from backstay.core.bus import Sender
 from backstay.core.context import Origin
 from backstay.core.messages import Message
+from backstay.core.patience import Pace
 from backstay.core.principal import Principal
-from backstay.core.worker import Pace, Worker
+from backstay.core.worker import Worker
 from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
 from tests.features.steps import execute
@@ -34,9 +35,9 @@ class Captain:
         return await Sender(self.backstay.buses, self.principal, ORIGIN)(message)
 
 
-def worker(backstay: Backstay, **options: Any) -> Worker:
+def worker(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Worker:
     """A worker that hurries."""
-    return Worker(replace(backstay.workplace, pace=BRISK), **options)
+    return Worker(replace(backstay.workplace, pace=pace), **options)
 
 
 async def drain(backstay: Backstay, **options: Any) -> int:

@@ -50,7 +50,7 @@ async def test_a_repeated_job_gets_its_own_number_of_attempts_again(
         await drain_again(ships)
     assert (await job(ships, job_id)).state == "failed"
     for end in (6, 9):
-        assert (await captain(RetryTask(id=job_id))).max_attempts == end
+        assert (await ships.system(RetryTask(id=job_id))).max_attempts == end
         await execute(ships, update(Job).values(due_at=NOW))
         await drain(ships)
         row = await job(ships, job_id)

@@ -14,8 +14,9 @@ from sqlalchemy import text, update
 
 from backstay.adapters import wakeups_broker
 from backstay.composition import Backstay, compose
+from backstay.core.patience import Pace
 from backstay.core.shift import shift
-from backstay.core.worker import Pace, Worker
+from backstay.core.worker import Worker
 from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
 from backstay.features.tasks.commands import RetryTask
@@ -96,7 +97,7 @@ class TestPostgres:
         async with elsewhere(DEAF) as other:
             await eventually(told(other))
             await asyncio.sleep(0.2)
-            await captain(RetryTask(id=job_id))
+            await ships.system(RetryTask(id=job_id))
             await ran(ships, 1)
 
     async def test_a_connection_that_was_cut_is_made_anew(

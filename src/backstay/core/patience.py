@@ -1,7 +1,8 @@
-"""Waits for a store that may never answer: only so long, and without losing what comes late."""
+"""How long a worker waits: for work, and for a store that may never answer or answer late."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -10,6 +11,30 @@ from backstay.core.errors import Unavailable
 
 T = TypeVar("T")
 log = structlog.get_logger("backstay.patience")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a worker is, in seconds.
+
+    Attributes:
+        lease: how long a job is held without a heartbeat; then it is lost.
+        beat: between heartbeats.
+        poll: between looks for work while nothing would tell of it.
+        idle: between looks while something would.
+        rest: after the database could not be asked.
+        tries: how often it is asked in a row by who wants no more than what is ready.
+    """
+
+    lease: float = 15.0
+    beat: float = 1.0
+    poll: float = 1.0
+    idle: float = 5.0
+    rest: float = 1.0
+    tries: int = 5
+
+
+PACE = Pace()
 
 
 class Patience:

@@ -26,7 +26,7 @@ from backstay.core.jobs import (
 )
 from backstay.core.messages import SYSTEM_ONLY, Query
 from backstay.core.outbox import Outbox
-from backstay.core.patience import Patience
+from backstay.core.patience import PACE, Pace, Patience
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 
@@ -42,27 +42,6 @@ class GetPrincipalOfUser(Query[Principal | None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How patient a worker is, in seconds.
-
-    Attributes:
-        lease: how long a job is held without a heartbeat; then it is lost.
-        beat: between heartbeats.
-        poll: between looks for work while nothing would tell of it.
-        idle: between looks while something would.
-        rest: after the database could not be asked.
-        tries: how often it is asked in a row by who wants no more than what is ready.
-    """
-
-    lease: float = 15.0
-    beat: float = 1.0
-    poll: float = 1.0
-    idle: float = 5.0
-    rest: float = 1.0
-    tries: int = 5
-
-
-@dataclass(frozen=True, slots=True)
 class Workplace:
     """What every worker of an application works with.
 
@@ -73,7 +52,7 @@ class Workplace:
     buses: Buses
     observe: Callable[[str, str, float], None]
     schedule: tuple[Scheduled, ...] = ()
-    pace: Pace = Pace()
+    pace: Pace = PACE
 
 
 class Worker:
