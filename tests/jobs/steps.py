@@ -21,6 +21,8 @@ from tests.features.steps import execute
 
 R = TypeVar("R")
 BRISK = Pace(lease=1.0, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
+STEADY = replace(BRISK, lease=15.0)
+"""For a busy machine, where a claim may take a moment."""
 ORIGIN = Origin("request-1", "192.0.2.1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
 
@@ -40,9 +42,9 @@ def worker(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Worker:
     return Worker(replace(backstay.workplace, pace=pace), **options)
 
 
-async def drain(backstay: Backstay, **options: Any) -> int:
+async def drain(backstay: Backstay, pace: Pace = STEADY, **options: Any) -> int:
     """Run what is ready now."""
-    return await worker(backstay, **options).drain()
+    return await worker(backstay, pace, **options).drain()
 
 
 async def drain_again(backstay: Backstay) -> int:

@@ -9,7 +9,6 @@ from sqlalchemy import select, text, update
 from backstay.composition import Backstay
 from backstay.core.errors import Forbidden, NotFound
 from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
-from backstay.core.patience import PACE
 from backstay.db.activity import Activity
 from backstay.db.jobs import Job
 from backstay.db.now import SecondsFromNow
@@ -185,7 +184,7 @@ async def test_a_worker_takes_the_queues_it_is_given(ships: Backstay, captain: C
 async def test_many_workers_run_each_job_once(ships: Backstay, captain: Captain) -> None:
     expected = tuple(f"{number:02}" for number in range(40))
     await captain(Order(words=expected))
-    counts = await asyncio.gather(*(drain(ships, pace=PACE) for _ in range(4)))
+    counts = await asyncio.gather(*(drain(ships) for _ in range(4)))
     assert sum(counts) == 40
     assert tuple(await words(ships)) == expected
     assert {row.attempts for row in await jobs(ships)} == {1}

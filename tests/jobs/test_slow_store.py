@@ -29,7 +29,7 @@ async def test_what_was_claimed_too_late_is_given_back_and_run(
         return runs
 
     monkeypatch.setattr(DatabaseJobs, "claim", late)
-    assert await drain(ships) == 1
+    assert await drain(ships, BRISK) == 1
     row = await job(ships, job_id)
     assert (row.state, row.attempts) == ("succeeded", 2)
     assert await words(ships) == ["north"]
