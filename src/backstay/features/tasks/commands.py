@@ -130,7 +130,8 @@ async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: 
 async def _check_room(session: Transaction, user_id: UUID | None) -> None:
     """Refuse one task more of somebody who has enough."""
     if await count(session, Job, Job.user_id == user_id, IS_TASK, UNFINISHED) >= MOST:
-        raise TooManyTasks(headers={"Retry-After": "10"})
+        told = f"At most {MOST}: wait until one is over, or cancel one."
+        raise TooManyTasks(told, headers={"Retry-After": "10"})
 
 
 class CountDemo(Command[Count]):
