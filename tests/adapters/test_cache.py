@@ -108,6 +108,20 @@ async def test_a_pattern_deletes_the_keys_that_are_like_it(cache: Cache) -> None
     assert left == ["boat:22", "boats", "ship:1"]
 
 
+async def test_a_pattern_is_that_of_a_whole_key(cache: Cache) -> None:
+    keys = ("my:weather:1", "weather", "weather:1", "weather:é")
+    for key in keys:
+        await cache.set(key, b"x", ttl=60)
+    await cache.increment("quota:weather:7", ttl=60)
+    await cache.increment("weather:7", ttl=60)
+    await cache.push("my:weather:2", b"x", ttl=60)
+    await cache.delete_matching("weather:?")
+    assert [key for key in keys if await cache.get(key)] == ["my:weather:1", "weather"]
+    assert await cache.increment("quota:weather:7", ttl=60) == 2
+    assert await cache.increment("weather:7", ttl=60) == 1
+    assert await cache.slice("my:weather:2") == [b"x"]
+
+
 async def test_numbers_are_counted_exactly_until_their_time_is_over(cache: Cache) -> None:
     counted = await asyncio.gather(*[cache.increment("n", ttl=60) for _ in range(50)])
     assert sorted(counted) == list(range(1, 51))

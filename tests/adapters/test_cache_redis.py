@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from backstay.adapters import cache_memory
 from backstay.adapters.cache_redis import RedisCache
 from tests.adapters.caches import Source, redis_cache
 from tests.db.processes import run_at_once
@@ -193,45 +193,68 @@ async def test_a_copy_in_process_lives_no_longer_than_its_original(valkey: Valke
         assert await two.get("k", tags=TAGS) is None
 
 
-@pytest.mark.parametrize("fault", ["frozen", "gone"])
-async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(
-    valkey: ValkeyServer, fault: str
+@pytest.mark.parametrize("payload", ["[" * 200_000, "", "{}", "7", '["x", "tags", 7]'])
+async def test_what_cannot_be_read_may_have_outdated_anything(
+    valkey: ValkeyServer, payload: str
 ) -> None:
-    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
-        await one.set("k", b"stale", ttl=60, tags=TAGS)
-        if fault == "frozen":
-            valkey.freeze()
-        else:
-            valkey.call("CLIENT", "KILL", "TYPE", "normal")
-            valkey.call("CLIENT", "PAUSE", "700")
-        started = time.monotonic()
-        assert await remembered(one, Source(b"fresh"), key="new") == b"fresh"
-        assert time.monotonic() - started < 0.3
-        started = time.monotonic()
-        await one.delete_tags("items:1")
-        await one.set("own", b"x", ttl=60)
-        assert await one.get("own") == b"x"
-        assert await one.increment("n", ttl=60) == 1
-        assert time.monotonic() - started < 0.3
-        if fault == "frozen":
-            valkey.thaw()
-        await until(lambda: one._link.is_up and two._link.is_up)
-        await one.get("anything")
-        assert await two.get("k", tags=TAGS) is None
+    async with redis_cache(valkey) as cache:
+        await cache.set("k", b"x", ttl=60, tags=TAGS)
+        assert await cache.get("k", tags=TAGS) == b"x"
+        connection = cache._link._connection
+        valkey.call("PUBLISH", cache._prefix + "outdated", payload)
+        await until(lambda: cache.near("k", TAGS) is None)
+        assert cache._link._connection is connection
 
 
-async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
+async def test_what_is_read_again_while_a_pattern_is_deleted_is_not_kept_here(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_memory, "MOST_UNTOLD", 3)
     async with redis_cache(valkey) as one, redis_cache(valkey) as two:
         await one.set("k", b"stale", ttl=60, tags=TAGS)
-        with valkey.frozen():
-            for number in range(5):
-                await one.delete_tags(f"other:{number}")
-        await until(lambda: one._link.is_up and two._link.is_up)
-        await one.get("anything")
+        call = one._link.call
+
+        async def read_before_unlink(*command: Any) -> Any:
+            if command[0] == "UNLINK":
+                assert await two.get("k", tags=TAGS) == b"stale"
+                assert two.near("k", TAGS) == b"stale"
+            return await call(*command)
+
+        monkeypatch.setattr(one._link, "call", read_before_unlink)
+        await one.delete_matching("k*")
+        await until(lambda: two.near("k", TAGS) is None)
+
+
+@pytest.mark.parametrize("ahead", [600, -600])
+async def test_clocks_that_differ_do_not_make_a_copy_live_longer(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        with monkeypatch.context() as patched:
+            now = time.time
+            patched.setattr(time, "time", lambda: now() + ahead)
+            await one.set("k", b"x", ttl=0.3, tags=TAGS)
+        await two.get("k", tags=TAGS)
+        await asyncio.sleep(0.31)
         assert await two.get("k", tags=TAGS) is None
+
+
+async def test_what_is_too_large_is_not_kept_and_costs_nobody_the_link(
+    valkey: ValkeyServer,
+) -> None:
+    huge = b"x" * (40 * 1024 * 1024)
+
+    async def load() -> bytes:
+        return huge
+
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        links = [cache._link._connection for cache in (one, two)]
+        await one.set("set", b"before", ttl=60)
+        await one.set("set", huge, ttl=60)
+        await one.push("push", huge, ttl=60)
+        assert await one.remember("remember", load, ttl=60) == huge
+        assert [await two.get(key) for key in ("set", "remember")] == [None, None]
+        assert await two.slice("push") == []
+        assert [cache._link._connection for cache in (one, two)] == links
 
 
 async def test_what_is_kept_here_is_not_believed_while_nobody_tells_of_changes(

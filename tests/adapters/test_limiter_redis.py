@@ -2,11 +2,12 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from backstay.adapters import limiter_redis
+from backstay.adapters import redis_link
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.redis_link import RedisLink
@@ -30,7 +31,7 @@ async def main(port, password):
     address = RedisAddress("127.0.0.1", int(port), password=password)
     link = RedisLink(address, RedisMetrics(CollectorRegistry()).of(""))
     await link.start()
-    limiter = RedisLimiter(link)
+    limiter = RedisLimiter(link, "name")
     await link.call("INCR", "ready")
     while int(await link.call("GET", "ready")) < 4:
         pass
@@ -52,7 +53,7 @@ async def link(valkey: ValkeyServer) -> AsyncIterator[RedisLink]:
 
 @pytest.fixture
 def limiter(link: RedisLink) -> RedisLimiter:
-    return RedisLimiter(link)
+    return RedisLimiter(link, "name")
 
 
 def rounded(verdict: Verdict) -> tuple[bool, int, int, int, int]:
@@ -101,6 +102,33 @@ def keys(valkey: ValkeyServer) -> list[str]:
     found = valkey.call("KEYS", "*")
     assert isinstance(found, list)
     return found
+
+
+@pytest.mark.parametrize("planted", ["later", "1e30", "inf", "-inf", "nan", "no number"])
+@pytest.mark.parametrize("first", ["hit", "peek"])
+async def test_what_is_found_there_owes_no_more_than_the_limit(
+    limiter: RedisLimiter, valkey: ValkeyServer, planted: str, first: str
+) -> None:
+    rate = Rate(5, 1)
+    await limiter.hit("key", rate)
+    (key,) = (name for name in keys(valkey) if "limit" in name)
+    later = int((time.time() + 3600) * 1_000_000)  # a replica whose clock is behind took over
+    valkey.call("SET", key, later if planted == "later" else planted)
+    verdict = await getattr(limiter, first)("key", rate)
+    assert verdict.remaining in range(6)
+    assert verdict.retry_after <= 0.2
+    assert verdict.reset_after <= 1
+    if not verdict.allowed:
+        assert 0 < int(str(valkey.call("PTTL", key))) <= 1000
+    await asyncio.sleep(verdict.retry_after)
+    assert (await limiter.hit("key", rate)).allowed
+    assert 0 < int(str(valkey.call("PTTL", key))) <= 1000
+
+
+async def test_applications_of_one_database_count_apart(link: RedisLink) -> None:
+    one, other = RedisLimiter(link, "name"), RedisLimiter(link, "other")
+    assert (await one.hit("key", TEN)).remaining == 9
+    assert (await other.hit("key", TEN)).remaining == 9
 
 
 async def test_keys_and_rates_are_counted_apart(limiter: RedisLimiter) -> None:
@@ -157,7 +185,7 @@ async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_o
 ) -> None:
     valkey.call("ACL", "SETUSER", "default", "-evalsha")
     try:
-        with logged(limiter_redis) as logs:
+        with logged(redis_link) as logs:
             verdicts = [await limiter.hit("key", TEN) for _ in range(11)]
     finally:
         valkey.call("ACL", "SETUSER", "default", "+evalsha")

@@ -4,24 +4,29 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import cast
 from uuid import UUID
 
 import pytest
 
-from backstay.adapters.signals_redis import CHANNEL, RedisSignals
+from backstay.adapters.principals_redis import RedisPrincipals
+from backstay.adapters.signals_redis import RedisSignals
 from backstay.core.clock import new_id
+from backstay.core.principal import PrincipalCache
 from backstay.core.signals import Signal
 from tests.adapters.linking import link_to
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
 
+FORGED = '{"sender": "x", "users": [], "everyone": false, "name": "x", "pending": %s}'
+
 
 class Station:
     """A process as others see it: it sends signals and notes what it hears."""
 
-    def __init__(self, valkey: ValkeyServer) -> None:
+    def __init__(self, valkey: ValkeyServer, name: str = "name") -> None:
         self.link = link_to(valkey.url)
-        self.signals = RedisSignals(self.link)
+        self.signals = RedisSignals(self.link, name)
         self.signals.listen(self)
         self.said: list[Signal] = []
         self.flushes = 0
@@ -37,15 +42,15 @@ class Station:
         self.complete = moment
 
 
-Open = Callable[[], Awaitable[Station]]
+Open = Callable[..., Awaitable[Station]]
 
 
 @pytest.fixture
 async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
     async with AsyncExitStack() as opened:
 
-        async def open_one() -> Station:
-            one = Station(valkey)
+        async def open_one(name: str = "name") -> Station:
+            one = Station(valkey, name)
             await one.link.start()
             opened.push_async_callback(one.link.stop)
             return one
@@ -105,15 +110,53 @@ async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
 
 @pytest.mark.parametrize(
     "payload",
-    ["", "{", "[]", "7", '{"sender": "x"}', '{"sender": 1, "users": ["no id"], "everyone": 1}'],
+    [
+        *("", "{", "[]", "7", "[" * 200_000, '{"sender": "x"}'),
+        '{"sender": 1, "users": ["no id"], "everyone": 1}',
+        *(FORGED % pending for pending in ("NaN", "Infinity", "-1", "1" + "0" * 400, "null")),
+    ],
+    ids=lambda payload: payload[:60],
 )
 async def test_what_cannot_be_read_is_taken_for_anything(
     station: Open, valkey: ValkeyServer, payload: str
 ) -> None:
     one = await station()
-    valkey.call("PUBLISH", CHANNEL.format(db=0), payload)
+    connection = one.link._connection
+    valkey.call("PUBLISH", one.signals._channel, payload)
     await until(lambda: one.flushes == 2)
-    assert one.link.is_up
+    assert one.link._connection is connection
+
+
+async def test_others_distrust_for_no_longer_than_a_commit_may_take(
+    station: Open, valkey: ValkeyServer
+) -> None:
+    one, cache = await station(), Doubting()
+    RedisPrincipals(cast(PrincipalCache, cache), one.signals, 30.0)
+    for pending in ("1e300", "5"):
+        valkey.call("PUBLISH", one.signals._channel, FORGED % pending)
+    await until(lambda: cache.doubts == [30.0, 5.0])
+
+
+class Doubting:
+    """Notes for how long it is to doubt."""
+
+    def __init__(self) -> None:
+        self.doubts: list[float] = []
+
+    def distrust(self, name: str, users: object, seconds: float) -> None:
+        self.doubts.append(seconds)
+
+    def complete_until(self, moment: float) -> None:
+        """Nothing is noted."""
+
+
+async def test_applications_of_one_database_do_not_hear_one_another(station: Open) -> None:
+    one, other, stranger = await station(), await station(), await station("other")
+    await one.signals.send(Signal(everyone=True))
+    await until(lambda: len(other.said) == 1)
+    sent = time.monotonic()
+    await until(lambda: stranger.complete >= sent)
+    assert stranger.said == []
 
 
 async def test_whoever_only_speaks_connects_when_there_is_something_to_say(

@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from urllib.parse import urlsplit
 
 
@@ -61,11 +62,23 @@ class Wire:
                 task.add_done_callback(self._tasks.discard)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read at once whatever comes, so that it is late but no slower."""
+        passing: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        delivering = asyncio.ensure_future(self._deliver(passing, writer))
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                await asyncio.sleep(self.delay)
+                passing.put_nowait((monotonic() + self.delay, data))
+        passing.put_nowait((0.0, b""))
+        await delivering
+
+    async def _deliver(
+        self, passing: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while (due := await passing.get())[1]:
+                await asyncio.sleep(due[0] - monotonic())
                 await self._open.wait()
-                writer.write(data)
+                writer.write(due[1])
                 await writer.drain()
         writer.close()
         self._writers.discard(writer)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.adapters.redis_connection import PATIENCE
 from backstay.main import create_app
 from backstay.settings import Settings
+from tests.adapters.linking import address_of
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.conftest import Running, signed_in
 from tests.faults.proxy import Wire, wire_to
-from tests.features.steps import API, AUTH, ME
+from tests.faults.waiting import until
+from tests.features.steps import API, AUTH, ME, sign_in
 from tests.services.valkey import ValkeyServer
 
 LIMIT = 100_000
@@ -36,6 +39,7 @@ class OnRedis(Running):
 
     valkey: ValkeyServer
     wire: Wire
+    redis_url: str
     neighbour: httpx.AsyncClient
     """An application without Redis, as busy and on the same machine."""
 
@@ -45,9 +49,9 @@ class OnRedis(Running):
         return answer.status_code, answer.json()["status"], answer.json()["checks"]["cache"]
 
     async def until(self, state: str) -> None:
-        """Wait until /health says so, which must not take long."""
+        """Wait until /health says so, which must not take long, and is no error."""
         deadline = time.monotonic() + TOLD_WITHIN
-        while (said := await self.cache())[2] != state:
+        while (said := await self.cache()) != (200, state, state):
             assert time.monotonic() < deadline, said
             await asyncio.sleep(0.02)
 
@@ -69,6 +73,7 @@ async def served(
         async with on(settings, clock) as (app, client), on(without, clock) as (_, neighbour):
             served = OnRedis(app, client)
             served.valkey, served.wire, served.neighbour = valkey, wire, neighbour
+            served.redis_url = redis_url
             yield served
 
 
@@ -157,11 +162,9 @@ async def test_requests_are_served_meanwhile_and_health_tells_it(
     served: OnRedis, fault: Fault
 ) -> None:
     await served.until("ok")
-    assert await served.cache() == (200, "ok", "ok")
     async with load(served):
         async with fault(served):
             await served.until("degraded")
-            assert await served.cache() == (200, "degraded", "degraded")
             assert (await served.client.get("/readyz")).status_code == 200
             await asyncio.sleep(0.5)
         await served.until("ok")
@@ -170,9 +173,13 @@ async def test_requests_are_served_meanwhile_and_health_tells_it(
 
 
 async def counted_by_redis(served: OnRedis) -> None:
+    """Wait until it is; a busy machine may lose Redis once more."""
+    deadline = time.monotonic() + TOLD_WITHIN
     served.valkey.call("CONFIG", "RESETSTAT")
-    assert (await served.client.get(ME)).status_code == 200
-    assert served.valkey.calls_of("evalsha") + served.valkey.calls_of("eval") >= 1
+    while served.valkey.calls_of("evalsha") + served.valkey.calls_of("eval") == 0:
+        assert time.monotonic() < deadline
+        assert (await served.client.get(ME)).status_code == 200
+        await asyncio.sleep(0.02)
 
 
 async def test_a_restart_and_a_flush_are_hardly_noticed(served: OnRedis) -> None:
@@ -233,7 +240,7 @@ async def test_the_application_starts_without_redis(
 
 
 async def test_a_request_is_one_round_trip(served: OnRedis) -> None:
-    assert (await served.client.get(ME)).status_code == 200
+    await counted_by_redis(served)
     served.valkey.call("CONFIG", "RESETSTAT")
     for _ in range(50):
         await served.client.get(ME)
@@ -241,6 +248,44 @@ async def test_a_request_is_one_round_trip(served: OnRedis) -> None:
     beats = served.valkey.calls_of("ping")
     assert scripts == 50
     assert 50 <= reads - beats <= 58  # with those of the questions asked here
+
+
+async def log_in(client: httpx.AsyncClient, _: str) -> httpx.Response:
+    return await sign_in(client, ADMIN_EMAIL)
+
+
+async def list_anew(client: httpx.AsyncClient, title: str) -> httpx.Response:
+    return await client.get(f"{API}/items", params={"title": title})
+
+
+Ask = Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]
+
+
+async def taken(client: httpx.AsyncClient, ask: Ask, title: str) -> float:
+    started = time.perf_counter()
+    answer = await ask(client, title)
+    assert answer.status_code == 200, answer.text
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("ask", [log_in, list_anew])
+async def test_a_server_that_is_just_quick_enough_delays_nobody_for_long(
+    served: OnRedis, ask: Ask
+) -> None:
+    link = served.backstay.links.to(address_of(served.redis_url))
+    assert link is not None
+    usual = min([await taken(served.neighbour, ask, str(number)) for number in range(3)])
+    served.wire.delay = 0.42 * PATIENCE
+    delayed: list[float] = []
+    for number in range(5):  # the limit of logins
+        await until(lambda: link.is_up)
+        served.valkey.call("SCRIPT", "FLUSH")  # which costs another round trip
+        before = link._connection
+        seconds = await taken(served.client, ask, str(number))
+        if link._connection is before:  # else it was not quick enough on a busy machine
+            delayed.append(seconds)
+    assert delayed
+    assert 2 * PATIENCE < min(delayed) < BOUND + usual
 
 
 async def test_metrics_tell_of_it(served: OnRedis) -> None:

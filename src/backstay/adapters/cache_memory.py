@@ -151,6 +151,10 @@ class MemoryCache:
         """Keep a value in this process that was true at a moment, or is now."""
         self._put(key, value, len(value), ttl, tags, known_at)
 
+    def fits(self, key: str, size: int, tags: tuple[str, ...] = ()) -> bool:
+        """Whether a value of so many bytes may be kept: one may take a sixteenth of all room."""
+        return size + _frame(key, tags) <= self._max_bytes // 16
+
     def watch(self, key: str, tags: tuple[str, ...]) -> Watch:
         """Begin to read: whatever is outdated from now on is known of."""
         watch = Watch(key, tags)
@@ -186,7 +190,7 @@ class MemoryCache:
 
     def forget_matching(self, pattern: str) -> None:
         """Drop the keys like a pattern."""
-        like = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+        like = likeness(pattern)
         for key in [key for key in self._entries if like.fullmatch(key)]:
             self._drop(key)
         self._distrust(lambda watch: like.fullmatch(watch.key) is not None)
@@ -228,9 +232,10 @@ class MemoryCache:
         known_at: float | None = None,
     ) -> None:
         self._drop(key)
-        now, size = monotonic(), size + len(key) + OVERHEAD + sum(map(len, tags))
-        if ttl <= 0 or size > self._max_bytes // 16:
+        now = monotonic()
+        if ttl <= 0 or not self.fits(key, size, tags):
             return
+        size += _frame(key, tags)
         self._entries[key] = Entry(value, now + ttl, tags, known_at or now, size)
         self._bytes += size
         for tag in tags:
@@ -260,6 +265,16 @@ def collected(before: set[str], tags: Iterable[str]) -> set[str]:
     """Tags together, or everything when they are too many."""
     together = before.union(tags)
     return together if len(together) <= MOST_UNTOLD else {EVERYTHING}
+
+
+def likeness(pattern: str) -> re.Pattern[str]:
+    """What a whole key must match: ``*`` stands for anything, ``?`` for one character."""
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+
+def _frame(key: str, tags: tuple[str, ...]) -> int:
+    """Bytes that an entry takes besides its value."""
+    return len(key) + OVERHEAD + sum(map(len, tags))
 
 
 def _retrieved(task: asyncio.Task[bytes]) -> None:

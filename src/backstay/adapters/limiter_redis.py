@@ -2,30 +2,26 @@
 
 from dataclasses import replace
 
-import structlog
-
 from backstay.adapters.limiter_memory import MemoryLimiter, price_of, verdict_of
-from backstay.adapters.redis_link import RedisFault, RedisLink, RedisRefused, Script
+from backstay.adapters.redis_link import RedisFault, RedisLink, Script
 from backstay.core.ports import Rate, Verdict
-
-log = structlog.get_logger("backstay.limits")
 
 COUNT = Script.of("""
 local price, most, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local debt = math.max(tonumber(redis.call('GET', KEYS[1]) or now) - now, 0)
-if debt > most then
-    return {0, debt}
-end
-if cost > 0 then
-    debt = debt + price
+local owed = (tonumber(redis.call('GET', KEYS[1])) or now) - now
+local debt = math.min(math.max(0, owed), most + price)
+local allowed = debt <= most and 1 or 0
+debt = debt + price * cost * allowed
+if debt > 0 and debt ~= owed then
     redis.call('SET', KEYS[1], string.format('%.0f', now + debt), 'PX', math.ceil(debt / 1000))
 end
-return {1, debt}
+return {allowed, debt}
 """)
 """A request is a debt that time pays off (GCRA); a key holds the moment at which it owes nothing
-more. Everything is in whole microseconds by the clock of Redis."""
+more. Everything is in whole microseconds by the clock of Redis. Nobody owes more than the limit,
+whatever is found: the clock of a replica that took over may be behind."""
 MICROSECOND = 1000
 """Nanoseconds."""
 
@@ -37,40 +33,32 @@ class RedisLimiter:
     attacker meets several processes.
     """
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisLink, name: str) -> None:
+        """Applications of different names count apart."""
         self._link = link
+        self._prefix = f"backstay:{name}:limit"
         self._alone = MemoryLimiter()
-        self._told: str | None = None
 
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Count one request."""
         try:
             return await self._count(key, rate, 1)
-        except RedisFault as error:
-            self._fall_back(error)
-        return await self._alone.hit(key, _alone(rate))
+        except RedisFault:
+            return await self._alone.hit(key, _alone(rate))
 
     async def peek(self, key: str, rate: Rate) -> Verdict:
         """What a request would find."""
         try:
             return await self._count(key, rate, 0)
-        except RedisFault as error:
-            self._fall_back(error)
-        return await self._alone.peek(key, _alone(rate))
+        except RedisFault:
+            return await self._alone.peek(key, _alone(rate))
 
     async def _count(self, key: str, rate: Rate, cost: int) -> Verdict:
         price = price_of(rate) // MICROSECOND or 1
-        name = f"backstay:limit:{rate.limit}/{rate.period}:{key}"
+        name = f"{self._prefix}:{rate.limit}/{rate.period}:{key}"
         args = (price, price * (rate.limit - 1), cost)
         allowed, debt = await self._link.run(COUNT, (name,), args)
-        self._told = None
         return verdict_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
-
-    def _fall_back(self, error: RedisFault) -> None:
-        """The link has told that Redis is away; that it refuses to count is told here."""
-        if isinstance(error, RedisRefused) and self._told != str(error):
-            self._told = str(error)
-            log.warning("redis refuses to count requests", reason=self._told)
 
 
 def _alone(rate: Rate) -> Rate:

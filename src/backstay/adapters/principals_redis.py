@@ -46,7 +46,8 @@ class RedisPrincipals:
         """Forget who changed, or distrust who is about to."""
         if signal.pending:
             users = None if signal.everyone else signal.user_ids
-            self._cache.distrust(signal.name, users, signal.pending)
+            seconds = min(signal.pending, self._commit_seconds)
+            self._cache.distrust(signal.name, users, seconds)
         else:
             self._cache.trust(signal.name)
         if signal.everyone:

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import hiredis
 
-PATIENCE = 0.08
-"""Seconds after which a command that was not answered fails, and the connection with it: three
-in a row are within a quarter of a second."""
+PATIENCE = 0.05
+"""Seconds after which a command that was not answered fails, and the connection with it: four
+round trips one after the other, as a login makes, are within a quarter of a second."""
 TURNS = 2
 """Turns of the event loop after that: one that was held up itself reads what has arrived."""
 

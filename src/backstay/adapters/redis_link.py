@@ -87,6 +87,7 @@ class RedisLink:
         self._keeping: asyncio.Task[None] | None = None
         self._tried, self._gone = asyncio.Event(), asyncio.Event()
         self._is_missed, self._delay = False, FIRST_DELAY
+        self._refused: set[str] = set()
 
     @property
     def is_up(self) -> bool:
@@ -130,7 +131,7 @@ class RedisLink:
             self._metrics.failed.inc()
             raise
         if isinstance(reply, hiredis.ReplyError):
-            raise self._refusal(connection, reply)
+            raise self._refusal(connection, str(command[0]), str(reply))
         return reply
 
     async def run(self, script: Script, keys: Sequence[Word], args: Sequence[Word] = ()) -> Any:
@@ -147,11 +148,15 @@ class RedisLink:
                 raise
         return await self.call("EVAL", script.source, len(keys), *keys, *args)
 
-    def _refusal(self, connection: Connection, reply: Exception) -> RedisFault:
-        text = str(reply)
-        if not text.startswith("NOSCRIPT"):
+    def _refusal(self, connection: Connection, command: str, text: str) -> RedisFault:
+        is_known = text.startswith("NOSCRIPT")
+        if not is_known:
             self._metrics.failed.inc()
         if UNFIT.isdisjoint(text.replace("-", " ").split()[:20]):
+            if not is_known and command not in self._refused:
+                self._refused.add(command)
+                event = "redis refuses a command: each process does without it"
+                log.warning(event, address=str(self.address), command=command, reason=text)
             return RedisRefused(text)
         connection.lose(f"it answers {text}")
         return RedisUnavailable(text)

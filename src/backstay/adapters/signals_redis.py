@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import Coroutine
+from math import inf
 from typing import Any
 from uuid import UUID, uuid4
 
 from backstay.adapters.redis_link import RedisFault, RedisLink
 from backstay.core.signals import Signal, SignalListener
 
-CHANNEL = "backstay:signals:{db}"
+CHANNEL = "backstay:{name}:signals:{db}"
 """What is published reaches listeners of every database of a server, so its number is named."""
 RESET = b"reset"
 """Published by who could not publish something: everybody forgets everything."""
@@ -21,13 +22,14 @@ class RedisSignals:
     Every connection begins a subscription of which the past is unknown, hence with a flush.
     """
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisLink, name: str) -> None:
+        """Applications of different names do not hear one another."""
         self._link = link
         self._listeners: list[SignalListener] = []
         self._sender = uuid4().hex
         self._owes_reset = False
         self._sending: set[asyncio.Task[None]] = set()
-        self._channel = CHANNEL.format(db=link.address.db)
+        self._channel = CHANNEL.format(name=name, db=link.address.db)
         link.subscribe(self._channel, self)
 
     @property
@@ -60,7 +62,7 @@ class RedisSignals:
         """Called by the link. What cannot be read might have been anything."""
         try:
             sender, signal = _read(payload)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             self.subscribed()
             return
         if sender != self._sender:
@@ -101,10 +103,13 @@ def _written(sender: str, signal: Signal) -> bytes:
 
 def _read(payload: bytes) -> tuple[str, Signal]:
     told = json.loads(payload)
+    pending = float(told["pending"])
+    if not 0 <= pending < inf:
+        raise ValueError(pending)
     signal = Signal(
         user_ids=frozenset(map(UUID, told["users"])),
         everyone=bool(told["everyone"]),
         name=str(told["name"]),
-        pending=float(told["pending"]),
+        pending=pending,
     )
     return told["sender"], signal

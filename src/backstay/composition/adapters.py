@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.cache_redis import RedisCache
+from backstay.adapters.cache_seal import Seal
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
@@ -58,7 +59,7 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
         metrics=metrics,
         passwords=Argon2Passwords(),
         tokens=JwtAccessTokens.configured(settings.security, lambda: clock().timestamp()),
-        limiter=_limiter(settings, links),
+        limiter=_limiter(settings, links, key),
         cache=_cache(settings, links, key, CacheMetrics(metrics.registry)),
         wakeups=wakeups_of(settings, database),
         files=LogFiles(settings.log.dir),
@@ -93,14 +94,17 @@ def channel_for(
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
-    return Channels(channel, RedisPrincipals(principals, RedisSignals(link), commit_seconds))
+    return Channels(
+        channel,
+        RedisPrincipals(principals, RedisSignals(link, Seal(adapters.key).name), commit_seconds),
+    )
 
 
-def _limiter(settings: Settings, links: RedisLinks) -> Limiter:
+def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
     if not settings.rate_limit.enabled:
         return NoLimiter()
     link = links.to(settings.redis.rate_limit_address)
-    return RedisLimiter(link) if link else MemoryLimiter()
+    return RedisLimiter(link, Seal(key).name) if link else MemoryLimiter()
 
 
 def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:

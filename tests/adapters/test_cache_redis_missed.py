@@ -1,0 +1,129 @@
+"""Shows that Redis learns later what it missed of what was outdated, and that nobody waits."""
+
+import asyncio
+import time
+
+import pytest
+
+from backstay.adapters import cache_redis, redis_link
+from backstay.adapters.cache_redis import RedisCache
+from tests.adapters.caches import Source, redis_cache
+from tests.adapters.linking import logged
+from tests.faults.waiting import PATIENCE, until
+from tests.services.valkey import ValkeyServer
+
+pytestmark = pytest.mark.anyio
+
+TAGS = ("items", "items:1")
+
+
+async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
+    """Wait until nothing is found any more."""
+    deadline = time.monotonic() + PATIENCE
+    while await cache.get(key, tags=tags) is not None:
+        assert time.monotonic() < deadline, f"{key} is still there"
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("fault", ["frozen", "gone"])
+async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(
+    valkey: ValkeyServer, fault: str
+) -> None:
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        await one.set("k", b"stale", ttl=60, tags=TAGS)
+        if fault == "frozen":
+            valkey.freeze()
+        else:
+            valkey.call("CLIENT", "KILL", "TYPE", "normal")
+            valkey.call("CLIENT", "PAUSE", "700")
+        started = time.monotonic()
+        assert await one.remember("new", Source(b"fresh").load, ttl=60, tags=TAGS) == b"fresh"
+        assert time.monotonic() - started < 0.3
+        started = time.monotonic()
+        await one.delete_tags("items:1")
+        await one.set("own", b"x", ttl=60)
+        assert await one.get("own") == b"x"
+        assert await one.increment("n", ttl=60) == 1
+        assert time.monotonic() - started < 0.3
+        if fault == "frozen":
+            valkey.thaw()
+        await until(lambda: one._link.is_up and two._link.is_up)
+        await gone(two, "k", TAGS)
+
+
+async def test_keys_and_patterns_that_redis_missed_are_deleted_when_it_is_back(
+    valkey: ValkeyServer,
+) -> None:
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        for key in ("boat:1", "boat:2", "ship:1", "ship:2"):
+            await one.set(key, b"stale", ttl=60)
+        await one.increment("boat:3", ttl=60)
+        with valkey.frozen():
+            await one.delete("ship:1")
+            await one.delete_matching("boat:*")
+        await until(lambda: one._link.is_up and two._link.is_up)
+        for key in ("boat:1", "boat:2", "ship:1"):
+            await gone(two, key)
+        assert await two.increment("boat:3", ttl=60) == 1
+        assert await two.get("ship:2") == b"stale"
+
+
+async def test_what_redis_refused_is_told_with_the_next_that_it_takes(
+    valkey: ValkeyServer,
+) -> None:
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        await one.set("k", b"stale", ttl=60, tags=TAGS)
+        one._link._subscribers.clear()  # so that no beat tells it
+        valkey.call("ACL", "SETUSER", "default", "-set")
+        try:
+            await one.delete_tags("items:1")
+        finally:
+            valkey.call("ACL", "SETUSER", "default", "+set")
+        assert await two.get("k", tags=TAGS) == b"stale"
+        await one.delete_tags("other")
+        await gone(two, "k", TAGS)
+
+
+async def test_a_process_believes_nothing_on_redis_that_it_could_not_outdate(
+    valkey: ValkeyServer,
+) -> None:
+    async with redis_cache(valkey) as cache:
+        await cache.set("k", b"stale", ttl=60)
+        valkey.call("ACL", "SETUSER", "default", "-del")
+        try:
+            await cache.delete("k")
+            assert await cache.get("k") is None
+        finally:
+            valkey.call("ACL", "SETUSER", "default", "+del")
+
+
+async def test_that_redis_refuses_something_is_told_once(valkey: ValkeyServer) -> None:
+    valkey.call("ACL", "SETUSER", "default", "-mget", "-incrby")
+    try:
+        with logged(redis_link) as logs:
+            async with redis_cache(valkey) as cache:
+                for _ in range(3):
+                    assert await cache.remember("k", Source().load, ttl=60, tags=TAGS) == b"first"
+                    await cache.get("other")
+    finally:
+        valkey.call("ACL", "SETUSER", "default", "+mget", "+incrby")
+    (refusal,) = (entry for entry in logs if "refuses" in entry["event"])
+    assert (refusal["command"], "NOPERM" in refusal["reason"]) == ("MGET", True)
+
+
+async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_redis, "MOST_UNSENT", 3)
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        for delete in (one.delete_tags, one.delete, one.delete_matching):
+            await one.set("k", b"stale", ttl=60, tags=TAGS)
+            await one.set("plain", b"stale", ttl=60)
+            with valkey.frozen():
+                for number in range(5):
+                    await delete(f"other:{number}")
+            await until(lambda: one._link.is_up and two._link.is_up)
+            await gone(two, "k", TAGS)
+            if delete != one.delete_tags:
+                await gone(two, "plain")
+            await until(lambda: not one._unsent)
