@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,13 +12,14 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.adapters.redis_connection import PATIENCE
+from backstay.adapters.redis_link import RedisLink
 from backstay.main import create_app
 from backstay.settings import Settings
 from tests.adapters.linking import address_of
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.conftest import Running, signed_in
 from tests.faults.proxy import Wire, wire_to
-from tests.faults.waiting import until
+from tests.faults.waiting import Load, until
 from tests.features.steps import API, AUTH, ME, sign_in
 from tests.services.valkey import ValkeyServer
 
@@ -88,35 +88,23 @@ async def on(
         yield app, client
 
 
-class Load:
-    """Requests all the time, by several at once: how they ended and how long they took."""
+async def under_load(served: OnRedis, harm: Callable[[], Awaitable[None]]) -> None:
+    """What takes longer than at the neighbour's, who asks the database, is due to Redis.
 
-    def __init__(self, client: httpx.AsyncClient, path: str) -> None:
-        self._client, self._path = client, path
-        self.statuses: Counter[int] = Counter()
-        self.longest = 0.0
-
-    async def work(self) -> None:
-        while True:
-            started = time.perf_counter()
-            answer = await self._client.get(self._path)
-            self.longest = max(self.longest, time.perf_counter() - started)
-            self.statuses[answer.status_code] += 1
-            await asyncio.sleep(0.002)
-
-
-@asynccontextmanager
-async def load(served: OnRedis) -> AsyncIterator[None]:
-    """What takes longer than at the neighbour's, who asks the database, is due to Redis."""
-    load, usual = Load(served.client, ME), Load(served.neighbour, f"{API}/items")
-    workers = [asyncio.create_task(each.work()) for each in (load, usual) for _ in range(3)]
-    await asyncio.sleep(0.3)
-    yield
-    for worker in workers:
-        worker.cancel()
-    await asyncio.gather(*workers, return_exceptions=True)
-    assert load.statuses.keys() == usual.statuses.keys() == {200}
-    assert load.longest < BOUND + usual.longest
+    On a busy machine that may be by chance once or twice, but hardly three times.
+    """
+    for _ in range(3):
+        load, usual = Load(served.client, ME), Load(served.neighbour, f"{API}/items")
+        workers = [asyncio.create_task(each.work()) for each in (load, usual) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        await harm()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        assert load.statuses.keys() == usual.statuses.keys() == {200}
+        if load.longest < BOUND + usual.longest:
+            return
+    raise AssertionError(f"{load.longest} s against {usual.longest} s without Redis")
 
 
 @asynccontextmanager
@@ -161,14 +149,16 @@ Fault = Callable[[OnRedis], AbstractAsyncContextManager[None]]
 async def test_requests_are_served_meanwhile_and_health_tells_it(
     served: OnRedis, fault: Fault
 ) -> None:
-    await served.until("ok")
-    async with load(served):
+    async def harm() -> None:
         async with fault(served):
             await served.until("degraded")
             assert (await served.client.get("/readyz")).status_code == 200
             await asyncio.sleep(0.5)
         await served.until("ok")
         await asyncio.sleep(0.2)
+
+    await served.until("ok")
+    await under_load(served, harm)
     await counted_by_redis(served)
 
 
@@ -183,11 +173,13 @@ async def counted_by_redis(served: OnRedis) -> None:
 
 
 async def test_a_restart_and_a_flush_are_hardly_noticed(served: OnRedis) -> None:
-    async with load(served):
-        for harm in (served.valkey.restart, served.valkey.flush):
-            await asyncio.to_thread(harm)
+    async def harm() -> None:
+        for act in (served.valkey.restart, served.valkey.flush):
+            await asyncio.to_thread(act)
             await served.until("ok")
             await asyncio.sleep(0.3)
+
+    await under_load(served, harm)
     await counted_by_redis(served)
 
 
@@ -240,14 +232,25 @@ async def test_the_application_starts_without_redis(
 
 
 async def test_a_request_is_one_round_trip(served: OnRedis) -> None:
-    await counted_by_redis(served)
-    served.valkey.call("CONFIG", "RESETSTAT")
-    for _ in range(50):
-        await served.client.get(ME)
+    link = link_of(served)
+    for _ in range(3):
+        await counted_by_redis(served)
+        served.valkey.call("CONFIG", "RESETSTAT")
+        before = link._connection
+        for _ in range(50):
+            await served.client.get(ME)
+        if link._connection is before:  # else Redis was lost on a busy machine
+            break
     reads, scripts = served.valkey.reads(), served.valkey.calls_of("evalsha")
     beats = served.valkey.calls_of("ping")
     assert scripts == 50
     assert 50 <= reads - beats <= 58  # with those of the questions asked here
+
+
+def link_of(served: OnRedis) -> RedisLink:
+    link = served.backstay.links.to(address_of(served.redis_url))
+    assert link is not None
+    return link
 
 
 async def log_in(client: httpx.AsyncClient, _: str) -> httpx.Response:
@@ -272,8 +275,7 @@ async def taken(client: httpx.AsyncClient, ask: Ask, title: str) -> float:
 async def test_a_server_that_is_just_quick_enough_delays_nobody_for_long(
     served: OnRedis, ask: Ask
 ) -> None:
-    link = served.backstay.links.to(address_of(served.redis_url))
-    assert link is not None
+    link = link_of(served)
     usual = min([await taken(served.neighbour, ask, str(number)) for number in range(3)])
     served.wire.delay = 0.42 * PATIENCE
     delayed: list[float] = []

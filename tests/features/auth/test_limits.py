@@ -114,7 +114,7 @@ async def test_the_limits_are_independent(client: httpx.AsyncClient) -> None:
 async def test_an_account_is_slowed_down_but_never_locked(
     app: FastAPI, backstay: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signing_in, "DELAY", 0.5)
+    monkeypatch.setattr(signing_in, "DELAY", 1.0)
     for number in range(20):
         async with client_at(app, f"198.51.100.{number}") as attacker:
             problem(await attacker.post(f"{AUTH}/login", json=WRONG), 401)
@@ -122,10 +122,10 @@ async def test_an_account_is_slowed_down_but_never_locked(
         started = time.perf_counter()
         answer = await sign_in(owner, ADMIN_EMAIL)
         assert answer.status_code == 200
-        assert 0.5 <= time.perf_counter() - started < 2
+        assert 1 <= time.perf_counter() - started < 4
         started = time.perf_counter()
         problem(await sign_in(owner, "somebody@example.org"), 401)
-        assert time.perf_counter() - started < 0.5
+        assert time.perf_counter() - started < 1
 
 
 class TestByOtherSettings:

