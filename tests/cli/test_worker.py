@@ -92,7 +92,7 @@ async def test_a_worker_shows_its_own_metrics_to_whoever_may_read_them(tmp_path:
         assert 'backstay_job_runs_total{job="CountDemo",outcome="succeeded"} 1.0' in metrics
         taken = run(tmp_path, "worker", "--drain", "--port", str(port))
         assert (taken.code, taken.output) == (1, "")
-        assert f"127.0.0.1:{port} cannot be listened at: Address already in use." in taken.errors
+        assert f"Port {port} of 127.0.0.1 is in use." in taken.errors
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
 

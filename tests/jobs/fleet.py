@@ -25,6 +25,12 @@ from backstay.core.principal import Principal
 from backstay.db.session import Transaction
 
 VOYAGES = "CREATE TABLE voyages (word VARCHAR(100), sailor VARCHAR(40))"
+SLOW = {
+    "postgresql": "SELECT pg_sleep(60)",
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000) "
+    "SELECT max(i) FROM n",
+}
+"""Statements that take a minute."""
 _INSERT = text("INSERT INTO voyages VALUES (:word, :sailor)")
 
 
@@ -52,6 +58,8 @@ async def sail(
             raise ZeroDivisionError("a secret of the captain")
         case "becalmed":
             await asyncio.sleep(60)
+        case "slow":
+            await session.execute(text(SLOW[session.get_bind().dialect.name]))
         case "garbled":
             await progress(100 / 3, "sm\0oke \ud800" + "." * 300)
             return {"depths": [math.nan, math.inf, 1.5], "flag": "a\0b"}

@@ -1,14 +1,12 @@
 """Serves health and metrics of a process that is no web server."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import typer
 import uvicorn
 
+from backstay.cli.address import free_address
 from backstay.composition import Backstay
 from backstay.main import probes_app
 
@@ -32,26 +30,20 @@ async def probes(backstay: Backstay, port: int | None) -> AsyncIterator[None]:
     if port is None:
         yield
         return
-    host = backstay.settings.server.host
-    try:
-        listening = socket.create_server((host, port))
-    except OSError as error:
-        typer.echo(
-            f"{host}:{port} cannot be listened at: {os.strerror(error.errno or 0)}.", err=True
-        )
-        raise typer.Exit(1) from error
+    host, port = free_address(backstay.settings.server.host, port)
     config = uvicorn.Config(
         probes_app(backstay),
+        host=host,
+        port=port,
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    serving = asyncio.create_task(server.serve())
     try:
         yield
     finally:
         server.should_exit = True
         await serving
-        listening.close()

@@ -1,13 +1,11 @@
 """The command `serve`: looks at everything first, then runs the server and its workers."""
 
 import asyncio
-import errno
-import os
-import socket
 from typing import Annotated
 
 import typer
 
+from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner
 from backstay.cli.readiness import migrates, opened, sound
 from backstay.cli.supervisor import Supervisor, server_command
@@ -33,7 +31,7 @@ def serve(
     for warning in loaded.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     settings = asyncio.run(sound(loaded))
-    address = _free_address(host or settings.server.host, port or settings.server.port)
+    address = free_address(host or settings.server.host, port or settings.server.port)
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
     print_banner(settings, address, admin)
     supervisor = Supervisor(
@@ -47,23 +45,3 @@ def serve(
 async def _make_ready(settings: Settings) -> Admin | None:
     async with opened(settings) as backstay:
         return await seed(backstay)
-
-
-def _free_address(host: str, port: int) -> tuple[str, int]:
-    """The address in numbers, after trying it: the server itself would share a port in use."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        socket.create_server(address[:2], family=family).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            wrong = f"Port {port} of {host} is in use."
-            mend = "Stop what listens there, or choose another with SERVER_PORT or --port."
-        else:
-            unknown = isinstance(error, socket.gaierror)
-            reason = error.strerror if unknown else os.strerror(error.errno or 0)
-            wrong = f"Cannot listen on port {port} of {host}: {reason}."
-            mend = "Look at SERVER_HOST and SERVER_PORT, or --host and --port."
-        typer.echo(f"{wrong} {mend}", err=True)
-        raise typer.Exit(1) from error
-    return str(address[0]), port

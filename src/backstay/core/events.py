@@ -5,6 +5,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from backstay.core.clock import new_id
 from backstay.core.masking import secret_fields
@@ -75,8 +76,8 @@ class Subscriptions:
         """The subscriptions to an event, those to its base classes included."""
         return [s for kind in type(event).__mro__ for s in self._of.get(kind, ())]
 
-    def answer(self, name: str, kind: str, event: str) -> Command[Any] | None:
-        """What a subscription answers an event with that was stored as JSON.
+    def answer(self, name: str, kind: str, event: dict[str, Any]) -> Command[Any] | None:
+        """What a subscription answers an event with that was stored.
 
         Raises:
             KeyError: there is no such subscription any more, or no such kind of event.
@@ -84,7 +85,7 @@ class Subscriptions:
         """
         subscription = self._named[name]
         kinds = {each.__name__: each for each in _with_derived(subscription.event)}
-        return subscription.react(kinds[kind].model_validate_json(event))
+        return subscription.react(kinds[kind].model_validate_json(to_json(event)))
 
 
 def _with_derived(event: type[Event]) -> Iterator[type[Event]]:

@@ -1,10 +1,11 @@
 """Which fields hold secrets, by their type or by their name."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
+MASKED = Secret, SecretBytes, SecretStr
 SECRETS = ("password", "secret", "token", "authorization", "cookie", "api_key")
 
 
@@ -27,15 +28,19 @@ def _secrets(model: type[BaseModel], seen: set[Any]) -> Iterator[tuple[str, bool
     seen.add(model)
     for name, info in model.model_fields.items():
         kinds = list(_kinds(info.annotation))
-        is_masked = bool({SecretStr, SecretBytes} & set(kinds))
+        is_masked = any(issubclass(kind, MASKED) for kind in kinds)
         if is_masked or tells_secret(name):
             yield name, is_masked
         for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+            if issubclass(kind, BaseModel) and kind not in seen:
                 yield from ((f"{name}.{path}", masked) for path, masked in _secrets(kind, seen))
 
 
-def _kinds(annotation: Any) -> Iterable[Any]:
-    yield annotation
+def _kinds(annotation: Any) -> Iterator[type[Any]]:
+    """Every class that an annotation names, those within aliases and generics included."""
+    annotation = getattr(annotation, "__value__", annotation)  # of `type Name = ...`
+    named = get_origin(annotation) or annotation
+    if isinstance(named, type):
+        yield named
     for part in get_args(annotation):
         yield from _kinds(part)

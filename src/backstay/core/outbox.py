@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from backstay.core.bus import Next, Provider, Sender, handles
+from backstay.core.bus import Next, Provider, handles
 from backstay.core.catalog import Catalog
 from backstay.core.context import Context
 from backstay.core.events import Event, Subscription, Subscriptions
@@ -14,6 +14,7 @@ from backstay.core.jobs import (
     MAX_ATTEMPTS,
     Actor,
     Bell,
+    JobRun,
     JobStore,
     NewJob,
     Wakeups,
@@ -49,6 +50,19 @@ class Outbox:
             principal.user_id,
             **{"queue": type(command).job_queue, **options},
         )
+
+    def load(self, run: JobRun) -> Command[Any]:
+        """The command of a job; of a subscriber that had failed, its answer.
+
+        Raises:
+            ValidationError: it was stored by another version of this application.
+            KeyError: there is no such subscription, or no such kind of event, any more.
+        """
+        command = self.catalog.load(run)
+        if not isinstance(command, AnswerEvent):
+            return command
+        asked = command.subscription, command.kind, command.event
+        return self.subscriptions.answer(*asked) or command
 
     async def put(self, context: Context, job: NewJob) -> UUID:
         """Store a job in the transaction of a message under way; tell workers once it is kept."""
@@ -167,25 +181,27 @@ class Events:
             return None if command is None else self._outbox.new(command, SYSTEM, **options)
         except Exception:
             log.exception("subscriber failed", subscription=asked.name, event_type=kind)
-            again = AnswerEvent(subscription=asked.name, kind=kind, stored=event.model_dump_json())
+            stored = event.model_dump(mode="json")
+            again = AnswerEvent(subscription=asked.name, kind=kind, event=stored)
             return self._outbox.new(again, SYSTEM, **options)
 
 
 class AnswerEvent(Command[None]):
-    """Ask a subscriber again that failed to answer an event, and do what it answers."""
+    """What a job says that is to ask a subscriber again which has failed to answer an event.
+
+    Its worker sends the answer in its stead, and this where there is none.
+    """
 
     permission = SYSTEM_ONLY
 
     subscription: str
     kind: str
-    stored: str
+    event: dict[str, Any]
 
 
 @handles(AnswerEvent)
-async def answer_event(command: AnswerEvent, subscriptions: Subscriptions, send: Sender) -> None:
-    answer = subscriptions.answer(command.subscription, command.kind, command.stored)
-    if answer is not None:
-        await send(answer)
+async def answer_event(command: AnswerEvent) -> None:
+    """The subscriber has nothing to do."""
 
 
 def leaving(outbox: Outbox) -> dict[Any, Provider]:

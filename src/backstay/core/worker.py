@@ -241,7 +241,7 @@ class Worker:
         return "succeeded"
 
     async def _send(self, run: JobRun) -> None:
-        command = self._catalog.load(run)
+        command = self._place.outbox.load(run)
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
         try:
             async with asyncio.timeout(command.job_timeout) as limit:

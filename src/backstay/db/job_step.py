@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
+import aiosqlite
 import structlog
 from pydantic_core import PydanticSerializationError, from_json, to_json
 from sqlalchemy import update
@@ -15,7 +16,10 @@ from backstay.core.jobs import JobRun, JobState, JobTimedOut, told
 from backstay.core.messages import Command, Message
 from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
+from backstay.db.session import Transaction
 
+GRACE = 0.5
+"""Seconds between the interruption of a statement and the end of its handler."""
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -32,7 +36,7 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
         job = context.origin.job
         if job is None or context.is_nested:
             return await call_next(context)
-        result = await _in_time(message, call_next(context))
+        result = await _in_time(message, context.transaction, call_next(context))
         held = update(Job).where(
             Job.id == job.id, Job.attempts == job.attempt, Job.state == JobState.RUNNING.value
         )
@@ -46,14 +50,26 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
     return run
 
 
-async def _in_time(message: type[Command[Any]], handling: Awaitable[Any]) -> Any:
+async def _in_time(
+    message: type[Command[Any]], session: Transaction, handling: Awaitable[Any]
+) -> Any:
+    """What a handler returns. One that takes too long is cancelled, but not within a statement of
+    SQLite: the driver would let it go on, and keep its lock. That is interrupted before.
+    """
+    seconds, handle = message.job_timeout, None
+    driver = (await (await session.connection()).get_raw_connection()).driver_connection
+    if isinstance(driver, aiosqlite.Connection):
+        handle = asyncio.get_running_loop().call_later(seconds, driver._conn.interrupt)
     try:
-        async with asyncio.timeout(message.job_timeout) as limit:
+        async with asyncio.timeout(seconds + GRACE) as limit:
             return await handling
     except TimeoutError as error:
         if limit.expired():
             raise JobTimedOut from error
         raise
+    finally:
+        if handle is not None:
+            handle.cancel()
 
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:
