@@ -108,11 +108,20 @@ def test_the_blocked_stay_blocked_and_the_deleted_make_room(tmp_path: Path, call
         with closing(sqlite3.connect(tmp_path / "backstay.db", isolation_level=None)) as connection:
             connection.execute(f"UPDATE users SET {column} = '2026-01-01 00:00:00.000000'")
 
+    def is_confirmed() -> bool:
+        with closing(sqlite3.connect(tmp_path / "backstay.db")) as connection:
+            (found,) = connection.execute("SELECT email_verified_at FROM users").fetchone()
+        return found is not None
+
     call("create-admin", ADMIN_PASSWORD=GOOD)
+    assert is_confirmed()
+    with closing(sqlite3.connect(tmp_path / "backstay.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE users SET email_verified_at = NULL")
     set_now("blocked_at")
     blocked = call("create-admin", "--reset", "--username", "ADMIN", ADMIN_PASSWORD=GOOD)
     assert blocked.code == 0
     assert "The account is still blocked." in blocked.output
+    assert is_confirmed()
     assert not is_admin(tmp_path, "admin", GOOD)
 
     set_now("deleted_at")

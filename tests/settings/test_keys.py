@@ -82,6 +82,7 @@ class TestStrength:
             "your-secret-key-here-at-least-32-characters-long",
             "CHANGE_ME_please_this_is_not_safe_in_production",
             "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+            "a-string-secret-at-least-256-bits-long",
             "base64:" + base64.b64encode(b"too short, though base64").decode(),
             "base64:" + base64.b64encode(b"a" * 40).decode(),
         ],

@@ -253,3 +253,22 @@ async def test_an_empty_body_is_none(login: Login) -> None:
     assert (await person.client.get(f"{API}/users/me", headers=headers)).status_code == 200
     answer = await person.client.request("GET", f"{API}/users/me", content=_stream(0))
     assert answer.status_code == 200
+
+
+NAMES = "&".join(f"n{number}" for number in range(5000))
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/items"), ("POST", "/auth/login")])
+async def test_a_request_full_of_faults_gets_a_short_answer(
+    login: Login, method: str, path: str
+) -> None:
+    person = await login()
+    answer = await person.client.request(method, f"{API}{path}?{NAMES}")
+    refused = problem(answer, 422, "validation_error")
+    assert len(refused["errors"]) <= 20
+
+
+async def test_a_body_full_of_faults_gets_a_short_answer(client: httpx.AsyncClient) -> None:
+    body = dict.fromkeys(NAMES.split("&"), 1)
+    refused = problem(await client.post(f"{API}/users", json=body), 422, "validation_error")
+    assert refused["detail"] == "5002 fields are not valid."

@@ -34,6 +34,8 @@ def upgrade(revision: Revision = "head") -> None:
         typer.echo(f"Created the administrator {admin.email}.")
         if admin.generated_password:
             typer.echo(f"The password, shown only now: {admin.generated_password}")
+    if admin is None:
+        typer.echo("If there is no administrator yet: backstay create-admin.")
 
 
 @db.command(context_settings={"ignore_unknown_options": True})

@@ -169,12 +169,13 @@ def _actor(principal: Principal) -> str:
 
 
 def _targets(message: Message[Any], result: Any) -> dict[str, str]:
-    """The path fields of a message and the ``id`` of its result."""
-    targets = {
-        name: str(getattr(message, name))
-        for name, source in message.sources().items()
-        if source is Source.PATH and not tells_secret(name)
-    }
+    """The path fields of a message, its other ids and set flags, the ``id`` of its result."""
+    targets = {}
+    for name, source in message.sources().items():
+        value = getattr(message, name)
+        is_set = source is Source.QUERY and value is True
+        if (source is Source.PATH or is_set or isinstance(value, UUID)) and not tells_secret(name):
+            targets[name] = "true" if is_set else str(value)
     found = getattr(result, "id", None)
     if found is not None:
         targets["id" if targets.get("id", str(found)) == str(found) else "result_id"] = str(found)

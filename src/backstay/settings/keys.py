@@ -31,6 +31,7 @@ _WELL_KNOWN = (
     "mysecret",
     "secretkey",
     "insecure",
+    "stringsecretatleast",
     "notsosecret",
     "password",
     "123456789",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from backstay.settings.faults import Fault
 from backstay.settings.keys import decode_key, misfit, private_key, public_key, weakness
@@ -66,7 +67,10 @@ def debug_is_off(settings: Settings) -> Iterator[Fault]:
 @_rule(Applies.OUTSIDE_LOCAL, "SERVER_TRUSTED_PROXIES")
 def not_everyone_is_a_proxy(settings: Settings) -> Iterator[Fault]:
     """Any caller could claim any address, and so escape every limit."""
-    if any(network.prefixlen == 0 for network in settings.server.trusted_proxies):
+    trusted = settings.server.trusted_proxies
+    v4 = collapse_addresses([each for each in trusted if isinstance(each, IPv4Network)])
+    v6 = collapse_addresses([each for each in trusted if isinstance(each, IPv6Network)])
+    if 0 in {network.prefixlen for networks in (v4, v6) for network in networks}:
         yield Fault(
             "SERVER_TRUSTED_PROXIES",
             "trusts every address, so that any caller can pretend to be another",

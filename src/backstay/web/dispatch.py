@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
+from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
 from backstay.web.conditional import JSON
 from backstay.web.errors import MEDIA_TYPE, Problem
@@ -226,7 +227,7 @@ class Route(APIRoute):
                 "This route takes no query parameters.",
                 errors=tuple(
                     FieldFault(name[:200], "extra_forbidden", "Extra inputs are not permitted")
-                    for name in sorted(request.query_params.keys())
+                    for name in sorted(request.query_params.keys())[:MOST_FAULTS]
                 ),
             )
         if self.parameters.has_body:

@@ -9,9 +9,19 @@ from backstay.core.representation import Links
 
 
 def link_header(scope: Scope, links: Links) -> dict[str, str]:
-    """``Link`` with relative references to the neighbouring pages, or nothing."""
-    text = _link(scope["path"], scope["query_string"].decode("latin-1"), tuple(links.items()))
+    """``Link`` with relative references to the neighbouring pages, or nothing.
+
+    Nor is there one for a query so long that a proxy might refuse the header.
+    """
+    query = scope["query_string"].decode("latin-1")
+    if len(query) > LONGEST:
+        return {}
+    text = _link(scope["path"], query, tuple(links.items()))
     return {"Link": text} if text else {}
+
+
+LONGEST = 1000
+"""Characters of a query; up to four links repeat it."""
 
 
 @lru_cache(1024)

@@ -17,6 +17,8 @@ from backstay.core.validation import MOST_FAULTS, invalid
 from backstay.web.fields import fields_of
 
 T = TypeVar("T")
+MOST_TOLD = 1000
+"""How many faults of a request are looked at one by one."""
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -83,7 +85,9 @@ class Parameters:
         return _validated(self._message.model_validate, fields, about)
 
     def _given(self, query: QueryParams) -> dict[str, Any]:
-        lists = {name: query.getlist(name) for name in query}
+        lists: dict[str, list[str]] = {}
+        for name, value in query.multi_items():
+            lists.setdefault(name, []).append(value)
         repeated = [name for name in lists if name not in self._lists and len(lists[name]) > 1]
         if repeated:
             raise Invalid(
@@ -123,6 +127,8 @@ def _validated(validate: Callable[[Any], T], given: Any, about: str) -> T:
     try:
         return validate(given)
     except ValidationError as error:
+        if error.error_count() > MOST_TOLD:  # to list them would hold up others
+            raise Invalid(f"{error.error_count()} fields are not valid.") from None
         raise invalid(error.errors(include_url=False, include_input=False), about) from error
 
 

@@ -163,6 +163,8 @@ async def test_the_seeded_roles_stay(keeper: Keeper, login: Login, backstay: Bac
             problem(refused, 409, "access.role_protected")
         refused = await keeper.client.patch(role_path(role), json={"name": "other"})
         problem(refused, 409, "access.role_protected")
+    raised = await keeper.client.patch(role_path(user), json={"level": 49})
+    problem(raised, 409, "access.role_protected")
     deputy = await login()
     await keeper.assign(admin, deputy)
     for body in ({"is_superuser": False}, {"level": 999}):

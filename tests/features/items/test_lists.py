@@ -49,6 +49,13 @@ async def test_a_page_says_where_it_is(ada: Person, five: list[Any]) -> None:
     assert all(set(item) == light for item in answer.json()["items"])
 
 
+async def test_a_query_too_long_for_a_header_has_no_links(ada: Person, five: list[Any]) -> None:
+    wanted = [*TITLES, *(f"{number:060}" for number in range(20))]
+    answer = await ada.client.get(ITEMS, params={"title__in": ",".join(wanted), "per_page": 2})
+    assert answer.status_code == 200
+    assert (len(answer.json()["items"]), links(answer)) == (2, {})
+
+
 async def test_pages_follow_each_other(ada: Person, five: list[Any]) -> None:
     seen = []
     for page, has_more in ((1, True), (2, True), (3, False), (4, False)):

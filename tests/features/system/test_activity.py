@@ -70,7 +70,7 @@ async def test_a_row_names_the_path_and_only_the_fields_that_were_sent(
     await person.client.delete(f"{API}/items/{item['id']}", params={"hard": "true"})
     assert [(row.targets, row.fields) for row in await trail()] == [
         ({"id": item["id"]}, ["title"]),
-        ({"id": item["id"]}, ["hard"]),
+        ({"id": item["id"], "hard": "true"}, ["hard"]),
     ]
 
 

@@ -103,11 +103,13 @@ def _keep_seeded(role: RoleDetail, changes: dict[str, Any]) -> None:
     """Refuse what the application could not work without.
 
     Raises:
-        RoleProtected: the role ``admin`` or ``user`` would lose its name or power.
+        RoleProtected: the role ``admin`` or ``user`` would lose its name, level or power.
     """
     after = {**dict(role), **changes}
     if role.name in {ADMIN, USER} and after["name"] != role.name:
         raise RoleProtected(f"The role {role.name} cannot be renamed.")
+    if role.name == USER and after["level"] != role.level:
+        raise RoleProtected(f"The role {USER} stays at the level below every other.")
     if role.name == ADMIN and not (after["is_superuser"] and after["level"] >= role.level):
         raise RoleProtected(f"The role {ADMIN} cannot be lowered or stripped of its power.")
 

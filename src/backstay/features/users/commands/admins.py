@@ -9,7 +9,8 @@ from pydantic import StringConstraints
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.errors import NotFound
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.ports import Passwords
+from backstay.core.ports import Clock, Passwords
+from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.access.commands import ADMIN, USER, JoinRole, LockSuperusers
 from backstay.features.access.queries import ListSuperusers
@@ -69,12 +70,12 @@ async def hash_for_admin(command: EnsureAdmin, passwords: Passwords, send: Sende
 
 @handles(EnsureAdmin)
 async def ensure_admin(
-    command: EnsureAdmin, session: Transaction, send: Sender, password: AdminPassword
+    command: EnsureAdmin, session: Transaction, send: Sender, clock: Clock, password: AdminPassword
 ) -> Admin:
     await send(LockSuperusers())
     if password.hashed is None or await send(HasAdmin()):
         return Admin(created=False, email=command.email, generated_password=None)
-    await _add(session, send, command, password.hashed)
+    await _add(session, send, clock, command, password.hashed)
     return Admin(created=True, email=command.email, generated_password=password.generated)
 
 
@@ -97,18 +98,24 @@ async def hash_for_new_admin(command: CreateAdmin, passwords: Passwords) -> NewP
 
 @handles(CreateAdmin)
 async def create_admin(
-    command: CreateAdmin, session: Transaction, send: Sender, password: NewPassword
+    command: CreateAdmin, session: Transaction, send: Sender, clock: Clock, password: NewPassword
 ) -> None:
-    await _add(session, send, command, password.hashed)
+    await _add(session, send, clock, command, password.hashed)
 
 
 async def _add(
-    session: Transaction, send: Sender, person: EnsureAdmin | CreateAdmin, password_hash: str
+    session: Transaction,
+    send: Sender,
+    clock: Clock,
+    person: EnsureAdmin | CreateAdmin,
+    password_hash: str,
 ) -> None:
+    """Add an administrator. Who installs the application answers for the address."""
     user = User(
         email=person.email,
         username=person.username,
         name=person.name,
+        email_verified_at=clock(),
         password_hash=password_hash,
         tier=await send(GetDefaultTier()),
     )
@@ -119,7 +126,7 @@ async def _add(
 
 
 class ResetAdminPassword(Command[Account]):
-    """Give an administrator a new password and end their sessions; nothing else changes."""
+    """Give an administrator a new password and end their sessions; their address is confirmed."""
 
     permission = SYSTEM_ONLY
 
@@ -138,10 +145,16 @@ async def hash_for_reset(
 
 @handles(ResetAdminPassword)
 async def reset_admin_password(
-    command: ResetAdminPassword, send: Sender, password: NewPassword
+    command: ResetAdminPassword,
+    session: Transaction,
+    send: Sender,
+    clock: Clock,
+    password: NewPassword,
 ) -> Account:
     account = await _administrator(command.login, send)
     await send(StorePassword(user_id=account.id, password_hash=password.hashed, end_sessions=True))
+    unconfirmed = User.id == account.id, User.email_verified_at.is_(None)
+    await update_where(session, User, *unconfirmed, email_verified_at=clock())
     return account
 
 
