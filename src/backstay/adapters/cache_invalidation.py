@@ -14,7 +14,7 @@ from backstay.adapters.redis_link import RedisFault, RedisLink, RedisUnavailable
 
 TAG_SECONDS = 86_400
 """How long the version of a tag is known at least; whoever finds none chooses a new one."""
-KINDS = ("entry", "list", "count")
+KINDS = ("entry", "list", "size", "count")
 """What is kept under a key."""
 MOST_UNSENT = 1_000
 """What Redis may have missed; of more, everything of that kind is outdated."""

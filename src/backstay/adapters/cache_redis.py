@@ -26,6 +26,14 @@ _COUNT = Script.of(
     "if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
     "return n"
 )
+_PUSH = Script.of(
+    "if redis.call('EXISTS', KEYS[1], KEYS[2]) == 1 then redis.call('DEL', KEYS[1], KEYS[2]) end "
+    "if redis.call('INCRBY', KEYS[2], ARGV[1]) > tonumber(ARGV[2]) then "
+    "return redis.call('DEL', KEYS[1], KEYS[2]) end "
+    "for i = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end "
+    "redis.call('PEXPIRE', KEYS[1], ARGV[3]) redis.call('PEXPIRE', KEYS[2], ARGV[3])"
+)
+"""A list and its bytes: without one of them, or beyond the most that it may have, both go."""
 
 
 class Found(NamedTuple):
@@ -134,12 +142,10 @@ class RedisCache(MemoryCache):
             return await self.delete(key)
         named = self._named("list", key)
         sealed = [self._seal.close(named, (), value) for value in values]
+        bounds = sum(map(len, sealed)), self.max_value, max(1, int(ttl * 1000))
         try:
             self._invalidation.require_sent()
-            await asyncio.gather(
-                self._link.call("RPUSH", named, *sealed),
-                self._link.call("PEXPIRE", named, max(1, int(ttl * 1000))),
-            )
+            await self._link.run(_PUSH, [named, self._named("size", key)], [*bounds, *sealed])
         except RedisFault:
             await super().push(key, *values, ttl=ttl)
 
