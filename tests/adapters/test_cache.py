@@ -144,6 +144,18 @@ async def test_lists_grow_at_their_end_and_are_read_in_parts(cache: Cache) -> No
     assert await cache.slice("log") == []
 
 
+async def test_a_list_that_outgrows_what_one_value_may_take_is_dropped(cache: Cache) -> None:
+    part = b"x" * 1_500_000
+    for _ in range(2):
+        await cache.push("log", part, ttl=60)
+        await cache.push("log", part, ttl=60)
+        assert await cache.slice("log") == [part, part]
+        await cache.push("log", part, ttl=60)
+        assert await cache.slice("log") == []
+    await cache.push("log", b"a", ttl=60)
+    assert await cache.slice("log") == [b"a"]
+
+
 async def test_memory_stays_within_its_bounds_and_drops_what_was_unused_longest() -> None:
     cache = memory_cache(max_entries=3)
     for key in "abc":

@@ -201,7 +201,7 @@ async def test_what_cannot_be_read_may_have_outdated_anything(
         await cache.set("k", b"x", ttl=60, tags=TAGS)
         assert await cache.get("k", tags=TAGS) == b"x"
         connection = cache._link._connection
-        valkey.call("PUBLISH", cache._prefix + "outdated", payload)
+        valkey.call("PUBLISH", cache._invalidation.channel, payload)
         await until(lambda: cache.near("k", TAGS) is None)
         assert cache._link._connection is connection
 

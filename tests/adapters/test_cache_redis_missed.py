@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
-from backstay.adapters import cache_redis, redis_link
+from backstay.adapters import cache_invalidation, redis_link
 from backstay.adapters.cache_redis import RedisCache
 from tests.adapters.caches import Source, redis_cache
 from tests.adapters.linking import logged
@@ -23,6 +24,22 @@ async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
     while await cache.get(key, tags=tags) is not None:
         assert time.monotonic() < deadline, f"{key} is still there"
         await asyncio.sleep(0.02)
+
+
+def held(
+    cache: RedisCache, command: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], asyncio.Event]:
+    """Keep a command from Redis: how often it was asked for so far, and what lets it go."""
+    call, asked, free = cache._link.call, [], asyncio.Event()
+
+    async def wait(*words: Any) -> Any:
+        if words[0] == command:
+            asked.append(command)
+            await free.wait()
+        return await call(*words)
+
+    monkeypatch.setattr(cache._link, "call", wait)
+    return asked, free
 
 
 @pytest.mark.parametrize("fault", ["frozen", "gone"])
@@ -68,20 +85,70 @@ async def test_keys_and_patterns_that_redis_missed_are_deleted_when_it_is_back(
         assert await two.get("ship:2") == b"stale"
 
 
-async def test_what_redis_refused_is_told_with_the_next_that_it_takes(
-    valkey: ValkeyServer,
-) -> None:
+async def test_what_redis_refused_is_told_as_soon_as_it_takes_it(valkey: ValkeyServer) -> None:
     async with redis_cache(valkey) as one, redis_cache(valkey) as two:
         await one.set("k", b"stale", ttl=60, tags=TAGS)
-        one._link._subscribers.clear()  # so that no beat tells it
         valkey.call("ACL", "SETUSER", "default", "-set")
         try:
             await one.delete_tags("items:1")
+            assert await two.get("k", tags=TAGS) == b"stale"
         finally:
             valkey.call("ACL", "SETUSER", "default", "+set")
-        assert await two.get("k", tags=TAGS) == b"stale"
-        await one.delete_tags("other")
         await gone(two, "k", TAGS)
+
+
+async def test_while_it_tells_what_redis_missed_nobody_waits_and_nothing_there_is_believed(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        await one.set("missed", b"stale", ttl=60)
+        await one.set("tagged", b"stale", ttl=60, tags=TAGS)
+        await one.increment("count", 5, ttl=60)
+        await one.push("list", b"stale", ttl=60)
+        sweeps, may_sweep = held(one, "SCAN", monkeypatch)
+        with valkey.frozen():
+            await one.delete_matching("*")
+        await until(lambda: bool(sweeps))
+        async with asyncio.timeout(PATIENCE):
+            await one.delete_tags("items:1")
+            await gone(two, "tagged", TAGS)
+            await one.set("new", b"new", ttl=60)
+            assert await one.increment("count", ttl=60) == 1
+            await one.push("list", b"new", ttl=60)
+            assert await one.slice("list") == [b"new"]
+        assert await one.get("missed") is None
+        assert len(sweeps) == 1
+        may_sweep.set()
+        await gone(two, "missed")
+        assert await two.increment("count", ttl=60) == 1
+        assert await two.slice("list") == []
+
+
+@pytest.mark.parametrize("tags", [(), TAGS])
+async def test_what_is_set_while_redis_is_away_is_not_undone_by_what_it_holds(
+    valkey: ValkeyServer, tags: tuple[str, ...]
+) -> None:
+    async with redis_cache(valkey) as one, redis_cache(valkey) as two:
+        await one.set("k", b"old", ttl=60, tags=tags)
+        with valkey.frozen():
+            await one.set("k", b"new", ttl=60, tags=tags)
+            assert await one.get("k", tags=tags) == b"new"
+        await until(lambda: one._link.is_up and two._link.is_up)
+        assert await one.get("k", tags=tags) != b"old"
+        await gone(two, "k", tags)
+        assert await one.get("k", tags=tags) != b"old"
+
+
+async def test_what_was_set_before_redis_went_is_not_taken_for_the_newest(
+    valkey: ValkeyServer,
+) -> None:
+    async with redis_cache(valkey) as cache:
+        with valkey.frozen():
+            await cache.set("k", b"away", ttl=60)
+        await until(lambda: cache._link.is_up and not cache._invalidation._unsent)
+        await cache.set("k", b"newer", ttl=60)
+        with valkey.frozen():
+            assert await cache.get("k") != b"away"
 
 
 async def test_a_process_believes_nothing_on_redis_that_it_could_not_outdate(
@@ -114,7 +181,7 @@ async def test_that_redis_refuses_something_is_told_once(valkey: ValkeyServer) -
 async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_redis, "MOST_UNSENT", 3)
+    monkeypatch.setattr(cache_invalidation, "MOST_UNSENT", 3)
     async with redis_cache(valkey) as one, redis_cache(valkey) as two:
         for delete in (one.delete_tags, one.delete, one.delete_matching):
             await one.set("k", b"stale", ttl=60, tags=TAGS)
@@ -126,4 +193,4 @@ async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
             await gone(two, "k", TAGS)
             if delete != one.delete_tags:
                 await gone(two, "plain")
-            await until(lambda: not one._unsent)
+            await until(lambda: not one._invalidation._unsent)

@@ -61,6 +61,7 @@ class MemoryCache:
     ) -> None:
         self.metrics = metrics
         self.max_entries, self._max_bytes = max_entries, max_bytes
+        self.max_value = max_bytes // 16
         self._entries: dict[str, Entry] = {}
         self._bytes = 0
         self._by_tag: dict[str, set[str]] = {}
@@ -153,7 +154,7 @@ class MemoryCache:
 
     def fits(self, key: str, size: int, tags: tuple[str, ...] = ()) -> bool:
         """Whether a value of so many bytes may be kept: one may take a sixteenth of all room."""
-        return size + _frame(key, tags) <= self._max_bytes // 16
+        return size + _frame(key, tags) <= self.max_value
 
     def watch(self, key: str, tags: tuple[str, ...]) -> Watch:
         """Begin to read: whatever is outdated from now on is known of."""

@@ -2,39 +2,38 @@
 
 import asyncio
 import json
-import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import groupby
 from math import inf
-from operator import itemgetter
 from os import urandom
 from typing import NamedTuple
 
-from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, Watch, likeness
+from backstay.adapters.cache_invalidation import TAG_SECONDS, Invalidation
+from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, Watch
 from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.cache_seal import Seal
-from backstay.adapters.redis_link import RedisFault, RedisLink, RedisUnavailable, Script
+from backstay.adapters.redis_link import RedisFault, RedisLink, Script
 from backstay.core.ports import Load
 
-TAG_SECONDS = 86_400
-"""How long the version of a tag is known at least; whoever finds none chooses a new one."""
 LOCK_MS = 5_000
 WAIT_SECONDS = 0.2
 """How long another process may take to load what is asked for here too."""
 POLL_SECONDS = 0.015
-KINDS = ("entry", "list", "count")
-"""What is kept under a key."""
-MOST_UNSENT = 1_000
-"""What Redis may have missed; of more, everything of that kind is outdated."""
-ALL = {"tags": ("tags", EVERYTHING), "keys": ("patterns", "*"), "patterns": ("patterns", "*")}
 _COUNT = Script.of(
     "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) "
     "if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
     "return n"
 )
+_PUSH = Script.of(
+    "if redis.call('EXISTS', KEYS[1], KEYS[2]) == 1 then redis.call('DEL', KEYS[1], KEYS[2]) end "
+    "if redis.call('INCRBY', KEYS[2], ARGV[1]) > tonumber(ARGV[2]) then "
+    "return redis.call('DEL', KEYS[1], KEYS[2]) end "
+    "for i = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end "
+    "redis.call('PEXPIRE', KEYS[1], ARGV[3]) redis.call('PEXPIRE', KEYS[2], ARGV[3])"
+)
+"""A list and its bytes: without one of them, or beyond the most that it may have, both go."""
 
 
 class Found(NamedTuple):
@@ -50,8 +49,8 @@ class RedisCache(MemoryCache):
 
     A tag is outdated by giving it another version, so whatever was loaded before, or is being
     loaded, no longer fits; nobody keeps lists of keys. A tag without a version (new, expired,
-    evicted, flushed) fits nothing: the next to load chooses one. What Redis could not be told
-    is told as soon as it is back; until then no entry there is believed. Everything carries a keyed
+    evicted, flushed) fits nothing: the next to load chooses one. What Redis could not be told is
+    told later (``Invalidation``); until then nothing there is believed. Everything carries a keyed
     hash over its key, versions and value, so what others plant there is as good as absent.
     """
 
@@ -59,12 +58,10 @@ class RedisCache(MemoryCache):
         super().__init__(metrics)
         self._link = link
         self._seal = Seal(secret)
-        self._prefix = f"backstay:{self._seal.name}:"
-        self._me = urandom(8).hex()
-        self._unsent: set[tuple[str, str]] = set()
-        self._catching_up: asyncio.Task[None] | None = None
+        self._invalidation = Invalidation(link, f"backstay:{self._seal.name}:")
+        self._named = self._invalidation.named
         self.complete_until(-inf)
-        link.subscribe(self._prefix + "outdated", self)
+        link.subscribe(self._invalidation.channel, self)
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
         """What is kept here or in Redis, or None."""
@@ -86,10 +83,11 @@ class RedisCache(MemoryCache):
         try:
             versions = (await self._find(key, tags)).versions
             await self._store(key, value, ttl, tags, versions)
+            self.forget_keys([key])
             if tags:
-                self.forget_keys([key])
-                await self._publish("keys", [key])
+                await self._invalidation.publish("keys", [key])
         except RedisFault:
+            await self.delete(key)  # what is there is older
             self.keep(key, value, ttl, tags)
 
     async def fetch(self, watch: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
@@ -115,22 +113,23 @@ class RedisCache(MemoryCache):
     async def delete(self, *keys: str) -> None:
         """Forget keys, everywhere."""
         await super().delete(*keys)
-        await self._forget(("keys", key) for key in keys)
+        await self._invalidation.send(("keys", key) for key in keys)
 
     async def delete_tags(self, *tags: str) -> None:
         """Give the tags other versions, and tell every process."""
         await super().delete_tags(*tags)
-        await self._forget(("tags", tag) for tag in tags)
+        await self._invalidation.send(("tags", tag) for tag in tags)
 
     async def delete_matching(self, pattern: str) -> None:
         """Look at all the keys of the server's database for those like a pattern."""
         await super().delete_matching(pattern)
-        await self._forget([("patterns", pattern)])
+        await self._invalidation.send([("patterns", pattern)])
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
         """Add to a number in Redis, or here while there is none."""
+        milliseconds = max(1, int(ttl * 1000))
         try:
-            milliseconds = max(1, int(ttl * 1000))
+            self._invalidation.require_sent()
             return int(
                 await self._link.run(_COUNT, [self._named("count", key)], [by, milliseconds])
             )
@@ -143,11 +142,10 @@ class RedisCache(MemoryCache):
             return await self.delete(key)
         named = self._named("list", key)
         sealed = [self._seal.close(named, (), value) for value in values]
+        bounds = sum(map(len, sealed)), self.max_value, max(1, int(ttl * 1000))
         try:
-            await asyncio.gather(
-                self._link.call("RPUSH", named, *sealed),
-                self._link.call("PEXPIRE", named, max(1, int(ttl * 1000))),
-            )
+            self._invalidation.require_sent()
+            await self._link.run(_PUSH, [named, self._named("size", key)], [*bounds, *sealed])
         except RedisFault:
             await super().push(key, *values, ttl=ttl)
 
@@ -155,7 +153,7 @@ class RedisCache(MemoryCache):
         """A part of a list."""
         named = self._named("list", key)
         try:
-            self._require_told()
+            self._invalidation.require_sent()
             listed = await self._link.call("LRANGE", named, start, stop)
         except RedisFault:
             return await super().slice(key, start, stop)
@@ -169,8 +167,7 @@ class RedisCache(MemoryCache):
     def complete_until(self, moment: float) -> None:
         """Called by the link, whenever Redis has answered."""
         super().complete_until(moment)
-        if self._unsent and (self._catching_up is None or self._catching_up.done()):
-            self._catching_up = asyncio.create_task(self._forget([]))
+        self._invalidation.catch_up()
 
     def heard(self, payload: bytes) -> None:
         """Another process, or this one, has outdated something."""
@@ -178,14 +175,14 @@ class RedisCache(MemoryCache):
             sender, kind, names = json.loads(payload)
             if kind == "tags" and EVERYTHING in names:
                 self.forget_all()
-            elif sender != self._me:
+            elif sender != self._invalidation.sender:
                 {"tags": self.forget_tags, "keys": self.forget_keys}[kind](names)
         except (ValueError, TypeError, KeyError, RecursionError):
             self.forget_all()
 
     async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
         """A value, or the right to load it; or the duty, when nobody else gets it done."""
-        self._require_told()
+        self._invalidation.require_sent()
         deadline = time.monotonic() + WAIT_SECONDS
         locking = ("SET", self._named("lock", key), "", "NX", "PX", LOCK_MS)
         while True:
@@ -196,7 +193,7 @@ class RedisCache(MemoryCache):
 
     async def _find(self, key: str, tags: tuple[str, ...]) -> Found:
         """Read the entry together with the versions of its tags: one round trip."""
-        self._require_told()
+        self._invalidation.require_sent()
         named = self._named("entry", key)
         keys = [self._named("tag", tag) for tag in (EVERYTHING, *tags)] if tags else []
         left, (sealed, *versions) = await asyncio.gather(
@@ -209,11 +206,6 @@ class RedisCache(MemoryCache):
             return nothing
         lasts = int.from_bytes(value[:8]) / 1000 - time.time()
         return Found(value[8:], min(lasts, left / 1000), tuple(versions)) if lasts > 0 else nothing
-
-    def _require_told(self) -> None:
-        """Whoever has outdated something that Redis still holds goes on without it."""
-        if self._unsent:
-            raise RedisUnavailable("it was not told yet what is outdated")
 
     def _believe(self, watch: Watch, found: Found, tags: tuple[str, ...]) -> bytes | None:
         """What was found, which is kept here too unless it was outdated meanwhile."""
@@ -247,54 +239,3 @@ class RedisCache(MemoryCache):
             *(self._link.call(*command) for command in fresh),
             self._link.call("SET", named, sealed, "PX", max(1, milliseconds)),
         )
-
-    async def _forget(self, outdated: Iterable[tuple[str, str]]) -> None:
-        """Make Redis and all others forget, also what was missed before; else miss that, too."""
-        late, told = self._unsent, self._unsent.union(outdated)
-        acts = {"tags": self._change, "keys": self._remove, "patterns": self._sweep}
-        groups = groupby(sorted(told), key=itemgetter(0))
-        acting = [acts[kind]([name for _, name in named]) for kind, named in groups]
-        try:
-            await asyncio.gather(*acting)
-        except RedisFault:
-            missed = self._unsent | told
-            is_much = len(missed) > MOST_UNSENT
-            self._unsent = {ALL[kind] for kind, _ in missed} if is_much else missed
-        else:
-            if self._unsent is late:  # nothing was missed meanwhile
-                self._unsent = set()
-
-    async def _change(self, tags: list[str]) -> None:
-        """Give tags other versions."""
-        named = [self._named("tag", tag) for tag in tags]
-        await asyncio.gather(
-            *(self._link.call("SET", tag, urandom(8), "EX", TAG_SECONDS) for tag in named),
-            self._publish("tags", tags),
-        )
-
-    async def _remove(self, keys: list[str]) -> None:
-        """Delete keys."""
-        named = [self._named(kind, key) for key in keys for kind in KINDS]
-        await asyncio.gather(self._link.call("DEL", *named), self._publish("keys", keys))
-
-    async def _sweep(self, patterns: list[str]) -> None:
-        """Delete the keys like patterns; told twice, as they may be read again in between."""
-        await self._publish("tags", [EVERYTHING])
-        for pattern in patterns:
-            exactly = f"{self._prefix}(?:{'|'.join(KINDS)}):{likeness(pattern).pattern}"
-            roughly = self._named("*", re.sub(r"[*?^\\\[\]]+", "*", pattern))
-            like, cursor = re.compile(exactly, re.DOTALL), None
-            while cursor != b"0":
-                scan = ("SCAN", cursor or 0, "MATCH", roughly, "COUNT", 10_000)
-                cursor, found = await self._link.call(*scan)
-                keys = [key for key in found if like.fullmatch(key.decode(errors="replace"))]
-                if keys:
-                    await self._link.call("UNLINK", *keys)
-        await self._publish("tags", [EVERYTHING])
-
-    async def _publish(self, kind: str, names: Iterable[str]) -> None:
-        payload = json.dumps([self._me, kind, list(names)])
-        await self._link.call("PUBLISH", self._prefix + "outdated", payload)
-
-    def _named(self, kind: str, key: str) -> str:
-        return f"{self._prefix}{kind}:{key}"

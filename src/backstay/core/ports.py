@@ -195,7 +195,10 @@ class Cache(Protocol):
         ...
 
     async def push(self, key: str, *values: bytes, ttl: float) -> None:
-        """Append to a list, which is kept for ``ttl`` seconds more."""
+        """Append to a list, which is kept for ``ttl`` seconds more.
+
+        A list that grows larger than a value may be is dropped.
+        """
         ...
 
     async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
