@@ -9,7 +9,7 @@ from backstay.composition import Backstay
 from backstay.features.access.model import RoleMember
 from tests.conftest import Person
 from tests.features.access.steps import RBAC, ROLES, Keeper, done, role_path
-from tests.features.steps import API, ME, execute, needs
+from tests.features.steps import API, ME, Trail, execute, needs
 from tests.web.problems import fields_of, problem
 
 pytestmark = pytest.mark.anyio
@@ -284,3 +284,12 @@ async def test_deleting_for_good_takes_grants_and_members_along(
     members = select(RoleMember).where(RoleMember.role_id == UUID(role["id"]))
     assert (await execute(backstay, members)).all() == []
     assert (await ada.client.get(ME)).json()["roles"] == ["user"]
+
+
+@needs("system")
+async def test_the_trail_says_which_role_got_which_permission(keeper: Keeper, trail: Trail) -> None:
+    role = await keeper.role()
+    await trail()
+    await keeper.grant(role, "users:list")
+    (row,) = await trail()
+    assert row.targets == {"role_id": role["id"], "permission_id": keeper.id_of("users:list")}
