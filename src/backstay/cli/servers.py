@@ -20,6 +20,10 @@ GIVING_BACK_SECONDS = 3
 """How long it gets to give back jobs beyond the time they have to finish."""
 
 
+CONNECTIONS = 65_536
+"""How many connections a granian worker holds, idle ones too, before others have to wait."""
+
+
 def main(host: str, port: str, *options: str) -> None:
     """Serve until told to stop."""
     follow_parent()
@@ -69,6 +73,7 @@ def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = Fal
         interface=Interfaces.ASGI,
         workers=server.worker_count,
         runtime_threads=server.threads,
+        backpressure=CONNECTIONS,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=server.timeout * 1000),
         log_level=LogLevels.warning,

@@ -74,6 +74,15 @@ class PreconditionFailed(AppError):
     status, code, title = 412, "precondition_failed", "The resource has changed"
 
 
+class RequestTimeout(AppError):
+    """The rest of a request does not arrive; the connection is closed (RFC 9110, 15.5.9)."""
+
+    status, code, title = 408, "request_timeout", "The request body did not arrive in time"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, headers={"Connection": "close"})
+
+
 class TooLarge(AppError):
     status, code, title = 413, "too_large", "The request body is too large"
 

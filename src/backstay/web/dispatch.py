@@ -274,7 +274,7 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
     elif spec.method == "POST":
         statuses.add(409)
     if has_body:
-        statuses |= {400, 413, 415}
+        statuses |= {400, 408, 413, 415}
     if spec.takes_key:
         statuses |= {400, 409}
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
@@ -289,6 +289,7 @@ _PHRASES = {
     401: "Not authenticated",
     403: "Not allowed",
     404: "Not found",
+    408: "The body did not arrive in time",
     409: "Conflict",
     412: "The representation has changed",
     413: "The body is too large",

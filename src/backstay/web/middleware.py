@@ -1,5 +1,6 @@
 """The pure ASGI layers around the whole application: identity, headers, metrics, faults."""
 
+import asyncio
 import re
 import time
 from os import urandom
@@ -10,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backstay.core.errors import AppError, BadRequest, TooLarge
+from backstay.core.errors import AppError, BadRequest, RequestTimeout, TooLarge
 from backstay.settings import Settings
 from backstay.web.errors import problem_response
 from backstay.web.fields import fields_of
@@ -49,6 +50,12 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 CLIENT_GONE = 499
 """What is logged and counted for a client that left before its request was complete."""
+
+
+BODY_SECONDS = 30.0
+"""How long a body may be silent before its request is given up."""
+BODY_BYTES_PER_SECOND = 1024
+"""The rate at which a body has to arrive, apart from ``BODY_SECONDS``."""
 
 
 class Edge:
@@ -106,7 +113,7 @@ class Edge:
 
 
 class Faults:
-    """Inside CORS: limits the body and turns what nobody caught into a 500 problem."""
+    """Inside CORS: limits the body (size, time) and turns what nobody caught into a 500 problem."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, trusted_hosts: tuple[str, ...]) -> None:
         self._app = app
@@ -152,14 +159,25 @@ class Faults:
                 raise BadRequest("This host name is not served here.")
 
     def _bounded(self, receive: Receive) -> Receive:
-        seen = 0
+        seen, patience, is_complete = 0, BODY_SECONDS, False
 
         async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
+            nonlocal seen, patience, is_complete
+            if is_complete:  # what is waited for now is that the client leaves
+                return await receive()
+            asked = time.monotonic()
+            try:
+                async with asyncio.timeout(patience):
+                    message = await receive()
+            except TimeoutError as error:
+                raise RequestTimeout from error
+            size = len(message.get("body", b""))
+            earned = size / BODY_BYTES_PER_SECOND - (time.monotonic() - asked)
+            patience = min(BODY_SECONDS, patience + earned)
+            seen += size
             if seen > self._limit:
                 raise TooLarge(f"The body may have {self._limit} bytes.")
+            is_complete = not message.get("more_body", False)
             return message
 
         return bounded

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from fastapi.routing import APIRoute
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.errors import AppError
 
@@ -69,9 +69,14 @@ class RouteIndex:
 
     async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
         """HEAD is GET of which only the headers are sent (RFC 9110, 9.3.2): the edge sees to it."""
+
+        async def respond(message: Message) -> None:
+            scope["method"] = "HEAD"  # the server looks here when it frames the answer
+            await send(message)
+
         scope["method"] = "GET"
         try:
-            await self(scope, receive, send)
+            await self(scope, receive, respond)
         finally:
             scope["method"] = "HEAD"
 
