@@ -127,7 +127,7 @@ def workers(server: Server) -> set[int]:
     """The processes with the application: those of the family that started nobody."""
     parents = living()
     family = server.family()
-    return {pid for pid in family if pid not in {parents[p] for p in family}}
+    return {pid for pid in family if pid not in {parents.get(p) for p in family}}
 
 
 def none_lives(pids: set[int]) -> bool:

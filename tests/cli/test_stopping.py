@@ -97,7 +97,7 @@ def test_a_second_signal_stops_at_once(kind: str, tmp_path: Path) -> None:
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20  # instead of the minute that draining takes
         assert none_lives(family)
 
 

@@ -269,6 +269,6 @@ async def test_a_request_full_of_faults_gets_a_short_answer(
 
 
 async def test_a_body_full_of_faults_gets_a_short_answer(client: httpx.AsyncClient) -> None:
-    body = dict.fromkeys(NAMES.split("&"), 1)
+    body = {f"n{number}": 1 for number in range(20_000)}
     refused = problem(await client.post(f"{API}/users", json=body), 422, "validation_error")
-    assert refused["detail"] == "5002 fields are not valid."
+    assert (refused["detail"], refused["errors"]) == ("20002 fields are not valid.", [])

@@ -34,7 +34,7 @@ def upgrade(revision: Revision = "head") -> None:
         typer.echo(f"Created the administrator {admin.email}.")
         if admin.generated_password:
             typer.echo(f"The password, shown only now: {admin.generated_password}")
-    if admin is None:
+    if admin is None and revision == "head":
         typer.echo("If there is no administrator yet: backstay create-admin.")
 
 

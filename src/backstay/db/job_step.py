@@ -1,7 +1,6 @@
 """The pipeline step that ends a job in the transaction of its command."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import aiosqlite
@@ -36,7 +35,7 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
         job = context.origin.job
         if job is None or context.is_nested:
             return await call_next(context)
-        result = await _in_time(message, context.transaction, call_next(context))
+        result = await _in_time(context, call_next, message.job_timeout)
         held = update(Job).where(
             Job.id == job.id, Job.attempts == job.attempt, Job.state == JobState.RUNNING.value
         )
@@ -50,26 +49,25 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
     return run
 
 
-async def _in_time(
-    message: type[Command[Any]], session: Transaction, handling: Awaitable[Any]
-) -> Any:
+async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
     """What a handler returns. One that takes too long is cancelled, but not within a statement of
     SQLite: the driver would let it go on, and keep its lock. That is interrupted before.
     """
-    seconds, handle = message.job_timeout, None
+    session: Transaction = context.transaction
+    alarm = None
     driver = (await (await session.connection()).get_raw_connection()).driver_connection
     if isinstance(driver, aiosqlite.Connection):
-        handle = asyncio.get_running_loop().call_later(seconds, driver._conn.interrupt)
+        alarm = asyncio.get_running_loop().call_later(seconds, driver._conn.interrupt)
     try:
         async with asyncio.timeout(seconds + GRACE) as limit:
-            return await handling
+            return await handle(context)
     except TimeoutError as error:
         if limit.expired():
             raise JobTimedOut from error
         raise
     finally:
-        if handle is not None:
-            handle.cancel()
+        if alarm is not None:
+            alarm.cancel()
 
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:

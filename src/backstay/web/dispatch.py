@@ -17,7 +17,7 @@ from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
 from backstay.web.conditional import JSON
-from backstay.web.errors import MEDIA_TYPE, Problem
+from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
 from backstay.web.idempotency import described, takes_key
 from backstay.web.keeping import admission_of, declared, under_way
@@ -277,25 +277,4 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses |= {400, 408, 413, 415}
     if spec.takes_key:
         statuses |= {400, 409}
-    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-    return {
-        status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted(statuses)
-    }
-
-
-_PHRASES = {
-    400: "Not readable",
-    401: "Not authenticated",
-    403: "Not allowed",
-    404: "Not found",
-    408: "The body did not arrive in time",
-    409: "Conflict",
-    412: "The representation has changed",
-    413: "The body is too large",
-    415: "The body must be JSON",
-    422: "Not valid",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "Temporarily unavailable",
-}
+    return problems_of(statuses)

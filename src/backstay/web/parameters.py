@@ -17,7 +17,7 @@ from backstay.core.validation import MOST_FAULTS, invalid
 from backstay.web.fields import fields_of
 
 T = TypeVar("T")
-MOST_TOLD = 1000
+MOST_TOLD = 10_000
 """How many faults of a request are looked at one by one."""
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
