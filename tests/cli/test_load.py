@@ -61,7 +61,7 @@ def test_an_idle_connection_does_not_delay_a_stop(server: Server) -> None:
         assert used.get("/readyz").status_code == 200
         started = time.monotonic()
         assert server.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8  # less than the graceful timeout
         assert silent.recv(1) == b""
 
 

@@ -14,7 +14,7 @@ from backstay.core.lifeline import FOLDER, METRICS
 from backstay.settings import ServerSettings, load_settings
 
 APPLICATION = "backstay.cli.servers:application"
-REPLACEMENT_SECONDS = 5.0
+REPLACEMENT_SECONDS = 10.0
 """How long a new granian worker gets to start before the one it replaces is stopped."""
 GIVING_BACK_SECONDS = 3
 """How long it gets to give back jobs beyond the time they have to finish."""
