@@ -38,7 +38,6 @@ class OnRedis(Running):
 
     valkey: ValkeyServer
     wire: Wire
-    redis_url: str
     neighbour: httpx.AsyncClient
     """An application without Redis, as busy and on the same machine."""
 
@@ -72,7 +71,6 @@ async def served(
         async with on(settings, clock) as (app, client), on(without, clock) as (_, neighbour):
             served = OnRedis(app, client)
             served.valkey, served.wire, served.neighbour = valkey, wire, neighbour
-            served.redis_url = redis_url
             yield served
 
 
