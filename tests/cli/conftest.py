@@ -1,4 +1,4 @@
-"""Calls the command line in this process, where a real one would only take longer."""
+"""The servers by name; and the command line in this process, where a real one takes longer."""
 
 import io
 import sys
@@ -12,6 +12,13 @@ from backstay.settings.model import VARIABLES
 from tests.cli.process import Result
 
 Call = Callable[..., Result]
+
+
+@pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each of the servers."""
+    found: str = request.param
+    return found
 
 
 @pytest.fixture

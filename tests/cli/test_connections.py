@@ -15,12 +15,6 @@ IDLE_CONNECTIONS = 1_250
 START = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 
 
-@pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
-def kind(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
 @pytest.fixture
 def server(kind: str, tmp_path: Path) -> Iterator[Server]:
     with serving(tmp_path, SERVER_TYPE=kind, SERVER_TIMEOUT="60") as running:

@@ -24,12 +24,6 @@ VARIABLES = {
 MAX_REQUESTS = 300
 
 
-@pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
-def kind(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
 @pytest.fixture
 def server(kind: str, tmp_path: Path) -> Iterator[Server]:
     with serving(tmp_path, **VARIABLES, SERVER_TYPE=kind) as running:
@@ -61,7 +55,7 @@ def test_an_idle_connection_does_not_delay_a_stop(server: Server) -> None:
         assert used.get("/readyz").status_code == 200
         started = time.monotonic()
         assert server.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - started < 8  # less than the graceful timeout
+        assert time.monotonic() - started < 5  # less than the graceful timeout
         assert silent.recv(1) == b""
 
 

@@ -17,12 +17,6 @@ WRONG = {"email": "nobody@example.org", "password": "not the password"}
 FAILURES_BEFORE_DELAY = 20
 
 
-@pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
-def kind(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
 @pytest.fixture
 def server(kind: str, tmp_path: Path) -> Iterator[Server]:
     variables = {
@@ -97,7 +91,7 @@ def test_a_second_signal_stops_at_once(kind: str, tmp_path: Path) -> None:
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
-        assert time.monotonic() - started < 20  # instead of the minute that draining takes
+        assert time.monotonic() - started < 5  # instead of the minute that draining takes
         assert none_lives(family)
 
 
