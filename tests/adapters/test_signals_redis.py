@@ -12,7 +12,7 @@ import pytest
 from backstay.adapters.principals_redis import RedisPrincipals
 from backstay.adapters.signals_redis import RedisSignals
 from backstay.core.clock import new_id
-from backstay.core.principal import PrincipalCache
+from backstay.core.principal_cache import PrincipalCache
 from backstay.core.signals import Signal
 from tests.adapters.linking import link_to
 from tests.faults.waiting import until

@@ -1,58 +1,19 @@
 """Shows that a cached principal is never staler than promised, and that the cache is bounded."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from backstay.core.clock import new_id
-from backstay.core.principal import Principal, PrincipalCache
+from backstay.core.principal import Principal
+from backstay.core.principal_cache import PrincipalCache
+from tests.core.sessions import START, Sessions
 
 pytestmark = pytest.mark.anyio
-
-Load = Callable[[UUID], Awaitable[Principal | None]]
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Sessions:
-    """A source of principals that counts how often it is asked and can be held up."""
-
-    def __init__(self) -> None:
-        self.users: dict[UUID, UUID] = {}
-        self.loads = 0
-        self.level = 0
-        self.valid_until: datetime | None = None
-        self.gate = anyio.Event()
-        self.gate.set()
-        self.now = 0.0
-
-    def start(self, user_id: UUID | None = None) -> UUID:
-        session_id = new_id()
-        self.users[session_id] = user_id or new_id()
-        return session_id
-
-    async def load(self, session_id: UUID) -> Principal | None:
-        self.loads += 1
-        user_id, level = self.users.get(session_id), self.level
-        await self.gate.wait()
-        if user_id is None:
-            return None
-        return Principal(user_id=user_id, level=level, valid_until=self.valid_until)
-
-    def cache(self, **options: int) -> PrincipalCache:
-        return self.cache_of(self.load, **options)
-
-    def cache_of(self, load: Load, **options: int) -> PrincipalCache:
-        return PrincipalCache(
-            load,
-            monotonic=lambda: self.now,
-            clock=lambda: START + timedelta(seconds=self.now),
-            max_age=60.0,
-            max_staleness=1.0,
-            **options,
-        )
 
 
 @pytest.fixture
@@ -187,19 +148,6 @@ async def test_the_oldest_entry_gives_way(sessions: Sessions) -> None:
     assert sessions.loads == 3
     await cache.get(oldest)
     assert sessions.loads == 4
-
-
-async def test_a_session_loaded_twice_at_once_can_still_be_forgotten(sessions: Sessions) -> None:
-    cache, session = sessions.cache(), sessions.start()
-    sessions.gate = anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(cache.get, session)
-        group.start_soon(cache.get, session)
-        await anyio.wait_all_tasks_blocked()
-        sessions.gate.set()
-    cache.forget([sessions.users[session]])
-    await cache.get(session)
-    assert sessions.loads == 3
 
 
 async def test_nothing_is_kept_about_somebody_who_is_about_to_change(sessions: Sessions) -> None:

@@ -15,7 +15,8 @@ from backstay.core.bus import Bus, Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.context import Context, Origin
 from backstay.core.messages import SYSTEM_ONLY, Command, Query
-from backstay.core.principal import SYSTEM, Principal, PrincipalCache
+from backstay.core.principal import SYSTEM, Principal
+from backstay.core.principal_cache import PrincipalCache
 from backstay.db.base import Base
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction

@@ -1,7 +1,7 @@
 """The PrincipalChannel port for one process: what changed is forgotten at once."""
 
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.principal import PrincipalCache
+from backstay.core.principal_cache import PrincipalCache
 
 
 class LocalPrincipals:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, collected
 from backstay.adapters.principals_shared import PATIENCE, Beat, SharedPrincipals
 from backstay.core.context import Context
-from backstay.core.principal import PrincipalCache
+from backstay.core.principal_cache import PrincipalCache
 from backstay.db.engine import driver_arguments
 from backstay.db.session import Database
 

@@ -3,7 +3,7 @@
 from backstay.adapters.signals_redis import RedisSignals
 from backstay.core.clock import new_id
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.principal import PrincipalCache
+from backstay.core.principal_cache import PrincipalCache
 from backstay.core.signals import Signal
 
 

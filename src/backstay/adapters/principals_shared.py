@@ -11,7 +11,7 @@ import structlog
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_memory import LocalPrincipals
-from backstay.core.principal import PrincipalCache
+from backstay.core.principal_cache import PrincipalCache
 
 log = structlog.get_logger("backstay.principals")
 

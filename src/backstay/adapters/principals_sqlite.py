@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_shared import Beat, SharedPrincipals
-from backstay.core.principal import PrincipalCache
+from backstay.core.principal_cache import PrincipalCache
 from backstay.db.engine import driver_arguments
 from backstay.db.session import Database
 

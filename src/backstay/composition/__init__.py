@@ -27,7 +27,8 @@ from backstay.core.ports import (
     RefreshTokens,
     Vitals,
 )
-from backstay.core.principal import SYSTEM, Principal, PrincipalCache
+from backstay.core.principal import SYSTEM, Principal
+from backstay.core.principal_cache import PrincipalCache
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail

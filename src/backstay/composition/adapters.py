@@ -22,7 +22,7 @@ from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.wakeups import wakeups_of
 from backstay.core.jobs import Wakeups
 from backstay.core.ports import Clock, Limiter, PrincipalChannel
-from backstay.core.principal import MAX_AGE, PrincipalCache
+from backstay.core.principal_cache import MAX_AGE, PrincipalCache
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database
 from backstay.settings import Settings, decode_key
