@@ -1,5 +1,6 @@
 """Runs one of the three servers; the supervisor starts this module in a process of its own."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from backstay.cli.closing import LEAVE, leave, let_the_last_in
 from backstay.cli.server_worker import Worker, ask_for_replacement, end_soon
 from backstay.cli.supervisor import follow_parent
 from backstay.core.lifeline import FOLDER, METRICS
@@ -42,6 +44,7 @@ def application() -> Worker:
     from backstay.main import create_app
 
     follow_parent()
+    signal.signal(LEAVE, leave)
     server = load_settings().server
     ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
     retire = ask if server.type == "granian" else end_soon
@@ -52,8 +55,15 @@ def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = Fal
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
-    from granian.server.mp import MPServer
+    from granian.server.mp import MPServer, WorkerProcess
     from watchfiles import PythonFilter
+
+    def terminate(worker: WorkerProcess) -> None:
+        worker.interrupt_by_parent = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.inner.pid, LEAVE)  # each worker has a socket of its own
+
+    WorkerProcess.terminate = terminate  # type: ignore[method-assign]
 
     class Granian(MPServer):
         def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
@@ -94,6 +104,7 @@ def _uvicorn(server: ServerSettings, host: str, port: int) -> None:
 
     class Parent(Multiprocess):
         def terminate_all(self) -> None:
+            let_the_last_in()
             for sock in self.sockets:  # or it would take connections that nobody accepts any more
                 sock.close()
             super().terminate_all()
@@ -121,6 +132,7 @@ def _uvicorn_options(server: ServerSettings) -> dict[str, Any]:
 
 def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
     from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+    from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
     options = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
@@ -139,12 +151,17 @@ def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
         def load(self) -> Any:
             return application()
 
-    Application().run()
+    class Parent(Arbiter):  # type: ignore[misc]
+        def stop(self, graceful: bool = True) -> None:
+            let_the_last_in()
+            super().stop(graceful)
+
+    Parent(Application()).run()
 
 
 def _gunicorn_worker(server: ServerSettings) -> type:
     """Speaks HTTP through uvicorn: gunicorn's own workers wait for idle connections at a stop."""
-    from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+    from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker as Base  # type: ignore[import-untyped]
     from uvicorn import Config, Server
 

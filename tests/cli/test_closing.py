@@ -1,0 +1,37 @@
+"""Shows that a door that is closed lets in who had come, and nobody new, at any of its sockets."""
+
+import subprocess
+import sys
+import textwrap
+
+PROGRAM = """
+    import socket
+    from backstay.cli.closing import close_door
+
+    door = socket.create_server(("127.0.0.1", 0))
+    address = door.getsockname()
+    before = socket.create_connection(address)
+    before.sendall(b"early")
+    assert close_door()
+    late = socket.socket()
+    late.settimeout(0.5)
+    try:
+        late.connect(address)
+    except TimeoutError:
+        print("nobody new")
+    print(door.accept()[0].recv(5).decode())
+    door.close()
+    try:
+        socket.create_connection(address)
+    except ConnectionRefusedError:
+        print("closed")
+"""
+
+
+def test_who_had_come_is_let_in_and_nobody_new() -> None:
+    program = textwrap.dedent(PROGRAM)
+    told = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert told.stderr == ""
+    assert told.stdout.splitlines() == ["nobody new", "early", "closed"]
