@@ -20,7 +20,7 @@ from types import FrameType
 
 SECONDS = 0.2
 """How long whoever had come before gets to be let in and to say what they want."""
-LEAVE = signal.SIGUSR1
+LEAVE = signal.SIGUSR2
 """Tells a process with a socket of its own to close its door, and then to end."""
 _SO_ATTACH_FILTER = 26
 _LOAD_BYTE, _JUMP_IF_SET, _RETURN = 0x30, 0x45, 0x06
