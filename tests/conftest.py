@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.adapters import passwords_argon2
+from backstay.adapters import passwords_argon2, redis_connection
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
@@ -76,6 +76,12 @@ def valkey() -> ValkeyServer:
     server.start()
     server.flush()
     return server
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process waits for Redis as long as a busy machine may take."""
+    monkeypatch.setattr(redis_connection, "PATIENCE", 2.0)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

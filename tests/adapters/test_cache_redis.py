@@ -17,7 +17,7 @@ from tests.db.processes import run_at_once
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
 
 TAGS = ("items", "items:1")
 LOADING = """

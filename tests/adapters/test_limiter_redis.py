@@ -17,15 +17,20 @@ from tests.db.processes import run_at_once
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 TEN = Rate(10, 60)
 HITTING = """
 import asyncio, sys
 from prometheus_client import CollectorRegistry
+from backstay.adapters import redis_connection
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.redis_link import RedisLink
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.core.ports import Rate
 from backstay.settings import RedisAddress
+
+redis_connection.PATIENCE = 2.0  # four processes may wait for a processor
 
 async def main(port, password):
     address = RedisAddress("127.0.0.1", int(port), password=password)

@@ -9,6 +9,8 @@ from backstay.adapters.redis_link import RedisLink, RedisRefused, Script
 from tests.adapters.linking import link_to
 from tests.services.valkey import ValkeyServer
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 @pytest.fixture
 async def link(valkey: ValkeyServer) -> AsyncIterator[RedisLink]:

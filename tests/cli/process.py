@@ -108,7 +108,7 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]
             if process.poll() is None:
                 process.terminate()
                 process.wait(PATIENCE)
-    assert "Traceback" not in server.printed
+    assert "Traceback" not in server.printed, server.printed
 
 
 def _wait_for(server: Server) -> None:

@@ -12,7 +12,11 @@ from tests.features.items.test_cached import Count, reads, until_seen  # noqa: F
 from tests.features.steps import API, running
 from tests.services.valkey import ValkeyServer
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("patient"),
+    pytest.mark.parametrize("database_kind", ["sqlite"]),
+]
 LIMIT = 60
 
 
