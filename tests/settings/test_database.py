@@ -143,6 +143,12 @@ class TestReplica:
             loaded = read(environ)
             assert faulty(loaded) == ["DB_REPLICA_URL"]
 
+    def test_beside_the_file_of_a_fallback_it_goes_unused(self, read: Read) -> None:
+        for replica in ({"DB_REPLICA_HOST": "replica"}, {"DB_REPLICA_URL": "postgres://r/name"}):
+            wanted = {"DB_FALLBACK_TO_SQLITE": "true", **replica}
+            assert db(read(wanted)).replica_url is None
+            assert db(read(wanted, DB_URL="postgresql://host/name")).replica_url is not None
+
     def test_a_faulty_primary_is_not_blamed_on_the_replica(self, read: Read) -> None:
         loaded = read(DB_URL="mysql://host/name", DB_REPLICA_HOST="replica")
         assert faulty(loaded) == ["DB_URL"]

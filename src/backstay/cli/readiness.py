@@ -1,17 +1,27 @@
 """What must be in order before anything runs: the settings and the database, judged together."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
 
+import typer
 from pydantic import SecretStr
 
 from backstay.composition import Backstay, compose, engine_options
 from backstay.core.errors import AppError
 from backstay.db import migrate
-from backstay.db.migrate import MigrationError, State
+from backstay.db.migrate import MigrationError, State, Unreachable
 from backstay.features.users.queries.accounts import HasAdmin
-from backstay.settings import ConfigurationError, Fault, Loaded, SecuritySettings, Settings
+from backstay.settings import (
+    DEFAULT_URL,
+    ConfigurationError,
+    Fault,
+    Loaded,
+    SecuritySettings,
+    Settings,
+    read_settings,
+)
 
 _UPGRADE = "Run: backstay db upgrade"
 _FAULTS = {
@@ -25,6 +35,12 @@ _NO_ADMIN = Fault(
     "is missing, while there is no administrator",
     "Set it to a password of 8 to 128 characters, then run: backstay db upgrade",
 )
+_FELL_BACK = f"""\
+Warning: {{cause}}
+  DB_FALLBACK_TO_SQLITE is on: {DEFAULT_URL} is used instead,
+  and what is written there never gets into that database.
+  Start that database, or mend its address, then start this again.
+  Other commands do not fall back: to use them on this file, set DB_URL={DEFAULT_URL}"""
 
 
 @asynccontextmanager
@@ -49,6 +65,34 @@ async def opened(settings: Settings) -> AsyncIterator[Backstay]:
 def migrates(settings: Settings) -> bool:
     """Whether the database is brought to this version without being asked."""
     return settings.is_local and settings.db.auto_migrate
+
+
+async def sound_settings() -> Settings:
+    """The settings of a process that runs the application; what is odd about them is told.
+
+    Raises:
+        ConfigurationError: with every fault of the settings and their database.
+    """
+    loaded = read_settings()
+    for warning in loaded.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    if cause := await _reason_to_fall_back(loaded):
+        typer.secho(_FELL_BACK.format(cause=cause), fg="red", bold=True, err=True)
+        os.environ["DB_URL"] = DEFAULT_URL  # the processes that this one starts read it, too
+        loaded = read_settings()
+    return await sound(loaded)
+
+
+async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:
+    settings = loaded.draft
+    wanted = settings.is_local and settings.db.fallback_to_sqlite and not settings.db.is_sqlite
+    if _unknown_database(loaded) or not wanted:
+        return None
+    try:
+        await migrate.state(engine_options(settings))
+    except MigrationError as error:  # one that answers and refuses is told by whoever uses it
+        return error if isinstance(error, Unreachable) else None
+    return None
 
 
 async def sound(loaded: Loaded) -> Settings:

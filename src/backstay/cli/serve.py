@@ -7,11 +7,11 @@ import typer
 
 from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner
-from backstay.cli.readiness import migrates, opened, sound
+from backstay.cli.readiness import migrates, opened, sound_settings
 from backstay.cli.supervisor import Supervisor, server_command
 from backstay.composition import seed
 from backstay.features.users.commands.admins import Admin
-from backstay.settings import Settings, read_settings
+from backstay.settings import Settings
 
 
 def serve(
@@ -27,10 +27,7 @@ def serve(
     ] = None,
 ) -> None:
     """Start the server; in `local` the database is made ready first."""
-    loaded = read_settings()
-    for warning in loaded.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-    settings = asyncio.run(sound(loaded))
+    settings = asyncio.run(sound_settings())
     address = free_address(host or settings.server.host, port or settings.server.port)
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
     print_banner(settings, address, admin)

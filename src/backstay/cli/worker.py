@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from backstay.cli.probes import probes
-from backstay.cli.readiness import opened, sound
+from backstay.cli.readiness import opened, sound_settings
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
 from backstay.main import settle_memory, start_logging
-from backstay.settings import Settings, read_settings
+from backstay.settings import Settings
 
 
 def worker(
@@ -26,10 +26,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run jobs and fire schedules until told to stop."""
-    loaded = read_settings()
-    for warning in loaded.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-    settings = asyncio.run(sound(loaded))
+    settings = asyncio.run(sound_settings())
     names = None if queues is None else [each.strip() for each in queues.split(",")]
     if names is not None and not all(names):
         raise typer.BadParameter("Name each queue, such as default,mail.", param_hint="--queues")

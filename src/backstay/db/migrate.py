@@ -33,6 +33,10 @@ class MigrationError(Exception):
     """The database cannot be brought to the schema asked for; the text says why, in sentences."""
 
 
+class Unreachable(MigrationError):
+    """No connection came about: the name is unknown, nobody listens, or no answer came in time."""
+
+
 class State(Enum):
     """How a database stands to the schema of this version; the value says what to do."""
 
@@ -47,6 +51,7 @@ async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> S
     """How a database stands to this version, by comparing revisions.
 
     Raises:
+        Unreachable: nobody answers, or not within ``pool_timeout`` seconds.
         MigrationError: the database cannot be asked.
     """
     engine = reader_engine(replace(options, replica_url=None, max_connections=1))
@@ -268,7 +273,8 @@ def _explained(options: EngineOptions) -> Iterator[None]:
     except CommandError as error:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
-        raise MigrationError(_explanation(error, make_url(options.url))) from error
+        kind = Unreachable if isinstance(error, OSError) else MigrationError
+        raise kind(_explanation(error, make_url(options.url))) from error
 
 
 def _explanation(error: Exception, url: URL) -> str:

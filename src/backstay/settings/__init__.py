@@ -1,7 +1,7 @@
 """Settings: read once from the environment, checked as a whole, frozen from then on."""
 
 from backstay.settings.app import AppSettings
-from backstay.settings.db import DatabaseUrl, DbSettings
+from backstay.settings.db import DEFAULT_URL, DatabaseUrl, DbSettings
 from backstay.settings.faults import ConfigurationError, Fault
 from backstay.settings.groups import (
     AdminSettings,
@@ -22,6 +22,7 @@ from backstay.settings.server import ServerSettings
 from backstay.settings.values import parse_rate
 
 __all__ = [
+    "DEFAULT_URL",
     "AdminSettings",
     "AppSettings",
     "ConfigurationError",

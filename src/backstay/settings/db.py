@@ -124,6 +124,11 @@ class DbSettings(Group):
         description="Address of the database; stronger than the parts above. `postgresql://`, "
         "`postgres://` and `sqlite:///` are understood.",
     )
+    fallback_to_sqlite: bool = Field(
+        False,
+        description=f"Let `serve` and `worker` go on with `{DEFAULT_URL}`, and without a replica, "
+        "when PostgreSQL cannot be reached at their start; refused outside `local`.",
+    )
     min_connections: Count = Field(1, description="Connections kept open.")
     max_connections: Count = Field(10, description="Most connections at once, per process.")
     ping_connection: bool = Field(True, description="Test a pooled connection before using it.")
@@ -154,9 +159,6 @@ class DbSettings(Group):
     )
     auto_migrate: bool = Field(
         True, description="Migrate the database at start; only obeyed in `local`."
-    )
-    fallback_to_sqlite: bool = Field(
-        False, description="Use SQLite when the database is away; refused outside `local`."
     )
 
     @field_validator("url")
@@ -189,7 +191,10 @@ class DbSettings(Group):
             url = _replica_of(data["url"].parsed, data)
         else:
             return None
-        if url.drivername == SQLITE or ("url" in data and data["url"].parsed.drivername == SQLITE):
+        on_sqlite = "url" in data and data["url"].parsed.drivername == SQLITE
+        if on_sqlite and data.get("fallback_to_sqlite"):
+            return None
+        if on_sqlite or url.drivername == SQLITE:
             raise Refused(
                 "asks for a replica, which SQLite does not have",
                 "Remove the DB_REPLICA_ settings, or use PostgreSQL.",
