@@ -13,9 +13,9 @@ REFUSED = [
     ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "10.0.0.0/8,0.0.0.0/0"}),
     ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "::/0"}),
     ("SERVER_TRUSTED_PROXIES", {"SERVER_TRUSTED_PROXIES": "0.0.0.0/1,128.0.0.0/1"}),
-    ("SERVER_WORKERS", {"SERVER_WORKERS": "2"}),
-    ("SERVER_WORKERS", {"SERVER_WORKERS": "auto"}),
-    ("SERVER_WORKERS", {"SERVER_WORKERS": "2", "DB_DRIVER": "sqlite"}),
+    ("SERVER_WORKERS", {"SERVER_WORKERS": "2", **REDIS}),
+    ("SERVER_WORKERS", {"SERVER_WORKERS": "auto", **REDIS}),
+    ("SERVER_WORKERS", {"SERVER_WORKERS": "2", "DB_DRIVER": "sqlite", **REDIS}),
     ("DB_FALLBACK_TO_SQLITE", {"DB_FALLBACK_TO_SQLITE": "true", "DB_NAME": "shop"}),
     ("REDIS_URL", {**SEVERAL, "REDIS_URL": "memory://"}),
     ("REDIS_URL", {**SEVERAL, "REDIS_URL": "memory://", "RATE_LIMIT_ENABLED": "false"}),
@@ -36,6 +36,12 @@ def test_it_is_refused_outside_local(
     loaded = read(production | environ, ENVIRONMENT=environment)
     assert faulty(loaded) == [variable]
     assert loaded.settings is None
+
+
+def test_several_workers_without_anything_to_share_are_told_all_that_is_missing(
+    read: Read, production: dict[str, str]
+) -> None:
+    assert faulty(read(production, SERVER_WORKERS="2")) == ["SERVER_WORKERS", "REDIS_URL"]
 
 
 @pytest.mark.parametrize(("variable", "environ"), REFUSED)

@@ -68,3 +68,11 @@ def test_one_event_is_one_line(start: Start, form: Form) -> None:
     assert "\x1b[2J" not in output.getvalue()
     if form == "json":
         assert json.loads(output.getvalue())["user"] == "b\tc"
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_nothing_that_is_told_commands_a_terminal(start: Start, form: Form) -> None:
+    log, output = start(form)
+    log.info("request", path="/a\x1b[31mred\x00\x9b\x7f")
+    assert not set(output.getvalue()) & set("\x1b\x00\x9b\x7f")
+    assert "31mred" in output.getvalue()

@@ -33,13 +33,24 @@ def configure(level: str, form: Literal["console", "json"], keep: Keep | None = 
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask,
             *([_copies(keep)] if keep is not None else []),
-            *([structlog.processors.format_exc_info] if form == "json" else []),
+            structlog.processors.format_exc_info if form == "json" else _disarm,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+def _disarm(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Show control characters, such as those of a path, instead of sending them to a terminal."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = value.translate(_CONTROLS)
+    return event
 
 
 def _copies(keep: Keep) -> Processor:

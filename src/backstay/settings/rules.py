@@ -92,11 +92,11 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
 _SHARED = ("RATE_LIMIT_ENABLED", "REDIS_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIMIT_URL")
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS", *_SHARED)
+@_rule(Applies.OUTSIDE_LOCAL, "SERVER_WORKERS", *_SHARED)
 def several_workers_share_redis(settings: Settings) -> Iterator[Fault]:
     """Each process would count only the requests, and keep only the answers, it has seen."""
     redis, mend = settings.redis, "Set REDIS_URL to a Redis server, or SERVER_WORKERS to 1."
-    if settings.server.workers == 1 or settings.db.is_sqlite:
+    if settings.server.workers == 1:
         return
     if settings.rate_limit.enabled and redis.rate_limit_address is None:
         name = "REDIS_RATE_LIMIT_URL" if redis.address else "REDIS_URL"
