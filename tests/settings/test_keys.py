@@ -92,7 +92,7 @@ class TestStrength:
     ) -> None:
         loaded = read(production | {variable: value})
         assert faulty(loaded) == [variable]
-        assert value not in f"{loaded.faults}"
+        assert value not in f"{loaded.faults}".replace("generate-secrets", "")
         loaded = read({variable: value})
         assert loaded.faults == ()
         assert len(loaded.warnings) == 1
@@ -124,7 +124,7 @@ class TestStrength:
         loaded = read(production)
         assert faulty(loaded) == [variable]
         assert loaded.faults[0].wrong == "is missing"
-        assert "openssl rand" in loaded.faults[0].mend
+        assert "backstay generate-secrets" in loaded.faults[0].mend
 
     def test_the_two_secrets_differ(self, read: Read, production: dict[str, str]) -> None:
         encoded = "base64:" + base64.b64encode(STRONG.encode()).decode()
@@ -155,7 +155,7 @@ class TestFit:
     ) -> None:
         loaded = read(SECURITY_ALGORITHM=algorithm)
         assert faulty(loaded) == [SECRET]
-        assert "openssl genpkey" in loaded.faults[0].mend
+        assert f"generate-secrets --algorithm {algorithm}" in loaded.faults[0].mend
 
     @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
     def test_what_is_no_private_key_of_that_kind_is_refused(

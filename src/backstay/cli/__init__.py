@@ -16,6 +16,7 @@ COMMANDS = {
     "db": "Migrate the database and look at it.",
     "create-admin": "Create an administrator, or give one a new password.",
     "create-tier": "Create a tier, with rate limits if wanted.",
+    "generate-secrets": "Print new secrets as lines for an .env file; nothing is kept.",
     "roles": "Show which role holds which permission, and how far.",
     "routes": "List every route with its permission, limit and message.",
     "openapi": "Print the OpenAPI description of the HTTP interface.",

@@ -17,13 +17,11 @@ PREVIOUS = "SECURITY_PREVIOUS_KEYS"
 PUBLIC = "SECURITY_PUBLIC_KEY"
 ALGORITHM = "SECURITY_ALGORITHM"
 
-_NEW_SECRET = "Set it to a random text, such as the output of: openssl rand -base64 48"  # noqa: S105
+_NEW_SECRET = "Set it to a random text, as printed by: backstay generate-secrets"  # noqa: S105
 _NEW_KEY = {
     "HS256": _NEW_SECRET,
-    "RS256": "Create one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 "
-    "-out key.pem; then set SECURITY_SECRET_KEY_FILE=key.pem",
-    "Ed25519": "Create one with: openssl genpkey -algorithm ed25519 -out key.pem; then set "
-    "SECURITY_SECRET_KEY_FILE=key.pem",
+    "RS256": "Create one with: backstay generate-secrets --algorithm RS256",
+    "Ed25519": "Create one with: backstay generate-secrets --algorithm Ed25519",
 }
 
 
