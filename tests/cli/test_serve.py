@@ -19,6 +19,19 @@ def sign_in(server: Server, email: str, password: str) -> int:
     return server.client.post("/api/v1/auth/login", data=form).status_code
 
 
+def mail_to_a_stranger(server: Server) -> str:
+    """The mail that somebody who registers is sent, as the mailbox shows it."""
+    person = {"email": "stranger@example.org", "password": "correct horse"}
+    assert server.client.post("/api/v1/users", json=person).status_code == 201
+    deadline = time.monotonic() + PATIENCE
+    while not (
+        found := re.search(r'"(/dev/mailbox/[^"]+)"', server.client.get("/dev/mailbox").text)
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return server.client.get(found[1]).text
+
+
 def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
     tmp_path: Path,
 ) -> None:
@@ -32,6 +45,7 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
         url = str(server.client.base_url)
         for text in (f"{url}\n", f"{url}/docs\n", "local", "SQLite, ./backstay.db", "rate limits"):
             assert text in banner
+        assert f"{url}/verify-email?token=" in mail_to_a_stranger(server)
         assert banner.isascii()
         assert "\x1b" not in banner
         processes = server.family()

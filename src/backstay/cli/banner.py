@@ -9,7 +9,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | None) -> None:
     """Print it; a made-up password is told here and nowhere else."""
-    url = _url(*address)
+    url = url_of(*address)
     elsewhere = ", and on every other address" if address[0] in _EVERYWHERE else ""
     rows = [("Address", url + elsewhere)]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
@@ -26,6 +26,12 @@ def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | No
     print_columns(rows)
 
 
+def url_of(host: str, port: int) -> str:
+    """Where this machine finds what listens at an address."""
+    name = _EVERYWHERE.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
 def _embedded(settings: Settings) -> list[str]:
     """What could be on Redis or in a worker, and is not."""
     here = {
@@ -34,11 +40,6 @@ def _embedded(settings: Settings) -> list[str]:
         "jobs": settings.is_local,
     }
     return [name for name, is_here in here.items() if is_here]
-
-
-def _url(host: str, port: int) -> str:
-    name = _EVERYWHERE.get(host, host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _database(settings: Settings) -> str:

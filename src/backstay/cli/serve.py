@@ -1,17 +1,20 @@
 """The command `serve`: looks at everything first, then runs the server and its workers."""
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
 
 from backstay.cli.address import free_address
-from backstay.cli.banner import print_banner
+from backstay.cli.banner import print_banner, url_of
 from backstay.cli.readiness import migrates, opened, sound_settings
 from backstay.cli.supervisor import Supervisor, server_command
 from backstay.composition import seed
 from backstay.features.users.commands.admins import Admin
-from backstay.settings import Settings
+from backstay.settings import AppSettings, Settings
+
+PUBLIC_URL = AppSettings.model_fields["public_url"].default
 
 
 def serve(
@@ -29,6 +32,8 @@ def serve(
     """Start the server; in `local` the database is made ready first."""
     settings = asyncio.run(sound_settings())
     address = free_address(host or settings.server.host, port or settings.server.port)
+    if settings.is_local and settings.app.public_url == PUBLIC_URL:
+        os.environ["APP_PUBLIC_URL"] = url_of(*address)  # the server reads it: links work then
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
     print_banner(settings, address, admin)
     supervisor = Supervisor(

@@ -39,7 +39,8 @@ class AppSettings(Group):
     )
     public_url: Annotated[str, AfterValidator(web_address), Kind("web address")] = Field(
         "http://127.0.0.1:8000",
-        description="Address under which users reach the application; links in mails use it.",
+        description="Address under which users reach the application; links in mails use it. In "
+        "`local` a server at another port takes its own.",
     )
     debug: bool = Field(False, description="Show internals in errors; refused outside `local`.")
     metrics: bool = Field(True, description="Serve `/metrics`; outside `local` only with a token.")
