@@ -268,7 +268,14 @@ async def test_a_request_full_of_faults_gets_a_short_answer(
     assert len(refused["errors"]) <= 20
 
 
-async def test_a_body_full_of_faults_gets_a_short_answer(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("path", "required"),
+    [("/users", 2), ("/auth/login", 1), ("/auth/refresh", 0), ("/auth/logout", 0)],
+)
+async def test_a_body_full_of_faults_gets_a_short_answer(
+    client: httpx.AsyncClient, path: str, required: int
+) -> None:
     body = {f"n{number}": 1 for number in range(20_000)}
-    refused = problem(await client.post(f"{API}/users", json=body), 422, "validation_error")
-    assert (refused["detail"], refused["errors"]) == ("20002 fields are not valid.", [])
+    refused = problem(await client.post(f"{API}{path}", json=body), 422, "validation_error")
+    told = f"{20_000 + required} fields are not valid."
+    assert (refused["detail"], refused["errors"]) == (told, [])

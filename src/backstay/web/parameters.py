@@ -1,11 +1,11 @@
 """Derives from a message what FastAPI must read: path, query and body, and puts it together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import Parameter
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Body, Path, Query
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -13,12 +13,9 @@ from starlette.requests import Request
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
-from backstay.core.validation import MOST_FAULTS, invalid
+from backstay.core.validation import MOST_FAULTS, validated
 from backstay.web.fields import fields_of
 
-T = TypeVar("T")
-MOST_TOLD = 10_000
-"""How many faults of a request are looked at one by one."""
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -65,7 +62,7 @@ class Parameters:
             Invalid: a part is not valid, or the message as a whole is not.
         """
         if self._body is not None:
-            body = _validated(self._body.model_validate_json, await request.body(), "body")
+            body = validated(self._body.model_validate_json, await request.body(), "body")
             if isinstance(body, self._message):
                 return body
         elif _announces_content(request) and await request.body():
@@ -73,7 +70,7 @@ class Parameters:
         fields: dict[str, Any] = {}
         if self._query is not None:
             named = self._given(request.query_params)
-            fields = _named(_validated(self._query.model_validate, named, "query"))
+            fields = _named(validated(self._query.model_validate, named, "query"))
         if self._body is not None:
             fields |= _named(body)
         for flat, (name, operator) in self._filters.items():
@@ -82,7 +79,7 @@ class Parameters:
                 fields.setdefault(name, {})[operator] = operand
         fields |= {self._path_names.get(n, n): value for n, value in request.path_params.items()}
         about = "body" if self.has_body else "query"
-        return _validated(self._message.model_validate, fields, about)
+        return validated(self._message.model_validate, fields, about)
 
     def _given(self, query: QueryParams) -> dict[str, Any]:
         lists: dict[str, list[str]] = {}
@@ -121,15 +118,6 @@ class Parameters:
 def _announces_content(request: Request) -> bool:
     fields = fields_of(request.scope)
     return fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
-
-
-def _validated(validate: Callable[[Any], T], given: Any, about: str) -> T:
-    try:
-        return validate(given)
-    except ValidationError as error:
-        if error.error_count() > MOST_TOLD:  # to list them would hold up others
-            raise Invalid(f"{error.error_count()} fields are not valid.") from None
-        raise invalid(error.errors(include_url=False, include_input=False), about) from error
 
 
 def _named(model: BaseModel) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from backstay.core.errors import AppError, Invalid
 from backstay.core.messages import Command
-from backstay.core.validation import invalid
+from backstay.core.validation import validated
 from backstay.features.mail.commands.addresses import VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.queries import CheckLink
@@ -81,9 +81,7 @@ async def _send(request: Request, message: type[Command[object]], *names: str) -
     """Send the message that a form makes; why it was refused, unless it was not."""
     fields = await form_of(request, *names)
     try:
-        await sender_of(request)(message.model_validate(fields))
-    except ValidationError as error:
-        return invalid(error.errors())
+        await sender_of(request)(validated(message.model_validate, fields))
     except AppError as error:
         if error.status >= 500:
             raise
