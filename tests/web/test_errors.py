@@ -7,11 +7,12 @@ import pytest
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
+from backstay.core.errors import DatabaseUnavailable
 from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import Login, client_of
 from tests.features.steps import API, JWKS, needs
-from tests.web.problems import fields_of, problem
+from tests.web.problems import MEMBERS, fields_of, problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
@@ -49,6 +50,16 @@ async def send(parcel: Parcel) -> int:
     return parcel.weight
 
 
+@router.post("/lost-parcels")
+async def lose(parcel: Parcel) -> int:
+    return parcel.weight // 0
+
+
+@router.get("/unavailable")
+async def unavailable() -> None:
+    raise DatabaseUnavailable
+
+
 @router.get("/wrong-answer")
 async def wrong_answer() -> int:
     return "hush"  # type: ignore[return-value]
@@ -62,7 +73,10 @@ async def planted(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["bug", "blocking-bug", "group", "wrong-answer"])
+BUGS = pytest.mark.parametrize("path", ["bug", "blocking-bug", "group", "wrong-answer"])
+
+
+@BUGS
 async def test_a_bug_is_an_internal_error_without_details(
     planted: httpx.AsyncClient, path: str
 ) -> None:
@@ -72,6 +86,31 @@ async def test_a_bug_is_an_internal_error_without_details(
     assert body["instance"] == f"/planted/{path}"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert (await planted.get(JWKS)).status_code == 200
+
+
+class TestDebug:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {"APP_DEBUG": "true"}
+
+    @BUGS
+    async def test_a_bug_tells_its_traceback(self, planted: httpx.AsyncClient, path: str) -> None:
+        answer = await planted.get(f"/planted/{path}")
+        assert answer.status_code == 500
+        body = answer.json()
+        assert set(body) == MEMBERS | {"debug"}
+        assert "Traceback (most recent call last)" in body["debug"]
+        assert "hush" in body["debug"]
+
+    async def test_the_traceback_is_without_the_body(self, planted: httpx.AsyncClient) -> None:
+        answer = await planted.post("/planted/lost-parcels", json={"weight": 424242})
+        assert "ZeroDivisionError" in answer.json()["debug"]
+        assert "424242" not in answer.text
+
+    async def test_a_refusal_tells_no_traceback(self, planted: httpx.AsyncClient) -> None:
+        problem(await planted.get("/planted/teapot"), 418)
+        problem(await planted.get("/planted/unavailable"), 503)
+        problem(await planted.post("/planted/parcels", json={}), 422)
 
 
 async def test_an_error_of_the_framework_is_a_problem(planted: httpx.AsyncClient) -> None:

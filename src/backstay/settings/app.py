@@ -41,7 +41,10 @@ class AppSettings(Group):
         "http://127.0.0.1:8000",
         description="Address under which users reach the application; links in mails use it.",
     )
-    debug: bool = Field(False, description="Show internals in errors; refused outside `local`.")
+    debug: bool = Field(
+        False,
+        description="Answer unhandled errors with their traceback; refused outside `local`.",
+    )
     metrics: bool = Field(True, description="Serve `/metrics`; outside `local` only with a token.")
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token that `/metrics` asks for."

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from os import urandom
+from traceback import format_exception
 
 import structlog
 from fastapi import FastAPI
@@ -113,10 +114,21 @@ class Edge:
 
 
 class Faults:
-    """Inside CORS: limits the body (size, time) and turns what nobody caught into a 500 problem."""
+    """Inside CORS: refuses foreign host names, limits the body (size, time), answers all errors.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, trusted_hosts: tuple[str, ...]) -> None:
+    What nobody caught becomes a 500 problem; with ``debug`` its member ``debug`` is the traceback.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body_bytes: int,
+        trusted_hosts: tuple[str, ...],
+        *,
+        debug: bool = False,
+    ) -> None:
         self._app = app
+        self._debug = debug
         self._limit = max_body_bytes
         self._hosts = tuple(host.lower() for host in trusted_hosts)
 
@@ -141,11 +153,12 @@ class Faults:
         except ClientDisconnect:
             await watch({"type": "http.response.start", "status": CLIENT_GONE, "headers": []})
             await watch({"type": "http.response.body"})
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error", request_id=scope["backstay.request_id"])
             if started:
                 raise
-            await problem_response(scope, AppError())(scope, receive, send)
+            traceback = "".join(format_exception(error)) if self._debug else ""
+            await problem_response(scope, AppError(), traceback)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         fields = fields_of(scope)
@@ -222,7 +235,10 @@ def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
     """Put the layers around an application, from the inside out."""
     server, origins = settings.server, settings.app.cors_origins
     app.add_middleware(
-        Faults, max_body_bytes=server.max_body_bytes, trusted_hosts=server.trusted_hosts
+        Faults,
+        max_body_bytes=server.max_body_bytes,
+        trusted_hosts=server.trusted_hosts,
+        debug=settings.app.debug,
     )
     if origins:
         app.add_middleware(
