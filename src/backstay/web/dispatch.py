@@ -203,12 +203,12 @@ class Route(APIRoute):
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
         if self.spec.message.permission is PUBLIC:
             if limit is not Limit.EXEMPT:
-                await edge.limits.by_address(scope, limit, edge.client_address(scope))
+                await edge.limits.by_address(scope, limit)
             return
         try:
             principal = await edge.authenticate(field_of(scope, b"authorization"))
         except AppError:
-            await edge.limits.by_address(scope, limit, edge.client_address(scope))
+            await edge.limits.by_address(scope, limit)
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
@@ -218,7 +218,7 @@ class Route(APIRoute):
             else:
                 await counted
         elif limit is not Limit.EXEMPT:
-            await edge.limits.by_address(scope, limit, edge.client_address(scope))
+            await edge.limits.by_address(scope, limit)
 
     def _check_form(self, request: Request) -> None:
         """Refuse what FastAPI would ignore: an unknown query, a body of another media type."""

@@ -11,7 +11,7 @@ from starlette.types import Scope
 from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, Rate, Verdict
 from backstay.core.principal import Principal
-from backstay.web.address import limit_key
+from backstay.web.address import ClientAddress, limit_key
 
 log = structlog.get_logger("backstay.limits")
 
@@ -33,18 +33,21 @@ class Limit(StrEnum):
 class Limits:
     """Counts requests by limit class."""
 
-    def __init__(self, limiter: Limiter, rates: Mapping[Limit, Rate]) -> None:
+    def __init__(
+        self, limiter: Limiter, rates: Mapping[Limit, Rate], client_address: ClientAddress
+    ) -> None:
         self._limiter = limiter
         self._rates = rates
+        self._client_address = client_address
         self._without_rule: set[str] = set()
 
-    async def by_address(self, scope: Scope, limit: Limit, address: str) -> None:
-        """Count a request of an address.
+    async def by_address(self, scope: Scope, limit: Limit) -> None:
+        """Count a request of the client's address.
 
         Raises:
             RateLimited: too many.
         """
-        await self._hit(scope, limit, f"{limit}:ip:{limit_key(address)}")
+        await self._hit(scope, limit, f"{limit}:ip:{limit_key(self._client_address(scope))}")
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
         """Count a request of a signed-in user under the tier's rule for the route, if any.
