@@ -1,9 +1,8 @@
 """Routes as a table of messages: a row says where a message is sent, not how."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -16,60 +15,14 @@ from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
-from backstay.web.conditional import JSON
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
-from backstay.web.idempotency import described, takes_key
+from backstay.web.idempotency import described
 from backstay.web.keeping import admission_of, declared, under_way
 from backstay.web.limits import Limit
 from backstay.web.parameters import Parameters
+from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
-
-Endpoint = Callable[..., Awaitable[Response]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouteSpec:
-    """One row: a method and path of the API and the message that is sent for it.
-
-    Attributes:
-        limit: the class under which requests are counted.
-        status: of success, where there is a result.
-        location: template of the ``Location`` of what was created, filled from the result.
-        endpoint: replaces the standard one where HTTP itself matters.
-        name: the operation id; the message's name unless given.
-        refuses: statuses of refusal that the description would not name by itself.
-        is_page: whether it shows people a page, which the description leaves out.
-        path_names: what the message calls a path parameter, where it is not its name.
-    """
-
-    method: str
-    path: str
-    message: type[Message[Any]]
-    tag: str
-    versioned: bool
-    limit: Limit = Limit.GENERAL
-    status: int = 200
-    location: str | None = None
-    endpoint: Endpoint | None = None
-    openapi: dict[str, Any] = field(default_factory=dict)
-    media_types: tuple[str, ...] = (JSON,)
-    name: str = ""
-    refuses: tuple[int, ...] = ()
-    is_page: bool = False
-    path_names: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def takes_key(self) -> bool:
-        """Whether an ``Idempotency-Key`` is honoured."""
-        return self.endpoint is None and takes_key(self.method, self.message)
-
-    @property
-    def operation_id(self) -> str:
-        """What generated clients call it."""
-        name = self.message.__name__
-        snake = "".join("_" + c.lower() if c.isupper() else c for c in name)
-        return self.name or snake.lstrip("_")
 
 
 class Routes:
