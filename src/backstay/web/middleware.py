@@ -12,11 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.core.errors import AppError, BadRequest, RequestTimeout, TooLarge
 from backstay.settings import Settings
 from backstay.web.errors import problem_response
 from backstay.web.fields import fields_of
-from backstay.web.metrics import HttpMetrics
 
 log = structlog.get_logger("backstay.http")
 
@@ -62,7 +62,9 @@ BODY_BYTES_PER_SECOND = 1024
 class Edge:
     """Outermost: names the request, joins its trace, adds headers, measures and logs it."""
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, hsts: bool, access_log: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: PrometheusMetrics, *, hsts: bool, access_log: bool
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._headers = [*_SECURITY, *([_HSTS] if hsts else [])]
@@ -231,7 +233,7 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     return request_id, trace
 
 
-def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
+def install(app: FastAPI, settings: Settings, metrics: PrometheusMetrics) -> None:
     """Put the layers around an application, from the inside out."""
     server, origins = settings.server, settings.app.cors_origins
     app.add_middleware(
