@@ -9,8 +9,9 @@ import structlog
 from starlette.types import Scope
 
 from backstay.core.errors import RateLimited
-from backstay.core.ports import Limiter, Rate, Verdict
+from backstay.core.ports import Limiter, Verdict
 from backstay.core.principal import Principal
+from backstay.core.rates import Rate
 from backstay.web.address import ClientAddress, limit_key
 
 log = structlog.get_logger("backstay.limits")
