@@ -31,7 +31,8 @@ class Parameters:
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
         for name, source in message.sources().items():
             fields[source][name] = message.model_fields[name]
-        self._filters = _filters(fields[Source.QUERY])
+        filters = message.filters() if issubclass(message, ListQuery) else {}
+        self._flat = _flat(filters)
         in_path = {field: name for name, field in path_names.items()}
         self.signature: list[Parameter] = [
             _parameter(
@@ -45,7 +46,7 @@ class Parameters:
         self._query: type[BaseModel] | None = None
         self._body: type[BaseModel] | None = None
         if self.has_query:
-            model = self._query = self._query_model(fields[Source.QUERY])
+            model = self._query = self._query_model(fields[Source.QUERY], filters)
             self._lists = {n for n, f in model.model_fields.items() if _is_list(f.annotation)}
             self.signature.append(_parameter("query", Annotated[model, Query()]))
         if self.has_body:
@@ -73,7 +74,7 @@ class Parameters:
             fields = _named(validated(self._query.model_validate, named, "query"))
         if self._body is not None:
             fields |= _named(body)
-        for flat, (name, operator) in self._filters.items():
+        for flat, (name, operator) in self._flat.items():
             if flat in fields:
                 operand = fields.pop(flat)
                 fields.setdefault(name, {})[operator] = operand
@@ -96,11 +97,13 @@ class Parameters:
             )
         return {n: values if n in self._lists else values[0] for n, values in lists.items()}
 
-    def _query_model(self, fields: dict[str, FieldInfo]) -> type[BaseModel]:
-        plain = {name: field for name, field in fields.items() if _filter_type(field) is None}
+    def _query_model(
+        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Filter[Any]]]
+    ) -> type[BaseModel]:
+        plain = {name: field for name, field in fields.items() if name not in filters}
         definitions = _definitions(plain)
-        for flat, (name, operator) in self._filters.items():
-            operand = _operators(fields[name])[operator]
+        for flat, (name, operator) in self._flat.items():
+            operand = filters[name].operators()[operator]
             unnamed = FieldInfo.merge_field_infos(
                 operand, alias=None, validation_alias=None, serialization_alias=None
             )
@@ -154,26 +157,10 @@ def _model(
     return model
 
 
-def _filter_type(field: FieldInfo) -> type[Filter[Any]] | None:
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        origin = get_origin(candidate) or candidate
-        if isinstance(origin, type) and issubclass(origin, Filter):
-            filter_type: type[Filter[Any]] = candidate
-            return filter_type
-    return None
-
-
-def _operators(field: FieldInfo) -> dict[str, FieldInfo]:
-    """The operators of a filter field by their names in a URL; none for other fields."""
-    filter_type = _filter_type(field)
-    operands = filter_type.model_fields if filter_type else {}
-    return {operand.alias or name: operand for name, operand in operands.items()}
-
-
-def _filters(fields: dict[str, FieldInfo]) -> dict[str, tuple[str, str]]:
+def _flat(filters: Mapping[str, type[Filter[Any]]]) -> dict[str, tuple[str, str]]:
     """Each flat query name with the filter and operator it stands for."""
-    flat: dict[str, tuple[str, str]] = {}
-    for name, field in fields.items():
-        for operator in _operators(field):
-            flat[name if operator == "eq" else f"{name}__{operator}"] = (name, operator)
-    return flat
+    return {
+        name if operator == "eq" else f"{name}__{operator}": (name, operator)
+        for name, kind in filters.items()
+        for operator in kind.operators()
+    }
