@@ -24,10 +24,10 @@ from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
+from backstay.web.pages import FORM
 from backstay.web.state import edge_of, sender_of
 
 COOKIE = "refresh_token"
-FORM = "application/x-www-form-urlencoded"
 _IGNORED = {"scope", "client_id", "client_secret"}
 _OPTIONAL = TypeAdapter(RefreshBody | None)
 
