@@ -25,10 +25,10 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
-from backstay.web.leftovers import count
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
+from backstay.web.unmatched import count
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from backstay.core.idempotency import Replayed
 from backstay.core.messages import Message
 from backstay.core.representation import Representation, etag_of, represent
+from backstay.web.client_cache import for_clients
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.idempotency import key_of
-from backstay.web.keeping import for_clients
 from backstay.web.links import link_header
 from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of

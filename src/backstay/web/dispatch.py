@@ -15,11 +15,11 @@ from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
+from backstay.web.client_cache import declared
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
 from backstay.web.idempotency import described
-from backstay.web.keeping import admission_of, declared, under_way
-from backstay.web.limits import Limit
+from backstay.web.limits import Limit, admission_of, under_way
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
@@ -146,7 +146,7 @@ class Route(APIRoute):
                 message = await self.parameters.read(request)
                 response = await answer(request, self.spec, message, prefix)
             finally:
-                await admission_of(request)
+                await admission_of(scope)
             await response(scope, receive, send)
 
         return app

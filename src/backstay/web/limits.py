@@ -1,9 +1,11 @@
 """Rate limits at the edge, with the headers that announce them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import structlog
 from starlette.types import Scope
@@ -85,6 +87,29 @@ class Limits:
                 f"Retry in {wait} s: {rate.limit} requests per {rate.period} s are allowed.",
                 headers={"Retry-After": str(wait)},
             )
+
+
+def under_way(counted: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Count a request together with whatever is asked in the same moment: one round trip."""
+    task = asyncio.create_task(counted)
+    task.add_done_callback(_retrieved)
+    return task
+
+
+async def admission_of(scope: Scope) -> None:
+    """Wait for the verdict about a request, if it is still under way.
+
+    Raises:
+        RateLimited: too many requests; whatever else was wrong with this one.
+    """
+    admission = scope.get("backstay.admission")
+    if admission is not None:
+        await admission
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 @lru_cache(1024)
