@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from copy import copy
+from functools import cache
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -36,7 +37,6 @@ class Routes:
         self._tag = tag
         self._versioned = versioned
         self.specs: list[RouteSpec] = []
-        self._built: dict[str, list[Route]] = {}
 
     def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
         self.specs.append(
@@ -73,9 +73,7 @@ class Routes:
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
-        if len(self._built.get(root_path, ())) != len(self.specs):
-            self._built[root_path] = [Route.of(s, self._under(root_path)) for s in self.specs]
-        return [copy(route) for route in self._built[root_path]]
+        return [copy(_route(spec, self._under(root_path))) for spec in self.specs]
 
     def operations(self, root_path: str) -> Iterator[Operation]:
         """What is sent by which method and path."""
@@ -185,6 +183,12 @@ class Route(APIRoute):
             )
         if self.parameters.has_body:
             check_media_type(request, *self.spec.media_types)
+
+
+@cache
+def _route(spec: RouteSpec, prefix: str) -> Route:
+    """To describe a route takes milliseconds; tests, which make many applications, pay once."""
+    return Route.of(spec, prefix)
 
 
 def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:

@@ -14,7 +14,7 @@ from backstay.web.limits import Limit
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RouteSpec:
     """One row: a method and path of the API and the message that is sent for it.
 
