@@ -25,10 +25,10 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
-from backstay.web.leftovers import count
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
+from backstay.web.unmatched import count
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -164,13 +164,14 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
 
 def _edge(backstay: Backstay) -> EdgeState:
     settings, token = backstay.settings, backstay.settings.app.metrics_token
+    client_address = ClientAddress(settings.server.trusted_proxies)
     return EdgeState(
         buses=backstay.buses,
         authenticate=Authenticator(
             backstay.tokens, backstay.principals, lambda: backstay.clock().timestamp()
         ),
-        limits=Limits(backstay.limiter, rates_of(settings)),
-        client_address=ClientAddress(settings.server.trusted_proxies),
+        limits=Limits(backstay.limiter, rates_of(settings), client_address),
+        client_address=client_address,
         secure_cookies=not settings.is_local,
         public_origin=origin_of(settings.app.public_url),
         cors_origins=frozenset(settings.app.cors_origins),

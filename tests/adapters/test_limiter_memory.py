@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.adapters.limiter_memory import SECOND, MemoryLimiter
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,8 @@ from backstay.adapters import redis_link
 from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.redis_link import RedisLink
-from backstay.core.ports import Rate, Verdict
+from backstay.core.ports import Verdict
+from backstay.core.rates import Rate
 from tests.adapters.linking import link_to, logged
 from tests.db.processes import run_at_once
 from tests.faults.waiting import until
@@ -27,7 +28,7 @@ from backstay.adapters import redis_connection
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.redis_link import RedisLink
 from backstay.adapters.redis_metrics import RedisMetrics
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.settings import RedisAddress
 
 redis_connection.PATIENCE = 2.0  # four processes may wait for a processor

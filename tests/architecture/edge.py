@@ -13,9 +13,10 @@ from starlette.types import Message
 from backstay.composition import Backstay
 from backstay.core.masking import tells_secret
 from backstay.core.messages import PUBLIC, Access, PermissionSpec
-from backstay.web.dispatch import Route, RouteSpec
+from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE
 from backstay.web.limits import Limit
+from backstay.web.route_spec import RouteSpec
 
 DOCUMENTATION = {"/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"}
 UNLIMITED = {"/livez", "/readyz", "/metrics"}

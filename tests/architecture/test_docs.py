@@ -8,12 +8,12 @@ from pkgutil import walk_packages
 
 import backstay
 from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
 from backstay.features import STANDARD
 from backstay.settings.model import VARIABLES
-from backstay.web.metrics import HttpMetrics
 from tests.architecture.tree import ROOT
 
 Rows = Mapping[str, str]
@@ -74,7 +74,7 @@ def permissions() -> dict[str, str]:
 
 
 def metrics() -> dict[str, str]:
-    registry = HttpMetrics().registry
+    registry = PrometheusMetrics().registry
     RedisMetrics(registry)
     CacheMetrics(registry)
     families = registry.collect()

@@ -55,6 +55,18 @@ def test_no_socket_has_no_address() -> None:
     assert address(None, "203.0.113.9") == ""
 
 
+def test_the_header_is_read_once_per_request() -> None:
+    scope = {"client": ("10.0.0.1", 4000), "headers": [(b"x-forwarded-for", b"203.0.113.9")]}
+    assert PROXIES(scope) == "203.0.113.9"
+    scope["headers"] = []
+    assert PROXIES(scope) == "203.0.113.9"
+
+
+def test_a_network_of_the_other_family_trusts_nobody() -> None:
+    everybody = ClientAddress([ip_network("::/0")])
+    assert address("10.0.0.1", "203.0.113.9", of=everybody) == "10.0.0.1"
+
+
 @given(st.lists(st.ip_addresses().map(str), max_size=4))
 def test_the_client_is_never_a_proxy_unless_it_is_the_peer(forwarded: list[str]) -> None:
     found = address("10.0.0.1", ", ".join(forwarded))

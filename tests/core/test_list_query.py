@@ -43,7 +43,7 @@ def refusals(kind: type[ListQuery[Row]], **fields: Any) -> set[str]:
 def test_the_first_page_is_the_default() -> None:
     query = ask()
     assert (query.page, query.per_page, query.total, query.by_cursor) == (1, 20, True, False)
-    assert list(query.filters()) == []
+    assert list(query.conditions()) == []
 
 
 @pytest.mark.parametrize("fields", [{"limit": 5}, {"cursor": "x"}, {"limit": 5, "cursor": "x"}])
@@ -87,20 +87,30 @@ def test_a_list_that_declares_nothing_neither_sorts_nor_searches() -> None:
     assert refusals(ListBare, title={"eq": "x"}) == {"extra_forbidden"}
 
 
-def test_filters_are_told_by_field_and_operator() -> None:
+def test_a_list_knows_which_of_its_fields_are_filters() -> None:
+    assert {name: set(kind.operators()) for name, kind in ListRows.filters().items()} == {
+        "title": {"eq", "in", "isnull", "contains"},
+        "note": {"eq", "in", "isnull", "contains"},
+        "colour": {"eq", "in", "isnull"},
+        "created_at": {"eq", "in", "isnull", "gte", "lte"},
+    }
+    assert ListBare.filters() == {}
+
+
+def test_conditions_are_told_by_field_and_operator() -> None:
     query = ask(
         title={"contains": "sea"},
         colour={"in": "red,blue", "isnull": False},
         created_at={"gte": "2024-01-01T00:00:00Z"},
     )
-    told = {(name, operator) for name, operator, _ in query.filters()}
+    told = {(name, operator) for name, operator, _ in query.conditions()}
     assert told == {
         ("title", "contains"),
         ("colour", "in_"),
         ("colour", "isnull"),
         ("created_at", "gte"),
     }
-    assert ("colour", "in_", ("red", "blue")) in set(query.filters())
+    assert ("colour", "in_", ("red", "blue")) in set(query.conditions())
 
 
 @pytest.mark.parametrize(

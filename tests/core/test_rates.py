@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.core.ports import Rate
-from backstay.core.rates import NO_RULES, RateRule, RateRules
+from backstay.core.rates import NO_RULES, Rate, RateRule, RateRules
 
 EXACT, SHORT, LONG = "/v1/items/{id}", "/v1/*", "/v1/items*"
 

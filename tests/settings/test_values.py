@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.settings import AppSettings, ServerSettings, parse_rate
 from backstay.settings.values import PERIODS, split, write_rate
 from tests.settings.reading import Read, faulty

@@ -1,5 +1,6 @@
 """What every error looks like, asserted in one place."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -26,3 +27,9 @@ def problem(answer: httpx.Response, status: int, code: str | None = None) -> dic
 def fields_of(body: dict[str, Any]) -> dict[str, str]:
     """The refused fields of a problem with the code of each."""
     return {fault["field"]: fault["code"] for fault in body["errors"]}
+
+
+async def stream(size: int) -> AsyncIterator[bytes]:
+    """A body of at least this size, which does not say so beforehand."""
+    for _ in range(0, size, 65536):
+        yield b"x" * 65536

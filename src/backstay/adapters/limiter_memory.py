@@ -4,7 +4,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from backstay.core.ports import Rate, Verdict
+from backstay.core.ports import Verdict
+from backstay.core.rates import Rate
 
 MAX_KEYS = 100_000
 SAMPLE = 8

@@ -1,6 +1,7 @@
 """The Limiter port where limits are switched off: everything is allowed, nothing is counted."""
 
-from backstay.core.ports import Rate, Verdict
+from backstay.core.ports import Verdict
+from backstay.core.rates import Rate
 
 
 class NoLimiter:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from backstay.adapters.limiter_memory import MemoryLimiter, price_of, verdict_of
 from backstay.adapters.redis_link import RedisFault, RedisLink, Script
-from backstay.core.ports import Rate, Verdict
+from backstay.core.ports import Verdict
+from backstay.core.rates import Rate
 
 COUNT = Script.of("""
 local price, most, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

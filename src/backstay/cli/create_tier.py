@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from backstay.cli.readiness import opened
 from backstay.core.errors import FieldFault, Invalid
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.features.tiers.commands.seeding import CreateTierWithLimits, PathLimit
 from backstay.settings import Settings, load_settings, parse_rate
 

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute
 
 from backstay.cli.output import print_columns
 from backstay.core.messages import PermissionSpec
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.main import create_app
 from backstay.settings import load_settings
 from backstay.settings.values import write_rate

@@ -10,6 +10,7 @@ from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
+from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_channels import Channels
 from backstay.adapters.principals_postgres import PostgresPrincipals
@@ -26,7 +27,6 @@ from backstay.core.principal_cache import MAX_AGE, PrincipalCache
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database
 from backstay.settings import Settings, decode_key
-from backstay.web.metrics import HttpMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Adapters:
     key: bytes
     database: Database
     links: RedisLinks
-    metrics: HttpMetrics
+    metrics: PrometheusMetrics
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
@@ -48,7 +48,7 @@ class Adapters:
 
 def adapters_for(settings: Settings, clock: Clock) -> Adapters:
     """The adapters that the settings ask for, none of them connected yet."""
-    metrics, database = HttpMetrics(), Database(engine_options(settings))
+    metrics, database = PrometheusMetrics(), Database(engine_options(settings))
     links = RedisLinks(RedisMetrics(metrics.registry))
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     return Adapters(

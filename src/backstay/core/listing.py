@@ -1,9 +1,11 @@
 """Lists as messages: paging, sorting, searching and declared filters, the same everywhere."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from backstay.core.messages import Query, Source, View, argument_of
@@ -35,6 +37,11 @@ class Filter(BaseModel, Generic[T]):
     eq: T | None = None
     in_: Several[T] | None = Field(default=None, alias="in")
     isnull: bool | None = None
+
+    @classmethod
+    def operators(cls) -> dict[str, FieldInfo]:
+        """Its operators by their names in a URL."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
 
 
 class Equals(Filter[T]):
@@ -114,11 +121,16 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         """Whether keyset paging was asked for."""
         return self.limit is not None or self.cursor is not None
 
-    def filters(self) -> Iterator[tuple[str, str, Any]]:
+    @classmethod
+    def filters(cls) -> Mapping[str, type[Filter[Any]]]:
+        """The fields that are filters, by name, and the kind of each."""
+        return _filters(cls)
+
+    def conditions(self) -> Iterator[tuple[str, str, Any]]:
         """Every condition asked for, as field, operator, value."""
-        for name in type(self).model_fields:
+        for name in self.filters():
             value = getattr(self, name)
-            if isinstance(value, Filter):
+            if value is not None:
                 for operator in type(value).model_fields:
                     operand = getattr(value, operator)
                     if operand is not None:
@@ -160,3 +172,13 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
 PAGING = frozenset(ListQuery.model_fields)
 """The fields that every list has; field rules name what they refer to, not them."""
+
+
+@cache
+def _filters(query: type[ListQuery[Any]]) -> Mapping[str, type[Filter[Any]]]:
+    return {
+        name: kind
+        for name, field in query.model_fields.items()
+        for kind in (field.annotation, *get_args(field.annotation))
+        if isinstance(kind, type) and issubclass(kind, Filter)
+    }

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.jobs import Backlog
+from backstay.core.rates import Rate
 
 
 class Clock(Protocol):
@@ -105,18 +106,6 @@ class RefreshTokens(Protocol):
     def read(self, text: str) -> RefreshToken | None:
         """The token of a text, or None when it cannot be one."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """``limit`` requests per ``period`` seconds.
-
-    A ``strict`` one guards credentials: where processes cannot count together it is halved.
-    """
-
-    limit: int
-    period: int
-    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

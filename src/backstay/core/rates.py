@@ -1,11 +1,19 @@
-"""Which rate holds where: the rules of a tier, found once per route."""
+"""Rates, and which holds where: the rules of a tier, found once per route."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from backstay.core.ports import Rate
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``limit`` requests per ``period`` seconds.
+
+    A ``strict`` one guards credentials: where processes cannot count together it is halved.
+    """
+
+    limit: int
+    period: int
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +21,7 @@ class RateRule:
     """A rate for a path: the template of a route, or a prefix of some that ends in ``*``."""
 
     path: str
-    rate: "Rate"
+    rate: Rate
 
     def holds_for(self, template: str) -> bool:
         """Whether it is the rule of a route, or one of several."""

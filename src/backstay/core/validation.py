@@ -1,19 +1,41 @@
 """What pydantic refuses, in the words of an answer: never with what was submitted."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from backstay.core.errors import FieldFault, Invalid
 
+T = TypeVar("T")
 MOST_FAULTS = 20
 """How many faults an answer lists, so that a small request never makes a large answer."""
+MOST_TOLD = 10_000
+"""How many faults are looked at one by one; to list more would hold up others."""
 _CONSTRAINTS = {
     *("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"),
     *("field_type", "pattern", "expected", "max_digits", "decimal_places", "whole_digits"),
     *("class_name", "known"),
 }
 """What a message of pydantic may mention; anything else could be a part of what was submitted."""
+
+
+def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", inside: str = "") -> T:
+    """What a method of a model, such as ``model_validate``, makes of what was submitted.
+
+    ``whole`` and ``inside`` are those of :func:`invalid`.
+
+    Raises:
+        Invalid: it is not valid.
+    """
+    try:
+        return validate(given)
+    except ValidationError as error:
+        if error.error_count() > MOST_TOLD:
+            raise Invalid(f"{error.error_count()} fields are not valid.") from None
+        faults = error.errors(include_url=False, include_input=False)
+        raise invalid(faults, whole, inside) from error
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: str = "") -> Invalid:

@@ -200,7 +200,7 @@ def _values(name: str, column: ColumnElement[Any]) -> TypeAdapter[Any]:
 
 
 def _conditions(query: ListQuery[Any]) -> Iterator[tuple[str, str, Any]]:
-    for name, operation, value in query.filters():
+    for name, operation, value in query.conditions():
         if operation == "isnull":
             yield name, "is_null" if value else "is_not_null", value
         else:

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.visitors import iterate
 
-from backstay.core.listing import Filter, ListQuery
+from backstay.core.listing import ListQuery
 from backstay.core.messages import Source, View
 from backstay.db.base import Base, SoftDelete
 from backstay.db.queries import Contains, Expressions, column_of, columns_of
@@ -87,7 +87,7 @@ class Statements:
         self._own = false() if owner is None else owner == bindparam("_owner")
         self._source = entity.__table__ if source is None else source
         self._shown = columns_of(view, entity, columns)
-        self.filters = {n: column_of(entity, n, columns) for n in _filters(query)}
+        self.filters = {n: column_of(entity, n, columns) for n in query.filters()}
         self._searched = [column_of(entity, n, columns) for n in query.searchable]
         self.keys = {n: column_of(entity, n, columns) for n in (*query.sortable, "id")}
         self._kept: dict[Shape, Select[Any]] = {}
@@ -168,13 +168,6 @@ def _beyond(order: list[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]
     first, descending = order[0]
     within_reach = first <= values[0] if descending else first >= values[0]
     return and_(within_reach, or_(*alternatives))
-
-
-def _filters(query: type[ListQuery[Any]]) -> Iterator[str]:
-    for name, field in query.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
-        if any(isinstance(kind, type) and issubclass(kind, Filter) for kind in kinds):
-            yield name
 
 
 def check_path(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> None:

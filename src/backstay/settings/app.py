@@ -42,7 +42,10 @@ class AppSettings(Group):
         description="Address under which users reach the application; links in mails use it. In "
         "`local` a server at another port takes its own.",
     )
-    debug: bool = Field(False, description="Show internals in errors; refused outside `local`.")
+    debug: bool = Field(
+        False,
+        description="Answer unhandled errors with their traceback; refused outside `local`.",
+    )
     metrics: bool = Field(True, description="Serve `/metrics`; outside `local` only with a token.")
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token that `/metrics` asks for."

@@ -6,7 +6,7 @@ from typing import Literal, Union, get_args, get_origin
 
 from pydantic import EmailStr, SecretStr
 
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.settings.group import Default, InLocal, Kind, Variable
 from backstay.settings.values import write_rate
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.settings.group import Also, Group
 from backstay.settings.values import Name, RatePer, Seconds, SecretTexts, SomeSeconds
 

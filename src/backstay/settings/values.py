@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from backstay.core.ports import Rate
+from backstay.core.rates import Rate
 from backstay.settings.faults import Refused
 from backstay.settings.group import Kind, MayBeEmpty
 

@@ -1,11 +1,20 @@
 """Whose address a request came from, when proxies stand in between."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from starlette.types import Scope
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_KEY = "backstay.client_address"
 
 
 class ClientAddress:
@@ -20,9 +29,16 @@ class ClientAddress:
         self._trusted = tuple(trusted)
 
     def __call__(self, scope: Scope) -> str:
+        """The address; it is worked out once per request."""
+        found: str | None = scope.get(_KEY)
+        if found is None:
+            found = scope[_KEY] = self._find(scope)
+        return found
+
+    def _find(self, scope: Scope) -> str:
         client = scope.get("client")
         peer = str(client[0]) if client else ""
-        if not self._trusted or not self._is_trusted(peer):
+        if not self._trusted or not self._is_trusted(_parse(peer)):
             return peer
         return self._forwarded(scope) or peer
 
@@ -31,28 +47,20 @@ class ClientAddress:
         entries = [e.strip() for e in b",".join(values).decode("latin-1").split(",")]
         for entry in reversed(entries):
             address = _parse(entry)
-            if address is None:
-                return None
             if not self._is_trusted(address):
-                return address
+                return None if address is None else str(address)
         return None
 
-    def _is_trusted(self, address: str) -> bool:
-        parsed = _parse(address)
-        return parsed is not None and any(
-            ip_address(parsed) in network
-            for network in self._trusted
-            if network.version == ip_address(parsed).version
-        )
+    def _is_trusted(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._trusted)
 
 
-def _parse(text: str) -> str | None:
+def _parse(text: str) -> Address | None:
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def limit_key(address: str) -> str:
@@ -60,6 +68,6 @@ def limit_key(address: str) -> str:
     if ":" not in address:
         return address
     parsed = _parse(address.partition("%")[0])
-    if parsed is None or ":" not in parsed:
-        return parsed or address
-    return str(ip_network(f"{parsed}/64", strict=False))
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, 64), strict=False))
+    return str(parsed or address)

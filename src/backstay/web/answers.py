@@ -1,6 +1,6 @@
 """Sends a message on behalf of a request, and makes an answer of its result."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import Request
@@ -9,21 +9,19 @@ from starlette.responses import Response
 from backstay.core.idempotency import Replayed
 from backstay.core.messages import Message
 from backstay.core.representation import Representation, etag_of, represent
+from backstay.web.client_cache import for_clients
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.idempotency import key_of
-from backstay.web.keeping import for_clients
 from backstay.web.links import link_header
+from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of
-
-if TYPE_CHECKING:
-    from backstay.web.dispatch import RouteSpec
 
 
 async def answer(
-    request: Request, spec: "RouteSpec", message: Message[Any], prefix: str = ""
+    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
 ) -> Response:
     """Send a message on behalf of the request and answer with its result."""
-    key = await key_of(request, spec.message)
+    key = await key_of(request) if spec.takes_key else None
     sender = sender_of(request, preconditions_of(request), key)
     result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
     kept = _representation(result)

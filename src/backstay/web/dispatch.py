@@ -1,9 +1,9 @@
 """Routes as a table of messages: a row says where a message is sent, not how."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from copy import copy
-from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -16,60 +16,14 @@ from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
-from backstay.web.conditional import JSON
+from backstay.web.client_cache import declared
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
-from backstay.web.idempotency import described, takes_key
-from backstay.web.keeping import admission_of, declared, under_way
-from backstay.web.limits import Limit
+from backstay.web.idempotency import described
+from backstay.web.limits import Limit, admission_of, under_way
 from backstay.web.parameters import Parameters
+from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
-
-Endpoint = Callable[..., Awaitable[Response]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouteSpec:
-    """One row: a method and path of the API and the message that is sent for it.
-
-    Attributes:
-        limit: the class under which requests are counted.
-        status: of success, where there is a result.
-        location: template of the ``Location`` of what was created, filled from the result.
-        endpoint: replaces the standard one where HTTP itself matters.
-        name: the operation id; the message's name unless given.
-        refuses: statuses of refusal that the description would not name by itself.
-        is_page: whether it shows people a page, which the description leaves out.
-        path_names: what the message calls a path parameter, where it is not its name.
-    """
-
-    method: str
-    path: str
-    message: type[Message[Any]]
-    tag: str
-    versioned: bool
-    limit: Limit = Limit.GENERAL
-    status: int = 200
-    location: str | None = None
-    endpoint: Endpoint | None = None
-    openapi: dict[str, Any] = field(default_factory=dict)
-    media_types: tuple[str, ...] = (JSON,)
-    name: str = ""
-    refuses: tuple[int, ...] = ()
-    is_page: bool = False
-    path_names: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def takes_key(self) -> bool:
-        """Whether an ``Idempotency-Key`` is honoured."""
-        return self.endpoint is None and takes_key(self.method, self.message)
-
-    @property
-    def operation_id(self) -> str:
-        """What generated clients call it."""
-        name = self.message.__name__
-        snake = "".join("_" + c.lower() if c.isupper() else c for c in name)
-        return self.name or snake.lstrip("_")
 
 
 class Routes:
@@ -83,7 +37,6 @@ class Routes:
         self._tag = tag
         self._versioned = versioned
         self.specs: list[RouteSpec] = []
-        self._built: dict[str, list[Route]] = {}
 
     def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
         self.specs.append(
@@ -120,9 +73,7 @@ class Routes:
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, ready to be appended to an application."""
-        if len(self._built.get(root_path, ())) != len(self.specs):
-            self._built[root_path] = [Route.of(s, self._under(root_path)) for s in self.specs]
-        return [copy(route) for route in self._built[root_path]]
+        return [copy(_route(spec, self._under(root_path))) for spec in self.specs]
 
     def operations(self, root_path: str) -> Iterator[Operation]:
         """What is sent by which method and path."""
@@ -193,7 +144,7 @@ class Route(APIRoute):
                 message = await self.parameters.read(request)
                 response = await answer(request, self.spec, message, prefix)
             finally:
-                await admission_of(request)
+                await admission_of(scope)
             await response(scope, receive, send)
 
         return app
@@ -203,12 +154,12 @@ class Route(APIRoute):
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
         if self.spec.message.permission is PUBLIC:
             if limit is not Limit.EXEMPT:
-                await edge.limits.by_address(scope, limit, edge.client_address(scope))
+                await edge.limits.by_address(scope, limit)
             return
         try:
             principal = await edge.authenticate(field_of(scope, b"authorization"))
         except AppError:
-            await edge.limits.by_address(scope, limit, edge.client_address(scope))
+            await edge.limits.by_address(scope, limit)
             raise
         scope["backstay.principal"] = principal
         if limit is Limit.GENERAL:
@@ -218,7 +169,7 @@ class Route(APIRoute):
             else:
                 await counted
         elif limit is not Limit.EXEMPT:
-            await edge.limits.by_address(scope, limit, edge.client_address(scope))
+            await edge.limits.by_address(scope, limit)
 
     def _check_form(self, request: Request) -> None:
         """Refuse what FastAPI would ignore: an unknown query, a body of another media type."""
@@ -232,6 +183,12 @@ class Route(APIRoute):
             )
         if self.parameters.has_body:
             check_media_type(request, *self.spec.media_types)
+
+
+@cache
+def _route(spec: RouteSpec, prefix: str) -> Route:
+    """To describe a route takes milliseconds; tests, which make many applications, pay once."""
+    return Route.of(spec, prefix)
 
 
 def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:

@@ -96,9 +96,7 @@ async def _challenge(request: Request, may_read: MayRead) -> None:
     challenge = 'Basic realm="documentation", charset="UTF-8"'
     if scheme.lower() != "basic" or not login:
         raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
-    edge = edge_of(request)
-    address = edge.client_address(request.scope)
-    await edge.limits.by_address(request.scope, Limit.LOGIN, address)
+    await edge_of(request).limits.by_address(request.scope, Limit.LOGIN)
     try:
         allowed = await may_read(login, password)
     except ValueError:

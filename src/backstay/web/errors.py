@@ -42,8 +42,8 @@ class Problem(BaseModel):
     request_id: str
 
 
-def problem_response(scope: Mapping[str, Any], error: AppError) -> Response:
-    """The answer to a refused request."""
+def problem_response(scope: Mapping[str, Any], error: AppError, debug: str = "") -> Response:
+    """The answer to a refused request; ``debug`` is what only developers may read."""
     body = {
         "type": f"urn:backstay:problem:{error.code}",
         "title": error.title,
@@ -57,6 +57,8 @@ def problem_response(scope: Mapping[str, Any], error: AppError) -> Response:
         ],
         "request_id": scope.get("backstay.request_id", ""),
     }
+    if debug:
+        body["debug"] = debug
     return Response(json.dumps(body), error.status, error.headers, MEDIA_TYPE)
 
 

@@ -10,25 +10,19 @@ from starlette.requests import Request
 
 from backstay.core.errors import BadRequest
 from backstay.core.idempotency import IdempotencyKey
-from backstay.core.messages import Command, Message
 from backstay.web.fields import fields_of
 
 NAME = b"idempotency-key"
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
-def takes_key(method: str, message: type[Message[Any]]) -> bool:
-    """Whether a route honours the header; everywhere else it is ignored."""
-    return method == "POST" and issubclass(message, Command) and message.takes_key()
-
-
-async def key_of(request: Request, message: type[Message[Any]]) -> IdempotencyKey | None:
-    """The key of a request, bound to its target and to what its body and query say.
+async def key_of(request: Request) -> IdempotencyKey | None:
+    """The key of a request, if it has one, bound to its target and to what its body and query say.
 
     Raises:
         BadRequest: the header is repeated, empty, too long or not printable.
     """
-    if NAME not in fields_of(request.scope) or not takes_key(request.method, message):
+    if NAME not in fields_of(request.scope):
         return None
     values = [value for name, value in request.scope["headers"] if name == NAME]
     value = values[0].decode("latin-1").strip()

@@ -1,17 +1,20 @@
 """Rate limits at the edge, with the headers that announce them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import structlog
 from starlette.types import Scope
 
 from backstay.core.errors import RateLimited
-from backstay.core.ports import Limiter, Rate, Verdict
+from backstay.core.ports import Limiter, Verdict
 from backstay.core.principal import Principal
-from backstay.web.address import limit_key
+from backstay.core.rates import Rate
+from backstay.web.address import ClientAddress, limit_key
 
 log = structlog.get_logger("backstay.limits")
 
@@ -33,18 +36,21 @@ class Limit(StrEnum):
 class Limits:
     """Counts requests by limit class."""
 
-    def __init__(self, limiter: Limiter, rates: Mapping[Limit, Rate]) -> None:
+    def __init__(
+        self, limiter: Limiter, rates: Mapping[Limit, Rate], client_address: ClientAddress
+    ) -> None:
         self._limiter = limiter
         self._rates = rates
+        self._client_address = client_address
         self._without_rule: set[str] = set()
 
-    async def by_address(self, scope: Scope, limit: Limit, address: str) -> None:
-        """Count a request of an address.
+    async def by_address(self, scope: Scope, limit: Limit) -> None:
+        """Count a request of the client's address.
 
         Raises:
             RateLimited: too many.
         """
-        await self._hit(scope, limit, f"{limit}:ip:{limit_key(address)}")
+        await self._hit(scope, limit, f"{limit}:ip:{limit_key(self._client_address(scope))}")
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
         """Count a request of a signed-in user under the tier's rule for the route, if any.
@@ -81,6 +87,29 @@ class Limits:
                 f"Retry in {wait} s: {rate.limit} requests per {rate.period} s are allowed.",
                 headers={"Retry-After": str(wait)},
             )
+
+
+def under_way(counted: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Count a request together with whatever is asked in the same moment: one round trip."""
+    task = asyncio.create_task(counted)
+    task.add_done_callback(_retrieved)
+    return task
+
+
+async def admission_of(scope: Scope) -> None:
+    """Wait for the verdict about a request, if it is still under way.
+
+    Raises:
+        RateLimited: too many requests; whatever else was wrong with this one.
+    """
+    admission = scope.get("backstay.admission")
+    if admission is not None:
+        await admission
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 @lru_cache(1024)

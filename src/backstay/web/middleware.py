@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from os import urandom
+from traceback import format_exception
 
 import structlog
 from fastapi import FastAPI
@@ -11,11 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.core.errors import AppError, BadRequest, RequestTimeout, TooLarge
 from backstay.settings import Settings
 from backstay.web.errors import problem_response
 from backstay.web.fields import fields_of
-from backstay.web.metrics import HttpMetrics
 
 log = structlog.get_logger("backstay.http")
 
@@ -61,7 +62,9 @@ BODY_BYTES_PER_SECOND = 1024
 class Edge:
     """Outermost: names the request, joins its trace, adds headers, measures and logs it."""
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, hsts: bool, access_log: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: PrometheusMetrics, *, hsts: bool, access_log: bool
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._headers = [*_SECURITY, *([_HSTS] if hsts else [])]
@@ -113,10 +116,21 @@ class Edge:
 
 
 class Faults:
-    """Inside CORS: limits the body (size, time) and turns what nobody caught into a 500 problem."""
+    """Inside CORS: refuses foreign host names, limits the body (size, time), answers all errors.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, trusted_hosts: tuple[str, ...]) -> None:
+    What nobody caught becomes a 500 problem; with ``debug`` its member ``debug`` is the traceback.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body_bytes: int,
+        trusted_hosts: tuple[str, ...],
+        *,
+        debug: bool = False,
+    ) -> None:
         self._app = app
+        self._debug = debug
         self._limit = max_body_bytes
         self._hosts = tuple(host.lower() for host in trusted_hosts)
 
@@ -141,11 +155,12 @@ class Faults:
         except ClientDisconnect:
             await watch({"type": "http.response.start", "status": CLIENT_GONE, "headers": []})
             await watch({"type": "http.response.body"})
-        except Exception:
+        except Exception as error:
             log.exception("unhandled error", request_id=scope["backstay.request_id"])
             if started:
                 raise
-            await problem_response(scope, AppError())(scope, receive, send)
+            traceback = "".join(format_exception(error)) if self._debug else ""
+            await problem_response(scope, AppError(), traceback)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         fields = fields_of(scope)
@@ -218,11 +233,14 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     return request_id, trace
 
 
-def install(app: FastAPI, settings: Settings, metrics: HttpMetrics) -> None:
+def install(app: FastAPI, settings: Settings, metrics: PrometheusMetrics) -> None:
     """Put the layers around an application, from the inside out."""
     server, origins = settings.server, settings.app.cors_origins
     app.add_middleware(
-        Faults, max_body_bytes=server.max_body_bytes, trusted_hosts=server.trusted_hosts
+        Faults,
+        max_body_bytes=server.max_body_bytes,
+        trusted_hosts=server.trusted_hosts,
+        debug=settings.app.debug,
     )
     if origins:
         app.add_middleware(

@@ -1,11 +1,11 @@
 """Derives from a message what FastAPI must read: path, query and body, and puts it together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import Parameter
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Body, Path, Query
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -13,12 +13,9 @@ from starlette.requests import Request
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
-from backstay.core.validation import MOST_FAULTS, invalid
+from backstay.core.validation import MOST_FAULTS, validated
 from backstay.web.fields import fields_of
 
-T = TypeVar("T")
-MOST_TOLD = 10_000
-"""How many faults of a request are looked at one by one."""
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -34,7 +31,8 @@ class Parameters:
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
         for name, source in message.sources().items():
             fields[source][name] = message.model_fields[name]
-        self._filters = _filters(fields[Source.QUERY])
+        filters = message.filters() if issubclass(message, ListQuery) else {}
+        self._flat = _flat(filters)
         in_path = {field: name for name, field in path_names.items()}
         self.signature: list[Parameter] = [
             _parameter(
@@ -48,7 +46,7 @@ class Parameters:
         self._query: type[BaseModel] | None = None
         self._body: type[BaseModel] | None = None
         if self.has_query:
-            model = self._query = self._query_model(fields[Source.QUERY])
+            model = self._query = self._query_model(fields[Source.QUERY], filters)
             self._lists = {n for n, f in model.model_fields.items() if _is_list(f.annotation)}
             self.signature.append(_parameter("query", Annotated[model, Query()]))
         if self.has_body:
@@ -65,7 +63,7 @@ class Parameters:
             Invalid: a part is not valid, or the message as a whole is not.
         """
         if self._body is not None:
-            body = _validated(self._body.model_validate_json, await request.body(), "body")
+            body = validated(self._body.model_validate_json, await request.body(), "body")
             if isinstance(body, self._message):
                 return body
         elif _announces_content(request) and await request.body():
@@ -73,16 +71,16 @@ class Parameters:
         fields: dict[str, Any] = {}
         if self._query is not None:
             named = self._given(request.query_params)
-            fields = _named(_validated(self._query.model_validate, named, "query"))
+            fields = _named(validated(self._query.model_validate, named, "query"))
         if self._body is not None:
             fields |= _named(body)
-        for flat, (name, operator) in self._filters.items():
+        for flat, (name, operator) in self._flat.items():
             if flat in fields:
                 operand = fields.pop(flat)
                 fields.setdefault(name, {})[operator] = operand
         fields |= {self._path_names.get(n, n): value for n, value in request.path_params.items()}
         about = "body" if self.has_body else "query"
-        return _validated(self._message.model_validate, fields, about)
+        return validated(self._message.model_validate, fields, about)
 
     def _given(self, query: QueryParams) -> dict[str, Any]:
         lists: dict[str, list[str]] = {}
@@ -99,11 +97,13 @@ class Parameters:
             )
         return {n: values if n in self._lists else values[0] for n, values in lists.items()}
 
-    def _query_model(self, fields: dict[str, FieldInfo]) -> type[BaseModel]:
-        plain = {name: field for name, field in fields.items() if _filter_type(field) is None}
+    def _query_model(
+        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Filter[Any]]]
+    ) -> type[BaseModel]:
+        plain = {name: field for name, field in fields.items() if name not in filters}
         definitions = _definitions(plain)
-        for flat, (name, operator) in self._filters.items():
-            operand = _operators(fields[name])[operator]
+        for flat, (name, operator) in self._flat.items():
+            operand = filters[name].operators()[operator]
             unnamed = FieldInfo.merge_field_infos(
                 operand, alias=None, validation_alias=None, serialization_alias=None
             )
@@ -121,15 +121,6 @@ class Parameters:
 def _announces_content(request: Request) -> bool:
     fields = fields_of(request.scope)
     return fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
-
-
-def _validated(validate: Callable[[Any], T], given: Any, about: str) -> T:
-    try:
-        return validate(given)
-    except ValidationError as error:
-        if error.error_count() > MOST_TOLD:  # to list them would hold up others
-            raise Invalid(f"{error.error_count()} fields are not valid.") from None
-        raise invalid(error.errors(include_url=False, include_input=False), about) from error
 
 
 def _named(model: BaseModel) -> dict[str, Any]:
@@ -166,26 +157,10 @@ def _model(
     return model
 
 
-def _filter_type(field: FieldInfo) -> type[Filter[Any]] | None:
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        origin = get_origin(candidate) or candidate
-        if isinstance(origin, type) and issubclass(origin, Filter):
-            filter_type: type[Filter[Any]] = candidate
-            return filter_type
-    return None
-
-
-def _operators(field: FieldInfo) -> dict[str, FieldInfo]:
-    """The operators of a filter field by their names in a URL; none for other fields."""
-    filter_type = _filter_type(field)
-    operands = filter_type.model_fields if filter_type else {}
-    return {operand.alias or name: operand for name, operand in operands.items()}
-
-
-def _filters(fields: dict[str, FieldInfo]) -> dict[str, tuple[str, str]]:
+def _flat(filters: Mapping[str, type[Filter[Any]]]) -> dict[str, tuple[str, str]]:
     """Each flat query name with the filter and operator it stands for."""
-    flat: dict[str, tuple[str, str]] = {}
-    for name, field in fields.items():
-        for operator in _operators(field):
-            flat[name if operator == "eq" else f"{name}__{operator}"] = (name, operator)
-    return flat
+    return {
+        name if operator == "eq" else f"{name}__{operator}": (name, operator)
+        for name, kind in filters.items()
+        for operator in kind.operators()
+    }

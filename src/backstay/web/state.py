@@ -10,8 +10,8 @@ from starlette.requests import Request
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
 from backstay.core.idempotency import IdempotencyKey
-from backstay.core.ports import Rate
 from backstay.core.principal import STRANGER, Principal
+from backstay.core.rates import Rate
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions
 from backstay.settings import Settings
 from backstay.web.address import ClientAddress

@@ -78,6 +78,14 @@ async def test_what_is_wrong_with_a_task_is_told(
     assert (fault["field"], fault["code"]) == (field, code)
 
 
+async def test_a_payload_full_of_faults_gets_a_short_answer(login: Login) -> None:
+    ann = await login()
+    payload = {f"n{number}": 1 for number in range(20_000)}
+    answer = await ann.client.post(TASKS, json={"task": "demo.count", "payload": payload})
+    refused = problem(answer, 422, "validation_error")
+    assert (refused["detail"], refused["errors"]) == ("20000 fields are not valid.", [])
+
+
 async def test_others_tasks_do_not_exist(backstay: Backstay, login: Login) -> None:
     ann, ben, admin = await login(), await login(), await login("admin")
     task_id = await start(ann)

@@ -1,16 +1,14 @@
 """Where signing in and out is reached; cookies and token transports are handled here."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Body
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
-from backstay.core.messages import Message
 from backstay.core.representation import render
-from backstay.core.validation import invalid
+from backstay.core.validation import validated
 from backstay.features.auth.commands.password import ChangePassword
 from backstay.features.auth.commands.refresh import RefreshSession
 from backstay.features.auth.commands.sign_in import Login
@@ -26,23 +24,21 @@ from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
 from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
+from backstay.web.pages import FORM
 from backstay.web.state import edge_of, sender_of
 
 COOKIE = "refresh_token"
-FORM = "application/x-www-form-urlencoded"
 _IGNORED = {"scope", "client_id", "client_secret"}
-
-OptionalBody = Annotated[RefreshBody | None, Body()]
+_OPTIONAL = TypeAdapter(RefreshBody | None)
 
 
 async def log_in(request: Request) -> Response:
     """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
     is_form = request.headers.get("content-type", "").lower().startswith(FORM)
-    fields = await (_form(request) if is_form else _json(request))
-    try:
-        message = Login.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error.errors()) from error
+    if is_form:
+        message = validated(Login.model_validate, await _form(request))
+    else:
+        message = validated(Login.model_validate_json, await request.body())
     in_cookie = message.transport == "cookie"
     if in_cookie:
         _check_origin(request)
@@ -50,9 +46,9 @@ async def log_in(request: Request) -> Response:
     return _answer(request, answer, in_cookie=in_cookie)
 
 
-async def refresh(request: Request, body: OptionalBody = None) -> Response:
+async def refresh(request: Request) -> Response:
     """Rotate the token from the body, else the Authorization header, else the cookie."""
-    body = body or RefreshBody()
+    body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
     if bearer and "." in bearer:
         bearer = None  # an access token, which clients send along everywhere
@@ -60,36 +56,26 @@ async def refresh(request: Request, body: OptionalBody = None) -> Response:
     cookie = None if token else _cookie(request)
     if not (token or cookie):
         raise Unauthenticated("Send a refresh token.")
-    message = _message(RefreshSession, refresh_token=token or cookie, fingerprint=body.fingerprint)
-    answer = await sender_of(request)(message)
+    fields = {"refresh_token": token or cookie, "fingerprint": body.fingerprint}
+    answer = await sender_of(request)(validated(RefreshSession.model_validate, fields))
     return _answer(request, answer, in_cookie=token is None)
 
 
-async def log_out(request: Request, body: OptionalBody = None) -> Response:
+async def log_out(request: Request) -> Response:
     """End the session of the first usable token; the cookie is cleared."""
-    body = body or RefreshBody()
+    body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
     found = [body.refresh_token, bearer, _cookie(request)]
-    tokens = tuple(token for token in found if token)
-    await sender_of(request)(_message(Logout, tokens=tokens, fingerprint=body.fingerprint))
+    fields = {"tokens": tuple(filter(None, found)), "fingerprint": body.fingerprint}
+    await sender_of(request)(validated(Logout.model_validate, fields))
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, path=_cookie_path(request))
     return response
 
 
-def _message(message: type[Message[Any]], **fields: Any) -> Any:
-    try:
-        return message(**fields)
-    except ValidationError as error:
-        raise invalid(error.errors()) from error
-
-
-async def _json(request: Request) -> Any:
-    try:
-        return await request.json()
-    except (ValueError, RecursionError) as error:
-        fault = FieldFault("body", "json_invalid", "JSON decode error")
-        raise Invalid(errors=(fault,)) from error
+async def _optional_body(request: Request) -> RefreshBody:
+    given = await request.body() or b"null"
+    return validated(_OPTIONAL.validate_json, given) or RefreshBody()
 
 
 async def _form(request: Request) -> dict[str, Any]:
@@ -176,6 +162,8 @@ _LOGIN_BODY = {
     }
 }
 
+_TOKEN_BODY = {"requestBody": {"content": {JSON: {"schema": RefreshBody.model_json_schema()}}}}
+
 routes = Routes("/auth", tag="auth")
 routes.post(
     "/login",
@@ -186,8 +174,23 @@ routes.post(
     media_types=(JSON, FORM),
     refuses=(401, 403),
 )
-routes.post("/refresh", RefreshSession, endpoint=refresh, limit=Limit.REFRESH, refuses=(401, 403))
-routes.post("/logout", Logout, endpoint=log_out, limit=Limit.LOGOUT, status=204, refuses=(401, 403))
+routes.post(
+    "/refresh",
+    RefreshSession,
+    endpoint=refresh,
+    limit=Limit.REFRESH,
+    openapi=_TOKEN_BODY,
+    refuses=(401, 403),
+)
+routes.post(
+    "/logout",
+    Logout,
+    endpoint=log_out,
+    limit=Limit.LOGOUT,
+    openapi=_TOKEN_BODY,
+    status=204,
+    refuses=(401, 403),
+)
 routes.get("/sessions", ListSessions)
 routes.delete("/sessions", EndSessions)
 routes.delete("/sessions/{id}", EndSession)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
@@ -14,7 +14,7 @@ from backstay.core.jobs import TASK_QUEUE, JobState, Progress
 from backstay.core.messages import SIGNED_IN, Command, FromPath, PermissionSpec, Scope
 from backstay.core.outbox import Jobs
 from backstay.core.principal import Grant, Principal
-from backstay.core.validation import invalid
+from backstay.core.validation import validated
 from backstay.db.job_store import NOW
 from backstay.db.jobs import UNFINISHED, Job
 from backstay.db.queries import count, one_or_404, visible
@@ -51,11 +51,7 @@ async def start_task(
     kind = known.get(command.task)
     if kind is None:
         raise Invalid(errors=(FieldFault("task", "unknown_task", "There is no such task"),))
-    try:
-        message = kind.model_validate(command.payload)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        raise invalid(faults, inside="payload") from error
+    message = validated(kind.model_validate, command.payload, inside="payload")
     await _check_room(session, principal.user_id)
     return TaskStarted(id=await jobs.enqueue(message, queue=TASK_QUEUE))
 

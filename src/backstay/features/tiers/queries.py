@@ -10,9 +10,8 @@ from backstay.core.bus import handles
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
-from backstay.core.ports import Rate
 from backstay.core.principal import Grant, Principal
-from backstay.core.rates import RateRule, RateRules
+from backstay.core.rates import Rate, RateRule, RateRules
 from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing
 from backstay.db.queries import columns_of

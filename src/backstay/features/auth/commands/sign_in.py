@@ -14,15 +14,8 @@ from backstay.core.clock import new_id
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import PUBLIC, Command
-from backstay.core.ports import (
-    AccessTokens,
-    Clock,
-    Limiter,
-    Passwords,
-    Rate,
-    RefreshToken,
-    RefreshTokens,
-)
+from backstay.core.ports import AccessTokens, Clock, Limiter, Passwords, RefreshToken, RefreshTokens
+from backstay.core.rates import Rate
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.auth.queries import BadCredentials, CheckCredentials

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from backstay.core.errors import AppError, Invalid
 from backstay.core.messages import Command
-from backstay.core.validation import invalid
+from backstay.core.validation import validated
 from backstay.features.mail.commands.addresses import VerifyEmail
-from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
+from backstay.features.mail.commands.passwords import ANSWER, ForgotPassword, ResetPassword
 from backstay.features.mail.queries import CheckLink
 from backstay.features.mail.schemas import Purpose
 from backstay.web.dispatch import Routes
@@ -31,7 +31,7 @@ async def forgot_form(request: Request) -> Response:
     error = await _send(request, ForgotPassword, "email")
     if error is not None:
         return page(_FORGOT, _alarm("This is not an e-mail address.") + _email_form(), status=422)
-    return page(_FORGOT, "<p>If an account has this address, a mail is on its way to it.</p>")
+    return page(_FORGOT, f"<p>{escape(ANSWER.detail)}</p>")
 
 
 async def reset_page(request: Request) -> Response:
@@ -81,9 +81,7 @@ async def _send(request: Request, message: type[Command[object]], *names: str) -
     """Send the message that a form makes; why it was refused, unless it was not."""
     fields = await form_of(request, *names)
     try:
-        await sender_of(request)(message.model_validate(fields))
-    except ValidationError as error:
-        return invalid(error.errors())
+        await sender_of(request)(validated(message.model_validate, fields))
     except AppError as error:
         if error.status >= 500:
             raise
@@ -137,18 +135,36 @@ def _email_form() -> str:
 
 
 page_routes = Routes("", tag="pages", versioned=False)
-for path, asks, show, message, act, limit in (
-    ("forgot-password", ForgotPassword, forgot_page, ForgotPassword, forgot_form, Limit.FORGOT),
-    ("reset-password", CheckLink, reset_page, ResetPassword, reset_form, Limit.RESET),
-    ("verify-email", CheckLink, verify_page, VerifyEmail, verify_form, Limit.VERIFY),
-):
-    page_routes.get(f"/{path}", asks, endpoint=show, name=show.__name__, is_page=True)
-    page_routes.post(
-        f"/{path}",
-        message,
-        endpoint=act,
-        name=act.__name__,
-        media_types=(FORM,),
-        limit=limit,
-        is_page=True,
-    )
+# This page sends nothing: who may send the command may see its form.
+page_routes.get(
+    "/forgot-password", ForgotPassword, endpoint=forgot_page, name="forgot_page", is_page=True
+)
+page_routes.post(
+    "/forgot-password",
+    ForgotPassword,
+    endpoint=forgot_form,
+    limit=Limit.FORGOT,
+    media_types=(FORM,),
+    name="forgot_form",
+    is_page=True,
+)
+page_routes.get("/reset-password", CheckLink, endpoint=reset_page, name="reset_page", is_page=True)
+page_routes.post(
+    "/reset-password",
+    ResetPassword,
+    endpoint=reset_form,
+    limit=Limit.RESET,
+    media_types=(FORM,),
+    name="reset_form",
+    is_page=True,
+)
+page_routes.get("/verify-email", CheckLink, endpoint=verify_page, name="verify_page", is_page=True)
+page_routes.post(
+    "/verify-email",
+    VerifyEmail,
+    endpoint=verify_form,
+    limit=Limit.VERIFY,
+    media_types=(FORM,),
+    name="verify_form",
+    is_page=True,
+)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 WORKER = """
-from backstay.web.metrics import HttpMetrics
-metrics = HttpMetrics()
+from backstay.adapters.metrics_prometheus import PrometheusMetrics
+metrics = PrometheusMetrics()
 for up in {states}:
     metrics.principal_channel(up)
     print(metrics.exposition().decode())

@@ -31,4 +31,4 @@ async def count(scope: Scope, path: str) -> None:
         else:
             await edge.limits.by_user(scope, principal, None)
             return
-    await edge.limits.by_address(scope, Limit.GENERAL, edge.client_address(scope))
+    await edge.limits.by_address(scope, Limit.GENERAL)

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route template, never by path."""
+"""What Prometheus reads, in one registry: requests by route template, never by path; jobs."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class HttpMetrics:
+class PrometheusMetrics:
     """Counts and times requests, and keeps the state of the channel, in a registry of its own."""
 
     def __init__(self) -> None:
