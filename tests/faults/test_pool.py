@@ -11,6 +11,8 @@ import anyio
 import httpx
 import pytest
 
+from backstay.web import errors
+from tests.adapters.linking import logged
 from tests.faults.conftest import Running
 from tests.features.steps import API, ME, needs
 from tests.web.problems import problem
@@ -35,8 +37,13 @@ async def test_writers_that_find_no_connection_are_told_to_retry(running: Runnin
             connection = backstay.database.writer.connect()
             held.push_async_callback((await connection).close)
         started = time.perf_counter()
-        busy(await running.create())
+        with logged(errors) as logs:
+            busy(await running.create())
         assert time.perf_counter() - started < 2
+        (told,) = logs
+        assert told["event"] == "unavailable"
+        assert "connection" in told["reason"]
+        assert "exc_info" not in told
         assert (await running.client.get(f"{API}/items")).status_code == 200
         assert (await running.client.get("/livez")).status_code == 200
     assert (await running.create()).status_code == 201

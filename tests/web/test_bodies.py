@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.conftest import Login
-from tests.features.steps import API, JWKS, needs
+from tests.features.steps import API, JWKS, ME, needs
 from tests.web.problems import fields_of, problem, stream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -76,6 +76,17 @@ async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: byte
         answer = await person.client.post(path, content=content, headers=JSON)
         assert answer.status_code in {400, 401, 422}, answer.text
         problem(answer, answer.status_code)
+
+
+async def test_a_text_with_nul_is_refused_by_the_name_of_its_field(login: Login) -> None:
+    client = (await login("admin")).client
+    answers = {
+        "name": await client.patch(ME, json={"name": "a\0"}),
+        "username": await client.get(f"{API}/users/by-username/%00"),
+        "email": await client.get(f"{API}/users", params={"email__in": "a@b.cc,\0"}),
+    }
+    for name, answer in answers.items():
+        assert list(fields_of(problem(answer, 422))) == [name], answer.text
 
 
 @needs("items")

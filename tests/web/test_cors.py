@@ -7,6 +7,7 @@ import pytest
 
 from tests.features.steps import API, JWKS
 from tests.web.environments import STAGING
+from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
@@ -58,7 +59,14 @@ async def test_a_foreign_page_may_not(client: httpx.AsyncClient, origin: str) ->
     ]
     for answer in answers:
         assert "access-control-allow-origin" not in answer.headers
-    assert answers[1].status_code in {400, 405}
+    if origin:
+        assert problem(answers[1], 400, "bad_request")["detail"] == "Disallowed CORS origin."
+
+
+async def test_an_allowed_page_is_told_which_method_is_not(client: httpx.AsyncClient) -> None:
+    answer = await client.options(f"{API}/users/me", headers=preflight(ALLOWED, "FOO"))
+    assert problem(answer, 400, "bad_request")["detail"] == "Disallowed CORS method."
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
 
 
 @pytest.mark.parametrize(

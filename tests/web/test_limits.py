@@ -97,6 +97,19 @@ async def test_a_user_is_counted_wherever_they_are(app: FastAPI, login: Login) -
             assert left(answer) == before - number
 
 
+async def test_a_user_is_counted_as_such_where_nobody_need_sign_in(
+    app: FastAPI, login: Login
+) -> None:
+    person = await login()
+    before = left(await person.client.get(ME)) or 0
+    async with client_at(app, "198.51.100.9") as client:
+        for number in range(1, 4):
+            answer = await client.get(JWKS, headers=person.client.headers)
+            assert (answer.status_code, left(answer)) == (200, before - number)
+        assert left(await client.get(JWKS, headers={"Authorization": "Bearer e.y.J"})) == 19
+        assert left(await client.get(JWKS)) == 18
+
+
 async def test_probes_documentation_and_preflights_are_not_counted(
     client: httpx.AsyncClient,
 ) -> None:
@@ -145,3 +158,18 @@ async def test_a_router_added_by_hand_is_limited(
         failed = await client.get("/bug")
         problem(failed, 500)
         assert left(failed) == 16
+
+
+class TestWithoutItsRedis:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {"RATE_LIMIT_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
+
+    async def test_what_is_announced_is_the_stricter_limit_that_holds(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        answers = [await client.post(f"{API}/auth/refresh") for _ in range(6)]
+        assert [left(answer) for answer in answers] == [4, 3, 2, 1, 0, 0]
+        assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"5"}
+        assert answers[0].headers["ratelimit-policy"] == '"refresh";q=5;w=60'
+        assert "5 requests per 60 s" in problem(answers[-1], 429)["detail"]

@@ -95,8 +95,11 @@ class Message(BaseModel, Generic[R_co]):
     @model_validator(mode="after")
     def _storable(self) -> Self:
         """Refuse the one character that PostgreSQL cannot store, whatever the database."""
-        if _has_nul(self.__dict__):
-            raise PydanticCustomError("nul", "Text must not contain the character NUL")
+        for name, value in self.__dict__.items():
+            if _has_nul(value):
+                raise PydanticCustomError(
+                    "nul", "Text must not contain the character NUL", {"field": name}
+                )
         return self
 
     @classmethod

@@ -16,7 +16,7 @@ MOST_TOLD = 10_000
 _CONSTRAINTS = {
     *("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"),
     *("field_type", "pattern", "expected", "max_digits", "decimal_places", "whole_digits"),
-    *("class_name", "known"),
+    *("class_name", "field", "known"),
 }
 """What a message of pydantic may mention; anything else could be a part of what was submitted."""
 
@@ -51,9 +51,11 @@ def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: st
 
 
 def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:
+    named = error.get("ctx", {}).get("field")  # by a check of the message as a whole
+    location = (*error["loc"], *([named] if named else ()))
     if inside:
-        return ".".join((inside, *map(str, error["loc"])))[:200]
-    return _field(error["loc"]) or whole
+        return ".".join((inside, *map(str, location)))[:200]
+    return _field(location) or whole
 
 
 def _field(location: Sequence[int | str]) -> str:

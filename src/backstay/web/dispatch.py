@@ -153,7 +153,9 @@ class Route(APIRoute):
         """Address limit, then authentication, then the user's limit: before the body is read."""
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
         if self.spec.message.permission is PUBLIC:
-            if limit is not Limit.EXEMPT:
+            if limit is Limit.GENERAL:
+                await edge.count(scope, self.path_format)
+            elif limit is not Limit.EXEMPT:
                 await edge.limits.by_address(scope, limit)
             return
         try:

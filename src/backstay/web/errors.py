@@ -82,12 +82,21 @@ def _id(request: Request) -> str:
     return str(request.scope.get("backstay.request_id", ""))
 
 
+def _tell(request: Request, error: AppError) -> None:
+    """Log an error of the server's; what will pass by itself does not need its traceback."""
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        log.warning("unavailable", code=error.code, reason=reason, request_id=_id(request))
+    else:
+        log.error("request failed", code=error.code, request_id=_id(request), exc_info=error)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
     async def refused(request: Request, error: Any) -> Response:
         if error.status >= 500:
-            log.error("request failed", code=error.code, request_id=_id(request), exc_info=error)
+            _tell(request, error)
         return problem_response(request.scope, error)
 
     async def not_valid(request: Request, error: Any) -> Response:

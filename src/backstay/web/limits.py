@@ -80,11 +80,11 @@ class Limits:
 
     async def _count(self, scope: Scope, policy: str, key: str, rate: Rate) -> None:
         verdict = await self._limiter.hit(key, rate)
-        scope["backstay.headers"] = _headers(policy, rate, verdict)
+        scope["backstay.headers"] = _headers(policy, rate.period, verdict)
         if not verdict.allowed:
             wait = max(1, ceil(verdict.retry_after))
             raise RateLimited(
-                f"Retry in {wait} s: {rate.limit} requests per {rate.period} s are allowed.",
+                f"Retry in {wait} s: {verdict.limit} requests per {rate.period} s are allowed.",
                 headers={"Retry-After": str(wait)},
             )
 
@@ -113,18 +113,18 @@ def _retrieved(task: asyncio.Task[None]) -> None:
 
 
 @lru_cache(1024)
-def _constant(policy: str, rate: Rate) -> tuple[tuple[bytes, bytes], ...]:
+def _constant(policy: str, limit: int, period: int) -> tuple[tuple[bytes, bytes], ...]:
     return (
-        (b"ratelimit-policy", f'"{policy}";q={rate.limit};w={rate.period}'.encode()),
-        (b"x-ratelimit-limit", str(rate.limit).encode()),
+        (b"ratelimit-policy", f'"{policy}";q={limit};w={period}'.encode()),
+        (b"x-ratelimit-limit", str(limit).encode()),
     )
 
 
-def _headers(policy: str, rate: Rate, verdict: Verdict) -> list[tuple[bytes, bytes]]:
+def _headers(policy: str, period: int, verdict: Verdict) -> list[tuple[bytes, bytes]]:
     """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and the older three."""
     remaining, reset = b"%d" % verdict.remaining, b"%d" % ceil(verdict.reset_after)
     return [
-        *_constant(policy, rate),
+        *_constant(policy, verdict.limit, period),
         (b"ratelimit", b'"%b";r=%b;t=%b' % (policy.encode(), remaining, reset)),
         (b"x-ratelimit-remaining", remaining),
         (b"x-ratelimit-reset", reset),

@@ -3,13 +3,16 @@
 import asyncio
 import re
 import time
+from http import HTTPStatus
 from os import urandom
 from traceback import format_exception
 
 import structlog
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.adapters.metrics_prometheus import PrometheusMetrics
@@ -202,11 +205,21 @@ class Cors(CORSMiddleware):
     """Cross-origin answers (Fetch standard), at no cost where no origin asks."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and b"origin" not in fields_of(scope):
+        fields = fields_of(scope) if scope["type"] == "http" else {}
+        if scope["type"] == "http" and b"origin" not in fields:
             scope["backstay.vary"] = _VARY
             await self.app(scope, receive, send)
+        elif scope.get("method") == "OPTIONS" and b"access-control-request-method" in fields:
+            await self._preflight(scope)(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def _preflight(self, scope: Scope) -> Response:
+        answer = self.preflight_response(Headers(scope=scope))
+        if answer.status_code < HTTPStatus.BAD_REQUEST:
+            return answer
+        headers = {k: v for k, v in answer.headers.items() if not k.startswith("content-")}
+        return problem_response(scope, BadRequest(f"{bytes(answer.body).decode()}.", headers=headers))
 
 
 def _serves(served: str, name: str) -> bool:

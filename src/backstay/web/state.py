@@ -6,9 +6,11 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from backstay.core.bus import Buses, Sender
 from backstay.core.context import Origin
+from backstay.core.errors import AppError
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.rates import Rate
@@ -42,6 +44,23 @@ class EdgeState:
     metrics_token: str | None = None
     cache_is_remote: bool = False
     client_max_age: int = 0
+
+    async def count(self, scope: Scope, template: str | None) -> None:
+        """Count a request that needs no token: of the user whom it names all the same, else of
+        the address; under the rule for the template of its route, if it has one.
+
+        Raises:
+            RateLimited: too many.
+        """
+        authorization = field_of(scope, b"authorization")
+        try:
+            principal = await self.authenticate(authorization) if authorization else None
+        except AppError:
+            principal = None
+        if principal is None:
+            await self.limits.by_address(scope, Limit.GENERAL)
+        else:
+            await self.limits.by_user(scope, principal, template)
 
 
 def edge_of(request: Request) -> EdgeState:

@@ -2,10 +2,6 @@
 
 from starlette.types import Scope
 
-from backstay.core.errors import AppError
-from backstay.web.auth import bearer_token
-from backstay.web.fields import field_of
-from backstay.web.limits import Limit
 from backstay.web.state import EdgeState
 
 DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
@@ -22,13 +18,4 @@ async def count(scope: Scope, path: str) -> None:
     if path in DOCUMENTATION or path.startswith(DOCUMENTATION[-1]):
         return
     edge: EdgeState = scope["app"].state.edge
-    authorization = field_of(scope, b"authorization")
-    if bearer_token(authorization):
-        try:
-            principal = await edge.authenticate(authorization)
-        except AppError:
-            pass
-        else:
-            await edge.limits.by_user(scope, principal, None)
-            return
-    await edge.limits.by_address(scope, Limit.GENERAL)
+    await edge.count(scope, None)

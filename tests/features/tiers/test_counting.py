@@ -56,6 +56,12 @@ async def test_an_exact_path_beats_the_longest_prefix_beats_the_default(
     assert await count(ada, f"{API}/auth/sessions") == ("/*", 28)
 
 
+async def test_a_rule_holds_where_nobody_need_sign_in(admin: Person, ada: Person) -> None:
+    await add_limit(admin, "pro", PING, 2)
+    assert [await count(ada, PING) for _ in range(2)] == [(PING, 1), (PING, 0)]
+    problem(await ada.client.get(PING), 429, "rate_limited")
+
+
 async def test_a_prefix_is_one_budget_and_so_is_a_path_for_all_methods(
     admin: Person, ada: Person
 ) -> None:
@@ -153,10 +159,3 @@ async def test_the_limits_in_force_are_told(admin: Person, ada: Person) -> None:
         ("*", 50, 60),
     ]
     assert told["items"][-1]["name"] == "default"
-
-
-async def test_what_is_public_is_counted_per_address_whatever_the_tier(
-    admin: Person, ada: Person
-) -> None:
-    await add_limit(admin, "pro", "/*", 5)
-    assert (await count(ada, "/health"))[0] == "default"
