@@ -219,7 +219,9 @@ class Cors(CORSMiddleware):
         if answer.status_code < HTTPStatus.BAD_REQUEST:
             return answer
         headers = {k: v for k, v in answer.headers.items() if not k.startswith("content-")}
-        return problem_response(scope, BadRequest(f"{bytes(answer.body).decode()}.", headers=headers))
+        return problem_response(
+            scope, BadRequest(f"{bytes(answer.body).decode()}.", headers=headers)
+        )
 
 
 def _serves(served: str, name: str) -> bool:
