@@ -18,7 +18,7 @@ from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Database, Transaction
 from backstay.features.items.model import Item
 from backstay.features.users.model import User
@@ -58,15 +58,15 @@ async def run(blocks: list[str], session: Transaction, database: Database) -> di
     items = [Item(title=title, owner_id=ann.id) for title in ("First draft", "Essay")]
     session.add_all(items)
     await session.flush()
-    principal = Principal(user_id=ann.id)
+    principal, grant = Principal(user_id=ann.id), Grant(Scope.OWN)
     inside = context(Change(), principal)
     inside.transaction = session
     names = GIVEN | {
         "session": session,
         "reader": database.reader_of(inside),
         "principal": principal,
-        "grant": Grant(Scope.OWN),
-        "cursors": Cursors(b"k" * 32),
+        "grant": grant,
+        "paginate": Paginator(database.reader_of(inside), Cursors(b"k" * 32), principal, grant),
         "item_id": items[0].id,
         "yesterday": utc_now() - timedelta(days=1),
         "__name__": __name__,

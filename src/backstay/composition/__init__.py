@@ -32,7 +32,6 @@ from backstay.core.principal_cache import PrincipalCache
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
-from backstay.db.cursors import Cursors
 from backstay.db.job_store import DatabaseJobs
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess
@@ -132,7 +131,6 @@ def _services(
         AccessTokens: adapters.tokens,
         Cache: adapters.cache,
         Clock: adapters.clock,
-        Cursors: Cursors(adapters.key),
         JobStore: store,
         Limiter: adapters.limiter,
         Metrics: adapters.metrics,

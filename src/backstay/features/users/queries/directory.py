@@ -12,8 +12,7 @@ from backstay.core.errors import Forbidden, NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
 from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
 from backstay.features.users.model import User
@@ -121,9 +120,8 @@ USERS_WITH_ROLE = Listing(
 
 @handles(ListUsers)
 async def list_users(
-    query: ListUsers, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListUsers, paginate: Paginator
 ) -> Page[UserSummary] | CursorPage[UserSummary]:
     if query.role is None:
-        return await USERS.fetch(reader, query, principal, grant, cursors)
-    bound = {"role": query.role}
-    return await USERS_WITH_ROLE.fetch(reader, query, principal, grant, cursors, bound)
+        return await paginate(USERS, query)
+    return await paginate(USERS_WITH_ROLE, query, {"role": query.role})
