@@ -105,6 +105,12 @@ def compose(
     services = _services(adapters, features, channel, store)
     services |= mail_services(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
+    listed = {feature.name for feature in features}
+    registry.faults += [
+        f"feature {each.name}: belongs to the foundation and must be listed"
+        for each in STANDARD
+        if each.foundation and each.name not in listed
+    ]
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(

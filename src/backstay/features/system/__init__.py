@@ -15,4 +15,5 @@ feature = Feature(
         every("1h", PurgeIdempotencyKeys()),
         every("1h", PurgeJobs()),
     ),
+    foundation=True,
 )
