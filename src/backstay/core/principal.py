@@ -83,9 +83,8 @@ UNLIMITED = Grant(Scope.ANY)
 class Principal:
     """The one who sends a message. ``user_id`` is None for strangers and for the system.
 
-    ``profile`` is the account that it was made from, ``view`` how its owner sees that.
-    ``valid_until`` is when the session ends unless it is refreshed. ``rules`` are the
-    rate limits of the tier.
+    ``profile`` is how its owner sees the account. ``valid_until`` is when the session ends unless
+    it is refreshed. ``rules`` are the rate limits of the tier.
     """
 
     user_id: UUID | None = None
@@ -99,7 +98,6 @@ class Principal:
     tier: str | None = None
     rules: RateRules = NO_RULES
     profile: Any = None
-    view: Any = None
     _standing: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
