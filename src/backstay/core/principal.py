@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
+from backstay.core.errors import Forbidden
 from backstay.core.messages import Scope, Source
 from backstay.core.rates import NO_RULES, RateRules
 
@@ -132,6 +133,16 @@ class Principal:
 
 STRANGER = Principal()
 SYSTEM = Principal(is_system=True)
+
+
+def check_reach(user_id: UUID | None, principal: Principal, grant: Grant) -> None:
+    """Refuse a grant for own rows to whoever asks about another user.
+
+    Raises:
+        Forbidden: the user is not the one who asks.
+    """
+    if grant.scope is Scope.OWN and user_id != principal.user_id:
+        raise Forbidden
 
 
 def _with_parents(path: str) -> set[str]:

@@ -10,10 +10,9 @@ from sqlalchemy import JSON, Boolean, bindparam, literal, or_, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.caching import Cached
-from backstay.core.errors import Forbidden
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, Source
-from backstay.core.principal import UNLIMITED, Effect, Grant, Principal
+from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.model import (
@@ -116,8 +115,7 @@ async def list_permissions_of_user(
     grant: Grant,
     send: Sender,
 ) -> Page[HeldPermission] | CursorPage[HeldPermission]:
-    if grant.scope is Scope.OWN and query.user_id != principal.user_id:
-        raise Forbidden
+    check_reach(query.user_id, principal, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
     held = await send.as_system()(GetMembership(user_id=query.user_id))
     everything = {"everything": held.is_superuser}

@@ -7,10 +7,10 @@ from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.caching import Cached
-from backstay.core.errors import Forbidden, NotFound
+from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
-from backstay.core.principal import Grant, Principal
+from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
@@ -111,8 +111,7 @@ async def list_roles_of_user(
     grant: Grant,
     send: Sender,
 ) -> Page[RoleSummary] | CursorPage[RoleSummary]:
-    if grant.scope is Scope.OWN and query.user_id != principal.user_id:
-        raise Forbidden
+    check_reach(query.user_id, principal, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
     return await paginate(ROLES_OF_USER, query, scope=Scope.ANY)
 

@@ -8,10 +8,10 @@ from pydantic import Field, field_validator
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.errors import Forbidden, NotFound
+from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
-from backstay.core.principal import Grant, Principal
+from backstay.core.messages import FromPath, PermissionSpec, Query
+from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
@@ -86,8 +86,7 @@ _BY_USERNAME = _DETAIL.where(User.username == bindparam("username"), User.delete
 async def get_user(
     query: GetUser, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
-    if grant.scope is Scope.OWN and query.id != principal.user_id:
-        raise Forbidden
+    check_reach(query.id, principal, grant)
     return await _detail(await reader.one_or_none(_BY_ID, {"id": query.id}), send)
 
 
@@ -96,8 +95,7 @@ async def get_user_by_username(
     query: GetUserByUsername, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
     row = await reader.one_or_none(_BY_USERNAME, {"username": query.username.lower()})
-    if grant.scope is Scope.OWN and (row is None or row.id != principal.user_id):
-        raise Forbidden
+    check_reach(row.id if row else None, principal, grant)
     return await _detail(row, send)
 
 
