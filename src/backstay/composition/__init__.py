@@ -34,8 +34,7 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.job_store import DatabaseJobs
 from backstay.features import STANDARD
-from backstay.features.access.commands import SyncAccess
-from backstay.features.access.schemas import declared
+from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
@@ -160,7 +159,7 @@ async def seed(backstay: Backstay) -> Admin | None:
     """
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
-        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
         await backstay.system(EnsureTier(name=admin.tier_name))
         await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:
