@@ -11,7 +11,7 @@ from backstay.features.users.commands import (
     removal,
     tiers,
 )
-from backstay.features.users.queries import accounts as own
+from backstay.features.users.queries import accounts as account_queries
 from backstay.features.users.queries import directory, export, roles
 from backstay.features.users.queries import tiers as tier_queries
 
@@ -25,7 +25,7 @@ feature = Feature(
         administration,
         removal,
         tiers,
-        own,
+        account_queries,
         directory,
         export,
         roles,

@@ -106,10 +106,7 @@ async def _detail(row: Any, send: Sender) -> UserDetail:
     return UserDetail(**row._mapping, roles=membership.roles)
 
 
-_FLAGS = {
-    "is_blocked": User.blocked_at.is_not(None),
-    "is_deleted": User.deleted_at.is_not(None),
-}
+_FLAGS = {"is_blocked": User.blocked_at.is_not(None)}
 USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
 USERS_WITH_ROLE = Listing(
     ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)
