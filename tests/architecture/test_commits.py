@@ -16,6 +16,7 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.db.base import Base
 from backstay.db.engine import create_file
 from backstay.db.session import CommitForbidden, Transaction
+from backstay.features import STANDARD
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 from tests.conftest import settings_with
 
@@ -103,7 +104,7 @@ async def notes(tmp_path: Path) -> AsyncIterator[Backstay]:
     module = ModuleType(__name__)
     vars(module).update(WriteNote=WriteNote, write_note=write_note)
     settings = settings_with(f"sqlite:///{tmp_path}/notes.db", tmp_path)
-    backstay = compose(settings, [Feature("notes", modules=(module,))])
+    backstay = compose(settings, [*STANDARD, Feature("notes", modules=(module,))])
     create_file(backstay.database.options)
     async with backstay.database.writer.begin() as connection:
         await connection.execute(text("CREATE TABLE notes (number INTEGER)"))

@@ -1,10 +1,14 @@
 """Shows that a feature folder holds only what everybody expects in one."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
+from backstay import features
 from tests.architecture.tree import PACKAGE, copy_of_project, plant
 
 VOCABULARY = {
@@ -55,3 +59,20 @@ def test_a_module_may_grow_into_a_package_of_its_name(tmp_path: Path) -> None:
     (features / "items" / "queries.py").unlink()
     plant(features, "items/queries/lists.py", "")
     assert list(folder_faults(features)) == []
+
+
+def hidden_modules(package: str, loaded: Mapping[str, Any]) -> Iterator[str]:
+    """Every module in whose place its package has something else."""
+    for name, module in loaded.items():
+        above, _, short = name.rpartition(".")
+        if name.startswith(f"{package}.") and getattr(loaded[above], short) is not module:
+            yield name
+
+
+def test_what_a_folder_holds_is_what_its_package_gives() -> None:
+    assert list(hidden_modules(features.__name__, sys.modules)) == []
+
+
+def test_a_name_that_hides_a_module_is_noticed() -> None:
+    shop, routes = SimpleNamespace(routes="a table"), ModuleType("routes")
+    assert list(hidden_modules("shop", {"shop": shop, "shop.routes": routes})) == ["shop.routes"]

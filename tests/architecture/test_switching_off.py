@@ -42,7 +42,7 @@ async def app(
 
 def test_the_foundation_is_what_everything_stands_on() -> None:
     foundation = {feature.name for feature in STANDARD if feature.foundation}
-    assert foundation == {"access", "tiers", "users", "auth"}
+    assert foundation == {"access", "tiers", "users", "auth", "system"}
     assert OPTIONAL
 
 
@@ -79,7 +79,7 @@ async def test_seeding_again_takes_nothing_away(
     await whole.close()
 
 
-@pytest.mark.parametrize("name", ["access", "tiers", "users"])
-def test_what_others_require_cannot_be_left_out(settings: Settings, name: str) -> None:
-    with pytest.raises(BootError, match=f"requires {name}"):
+@pytest.mark.parametrize("name", ["access", "tiers", "users", "auth", "system"])
+def test_the_foundation_cannot_be_left_out(settings: Settings, name: str) -> None:
+    with pytest.raises(BootError, match=f"feature {name}: belongs to the foundation"):
         compose(settings, remaining(name))

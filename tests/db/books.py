@@ -13,7 +13,7 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import PUBLIC, View
 from backstay.core.principal import STRANGER, UNLIMITED, Grant, Principal
 from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Database
 from tests.db.tables import Book, Mood
 
@@ -95,7 +95,13 @@ async def ask(
     principal: Principal = STRANGER,
     grant: Grant = UNLIMITED,
 ) -> Page[BookSummary] | CursorPage[BookSummary]:
-    return await BOOKS.fetch(database.reader, query, principal, grant, CURSORS)
+    return await paginator(database, principal, grant)(BOOKS, query)
+
+
+def paginator(
+    database: Database, principal: Principal = STRANGER, grant: Grant | None = UNLIMITED
+) -> Paginator:
+    return Paginator(database.reader, CURSORS, principal, grant)
 
 
 async def titles(database: Database, **asked: Any) -> list[str]:

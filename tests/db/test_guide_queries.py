@@ -3,22 +3,17 @@
 import ast
 import inspect
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import join
 
-from backstay.core.clock import utc_now
-from backstay.core.listing import ListQuery, Text
-from backstay.core.messages import SIGNED_IN, Scope, View
+from backstay.core.messages import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
 from backstay.db.engine import EngineOptions
-from backstay.db.listing import Listing
+from backstay.db.listing import Paginator
 from backstay.db.session import Database, Transaction
 from backstay.features.items.model import Item
 from backstay.features.users.model import User
@@ -27,10 +22,6 @@ from tests.db.conftest import Change, Commands, context
 pytestmark = pytest.mark.anyio
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "queries.md"
-GIVEN: dict[str, Any] = {kind.__name__: kind for kind in (Listing, ListQuery, Text, UUID, View)} | {
-    "SIGNED_IN": SIGNED_IN,
-    "join": join,
-}
 
 
 async def test_the_recipes_work(options: EngineOptions) -> None:
@@ -58,17 +49,16 @@ async def run(blocks: list[str], session: Transaction, database: Database) -> di
     items = [Item(title=title, owner_id=ann.id) for title in ("First draft", "Essay")]
     session.add_all(items)
     await session.flush()
-    principal = Principal(user_id=ann.id)
+    principal, grant = Principal(user_id=ann.id), Grant(Scope.OWN)
     inside = context(Change(), principal)
     inside.transaction = session
-    names = GIVEN | {
+    names = {
         "session": session,
         "reader": database.reader_of(inside),
         "principal": principal,
-        "grant": Grant(Scope.OWN),
-        "cursors": Cursors(b"k" * 32),
+        "grant": grant,
+        "paginate": Paginator(database.reader_of(inside), Cursors(b"k" * 32), principal, grant),
         "item_id": items[0].id,
-        "yesterday": utc_now() - timedelta(days=1),
         "__name__": __name__,
     }
     for block in blocks:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -9,21 +11,27 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import and_, bindparam, join
 
+from backstay.composition import compose
+from backstay.core.bus import Sender, handles
 from backstay.core.clock import utc_now
 from backstay.core.errors import Invalid
-from backstay.core.listing import CursorPage, Equals, ListQuery, Range, Text
-from backstay.core.messages import PUBLIC, FromPath, Scope, View
-from backstay.core.principal import STRANGER, UNLIMITED, Grant, Principal
-from backstay.db.listing import Listing
+from backstay.core.feature import Feature
+from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
+from backstay.core.messages import PUBLIC, SIGNED_IN, FromPath, Scope, View
+from backstay.core.principal import Grant, Principal
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Database
+from backstay.features import STANDARD
+from tests.conftest import settings_with
 from tests.db.books import (
     ANN,
     BEN,
-    CURSORS,
+    BOOKS,
     BookSummary,
     ListBooks,
     book,
     pages,
+    paginator,
     slices,
     store,
     titles,
@@ -129,10 +137,38 @@ async def test_without_an_owner_nothing_is_own(many: Database) -> None:
     ownerless = Listing(
         ListShelves, Book, BookSummary, columns={"is_printed": Book.printed_at.is_not(None)}
     )
-    page = await ownerless.fetch(
-        many.reader, ListShelves(), Principal(user_id=ANN), Grant(Scope.OWN), CURSORS
-    )
+    paginate = paginator(many, Principal(user_id=ANN), Grant(Scope.OWN))
+    page = await paginate(ownerless, ListShelves())
     assert page.items == ()
+    page = await paginate(ownerless, ListShelves(per_page=60), scope=Scope.ANY)
+    assert len(page.items) == 60
+
+
+class ListMyBooks(ListQuery[BookSummary]):
+    permission = SIGNED_IN
+
+
+@handles(ListMyBooks)
+async def list_my_books(
+    query: ListMyBooks, paginate: Paginator
+) -> Page[BookSummary] | CursorPage[BookSummary]:
+    return await paginate(BOOKS, query)
+
+
+async def test_without_a_permission_the_handler_says_how_far_a_list_reaches(
+    many: Database, tmp_path: Path
+) -> None:
+    module = ModuleType(__name__)
+    module.__dict__.update(ListMyBooks=ListMyBooks, list_my_books=list_my_books)
+    feature = Feature("books", modules=(module,))
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    buses = compose(settings, [*STANDARD, feature]).buses
+    with pytest.raises(LookupError, match="ListMyBooks"):
+        await Sender(buses, Principal(user_id=ANN))(ListMyBooks())
+    query = ListMyBooks(limit=60)
+    page = await paginator(many, Principal(user_id=ANN), None)(BOOKS, query, scope=Scope.OWN)
+    mine = await pages(many, ListBooks(owner_id=Equals[UUID](eq=ANN), per_page=60))
+    assert page.items == mine.items
 
 
 async def test_a_path_field_and_further_parameters_narrow_the_list(many: Database) -> None:
@@ -143,9 +179,7 @@ async def test_a_path_field_and_further_parameters_narrow_the_list(many: Databas
         where=and_(Book.owner_id == bindparam("user_id"), Book.pages >= bindparam("least")),
         columns={"is_printed": Book.printed_at.is_not(None)},
     )
-    page = await listing.fetch(
-        many.reader, ListOwnersBooks(user_id=BEN), STRANGER, UNLIMITED, CURSORS, {"least": 2}
-    )
+    page = await paginator(many)(listing, ListOwnersBooks(user_id=BEN), {"least": 2})
     expected = await pages(many, ListBooks(owner_id=Equals[UUID](eq=BEN), pages=Range[int](gte=2)))
     assert page == expected
 
@@ -182,11 +216,11 @@ async def test_a_list_may_join_tables(database: Database, command: Commands) -> 
     await command(fill)
     await store(database, [book(0)])
     query = ListShelvedBooks(sort=("shelf",), limit=4, shelf=Text.model_validate({"in": "A,B,C"}))
-    page = await listing.fetch(database.reader, query, STRANGER, UNLIMITED, CURSORS)
+    page = await paginator(database)(listing, query)
     assert isinstance(page, CursorPage)
     assert [row.title for row in page.items] == ["A0", "A1", "B0", "B1"]
     rest = ListShelvedBooks(cursor=page.next_cursor)
-    page = await listing.fetch(database.reader, rest, STRANGER, UNLIMITED, CURSORS)
+    page = await paginator(database)(listing, rest)
     assert [row.shelf for row in page.items] == ["C", "C"]
 
 

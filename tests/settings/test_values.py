@@ -122,13 +122,14 @@ def test_a_rate_of_an_odd_period_can_still_be_shown() -> None:
     assert write_rate(Rate(5, 90)) == "5/90 s"
 
 
-def test_the_limits_of_auth_are_rates(read: Read) -> None:
+def test_the_limits_of_auth_guard_credentials(read: Read) -> None:
     settings = read(SECURITY_REFRESH_RATE_LIMIT="3/hour").settings
     assert settings is not None
     security = settings.security
-    assert security.login_rate_limit == Rate(5, 60)
-    assert security.refresh_rate_limit == Rate(3, 3600)
-    assert security.logout_rate_limit == security.register_rate_limit == Rate(10, 60)
+    assert security.login_rate_limit == Rate(5, 60, strict=True)
+    assert security.refresh_rate_limit == Rate(3, 3600, strict=True)
+    rest = {security.logout_rate_limit, security.register_rate_limit, security.verify_rate_limit}
+    assert rest == {Rate(10, 60, strict=True)}
 
 
 @pytest.mark.parametrize("environment", ["local", "production"])

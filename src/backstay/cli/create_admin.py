@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from backstay.cli.readiness import opened
 from backstay.core.errors import Conflict, FieldFault, Invalid
-from backstay.features.access.commands import SyncAccess
-from backstay.features.access.schemas import declared
+from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.users.commands.admins import CreateAdmin, ResetAdminPassword
 from backstay.settings import Settings, load_settings
 
@@ -78,7 +77,7 @@ def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
 
 async def _create(settings: Settings, command: CreateAdmin) -> str:
     async with opened(settings) as backstay:
-        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
         try:
             await backstay.system(command)
         except Conflict as error:

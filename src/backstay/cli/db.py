@@ -78,15 +78,15 @@ def check() -> None:
 async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
     """What is wrong, and what is no fault but left over."""
     from backstay.composition import compose
+    from backstay.features.access.commands import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
-    from backstay.features.access.schemas import declared
 
     problems = await migrate.check(_options(settings))
     if problems:
         return problems, ()
     backstay = compose(settings)
     try:
-        undeclared = ListUndeclared(permissions=declared(backstay.features))
+        undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
         return problems, await backstay.system(undeclared)
     finally:
         await backstay.close()

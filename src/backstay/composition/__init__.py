@@ -32,11 +32,9 @@ from backstay.core.principal_cache import PrincipalCache
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
-from backstay.db.cursors import Cursors
 from backstay.db.job_store import DatabaseJobs
 from backstay.features import STANDARD
-from backstay.features.access.commands import SyncAccess
-from backstay.features.access.schemas import declared
+from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
@@ -106,6 +104,12 @@ def compose(
     services = _services(adapters, features, channel, store)
     services |= mail_services(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
+    listed = {feature.name for feature in features}
+    registry.faults += [
+        f"feature {each.name}: belongs to the foundation and must be listed"
+        for each in STANDARD
+        if each.foundation and each.name not in listed
+    ]
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -132,7 +136,6 @@ def _services(
         AccessTokens: adapters.tokens,
         Cache: adapters.cache,
         Clock: adapters.clock,
-        Cursors: Cursors(adapters.key),
         JobStore: store,
         Limiter: adapters.limiter,
         Metrics: adapters.metrics,
@@ -156,7 +159,7 @@ async def seed(backstay: Backstay) -> Admin | None:
     """
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
-        await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+        await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
         await backstay.system(EnsureTier(name=admin.tier_name))
         await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:

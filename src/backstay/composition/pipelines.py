@@ -6,9 +6,9 @@ from typing import Any
 from backstay import __version__
 from backstay.composition.adapters import Adapters
 from backstay.core.bus import Bus, Buses, Provider, Registry, Sender
-from backstay.core.context import ActivityNote, Origin
+from backstay.core.context import ActivityNote, Context, Origin
 from backstay.core.jobs import Progress
-from backstay.core.messages import Command, Query
+from backstay.core.messages import Command, PermissionSpec, Query
 from backstay.core.outbox import Jobs, Outbox, leaving
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.ports import PrincipalChannel
@@ -16,8 +16,10 @@ from backstay.core.principal import Grant, Principal
 from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
+from backstay.db.cursors import Cursors
 from backstay.db.idempotency import Idempotency
 from backstay.db.job_step import finish_job
+from backstay.db.listing import Paginator
 from backstay.db.purging import Purge
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
@@ -35,7 +37,7 @@ def buses_for(
     services: Mapping[Any, Any],
 ) -> Buses:
     """Commands and queries, each with its steps from the outside in."""
-    providers = _providers(adapters.database, settings, services)
+    providers = _providers(adapters, settings, services)
     prepare = prepare_with(registry, providers)
     transaction = transaction_with(adapters.database, channel, adapters.clock)
     once = Idempotency(adapters.database, adapters.clock)
@@ -54,12 +56,13 @@ def buses_for(
 
 
 def _providers(
-    database: Database, settings: Settings, services: Mapping[Any, Any]
+    adapters: Adapters, settings: Settings, services: Mapping[Any, Any]
 ) -> dict[Any, Provider]:
     """By type: fixed services, groups of settings, and what is about the message under way."""
     return {kind: _always(service) for kind, service in services.items()} | {
         **{type(group): _always(group) for group in _told(settings)},
-        Reader: database.reader_of,
+        Reader: adapters.database.reader_of,
+        Paginator: _paginating(adapters.database, Cursors(adapters.key)),
         Principal: lambda context: context.principal,
         Grant: lambda context: context.grant,
         ActivityNote: lambda context: context.note,
@@ -68,6 +71,15 @@ def _providers(
         Preconditions: lambda context: context.origin.preconditions,
         Sender: lambda context: context.sender.inside(context),
     }
+
+
+def _paginating(database: Database, cursors: Cursors) -> Provider:
+    def paginator_of(context: Context) -> Paginator:
+        has_grant = isinstance(context.message.permission, PermissionSpec)
+        grant = context.grant if has_grant else None
+        return Paginator(database.reader_of(context), cursors, context.principal, grant)
+
+    return paginator_of
 
 
 def _purging(outbox: Outbox) -> dict[Any, Provider]:

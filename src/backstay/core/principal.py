@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
+from backstay.core.errors import Forbidden
 from backstay.core.messages import Scope, Source
 from backstay.core.rates import NO_RULES, RateRules
 
@@ -83,9 +84,8 @@ UNLIMITED = Grant(Scope.ANY)
 class Principal:
     """The one who sends a message. ``user_id`` is None for strangers and for the system.
 
-    ``profile`` is the account that it was made from, ``view`` how its owner sees that.
-    ``valid_until`` is when the session ends unless it is refreshed. ``rules`` are the
-    rate limits of the tier.
+    ``profile`` is how its owner sees the account. ``valid_until`` is when the session ends unless
+    it is refreshed. ``rules`` are the rate limits of the tier.
     """
 
     user_id: UUID | None = None
@@ -99,7 +99,6 @@ class Principal:
     tier: str | None = None
     rules: RateRules = NO_RULES
     profile: Any = None
-    view: Any = None
     _standing: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -134,6 +133,16 @@ class Principal:
 
 STRANGER = Principal()
 SYSTEM = Principal(is_system=True)
+
+
+def check_reach(user_id: UUID | None, principal: Principal, grant: Grant) -> None:
+    """Refuse a grant for own rows to whoever asks about another user.
+
+    Raises:
+        Forbidden: the user is not the one who asks.
+    """
+    if grant.scope is Scope.OWN and user_id != principal.user_id:
+        raise Forbidden
 
 
 def _with_parents(path: str) -> set[str]:

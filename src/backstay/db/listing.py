@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 from backstay.core.errors import FieldFault, Forbidden, Invalid
 from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import Scope, Source, View
-from backstay.core.principal import Grant, Principal
+from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.base import Base
 from backstay.db.cursors import Cursors, unusable
 from backstay.db.queries import Expressions, pattern_of
@@ -21,14 +21,6 @@ from backstay.db.statements import Part, Shape, Statements, check_path, sort_key
 from backstay.db.types import fits
 
 V = TypeVar("V", bound=View)
-
-
-class _Place(NamedTuple):
-    """Where a page by cursor begins; without values, at the first row or at the last."""
-
-    sort: tuple[str, ...]
-    backward: bool = False
-    values: tuple[Any, ...] = ()
 
 
 class Listing(Generic[V]):
@@ -58,64 +50,102 @@ class Listing(Generic[V]):
         columns: Expressions | None = None,
     ) -> None:
         check_path(query, where)
-        self._name = query.__name__
-        self._path = [n for n, origin in query.sources().items() if origin is Source.PATH]
-        self._statements = Statements(query, entity, view, owner, where, source, columns or {})
-        self._values = {n: _values(n, column) for n, column in self._statements.keys.items()}
-        self._sortable = query.sortable
-        self._fields = tuple(view.model_fields)
-        self._page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
-        self._cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
+        self.query = query
+        self.path = [n for n, origin in query.sources().items() if origin is Source.PATH]
+        self.statements = Statements(query, entity, view, owner, where, source, columns or {})
+        self.keys = {n: _adapter(n, column) for n, column in self.statements.keys.items()}
+        self.fields = tuple(view.model_fields)
+        self.page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
+        self.cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
 
-    async def fetch(
+    def shown(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[dict[str, Any]]:
+        """The rows as the view's fields; what else they hold is left out."""
+        return [dict(zip(self.fields, row, strict=False)) for row in rows]
+
+
+class _Place(NamedTuple):
+    """Where a page by cursor begins; without values, at the first row or at the last."""
+
+    sort: tuple[str, ...]
+    backward: bool = False
+    values: tuple[Any, ...] = ()
+
+
+class Paginator:
+    """What the handler of a list receives: finds the page that a message asks for.
+
+    It reaches as far as the ``grant`` of the message does, which is None where none is needed.
+    """
+
+    __slots__ = ("_cursors", "_grant", "_principal", "_reader")
+
+    def __init__(
+        self, reader: Reader, cursors: Cursors, principal: Principal, grant: Grant | None
+    ) -> None:
+        self._reader = reader
+        self._cursors = cursors
+        self._principal = principal
+        self._grant = grant
+
+    async def __call__(
         self,
-        reader: Reader,
+        listing: Listing[V],
         query: ListQuery[V],
-        principal: Principal,
-        grant: Grant,
-        cursors: Cursors,
         bound: Mapping[str, Any] | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> Page[V] | CursorPage[V]:
-        """The page that a message asks for; ``bound`` holds further parameters of ``where``.
+        """The page of a list. ``bound`` holds further parameters of the listing's ``where``.
+
+        ``scope`` replaces that of the grant, where the handler has checked who may see the list,
+        and is needed where the message has no permission.
 
         Raises:
             Invalid: the cursor is not one of this list, or a value does not fit its column.
             Forbidden: the cursor sorts by a field that the grant refuses.
+            LookupError: nothing says how far the list reaches.
         """
         conditions = list(_conditions(query))
-        parameters = dict(bound or {}) | {name: getattr(query, name) for name in self._path}
+        parameters = dict(bound or {}) | {name: getattr(query, name) for name in listing.path}
         for name, operation, value in conditions:
             field = name if operation == "eq" else f"{name}__{operation.strip('_')}"
-            fitting = _fitting(field, value, self._statements.filters[name].type)
+            fitting = _fitting(field, value, listing.statements.filters[name].type)
             parameters[f"{name}__{operation}"] = (
                 pattern_of(fitting) if operation == "contains" else fitting
             )
         if query.q is not None:
             parameters["_q"] = pattern_of(query.q)
-        own = grant.scope is Scope.OWN
+        own = self._scope(query, scope) is Scope.OWN
         if own:
-            parameters["_owner"] = principal.id
+            parameters["_owner"] = self._principal.id
         shape = Shape(own, query.q is not None, tuple((n, o) for n, o, _ in conditions))
         if query.by_cursor:
-            place = self._place(query, grant, cursors)
-            return await self._by_cursor(reader, query, cursors, place, shape, parameters)
-        return await self._by_number(reader, query, shape, parameters)
+            return await self._by_cursor(listing, query, shape, parameters)
+        return await self._by_number(listing, query, shape, parameters)
+
+    def _scope(self, query: ListQuery[V], given: Scope | None) -> Scope:
+        if given is not None:
+            return given
+        if self._grant is None:
+            raise LookupError(f"{type(query).__name__} needs no permission: name a scope")
+        return self._grant.scope
 
     async def _by_number(
-        self, reader: Reader, query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
+        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
     ) -> Page[V]:
         size, offset = query.per_page, (query.page - 1) * query.per_page
-        statement = self._statements.get(shape._replace(sort=query.sort))
-        rows = await reader.rows(statement, {**parameters, "_limit": size + 1, "_offset": offset})
+        statement = listing.statements.get(shape._replace(sort=query.sort))
+        window = {"_limit": size + 1, "_offset": offset}
+        rows = await self._reader.rows(statement, parameters | window)
         total = None
         if query.total:
             total = offset + len(rows)
             if len(rows) > size or (offset and not rows):
-                counting = self._statements.get(shape._replace(part=Part.COUNT))
-                total = await reader.scalar(counting, parameters)
-        return self._page.model_validate(
+                counting = listing.statements.get(shape._replace(part=Part.COUNT))
+                total = await self._reader.scalar(counting, parameters)
+        return listing.page.model_validate(
             {
-                "items": self._shown(rows[:size]),
+                "items": listing.shown(rows[:size]),
                 "total": total,
                 "page": query.page,
                 "per_page": size,
@@ -125,14 +155,9 @@ class Listing(Generic[V]):
         )
 
     async def _by_cursor(
-        self,
-        reader: Reader,
-        query: ListQuery[V],
-        cursors: Cursors,
-        place: _Place,
-        shape: Shape,
-        parameters: dict[str, Any],
+        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
     ) -> CursorPage[V]:
+        place = self._place(listing, query)
         size = query.limit or query.per_page
         shape = shape._replace(
             part=Part.BACKWARD if place.backward else Part.FORWARD,
@@ -140,37 +165,38 @@ class Listing(Generic[V]):
             positioned=bool(place.values),
         )
         parameters |= {f"_key{n}": value for n, value in enumerate(place.values)}
-        found = await reader.rows(self._statements.get(shape), parameters | {"_limit": size + 1})
+        statement = listing.statements.get(shape)
+        found = await self._reader.rows(statement, parameters | {"_limit": size + 1})
         rows = found[:size][::-1] if place.backward else found[:size]
         more, came = len(found) > size, query.cursor is not None
         is_after, is_before = (came, more) if place.backward else (more, came)
-        return self._cursor_page.model_validate(
-            {
-                "items": self._shown(rows),
-                "next_cursor": self._cursor(cursors, place, rows[-1:], False) if is_after else None,
-                "prev_cursor": self._cursor(cursors, place, rows[:1], True) if is_before else None,
-            }
+        following = self._cursor(listing, place, rows[-1:], backward=False) if is_after else None
+        preceding = self._cursor(listing, place, rows[:1], backward=True) if is_before else None
+        return listing.cursor_page.model_validate(
+            {"items": listing.shown(rows), "next_cursor": following, "prev_cursor": preceding}
         )
 
-    def _shown(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[dict[str, Any]]:
-        return [dict(zip(self._fields, row, strict=False)) for row in rows]
-
     def _cursor(
-        self, cursors: Cursors, place: _Place, edge: Sequence[Row[*tuple[Any, ...]]], backward: bool
+        self,
+        listing: Listing[V],
+        place: _Place,
+        edge: Sequence[Row[*tuple[Any, ...]]],
+        *,
+        backward: bool,
     ) -> str:
         names = [name for name, _ in sort_keys(place.sort)]
         values = [
-            self._values[name].dump_python(value, mode="json")
+            listing.keys[name].dump_python(value, mode="json")
             for row in edge
-            for name, value in zip(names, row[len(self._fields) :], strict=True)
+            for name, value in zip(names, row[len(listing.fields) :], strict=True)
         ]
-        return cursors.sign([self._name, place.sort, backward, values])
+        return self._cursors.sign([listing.query.__name__, place.sort, backward, values])
 
-    def _place(self, query: ListQuery[V], grant: Grant, cursors: Cursors) -> _Place:
+    def _place(self, listing: Listing[V], query: ListQuery[V]) -> _Place:
         if query.cursor is None:
             return _Place(query.sort)
-        match cursors.read(query.cursor):
-            case [self._name, [*made_for], bool(backward), [*values]]:
+        match self._cursors.read(query.cursor):
+            case [listing.query.__name__, [*made_for], bool(backward), [*values]]:
                 sort = tuple(made_for)
             case _:
                 raise unusable("belongs to another list")
@@ -178,13 +204,14 @@ class Listing(Generic[V]):
             raise unusable("was made with another sort")
         keys = [key for key, _ in sort_keys(sort)]
         named = keys[: len(sort)]
-        if not set(named) <= set(self._sortable) or (values and len(values) != len(keys)):
+        if not set(named) <= set(query.sortable) or (values and len(values) != len(keys)):
             raise unusable("is no longer valid")
+        grant = self._grant or UNLIMITED
         if any(grant.refuses(Source.QUERY, key) for key in named):
             raise Forbidden("Your role may not sort by a field of this cursor.")
         try:
             position = [
-                self._values[key].validate_python(value)
+                listing.keys[key].validate_python(value)
                 for key, value in zip(keys, values, strict=False)
             ]
         except ValidationError as error:
@@ -192,7 +219,7 @@ class Listing(Generic[V]):
         return _Place(sort, backward, tuple(position))
 
 
-def _values(name: str, column: ColumnElement[Any]) -> TypeAdapter[Any]:
+def _adapter(name: str, column: ColumnElement[Any]) -> TypeAdapter[Any]:
     python_type = column.type.python_type
     if getattr(column, "nullable", False) or python_type is object:
         raise TypeError(f"{name} cannot be sorted by: it may be null, or its type is unknown")

@@ -7,7 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from backstay.core.rates import Rate
 from backstay.settings.group import Also, Group
-from backstay.settings.values import Name, RatePer, Seconds, SecretTexts, SomeSeconds
+from backstay.settings.values import Name, Seconds, SecretTexts, SomeSeconds, StrictRate
 
 
 class SecuritySettings(Group):
@@ -56,14 +56,14 @@ class SecuritySettings(Group):
     require_verified_email: bool = Field(
         False, description="Let users sign in only once their e-mail address is confirmed."
     )
-    login_rate_limit: RatePer = Field(Rate(5, 60), description="Logins per address.")
-    refresh_rate_limit: RatePer = Field(Rate(10, 60), description="Refreshes per address.")
-    logout_rate_limit: RatePer = Field(Rate(10, 60), description="Logouts per address.")
-    register_rate_limit: RatePer = Field(Rate(10, 60), description="Registrations per address.")
-    forgot_rate_limit: RatePer = Field(
+    login_rate_limit: StrictRate = Field(Rate(5, 60), description="Logins per address.")
+    refresh_rate_limit: StrictRate = Field(Rate(10, 60), description="Refreshes per address.")
+    logout_rate_limit: StrictRate = Field(Rate(10, 60), description="Logouts per address.")
+    register_rate_limit: StrictRate = Field(Rate(10, 60), description="Registrations per address.")
+    forgot_rate_limit: StrictRate = Field(
         Rate(3, 60), description="Mails for a new password asked for, per address."
     )
-    reset_rate_limit: RatePer = Field(Rate(10, 60), description="Passwords reset per address.")
-    verify_rate_limit: RatePer = Field(
+    reset_rate_limit: StrictRate = Field(Rate(10, 60), description="Passwords reset per address.")
+    verify_rate_limit: StrictRate = Field(
         Rate(10, 60), description="E-mail addresses confirmed, and mails for it, per address."
     )

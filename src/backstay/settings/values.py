@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -118,6 +119,10 @@ def _rate(value: object) -> object:
     return parse_rate(value) if isinstance(value, str) else value
 
 
+def _strict(rate: Rate) -> Rate:
+    return replace(rate, strict=True)
+
+
 _LIST = "list (JSON or commas)"
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), Kind(_LIST), MayBeEmpty()]
@@ -127,7 +132,11 @@ Networks = Annotated[
 ]
 Origins = Annotated[Texts, AfterValidator(_origins), Kind("list of origins")]
 Hosts = Annotated[Texts, AfterValidator(_hosts), Kind("list of hosts")]
-RatePer = Annotated[Rate, BeforeValidator(_rate), Kind("rate, such as 5/minute")]
+StrictRate = Annotated[
+    Rate, BeforeValidator(_rate), AfterValidator(_strict), Kind("rate, such as 5/minute")
+]
+"""One that guards credentials."""
+
 Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535), Kind("port (1 to 65535)")]
 Count = Annotated[int, Field(ge=1), Kind("whole number above 0")]

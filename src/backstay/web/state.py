@@ -1,7 +1,7 @@
 """What the edge needs from the composition root, reachable from every request."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
@@ -91,16 +91,11 @@ def rates_of(settings: Settings) -> dict[Limit, Rate]:
     """The rate of each limit class; none when limits are off."""
     if not settings.rate_limit.enabled:
         return {}
-    security = settings.security
-    return {
-        Limit.GENERAL: Rate(settings.rate_limit.default, settings.rate_limit.period),
-        Limit.LOGIN: replace(security.login_rate_limit, strict=True),
-        Limit.REFRESH: replace(security.refresh_rate_limit, strict=True),
-        Limit.LOGOUT: replace(security.logout_rate_limit, strict=True),
-        Limit.REGISTER: replace(security.register_rate_limit, strict=True),
-        Limit.FORGOT: replace(security.forgot_rate_limit, strict=True),
-        Limit.RESET: replace(security.reset_rate_limit, strict=True),
-        Limit.VERIFY: replace(security.verify_rate_limit, strict=True),
+    general = Rate(settings.rate_limit.default, settings.rate_limit.period)
+    return {Limit.GENERAL: general} | {
+        limit: getattr(settings.security, f"{limit}_rate_limit")
+        for limit in Limit
+        if limit not in {Limit.EXEMPT, Limit.GENERAL}
     }
 
 

@@ -26,8 +26,7 @@ from backstay.core.messages import (
 from backstay.core.principal import Effect, Grant, Principal
 from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
-from backstay.features.access.commands import SyncAccess
-from backstay.features.access.schemas import declared
+from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.users.model import User
 from backstay.web.dispatch import Routes
 from tests.conftest import Login, Person
@@ -84,7 +83,7 @@ def features(features: list[Feature]) -> list[Feature]:
 
 @pytest.fixture
 async def keeper(login: Login, backstay: Backstay) -> Keeper:
-    await backstay.system(SyncAccess(permissions=declared(backstay.features)))
+    await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
     admin = await login("admin")
     return Keeper(admin, await permissions_by_key(admin))
 

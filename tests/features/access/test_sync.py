@@ -5,10 +5,10 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.core.messages import Source
-from backstay.features.access.commands import SyncAccess
+from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.access.model import Permission, PermissionField
 from backstay.features.access.queries.permissions import ListUndeclared
-from backstay.features.access.schemas import DeclaredField, DeclaredPermission, declared
+from backstay.features.access.schemas import DeclaredField, DeclaredPermission
 from tests.conftest import Login
 from tests.features.access.steps import Keeper, done, permissions_by_key, role_path
 from tests.features.steps import execute
@@ -30,7 +30,7 @@ def spec(action: str, description: str = "", *fields: str) -> DeclaredPermission
 
 async def sync(backstay: Backstay, *more: DeclaredPermission) -> tuple[str, ...]:
     """Start a version of the code with these permissions besides; what it reports as left over."""
-    permissions = (*declared(backstay.features), *more)
+    permissions = (*declared_permissions(backstay.features), *more)
     await backstay.system(SyncAccess(permissions=permissions))
     return await backstay.system(ListUndeclared(permissions=permissions))
 

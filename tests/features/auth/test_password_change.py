@@ -20,6 +20,7 @@ from tests.features.steps import (
     refresh,
     sign_in,
 )
+from tests.services.valkey import ValkeyServer
 from tests.web.problems import fields_of, problem
 
 pytestmark = pytest.mark.anyio
@@ -143,3 +144,21 @@ class TestUnderLimits:
         assert [answer.status_code for answer in answers] == [403] * 4 + [429] * 2
         assert int(answers[-1].headers["retry-after"]) > 0
         problem(answers[-1], 429, "rate_limited")
+
+
+class TestWithoutRedis:
+    @pytest.fixture
+    def variables(self, valkey: ValkeyServer) -> dict[str, str]:
+        return {
+            "REDIS_URL": valkey.url,
+            "RATE_LIMIT_ENABLED": "true",
+            "SECURITY_LOGIN_RATE_LIMIT": "6/hour",
+        }
+
+    async def test_half_as_many_guesses_are_allowed(
+        self, login: Login, valkey: ValkeyServer
+    ) -> None:
+        person = await login()
+        with valkey.frozen():
+            answers = [await change(person, current="a guess") for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [403] * 3 + [429] * 2

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from uuid import UUID
 
 import pytest
 
 from backstay.composition import Backstay
 from backstay.core.messages import Scope
+from backstay.core.worker import GetPrincipalOfUser
 from tests.conftest import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, needs
@@ -33,6 +35,15 @@ async def test_requests_make_no_query_to_authorise(
     statements.clear()
     await ask_for(1.5, person)
     assert statements == []
+
+
+async def test_what_is_kept_of_a_person_holds_no_hash_of_the_password(
+    login: Login, backstay: Backstay
+) -> None:
+    person = await login()
+    principal = await backstay.system(GetPrincipalOfUser(user_id=UUID(person.id)))
+    assert person.email in repr(principal)
+    assert "argon2" not in repr(principal)
 
 
 async def test_fifty_roles_cost_no_more_than_one(

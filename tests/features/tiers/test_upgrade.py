@@ -34,4 +34,5 @@ async def test_an_upgrade_puts_everybody_into_the_default_tier(
     async with running(settings, clock) as client:
         mine = (await client.get(ME, headers=bearer(token))).json()
         assert (mine["id"], mine["username"], mine["tier"]) == (ada["id"], "ada", "free")
+        assert mine["version"] == ada["version"] + 1
         assert (await register(client, "ADA@example.org")).status_code == 409

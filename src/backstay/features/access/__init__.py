@@ -1,14 +1,14 @@
 """Roles, permissions and grants: who may do what, how far, with which fields."""
 
 from backstay.core.feature import Feature
+from backstay.features.access import routes
 from backstay.features.access.commands import grants, members, roles, seeding
 from backstay.features.access.queries import accounts, membership, permissions
-from backstay.features.access.queries import roles as matrix
-from backstay.features.access.routes import routes
+from backstay.features.access.queries import roles as role_queries
 
 feature = Feature(
     name="access",
-    modules=(seeding, roles, grants, members, accounts, membership, matrix, permissions),
-    routes=(routes,),
+    modules=(seeding, roles, grants, members, accounts, membership, role_queries, permissions),
+    routes=(routes.routes,),
     foundation=True,
 )

@@ -1,16 +1,13 @@
 """What the feature answers and is told."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from backstay.core.feature import Feature
-from backstay.core.introspection import fields_of
-from backstay.core.messages import Message, PermissionSpec, Scope, Source, View
+from backstay.core.messages import Scope, Source, View
 from backstay.core.principal import UNLIMITED, Effect, Grant, RoleGrant, merge_grants
 
 
@@ -171,30 +168,3 @@ class Matrix(View):
 
     permissions: tuple[str, ...]
     roles: tuple[RoleDetail, ...]
-
-
-def declared(features: Iterable[Feature]) -> tuple[DeclaredPermission, ...]:
-    """Every permission that the features declare, with the fields that rules can name."""
-    guarded: dict[PermissionSpec, set[DeclaredField]] = {}
-    for message in (message for feature in features for message in feature.messages()):
-        if isinstance(message.permission, PermissionSpec):
-            guarded.setdefault(message.permission, set()).update(_fields_of(message))
-    return tuple(
-        DeclaredPermission(
-            resource=spec.resource,
-            action=spec.action,
-            operation=spec.operation,
-            description=spec.description,
-            everyone=spec.everyone,
-            key=spec.key,
-            fields=tuple(sorted(fields, key=lambda field: (field.source, field.name))),
-        )
-        for spec, fields in sorted(guarded.items(), key=lambda item: item[0].key)
-    )
-
-
-def _fields_of(message: type[Message[Any]]) -> Iterator[DeclaredField]:
-    for field in fields_of(message):
-        if field.source is not Source.PATH:
-            kind = field.constraints.get("format") or field.type
-            yield DeclaredField(name=field.name, source=field.source, type=kind)

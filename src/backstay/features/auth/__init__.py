@@ -2,15 +2,14 @@
 
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
-from backstay.features.auth import queries
+from backstay.features.auth import queries, routes
 from backstay.features.auth.commands import password, purge, refresh, sign_in, sign_out
 from backstay.features.auth.commands.purge import PurgeSessions
-from backstay.features.auth.routes import key_routes, routes, user_routes
 
 feature = Feature(
     name="auth",
     modules=(sign_in, refresh, sign_out, password, purge, queries),
-    routes=(routes, user_routes, key_routes),
+    routes=(routes.routes, routes.user_routes, routes.key_routes),
     exports={"sessions": queries.ExportSessions},
     schedule=(every("1h", PurgeSessions()),),
     requires=("access", "tiers", "users"),

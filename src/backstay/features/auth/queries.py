@@ -88,9 +88,8 @@ async def principal_of(account: Account, send: Sender, session_id: UUID | None) 
         grants=membership.grants,
         tier=account.tier,
         rules=rules,
-        profile=account,
     )
-    return replace(principal, view=profile_of(principal, account))
+    return replace(principal, profile=profile_of(principal, account))
 
 
 class CheckCredentials(Query[Account]):
@@ -163,14 +162,17 @@ _SESSIONS = (
 
 @handles(ListSessions)
 async def list_sessions(
-    query: ListSessions, reader: Reader, principal: Principal, clock: Clock
+    query: ListSessions, reader: Reader, principal: Principal, clock: Clock, send: Sender
 ) -> SessionList:
-    return await _sessions_of(principal.profile, reader, principal, clock)
+    return await _sessions_of(principal.id, reader, principal, clock, send)
 
 
 async def _sessions_of(
-    account: Account, reader: Reader, principal: Principal, clock: Clock
+    user_id: UUID, reader: Reader, principal: Principal, clock: Clock, send: Sender
 ) -> SessionList:
+    account = await send.as_system()(GetAccount(user_id=user_id))
+    if account is None:
+        raise NotFound
     parameters = {"user_id": account.id, "epoch": account.security_epoch, "now": clock()}
     rows = await reader.rows(_SESSIONS, parameters)
     return SessionList(
@@ -197,10 +199,7 @@ async def list_sessions_of_user(
     send: Sender,
 ) -> SessionList:
     await check_authority(query, query.id, send)
-    account = await send.as_system()(GetAccount(user_id=query.id))
-    if account is None:
-        raise NotFound
-    return await _sessions_of(account, reader, principal, clock)
+    return await _sessions_of(query.id, reader, principal, clock, send)
 
 
 class ExportSessions(PersonalData):

@@ -1,12 +1,11 @@
 """Items: the reference resource, owned and softly deleted."""
 
 from backstay.core.feature import Feature
-from backstay.features.items import commands, queries
-from backstay.features.items.routes import routes
+from backstay.features.items import commands, queries, routes
 
 feature = Feature(
     name="items",
     modules=(commands, queries),
-    routes=(routes,),
+    routes=(routes.routes,),
     exports={"items": queries.ExportItems},
 )

@@ -14,8 +14,7 @@ from backstay.core.feature import PersonalData
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
 from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.items.model import Item
@@ -102,16 +101,16 @@ ITEMS_OF_USER = Listing(
 
 @handles(ListItems)
 async def list_items(
-    query: ListItems, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListItems, paginate: Paginator
 ) -> Page[ItemSummary] | CursorPage[ItemSummary]:
-    return await ITEMS.fetch(reader, query, principal, grant, cursors)
+    return await paginate(ITEMS, query)
 
 
 @handles(ListItemsOfUser)
 async def list_items_of_user(
-    query: ListItemsOfUser, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListItemsOfUser, paginate: Paginator
 ) -> Page[ItemSummary] | CursorPage[ItemSummary]:
-    return await ITEMS_OF_USER.fetch(reader, query, principal, grant, cursors)
+    return await paginate(ITEMS_OF_USER, query)
 
 
 class ExportItems(PersonalData):

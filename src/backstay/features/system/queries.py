@@ -18,9 +18,7 @@ from backstay.core.messages import PUBLIC, Command, Message, PermissionSpec, Que
 from backstay.core.ports import Clock, Metrics, Vitals
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
-from backstay.db.session import Reader
+from backstay.db.listing import Listing, Paginator
 from backstay.features.system.schemas import (
     ActivityEntry,
     Alive,
@@ -121,9 +119,9 @@ ACTIVITY = Listing(ListActivity, Activity, ActivityEntry, owner=Activity.user_id
 
 @handles(ListActivity)
 async def list_activity(
-    query: ListActivity, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListActivity, paginate: Paginator
 ) -> Page[ActivityEntry] | CursorPage[ActivityEntry]:
-    return await ACTIVITY.fetch(reader, query, principal, grant, cursors)
+    return await paginate(ACTIVITY, query)
 
 
 class ListEditableResources(Query[EditableResources]):

@@ -12,9 +12,8 @@ from backstay.core.jobs import TASK_QUEUE, JobState
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
 from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
 from backstay.db.jobs import Job
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.tasks.schemas import TaskDetail, TaskExport, TaskSummary
@@ -73,9 +72,9 @@ TASKS = {
 
 @handles(ListTasks)
 async def list_tasks(
-    query: ListTasks, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListTasks, paginate: Paginator, grant: Grant
 ) -> Page[TaskSummary] | CursorPage[TaskSummary]:
-    return await TASKS[grant.scope].fetch(reader, query, principal, grant, cursors)
+    return await paginate(TASKS[grant.scope], query)
 
 
 class ExportTasks(PersonalData):

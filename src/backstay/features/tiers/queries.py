@@ -1,6 +1,5 @@
 """Questions about tiers and rate limits."""
 
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,8 +11,7 @@ from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.core.rates import Rate, RateRule, RateRules
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.tiers.model import RateLimit, Tier
@@ -48,9 +46,9 @@ TIERS = Listing(ListTiers, Tier, TierSummary)
 
 @handles(ListTiers)
 async def list_tiers(
-    query: ListTiers, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListTiers, paginate: Paginator
 ) -> Page[TierSummary] | CursorPage[TierSummary]:
-    return await TIERS.fetch(reader, query, principal, grant, cursors)
+    return await paginate(TIERS, query)
 
 
 class GetTier(Query[TierDetail]):
@@ -114,13 +112,16 @@ RATE_LIMITS = Listing(ListRateLimits, RateLimit, RateLimitSummary, where=_OF_TIE
 
 @handles(ListRateLimits)
 async def list_rate_limits(
-    query: ListRateLimits, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListRateLimits,
+    paginate: Paginator,
+    reader: Reader,
+    principal: Principal,
+    grant: Grant,
 ) -> Page[RateLimitSummary] | CursorPage[RateLimitSummary]:
     _check_reach(query.tier, principal, grant)
     if await reader.one_or_none(_TIER, {"name": query.tier}) is None:
         raise NotFound
-    everything = replace(grant, scope=Scope.ANY)
-    return await RATE_LIMITS.fetch(reader, query, principal, everything, cursors)
+    return await paginate(RATE_LIMITS, query, scope=Scope.ANY)
 
 
 class GetRateLimit(Query[RateLimitDetail]):

@@ -1,6 +1,7 @@
 """People: registration, profiles, the directory of users."""
 
 from backstay.core.feature import Feature
+from backstay.features.users import routes
 from backstay.features.users.commands import (
     accounts,
     administration,
@@ -10,10 +11,9 @@ from backstay.features.users.commands import (
     removal,
     tiers,
 )
-from backstay.features.users.queries import accounts as own
+from backstay.features.users.queries import accounts as account_queries
 from backstay.features.users.queries import directory, export, roles
 from backstay.features.users.queries import tiers as tier_queries
-from backstay.features.users.routes import rbac_routes, routes
 
 feature = Feature(
     name="users",
@@ -25,13 +25,13 @@ feature = Feature(
         administration,
         removal,
         tiers,
-        own,
+        account_queries,
         directory,
         export,
         roles,
         tier_queries,
     ),
-    routes=(routes, rbac_routes),
+    routes=(routes.routes, routes.rbac_routes),
     requires=("access", "tiers"),
     foundation=True,
 )

@@ -6,6 +6,7 @@ from backstay.features.access.commands.seeding import (
     JoinRole,
     LockSuperusers,
     SyncAccess,
+    declared_permissions,
 )
 
-__all__ = ["ADMIN", "USER", "JoinRole", "LockSuperusers", "SyncAccess"]
+__all__ = ["ADMIN", "USER", "JoinRole", "LockSuperusers", "SyncAccess", "declared_permissions"]

@@ -10,7 +10,7 @@ from backstay.core.messages import Command, PermissionSpec, Scope
 from backstay.core.principal import Grant
 from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.access.model import Role
-from backstay.features.access.queries.membership import AddUpRoles, ListRoleSets, RoleSet
+from backstay.features.access.queries.membership import GetMemberships, ListRoleSets, RoleSet
 from backstay.features.access.queries.standing import standing_of
 from backstay.features.access.schemas import Membership
 
@@ -82,7 +82,7 @@ class Authority:
         if not self.held.is_superuser:
             ask = self.send.as_system()
             sets = await ask(ListRoleSets(role_id=role.id))
-            self.members.update(await ask(AddUpRoles(sets=sets)))
+            self.members.update(await ask(GetMemberships(sets=sets)))
 
     async def settle(self) -> None:
         """Refuse what would let a member of a changed role do more than the sender may.
@@ -93,7 +93,7 @@ class Authority:
         Raises:
             Forbidden: somebody, perhaps the sender, would gain what the sender does not hold.
         """
-        now = await self.send.as_system()(AddUpRoles(sets=frozenset(self.members)))
+        now = await self.send.as_system()(GetMemberships(sets=frozenset(self.members)))
         for roles, before in self.members.items():
             self.over_grants(now[roles].gains(before))
 

@@ -1,12 +1,16 @@
 """What the application itself does with roles; people's commands have modules of their own."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.context import PrincipalChanges
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.feature import Feature
+from backstay.core.introspection import fields_of
+from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Source
 from backstay.db.session import Transaction
 from backstay.features.access.model import (
     FieldRule,
@@ -16,7 +20,7 @@ from backstay.features.access.model import (
     RoleMember,
     RolePermission,
 )
-from backstay.features.access.schemas import DeclaredPermission
+from backstay.features.access.schemas import DeclaredField, DeclaredPermission
 
 ADMIN, USER = "admin", "user"
 ADMIN_LEVEL = 1000
@@ -144,3 +148,30 @@ async def lock_superusers(command: LockSuperusers, session: Transaction) -> froz
     await session.execute(superuser_roles.order_by(Role.id).with_for_update())
     members = select(RoleMember.user_id).where(RoleMember.role_id.in_(superuser_roles))
     return frozenset(await session.scalars(members))
+
+
+def declared_permissions(features: Iterable[Feature]) -> tuple[DeclaredPermission, ...]:
+    """Every permission that the features declare, with the fields that rules can name."""
+    guarded: dict[PermissionSpec, set[DeclaredField]] = {}
+    for message in (message for feature in features for message in feature.messages()):
+        if isinstance(message.permission, PermissionSpec):
+            guarded.setdefault(message.permission, set()).update(_fields_of(message))
+    return tuple(
+        DeclaredPermission(
+            resource=spec.resource,
+            action=spec.action,
+            operation=spec.operation,
+            description=spec.description,
+            everyone=spec.everyone,
+            key=spec.key,
+            fields=tuple(sorted(fields, key=lambda field: (field.source, field.name))),
+        )
+        for spec, fields in sorted(guarded.items(), key=lambda item: item[0].key)
+    )
+
+
+def _fields_of(message: type[Message[Any]]) -> Iterator[DeclaredField]:
+    for field in fields_of(message):
+        if field.source is not Source.PATH:
+            kind = field.constraints.get("format") or field.type
+            yield DeclaredField(name=field.name, source=field.source, type=kind)

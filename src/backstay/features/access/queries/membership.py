@@ -105,7 +105,7 @@ async def list_role_sets(query: ListRoleSets, reader: Reader) -> frozenset[RoleS
     return frozenset(frozenset(map(UUID, row.role_ids.split(","))) for row in rows)
 
 
-class AddUpRoles(Query[dict[RoleSet, Membership]]):
+class GetMemberships(Query[dict[RoleSet, Membership]]):
     """What each of some sets of roles adds up to."""
 
     permission = SYSTEM_ONLY
@@ -113,8 +113,8 @@ class AddUpRoles(Query[dict[RoleSet, Membership]]):
     sets: frozenset[RoleSet]
 
 
-@handles(AddUpRoles)
-async def add_up_roles(query: AddUpRoles, reader: Reader) -> dict[RoleSet, Membership]:
+@handles(GetMemberships)
+async def get_memberships(query: GetMemberships, reader: Reader) -> dict[RoleSet, Membership]:
     roles = await reader.rows(_BY_ID, {"role_ids": list(frozenset().union(*query.sets))})
     grants = await _grants_by_role(reader, roles)
     return {

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,12 +10,10 @@ from sqlalchemy import JSON, Boolean, bindparam, literal, or_, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.caching import Cached
-from backstay.core.errors import Forbidden
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, Source
-from backstay.core.principal import UNLIMITED, Effect, Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.model import (
     Permission,
@@ -70,9 +67,9 @@ _FIELDS = (
 
 @handles(ListPermissions)
 async def list_permissions(
-    query: ListPermissions, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListPermissions, paginate: Paginator, reader: Reader
 ) -> Page[PermissionDetail] | CursorPage[PermissionDetail]:
-    page = await PERMISSIONS.fetch(reader, query, principal, grant, cursors)
+    page = await paginate(PERMISSIONS, query)
     fields: defaultdict[UUID, list[PermissionFieldDetail]] = defaultdict(list)
     for row in await reader.rows(_FIELDS, {"ids": [each.id for each in page.items]}):
         fields[row.permission_id].append(PermissionFieldDetail.model_validate(row))
@@ -113,24 +110,16 @@ HELD_PERMISSIONS = Listing(
 @handles(ListPermissionsOfUser)
 async def list_permissions_of_user(
     query: ListPermissionsOfUser,
-    reader: Reader,
+    paginate: Paginator,
     principal: Principal,
     grant: Grant,
-    cursors: Cursors,
     send: Sender,
 ) -> Page[HeldPermission] | CursorPage[HeldPermission]:
-    if grant.scope is Scope.OWN and query.user_id != principal.user_id:
-        raise Forbidden
+    check_reach(query.user_id, principal, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
     held = await send.as_system()(GetMembership(user_id=query.user_id))
-    page = await HELD_PERMISSIONS.fetch(
-        reader,
-        query,
-        principal,
-        replace(grant, scope=Scope.ANY),
-        cursors,
-        {"everything": held.is_superuser},
-    )
+    everything = {"everything": held.is_superuser}
+    page = await paginate(HELD_PERMISSIONS, query, everything, scope=Scope.ANY)
     grants = {} if held.is_superuser else held.grants
     items = tuple(_in_force(each, grants.get(each.key, UNLIMITED)) for each in page.items)
     return page.model_copy(update={"items": items})

@@ -1,6 +1,5 @@
 """Questions about roles and their grants."""
 
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -8,12 +7,11 @@ from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
 from backstay.core.caching import Cached
-from backstay.core.errors import Forbidden, NotFound
+from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
-from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.core.principal import Grant, Principal, check_reach
+from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.model import Permission, Role, RoleMember
@@ -76,9 +74,9 @@ ROLES = Listing(ListRoles, Role, RoleSummary)
 
 @handles(ListRoles)
 async def list_roles(
-    query: ListRoles, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListRoles, paginate: Paginator
 ) -> Page[RoleSummary] | CursorPage[RoleSummary]:
-    return await ROLES.fetch(reader, query, principal, grant, cursors)
+    return await paginate(ROLES, query)
 
 
 class ListRolesOfUser(ListQuery[RoleSummary]):
@@ -108,18 +106,14 @@ ROLES_OF_USER = Listing(
 @handles(ListRolesOfUser)
 async def list_roles_of_user(
     query: ListRolesOfUser,
-    reader: Reader,
+    paginate: Paginator,
     principal: Principal,
     grant: Grant,
-    cursors: Cursors,
     send: Sender,
 ) -> Page[RoleSummary] | CursorPage[RoleSummary]:
-    if grant.scope is Scope.OWN and query.user_id != principal.user_id:
-        raise Forbidden
+    check_reach(query.user_id, principal, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
-    return await ROLES_OF_USER.fetch(
-        reader, query, principal, replace(grant, scope=Scope.ANY), cursors
-    )
+    return await paginate(ROLES_OF_USER, query, scope=Scope.ANY)
 
 
 class GetMatrix(Query[Matrix]):

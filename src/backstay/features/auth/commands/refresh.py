@@ -11,13 +11,13 @@ from backstay.core.messages import PUBLIC, Command
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
-from backstay.features.auth.commands.sign_in import answer_with
-from backstay.features.auth.commands.sign_out import (
+from backstay.features.auth.commands.sessions import (
     SessionOver,
     check_fingerprint,
     end_sessions,
     live_session,
 )
+from backstay.features.auth.commands.sign_in import answer_with
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import (
     EndReason,

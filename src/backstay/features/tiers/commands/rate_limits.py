@@ -10,6 +10,7 @@ from backstay.core.errors import FieldFault, Forbidden, Invalid
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath, optional
 from backstay.core.principal import Grant, Principal
+from backstay.core.rates import Rate, RateRule
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
@@ -45,8 +46,8 @@ async def create_rate_limit(
 ) -> RateLimitDetail:
     _check_authority(command.tier, principal, grant)
     tier = await locked_tier(command.tier, session)
-    _check_path(command.path, features, settings)
     limit = RateLimit(**command.model_dump(exclude={"tier"}), tier_id=tier.id)
+    _check_path(limit, features, settings)
     session.add(limit)
     await session.flush()
     changes.touch_everyone()
@@ -83,10 +84,11 @@ async def update_rate_limit(
     shown = GetRateLimit(tier=command.tier, id=limit.id)
     preconditions.check(await send.as_system()(shown))
     fields = command.changes()
-    if fields.get("path", limit.path) != limit.path:
-        _check_path(fields["path"], features, settings)
+    has_moved = fields.get("path", limit.path) != limit.path
     for name, value in fields.items():
         setattr(limit, name, value)
+    if has_moved:
+        _check_path(limit, features, settings)
     await session.flush()
     changes.touch_everyone()
     return await send.as_system()(shown)
@@ -131,20 +133,15 @@ def _check_authority(tier: str, principal: Principal, grant: Grant) -> None:
         raise Forbidden("Only a superuser changes the limits of their own tier.")
 
 
-def _check_path(path: str, features: tuple[Feature, ...], settings: AppSettings) -> None:
+def _check_path(limit: RateLimit, features: tuple[Feature, ...], settings: AppSettings) -> None:
     """Refuse a path that no request could be counted under."""
     versioned = f"{settings.root_path}/v1"
-    templates = [
-        operation.path
+    rule = RateRule(limit.path, Rate(limit.limit, limit.period))
+    if not any(
+        rule.holds_for(operation.path)
         for feature in features
         for table in feature.routes
         for operation in table.operations(settings.root_path)
-    ]
-    prefix = path.removesuffix("*")
-    if (
-        path not in templates
-        if prefix == path
-        else not any(t.startswith(prefix) for t in templates)
     ):
         raise Invalid(
             errors=(

@@ -13,11 +13,10 @@ from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
-from backstay.features.access.commands import USER, JoinRole
-from backstay.features.tiers.queries import GetDefaultTier
+from backstay.features.access.commands import USER
 from backstay.features.users.commands.password import check_epoch
+from backstay.features.users.commands.people import add_user, locked_user
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.events import EmailChangeRequested, UserRegistered
 from backstay.features.users.model import EmailTaken, User
@@ -79,11 +78,8 @@ async def register_user(
         username=command.username,
         name=command.name,
         password_hash=password.hashed,
-        tier=await send.as_system()(GetDefaultTier()),
     )
-    session.add(user)
-    await session.flush()
-    await send.as_system()(JoinRole(user_id=user.id, role=USER))
+    await add_user(user, session, send, USER)
     await events.publish(UserRegistered(user_id=user.id))
     return await send.as_system()(GetUser(id=user.id))
 
@@ -142,8 +138,7 @@ async def update_me(
 
 
 async def _own_row(session: Transaction, principal: Principal, proven: Proven) -> User:
-    living = select(User).where(User.id == principal.id, User.deleted_at.is_(None))
-    user = await one_or_404(session, living, lock=True)
+    user = await locked_user(principal.id, session)
     check_epoch(user, proven.epoch)
     return user
 

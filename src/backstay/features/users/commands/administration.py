@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
-
 from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import NotFound
@@ -11,13 +9,12 @@ from backstay.core.messages import Command, FromPath, PermissionSpec, optional
 from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.people import locked_user
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.events import EmailReplaced
-from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
@@ -61,7 +58,7 @@ async def update_user(
 ) -> UserDetail:
     fields = command.changes()
     await check_authority(command, command.id, send, takes_over="email" in fields)
-    user = await _living(session, command.id)
+    user = await locked_user(command.id, session)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
         user.email_verified_at = user.pending_email = None
@@ -91,7 +88,7 @@ async def block_user(
     await send.as_system()(LockSuperusers())
     await check_authority(command, command.id, send, others_only=True)
     await keep_a_superuser(session, command.id, send)
-    user = await _living(session, command.id)
+    user = await locked_user(command.id, session)
     if user.blocked_at is None:
         user.blocked_at = clock()
         user.security_epoch += 1
@@ -114,7 +111,7 @@ async def unblock_user(
     send: Sender,
 ) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
-    user = await _living(session, command.id)
+    user = await locked_user(command.id, session)
     user.blocked_at = None
     return await send.as_system()(GetUser(id=user.id))
 
@@ -149,15 +146,9 @@ async def set_password(
     send: Sender,
 ) -> UserDetail:
     await check_authority(command, command.id, send, takes_over=True)
-    user = await _living(session, command.id)
+    user = await locked_user(command.id, session)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     await send.as_system()(
         StorePassword(user_id=user.id, password_hash=password.hashed, end_sessions=True)
     )
     return await send.as_system()(GetUser(id=user.id))
-
-
-async def _living(session: Transaction, user_id: UUID) -> User:
-    """The user, locked until the transaction ends."""
-    living = select(User).where(User.id == user_id, User.deleted_at.is_(None))
-    return await one_or_404(session, living, lock=True)

@@ -12,10 +12,10 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock, Passwords
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
-from backstay.features.access.commands import ADMIN, USER, JoinRole, LockSuperusers
+from backstay.features.access.commands import ADMIN, USER, LockSuperusers
 from backstay.features.access.queries import ListSuperusers
-from backstay.features.tiers.queries import GetDefaultTier
 from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.people import add_user
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import FindAccount, HasAdmin
 from backstay.features.users.schemas import (
@@ -117,12 +117,8 @@ async def _add(
         name=person.name,
         email_verified_at=clock(),
         password_hash=password_hash,
-        tier=await send(GetDefaultTier()),
     )
-    session.add(user)
-    await session.flush()
-    for role in (ADMIN, USER):
-        await send(JoinRole(user_id=user.id, role=role))
+    await add_user(user, session, send, ADMIN, USER)
 
 
 class ResetAdminPassword(Command[Account]):

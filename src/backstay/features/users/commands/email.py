@@ -2,16 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
-
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
-from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
-from backstay.features.users.model import User
+from backstay.features.users.commands.people import locked_user
 from backstay.features.users.schemas import Email
 
 
@@ -28,8 +25,7 @@ class ConfirmEmail(Command[None]):
 async def confirm_email(
     command: ConfirmEmail, session: Transaction, clock: Clock, changes: PrincipalChanges
 ) -> None:
-    living = select(User).where(User.id == command.user_id, User.deleted_at.is_(None))
-    user = await one_or_404(session, living, lock=True)
+    user = await locked_user(command.user_id, session)
     if command.email == user.pending_email:
         user.email, user.pending_email = user.pending_email, None
         user.email_verified_at = clock()

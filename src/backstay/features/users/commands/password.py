@@ -2,14 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
-
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
+from backstay.features.users.commands.people import locked_user
 from backstay.features.users.model import User
 
 
@@ -34,7 +32,7 @@ class StorePassword(Command[int]):
 async def store_password(
     command: StorePassword, session: Transaction, changes: PrincipalChanges
 ) -> int:
-    user = await one_or_404(session, select(User).where(User.id == command.user_id), lock=True)
+    user = await locked_user(command.user_id, session, deleted=True)
     check_epoch(user, command.epoch)
     user.password_hash = command.password_hash
     if command.end_sessions:

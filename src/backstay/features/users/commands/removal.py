@@ -18,9 +18,10 @@ from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
 from backstay.db.jobs import Job
-from backstay.db.queries import delete_where, exists, one_or_404
+from backstay.db.queries import delete_where, exists
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
+from backstay.features.users.commands.people import locked_user
 from backstay.features.users.commands.superusers import keep_a_superuser
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
@@ -70,8 +71,7 @@ async def delete_user(
         await send(EraseUser(id=command.id, cascade=command.cascade))
         return
     await keep_a_superuser(session, command.id, send)
-    living = select(User).where(User.id == command.id, User.deleted_at.is_(None))
-    user = await one_or_404(session, living, lock=True)
+    user = await locked_user(command.id, session)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     user.deleted_at = clock()
     user.security_epoch += 1
@@ -98,7 +98,7 @@ async def erase_user(
 ) -> None:
     await check_authority(command, command.id, send, others_only=True)
     await keep_a_superuser(session, command.id, send)
-    user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
+    user = await locked_user(command.id, session, deleted=True)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     for owner in _owners():
         if command.cascade:
@@ -158,6 +158,6 @@ async def restore_user(
     send: Sender,
 ) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
-    user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
+    user = await locked_user(command.id, session, deleted=True)
     user.deleted_at = None
     return await send.as_system()(GetUser(id=user.id))

@@ -2,17 +2,16 @@
 
 from uuid import UUID
 
-from sqlalchemy import CursorResult, select, update
-
 from backstay.core.bus import Sender, handles
 from backstay.core.context import ActivityNote, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import SYSTEM_ONLY, Command, FromPath, PermissionSpec
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404
+from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.tiers.queries import GetTier
+from backstay.features.users.commands.people import locked_user
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import UserTier
@@ -42,7 +41,7 @@ async def assign_tier(
     if command.id == principal.user_id and not principal.is_superuser:
         raise Forbidden("Only a superuser changes their own tier.")
     await check_authority(command, command.id, send)
-    user = await one_or_404(session, select(User).where(User.id == command.id), lock=True)
+    user = await locked_user(command.id, session, deleted=True)
     preconditions.check(UserTier(tier=user.tier))
     tier = await send.as_system()(GetTier(tier=command.tier))
     user.tier = tier.name
@@ -62,9 +61,7 @@ class GiveTier(Command[None]):
 async def give_tier(
     command: GiveTier, session: Transaction, changes: PrincipalChanges, note: ActivityNote
 ) -> None:
-    statement = update(User).where(User.tier.is_(None)).values(tier=command.tier)
-    given = await session.execute(statement, execution_options={"synchronize_session": False})
-    if isinstance(given, CursorResult) and given.rowcount:
+    if await update_where(session, User, User.tier.is_(None), tier=command.tier):
         changes.touch_everyone()
     else:
         note.skip()

@@ -24,8 +24,8 @@ class GetMe(Query[Profile]):
 
 @handles(GetMe)
 async def get_me(query: GetMe, principal: Principal) -> Profile:
-    view: Profile = principal.view
-    return view
+    profile: Profile = principal.profile
+    return profile
 
 
 def profile_of(principal: Principal, account: Account) -> Profile:

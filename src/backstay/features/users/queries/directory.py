@@ -8,12 +8,11 @@ from pydantic import Field, field_validator
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.errors import Forbidden, NotFound
+from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import FromPath, PermissionSpec, Query, Scope
-from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.core.messages import FromPath, PermissionSpec, Query
+from backstay.core.principal import Grant, Principal, check_reach
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
 from backstay.features.users.model import User
@@ -87,8 +86,7 @@ _BY_USERNAME = _DETAIL.where(User.username == bindparam("username"), User.delete
 async def get_user(
     query: GetUser, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
-    if grant.scope is Scope.OWN and query.id != principal.user_id:
-        raise Forbidden
+    check_reach(query.id, principal, grant)
     return await _detail(await reader.one_or_none(_BY_ID, {"id": query.id}), send)
 
 
@@ -97,8 +95,7 @@ async def get_user_by_username(
     query: GetUserByUsername, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
     row = await reader.one_or_none(_BY_USERNAME, {"username": query.username.lower()})
-    if grant.scope is Scope.OWN and (row is None or row.id != principal.user_id):
-        raise Forbidden
+    check_reach(row.id if row else None, principal, grant)
     return await _detail(row, send)
 
 
@@ -109,10 +106,7 @@ async def _detail(row: Any, send: Sender) -> UserDetail:
     return UserDetail(**row._mapping, roles=membership.roles)
 
 
-_FLAGS = {
-    "is_blocked": User.blocked_at.is_not(None),
-    "is_deleted": User.deleted_at.is_not(None),
-}
+_FLAGS = {"is_blocked": User.blocked_at.is_not(None)}
 USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
 USERS_WITH_ROLE = Listing(
     ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)
@@ -121,9 +115,8 @@ USERS_WITH_ROLE = Listing(
 
 @handles(ListUsers)
 async def list_users(
-    query: ListUsers, reader: Reader, principal: Principal, grant: Grant, cursors: Cursors
+    query: ListUsers, paginate: Paginator
 ) -> Page[UserSummary] | CursorPage[UserSummary]:
     if query.role is None:
-        return await USERS.fetch(reader, query, principal, grant, cursors)
-    bound = {"role": query.role}
-    return await USERS_WITH_ROLE.fetch(reader, query, principal, grant, cursors, bound)
+        return await paginate(USERS, query)
+    return await paginate(USERS_WITH_ROLE, query, {"role": query.role})

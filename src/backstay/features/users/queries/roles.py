@@ -9,9 +9,7 @@ from backstay.core.bus import Sender, handles
 from backstay.core.errors import Conflict, NotFound, Unauthenticated
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath
-from backstay.core.principal import Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing
+from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.queries import MEMBERS
 from backstay.features.access.queries.accounts import RequireActive, RequireSuperuser, RequireUser
@@ -48,15 +46,10 @@ USERS_OF_ROLE = Listing(
 
 @handles(ListUsersOfRole)
 async def list_users_of_role(
-    query: ListUsersOfRole,
-    reader: Reader,
-    principal: Principal,
-    grant: Grant,
-    cursors: Cursors,
-    send: Sender,
+    query: ListUsersOfRole, paginate: Paginator, send: Sender
 ) -> Page[UserSummary] | CursorPage[UserSummary]:
     await send.as_system()(GetRole(role_id=query.role_id))
-    return await USERS_OF_ROLE.fetch(reader, query, principal, grant, cursors)
+    return await paginate(USERS_OF_ROLE, query)
 
 
 _LIVING = select(User.id).where(User.id == bindparam("user_id"), User.deleted_at.is_(None))

@@ -5,9 +5,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.errors import Forbidden, NotFound
-from backstay.core.messages import FromPath, Query, Scope
-from backstay.core.principal import Grant, Principal
+from backstay.core.errors import NotFound
+from backstay.core.messages import FromPath, Query
+from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.session import Reader
 from backstay.features.tiers.queries import READ, CountUsersOfTier, ListRulesInForce
 from backstay.features.users.model import User
@@ -49,8 +49,7 @@ async def list_rate_limits_of_user(
 
 
 async def _tier(user_id: UUID, reader: Reader, principal: Principal, grant: Grant) -> str | None:
-    if grant.scope is Scope.OWN and user_id != principal.user_id:
-        raise Forbidden
+    check_reach(user_id, principal, grant)
     row = await reader.one_or_none(_TIER, {"id": user_id})
     if row is None:
         raise NotFound

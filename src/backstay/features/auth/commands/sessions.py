@@ -1,0 +1,60 @@
+"""Sessions that live, for whoever refreshes or ends them."""
+
+from dataclasses import fields
+from datetime import datetime
+from hmac import compare_digest
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, bindparam, select
+
+from backstay.core.context import Origin
+from backstay.core.errors import Unauthenticated
+from backstay.core.ports import RefreshTokens
+from backstay.db.queries import update_where
+from backstay.db.session import Transaction
+from backstay.features.auth.model import Session
+from backstay.features.auth.queries import LIVE
+from backstay.features.auth.schemas import EndReason, LiveSession
+
+events = structlog.get_logger("backstay.security")
+
+
+class SessionOver(Unauthenticated):
+    title = "The session has ended or the token is not valid"
+
+
+_LIVE = select(*(getattr(Session, field.name) for field in fields(LiveSession))).where(
+    Session.id == bindparam("session_id"), *LIVE
+)
+
+
+async def live_session(session: Transaction, session_id: UUID, now: datetime) -> LiveSession | None:
+    """The row of a session that has neither ended nor expired."""
+    row = (await session.execute(_LIVE, {"session_id": session_id, "now": now})).one_or_none()
+    return LiveSession(*row) if row else None
+
+
+def check_fingerprint(
+    row: LiveSession, fingerprint: str | None, refresh: RefreshTokens, origin: Origin
+) -> None:
+    """Refuse a client that is not the one the session was bound to.
+
+    Raises:
+        SessionOver: another fingerprint than at sign-in, or none.
+    """
+    if row.fingerprint_hash is None:
+        return
+    given = refresh.fingerprint(row.id, fingerprint) if fingerprint is not None else b""
+    if not compare_digest(given, row.fingerprint_hash):
+        events.warning("fingerprint_mismatch", session_id=str(row.id), address=origin.address)
+        raise SessionOver
+
+
+async def end_sessions(
+    session: Transaction, now: datetime, reason: EndReason, *which: ColumnElement[bool]
+) -> int:
+    """End the sessions that meet every predicate and return how many there were."""
+    return await update_where(
+        session, Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
+    )

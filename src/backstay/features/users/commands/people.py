@@ -1,0 +1,34 @@
+"""How commands find the row of a user, and make one."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backstay.core.bus import Sender
+from backstay.db.queries import one_or_404
+from backstay.db.session import Transaction
+from backstay.features.access.commands import JoinRole
+from backstay.features.tiers.queries import GetDefaultTier
+from backstay.features.users.model import User
+
+
+async def locked_user(user_id: UUID, session: Transaction, *, deleted: bool = False) -> User:
+    """The user, locked until the transaction ends; with ``deleted`` also when it is hidden.
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = select(User).where(User.id == user_id)
+    if not deleted:
+        query = query.where(User.deleted_at.is_(None))
+    return await one_or_404(session, query, lock=True)
+
+
+async def add_user(user: User, session: Transaction, send: Sender, *roles: str) -> None:
+    """Store a new user, in the tier of new users and with these roles."""
+    system = send.as_system()
+    user.tier = await system(GetDefaultTier())
+    session.add(user)
+    await session.flush()
+    for role in roles:
+        await system(JoinRole(user_id=user.id, role=role))
