@@ -1,5 +1,6 @@
 """Shows that people can take along everything held about them, and nothing of anybody else."""
 
+import json
 from typing import Any
 
 import httpx
@@ -55,6 +56,17 @@ async def test_sessions_are_told_also_when_they_are_over(
     assert sessions[0]["device"].startswith("python-httpx/")
 
 
+async def test_what_somebody_asked_for_is_told(login: Login) -> None:
+    person = await login()
+    await person.client.patch(ME, json={"name": "Ada"})
+    await person.client.delete(f"{API}/users/{person.id}")
+    asked = (await export(person))["data"]["activity"]
+    told = [(entry["message"], entry["outcome"], entry["fields"]) for entry in asked]
+    assert told[-2:] == [("UpdateMe", "ok", ["name"]), ("DeleteUser", "refused", [])]
+    assert {entry["address"] for entry in asked[-2:]} == {"192.0.2.1"}
+    assert [entry["id"] for entry in asked] == sorted(entry["id"] for entry in asked)
+
+
 @needs("items")
 async def test_items_are_told_also_when_they_are_deleted(login: Login) -> None:
     person = await login()
@@ -82,7 +94,10 @@ async def test_nothing_of_anybody_else_is_in_it(login: Login) -> None:
 async def test_no_secret_is_in_it(login: Login, backstay: Backstay) -> None:
     person = await login(fingerprint="a device")
     await change_user(backstay, person.id, email_verified_at=utc_now())
-    text = (await person.client.get(EXPORT)).text
+    exported = await export(person)
+    for entry in exported["data"].get("activity", []):
+        assert entry.pop("fields") is not None  # names alone
+    text = json.dumps(exported)
     for secret in ("password", "hash", "$argon2", "token", "epoch", "rotations", "fingerprint"):
         assert secret not in text
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     StringConstraints,
     model_serializer,
@@ -68,7 +69,7 @@ class RefreshBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    refresh_token: TokenText | None = None
+    refresh_token: str | None = Field(None, min_length=1)
     fingerprint: Fingerprint | None = None
 
 

@@ -14,5 +14,6 @@ feature = Feature(
         every("1h", PurgeIdempotencyKeys()),
         every("1h", PurgeJobs()),
     ),
+    exports={"activity": queries.ExportActivity},
     foundation=True,
 )

@@ -8,19 +8,32 @@ from inspect import getdoc
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import bindparam, select
+
 from backstay.core.bus import handles
 from backstay.core.errors import AppError
-from backstay.core.feature import Feature
+from backstay.core.feature import Feature, PersonalData
 from backstay.core.introspection import fields_of
 from backstay.core.jobs import JobStore
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
-from backstay.core.messages import PUBLIC, Command, Message, PermissionSpec, Query
+from backstay.core.messages import (
+    PUBLIC,
+    SYSTEM_ONLY,
+    Command,
+    Message,
+    PermissionSpec,
+    Query,
+    View,
+)
 from backstay.core.ports import Clock, Metrics, Vitals
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
 from backstay.db.listing import Listing, Paginator
+from backstay.db.queries import columns_of
+from backstay.db.session import Reader
 from backstay.features.system.schemas import (
     ActivityEntry,
+    ActivityExport,
     Alive,
     EditableResources,
     Health,
@@ -122,6 +135,27 @@ async def list_activity(
     query: ListActivity, paginate: Paginator
 ) -> Page[ActivityEntry] | CursorPage[ActivityEntry]:
     return await paginate(ACTIVITY, query)
+
+
+class ExportActivity(PersonalData):
+    """What the audit trail holds about a person, the newest entries if there are too many."""
+
+    permission = SYSTEM_ONLY
+
+
+MOST_ENTRIES = 10_000
+_EXPORT = (
+    select(*columns_of(ActivityExport, Activity))
+    .where(Activity.user_id == bindparam("user_id"))
+    .order_by(Activity.id.desc())
+    .limit(MOST_ENTRIES)
+)
+
+
+@handles(ExportActivity)
+async def export_activity(query: ExportActivity, reader: Reader) -> tuple[View, ...]:
+    rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
+    return tuple(ActivityExport.model_validate(row) for row in reversed(rows))
 
 
 class ListEditableResources(Query[EditableResources]):

@@ -75,6 +75,20 @@ class ActivityEntry(View):
     )
 
 
+class ActivityExport(View):
+    """What a person asked for and what became of it, as they are told."""
+
+    id: UUID
+    created_at: datetime
+    session_id: UUID | None
+    address: str
+    message: str
+    targets: dict[str, str]
+    fields: tuple[str, ...]
+    outcome: Outcome
+    code: str | None
+
+
 class OperationEntry(View):
     """How a message is sent over HTTP; `id` is that of the OpenAPI description."""
 

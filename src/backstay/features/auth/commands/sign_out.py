@@ -25,7 +25,7 @@ from backstay.features.auth.commands.sessions import (
     live_session,
 )
 from backstay.features.auth.model import Session
-from backstay.features.auth.schemas import EndReason, Fingerprint, LiveSession, TokenText
+from backstay.features.auth.schemas import EndReason, Fingerprint, LiveSession
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 
@@ -35,7 +35,7 @@ class Logout(Command[None]):
 
     permission = PUBLIC
 
-    tokens: tuple[TokenText, ...] = Field(max_length=3)
+    tokens: tuple[str, ...] = Field(max_length=3)
     fingerprint: Fingerprint | None = None
 
 
