@@ -26,12 +26,16 @@ class PersonalData(Query[tuple[View, ...]]):
 
 
 class Operation(NamedTuple):
-    """How a message is sent over HTTP; ``name`` is the operation id."""
+    """How a message is sent over HTTP; ``name`` is the operation id.
+
+    ``has_tier_limit`` tells whether a tier may say how often.
+    """
 
     message: type[Message[Any]]
     name: str
     method: str
     path: str
+    has_tier_limit: bool
 
 
 class RouteTable(Protocol):

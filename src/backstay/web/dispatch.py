@@ -79,7 +79,8 @@ class Routes:
         """What is sent by which method and path."""
         for spec in self.specs:
             path = self._under(root_path) + spec.path
-            yield Operation(spec.message, spec.operation_id, spec.method, path)
+            by_tier = spec.limit is Limit.GENERAL
+            yield Operation(spec.message, spec.operation_id, spec.method, path, by_tier)
 
     def _under(self, root_path: str) -> str:
         return f"{root_path}/v1" if self._versioned else ""

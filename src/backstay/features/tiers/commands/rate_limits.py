@@ -142,14 +142,16 @@ def _check_path(limit: RateLimit, features: tuple[Feature, ...], settings: AppSe
         for feature in features
         for table in feature.routes
         for operation in table.operations(settings.root_path)
+        if operation.has_tier_limit
     ):
         raise Invalid(
             errors=(
                 FieldFault(
                     "path",
                     "unknown_route",
-                    f"No route has this path: name one as /openapi.json does, such as "
-                    f"{versioned}/users/{{id}}, or the beginning of some with * behind it",
+                    "No route whose requests are counted by tier has this path: name one as "
+                    f"/openapi.json does, such as {versioned}/users/{{id}}, or the beginning of "
+                    "some with * behind it",
                 ),
             )
         )
