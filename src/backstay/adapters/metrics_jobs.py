@@ -37,6 +37,7 @@ class JobMetrics:
             registry=registry,
             multiprocess_mode="mostrecent",
         )
+        self._queues: set[str] = set()
 
     def observe(self, job: str, outcome: str, seconds: float) -> None:
         """Record one run."""
@@ -46,8 +47,8 @@ class JobMetrics:
     def show(self, backlog: Iterable[Backlog]) -> None:
         """Record what waits now; a queue that is not named is empty."""
         waiting = {each.queue: each for each in backlog}
-        known = {labels[0] for labels in self._depth._metrics}
-        for queue in known | waiting.keys():
+        self._queues |= waiting.keys()
+        for queue in self._queues:
             each = waiting.get(queue, Backlog(queue, 0, 0.0))
             self._depth.labels(queue).set(each.depth)
             self._oldest.labels(queue).set(each.oldest)

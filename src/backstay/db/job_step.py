@@ -57,7 +57,7 @@ async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
     alarm = None
     driver = (await (await session.connection()).get_raw_connection()).driver_connection
     if isinstance(driver, aiosqlite.Connection):
-        alarm = asyncio.get_running_loop().call_later(seconds, driver._conn.interrupt)
+        alarm = asyncio.create_task(_interrupt(driver, seconds))
     try:
         async with asyncio.timeout(seconds + GRACE) as limit:
             return await handle(context)
@@ -68,6 +68,11 @@ async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
     finally:
         if alarm is not None:
             alarm.cancel()
+
+
+async def _interrupt(driver: aiosqlite.Connection, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await driver.interrupt()
 
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:
