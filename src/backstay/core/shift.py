@@ -8,7 +8,9 @@ from backstay.core.schedule import Scheduler
 from backstay.core.worker import Worker, Workplace
 
 PATIENCE = 5.0
-"""Seconds beyond their grace after which whatever still hangs is left behind."""
+"""Seconds beyond their grace after which whatever still hangs is cancelled."""
+LAST_SECONDS = 2.0
+"""How long what was cancelled may take to let go; then it is left behind."""
 
 
 @asynccontextmanager
@@ -23,5 +25,7 @@ async def shift(place: Workplace, worker: Worker, *, grace: float) -> AsyncItera
     finally:
         scheduling.cancel()
         worker.stop(grace)
-        await asyncio.wait({scheduling, working}, timeout=grace + PATIENCE)
+        at_work = {scheduling, working}
+        await asyncio.wait(at_work, timeout=grace + PATIENCE)
         working.cancel()
+        await asyncio.wait(at_work, timeout=LAST_SECONDS)

@@ -1,0 +1,42 @@
+"""Shows that a shift ends with its worker, even one that lets go late."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from backstay.composition import Backstay
+from backstay.core import shift as shift_module
+from backstay.core.shift import shift
+from backstay.core.worker import Worker
+
+pytestmark = pytest.mark.anyio
+
+
+class Reluctant(Worker):
+    """Ignores that it is to stop, and takes a moment when it must."""
+
+    has_ended = False
+
+    async def work(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+            self.has_ended = True
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "sqlite"
+
+
+async def test_what_is_cancelled_has_ended_before_the_connections_close(
+    ships: Backstay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shift_module, "PATIENCE", 0.0)
+    place = replace(ships.workplace, schedule=())
+    worker = Reluctant(place)
+    async with shift(place, worker, grace=0.0):
+        await asyncio.sleep(0)
+    assert worker.has_ended
