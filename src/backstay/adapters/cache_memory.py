@@ -9,7 +9,9 @@ from time import monotonic
 from typing import Any
 
 from backstay.adapters.cache_metrics import CacheMetrics
+from backstay.core.background import in_background
 from backstay.core.ports import Load
+from backstay.core.principal_cache import MAX_STALENESS
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -20,8 +22,6 @@ MOST_UNTOLD = 10_000
 """Tags that wait until others can be told; of more, everything is outdated."""
 OVERHEAD = 400
 """Bytes that an entry takes besides its key and value."""
-MAX_STALENESS = 0.75
-"""Seconds by which changes elsewhere are seen even if the channel that tells of them fails."""
 
 
 @dataclass(slots=True)
@@ -91,8 +91,7 @@ class MemoryCache:
         flight = self._flights.get(key)
         if flight is None or flight.task is None:
             flight = self._flights[key] = self.watch(key, tags)
-            flight.task = asyncio.create_task(self._fly(flight, load, ttl, tags))
-            flight.task.add_done_callback(_retrieved)
+            flight.task = in_background(self._fly(flight, load, ttl, tags))
         return await asyncio.shield(flight.task)
 
     async def delete(self, *keys: str) -> None:
@@ -276,9 +275,3 @@ def likeness(pattern: str) -> re.Pattern[str]:
 def _frame(key: str, tags: tuple[str, ...]) -> int:
     """Bytes that an entry takes besides its value."""
     return len(key) + OVERHEAD + sum(map(len, tags))
-
-
-def _retrieved(task: asyncio.Task[bytes]) -> None:
-    """Whoever waited may have left; the error was theirs."""
-    if not task.cancelled():
-        task.exception()

@@ -1,9 +1,11 @@
 """The Vitals port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from backstay.adapters.redis_links import RedisLinks
+from backstay.core.background import in_background
 from backstay.core.errors import AppError
 from backstay.core.jobs import JobStore
 from backstay.core.lifeline import is_draining
@@ -15,8 +17,7 @@ PATIENCE = 1.5
 LATE_SECONDS = 60.0
 """How long a job that could run may wait before the queue counts as down: no worker takes it."""
 
-
-Asking = asyncio.Future[str | None]
+Ask = Callable[[], Coroutine[Any, Any, str | None]]
 
 
 class DatabaseVitals:
@@ -31,14 +32,14 @@ class DatabaseVitals:
         links: RedisLinks,
         jobs: JobStore,
         channel: PrincipalChannel,
-        schema_fault: Callable[[], Awaitable[str | None]],
+        schema_fault: Ask,
     ) -> None:
         self._database = database
         self._links = links
         self._jobs = jobs
         self._channel = channel
         self._schema_fault = schema_fault
-        self._asking: set[Asking] = set()
+        self._asking: set[asyncio.Task[str | None]] = set()
 
     async def checks(self) -> dict[str, str]:
         """The state of each dependency."""
@@ -65,13 +66,13 @@ class DatabaseVitals:
         oldest = max((each.oldest for each in await self._jobs.backlog()), default=0.0)
         return f"a job has waited for {oldest:.0f} s" if oldest > LATE_SECONDS else None
 
-    async def _state(self, ask: Callable[[], Awaitable[str | None]]) -> str:
+    async def _state(self, ask: Ask) -> str:
         return "error" if await self._bounded(ask) else "ok"
 
-    async def _bounded(self, ask: Callable[[], Awaitable[str | None]]) -> str | None:
-        asking = asyncio.ensure_future(ask())
+    async def _bounded(self, ask: Ask) -> str | None:
+        asking = in_background(ask())
         self._asking.add(asking)
-        asking.add_done_callback(self._asked)
+        asking.add_done_callback(self._asking.discard)
         done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
         if not done:
             asking.cancel()  # and not awaited: a dead connection takes seconds to let go of
@@ -80,8 +81,3 @@ class DatabaseVitals:
             return asking.result()
         except AppError as error:
             return error.detail
-
-    def _asked(self, asking: Asking) -> None:
-        self._asking.discard(asking)
-        if not asking.cancelled():
-            asking.exception()

@@ -7,6 +7,7 @@ from datetime import datetime
 from math import inf
 from uuid import UUID
 
+from backstay.core.background import in_background
 from backstay.core.principal import Principal
 
 MAX_AGE = 60.0
@@ -61,8 +62,7 @@ class PrincipalCache:
         flight = self._flights.get(session_id)
         if flight is None or not self._may_join(flight, now):
             flight = _Flight(self._epoch, now)
-            flight.task = asyncio.create_task(self._fly(session_id, flight))
-            flight.task.add_done_callback(_retrieved)
+            flight.task = in_background(self._fly(session_id, flight))
             self._flights[session_id] = flight
         return await asyncio.shield(flight.task)
 
@@ -142,8 +142,3 @@ class _Flight:
     epoch: int
     since: float
     task: "asyncio.Task[Principal | None]" = field(init=False)
-
-
-def _retrieved(task: "asyncio.Task[Principal | None]") -> None:
-    if not task.cancelled():
-        task.exception()  # whoever waits for it hears of it; perhaps nobody does

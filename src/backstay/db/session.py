@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
+from backstay.core.background import in_background
 from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
@@ -226,15 +227,10 @@ class Database:
 
     async def unhurried(self, work: Coroutine[Any, Any, T]) -> T:
         """What some work returns. Who waits for it may be cancelled; the work never is."""
-        task = asyncio.create_task(work)
+        task = in_background(work)
         self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
-
-    def _ended(self, task: "asyncio.Task[Any]") -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # who waits for it hears of it; perhaps nobody does
 
     async def dispose(self) -> None:
         """Close every connection, after what is under way."""

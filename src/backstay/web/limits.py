@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from starlette.types import Scope
 
+from backstay.core.background import in_background
 from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, Verdict
 from backstay.core.principal import Principal
@@ -91,9 +92,7 @@ class Limits:
 
 def under_way(counted: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Count a request together with whatever is asked in the same moment: one round trip."""
-    task = asyncio.create_task(counted)
-    task.add_done_callback(_retrieved)
-    return task
+    return in_background(counted)
 
 
 async def admission_of(scope: Scope) -> None:
@@ -105,11 +104,6 @@ async def admission_of(scope: Scope) -> None:
     admission = scope.get("backstay.admission")
     if admission is not None:
         await admission
-
-
-def _retrieved(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()
 
 
 @lru_cache(1024)
