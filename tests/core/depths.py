@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.core.bus import Bus, Buses, Next, Registry, Sender, handles
 from backstay.core.caching import Cached, CacheTags
-from backstay.core.context import Context
+from backstay.core.context import Context, UnitOfWork
 from backstay.core.errors import Conflict, Refused
 from backstay.core.messages import (
     PUBLIC,
@@ -116,11 +116,11 @@ def transaction(message: type[Message[Any]], call_next: Next) -> Next:
     """What the real step does, without a database."""
 
     async def run(context: Context) -> Any:
-        if context.transaction is not None:
+        if context.unit_of_work is not None:
             return await call_next(context)
-        context.transaction = object()
+        unit = context.unit_of_work = UnitOfWork(object())
         result = await call_next(context)
-        for act in context.after_commit:
+        for act in unit.after_commit:
             await act()
         return result
 
@@ -135,7 +135,7 @@ class House:
         kept = QueryCache(cache, ttl, version)
         providers: dict[Any, Any] = {
             Sender: lambda context: context.sender.inside(context),
-            CacheTags: lambda context: context.tags,
+            CacheTags: lambda context: context.unit.tags,
         }
         self.buses = Buses(
             Bus(Command, registry, (authorize, transaction, kept.touching), providers),

@@ -48,7 +48,7 @@ class Commands:
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:
-            return await work(context.transaction)
+            return await work(context.unit.transaction)
 
         principal = Principal(user_id=author) if author else SYSTEM
         result: T = await self._step(Change, handle)(context(Change(), principal))

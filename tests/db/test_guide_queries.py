@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backstay.core.context import UnitOfWork
 from backstay.core.messages import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
@@ -51,7 +52,7 @@ async def run(blocks: list[str], session: Transaction, database: Database) -> di
     await session.flush()
     principal, grant = Principal(user_id=ann.id), Grant(Scope.OWN)
     inside = context(Change(), principal)
-    inside.transaction = session
+    inside.unit_of_work = UnitOfWork(session)
     names = {
         "session": session,
         "reader": database.reader_of(inside),

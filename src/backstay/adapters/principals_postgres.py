@@ -46,14 +46,14 @@ class PostgresPrincipals(SharedPrincipals):
 
     async def announce(self, context: Context) -> None:
         """Name who changed and, where a replica may lag behind, who wrote."""
-        changes = context.changes
+        changes = context.unit.changes
         author = context.principal.user_id if self._database.replica_engine is not None else None
         if not changes and author is None:
             return
         payload = _payload(changes.everyone, changes.user_ids, author)
         if len(payload) > MAX_PAYLOAD:
             payload = _payload(True, (), author)
-        await context.transaction.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
+        await context.unit.transaction.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
 
     async def start(self) -> None:
         """Begin to listen, in the background, unless through PgBouncer."""

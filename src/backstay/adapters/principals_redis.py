@@ -22,7 +22,7 @@ class RedisPrincipals:
 
     async def announce(self, context: Context) -> None:
         """Let others distrust who is about to change."""
-        changes = context.changes
+        changes = context.unit.changes
         if changes:
             changes.announced_as = str(new_id())
             await self._signals.send(_signal(changes, self._commit_seconds))

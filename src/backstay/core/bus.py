@@ -237,16 +237,14 @@ class Sender:
         return result
 
     def _context(self, message: Message[Any]) -> Context:
-        context = Context(message, self.principal, self.origin, self)
-        if self.parent is not None:
-            context.transaction = self.parent.transaction
-            context.changes = self.parent.changes
-            context.note = ActivityNote(self.parent.note)
-            context.writes = self.parent.writes
-            context.tags = self.parent.tags
-            context.for_many = self.parent.for_many
-            context.after_commit = self.parent.after_commit
-        return context
+        if self.parent is None:
+            return Context(message, self.principal, self.origin, self)
+        return Context(
+            *(message, self.principal, self.origin, self),
+            unit_of_work=self.parent.unit_of_work,
+            note=ActivityNote(self.parent.note),
+            for_many=self.parent.for_many,
+        )
 
     async def _send(self, context: Context) -> Any:
         is_command = isinstance(context.message, Command)

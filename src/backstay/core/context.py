@@ -83,14 +83,28 @@ class ActivityNote:
 
 
 @dataclass(slots=True)
+class UnitOfWork:
+    """The transaction of a command and of whatever its handler sends, and what goes with it.
+
+    ``writes`` are statements, with their parameters, that end it; ``after_commit`` is done once it
+    is committed.
+    """
+
+    transaction: Any
+    changes: PrincipalChanges = field(default_factory=PrincipalChanges)
+    tags: CacheTags = field(default_factory=CacheTags)
+    writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
+    after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Context:
     """One message under way.
 
     ``admission`` tells whether its sender stays within a limit, and must be awaited before
     anything is done for them. ``as_sent`` asks for bytes where there are bytes: a representation
     instead of the view. ``for_many`` says that the answer will be given to others, later.
-    ``writes`` are statements, with their parameters, that end its transaction; ``after_commit``
-    is done once that is committed.
+    ``unit_of_work`` is set as soon as there is a transaction.
     """
 
     message: Message[Any]
@@ -99,16 +113,23 @@ class Context:
     sender: "Sender"
     grant: Grant = UNLIMITED
     prepared: Any = None
-    transaction: Any = None
-    changes: PrincipalChanges = field(default_factory=PrincipalChanges)
+    unit_of_work: UnitOfWork | None = None
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
-    tags: CacheTags = field(default_factory=CacheTags)
     admission: Awaitable[None] | None = None
     as_sent: bool = False
     for_many: bool = False
-    writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
-    after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def unit(self) -> UnitOfWork:
+        """The unit of work that it is part of.
+
+        Raises:
+            LookupError: there is none, as outside of the transaction of a command.
+        """
+        if self.unit_of_work is None:
+            raise LookupError("no transaction is open")
+        return self.unit_of_work
 
     @property
     def is_nested(self) -> bool:

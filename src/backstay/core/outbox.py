@@ -73,7 +73,7 @@ class Outbox:
             address=origin.address,
             traceparent=origin.traceparent,
         )
-        job_id = await self.store.insert(context.transaction, job)
+        job_id = await self.store.insert(context.unit.transaction, job)
         self.wake_after(context, job_id)
         return job_id
 
@@ -83,7 +83,7 @@ class Outbox:
         async def wake() -> None:
             self.wake(job_id)
 
-        context.after_commit.append(wake)
+        context.unit.after_commit.append(wake)
 
     def wake(self, job_id: UUID) -> None:
         """Tell workers here and elsewhere of a job that is stored."""
@@ -145,7 +145,7 @@ class Jobs:
 
     async def wake(self, job_id: UUID) -> None:
         """Once the transaction is kept, tell workers of a job that may run again."""
-        await self._outbox.store.announce(self._context.transaction, job_id)
+        await self._outbox.store.announce(self._context.unit.transaction, job_id)
         self._outbox.wake_after(self._context, job_id)
 
     def as_system(self) -> "Jobs":

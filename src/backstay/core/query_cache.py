@@ -43,7 +43,7 @@ class QueryCache:
         result_type = _adapter(message.result_type())
 
         async def run(context: Context) -> Any:
-            if context.transaction is not None:
+            if context.unit_of_work is not None:
                 return await call_next(context)
 
             async def load() -> bytes:
@@ -72,10 +72,10 @@ class QueryCache:
 
         async def run(context: Context) -> Any:
             async def forget() -> None:
-                await self._forget(context.tags)
+                await self._forget(context.unit.tags)
 
-            context.tags.touch(*resolve(context))
-            context.after_commit.append(forget)
+            context.unit.tags.touch(*resolve(context))
+            context.unit.after_commit.append(forget)
             return await call_next(context)
 
         return run

@@ -82,7 +82,7 @@ class AuditTrail:
                 return result
             refusal = result.error if isinstance(result, Refused) else None
             context.activity = self._row(context, refusal, result)
-            context.writes.append((_INSERT, context.activity))
+            context.unit.writes.append((_INSERT, context.activity))
             return result
 
         return run

@@ -73,7 +73,7 @@ class Idempotency:
             key, given = _key(context), context.origin.idempotency
             if key is None or given is None:
                 return await call_next(context)
-            session: Transaction = context.transaction
+            session: Transaction = context.unit.transaction
             if not self._database.options.is_sqlite and not await _lock(session, key):
                 return _in_use()
             now = self._clock()

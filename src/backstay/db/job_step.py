@@ -39,7 +39,7 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
         held = update(Job).where(
             Job.id == job.id, Job.attempts == job.attempt, Job.state == JobState.RUNNING.value
         )
-        ended = await context.transaction.execute(
+        ended = await context.unit.transaction.execute(
             held.values(_end(job, result)).execution_options(synchronize_session=False)
         )
         if not ended.rowcount:
@@ -53,7 +53,7 @@ async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
     """What a handler returns. One that takes too long is cancelled, but not within a statement of
     SQLite: the driver would let it go on, and keep its lock. That is interrupted before.
     """
-    session: Transaction = context.transaction
+    session: Transaction = context.unit.transaction
     alarm = None
     driver = (await (await session.connection()).get_raw_connection()).driver_connection
     if isinstance(driver, aiosqlite.Connection):

@@ -32,7 +32,7 @@ class Purge:
 
         Those that somebody holds are left for another time.
         """
-        session, command = self._context.transaction, self._context.message
+        session, command = self._context.unit.transaction, self._context.message
         key = entity.__mapper__.primary_key[0]
         batch = select(key).where(*over).limit(BATCH).with_for_update(skip_locked=True)
         if oldest is not None:

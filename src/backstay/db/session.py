@@ -54,9 +54,9 @@ def _only_the_step_commits(session: Session) -> None:
 
 
 WRITING: dict[Any, Provider] = {
-    Transaction: lambda context: context.transaction,
-    PrincipalChanges: lambda context: context.changes,
-    CacheTags: lambda context: context.tags,
+    Transaction: lambda context: context.unit.transaction,
+    PrincipalChanges: lambda context: context.unit.changes,
+    CacheTags: lambda context: context.unit.tags,
 }
 """What only the handler of a command receives."""
 
@@ -119,11 +119,11 @@ class Database:
         What is kept for others is read from the primary: a replica may lag behind a commit after
         which it was forgotten.
         """
-        session: AsyncSession | None = context.transaction
-        if session is None:
+        if context.unit_of_work is None:
             if self.replica_engine is None or context.for_many:
                 return self.reader
             return Reader(partial(self._read_near, self.replica_engine, context.principal))
+        session: AsyncSession = context.unit_of_work.transaction
 
         async def rows(
             statement: Executable, parameters: Parameters = None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.bus import Next, Step
-from backstay.core.context import Context
+from backstay.core.context import Context, UnitOfWork
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.db.faults import commit_failed, translate
@@ -36,28 +36,28 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
         async def whole(context: Context) -> Any:
             session = Transaction(database.writer, expire_on_commit=False)
             session.info.update(author=context.principal.user_id, clock=clock)
-            context.transaction = session
+            unit = context.unit_of_work = UnitOfWork(session)
             try:
                 async with database.writing:
                     try:
                         result = await call_next(context)
                         await channel.announce(context)
-                        await greenlet_spawn(_finish, session.sync_session, context.writes)
+                        await greenlet_spawn(_finish, session.sync_session, unit.writes)
                     except BaseException:
                         await session.close()
                         raise
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
-            database.wrote(context.principal.user_id, *context.changes.user_ids)
-            if context.changes:
-                await _after(message, partial(channel.publish, context.changes))
-            for act in context.after_commit:
+            database.wrote(context.principal.user_id, *unit.changes.user_ids)
+            if unit.changes:
+                await _after(message, partial(channel.publish, unit.changes))
+            for act in unit.after_commit:
                 await _after(message, act)
             return result
 
         async def run(context: Context) -> Any:
-            if context.transaction is not None:
-                async with context.transaction.begin_nested():
+            if context.unit_of_work is not None:
+                async with context.unit_of_work.transaction.begin_nested():
                     return await call_next(context)
             return await database.unhurried(whole(context))
 

@@ -7,7 +7,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.bus import Sender
-from backstay.core.context import Context, Origin
+from backstay.core.context import Context, Origin, UnitOfWork
 from backstay.core.errors import Forbidden
 from backstay.core.messages import Scope, Source
 from backstay.core.principal import Effect, Principal
@@ -157,7 +157,7 @@ async def test_who_rose_while_the_password_was_hashed_is_not_taken_over(
     hashed, none = NewPassword("a hash made before"), Preconditions()
     async with Transaction(backstay.database.writer) as session:
         context = Context(command, support, Origin(), Sender(backstay.buses, support))
-        context.transaction = session
+        context.unit_of_work = UnitOfWork(session)
         send = context.sender.inside(context)
         with pytest.raises(Forbidden):
             await set_password(command, session, none, hashed, send)

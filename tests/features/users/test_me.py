@@ -8,7 +8,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.bus import Sender
-from backstay.core.context import Context, Origin, PrincipalChanges
+from backstay.core.context import Context, Origin, PrincipalChanges, UnitOfWork
 from backstay.core.errors import Conflict
 from backstay.core.outbox import Events
 from backstay.core.principal import Principal
@@ -203,7 +203,7 @@ async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
     assert answer.status_code == 200
     async with Transaction(backstay.database.writer) as session:
         context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
-        context.transaction = session
+        context.unit_of_work = UnitOfWork(session)
         send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
         events = Events(backstay.workplace.outbox, context)
         if command == "update":
