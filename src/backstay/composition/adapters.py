@@ -18,7 +18,6 @@ from backstay.adapters.principals_redis import RedisPrincipals
 from backstay.adapters.principals_sqlite import SqlitePrincipals
 from backstay.adapters.redis_links import RedisLinks
 from backstay.adapters.redis_metrics import RedisMetrics
-from backstay.adapters.signals_redis import RedisSignals
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.wakeups import wakeups_of
 from backstay.core.jobs import Wakeups
@@ -96,7 +95,7 @@ def channel_for(
     commit_seconds = database.options.statement_timeout or MAX_AGE
     return Channels(
         channel,
-        RedisPrincipals(principals, RedisSignals(link, Seal(adapters.key).name), commit_seconds),
+        RedisPrincipals(principals, link, Seal(adapters.key).name, commit_seconds),
     )
 
 

@@ -1,45 +1,75 @@
-"""Shows that signals reach every other process, and that whoever may have missed one knows."""
+"""Shows that news reach every other process, and that whoever may have missed some knows."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from backstay.adapters.principals_redis import RedisPrincipals
-from backstay.adapters.signals_redis import RedisSignals
 from backstay.core.clock import new_id
+from backstay.core.context import Context, PrincipalChanges, UnitOfWork
 from backstay.core.principal_cache import PrincipalCache
-from backstay.core.signals import Signal
 from tests.adapters.linking import link_to
 from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
 
 FORGED = '{"sender": "x", "users": [], "everyone": false, "name": "x", "pending": %s}'
+COMMIT_SECONDS = 30.0
 
 
-class Station:
-    """A process as others see it: it sends signals and notes what it hears."""
+class Cache:
+    """Notes what it is told."""
 
-    def __init__(self, valkey: ValkeyServer, name: str = "name") -> None:
-        self.link = link_to(valkey.url)
-        self.signals = RedisSignals(self.link, name)
-        self.signals.listen(self)
-        self.said: list[Signal] = []
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
         self.flushes = 0
         self.complete = 0.0
 
-    def heard(self, signal: Signal) -> None:
-        self.said.append(signal)
+    def distrust(self, name: str, user_ids: Collection[UUID] | None, seconds: float) -> None:
+        self.told.append(("distrust", name, user_ids, seconds))
 
-    def flush(self) -> None:
+    def trust(self, name: str) -> None:
+        self.told.append(("trust", name))
+
+    def forget(self, user_ids: Iterable[UUID]) -> None:
+        self.told.append(("forget", user_ids))
+
+    def forget_all(self) -> None:
         self.flushes += 1
 
     def complete_until(self, moment: float) -> None:
         self.complete = moment
+
+
+class Station(Cache):
+    """A process as others see it: it tells news and notes what it hears."""
+
+    def __init__(self, valkey: ValkeyServer, name: str = "name") -> None:
+        super().__init__()
+        self.link = link_to(valkey.url)
+        cache = cast(PrincipalCache, self)
+        self.principals = RedisPrincipals(cache, self.link, name, COMMIT_SECONDS)
+
+    async def announce(self, changes: PrincipalChanges) -> None:
+        context: Any = SimpleNamespace(unit=UnitOfWork(None, changes))
+        await self.principals.announce(cast(Context, context))
+
+
+def changed(*user_ids: UUID) -> PrincipalChanges:
+    changes = PrincipalChanges()
+    changes.touch(*user_ids)
+    return changes
+
+
+def everyone() -> PrincipalChanges:
+    changes = PrincipalChanges()
+    changes.touch_everyone()
+    return changes
 
 
 Open = Callable[..., Awaitable[Station]]
@@ -58,20 +88,36 @@ async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
         yield open_one
 
 
-async def test_a_signal_reaches_the_others_whole(station: Open) -> None:
+async def test_news_reach_the_others_whole(station: Open) -> None:
     one, other, third = await station(), await station(), await station()
-    signal = Signal(frozenset({new_id(), new_id()}), True, "é", 30.0)
-    await one.signals.send(signal)
-    await until(lambda: other.said == third.said == [signal])
-    assert one.said == []
+    changes = changed(new_id(), new_id())
+    await one.announce(changes)
+    await one.principals.publish(changes)
+    name, users = changes.announced_as, frozenset(changes.user_ids)
+    assert name
+    expected = [
+        *(("distrust", name, users, COMMIT_SECONDS), ("forget", users)),
+        *(("trust", name), ("forget", users)),
+    ]
+    await until(lambda: other.told == third.told == expected)
+    assert (one.told, one.flushes) == ([], 1)
+
+
+async def test_news_about_everyone_empty_the_others(station: Open) -> None:
+    one, other = await station(), await station()
+    changes = everyone()
+    await one.announce(changes)
+    await until(lambda: other.flushes == 2)
+    assert other.told == [("distrust", changes.announced_as, None, COMMIT_SECONDS)]
+    assert (one.told, one.flushes) == ([], 1)
 
 
 async def test_what_the_server_has_taken_was_heard_before_the_next_proof(station: Open) -> None:
     one, other = await station(), await station()
-    await one.signals.send(Signal(everyone=True))
+    await one.announce(everyone())
     sent = time.monotonic()
     await until(lambda: other.complete >= sent)
-    assert len(other.said) == 1
+    assert len(other.told) == 1
 
 
 async def test_every_connection_begins_with_a_flush(station: Open, valkey: ValkeyServer) -> None:
@@ -100,12 +146,13 @@ async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
     one, other = await station(), await station()
     valkey.call("ACL", "SETUSER", "default", "-publish")
     try:
-        await one.signals.send(Signal(everyone=True))
+        await one.announce(changed(new_id()))
     finally:
         valkey.call("ACL", "SETUSER", "default", "+publish")
     before = other.flushes
     await until(lambda: other.flushes > before)
-    assert other.said == []
+    assert [told for told, *_ in other.told] == ["trust"]
+    assert one.flushes == 1
 
 
 @pytest.mark.parametrize(
@@ -122,7 +169,7 @@ async def test_what_cannot_be_read_is_taken_for_anything(
 ) -> None:
     one = await station()
     connection = one.link._connection
-    valkey.call("PUBLISH", one.signals._channel, payload)
+    valkey.call("PUBLISH", one.principals._channel, payload)
     await until(lambda: one.flushes == 2)
     assert one.link._connection is connection
 
@@ -130,41 +177,28 @@ async def test_what_cannot_be_read_is_taken_for_anything(
 async def test_others_distrust_for_no_longer_than_a_commit_may_take(
     station: Open, valkey: ValkeyServer
 ) -> None:
-    one, cache = await station(), Doubting()
-    RedisPrincipals(cast(PrincipalCache, cache), one.signals, 30.0)
+    one = await station()
     for pending in ("1e300", "5"):
-        valkey.call("PUBLISH", one.signals._channel, FORGED % pending)
-    await until(lambda: cache.doubts == [30.0, 5.0])
-
-
-class Doubting:
-    """Notes for how long it is to doubt."""
-
-    def __init__(self) -> None:
-        self.doubts: list[float] = []
-
-    def distrust(self, name: str, users: object, seconds: float) -> None:
-        self.doubts.append(seconds)
-
-    def complete_until(self, moment: float) -> None:
-        """Nothing is noted."""
+        valkey.call("PUBLISH", one.principals._channel, FORGED % pending)
+    await until(lambda: len(one.told) == 2)
+    assert [seconds for *_, seconds in one.told] == [COMMIT_SECONDS, 5.0]
 
 
 async def test_applications_of_one_database_do_not_hear_one_another(station: Open) -> None:
     one, other, stranger = await station(), await station(), await station("other")
-    await one.signals.send(Signal(everyone=True))
-    await until(lambda: len(other.said) == 1)
+    await one.announce(everyone())
+    await until(lambda: len(other.told) == 1)
     sent = time.monotonic()
     await until(lambda: stranger.complete >= sent)
-    assert stranger.said == []
+    assert (stranger.told, stranger.flushes) == ([], 1)
 
 
 async def test_whoever_only_speaks_connects_when_there_is_something_to_say(
     station: Open, valkey: ValkeyServer
 ) -> None:
     other, speaker = await station(), Station(valkey)
-    user_id: UUID = new_id()
-    await speaker.signals.send(Signal(frozenset({user_id})))
-    await until(lambda: other.said == [Signal(frozenset({user_id}))])
-    await speaker.signals.settle()
+    user_id = new_id()
+    await speaker.principals.publish(changed(user_id))
+    await until(lambda: ("forget", frozenset({user_id})) in other.told)
+    await speaker.principals.stop()
     await speaker.link.stop()
