@@ -177,6 +177,7 @@ async def test_memory_believes_what_has_tags_as_long_as_its_channel_is_complete(
     now = 1000.0
     monkeypatch.setattr("backstay.adapters.cache_memory.monotonic", lambda: now)
     cache = memory_cache()
+    cache.rely_on_channel()
     cache.complete_until(999.0)
     await cache.set("tagged", b"x", ttl=60, tags=("t",))
     await cache.set("plain", b"x", ttl=60)

@@ -51,9 +51,7 @@ class Watch:
 class MemoryCache:
     """Keeps entries by key, and finds them by tag.
 
-    With a channel, what has tags is believed as long as that is complete (``complete_until``);
-    without one, changes come from this process alone. ``untold`` collects the tags that others must
-    be told of, for a channel that asks for that.
+    Unless it relies on a channel, changes come from this process alone.
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class MemoryCache:
         self._watches: set[Watch] = set()
         self._flights: dict[str, Watch] = {}
         self._complete_until = inf
-        self.untold: set[str] | None = None
+        self._untold: set[str] | None = None
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
         """What is kept, or None."""
@@ -102,8 +100,7 @@ class MemoryCache:
         """Outdate whatever is kept under these tags."""
         self.metrics.invalidations.inc(len(tags))
         self.forget_tags(tags)
-        if self.untold is not None:
-            self.untold = collected(self.untold, tags)
+        self.add_untold(tags)
 
     async def delete_matching(self, pattern: str) -> None:
         """Forget every key like a pattern."""
@@ -167,9 +164,32 @@ class MemoryCache:
         if self._flights.get(watch.key) is watch:
             del self._flights[watch.key]
 
+    def rely_on_channel(self) -> None:
+        """From now on others change things too: what has tags is believed while a channel proves
+        by ``complete_until`` that it tells of everything.
+        """
+        self._complete_until = -inf
+
     def complete_until(self, moment: float) -> None:
         """Every change before this moment (monotonic) has been heard of."""
-        self._complete_until = moment
+        self._complete_until = max(self._complete_until, moment)
+
+    def collect_untold(self) -> None:
+        """From now on keep the tags that are outdated here for a channel to tell others of."""
+        self._untold = set()
+
+    def take_untold(self) -> frozenset[str]:
+        """The tags that others must be told of, of which nothing is left here."""
+        taken = frozenset(self._untold or ())
+        if taken:
+            self._untold = set()
+        return taken
+
+    def add_untold(self, tags: Iterable[str]) -> None:
+        """Others must be told of these tags, if anybody collects them; of too many, of all."""
+        if self._untold is not None:
+            together = self._untold.union(tags)
+            self._untold = together if len(together) <= MOST_UNTOLD else {EVERYTHING}
 
     def forget_tags(self, tags: Iterable[str]) -> None:
         """Drop what has one of these tags."""
@@ -259,12 +279,6 @@ class MemoryCache:
         for watch in [watch for watch in self._watches if concerns(watch)]:
             watch.holds = False
             self.unwatch(watch)
-
-
-def collected(before: set[str], tags: Iterable[str]) -> set[str]:
-    """Tags together, or everything when they are too many."""
-    together = before.union(tags)
-    return together if len(together) <= MOST_UNTOLD else {EVERYTHING}
 
 
 def likeness(pattern: str) -> re.Pattern[str]:

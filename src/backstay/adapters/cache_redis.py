@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from math import inf
 from os import urandom
 from typing import NamedTuple
 
@@ -60,7 +59,7 @@ class RedisCache(MemoryCache):
         self._seal = Seal(secret)
         self._invalidation = Invalidation(link, f"backstay:{self._seal.name}:")
         self._named = self._invalidation.named
-        self.complete_until(-inf)
+        self.rely_on_channel()
         link.subscribe(self._invalidation.channel, self)
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 
-from backstay.adapters.cache_memory import EVERYTHING, MemoryCache, collected
+from backstay.adapters.cache_memory import EVERYTHING, MemoryCache
 from backstay.adapters.principals_shared import PATIENCE, Beat, SharedPrincipals
 from backstay.core.context import Context
 from backstay.core.principal_cache import PrincipalCache
@@ -41,7 +41,7 @@ class PostgresPrincipals(SharedPrincipals):
     ) -> None:
         super().__init__(cache, report, answers)
         if answers is not None:
-            answers.untold = set()
+            answers.collect_untold()
         self._database = database
 
     async def announce(self, context: Context) -> None:
@@ -86,18 +86,17 @@ class PostgresPrincipals(SharedPrincipals):
 
         A notification in each transaction would cost a write half as much again.
         """
-        tags = self._answers.untold if self._answers is not None else None
-        if self._answers is None or not tags:
+        answers = self._answers
+        if answers is None or not (tags := answers.take_untold()):
             await connection.execute("SELECT 1")
             return
-        self._answers.untold = set()
         payload = _payload(tags=tags)
         if len(payload) > MAX_PAYLOAD:
             payload = _payload(tags=[EVERYTHING])
         try:
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
         except BaseException:
-            self._answers.untold = collected(self._answers.untold, tags)
+            answers.add_untold(tags)
             raise
 
     def _hear(self, connection: Any, pid: int, channel: str, payload: Any) -> None:

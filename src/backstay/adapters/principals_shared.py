@@ -4,7 +4,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from math import inf
 from time import monotonic
 
 import structlog
@@ -45,7 +44,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
         self._report = report
         self._answers = answers
         if answers is not None:
-            answers.complete_until(-inf)
+            answers.rely_on_channel()
         self._listening: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._is_lost, self._delay = False, FIRST_DELAY
