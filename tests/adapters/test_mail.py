@@ -10,13 +10,13 @@ from stat import S_IMODE
 import pytest
 from pydantic import ValidationError
 
-from backstay.adapters.mail_chosen import mail_services
 from backstay.adapters.mail_console import ConsoleMailer
 from backstay.adapters.mail_file import KEPT, FileMailer
 from backstay.adapters.mail_message import message_of
 from backstay.adapters.mail_smtp import SmtpMailer
 from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
 from backstay.adapters.mail_tokens_hmac import HmacMailTokens
+from backstay.composition.adapters import mail_for
 from backstay.core.clock import new_id, utc_now
 from backstay.core.jobs import is_final
 from backstay.core.mail import Mail, Mailer, MailNotSent, MailNotWritten, MailRefused
@@ -264,7 +264,7 @@ async def test_the_settings_choose(
 ) -> None:
     keys = {"SECURITY_SECRET_KEY": STRONG, "SECURITY_REFRESH_TOKEN_SECRET": OTHER}
     settings = load_settings({**keys, **variables}, tmp_path)
-    chosen = mail_services(settings, b"k" * 32, utc_now)[Mailer]
+    chosen = mail_for(settings, b"k" * 32, utc_now)[Mailer]
     assert type(chosen).__name__ == expected
     if expected == "NoMailer":
         with pytest.raises(MailNotSent, match="set MAIL_HOST"):

@@ -2,20 +2,26 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from backstay.adapters.cache_redis import RedisCache
-from backstay.adapters.mail_chosen import mail_services
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.vitals_database import DatabaseVitals
-from backstay.composition.adapters import Adapters, adapters_for, channel_for, engine_options
+from backstay.composition.adapters import (
+    Adapters,
+    adapters_for,
+    channel_for,
+    engine_options,
+    mail_for,
+)
 from backstay.composition.pipelines import buses_for
 from backstay.core.bus import BootError, Buses, Sender
 from backstay.core.clock import utc_now
-from backstay.core.feature import Feature, catalog_of, outbox_of, registry_of, schedule_of
-from backstay.core.jobs import JobStore
+from backstay.core.events import Subscriptions
+from backstay.core.feature import Feature, catalog_of, registry_of
+from backstay.core.jobs import Bell, JobStore
+from backstay.core.outbox import Outbox
 from backstay.core.ports import (
     AccessTokens,
     Cache,
@@ -64,7 +70,7 @@ class Backstay(Adapters):
     @property
     def cache_is_remote(self) -> bool:
         """Whether to ask the cache may cost a round trip."""
-        return bool(self.settings.cache.ttl_seconds) and isinstance(self.cache, RedisCache)
+        return bool(self.settings.cache.ttl_seconds) and self.answers is None
 
     async def start(self) -> None:
         """Connect to Redis, hear what other processes change, and be heard."""
@@ -100,9 +106,11 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     catalog = catalog_of(registry, features)
     store = DatabaseJobs(adapters.database, catalog.names())
-    outbox = outbox_of(catalog, features, store, adapters.wakeups)
+    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
+    outbox = Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
+    schedule = tuple(each for feature in features for each in feature.schedule)
     services = _services(adapters, features, channel, store)
-    services |= mail_services(settings, adapters.key, clock)
+    services |= mail_for(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
     listed = {feature.name for feature in features}
     registry.faults += [
@@ -113,14 +121,25 @@ def compose(
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
-        **{field.name: getattr(adapters, field.name) for field in fields(adapters)},
+        clock=adapters.clock,
+        key=adapters.key,
+        database=adapters.database,
+        links=adapters.links,
+        metrics=adapters.metrics,
+        passwords=adapters.passwords,
+        tokens=adapters.tokens,
+        limiter=adapters.limiter,
+        cache=adapters.cache,
+        answers=adapters.answers,
+        wakeups=adapters.wakeups,
+        files=adapters.files,
         settings=settings,
         features=tuple(features),
         buses=buses,
         principals=principals,
         channel=channel,
         trail=trail,
-        workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule_of(features)),
+        workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule),
     )
 
 

@@ -1,6 +1,8 @@
 """Which adapter stands for which port: the settings say."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.cache_metrics import CacheMetrics
@@ -10,6 +12,12 @@ from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.adapters.limiter_off import NoLimiter
 from backstay.adapters.limiter_redis import RedisLimiter
 from backstay.adapters.log_files import LogFiles
+from backstay.adapters.mail_console import ConsoleMailer
+from backstay.adapters.mail_file import FileMailer
+from backstay.adapters.mail_off import NoMailer
+from backstay.adapters.mail_smtp import SmtpMailer
+from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
+from backstay.adapters.mail_tokens_hmac import HmacMailTokens
 from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_channels import Channels
@@ -19,9 +27,11 @@ from backstay.adapters.principals_sqlite import SqlitePrincipals
 from backstay.adapters.redis_links import RedisLinks
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.tokens_jwt import JwtAccessTokens
-from backstay.adapters.wakeups import wakeups_of
+from backstay.adapters.wakeups_broker import BrokerWakeups
+from backstay.adapters.wakeups_postgres import PostgresWakeups
 from backstay.core.jobs import Wakeups
-from backstay.core.ports import Clock, Limiter, PrincipalChannel
+from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
+from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.core.principal_cache import MAX_AGE, PrincipalCache
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database
@@ -30,7 +40,10 @@ from backstay.settings import Settings, decode_key
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Everything between the application and the outside. ``key`` signs what clients keep."""
+    """Everything between the application and the outside.
+
+    ``key`` signs what clients keep. ``answers`` is the cache if it is that of this process alone.
+    """
 
     clock: Clock
     key: bytes
@@ -40,7 +53,8 @@ class Adapters:
     passwords: Argon2Passwords
     tokens: JwtAccessTokens
     limiter: Limiter
-    cache: MemoryCache
+    cache: Cache
+    answers: MemoryCache | None
     wakeups: tuple[Wakeups, ...]
     files: LogFiles
 
@@ -50,6 +64,7 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
     metrics, database = PrometheusMetrics(), Database(engine_options(settings))
     links = RedisLinks(RedisMetrics(metrics.registry))
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
+    cache, answers = _cache(settings, links, key, CacheMetrics(metrics.registry))
     return Adapters(
         clock=clock,
         key=key,
@@ -59,8 +74,9 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
         passwords=Argon2Passwords(),
         tokens=JwtAccessTokens.configured(settings.security, lambda: clock().timestamp()),
         limiter=_limiter(settings, links, key),
-        cache=_cache(settings, links, key, CacheMetrics(metrics.registry)),
-        wakeups=wakeups_of(settings, database),
+        cache=cache,
+        answers=answers,
+        wakeups=_wakeups(settings, database),
         files=LogFiles(settings.log.dir),
     )
 
@@ -85,10 +101,9 @@ def channel_for(
     settings: Settings, adapters: Adapters, principals: PrincipalCache
 ) -> PrincipalChannel:
     """How processes hear of one another's changes: by the database, and by Redis if there is."""
-    database, cache = adapters.database, adapters.cache
+    database = adapters.database
     kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
-    answers = None if isinstance(cache, RedisCache) else cache
-    channel = kind(principals, database, adapters.metrics.principal_channel, answers)
+    channel = kind(principals, database, adapters.metrics.principal_channel, adapters.answers)
     link = adapters.links.to(settings.redis.address)
     if link is None:
         return channel
@@ -99,6 +114,27 @@ def channel_for(
     )
 
 
+def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
+    """What writes and sends mail, by port. Only a developer's machine has a mailbox to look into.
+
+    ``key`` is the one that tokens are made with.
+    """
+    mail, sender = settings.mail, settings.mail.sender_of(settings.app)
+    kept = FileMailer(Path(mail.dir), sender, clock)
+    mailers: dict[str | None, Mailer] = {
+        None: NoMailer(),
+        "console": ConsoleMailer(),
+        "file": kept,
+        "smtp": SmtpMailer(mail, sender, clock),
+    }
+    return {
+        Mailer: mailers[mail.chosen],
+        MailTemplates: JinjaMailTemplates(settings.app.name, mail.templates_dir),
+        MailTokens: HmacMailTokens(key),
+        Mailbox | None: kept if settings.is_local and mail.chosen == "file" else None,
+    }
+
+
 def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
     if not settings.rate_limit.enabled:
         return NoLimiter()
@@ -106,6 +142,18 @@ def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
     return RedisLimiter(link, Seal(key).name) if link else MemoryLimiter()
 
 
-def _cache(settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics) -> MemoryCache:
+def _cache(
+    settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics
+) -> tuple[Cache, MemoryCache | None]:
     link = links.to(settings.redis.cache_address)
-    return MemoryCache(metrics) if link is None else RedisCache(link, key, metrics)
+    if link is not None:
+        return RedisCache(link, key, metrics), None
+    answers = MemoryCache(metrics)
+    return answers, answers
+
+
+def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
+    """The database where it can, and the broker where there is one."""
+    url = settings.queue.url
+    broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
+    return broker if database.options.is_sqlite else (PostgresWakeups(database), *broker)

@@ -10,10 +10,8 @@ from uuid import UUID
 
 from backstay.core.bus import Registry
 from backstay.core.catalog import Catalog
-from backstay.core.events import Subscriptions
-from backstay.core.jobs import Bell, JobStore, Wakeups
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
-from backstay.core.outbox import Outbox, answer_event
+from backstay.core.outbox import answer_event
 from backstay.core.schedule import Scheduled
 
 
@@ -137,19 +135,3 @@ def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[str]:
         names = [name for name, _ in pairs]
         yield from (f"{what} {n}: declared twice" for n in sorted(set(names)) if names.count(n) > 1)
         yield from (f"{what} {n}: {fault}" for n, c in pairs if (fault := catalog.fault(c)))
-
-
-def outbox_of(
-    catalog: Catalog,
-    features: Sequence[Feature],
-    store: JobStore,
-    wakeups: tuple[Wakeups, ...],
-) -> Outbox:
-    """Where jobs and events go."""
-    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, Bell(), wakeups)
-
-
-def schedule_of(features: Sequence[Feature]) -> tuple[Scheduled, ...]:
-    """What every feature wants to be sent by the clock."""
-    return tuple(each for feature in features for each in feature.schedule)
