@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import MetaData, Uuid, event
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
 
 from backstay.core.clock import new_id, utc_now
@@ -56,9 +57,14 @@ class SoftDelete:
     deleted_at: Mapped[datetime | None] = mapped_column(sort_order=95)
 
 
+def stamp_of(session: Session | AsyncSession) -> tuple[datetime, UUID | None]:
+    """When and by whom rows are changed in a session now."""
+    return session.info.get("clock", utc_now)(), session.info.get("author")
+
+
 @event.listens_for(Session, "before_flush")
 def _stamp(session: Session, *_: Any) -> None:
-    now, author = session.info.get("clock", utc_now)(), session.info.get("author")
+    now, author = stamp_of(session)
     for row in session.new:
         if isinstance(row, Entity):
             row.stamp(now, author)

@@ -40,12 +40,17 @@ def translate(error: BaseException) -> AppError:
     if isinstance(error, StaleDataError):
         return Conflict("Somebody else changed this at the same moment: read it, then retry.")
     if isinstance(error, PoolTimeout):
-        return DatabaseUnavailable("Every database connection is in use.", headers=_RETRY)
+        return no_connection_free()
     if isinstance(error, OSError) or _is_transient(error):
         return DatabaseUnavailable(headers=_RETRY)
     if isinstance(error, DBAPIError) and _is_unstorable(error.orig):
         return unstorable()
     return DatabaseFailed()
+
+
+def no_connection_free() -> DatabaseUnavailable:
+    """The refusal of what has waited for a connection for as long as it may."""
+    return DatabaseUnavailable("Every database connection is in use.", headers=_RETRY)
 
 
 def unstorable() -> Invalid:

@@ -30,11 +30,10 @@ from sqlalchemy.orm import make_transient_to_detached
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from backstay.core.clock import utc_now
 from backstay.core.errors import NotFound
 from backstay.core.messages import Scope, View
 from backstay.core.principal import Grant, Principal
-from backstay.db.base import Base, Entity
+from backstay.db.base import Base, Entity, stamp_of
 from backstay.db.session import Reader
 
 T = TypeVar("T")
@@ -92,7 +91,7 @@ async def insert_one(session: AsyncSession, row: E) -> E:
     That costs half of ``session.add`` and ``flush``, which put rows that depend on each other in
     order. From then on the session knows the row as if it had read it.
     """
-    row.stamp(session.info.get("clock", utc_now)(), session.info.get("author"))
+    row.stamp(*stamp_of(session))
     row.version = 1
     statement, defaults = _insert_of(type(row))
     given = row.__dict__
@@ -128,11 +127,8 @@ async def update_where(
     """
     stamps: dict[str, Any] = {}
     if issubclass(entity, Entity):
-        stamps = {
-            "version": entity.version + 1,
-            "updated_at": session.info.get("clock", utc_now)(),
-            "updated_by": session.info.get("author"),
-        }
+        now, author = stamp_of(session)
+        stamps = {"version": entity.version + 1, "updated_at": now, "updated_by": author}
     statement = update(entity).where(predicate, *more).values(stamps | values)
     return await _affected(session, statement)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from backstay.core.errors import DatabaseUnavailable
+from backstay.db.faults import no_connection_free
 
 
 class Turns:
@@ -24,9 +24,7 @@ class Turns:
             async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
         except TimeoutError as error:
-            raise DatabaseUnavailable(
-                "Every database connection is in use.", headers={"Retry-After": "1"}
-            ) from error
+            raise no_connection_free() from error
 
     async def __aexit__(self, *_: object) -> None:
         self._free.release()
