@@ -16,7 +16,7 @@ from backstay.composition.adapters import (
     mail_for,
 )
 from backstay.composition.pipelines import buses_for
-from backstay.core.bus import BootError, Buses, Sender
+from backstay.core.bus import BootError, Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature, catalog_of, registry_of
@@ -104,12 +104,9 @@ def compose(
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
-    catalog = catalog_of(registry, features)
-    store = DatabaseJobs(adapters.database, catalog.names())
-    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    outbox = Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
+    outbox = _outbox(registry, features, adapters)
     schedule = tuple(each for feature in features for each in feature.schedule)
-    services = _services(adapters, features, channel, store)
+    services = _services(adapters, features, channel, outbox.store)
     services |= mail_for(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
     listed = {feature.name for feature in features}
@@ -141,6 +138,14 @@ def compose(
         trail=trail,
         workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule),
     )
+
+
+def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
+    """Where handlers leave jobs and events; faults of both are noted in the registry."""
+    catalog = catalog_of(registry, features)
+    store = DatabaseJobs(adapters.database, catalog.names())
+    subscriptions = Subscriptions(f for feature in features for f in feature.functions())
+    return Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
 
 
 def _services(
