@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from backstay.db.engine import EngineOptions
 from backstay.settings import DatabaseUrl, DbSettings, Loaded
 from tests.settings.reading import Read, faulty
 
@@ -62,9 +63,13 @@ def test_urls_get_the_async_driver(read: Read, given: str, normalised: str) -> N
 def test_the_default_is_a_file_in_the_working_directory(read: Read) -> None:
     settings = db(read())
     assert settings.sqlalchemy_url == "sqlite+aiosqlite:///./backstay.db"
-    assert settings.sqlite_path == Path("backstay.db")
+    assert EngineOptions(settings.sqlalchemy_url).file == Path("backstay.db")
     assert settings.replica_url is None
     assert settings.replica_sqlalchemy_url is None
+
+
+def file_of(loaded: Loaded) -> Path | None:
+    return EngineOptions(db(loaded).sqlalchemy_url).file
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,7 @@ def test_the_default_is_a_file_in_the_working_directory(read: Read) -> None:
     ],
 )
 def test_only_a_sqlite_file_has_a_path(read: Read, url: str, path: Path | None) -> None:
-    assert db(read(DB_URL=url)).sqlite_path == path
+    assert file_of(read(DB_URL=url)) == path
 
 
 class TestParts:
@@ -115,8 +120,8 @@ class TestParts:
 
     @pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite"])
     def test_the_name_of_a_sqlite_database_is_its_file(self, read: Read, driver: str) -> None:
-        assert db(read(DB_DRIVER=driver, DB_NAME="/srv/a.db")).sqlite_path == Path("/srv/a.db")
-        assert db(read(DB_DRIVER=driver)).sqlite_path == Path("backstay.db")
+        assert file_of(read(DB_DRIVER=driver, DB_NAME="/srv/a.db")) == Path("/srv/a.db")
+        assert file_of(read(DB_DRIVER=driver)) == Path("backstay.db")
 
     def test_a_url_is_stronger_than_parts_and_says_so(self, read: Read) -> None:
         loaded = read(DATABASE_URL="postgres://host/name", DB_HOST="other", DB_USER="me")

@@ -1,7 +1,7 @@
 """Refusals that a caller can understand: each is a state with a stable code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -116,4 +116,4 @@ class Refused:
     is raised to the sender.
     """
 
-    error: AppError = field()
+    error: AppError

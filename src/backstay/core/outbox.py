@@ -208,7 +208,6 @@ def leaving(outbox: Outbox) -> dict[Any, Provider]:
     """What the handler of a command receives to leave something behind with, or to look there."""
     return {
         Catalog: lambda context: outbox.catalog,
-        Subscriptions: lambda context: outbox.subscriptions,
         Jobs: lambda context: Jobs(outbox, context),
         Events: lambda context: Events(outbox, context),
     }

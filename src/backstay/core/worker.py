@@ -62,7 +62,7 @@ class Worker:
         self, place: Workplace, *, queues: Sequence[str] | None = None, concurrency: int = 5
     ) -> None:
         self._place = place
-        self._store, self._catalog = place.outbox.store, place.outbox.catalog
+        self._store = place.outbox.store
         self._bell, self._wakeups = place.outbox.bell, place.outbox.wakeups
         self._queues = queues
         self._concurrency = concurrency

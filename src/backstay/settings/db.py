@@ -1,7 +1,6 @@
 """The settings of the database, and the one form its URL has in the rest of the code."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -215,14 +214,6 @@ class DbSettings(Group):
     def is_sqlite(self) -> bool:
         """Whether the database is SQLite; otherwise it is PostgreSQL."""
         return self.url.parsed.drivername == SQLITE
-
-    @property
-    def sqlite_path(self) -> Path | None:
-        """The SQLite file; None for PostgreSQL and for a database in memory."""
-        path = self.url.parsed.database
-        if not self.is_sqlite or not path or path == ":memory:" or path.startswith("file:"):
-            return None
-        return Path(path)
 
 
 def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
