@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from backstay.cli.arguments import refusal
 from backstay.cli.readiness import opened
-from backstay.core.errors import Conflict, FieldFault, Invalid
+from backstay.core.errors import Conflict
 from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.users.commands.admins import CreateAdmin, ResetAdminPassword
 from backstay.settings import Settings, load_settings
@@ -48,7 +49,7 @@ def create_admin(
             }
             done = asyncio.run(_create(settings, CreateAdmin(**person, password=password)))
     except ValidationError as error:
-        raise Invalid(errors=_faults(error)) from None
+        raise refusal(error) from None
     typer.echo(f"{done}{remark}")
 
 
@@ -62,17 +63,6 @@ def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
         return typer.prompt("Password", hide_input=True, confirmation_prompt=True), ""
     made_up = token_urlsafe(15)
     return made_up, f"\nThe password, shown only now: {made_up}"
-
-
-def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
-    return tuple(
-        FieldFault(
-            str(fault["loc"][0]) if fault["loc"] else "input",
-            fault["type"],
-            fault["msg"].rstrip("."),
-        )
-        for fault in error.errors(include_url=False, include_input=False)
-    )
 
 
 async def _create(settings: Settings, command: CreateAdmin) -> str:

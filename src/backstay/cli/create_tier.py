@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from backstay.cli.arguments import refusal
 from backstay.cli.readiness import opened
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.rates import Rate
@@ -32,7 +33,7 @@ def create_tier(
         limits = tuple(map(_parsed, limit or ()))
         asyncio.run(_create(settings, CreateTierWithLimits(name=name, limits=limits)))
     except ValidationError as error:
-        raise Invalid(errors=_faults(error)) from None
+        raise refusal(error) from None
     typer.echo(f"Created the tier {name}.")
 
 
@@ -46,13 +47,6 @@ def _parsed(text: str) -> PathLimit:
         mend = "Write PATH=LIMIT/PERIOD, such as /api/v1/items*=20/minute"
         raise Invalid(errors=(FieldFault("--limit", "rate", mend),)) from None
     return PathLimit(path=path, limit=rate.limit, period=rate.period)
-
-
-def _faults(error: ValidationError) -> tuple[FieldFault, ...]:
-    return tuple(
-        FieldFault(str(fault["loc"][0]), fault["type"], fault["msg"].rstrip("."))
-        for fault in error.errors(include_url=False, include_input=False)
-    )
 
 
 async def _create(settings: Settings, command: CreateTierWithLimits) -> None:

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from backstay.core.bus import BootError
-from backstay.core.errors import AppError
 from backstay.db import migrate
 from backstay.db.engine import EngineOptions
-from backstay.settings import ConfigurationError, Settings, load_settings
+from backstay.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
@@ -93,18 +91,15 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
-    from backstay.composition import compose, seed
+    from backstay.cli.readiness import opened
+    from backstay.composition import seed
 
     options = _options(settings)
     applied = await migrate.upgrade(options, revision)
     if await migrate.state(options) is not migrate.State.CURRENT:
         return applied, None
-    backstay = compose(settings)
-    try:
-        await backstay.start()
+    async with opened(settings) as backstay:
         return applied, await seed(backstay)
-    finally:
-        await backstay.close()
 
 
 def _options(settings: Settings) -> EngineOptions:
@@ -114,11 +109,4 @@ def _options(settings: Settings) -> EngineOptions:
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
-    try:
-        return asyncio.run(work(load_settings()))
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except (migrate.MigrationError, AppError, BootError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+    return asyncio.run(work(load_settings()))
