@@ -17,8 +17,9 @@ from backstay.db.session import Database
 class SqlitePrincipals(SharedPrincipals):
     """Forgets everything when another process has committed, whatever it was.
 
-    A connection does not count its own commits. The one that watches sees every commit; only then
-    is the only one that writes asked whether it was another's.
+    SQLite tells a connection whether any other connection has committed. The one that watches
+    learns of every commit, also of this process; then the connection that writes for this process
+    is asked, to which only the commits of other processes are news.
     """
 
     def __init__(

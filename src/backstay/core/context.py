@@ -58,9 +58,9 @@ class PrincipalChanges:
 
 
 class ActivityNote:
-    """What handlers have to say about the row that the audit trail gets for a command.
+    """What a handler adds to the row that the audit trail keeps of its command.
 
-    That of a nested message tells the ``outer`` one whom it is about; it has no row to skip.
+    A nested message has no row: its note passes whom it is about on to the ``outer`` one.
     """
 
     __slots__ = ("_outer", "session_id", "skipped", "user_id")

@@ -77,7 +77,7 @@ class Subscriptions:
         return [s for kind in type(event).__mro__ for s in self._of.get(kind, ())]
 
     def answer(self, name: str, kind: str, event: dict[str, Any]) -> Command[Any] | None:
-        """What a subscription answers an event with that was stored.
+        """Give a stored event to a subscription; the command that it returns, if any.
 
         Raises:
             KeyError: there is no such subscription any more, or no such kind of event.

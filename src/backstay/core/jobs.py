@@ -142,7 +142,7 @@ class JobStore(Protocol):
         ...
 
     async def announce(self, transaction: Any, job_id: UUID) -> None:
-        """Tell of a job that a transaction changed what :meth:`insert` tells of a new one."""
+        """Wake workers for a job that a transaction made ready again, as for a new one."""
         ...
 
     async def claim(
@@ -163,7 +163,9 @@ class JobStore(Protocol):
         ...
 
     async def renew(self, runs: Sequence[JobRun], lease: float) -> dict[UUID, bool]:
-        """Hold on to jobs, and store their progress: those still held, and if one is cancelled."""
+        """Extend leases and store progress; by the id of each job that is still held, whether
+        somebody has cancelled it.
+        """
         ...
 
     async def retry(self, run: JobRun, code: str, error: str, delay: float) -> None:

@@ -187,9 +187,10 @@ class Events:
 
 
 class AnswerEvent(Command[None]):
-    """What a job says that is to ask a subscriber again which has failed to answer an event.
+    """Asks a subscriber once more that failed when its event was published.
 
-    Its worker sends the answer in its stead, and this where there is none.
+    The worker of such a job sends the command that the subscriber returns, or this one where it
+    returns none.
     """
 
     permission = SYSTEM_ONLY

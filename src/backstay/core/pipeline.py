@@ -1,4 +1,4 @@
-"""The pipeline steps that need nothing but Python; `main.py` says in which order they run."""
+"""The pipeline steps that need nothing but Python; `composition/pipelines.py` says their order."""
 
 from typing import Any
 

@@ -155,7 +155,7 @@ class Worker:
         return len(runs)
 
     async def _give_back(self, runs: Sequence[JobRun]) -> None:
-        """What was claimed after nobody waited for it any more: there may be no room for it."""
+        """Release jobs that this worker has claimed and will not finish: others may take them."""
         for run in runs:
             await self._tell(self._store.release(run))
 

@@ -54,7 +54,7 @@ def no_connection_free() -> DatabaseUnavailable:
 
 
 def unstorable() -> Invalid:
-    """The refusal of a value that no column of its type can hold: NUL in a text, say."""
+    """The refusal of a value that the database cannot store, such as a text with NUL."""
     return Invalid("A value is out of the range of what can be stored.")
 
 
