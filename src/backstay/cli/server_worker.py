@@ -18,7 +18,7 @@ _GLANCE = 0.1
 _CLOSE = (b"connection", b"close")
 
 
-class Worker:
+class DrainingApp:
     """Answers as the application does, and closes each connection once this process is to end.
 
     So no client is left with an open connection on which its next request would be lost. After

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.cli.closing import LEAVE, leave, let_the_last_in
-from backstay.cli.server_worker import Worker, ask_for_replacement, end_soon
+from backstay.cli.server_worker import DrainingApp, ask_for_replacement, end_soon
 from backstay.cli.supervisor import follow_parent
 from backstay.core.lifeline import FOLDER, METRICS
 from backstay.settings import ServerSettings, load_settings
@@ -39,7 +39,7 @@ def main(host: str, port: str, *options: str) -> None:
         run(server, host, int(port))
 
 
-def application() -> Worker:
+def application() -> DrainingApp:
     """The application of one worker."""
     from backstay.main import create_app
 
@@ -48,7 +48,7 @@ def application() -> Worker:
     server = load_settings().server
     ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
     retire = ask if server.type == "granian" else end_soon
-    return Worker(create_app(), server.max_requests, retire)
+    return DrainingApp(create_app(), server.max_requests, retire)
 
 
 def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = False) -> None:

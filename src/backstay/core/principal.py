@@ -99,7 +99,7 @@ class Principal:
     tier: str | None = None
     rules: RateRules = NO_RULES
     profile: Any = None
-    _standing: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    _digest: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> UUID:
@@ -119,16 +119,16 @@ class Principal:
         return self.grants.get(permission)
 
     @property
-    def standing(self) -> bytes:
+    def digest(self) -> bytes:
         """A digest of who this is and of everything that they may do, worked out once."""
-        if not self._standing:
+        if not self._digest:
             told = (
                 self.user_id and self.user_id.int,
                 *(self.is_system, self.is_superuser, self.level, self.roles, self.tier),
                 sorted((key, *grant.told) for key, grant in self.grants.items()),
             )
-            self._standing.append(blake2b(repr(told).encode(), digest_size=16).digest())
-        return self._standing[0]
+            self._digest.append(blake2b(repr(told).encode(), digest_size=16).digest())
+        return self._digest[0]
 
 
 STRANGER = Principal()

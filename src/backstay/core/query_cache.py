@@ -113,7 +113,7 @@ def _keys(message: type[Message[Any]], version: str, *, shared: bool) -> Callabl
     def key_of(context: Context) -> str:
         asked = blake2b(to_json(context.message), digest_size=16)
         for_anybody = shared and context.grant.scope is Scope.ANY
-        asked.update(b"anybody" if for_anybody else context.principal.standing)
+        asked.update(b"anybody" if for_anybody else context.principal.digest)
         return prefix + asked.hexdigest()
 
     return key_of

@@ -187,7 +187,7 @@ class Database:
         Raises:
             AppError: it failed; nothing was written.
         """
-        return await self.unhurried(self._write(statement, parameters))
+        return await self.shielded(self._write(statement, parameters))
 
     async def _write(
         self, statement: Executable, parameters: Parameters
@@ -225,8 +225,8 @@ class Database:
         if self.replica_engine is not None:
             await _read(self.replica_engine, self._replica_reading, _ALIVE)
 
-    async def unhurried(self, work: Coroutine[Any, Any, T]) -> T:
-        """What some work returns. Who waits for it may be cancelled; the work never is."""
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work to its end, even if whoever waits for its result is cancelled."""
         task = in_background(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)

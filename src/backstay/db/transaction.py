@@ -59,7 +59,7 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
             if context.unit_of_work is not None:
                 async with context.unit_of_work.transaction.begin_nested():
                     return await call_next(context)
-            return await database.unhurried(whole(context))
+            return await database.shielded(whole(context))
 
         return run
 
