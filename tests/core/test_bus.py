@@ -125,6 +125,21 @@ async def prepare(
     return prepared, connections(database)
 
 
+class WriteBefore(Command[str]):
+    permission = SIGNED_IN
+
+
+@prepares(WriteBefore)
+async def written_before(command: WriteBefore, send: Sender) -> str:
+    await send.as_system()(Write(word="before"))
+    return "before"
+
+
+@handles(WriteBefore)
+async def write_before(command: WriteBefore, session: Transaction, written: str) -> str:
+    return written
+
+
 class Channel:
     """Remembers whose change was published."""
 
@@ -208,6 +223,12 @@ async def test_whose_principal_changed_is_told_once_after_the_commit(house: Hous
     with pytest.raises(Conflict):
         await house.sender()(Write(word="broken"))
     assert len(house.channel.told) == 1
+
+
+async def test_what_is_sent_before_the_transaction_has_one_of_its_own(house: House) -> None:
+    assert await house.sender(somebody())(WriteBefore()) == "before"
+    assert await house.words() == ["before"]
+    assert house.channel.told == [{UUID(int=len("before"))}]
 
 
 async def test_a_returned_refusal_is_raised_after_the_commit(house: House) -> None:
