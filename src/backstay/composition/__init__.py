@@ -109,12 +109,7 @@ def compose(
     services = _services(adapters, features, channel, outbox.store)
     services |= mail_for(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
-    listed = {feature.name for feature in features}
-    registry.faults += [
-        f"feature {each.name}: belongs to the foundation and must be listed"
-        for each in STANDARD
-        if each.foundation and each.name not in listed
-    ]
+    registry.faults += _foundation_faults(features)
     if registry.faults:
         raise BootError("\n".join(registry.faults))
     return Backstay(
@@ -138,6 +133,15 @@ def compose(
         trail=trail,
         workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule),
     )
+
+
+def _foundation_faults(features: Sequence[Feature]) -> list[str]:
+    listed = {feature.name for feature in features}
+    return [
+        f"feature {each.name}: belongs to the foundation and must be listed"
+        for each in STANDARD
+        if each.foundation and each.name not in listed
+    ]
 
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
