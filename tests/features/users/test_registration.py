@@ -139,7 +139,7 @@ async def test_nothing_else_can_be_chosen(
         ({"name": ""}, "name"),
         ({"name": "   "}, "name"),
         ({"name": "x" * 101}, "name"),
-        ({"name": "a\0b"}, "body"),
+        ({"name": "a\0b"}, "name"),
     ],
     ids=lambda value: str(value)[:30],
 )
