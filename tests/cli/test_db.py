@@ -25,6 +25,15 @@ def test_a_database_is_migrated_seeded_and_checked(command: Call) -> None:
     assert command("check").output == "The database is current.\n"
 
 
+def test_what_every_installation_needs_can_be_seeded_again(command: Call) -> None:
+    refused = command("seed", DB_AUTO_MIGRATE="false")
+    assert refused.code == 1
+    assert "backstay db upgrade" in refused.errors
+    assert command("upgrade").code == 0
+    again = command("seed")
+    assert (again.code, again.output) == (0, "The database is seeded.\n")
+
+
 def test_tables_are_dropped_by_force_only(command: Call) -> None:
     assert command("upgrade").code == 0
     refused = command("downgrade", "base")

@@ -61,8 +61,11 @@ class Pair:
             assert server.stop(signal.SIGTERM) == 0
 
     def close(self) -> None:
-        for port in list(self._stacks):
-            self.stop(port)
+        for stack, server in self._stacks.values():
+            with stack:
+                for _ in range(2):  # the second signal does not wait for what the first drains
+                    server.process.terminate()
+                    time.sleep(0.2)
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import asyncpg
 import pytest
 
+from backstay.adapters.principals_postgres import CHANNEL, PostgresPrincipals
 from backstay.cli.readiness import opened
-from backstay.composition import compose
+from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
 from backstay.core.context import PrincipalChanges
@@ -237,6 +239,20 @@ class TestOnPostgres:
             two.sql("SELECT pg_notify('backstay_principals', '')")
             assert until_answered(two.other, ME, headers, 401) < PROMPT
         assert not set(two.listeners()) & set(silent)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_what_arrives_as_a_listener_ends_is_heeded(
+    backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(PostgresPrincipals, "flush", lambda _: flushed.append("all"))
+    ended = await asyncpg.connect(seeded_url)
+    ended.terminate()
+    assert isinstance(backstay.channel, PostgresPrincipals)
+    backstay.channel._hear(ended, 1, CHANNEL, "not ours")
+    assert flushed == ["all"]
 
 
 class Reorganise(Command[None]):

@@ -43,6 +43,7 @@ class PostgresPrincipals(SharedPrincipals):
         if answers is not None:
             answers.collect_untold()
         self._database = database
+        self._own_pid: int | None = None
 
     async def announce(self, context: Context) -> None:
         """Name who changed and, where a replica may lag behind, who wrote."""
@@ -77,6 +78,7 @@ class PostgresPrincipals(SharedPrincipals):
         try:
             async with asyncio.timeout(PATIENCE):
                 await connection.add_listener(CHANNEL, self._hear)
+            self._own_pid = connection.get_server_pid()
             yield lambda: self._beat(connection)
         finally:
             connection.terminate()
@@ -100,7 +102,7 @@ class PostgresPrincipals(SharedPrincipals):
             raise
 
     def _hear(self, connection: Any, pid: int, channel: str, payload: Any) -> None:
-        if pid == connection.get_server_pid():
+        if pid == self._own_pid:
             return  # what answers this process has outdated, it knows
         try:
             told = json.loads(payload)

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
 
+_NO_ADMIN = "If there is no administrator yet: backstay create-admin."
 Revision = Annotated[str, typer.Argument(help="A revision, or a number of steps: +1, -1.")]
 
 
@@ -28,12 +29,21 @@ def upgrade(revision: Revision = "head") -> None:
         typer.echo(f"Applied {name}.")
     if not applied:
         typer.echo("The database was current.")
-    if admin is not None and admin.created:
-        typer.echo(f"Created the administrator {admin.email}.")
-        if admin.generated_password:
-            typer.echo(f"The password, shown only now: {admin.generated_password}")
-    if admin is None and revision == "head":
-        typer.echo("If there is no administrator yet: backstay create-admin.")
+    if admin is not None:
+        _tell_of(admin)
+    elif revision == "head":
+        typer.echo(_NO_ADMIN)
+
+
+@db.command()
+def seed() -> None:
+    """Bring permissions, roles, the first tier and administrator in line with this version."""
+    admin = _run(_seed)
+    typer.echo("The database is seeded.")
+    if admin is None:
+        typer.echo(_NO_ADMIN)
+    else:
+        _tell_of(admin)
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
@@ -91,15 +101,26 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
-    from backstay.cli.readiness import opened
-    from backstay.composition import seed
-
     options = _options(settings)
     applied = await migrate.upgrade(options, revision)
     if await migrate.state(options) is not migrate.State.CURRENT:
         return applied, None
+    return applied, await _seed(settings)
+
+
+async def _seed(settings: Settings) -> "Admin | None":
+    from backstay import composition
+    from backstay.cli.readiness import opened
+
     async with opened(settings) as backstay:
-        return applied, await seed(backstay)
+        return await composition.seed(backstay)
+
+
+def _tell_of(admin: "Admin") -> None:
+    if admin.created:
+        typer.echo(f"Created the administrator {admin.email}.")
+    if admin.generated_password:
+        typer.echo(f"The password, shown only now: {admin.generated_password}")
 
 
 def _options(settings: Settings) -> EngineOptions:
