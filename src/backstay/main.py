@@ -116,6 +116,7 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
+    gc.enable()
 
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> None:

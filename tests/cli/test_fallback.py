@@ -55,11 +55,11 @@ def silent() -> Iterator[Silent]:
 
 
 def test_the_server_and_its_workers_go_on_with_the_file_after_one_try(
-    tmp_path: Path, kind: str, silent: Silent
+    tmp_path: Path, silent: Silent
 ) -> None:
     url = f"postgresql://ann:a-very-own-secret@127.0.0.1:{silent.port}/shop"
     (tmp_path / ".env").write_text(f"DB_URL={url}\nDB_REPLICA_HOST=127.0.0.1")
-    with serving(tmp_path, SERVER_TYPE=kind, SERVER_WORKERS="2", **WANTED) as server:
+    with serving(tmp_path, SERVER_WORKERS="2", **WANTED) as server:
         assert server.client.get("/readyz").status_code == 200
         assert len(workers(server)) >= 2
         told = (tmp_path / "err").read_text("utf-8")

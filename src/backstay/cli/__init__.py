@@ -1,5 +1,6 @@
 """The command line: imports the command that was called, and words what can be foreseen to fail."""
 
+import gc
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -68,8 +69,17 @@ def backstay(
     """A FastAPI backend as a package: serve it, look at it, take care of its database."""
 
 
+def hurry_imports() -> None:
+    """Do not look for garbage: imports make none, and the search would be a fifth of a start.
+
+    What runs for long looks for it again, from `settle_memory` on.
+    """
+    gc.disable()
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
+    hurry_imports()
     try:
         app(prog_name="backstay")
     except Exception as error:

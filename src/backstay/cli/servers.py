@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from backstay.cli import hurry_imports
 from backstay.cli.closing import LEAVE, leave, let_the_last_in
 from backstay.cli.server_worker import DrainingApp, ask_for_replacement, end_soon
 from backstay.cli.supervisor import follow_parent
@@ -41,6 +42,7 @@ def main(host: str, port: str, *options: str) -> None:
 
 def application() -> DrainingApp:
     """The application of one worker."""
+    hurry_imports()
     from backstay.main import create_app
 
     follow_parent()

@@ -1,0 +1,14 @@
+"""Shows that garbage is not looked for while a command is imported, and is from then on."""
+
+import gc
+
+from backstay.cli import hurry_imports
+from backstay.main import settle_memory
+
+
+def test_what_runs_for_long_looks_for_garbage_again() -> None:
+    hurry_imports()
+    assert not gc.isenabled()
+    settle_memory()
+    assert gc.isenabled()
+    assert gc.get_threshold()[0] == 10_000
