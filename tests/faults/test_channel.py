@@ -246,10 +246,10 @@ class TestOnPostgres:
 async def test_what_arrives_as_a_listener_ends_is_heeded(
     backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed: list[str] = []
-    monkeypatch.setattr(PostgresPrincipals, "flush", lambda _: flushed.append("all"))
     ended = await asyncpg.connect(seeded_url)
     ended.terminate()
+    flushed: list[str] = []
+    monkeypatch.setattr(PostgresPrincipals, "flush", lambda _: flushed.append("all"))
     assert isinstance(backstay.channel, PostgresPrincipals)
     backstay.channel._hear(ended, 1, CHANNEL, "not ours")
     assert flushed == ["all"]

@@ -1,7 +1,9 @@
 """Shows that the tests' Valkey answers, can be ended, hung and restarted, and leaves nothing."""
 
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -81,6 +83,19 @@ def is_there(server: ValkeyServer) -> bool:
     except (ValkeyError, OSError) as error:
         return not isinstance(error, ConnectionRefusedError)
     return True
+
+
+def test_nobody_waits_for_the_reply_of_a_server_that_has_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as leaving:
+        server = ValkeyServer()
+        server.port = leaving.getsockname()[1]
+
+        def leave() -> None:
+            leaving.accept()[0].close()
+
+        threading.Thread(target=leave, daemon=True).start()
+        with pytest.raises(ConnectionError):
+            server.call("PING")
 
 
 @pytest.mark.parametrize("ci", ["true", ""])

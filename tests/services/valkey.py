@@ -114,7 +114,9 @@ class ValkeyServer:
             for each in (("AUTH", self.password), command):
                 connection.sendall(hiredis.pack_command(each))  # type: ignore[arg-type]
                 while (reply := reader.gets()) is ...:
-                    reader.feed(connection.recv(65536))
+                    if not (received := connection.recv(65536)):
+                        raise ConnectionResetError("the server left without a reply")
+                    reader.feed(received)
                 if isinstance(reply, hiredis.ReplyError):
                     raise ValkeyError(str(reply))
         return reply
