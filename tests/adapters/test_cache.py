@@ -8,7 +8,7 @@ import pytest
 from backstay.core.ports import Cache
 from tests.adapters.caches import Source, memory_cache, redis_cache
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
 
 
 @pytest.fixture(params=["memory", "redis"])

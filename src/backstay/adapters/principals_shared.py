@@ -18,7 +18,7 @@ BEAT_SECONDS = 0.25
 """How long after an answer the next proof is asked for."""
 PATIENCE = 5.0
 """Seconds after which a subscription that does not answer is replaced."""
-STOP_SECONDS = 1.0
+STOP_SECONDS = 2.0
 """Seconds that a subscription may take to end by itself."""
 FIRST_DELAY, LAST_DELAY = 0.1, 5.0
 """Seconds between attempts to subscribe again; each delay doubles the one before."""
@@ -95,7 +95,7 @@ class SharedPrincipals(LocalPrincipals, ABC):
 
     async def _follow(self, beat: Beat) -> None:
         while True:
-            asked = monotonic()
+            is_last, asked = self._stopping.is_set(), monotonic()
             async with asyncio.timeout(PATIENCE):
                 await beat()
             self._cache.complete_until(asked)
@@ -105,8 +105,8 @@ class SharedPrincipals(LocalPrincipals, ABC):
                 log.info("principal channel is back")
             self._is_lost, self._delay = False, FIRST_DELAY
             self._report(True)
-            if self._stopping.is_set():
-                return
+            if is_last:
+                return  # it began after the stop was asked for, and told of whatever was untold
             await self._rest(BEAT_SECONDS)
 
     async def _rest(self, seconds: float) -> None:

@@ -1,0 +1,50 @@
+"""Shows that a channel that stops tells first what was outdated until then."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from uuid import UUID
+
+import pytest
+
+from backstay.adapters.principals_shared import Beat, SharedPrincipals
+from backstay.core.clock import utc_now
+from backstay.core.principal import Principal
+from backstay.core.principal_cache import PrincipalCache
+
+pytestmark = pytest.mark.anyio
+
+
+async def nobody(_: UUID) -> Principal | None:
+    return None
+
+
+class Held(SharedPrincipals):
+    """A channel whose first beat takes until it is let go."""
+
+    def __init__(self) -> None:
+        cache = PrincipalCache(nobody, monotonic=monotonic, clock=utc_now)
+        super().__init__(cache, lambda _: None)
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.beats = 0
+
+    @asynccontextmanager
+    async def subscription(self) -> AsyncIterator[Beat]:
+        yield self._beat
+
+    async def _beat(self) -> None:
+        self.beats += 1
+        self.begun.set()
+        await self.go.wait()
+
+
+async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
+    channel = Held()
+    await channel.start()
+    await channel.begun.wait()
+    stopping = asyncio.create_task(channel.stop())
+    await asyncio.sleep(0)
+    channel.go.set()
+    await stopping
+    assert channel.beats == 2
