@@ -1,8 +1,13 @@
 """Shows that a door that is closed lets in who had come, and nobody new, at any of its sockets."""
 
+import socket
 import subprocess
 import sys
 import textwrap
+
+import pytest
+
+from backstay.cli import closing
 
 PROGRAM = """
     import socket
@@ -35,3 +40,9 @@ def test_who_had_come_is_let_in_and_nobody_new() -> None:
     )
     assert told.stderr == ""
     assert told.stdout.splitlines() == ["nobody new", "early", "closed"]
+
+
+def test_where_there_is_no_filter_a_server_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "_SO_ATTACH_FILTER", 9_999)
+    with socket.create_server(("127.0.0.1", 0)):
+        assert not closing.close_door()

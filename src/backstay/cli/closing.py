@@ -3,7 +3,7 @@
 A listening socket that is closed resets the connections that wait in its queue, though a proxy has
 already sent a request on each. Linux can drop new handshakes instead, by a classic filter of
 socket(7): who sends one tries again after a second, is refused by then, and goes elsewhere with
-nothing lost. Other systems have no such filter, and their servers stop at once.
+nothing lost. Where there is no such filter, as on other systems, servers stop at once.
 """
 
 import ctypes
@@ -52,8 +52,11 @@ def close_door() -> bool:
     steps = b"".join(struct.pack("HBBI", *step) for step in _NO_HANDSHAKES)
     held = ctypes.create_string_buffer(steps)
     program = struct.pack("HP", len(_NO_HANDSHAKES), ctypes.addressof(held))
-    for listener in _listeners():
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    try:
+        for listener in _listeners():
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:
+        return False  # a sandbox may know neither /proc nor filters
     return True
 
 

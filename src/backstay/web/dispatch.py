@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
 from backstay.core.feature import Operation
 from backstay.core.messages import PUBLIC, Message
@@ -20,7 +21,7 @@ from backstay.web.client_cache import declared
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
 from backstay.web.idempotency import described
-from backstay.web.limits import Limit, admission_of, under_way
+from backstay.web.limits import Limit, admission_of
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
@@ -168,7 +169,7 @@ class Route(APIRoute):
         if limit is Limit.GENERAL:
             counted = edge.limits.by_user(scope, principal, self.path_format)
             if self.may_be_kept and edge.cache_is_remote:
-                scope["backstay.admission"] = under_way(counted)
+                scope["backstay.admission"] = in_background(counted)  # one round trip for both
             else:
                 await counted
         elif limit is not Limit.EXEMPT:

@@ -1,16 +1,13 @@
 """Rate limits at the edge, with the headers that announce them."""
 
-import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from math import ceil
-from typing import Any
 
 import structlog
 from starlette.types import Scope
 
-from backstay.core.background import in_background
 from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, Verdict
 from backstay.core.principal import Principal
@@ -88,11 +85,6 @@ class Limits:
                 f"Retry in {wait} s: {verdict.limit} requests per {rate.period} s are allowed.",
                 headers={"Retry-After": str(wait)},
             )
-
-
-def under_way(counted: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Count a request together with whatever is asked in the same moment: one round trip."""
-    return in_background(counted)
 
 
 async def admission_of(scope: Scope) -> None:

@@ -7,6 +7,9 @@ from starlette.types import Scope
 
 from backstay.core.representation import Links
 
+LONGEST = 1000
+"""Characters of a query; up to four links repeat it."""
+
 
 def link_header(scope: Scope, links: Links) -> dict[str, str]:
     """``Link`` with relative references to the neighbouring pages, or nothing.
@@ -18,10 +21,6 @@ def link_header(scope: Scope, links: Links) -> dict[str, str]:
         return {}
     text = _link(scope["path"], query, tuple(links.items()))
     return {"Link": text} if text else {}
-
-
-LONGEST = 1000
-"""Characters of a query; up to four links repeat it."""
 
 
 @lru_cache(1024)
