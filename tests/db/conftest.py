@@ -1,6 +1,7 @@
 """A database with the test tables, and the way a command reaches it."""
 
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,7 @@ from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
+from tests.waiting import LIMIT, eventually
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
@@ -63,7 +65,7 @@ def context(message: Change, principal: Principal) -> Context:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    options = EngineOptions(database_url, max_connections=5, pool_timeout=10)
+    options = EngineOptions(database_url, max_connections=5, pool_timeout=LIMIT)
     create_file(options)
     database = Database(options)
     async with database.writer.begin() as connection:
@@ -98,3 +100,17 @@ async def many(database: Database) -> Database:
     chance.shuffle(rows)
     await store(database, rows)
     return database
+
+
+@pytest.fixture
+async def threads_end() -> AsyncIterator[None]:
+    """Waits for aiosqlite's threads: that of a failed connection ends a moment later."""
+    before = set(threading.enumerate())
+    yield
+    await eventually(
+        lambda: not [
+            thread
+            for thread in set(threading.enumerate()) - before
+            if "_connection_worker_thread" in thread.name
+        ]
+    )

@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.waiting import LIMIT
+
 SOURCE = Path(__file__).parents[2] / "src"
 
 
@@ -18,6 +20,6 @@ def run_at_once(
         )
         for _ in range(times)
     ]
-    ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    ended = [(*process.communicate(timeout=LIMIT), process.returncode) for process in started]
     assert [(error[-2000:], code) for _, error, code in ended] == [("", 0)] * times
     return [output for output, _, _ in ended]

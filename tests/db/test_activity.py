@@ -29,6 +29,7 @@ from backstay.features.system.commands import PurgeActivity
 from backstay.main import create_app
 from tests.conftest import settings_with
 from tests.features.steps import execute
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -249,11 +250,11 @@ async def test_a_server_removes_old_rows_when_it_starts(ship: Backstay) -> None:
     await fill(ship, BATCH + 5, days=31)
     app = create_app(ship.settings)
     async with app.router.lifespan_context(app):
-        for _ in range(200):
-            old = await rows(ship, Activity.id)
-            if len(old) == 2:
-                break
-            await asyncio.sleep(0.05)
+
+        async def are_gone() -> bool:
+            return len(await rows(ship, Activity.id)) == 2
+
+        await eventually(are_gone)
     assert await rows(ship, Activity.message) == [("PurgeActivity",)] * 2
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import anyio
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -38,6 +37,7 @@ async def test_the_mode_of_a_file_that_exists_is_left_alone(
     await engine.dispose()
 
 
+@pytest.mark.usefixtures("threads_end")
 @pytest.mark.parametrize("make", [reader_engine, writer_engine])
 async def test_no_connection_makes_an_empty_file(
     options: EngineOptions, tmp_path: Path, make: type
@@ -47,7 +47,6 @@ async def test_no_connection_makes_an_empty_file(
         await engine.connect()
     assert not list(tmp_path.iterdir())
     await engine.dispose()
-    await anyio.sleep(0.05)  # aiosqlite's thread of a failed connection ends a moment later
 
 
 def modes(folder: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from backstay.db.session import Transaction
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.features.steps import execute
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -154,9 +155,7 @@ async def test_what_its_sender_gave_up_is_done_once(ship: Backstay) -> None:
     with pytest.raises(asyncio.CancelledError):
         await first
     Slowly.leave.set()
-    async with asyncio.timeout(5):
-        while not await stored(ship):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await eventually(lambda: stored(ship))
     again: Any = await send(ship, Cast(how="slowly"))
     assert isinstance(again, Replayed)
     assert Depth.model_validate_json(again.body or b"") == Depth(fathoms=7)

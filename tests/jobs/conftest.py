@@ -13,13 +13,13 @@ from backstay.features.users.commands.accounts import RegisterUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import VOYAGES, fleet
-from tests.jobs.steps import Captain
+from tests.jobs.steps import PATIENT, Captain
 
 
 @pytest.fixture
 async def ships(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
     quiet = [feature for feature in STANDARD if feature.name != "mail"]  # it has jobs of its own
-    backstay = compose(settings_with(seeded_url, tmp_path), [*quiet, fleet()])
+    backstay = compose(settings_with(seeded_url, tmp_path, **PATIENT), [*quiet, fleet()])
     await execute(backstay, text(VOYAGES))
     await seed(backstay)
     yield backstay

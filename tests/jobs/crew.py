@@ -1,7 +1,7 @@
 """Workers with ships in processes of their own.
 
-``python -m tests.jobs.crew DATABASE_URL BROKER`` is one, ``… DATABASE_URL WORKERS SECONDS`` are
-several, of which one after the other is killed and replaced until the time is over.
+``python -m tests.jobs.crew DATABASE_URL BROKER`` is one, ``… DATABASE_URL WORKERS DEATHS`` are
+several, each of which dies while it works and is replaced, until so many have died.
 """
 
 import asyncio
@@ -9,58 +9,81 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from backstay.composition import compose
+from sqlalchemy import event
+
+from backstay.composition import Backstay, compose
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.jobs.fleet import fleet
-from tests.jobs.steps import BRISK
+from tests.jobs.steps import BRISK, PATIENT
+
+FORGETFUL = replace(BRISK, lease=1.0)
+"""What the dead held is taken over by the living."""
+MOST_STATEMENTS = 60
 
 
-async def work(url: str, broker: str = "") -> None:
+async def work(url: str, broker: str = "", *, is_doomed: bool = False) -> None:
     """Work until killed."""
-    settings = settings_with(url, Path.cwd(), QUEUE_URL=broker)
+    settings = settings_with(url, Path.cwd(), QUEUE_URL=broker, **PATIENT)
     backstay = compose(settings, [*STANDARD, fleet()])
-    place = replace(backstay.workplace, pace=BRISK, schedule=())
+    if is_doomed:
+        _doom(backstay)
+    place = replace(backstay.workplace, pace=FORGETFUL if is_doomed else BRISK, schedule=())
     async with shift(place, Worker(place), grace=5):
         print("at work", flush=True)
         await asyncio.Event().wait()
 
 
-def mutiny(url: str, workers: int, seconds: float) -> int:
-    """Kill workers at random, and return how many there were."""
-    crew = [_hire(url) for _ in range(workers)]
-    end, killed = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        time.sleep(random.uniform(0.1, 2 * seconds / 20))
-        _kill(crew.pop(random.randrange(workers)))
-        crew.append(_hire(url))
-        killed += 1
-    for pid in crew:
-        _kill(pid)
-    return killed
+def _doom(backstay: Backstay) -> None:
+    """Let this process die at some moment after one of its first statements has begun."""
+    left = random.randint(1, MOST_STATEMENTS)
+
+    def count(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            threading.Thread(target=_die).start()
+
+    for engine in (backstay.database.writer, backstay.database.read_engine):
+        event.listen(engine.sync_engine, "before_cursor_execute", count)
 
 
-def _hire(url: str) -> int:
-    pid = os.fork()
-    if pid == 0:
+def _die() -> None:
+    time.sleep(random.uniform(0, 0.005))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mutiny(url: str, workers: int, deaths: int) -> None:
+    """Replace workers that have died, until the last is dead."""
+    left = deaths
+    for _ in range(min(workers, left)):
+        left -= 1
+        _hire(url)
+    for _ in range(deaths):
+        _, status = os.wait()
+        assert status == signal.SIGKILL, "only the doomed work here"
+        if left:
+            left -= 1
+            _hire(url)
+
+
+def _hire(url: str) -> None:
+    if os.fork() == 0:
         sys.stdout = sys.stderr
-        asyncio.run(work(url))
-    return pid
-
-
-def _kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+        random.seed()
+        asyncio.run(work(url, is_doomed=True))
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 4:
-        print(mutiny(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+        mutiny(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     else:
         asyncio.run(work(*sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 from uuid import UUID
@@ -23,14 +24,15 @@ from backstay.core.messages import (
 from backstay.core.outbox import Events, Jobs
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
+from tests.waiting import eventually
 
 VOYAGES = "CREATE TABLE voyages (word VARCHAR(100), sailor VARCHAR(40))"
 SLOW = {
-    "postgresql": "SELECT pg_sleep(60)",
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000) "
+    "postgresql": "SELECT pg_sleep(1000)",
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000000) "
     "SELECT max(i) FROM n",
 }
-"""Statements that take a minute."""
+"""Statements that take many minutes."""
 _INSERT = text("INSERT INTO voyages VALUES (:word, :sailor)")
 
 
@@ -57,7 +59,7 @@ async def sail(
         case "wrecked":
             raise ZeroDivisionError("a secret of the captain")
         case "becalmed":
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         case "slow":
             await session.execute(text(SLOW[session.get_bind().dialect.name]))
         case "garbled":
@@ -84,11 +86,11 @@ async def scrub(command: Scrub, send: Sender) -> None:
 
 
 class Drift(Command[int]):
-    """Takes its time, before its transaction begins."""
+    """Waits, before its transaction begins, until there is a file; without a name for ever."""
 
     permission = SIGNED_IN
 
-    seconds: float
+    until: str | None = None
     word: str = "drift"
 
 
@@ -99,7 +101,10 @@ class Drifted:
 @prepares(Drift)
 async def prepare_drift(command: Drift, progress: Progress) -> Drifted:
     await progress(40, "half seas over")
-    await asyncio.sleep(command.seconds)
+    if command.until is None:
+        await asyncio.Event().wait()
+    else:
+        await eventually(Path(command.until).exists)
     return Drifted()
 
 
@@ -166,13 +171,13 @@ class Enlist(Command[UUID]):
 
     permission = SIGNED_IN
 
-    seconds: float
+    until: str | None = None
     word: str = "drift"
 
 
 @handles(Enlist)
 async def enlist(command: Enlist, jobs: Jobs) -> UUID:
-    return await jobs.enqueue(Drift(seconds=command.seconds, word=command.word))
+    return await jobs.enqueue(Drift(until=command.until, word=command.word))
 
 
 class Sighted(Event):

@@ -1,8 +1,10 @@
 """What tests of jobs do again and again: enqueue as somebody, work, look at what became of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,15 +16,19 @@ from backstay.core.context import Origin
 from backstay.core.messages import Message
 from backstay.core.patience import Pace
 from backstay.core.principal import Principal
-from backstay.core.worker import Worker
+from backstay.core.worker import Worker, Workplace
 from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
 from tests.features.steps import execute
+from tests.waiting import LIMIT, eventually
 
 R = TypeVar("R")
-BRISK = Pace(lease=1.0, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
-STEADY = replace(BRISK, lease=15.0)
-"""For a busy machine, where a claim may take a moment."""
+BRISK = Pace(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
+"""Looks often; what it holds is not lost, nor the database given up, on a busy machine."""
+DEAF = replace(BRISK, poll=10 * LIMIT, idle=10 * LIMIT)
+"""Whoever has this pace finds nothing by itself while anybody waits for it."""
+PATIENT = {"DB_POOL_TIMEOUT": str(LIMIT)}
+"""Settings under which nobody is turned away by a database that many use."""
 ORIGIN = Origin("request-1", "192.0.2.1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
 
@@ -37,12 +43,47 @@ class Captain:
         return await Sender(self.backstay.buses, self.principal, ORIGIN)(message)
 
 
-def worker(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Worker:
+class Watched(Worker):
+    """A worker that shows whether it sleeps."""
+
+    _waits = False
+
+    @property
+    def place(self) -> Workplace:
+        """What it works with."""
+        return self._place
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it has found nothing, and goes on only when it is called or time has passed."""
+        return self._waits and not self._called.is_set()
+
+    async def _wait(self) -> None:
+        self._waits = True
+        await super()._wait()
+        self._waits = False
+
+
+def worker(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Watched:
     """A worker that hurries."""
-    return Worker(replace(backstay.workplace, pace=pace), **options)
+    return Watched(replace(backstay.workplace, pace=pace), **options)
 
 
-async def drain(backstay: Backstay, pace: Pace = STEADY, **options: Any) -> int:
+@asynccontextmanager
+async def at_work(
+    backstay: Backstay, pace: Pace = BRISK, **options: Any
+) -> AsyncIterator[Watched]:
+    """A worker that works meanwhile; what it then holds it gives back."""
+    busy = worker(backstay, pace, **options)
+    working = asyncio.create_task(busy.work())
+    try:
+        yield busy
+    finally:
+        busy.stop(grace=0)
+        await working
+
+
+async def drain(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> int:
     """Run what is ready now."""
     return await worker(backstay, pace, **options).drain()
 
@@ -61,22 +102,19 @@ async def settle(backstay: Backstay) -> None:
         await execute(backstay, new)
 
 
-async def eventually(ask: Callable[[], Awaitable[Any]], *, seconds: float = 10) -> None:
-    """Wait until the answer is true."""
-    for _ in range(int(seconds / 0.05)):
-        if await ask():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
-
-
-async def becomes(backstay: Backstay, job_id: UUID, state: str, *, seconds: float = 10) -> None:
+async def becomes(backstay: Backstay, job_id: UUID, state: str) -> None:
     """Wait until a job is in this state."""
 
     async def is_it() -> bool:
         return bool((await job(backstay, job_id)).state == state)
 
-    await eventually(is_it, seconds=seconds)
+    await eventually(is_it)
+
+
+async def let_pass(backstay: Backstay, job_id: UUID, seconds: float) -> None:
+    """Bring the moment at which a job is due, or its lease ends, so many seconds nearer."""
+    due = (await job(backstay, job_id)).due_at - timedelta(seconds=seconds)
+    await execute(backstay, update(Job).where(Job.id == job_id).values(due_at=due))
 
 
 async def job(backstay: Backstay, job_id: UUID) -> Any:

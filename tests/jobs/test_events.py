@@ -16,7 +16,8 @@ from backstay.db.jobs import Job
 from tests.features.steps import execute
 from tests.jobs import fleet
 from tests.jobs.fleet import Log, Sighted, Watch
-from tests.jobs.steps import Captain, drain, drain_again, eventually, jobs, words
+from tests.jobs.steps import Captain, drain, drain_again, jobs, words
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -2,11 +2,15 @@
 
 import asyncio
 import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text, update
 
 from backstay.composition import Backstay
+from backstay.core import worker as workers
 from backstay.core.errors import Forbidden, NotFound
 from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
 from backstay.db.activity import Activity
@@ -17,16 +21,19 @@ from backstay.features.users.commands.administration import BlockUser
 from tests.features.steps import execute
 from tests.jobs.fleet import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (
+    BRISK,
+    DEAF,
     Captain,
+    at_work,
     becomes,
     drain,
     drain_again,
-    eventually,
     job,
     jobs,
+    let_pass,
     words,
-    worker,
 )
+from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -120,14 +127,14 @@ async def test_a_refusal_is_final(ships: Backstay, captain: Captain) -> None:
 
 
 async def test_a_failure_is_tried_again_later_and_at_last_given_up(
-    ships: Backstay, captain: Captain
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(workers, "backoff", lambda attempt: 3600.0 * attempt)
     (job_id,) = await captain(Order(words=("north",), how="wrecked", attempts=2))
     assert await drain(ships) == 1
     row = await job(ships, job_id)
     assert (row.state, row.error_code) == ("queued", "internal_error")
-    later = select(Job.id).where(Job.due_at > SecondsFromNow(0.5))
-    assert (await execute(ships, later)).all() == [(job_id,)]
+    assert row.due_at - row.started_at >= timedelta(hours=1)
     assert await drain(ships) == 0
     assert await drain_again(ships) == 1
     row = await job(ships, job_id)
@@ -152,9 +159,11 @@ def test_attempts_last_for_half_a_day_to_a_day(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_delayed_job_waits(ships: Backstay, captain: Captain) -> None:
-    await captain(Order(words=("later",), delay=0.4))
+    (job_id,) = await captain(Order(words=("later",), delay=3600))
+    row = await job(ships, job_id)
+    assert row.due_at - row.created_at == timedelta(hours=1)
     assert await drain(ships) == 0
-    await asyncio.sleep(0.5)
+    await let_pass(ships, job_id, 3600)
     assert await drain(ships) == 1
 
 
@@ -191,50 +200,60 @@ async def test_many_workers_run_each_job_once(ships: Backstay, captain: Captain)
 
 
 async def test_a_worker_is_called_when_there_is_work(ships: Backstay, captain: Captain) -> None:
-    at_work = worker(ships)
-    working = asyncio.create_task(at_work.work())
-    await asyncio.sleep(0.1)
-    await captain(Order(words=("a",)))
-    await eventually(lambda: words(ships), seconds=3)
-    at_work.stop(grace=1)
-    await working
+    async with at_work(ships, DEAF) as sleeper:
+        await eventually(lambda: sleeper.is_asleep)
+        await captain(Order(words=("a",)))
+        await eventually(lambda: words(ships))
 
 
-async def test_a_job_outlives_its_lease_while_its_worker_lives(
-    ships: Backstay, captain: Captain
+async def test_a_job_is_held_on_to_while_its_worker_lives(
+    ships: Backstay, captain: Captain, tmp_path: Path
 ) -> None:
-    job_id = await captain(Enlist(seconds=1.5))
-    at_work, other = worker(ships), worker(ships)
-    working = [asyncio.create_task(each.work()) for each in (at_work, other)]
-    await becomes(ships, job_id, "succeeded")
-    row = await job(ships, job_id)
-    assert (row.attempts, row.progress, row.note) == (1, 40, "half seas over")
-    for each in (at_work, other):
-        each.stop(grace=1)
-    await asyncio.gather(*working)
+    gate = tmp_path / "gate"
+    job_id = await captain(Enlist(until=str(gate)))
+    async with at_work(ships), at_work(ships):
+        await becomes(ships, job_id, "running")
+        for _ in range(3):
+            seen = (await job(ships, job_id)).due_at
+
+            async def is_held_longer(seen: datetime = seen) -> bool:
+                return bool((await job(ships, job_id)).due_at > seen)
+
+            await eventually(is_held_longer)
+        row = await job(ships, job_id)
+        assert (row.attempts, row.progress, row.note) == (1, 40, "half seas over")
+        gate.touch()
+        await becomes(ships, job_id, "succeeded")
+    assert (await job(ships, job_id)).attempts == 1
     assert await words(ships) == ["drift"]
 
 
-async def test_who_lost_the_claim_keeps_nothing(ships: Backstay, captain: Captain) -> None:
-    job_id = await captain(Enlist(seconds=0.4))
-    draining = asyncio.create_task(drain(ships))
-    await asyncio.sleep(0.05)
-    stolen = update(Job).where(Job.id == job_id).values(attempts=5, due_at=SecondsFromNow(60))
+@pytest.mark.parametrize("notices", [True, False])
+async def test_who_lost_the_claim_keeps_nothing(
+    ships: Backstay, captain: Captain, tmp_path: Path, notices: bool
+) -> None:
+    """Whether its worker learns of it at the next heartbeat or only when it is done."""
+    gate = tmp_path / "gate"
+    job_id = await captain(Enlist(until=str(gate)))
+    pace = BRISK if notices else replace(BRISK, beat=10 * LIMIT)
+    draining = asyncio.create_task(drain(ships, pace))
+    await becomes(ships, job_id, "running")
+    stolen = update(Job).where(Job.id == job_id).values(attempts=5, due_at=SecondsFromNow(LIMIT))
     await execute(ships, stolen)
+    if not notices:
+        gate.touch()
     await draining
     assert await words(ships) == []
-    assert (await job(ships, job_id)).state == JobState.RUNNING
+    row = await job(ships, job_id)
+    assert (row.state, row.attempts) == (JobState.RUNNING, 5)
 
 
 async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
     ships: Backstay, captain: Captain
 ) -> None:
-    job_id = await captain(Enlist(seconds=30))
-    at_work = worker(ships)
-    working = asyncio.create_task(at_work.work())
-    await becomes(ships, job_id, "running")
-    at_work.stop(grace=0.1)
-    await working
+    job_id = await captain(Enlist())
+    async with at_work(ships):
+        await becomes(ships, job_id, "running")
     row = await job(ships, job_id)
     assert (row.state, row.attempts, row.max_attempts) == ("queued", 1, MAX_ATTEMPTS + 1)
 

@@ -2,26 +2,39 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
 from backstay.composition import Backstay
+from backstay.core import worker as workers
 from tests.cli.process import environ
 from tests.jobs.fleet import Enlist, Order
-from tests.jobs.steps import Captain, becomes, drain, eventually, job, jobs, words, worker
+from tests.jobs.steps import (
+    BRISK,
+    Captain,
+    at_work,
+    becomes,
+    drain_again,
+    job,
+    jobs,
+    let_pass,
+    words,
+)
 from tests.services.valkey import ValkeyServer
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
-SECONDS = float(os.environ.get("BACKSTAY_MUTINY_SECONDS", "4"))
-"""How long workers are killed at random; a minute is the full run, with 1,000 jobs."""
+WORKERS = 4
+DEATHS = int(os.environ.get("BACKSTAY_MUTINY_DEATHS", "12"))
+"""How many workers are killed while they work; a hundred are the full run."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "broker"])
@@ -35,60 +48,73 @@ def database_kind(kind: str) -> str:
     return "sqlite" if kind == "sqlite" else "postgresql"
 
 
-def crew(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+@contextmanager
+def crew(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", "tests.jobs.crew", *arguments]
     variables = environ(PYTHONPATH=f"{ROOT}:{ROOT / 'src'}")
-    log = (folder / "crew.log").open("w")
-    with log:
-        return subprocess.Popen(
+    with (
+        (folder / "crew.log").open("w") as log,
+        subprocess.Popen(
             command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-async def test_a_job_whose_worker_is_killed_runs_again(
+async def test_a_job_whose_worker_is_killed_runs_again_once_its_lease_has_ended(
     ships: Backstay,
     captain: Captain,
     seeded_url: str,
     kind: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(workers, "backoff", lambda attempt: 0.0)
     broker = []
     if kind == "broker":
         valkey: ValkeyServer = request.getfixturevalue("valkey")
         broker = [valkey.url]
-    job_id = await captain(Enlist(seconds=1))
+    gate = tmp_path / "gate"
+    job_id = await captain(Enlist(until=str(gate)))
     with crew(tmp_path, seeded_url, *broker) as doomed:
-        await becomes(ships, job_id, "running", seconds=30)
-        doomed.send_signal(signal.SIGKILL)
-    started = monotonic()
-    assert await words(ships) == []
-    rescuer = worker(ships)
-    working = asyncio.create_task(rescuer.work())
-    await becomes(ships, job_id, "succeeded")
-    rescuer.stop(grace=1)
-    await working
-    assert monotonic() - started < 8
+        await becomes(ships, job_id, "running")
+        doomed.kill()
+    gate.touch()
+    async with at_work(ships):
+        (another,) = await captain(Order(words=("another",)))
+        await becomes(ships, another, "succeeded")
+        row = await job(ships, job_id)
+        assert (row.state, row.attempts) == ("running", 1)
+        assert await words(ships) == ["another"]
+        await let_pass(ships, job_id, BRISK.lease)
+        await becomes(ships, job_id, "succeeded")
     assert (await job(ships, job_id)).attempts == 2
-    assert await words(ships) == ["drift"]
+    assert await words(ships) == ["another", "drift"]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 async def test_nothing_is_lost_or_kept_twice_while_workers_are_killed(
     ships: Backstay, captain: Captain, seeded_url: str, tmp_path: Path
 ) -> None:
-    count = 1000 if SECONDS > 30 else 300
-    expected = [f"{number:04}" for number in range(count)]
-    with crew(tmp_path, seeded_url, "4", str(SECONDS)) as mutineers:
-        for first in range(0, count, 20):
-            await captain(Order(words=tuple(expected[first : first + 20])))
-            await asyncio.sleep(SECONDS / count * 20)
-        killed, _ = await asyncio.to_thread(mutineers.communicate)
-    assert int(killed) >= 3
+    """There is more to do than those who are killed can have done; who comes then does the rest."""
+    expected = [f"{number:04}" for number in range(16 * DEATHS)]
+    batches = [tuple(expected[first : first + 20]) for first in range(0, len(expected), 20)]
+    orders = [Order(words=batch, attempts=10_000) for batch in batches]
+    for order in orders[: len(orders) // 2]:
+        await captain(order)
+    with crew(tmp_path, seeded_url, str(WORKERS), str(DEATHS)) as mutineers:
+        for order in orders[len(orders) // 2 :]:
+            await captain(order)
+        await asyncio.to_thread(mutineers.communicate, timeout=LIMIT)
+    assert mutineers.returncode == 0, (tmp_path / "crew.log").read_text()
 
-    async def all_done() -> bool:
-        await drain(ships)
-        return {row.state for row in await jobs(ships)} == {"succeeded"}
-
-    await eventually(all_done, seconds=60)
+    rows = await jobs(ships)
+    assert [row for row in rows if row.state == "running" or row.error_code == "jobs.lost"]
+    while any(row.finished_at is None for row in await jobs(ships)):
+        await drain_again(ships)
+    assert {row.state for row in await jobs(ships)} == {"succeeded"}
     assert Counter(await words(ships)) == Counter(expected)

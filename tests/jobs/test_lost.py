@@ -11,7 +11,8 @@ from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
 from tests.features.steps import execute
 from tests.jobs.fleet import Drift, Enlist, Order, Sail
-from tests.jobs.steps import Captain, becomes, drain, drain_again, eventually, job, jobs, words
+from tests.jobs.steps import Captain, becomes, drain, drain_again, job, jobs, words
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +78,7 @@ async def test_a_command_that_hangs_before_its_transaction_has_failed(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Drift, "job_timeout", 0.2)
-    job_id = await captain(Enlist(seconds=60))
+    job_id = await captain(Enlist())
     await drain(ships)
     row = await job(ships, job_id)
     assert (row.state, row.error_code) == ("queued", "jobs.timeout")

@@ -1,8 +1,5 @@
 """Shows that what users start never keeps a worker from everything else."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,24 +10,16 @@ from backstay.core.jobs import TASK_QUEUE
 from backstay.db.jobs import Job
 from tests.features.steps import execute
 from tests.jobs.fleet import Enlist, Order
-from tests.jobs.steps import Captain, drain, eventually, job, jobs, worker
+from tests.jobs.steps import Captain, at_work, drain, job, jobs
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
 async def long_tasks(captain: Captain, count: int) -> None:
     for _ in range(count):
-        await captain(Enlist(seconds=60))
+        await captain(Enlist())
     await execute(captain.backstay, update(Job).values(queue=TASK_QUEUE))
-
-
-@asynccontextmanager
-async def at_work(backstay: Backstay, **options: Any) -> AsyncIterator[None]:
-    busy = worker(backstay, **options)
-    working = asyncio.create_task(busy.work())
-    yield
-    busy.stop(grace=0)
-    await working
 
 
 async def becomes_busy(backstay: Backstay, count: int) -> None:

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -14,6 +15,7 @@ from backstay.core.bus import BootError
 from backstay.core.clock import utc_now
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.schedule import Every, Scheduled, Scheduler, cron, every, id_of
+from backstay.db.job_store import DatabaseJobs
 from backstay.db.jobs import Job, Schedule
 from backstay.features import STANDARD
 from backstay.features.auth.commands.purge import PurgeSessions
@@ -33,10 +35,23 @@ class Adrift(Command[None]):
     permission = SYSTEM_ONLY
 
 
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> FrozenClock:
+    """The time of the database, as far as schedules ask for it."""
+    clock, ask = FrozenClock(), DatabaseJobs.slots
+
+    async def slots(store: DatabaseJobs) -> Any:
+        return clock(), (await ask(store))[1]
+
+    monkeypatch.setattr(DatabaseJobs, "slots", slots)
+    return clock
+
+
 def scheduler(backstay: Backstay, *schedule: Scheduled) -> Scheduler:
     return Scheduler(schedule, backstay.workplace.outbox)
 
 
+@pytest.mark.usefixtures("time")
 async def test_many_schedulers_fire_a_slot_once(ships: Backstay) -> None:
     hourly = every("1h", Log(word="bell"))
     await asyncio.gather(*(scheduler(ships, hourly).tick() for _ in range(8)))
@@ -55,21 +70,21 @@ async def test_clocks_that_differ_do_not_matter(
     ahead = compose(ships.settings, ships.features, clock=clock)
     for _ in range(4):
         for backstay in (ships, ahead):
-            await scheduler(backstay, every("1h", Log(word="bell"))).tick()
+            await scheduler(backstay, every("9999d", Log(word="bell"))).tick()
         await drain(ships)
     assert await words(ships) == ["bell"]
     await ahead.close()
 
 
-async def test_each_slot_fires(ships: Backstay) -> None:
-    ringing = scheduler(ships, every("1s", Log(word="bell")))
-    for _ in range(20):
-        await asyncio.sleep(await ringing.tick())
+async def test_each_slot_fires(ships: Backstay, time: FrozenClock) -> None:
+    ringing = scheduler(ships, every("20s", Log(word="bell")))
+    for count in (1, 2, 3):
+        nap = await ringing.tick()
         await drain(ships)
-        if len(await words(ships)) == 3:
-            break
-    slots = [row.created_at.replace(microsecond=0) for row in await jobs(ships)]
-    assert len(slots) == len(set(slots)) == 3
+        assert 0 < await ringing.tick() == nap <= 20.05
+        await drain(ships)
+        assert await words(ships) == ["bell"] * count
+        time.forward(seconds=nap)
 
 
 async def test_what_was_missed_fires_once(ships: Backstay) -> None:
@@ -85,11 +100,18 @@ async def test_what_was_missed_fires_once(ships: Backstay) -> None:
     assert await words(ships) == ["bell"] * 2
 
 
-async def test_a_slot_does_not_fire_while_the_last_one_still_runs(ships: Backstay) -> None:
-    ringing = scheduler(ships, every("1s", Log(word="bell")))
-    await asyncio.sleep(await ringing.tick())
+async def test_a_slot_does_not_fire_while_the_last_one_still_runs(
+    ships: Backstay, time: FrozenClock
+) -> None:
+    ringing = scheduler(ships, every("1h", Log(word="bell")))
+    await ringing.tick()
+    time.forward(hours=1)
     await ringing.tick()
     assert len(await jobs(ships)) == 1
+    await drain(ships)
+    time.forward(hours=1)
+    await ringing.tick()
+    assert len(await jobs(ships)) == 2
 
 
 async def test_a_cron_schedule_waits_for_its_time(ships: Backstay) -> None:

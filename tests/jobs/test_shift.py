@@ -7,8 +7,10 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core import shift as shift_module
+from backstay.core.schedule import Scheduler
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +24,8 @@ class Reluctant(Worker):
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.1)
+            for _ in range(100):
+                await asyncio.sleep(0)
             self.has_ended = True
 
 
@@ -35,8 +38,17 @@ async def test_what_is_cancelled_has_ended_before_the_connections_close(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shift_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(shift_module, "LAST_SECONDS", LIMIT)
+    tick, has_looked = Scheduler.tick, asyncio.Event()
+
+    async def look(scheduler: Scheduler) -> float:
+        nap = await tick(scheduler)
+        has_looked.set()
+        return nap
+
+    monkeypatch.setattr(Scheduler, "tick", look)
     place = replace(ships.workplace, schedule=())
     worker = Reluctant(place)
     async with shift(place, worker, grace=0.0):
-        await asyncio.sleep(0.2)  # the scheduler, which is real, has looked at its table
+        await has_looked.wait()
     assert worker.has_ended

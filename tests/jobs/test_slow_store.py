@@ -9,7 +9,8 @@ from backstay.composition import Backstay
 from backstay.core.errors import DatabaseUnavailable
 from backstay.db.job_store import DatabaseJobs
 from tests.jobs.fleet import Order
-from tests.jobs.steps import BRISK, Captain, drain, job, words
+from tests.jobs.steps import Captain, drain, job, words, worker
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -17,19 +18,30 @@ pytestmark = pytest.mark.anyio
 async def test_what_was_claimed_too_late_is_given_back_and_run(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The first claim is not waited for, and answers once another one is made."""
     (job_id,) = await captain(Order(words=("north",)))
-    claim, calls = DatabaseJobs.claim, 0
+    late, ask, calls = worker(ships), DatabaseJobs.claim, 0
+    is_claimed, is_asked_again = asyncio.Event(), asyncio.Event()
 
-    async def late(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        runs = await claim(*arguments)
-        if calls == 1:
-            await asyncio.sleep(BRISK.lease / 2)
+    async def first(*arguments: Any) -> Any:
+        runs = await ask(*arguments)
+        is_claimed.set()
+        await is_asked_again.wait()
         return runs
 
-    monkeypatch.setattr(DatabaseJobs, "claim", late)
-    assert await drain(ships, BRISK) == 1
+    async def second(*arguments: Any) -> Any:
+        await is_claimed.wait()
+        is_asked_again.set()
+        return await ask(*arguments)
+
+    def claim(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        late._patience._seconds = 0 if calls == 1 else LIMIT
+        return (first, second, ask)[min(calls, 3) - 1](*arguments)
+
+    monkeypatch.setattr(DatabaseJobs, "claim", claim)
+    assert await late.drain() == 1
     row = await job(ships, job_id)
     assert (row.state, row.attempts) == ("succeeded", 2)
     assert await words(ships) == ["north"]

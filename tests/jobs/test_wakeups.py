@@ -1,70 +1,65 @@
 """Shows that workers elsewhere are told of jobs, and that nothing depends on their being told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
 from aio_pika import ExchangeType
 from sqlalchemy import text, update
 
-from backstay.adapters import wakeups_broker
+from backstay.adapters import wakeups_broker, wakeups_postgres, wakeups_shared
 from backstay.composition import Backstay, compose
 from backstay.core.patience import Pace
 from backstay.core.shift import shift
-from backstay.core.worker import Worker
 from backstay.db.job_store import NOW
 from backstay.db.jobs import Job
 from backstay.features.tasks.commands import RetryTask
 from tests.conftest import settings_with
 from tests.features.steps import execute, needs
 from tests.jobs.fleet import Order
-from tests.jobs.steps import Captain, eventually, words
+from tests.jobs.steps import DEAF, PATIENT, Captain, Watched, words
 from tests.services.nats import NatsServer
 from tests.services.valkey import ValkeyServer
+from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 
-DEAF = Pace(lease=60, beat=1, poll=60, idle=60)
-"""Whoever has this pace finds nothing in time by itself."""
-QUICK = replace(DEAF, poll=0.1)
-
 Broker = ValkeyServer | NatsServer
-Elsewhere = Callable[[Pace], AbstractAsyncContextManager[Backstay]]
+Elsewhere = Callable[[Pace], AbstractAsyncContextManager[Watched]]
 
 
 @pytest.fixture
-def elsewhere(ships: Backstay, tmp_path: Path) -> Elsewhere:
+def elsewhere(ships: Backstay) -> Elsewhere:
     """A worker that shares nothing with the application but its database and broker."""
 
     @asynccontextmanager
-    async def at_work(pace: Pace) -> AsyncIterator[Backstay]:
+    async def at_work(pace: Pace) -> AsyncIterator[Watched]:
         other = compose(ships.settings, ships.features)
-        place = replace(other.workplace, pace=pace, schedule=())
-        async with shift(place, Worker(place), grace=1):
-            yield other
-        await other.close()
+        hired = Watched(replace(other.workplace, pace=pace, schedule=()))
+        try:
+            async with shift(hired.place, hired, grace=1):
+                yield hired
+        finally:
+            await other.close()
 
     return at_work
 
 
-async def is_told(backstay: Backstay) -> bool:
-    return all(wakeups.is_healthy for wakeups in backstay.workplace.outbox.wakeups)
+def is_told(hired: Watched) -> bool:
+    return all(wakeups.is_healthy for wakeups in hired.place.outbox.wakeups)
 
 
-def told(backstay: Backstay) -> Callable[[], Awaitable[bool]]:
-    return lambda: is_told(backstay)
+async def told(hired: Watched) -> None:
+    await eventually(lambda: is_told(hired))
 
 
-def untold(backstay: Backstay) -> Callable[[], Awaitable[bool]]:
-    async def ask() -> bool:
-        return not await is_told(backstay)
-
-    return ask
+async def asleep(hired: Watched) -> None:
+    """Wait until it can only be called."""
+    await eventually(lambda: is_told(hired) and hired.is_asleep)
 
 
 async def ran(backstay: Backstay, count: int) -> None:
@@ -83,8 +78,7 @@ class TestPostgres:
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         async with elsewhere(DEAF) as other:
-            await eventually(told(other))
-            await asyncio.sleep(0.2)
+            await asleep(other)
             await captain(Order(words=("a",)))
             await ran(ships, 1)
 
@@ -95,22 +89,29 @@ class TestPostgres:
         (job_id,) = await captain(Order(words=("a",)))
         await execute(ships, update(Job).values(state="failed", finished_at=NOW))
         async with elsewhere(DEAF) as other:
-            await eventually(told(other))
-            await asyncio.sleep(0.2)
+            await asleep(other)
             await ships.system(RetryTask(id=job_id))
             await ran(ships, 1)
 
     async def test_a_connection_that_was_cut_is_made_anew(
-        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+        self,
+        ships: Backstay,
+        captain: Captain,
+        elsewhere: Elsewhere,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(wakeups_postgres, "BEAT_SECONDS", 0.05)
         async with elsewhere(DEAF) as other:
-            await eventually(told(other))
+            await asleep(other)
+            bell = other.place.outbox.bell.hung()
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
             await execute(ships, text(f"{cut} 'backstay jobs' AND datname = current_database()"))
-            await eventually(untold(other))
+            await asyncio.wait_for(bell.wait(), LIMIT)
             await captain(Order(words=("a",)))
-            await eventually(told(other))
             await ran(ships, 1)
+            await asleep(other)
+            await captain(Order(words=("b",)))
+            await ran(ships, 2)
 
 
 class TestBroker:
@@ -131,35 +132,39 @@ class TestBroker:
         self, ships: Backstay, broker: Broker, tmp_path: Path
     ) -> AsyncIterator[Backstay]:
         url = f"sqlite:///{tmp_path}/test.db"
-        settings = settings_with(url, tmp_path, QUEUE_URL=broker.url)
+        settings = settings_with(url, tmp_path, QUEUE_URL=broker.url, **PATIENT)
         backstay = compose(settings, ships.features)
         yield backstay
         await backstay.close()
 
+    @pytest.fixture
+    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A broker that is there but busy is not taken to be away."""
+        monkeypatch.setattr(wakeups_broker, "PATIENCE", 10 * LIMIT)
+
+    @pytest.mark.usefixtures("patient")
     async def test_ids_call_workers_elsewhere(
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         async with elsewhere(DEAF) as other:
-            await eventually(told(other))
-            await asyncio.sleep(0.2)
+            count = await until_heard(captain, other)
+            await ran(ships, count)
+            await asleep(other)
             await captain(Order(words=("a", "b")))
-            await ran(ships, 2)
+            await ran(ships, count + 2)
 
+    @pytest.mark.usefixtures("patient")
     async def test_each_of_several_workers_is_called(
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         async with elsewhere(DEAF) as one, elsewhere(DEAF) as two:
-            bells = [worker.workplace.outbox.bell.hung() for worker in (one, two)]
-            for worker in (one, two):
-                await eventually(told(worker))
-            await asyncio.sleep(0.2)
-            for bell in bells:
-                bell.clear()
+            await ran(ships, await until_heard(captain, one) + await until_heard(captain, two))
+            bells = [each.place.outbox.bell.hung() for each in (one, two)]
             await captain(Order(words=("a",)))
             for bell in bells:
-                await asyncio.wait_for(bell.wait(), 10)
+                await asyncio.wait_for(bell.wait(), LIMIT)
 
-    async def test_a_broker_that_is_away_costs_no_request_and_loses_no_job(
+    async def test_a_broker_that_is_away_loses_no_job(
         self,
         ships: Backstay,
         captain: Captain,
@@ -168,29 +173,58 @@ class TestBroker:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(wakeups_broker, "REST_SECONDS", 0.2)
-        async with elsewhere(QUICK) as other:
-            await eventually(told(other))
+        monkeypatch.setattr(wakeups_shared, "LAST_DELAY", 0.2)
+        async with elsewhere(replace(DEAF, poll=0.1)) as other:
+            await told(other)
             broker.kill()
             try:
-                await eventually(untold(other))
-                started = monotonic()
+                await eventually(lambda: not is_told(other))
                 await captain(Order(words=("a", "b", "c")))
-                assert monotonic() - started < 1
                 await ran(ships, 3)
             finally:
                 broker.start()
-            await eventually(told(other))
-            await captain(Order(words=("d",)))
-            await ran(ships, 4)
+            await told(other)
+            await ran(ships, 3 + await until_heard(captain, other))
 
-    async def test_a_frozen_broker_costs_no_request(
-        self, ships: Backstay, captain: Captain, broker: Broker
+    @pytest.mark.usefixtures("patient")
+    @pytest.mark.parametrize("is_away", [False, True], ids=["frozen", "away"])
+    async def test_a_broker_that_does_not_answer_costs_no_request(
+        self,
+        ships: Backstay,
+        captain: Captain,
+        broker: Broker,
+        is_away: bool,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        with broker.frozen():
-            started = monotonic()
+        """Nobody waits for it, who would wait longer than this test does."""
+        monkeypatch.setattr(wakeups_broker, "REST_SECONDS", 10 * LIMIT)
+        if is_away:
+            broker.kill()
+        with nullcontext() if is_away else broker.frozen():
             for word in "abc":
-                await captain(Order(words=(word,)))
-            assert monotonic() - started < 1
+                await asyncio.wait_for(captain(Order(words=(word,))), LIMIT)
+        if is_away:
+            broker.start()
+
+
+async def until_heard(captain: Captain, hired: Watched) -> int:
+    """Order until a worker hears of it, which from then on listens; how many orders it took.
+
+    It may be told of what it does not hear yet: brokers subscribe a moment later.
+    """
+    await told(hired)
+    bell, count = hired.place.outbox.bell.hung(), 0
+
+    async def is_heard() -> bool:
+        nonlocal count
+        count += 1
+        await captain(Order(words=(f"called {count}",)))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(bell.wait(), count / 5)
+        return bell.is_set()
+
+    await eventually(is_heard)
+    return count
 
 
 def test_at_rabbitmq_each_worker_has_a_queue_that_gets_every_id() -> None:

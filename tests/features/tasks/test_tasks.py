@@ -1,6 +1,5 @@
 """Shows tasks as their users see them: start, follow, cancel, repeat, and only one's own."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from backstay.db.jobs import Job
 from backstay.features.tasks.commands import MOST
 from tests.conftest import Login, Person
 from tests.features.steps import API, execute
-from tests.jobs.steps import becomes, drain, worker
+from tests.jobs.steps import at_work, becomes, drain
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -117,16 +116,13 @@ async def test_a_waiting_task_is_cancelled_and_repeated(backstay: Backstay, logi
 
 async def test_a_running_task_is_cancelled(backstay: Backstay, login: Login) -> None:
     ann = await login()
-    task_id = await start(ann, steps=100, seconds=60)
-    at_work = worker(backstay)
-    working = asyncio.create_task(at_work.work())
+    task_id = await start(ann, steps=1, seconds=300)
     (job_id,) = (await execute(backstay, Job.__table__.select())).scalars()
-    await becomes(backstay, job_id, "running")
-    answer = await ann.client.post(f"{TASKS}/{task_id}/cancel")
-    assert (answer.status_code, answer.json()["state"]) == (200, "running")
-    await becomes(backstay, job_id, "cancelled")
-    at_work.stop(grace=1)
-    await working
+    async with at_work(backstay):
+        await becomes(backstay, job_id, "running")
+        answer = await ann.client.post(f"{TASKS}/{task_id}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (200, "running")
+        await becomes(backstay, job_id, "cancelled")
     assert (await read(ann, task_id))["result"] is None
 
 
