@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.web.address import ClientAddress, limit_key
+from tests.examples import examples
 
 PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 
@@ -67,6 +68,7 @@ def test_a_network_of_the_other_family_trusts_nobody() -> None:
     assert address("10.0.0.1", "203.0.113.9", of=everybody) == "10.0.0.1"
 
 
+@examples()
 @given(st.lists(st.ip_addresses().map(str), max_size=4))
 def test_the_client_is_never_a_proxy_unless_it_is_the_peer(forwarded: list[str]) -> None:
     found = address("10.0.0.1", ", ".join(forwarded))

@@ -17,6 +17,7 @@ from backstay.core.principal import (
     RoleGrant,
     merge_grants,
 )
+from tests.examples import examples
 
 KEY = "items:update"
 JSON, QUERY = Source.JSON, Source.QUERY
@@ -138,6 +139,7 @@ def should_refuse(deciding: Iterable[RoleGrant], source: Source, path: str) -> b
     return bool(allowed) and not any(covers(name, path) for name in allowed)
 
 
+@examples()
 @given(st.lists(rows, min_size=1, max_size=5), paths)
 def test_a_merged_grant_is_what_the_roles_of_the_highest_level_say(
     held: list[RoleGrant], path: str
@@ -164,6 +166,7 @@ GRANTS = st.builds(
 )
 
 
+@examples()
 @given(GRANTS, GRANTS)
 def test_a_grant_that_covers_another_refuses_nothing_that_the_other_permits(
     mine: Grant, other: Grant
@@ -173,6 +176,7 @@ def test_a_grant_that_covers_another_refuses_nothing_that_the_other_permits(
         assert refused(mine, *NAMES, "a.z", "c") <= refused(other, *NAMES, "a.z", "c")
 
 
+@examples()
 @given(GRANTS)
 def test_a_grant_covers_itself_and_whoever_is_unlimited_covers_all(grant: Grant) -> None:
     assert grant.covers(grant)

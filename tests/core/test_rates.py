@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.core.rates import NO_RULES, Rate, RateRule, RateRules
+from tests.examples import examples
 
 EXACT, SHORT, LONG = "/v1/items/{id}", "/v1/*", "/v1/items*"
 
@@ -36,6 +37,7 @@ def test_an_exact_path_beats_the_longest_prefix(
     assert (rule and rule.path) == found
 
 
+@examples()
 @given(st.lists(templates | prefixes, unique=True, max_size=8), templates)
 def test_the_rule_found_is_the_best_that_fits(paths: list[str], template: str) -> None:
     fitting = [p for p in paths if p == template or template.startswith(p.removesuffix("*"))]

@@ -108,9 +108,11 @@ async def threads_end() -> AsyncIterator[None]:
     before = set(threading.enumerate())
     yield
     await eventually(
-        lambda: not [
-            thread
-            for thread in set(threading.enumerate()) - before
-            if "_connection_worker_thread" in thread.name
-        ]
+        lambda: (
+            not [
+                thread
+                for thread in set(threading.enumerate()) - before
+                if "_connection_worker_thread" in thread.name
+            ]
+        )
     )

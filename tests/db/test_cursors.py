@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from backstay.core.errors import Invalid
 from backstay.db.cursors import Cursors
+from tests.examples import examples
 
 CURSORS = Cursors(b"k" * 32)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -13,6 +14,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 payloads = st.lists(scalars | st.lists(scalars)) | st.dictionaries(texts, scalars)
 
 
+@examples()
 @given(payloads)
 def test_what_was_signed_is_read(payload: list[object] | dict[str, object]) -> None:
     cursor = CURSORS.sign(payload)
@@ -20,6 +22,7 @@ def test_what_was_signed_is_read(payload: list[object] | dict[str, object]) -> N
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
 
+@examples()
 @given(st.text(st.characters()))
 def test_garbage_is_invalid(cursor: str) -> None:
     with pytest.raises(Invalid) as caught:
@@ -28,6 +31,7 @@ def test_garbage_is_invalid(cursor: str) -> None:
     assert (fault.field, fault.code) == ("cursor", "cursor")
 
 
+@examples()
 @given(payloads, st.data())
 def test_one_changed_character_is_enough(
     payload: list[object] | dict[str, object], data: st.DataObject

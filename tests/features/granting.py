@@ -21,24 +21,19 @@ async def grant(
     user_id: str,
     permission: str,
     scope: Scope = Scope.ANY,
-    *,
+    *more: str,
     rules: Sequence[Rule] = (),
     level: int = 10,
     role: str | None = None,
 ) -> None:
-    """Give a user a new role with one permission, under field rules."""
+    """Give a user a new role with one permission, under field rules, and with ``more``."""
     send = backstay.system
     made = await send(CreateRole(name=role or f"role {new_id()}", level=level))
-    (found,) = (await send(ListPermissions(key=Text(eq=permission)))).items
-    await send(GrantPermission(role_id=made.id, permission_id=found.id, scope=scope))
-    fields = {(field.source, field.name): field.id for field in found.fields}
-    for source, name, effect in rules:
-        await send(
-            AddFieldRule(
-                role_id=made.id,
-                permission_id=found.id,
-                field_id=fields[source, name],
-                effect=effect,
-            )
-        )
+    for key in (permission, *more):
+        (found,) = (await send(ListPermissions(key=Text(eq=key)))).items
+        await send(GrantPermission(role_id=made.id, permission_id=found.id, scope=scope))
+        fields = {(field.source, field.name): field.id for field in found.fields}
+        for source, name, effect in rules if key == permission else ():
+            rule = {"field_id": fields[source, name], "effect": effect}
+            await send(AddFieldRule(role_id=made.id, permission_id=found.id, **rule))
     await send(AssignRole(role_id=made.id, user_id=UUID(user_id)))

@@ -70,9 +70,7 @@ def worker(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Watched:
 
 
 @asynccontextmanager
-async def at_work(
-    backstay: Backstay, pace: Pace = BRISK, **options: Any
-) -> AsyncIterator[Watched]:
+async def at_work(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> AsyncIterator[Watched]:
     """A worker that works meanwhile; what it then holds it gives back."""
     busy = worker(backstay, pace, **options)
     working = asyncio.create_task(busy.work())

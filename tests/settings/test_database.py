@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from backstay.db.engine import EngineOptions
 from backstay.settings import DatabaseUrl, DbSettings, Loaded
+from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
 
@@ -131,6 +132,7 @@ class TestParts:
             "DB_USER has no effect, since DB_URL is set",
         )
 
+    @examples()
     @given(user=st.text(min_size=1), password=st.text(min_size=1))
     def test_any_user_and_password_survive_the_url(self, user: str, password: str) -> None:
         settings = DbSettings(name="shop", user=user, password=SecretStr(password))

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.settings import decode_key
+from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
 SECRET = "SECURITY_SECRET_KEY"
@@ -51,6 +52,7 @@ class TestDecoding:
         assert caught.value.__cause__ is None
         assert text not in str(caught.value)
 
+    @examples()
     @given(st.binary())
     def test_any_bytes_survive_either_alphabet(self, key: bytes) -> None:
         assert decode_key(f"base64:{base64.b64encode(key).decode()}") == key

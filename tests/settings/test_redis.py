@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from backstay.settings import Loaded, RedisAddress, RedisSettings
+from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
 
@@ -106,6 +107,7 @@ def test_a_faulty_part_is_the_only_fault(read: Read, variable: str, value: str) 
     assert "s3cr3t" not in str(loaded)
 
 
+@examples()
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1))
 def test_any_name_and_password_survive_their_way_through_the_url(text: str) -> None:
     address = RedisSettings(username=text, password=SecretStr(text)).address

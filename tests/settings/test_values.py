@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from backstay.core.rates import Rate
 from backstay.settings import AppSettings, ServerSettings, parse_rate
 from backstay.settings.values import PERIODS, split, write_rate
+from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
 PLAIN = st.text(st.characters(exclude_characters=",[", exclude_categories=["C", "Z"]), min_size=1)
@@ -47,16 +48,19 @@ def test_lists_given_in_code_are_taken_as_they_are() -> None:
     assert settings.trusted_proxies == networks
 
 
+@examples()
 @given(st.lists(st.text()))
 def test_every_list_survives_json(entries: list[str]) -> None:
     assert split(json.dumps(entries)) == tuple(entries)
 
 
+@examples()
 @given(st.lists(PLAIN))
 def test_every_list_of_plain_words_survives_commas(entries: list[str]) -> None:
     assert split(", ".join(entries)) == tuple(entries)
 
 
+@examples()
 @given(st.text())
 def test_any_text_is_a_list_or_is_refused(text: str) -> None:
     try:
@@ -101,6 +105,7 @@ def test_what_is_no_rate_is_refused(text: str, read: Read) -> None:
         assert faulty(loaded) == ["SECURITY_LOGIN_RATE_LIMIT"]
 
 
+@examples()
 @given(st.integers(1, 999_999_999), st.sampled_from(sorted(PERIODS)), st.sampled_from(["", " "]))
 def test_every_rate_is_read_and_written_alike(limit: int, unit: str, space: str) -> None:
     rate = parse_rate(f"{space}{limit}{space}/{space}{unit}{space}")
@@ -108,6 +113,7 @@ def test_every_rate_is_read_and_written_alike(limit: int, unit: str, space: str)
     assert parse_rate(write_rate(rate)) == rate
 
 
+@examples()
 @given(st.text())
 def test_any_other_text_is_no_rate(text: str) -> None:
     try:

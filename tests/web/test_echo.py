@@ -5,10 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Login, Person
+from tests.examples import examples
 from tests.features.steps import API
 from tests.web.problems import problem
 
@@ -69,11 +70,6 @@ values = st.one_of(
     st.lists(texts, min_size=1, max_size=2),
     st.dictionaries(st.sampled_from(["a", "email"]), texts, min_size=1, max_size=2),
 )
-property_of_refusals = settings(
-    max_examples=15,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 @pytest.fixture
@@ -90,7 +86,7 @@ def assert_silent(answer: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "fields"), BODIES)
-@property_of_refusals
+@examples(15)
 @given(submitted=st.lists(values, min_size=MOST, max_size=MOST))
 async def test_a_body_is_never_repeated(
     person: Person, method: str, path: str, fields: list[str], submitted: list[Any]
@@ -102,7 +98,7 @@ async def test_a_body_is_never_repeated(
 
 
 @pytest.mark.parametrize(("path", "fields"), QUERIES)
-@property_of_refusals
+@examples(15)
 @given(submitted=st.lists(texts, min_size=MOST, max_size=MOST))
 async def test_a_query_is_never_repeated(
     person: Person, path: str, fields: list[str], submitted: list[str]

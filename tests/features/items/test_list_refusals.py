@@ -3,10 +3,11 @@
 import base64
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Login, Person
+from tests.examples import examples
 from tests.features.items.conftest import ITEMS, Make
 from tests.web.problems import fields_of, problem
 
@@ -119,11 +120,7 @@ async def test_no_character_of_a_cursor_can_be_changed(ada: Person, make: Make) 
         problem(await ada.client.get(ITEMS, params={"cursor": forged}), 422, "validation_error")
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(60)
 @given(
     name=st.sampled_from(
         ["q", "sort", "cursor", "page", "limit", "title__in", "created_at", "owner_id", "total"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backstay.composition import Backstay
 from backstay.features.tiers.commands.rate_limits import CreateRateLimit
 from tests.conftest import Login, Person
+from tests.examples import examples
 from tests.features.granting import grant
 from tests.features.steps import API, ME
 from tests.features.tiers.conftest import TIERS, MakeTier, add_limit
@@ -151,6 +152,7 @@ paths = st.text(max_size=12).map(lambda text: f"/{text}") | st.text(
 ).map(lambda text: f"{API}/users{text}")
 
 
+@examples()
 @given(paths)
 def test_whatever_path_is_accepted_can_stand_in_a_header(path: str) -> None:
     try:
