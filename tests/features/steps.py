@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from backstay.features.users.model import User
 from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import PASSWORD, FrozenClock, client_of
+from tests.waiting import eventually
 
 API = "/api/v1"
 AUTH = f"{API}/auth"
@@ -47,6 +49,12 @@ async def execute(backstay: Backstay, statement: Executable) -> CursorResult[Any
     """Run a statement behind the application's back, as an administrator of the database."""
     async with backstay.database.writer.begin() as connection:
         return await connection.execute(statement)
+
+
+async def hears(backstay: Backstay, *, since: float = -inf) -> None:
+    """Wait until an application has heard whatever was committed before a moment (monotonic)."""
+    complete = (backstay.principals, backstay.cache)
+    await eventually(lambda: min(each._complete_until for each in complete) > since)  # type: ignore[attr-defined]
 
 
 async def change_user(backstay: Backstay, user_id: str, **values: Any) -> None:

@@ -12,6 +12,7 @@ from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import client_of
 from tests.features.steps import execute
+from tests.waiting import LIMIT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
@@ -30,10 +31,10 @@ class Server:
     async def say(self, word: str) -> dict[str, Any]:
         """Send ``lifespan.startup`` or ``lifespan.shutdown`` and return the answer."""
         await self._to_app.put({"type": f"lifespan.{word}"})
-        return await asyncio.wait_for(self._from_app.get(), 10)
+        return await asyncio.wait_for(self._from_app.get(), LIMIT)
 
     async def end(self) -> None:
-        await asyncio.wait({self._task}, timeout=5)
+        await asyncio.wait({self._task}, timeout=LIMIT)
         assert self._task.done()
         self._task.exception()
 

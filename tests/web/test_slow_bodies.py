@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from backstay.web import middleware
 from tests.conftest import Login
 from tests.features.steps import API, needs
+from tests.waiting import LIMIT
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ async def test_a_body_that_does_not_arrive_is_refused(
 ) -> None:
     person = await login()
     sent = person.client.post(path, content=body(), headers=JSON)
-    answer = await asyncio.wait_for(sent, 30)
+    answer = await asyncio.wait_for(sent, LIMIT)
     problem(answer, 408, "request_timeout")
     assert answer.headers["connection"] == "close"
 
