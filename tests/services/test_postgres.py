@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.services import postgres
 from tests.services.postgres import PostgresError, PostgresServer, shared_server
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,22 +82,22 @@ def test_nothing_runs_before_the_first_database_and_nothing_is_left_after_stop()
 
 def test_a_killed_owner_leaves_neither_process_nor_folder() -> None:
     program = (
-        "import time; from tests.services.postgres import shared_server as server;"
-        "server().create_database(); print(server().folder, flush=True); time.sleep(60)"
+        "import sys; from tests.services.postgres import shared_server as server;"
+        "server().create_database(); print(server().folder, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as owner:
         assert owner.stdout is not None
         folder = Path(owner.stdout.readline().strip())
         pid = _server_pid(folder)
         assert _is_alive(pid)
         owner.kill()
-    deadline = time.monotonic() + 15
-    while (_is_alive(pid) or folder.exists()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _is_alive(pid)
-    assert not folder.exists()
+    until(lambda: not (_is_alive(pid) or folder.exists()))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may enter what others may not")

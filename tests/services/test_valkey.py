@@ -4,16 +4,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.services import valkey as service
 from tests.services.valkey import ValkeyError, ValkeyServer
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 10.0
 
 
 def test_it_is_a_server_of_version_9_that_asks_for_a_password(valkey: ValkeyServer) -> None:
@@ -52,18 +51,22 @@ def test_what_is_frozen_does_not_answer(valkey: ValkeyServer) -> None:
 
 
 OWNING = """
-import time
+import sys
 from tests.services.valkey import ValkeyServer
 server = ValkeyServer()
 server.start()
 print(server.port, flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
 def test_it_ends_with_its_owner_even_if_that_one_is_killed() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", OWNING], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNING],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as owner:
         assert owner.stdout is not None
         left = ValkeyServer()
@@ -71,10 +74,7 @@ def test_it_ends_with_its_owner_even_if_that_one_is_killed() -> None:
         with pytest.raises(ValkeyError, match="WRONGPASS"):
             left.call("PING")
         owner.kill()
-    deadline = time.monotonic() + PATIENCE
-    while is_there(left) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_there(left)
+    until(lambda: not is_there(left))
 
 
 def is_there(server: ValkeyServer) -> bool:

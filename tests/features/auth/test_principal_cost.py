@@ -76,25 +76,25 @@ async def test_what_is_kept_of_a_person_holds_no_hash_of_the_password(
     assert "argon2" not in repr(principal)
 
 
-async def test_fifty_roles_cost_no_more_than_one(
+async def test_ten_roles_cost_no_more_than_one(
     login: Login, backstay: Backstay, statements: list[str], time: Time
 ) -> None:
-    one, fifty = await login(), await login()
-    for level in range(1, 50):
-        await grant(backstay, fifty.id, "users:list", Scope.OWN, level=level)
+    one, ten = await login(), await login()
+    for level in range(1, 10):
+        await grant(backstay, ten.id, "users:list", Scope.OWN, level=level)
     costs = []
     await time.passes(0.5)
-    for person in (one, fifty):
+    for person in (one, ten):
         backstay.principals.forget_all()
         statements.clear()
         assert (await person.client.get(ME)).status_code == 200
         costs.append(len(statements))
-    assert len((await fifty.client.get(ME)).json()["roles"]) == 50
+    assert len((await ten.client.get(ME)).json()["roles"]) == 10
     assert costs[0] == costs[1] > 0
     statements.clear()
     for _ in range(3):
         await time.passes(0.5)
-        await ask(fifty)
+        await ask(ten)
     assert statements == []
 
 
