@@ -1,9 +1,11 @@
 """Reads go to a real streaming replica, and never show less than their reader has written."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -11,29 +13,60 @@ from fastapi import FastAPI
 from backstay.db import replica as replicas
 from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
+from tests.features.steps import API, hears
 from tests.services.postgres import PostgresReplica, PostgresServer
-
-API = "/api/v1"
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def primary() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        server.create_database()
-        yield server
+def servers() -> Iterator[tuple[PostgresServer, PostgresReplica]]:
+    with PostgresServer() as primary:
+        primary.create_database()
+        with PostgresReplica(primary) as replica:
+            yield primary, replica
+
+
+@pytest.fixture(scope="module")
+def templates(
+    servers: tuple[PostgresServer, PostgresReplica], tmp_path_factory: pytest.TempPathFactory
+) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"), lambda: servers[0])
 
 
 @pytest.fixture
-def pair(
-    primary: PostgresServer, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, PostgresReplica]]:
-    """The URL of a seeded database and a replica of its server."""
-    templates = Templates(tmp_path_factory.mktemp("templates"), lambda: primary)
+def seeded_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
     url, remove = templates.copy("postgresql", tmp_path)
-    with PostgresReplica(primary) as replica:
-        replica.start()
-        yield url, replica
+    yield url
     remove()
+
+
+@pytest.fixture
+async def pair(
+    servers: tuple[PostgresServer, PostgresReplica], seeded_url: str
+) -> AsyncIterator[tuple[str, PostgresReplica]]:
+    """The URL of a seeded database and a replica of its server, which has it."""
+    replica = servers[1]
+    replica.start()
+    await _until_level(seeded_url, replica)
+    yield seeded_url, replica
+    if replica._guard is not None:
+        replica.resume()
+
+
+async def _until_level(url: str, replica: PostgresReplica) -> None:
+    """Wait until a replica has replayed whatever its primary holds."""
+    written = await _ask(url, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+    there = replica.url_of(url).rpartition("/")[0] + "/postgres"
+    replayed = f"SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint >= {written}"
+    await eventually(lambda: _ask(there, replayed))
+
+
+async def _ask(url: str, statement: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture
@@ -48,7 +81,7 @@ async def app(
 ) -> AsyncIterator[FastAPI]:
     url, replica = pair
     settings = settings_with(
-        url, tmp_path, DB_REPLICA_URL=replica.url_of(url), CACHE_TTL_SECONDS=ttl
+        url, tmp_path, DB_REPLICA_URL=replica.url_of(url), CACHE_TTL_SECONDS=ttl, **PATIENT
     )
     application = create_app(settings)
     async with application.router.lifespan_context(application):
@@ -72,15 +105,17 @@ async def _items(client: httpx.AsyncClient, headers: dict[str, str]) -> list[str
 async def _until_replayed(
     app: FastAPI, client: httpx.AsyncClient, *readers: dict[str, str]
 ) -> None:
-    """Read until the replica has everything, and then some, that an application knows of."""
-    replica = app.state.backstay.database._replica
-    await asyncio.sleep(0.3)
-    for _ in range(100):
-        if not (replica._unplaced or replica._placed):
-            return
+    """Read until the replica has everything that an application has heard of."""
+    backstay = app.state.backstay
+    await hears(backstay, since=monotonic())
+
+    async def is_level() -> bool:
         for headers in readers:
             await _items(client, headers)
-    raise TimeoutError
+        replica = backstay.database._replica
+        return not (replica._unplaced or replica._placed)
+
+    await eventually(is_level)
 
 
 async def test_a_reader_sees_what_it_wrote_however_far_the_replica_lags(
@@ -105,7 +140,7 @@ async def test_a_reader_sees_what_it_wrote_through_another_process(
     url, replica = pair
     replica_url = replica.url_of(url)
     neighbour = create_app(
-        settings_with(url, tmp_path, DB_REPLICA_URL=replica_url, CACHE_TTL_SECONDS="0")
+        settings_with(url, tmp_path, DB_REPLICA_URL=replica_url, CACHE_TTL_SECONDS="0", **PATIENT)
     )
     async with (
         neighbour.router.lifespan_context(neighbour),
@@ -116,7 +151,7 @@ async def test_a_reader_sees_what_it_wrote_through_another_process(
         await _until_replayed(neighbour, elsewhere, ann)
         replica.pause()
         await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
-        await asyncio.sleep(0.1)
+        await hears(neighbour.state.backstay, since=monotonic())
         assert await _items(elsewhere, ann) == ["rope"]
         replica.resume()
         await _until_replayed(neighbour, elsewhere, ann)

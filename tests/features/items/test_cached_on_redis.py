@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from backstay.adapters import redis_connection
 from backstay.adapters.cache_redis import RedisCache
 from backstay.composition import Backstay
 from tests.conftest import FrozenClock, Person
@@ -150,9 +151,10 @@ async def test_bytes_that_others_plant_are_a_miss(
 
 
 async def test_requests_are_answered_while_redis_hangs(
-    ada: Person, make: Make, valkey: ValkeyServer
+    ada: Person, make: Make, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = await make(ada)
+    monkeypatch.setattr(redis_connection, "PATIENCE", 0.05)
     with valkey.frozen():
         for _ in range(3):
             assert (await ada.client.get(item["path"])).status_code == 200
