@@ -29,6 +29,7 @@ from backstay.features.system.commands import PurgeActivity
 from backstay.main import create_app
 from tests.conftest import settings_with
 from tests.features.steps import execute
+from tests.patient import PATIENT
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +110,7 @@ async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
     module = ModuleType(__name__)
     members = (Sail, sail, Reef, reef, Drift, drift, Sight, sight, Board, board, Hail, hail)
     vars(module).update({each.__name__: each for each in members})
-    settings = settings_with(seeded_url, tmp_path, LOG_ACTIVITY_DAYS="30")
+    settings = settings_with(seeded_url, tmp_path, LOG_ACTIVITY_DAYS="30", **PATIENT)
     backstay = compose(settings, [*STANDARD, Feature("ships", modules=(module,))])
     await execute(backstay, Activity.__table__.delete())  # type: ignore[attr-defined]
     yield backstay

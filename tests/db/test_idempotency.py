@@ -24,6 +24,7 @@ from backstay.db.session import Transaction
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.features.steps import execute
+from tests.patient import PATIENT
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,7 @@ async def log(command: Log, session: Transaction) -> None:
 def ship_on(url: str, folder: Path) -> Backstay:
     module = ModuleType(__name__)
     vars(module).update({each.__name__: each for each in (Cast, cast, Log, log)})
-    settings = settings_with(url, folder)
+    settings = settings_with(url, folder, **PATIENT)
     return compose(settings, [*STANDARD, Feature("ships", modules=(module,))])
 
 

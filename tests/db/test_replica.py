@@ -14,6 +14,7 @@ from backstay.db import replica as replicas
 from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
 from tests.features.steps import API, hears
+from tests.patient import PATIENT
 from tests.services.postgres import PostgresReplica, PostgresServer
 from tests.waiting import eventually
 

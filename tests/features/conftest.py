@@ -9,6 +9,7 @@ from sqlalchemy import event, select
 from backstay.composition import Backstay
 from backstay.db.activity import Activity
 from tests.features.steps import Trail, execute
+from tests.patient import settings, still_limits  # noqa: F401
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from backstay.features.users.commands.accounts import RegisterUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import VOYAGES, fleet
-from tests.jobs.steps import PATIENT, Captain
+from tests.jobs.steps import Captain
+from tests.patient import PATIENT
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from backstay.core.worker import Worker
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.jobs.fleet import fleet
-from tests.jobs.steps import BRISK, PATIENT
+from tests.jobs.steps import BRISK
+from tests.patient import PATIENT
 
 FORGETFUL = replace(BRISK, lease=1.0)
 """What the dead held is taken over by the living."""

@@ -27,8 +27,6 @@ BRISK = Pace(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
 """Looks often; what it holds is not lost, nor the database given up, on a busy machine."""
 DEAF = replace(BRISK, poll=10 * LIMIT, idle=10 * LIMIT)
 """Whoever has this pace finds nothing by itself while anybody waits for it."""
-PATIENT = {"DB_POOL_TIMEOUT": str(LIMIT)}
-"""Settings under which nobody is turned away by a database that many use."""
 ORIGIN = Origin("request-1", "192.0.2.1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
 

@@ -21,7 +21,8 @@ from backstay.features.tasks.commands import RetryTask
 from tests.conftest import settings_with
 from tests.features.steps import execute, needs
 from tests.jobs.fleet import Order
-from tests.jobs.steps import DEAF, PATIENT, Captain, Watched, words
+from tests.jobs.steps import DEAF, Captain, Watched, words
+from tests.patient import PATIENT
 from tests.services.nats import NatsServer
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually

@@ -27,6 +27,7 @@ from backstay.main import create_app
 from tests.conftest import ADMIN_EMAIL, Templates, client_of, settings_with
 from tests.examples import examples
 from tests.features.steps import bearer, register, sign_in
+from tests.patient import PATIENT
 from tests.web.problems import problem
 
 CHECKS = [
@@ -91,7 +92,7 @@ def target(
 ) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("fuzz")
     url, remove = templates.copy(request.param, folder)
-    app = create_app(settings_with(url, folder))
+    app = create_app(settings_with(url, folder, **PATIENT), worker=False)
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
         stack.enter_context(portal.wrap_async_context_manager(app.router.lifespan_context(app)))

@@ -27,6 +27,7 @@ def variables(valkey: ValkeyServer) -> dict[str, str]:
         "REDIS_URL": valkey.url,
         "RATE_LIMIT_ENABLED": "true",
         "RATE_LIMIT_DEFAULT": str(LIMIT),
+        "RATE_LIMIT_PERIOD": "86400",
         "SECURITY_LOGIN_RATE_LIMIT": "100/minute",
         "SECURITY_REGISTER_RATE_LIMIT": "100/minute",
     }

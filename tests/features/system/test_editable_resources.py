@@ -20,6 +20,7 @@ from backstay.main import create_app
 from tests.conftest import FrozenClock, Login, Person, settings_with
 from tests.features.granting import grant
 from tests.features.steps import API, needs
+from tests.patient import PATIENT
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +166,9 @@ async def harbour(seeded_url: str, tmp_path: Path, clock: FrozenClock) -> AsyncI
     module = ModuleType(__name__)
     vars(module).update(Moor=Moor, moor=moor)
     boats = Feature("boats", modules=(module,))
-    app = create_app(settings_with(seeded_url, tmp_path), [*STANDARD, boats], clock=clock)
+    app = create_app(
+        settings_with(seeded_url, tmp_path, **PATIENT), [*STANDARD, boats], clock=clock
+    )
     async with app.router.lifespan_context(app):
         await seed(app.state.backstay)
         yield app

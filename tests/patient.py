@@ -1,0 +1,33 @@
+"""What keeps an application in this process from telling how slow the machine is.
+
+Its fixtures hold for the tests of a folder whose ``conftest.py`` imports them.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from backstay.adapters import limiter_redis
+from backstay.adapters.limiter_memory import MemoryLimiter
+from backstay.composition import adapters
+from backstay.settings import Settings
+from tests.conftest import settings_with
+from tests.waiting import LIMIT
+
+PATIENT = {"DB_POOL_TIMEOUT": str(LIMIT)}
+"""Settings under which nobody is turned away by a database that many use."""
+
+
+@pytest.fixture
+def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Settings:
+    return settings_with(seeded_url, tmp_path, **PATIENT, **variables)
+
+
+@pytest.fixture(autouse=True)
+def still_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still for limits: nothing is regained while a test counts."""
+    now = time.monotonic_ns()
+    for module in (adapters, limiter_redis):
+        monkeypatch.setattr(module, "MemoryLimiter", partial(MemoryLimiter, clock=lambda: now))

@@ -1,0 +1,3 @@
+"""What every test of the edge takes for granted."""
+
+from tests.patient import settings, still_limits  # noqa: F401
