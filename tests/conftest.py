@@ -50,7 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
     passwords_argon2._be_nice = lambda: None
     _compile_once()
-    if run := getattr(config, "workerinput", None):
+    run = getattr(config, "workerinput", {})
+    if "postgres" in run:
         postgres_service.share(run["postgres"])
 
 
@@ -66,7 +67,8 @@ def _compile_once() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """The test processes of a run share one PostgreSQL, which the one that started them starts."""
-    node.workerinput["postgres"] = postgres_service.shared_server().handle()
+    if not node.config.getoption("--quick"):
+        node.workerinput["postgres"] = postgres_service.shared_server().handle()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -83,10 +85,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return collection_path.name in config.getoption("--without") or None
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What is loaded by now is never garbage; applications that start here need not look again."""
     main.settle_memory()
     main.settle_memory = lambda: None
+    if session.config.getoption("--quick"):
+        selection.forbid_processes()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import ast
 import functools
 import shlex
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ QUICK = 3
 """What a quick run takes: one in so many of the tests that start no process, on one database."""
 STARTERS = frozenset({"multiprocessing", "subprocess"})
 """What a module imports that starts processes."""
+SERVERS = frozenset({"postgres", "valkey"})
+"""Fixtures that are servers."""
 SHARED = frozenset({"module", "package", "class"})
 
 
@@ -47,6 +50,16 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
     items[:] = sorted(kept, key=_rank)
+
+
+def forbid_processes() -> None:
+    """Let whatever starts a process in this one fail; there is no way back."""
+
+    def refuse(event: str, _: tuple[object, ...]) -> None:
+        if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
+            raise RuntimeError("a quick test starts no process")
+
+    sys.addaudithook(refuse)
 
 
 def tell_how_to_repeat(reporter: Any) -> None:
@@ -108,8 +121,8 @@ def _concurrent_functions(path: Path) -> frozenset[str]:
 
 
 def _is_quick(item: pytest.Item) -> bool:
-    """Whether a test starts no process, speaks to one database at most, and is drawn."""
-    starts = "valkey" in _fixtures(item) or STARTERS & _all_imports(item.path)
+    """Whether a test starts no process, needs no server, and is drawn."""
+    starts = SERVERS & _fixtures(item).keys() or STARTERS & _all_imports(item.path)
     return not starts and SECOND not in item.nodeid and _is_drawn(item, QUICK)
 
 
