@@ -1,6 +1,6 @@
 """Links of tests to a server, how long they wait for it, and what they log."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
@@ -17,6 +17,8 @@ from backstay.settings import RedisAddress
 from backstay.settings.redis import RedisUrl
 from tests.waiting import LIMIT
 
+Open = Callable[..., Awaitable[RedisLink]]
+"""Opens a link to an address."""
 PATIENCE, CONNECT_SECONDS = redis_connection.PATIENCE, redis_link.CONNECT_SECONDS
 
 

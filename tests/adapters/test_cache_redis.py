@@ -86,7 +86,10 @@ async def test_what_another_process_outdates_is_gone_here_at_once(valkey: Valkey
 
 
 async def test_a_process_that_serves_nothing_outdates_too(valkey: ValkeyServer) -> None:
-    async with redis_cache(valkey.url) as server, redis_cache(valkey.url, is_started=False) as worker:
+    async with (
+        redis_cache(valkey.url) as server,
+        redis_cache(valkey.url, is_started=False) as worker,
+    ):
         source = Source()
         await remembered(server, source)
         await worker.delete_tags("items:1")

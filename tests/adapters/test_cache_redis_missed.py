@@ -1,8 +1,6 @@
 """Shows that Redis learns later what it missed of what was outdated, and that nobody waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ from backstay.adapters import cache_invalidation, redis_link
 from backstay.adapters.cache_redis import RedisCache
 from tests.adapters.caches import Source, redis_cache
 from tests.adapters.linking import be_hasty, be_patient, logged, vain_commands
-from tests.faults.proxy import Wire, wire_to
+from tests.faults.proxy import Wire
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
 
@@ -45,26 +43,6 @@ def held(
     return asked, free
 
 
-class Away:
-    """Redis at the end of a wire, which can be taken away."""
-
-    def __init__(self, wire: Wire, url: str) -> None:
-        self._wire, self.url = wire, url
-
-    @asynccontextmanager
-    async def gone(self) -> AsyncIterator[None]:
-        """Take it away for a while; what it keeps stays there."""
-        await self._wire.cut()
-        yield
-        await self._wire.mend()
-
-
-@pytest.fixture
-async def away(valkey: ValkeyServer) -> AsyncIterator[Away]:
-    async with wire_to(valkey.url) as (wire, url):
-        yield Away(wire, url)
-
-
 async def go_on_without(cache: RedisCache) -> None:
     """Do what a cache can do by itself; only the first may have asked Redis in vain."""
     assert await cache.remember("new", Source(b"fresh").load, ttl=60, tags=TAGS) == b"fresh"
@@ -76,10 +54,10 @@ async def go_on_without(cache: RedisCache) -> None:
     assert vain_commands(cache._link)[0] == failed
 
 
-async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(away: Away) -> None:
-    async with redis_cache(away.url) as one, redis_cache(away.url) as two:
+async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(wire: Wire) -> None:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
         await one.set("k", b"stale", ttl=60, tags=TAGS)
-        async with away.gone():
+        async with wire.gone():
             await go_on_without(one)
         await eventually(lambda: one._link.is_up and two._link.is_up)
         await gone(two, "k", TAGS)
@@ -99,13 +77,13 @@ async def test_what_a_server_that_hangs_has_missed_it_learns_when_it_goes_on(
 
 
 async def test_keys_and_patterns_that_redis_missed_are_deleted_when_it_is_back(
-    away: Away,
+    wire: Wire,
 ) -> None:
-    async with redis_cache(away.url) as one, redis_cache(away.url) as two:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
         for key in ("boat:1", "boat:2", "ship:1", "ship:2"):
             await one.set(key, b"stale", ttl=60)
         await one.increment("boat:3", ttl=60)
-        async with away.gone():
+        async with wire.gone():
             await one.delete("ship:1")
             await one.delete_matching("boat:*")
         await eventually(lambda: one._link.is_up and two._link.is_up)
@@ -128,15 +106,15 @@ async def test_what_redis_refused_is_told_as_soon_as_it_takes_it(valkey: ValkeyS
 
 
 async def test_while_it_tells_what_redis_missed_nobody_waits_and_nothing_there_is_believed(
-    away: Away, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with redis_cache(away.url) as one, redis_cache(away.url) as two:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
         await one.set("missed", b"stale", ttl=60)
         await one.set("tagged", b"stale", ttl=60, tags=TAGS)
         await one.increment("count", 5, ttl=60)
         await one.push("list", b"stale", ttl=60)
         sweeps, may_sweep = held(one, "SCAN", monkeypatch)
-        async with away.gone():
+        async with wire.gone():
             await one.delete_matching("*")
         await eventually(lambda: sweeps)
         async with asyncio.timeout(LIMIT):
@@ -156,11 +134,11 @@ async def test_while_it_tells_what_redis_missed_nobody_waits_and_nothing_there_i
 
 @pytest.mark.parametrize("tags", [(), TAGS])
 async def test_what_is_set_while_redis_is_away_is_not_undone_by_what_it_holds(
-    away: Away, tags: tuple[str, ...]
+    wire: Wire, tags: tuple[str, ...]
 ) -> None:
-    async with redis_cache(away.url) as one, redis_cache(away.url) as two:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
         await one.set("k", b"old", ttl=60, tags=tags)
-        async with away.gone():
+        async with wire.gone():
             await one.set("k", b"new", ttl=60, tags=tags)
             assert await one.get("k", tags=tags) == b"new"
         await eventually(lambda: one._link.is_up and two._link.is_up)
@@ -170,14 +148,14 @@ async def test_what_is_set_while_redis_is_away_is_not_undone_by_what_it_holds(
 
 
 async def test_what_was_set_before_redis_went_is_not_taken_for_the_newest(
-    away: Away,
+    wire: Wire,
 ) -> None:
-    async with redis_cache(away.url) as cache:
-        async with away.gone():
+    async with redis_cache(wire.url) as cache:
+        async with wire.gone():
             await cache.set("k", b"away", ttl=60)
         await eventually(lambda: cache._link.is_up and not cache._invalidation._unsent)
         await cache.set("k", b"newer", ttl=60)
-        async with away.gone():
+        async with wire.gone():
             assert await cache.get("k") != b"away"
 
 
@@ -209,14 +187,14 @@ async def test_that_redis_refuses_something_is_told_once(valkey: ValkeyServer) -
 
 
 async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
-    away: Away, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_invalidation, "MOST_UNSENT", 3)
-    async with redis_cache(away.url) as one, redis_cache(away.url) as two:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
         for delete in (one.delete_tags, one.delete, one.delete_matching):
             await one.set("k", b"stale", ttl=60, tags=TAGS)
             await one.set("plain", b"stale", ttl=60)
-            async with away.gone():
+            async with wire.gone():
                 for number in range(5):
                     await delete(f"other:{number}")
             await eventually(lambda: one._link.is_up and two._link.is_up)

@@ -10,9 +10,12 @@ from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from backstay.main import create_app
+from tests.adapters.conftest import linked, patient, standing, wire, without_beats
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.proxy import Wire, wire_to
 from tests.features.steps import API, bearer, sign_in
+
+__all__ = ["linked", "patient", "standing", "wire", "without_beats"]
 
 
 class Running:
