@@ -27,6 +27,7 @@ from tests.faults.proxy import Wire
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
 
+
 @pytest.fixture
 async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
     link = await linked(valkey.url)
