@@ -78,20 +78,24 @@ class Two:
     def __init__(self, one: Site, other: Site, url: str) -> None:
         self.one, self.other, self.url = one, other, url
 
-    async def join(self) -> tuple[str, dict[str, str]]:
-        """A new user's id and headers."""
+    async def join(self, *, settled: bool = False) -> tuple[str, dict[str, str]]:
+        """A new user's id and headers; settled, there are no news of them on their way."""
         email = f"{new_id()}@example.org"
         created = await register(self.one.client, email)
         assert created.status_code == 201, created.text
         answer = await sign_in(self.one.client, email)
         headers = bearer(answer.json()["access_token"])
+        if settled:
+            _, later = await self.join()
+            await log_out(self.one, later)
+            await self.other.answers(401, ME, later)
         for site in (self.one, self.other):
             assert await site.status(ME, headers) == 200
         return created.json()["id"], headers
 
     async def join_to_be_ended(self) -> dict[str, str]:
         """The headers of a new user, whose sessions were ended behind everybody's back."""
-        user_id, headers = await self.join()
+        user_id, headers = await self.join(settled=True)
         await self.sql(f"UPDATE sessions SET ended_at = now() WHERE user_id = '{user_id}'")
         return headers
 

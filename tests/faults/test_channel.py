@@ -184,11 +184,11 @@ class TestOnPostgres:
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(principals_shared, "PATIENCE", LIMIT)
-        (_, headers), (_, sooner) = await two.join(), await two.join()
+        (_, headers), (_, control) = await two.join(), await two.join(settled=True)
         with paused(await two.listeners()):
             told = await log_out(two.one, headers)
-            await log_out(two.one, sooner)
-            assert await two.other.status(ME, sooner) == 200
+            await log_out(two.one, control)
+            assert await two.other.status(ME, control) == 200
             assert await two.other.obeys(headers, told)
 
     async def test_a_listener_comes_back_knowing_nothing_and_says_so_once(
