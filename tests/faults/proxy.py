@@ -72,15 +72,18 @@ class Wire:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with contextlib.suppress(OSError):
-            await self._open.wait()
+        await self._open.wait()
+        try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(far_writer)
-            pumps = [self._pump(reader, far_writer), self._pump(far_reader, writer)]
-            for pump in pumps:
-                task = asyncio.ensure_future(pump)
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        except OSError:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
+        self._writers.add(far_writer)
+        for pump in (self._pump(reader, far_writer), self._pump(far_reader, writer)):
+            task = asyncio.ensure_future(pump)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read at once whatever comes, so that it is late but no slower."""
