@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from tests.adapters.clocks import StandingClock
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
 from tests.features.steps import API, AUTH, ME, execute, needs, sign_in
@@ -48,6 +49,7 @@ async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
     wired: tuple[Wire, Running],
 ) -> None:
     wire, running = wired
+    running.backstay.principals._monotonic = StandingClock()
     assert (await running.create("Before")).status_code == 201
     await wire.cut()
     for answer in await everything(running):
