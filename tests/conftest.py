@@ -116,10 +116,12 @@ class Templates:
         self._server = server
         self._postgres: str | None = None
 
-    def copy(self, kind: str, folder: Path) -> tuple[str, Callable[[], None]]:
-        """The URL of a copy and what removes it."""
+    def copy(
+        self, kind: str, folder: Path, name: str = "test.db"
+    ) -> tuple[str, Callable[[], None]]:
+        """The URL of a copy and what removes it; a file gets that name in the folder."""
         if kind == "sqlite":
-            template, target = self._folder / "template.db", folder / "test.db"
+            template, target = self._folder / "template.db", folder / name
             if not template.exists():
                 _prepare(f"sqlite:///{template}", self._folder)
             shutil.copy(template, target)
