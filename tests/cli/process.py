@@ -20,8 +20,6 @@ SOURCE = Path(__file__).parents[2] / "src"
 PROCESSES = Path("/proc")
 NEVER = "100000"
 """Seconds, for a setting: later than any test waits for."""
-LOGIN = "/api/v1/auth/login"
-WRONG = b'{"email": "nobody@example.org", "password": "not the password"}'
 KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 KEYS = {
     name: token_urlsafe(48) for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET")
@@ -133,18 +131,40 @@ def _has_started(server: Server) -> bool:
     return server.ask("/livez") == 200
 
 
+@dataclass(frozen=True)
+class HeldLogin:
+    """A login that the application has begun to read, and whose end it waits for."""
+
+    connection: socket.socket
+
+    def go_on(self) -> None:
+        """Send something that says nothing, as nobody is waited for who is silent for long."""
+        self.send(b" " * 2_048)
+
+    def finish(self) -> bytes:
+        """The beginning of the answer."""
+        self.send(b"}")
+        self.send(b"")
+        return self.connection.recv(65_536)
+
+    def send(self, chunk: bytes) -> None:
+        """Send a part of the body."""
+        self.connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+
+
 @contextmanager
-def held_login(server: Server) -> Iterator[socket.socket]:
-    """A login that the application has begun to read, and whose last byte it waits for."""
+def held_login(server: Server) -> Iterator[HeldLogin]:
+    """Begin to sign in with a wrong password; what comes last is up to the test."""
     head = (
-        f"POST {LOGIN} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(WRONG)}\r\nExpect: 100-continue\r\n\r\n"
+        "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
     )
     with server.connect() as connection:
         connection.sendall(head.encode())
         assert connection.recv(1_000).startswith(b"HTTP/1.1 100 ")
-        connection.sendall(WRONG[:-1])
-        yield connection
+        held = HeldLogin(connection)
+        held.send(b'{"email": "nobody@example.org", "password": "wrong"')
+        yield held
 
 
 def workers(server: Server) -> set[int]:

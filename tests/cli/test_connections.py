@@ -88,14 +88,17 @@ def _takes_connections(server: Server) -> bool:
 
 
 def test_a_stop_drains_finishes_what_runs_and_waits_for_nobody_idle(server: Server) -> None:
+    def has_left() -> bool:
+        running.go_on()
+        return not _takes_connections(server)
+
     family = server.family()
     assert server.client.get("/livez").status_code == 200
     with server.connect() as silent, held_login(server) as running:
         asked = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: not _takes_connections(server))
-        running.sendall(b"}")
-        assert running.recv(65_536).startswith(b"HTTP/1.1 401 ")
+        until(has_left)
+        assert running.finish().startswith(b"HTTP/1.1 401 ")
         assert server.process.wait(LIMIT) == 0
         assert time.monotonic() - asked >= DRAIN_SECONDS
         assert silent.recv(1) == b""
