@@ -4,12 +4,11 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
 import pytest
-import structlog
 
 from backstay.cli import main
 from backstay.settings.model import VARIABLES
@@ -54,9 +53,7 @@ def shared(
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Ends like a process: with a code, what it printed, and what it complained about."""
     monkeypatch.chdir(tmp_path)
 
@@ -68,22 +65,15 @@ def call(
             patch.setattr(sys, "argv", ["backstay", *arguments])
             patch.setattr(sys, "stdin", io.StringIO(typed))
             patch.setattr(os, "execv", _become_another)
-            with _logging_as_before(patch), pytest.raises(SystemExit) as ended:
+            with (
+                redirect_stdout(io.StringIO()) as output,
+                redirect_stderr(io.StringIO()) as errors,
+                pytest.raises(SystemExit) as ended,
+            ):
                 main()
-        output, errors = capsys.readouterr()
-        return Result(int(ended.value.code or 0), output, errors)
+        return Result(int(ended.value.code or 0), output.getvalue(), errors.getvalue())
 
     return run
-
-
-@contextmanager
-def _logging_as_before(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No logger keeps the standard error of a test, which is closed after it."""
-    before, configure = structlog.get_config(), structlog.configure
-    never_kept = {"cache_logger_on_first_use": False}
-    patch.setattr(structlog, "configure", lambda **given: configure(**given | never_kept))
-    yield
-    configure(**before)
 
 
 def _become_another(path: str, arguments: list[str]) -> None:

@@ -186,11 +186,11 @@ def living() -> dict[int, int]:
 
 
 def _rows_of_proc() -> Iterator[tuple[str, str, str]]:
-    for name in filter(str.isdigit, os.listdir(PROCESSES)):
+    for folder in PROCESSES.glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
-            told = (PROCESSES / name / "stat").read_bytes().rpartition(b")")[2].decode()
+            told = (folder / "stat").read_bytes().rpartition(b")")[2].decode()
             state, parent = told.split()[:2]
-            yield name, parent, state
+            yield folder.name, parent, state
 
 
 def _rows_of_ps() -> Iterator[tuple[str, str, str]]:

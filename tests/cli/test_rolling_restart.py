@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,15 +54,6 @@ class Pair:
         }
         self._stacks: dict[int, tuple[ExitStack, Server]] = {}
 
-    def __enter__(self) -> "Pair":
-        for port in self.ports:
-            self.start(port)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for port in list(self._stacks):
-            self.stop(port)
-
     def start(self, port: int) -> None:
         folder = self._folder / str(port)
         folder.mkdir(exist_ok=True)
@@ -77,10 +68,25 @@ class Pair:
         with stack:
             assert server.stop(signal.SIGTERM) == 0
 
+    def close(self) -> None:
+        for port in list(self._stacks):
+            self.stop(port)
+
     def serves(self, port: int) -> bool:
         """Whether one of the requests for items has come to the server at a port."""
         metrics = self._stacks[port][1].client.get("/metrics").text
         return re.search(r"requests_total{.*/v1/items.*} [1-9]", metrics) is not None
+
+
+@contextmanager
+def pair(folder: Path, url: str, kind: str) -> Iterator[Pair]:
+    servers = Pair(folder, url, kind)
+    try:
+        for port in servers.ports:
+            servers.start(port)
+        yield servers
+    finally:
+        servers.close()
 
 
 def documented(port: int, upstreams: tuple[int, ...]) -> str:
@@ -168,7 +174,7 @@ def test_a_rolling_restart_behind_nginx_loses_no_request(
     port = free_port()
     load = Load(port)
     with (
-        Pair(tmp_path, url, kind) as servers,
+        pair(tmp_path, url, kind) as servers,
         nginx(tmp_path, port, documented(port, servers.ports)),
     ):
         asyncio.run(_put_to_the_test(servers, load))

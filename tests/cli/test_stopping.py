@@ -69,7 +69,7 @@ def _closes(server: Server) -> bool:
     """Whether a connection is closed after its answer, of which there is one in any case."""
     answer = server.client.get("/livez")
     assert answer.status_code == 200
-    return answer.headers.get("connection") == "close"
+    return bool(answer.headers.get("connection") == "close")
 
 
 def test_a_draining_server_closes_each_connection_after_its_answer_until_a_second_signal(
