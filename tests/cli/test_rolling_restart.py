@@ -25,7 +25,7 @@ SHORTER = {"fail_timeout=2s": "fail_timeout=1s", "keepalive_timeout 2s": "keepal
 DRAIN_SECONDS = "2"
 CALLERS = 8
 READS, WRITES = 200, 50
-PAUSE = 0.05
+PAUSE = 0.1
 """Seconds between requests of one caller while no server stops."""
 
 
