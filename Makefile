@@ -9,14 +9,25 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCKED := --require-hashes -r requirements.lock
 UV = $(or $(shell command -v uv),$(BIN)/uv)
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
+
+VERSION := -c 'import sys; print(sys.version_info[:2])'
+ifneq ($(origin PYTHON),file) # asked for: an environment of another version is made anew
+ifneq ($(shell $(PYTHON) $(VERSION)),$(shell test -x $(BIN)/python && $(BIN)/python $(VERSION)))
+ANEW := anew
+endif
+endif
 
 .PHONY: install
-install: $(STAMP) ## make .venv with the locked packages and this one (skipped when up to date)
+install: $(STAMP) ## make .venv with the locked packages and this one (PYTHON=python3.13 for another)
 
-$(STAMP): pyproject.toml requirements.lock
+.PHONY: anew
+anew:
+
+$(STAMP): pyproject.toml requirements.lock $(ANEW)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Backstay needs Python 3.11 or newer: make install PYTHON=python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python -a -z "$(ANEW)" || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing the locked packages into $(VENV)"
 	@command -v uv >/dev/null && uv pip install --quiet --python $(BIN)/python $(LOCKED) \
 	  || $(BIN)/python -m pip install --quiet $(LOCKED)
@@ -29,7 +40,11 @@ run: install ## start the server (ARGS="--reload")
 
 .PHONY: test
 test: install ## run the tests on all cores (ARGS="-k name", ARGS="-n 0" for one)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(PYTEST) $(ARGS)
+
+.PHONY: quick
+quick: install ## run a sample of the tests that start no process, at every save
+	$(PYTEST) --quick $(ARGS)
 
 .PHONY: check
 check: lint types ## everything that is judged without running: format, lint, import contracts, types

@@ -1,27 +1,39 @@
 """Fixtures of every test: databases of both kinds, the application on them, people signed in."""
 
+import fcntl
+import gc
+import json
 import os
 import shutil
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from backstay import main
 from backstay.adapters import passwords_argon2, redis_connection
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
-from backstay.db import migrate
+from backstay.db import engine, migrate
 from backstay.db.engine import EngineOptions
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.main import create_app
 from backstay.settings import Settings, load_settings
+from tests import selection
+from tests.services import postgres as postgres_service
 from tests.services import valkey as valkey_service
 from tests.services.postgres import PostgresServer, shared_server
 from tests.services.valkey import ValkeyServer
@@ -30,13 +42,33 @@ PASSWORD = "correct horse battery"
 ADMIN_EMAIL = "admin@example.com"
 
 
-def pytest_configure() -> None:
-    """Passwords are hashed by patient threads, which must not wait for the tests themselves.
+def pytest_configure(config: pytest.Config) -> None:
+    """Passwords are hashed at a fraction of their cost, and by threads that need not give way.
 
-    In this process at a fraction of their cost; servers that tests start are not spared.
+    That holds in this process; servers that tests start are not spared.
     """
-    os.nice(19)
     passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
+    passwords_argon2._be_nice = lambda: None
+    _compile_once()
+    run = getattr(config, "workerinput", {})
+    if "postgres" in run:
+        postgres_service.share(run["postgres"])
+
+
+def _compile_once() -> None:
+    """Compile each statement once in this process, not once for each application under test."""
+    options = {"compiled_cache": dict[Any, Any]()}
+    vars(engine)["create_async_engine"] = partial(create_async_engine, execution_options=options)
+    for dialect in (PGDialect_asyncpg, SQLiteDialect_aiosqlite):
+        dialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
+        dialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """The test processes of a run share one PostgreSQL, which the one that started them starts."""
+    if not node.config.getoption("--quick"):
+        node.workerinput["postgres"] = postgres_service.shared_server().handle()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -46,10 +78,36 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--without", action="append", default=[], metavar="FEATURE")
+    selection.add_options(parser)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return collection_path.name in config.getoption("--without") or None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is loaded by now is never garbage; applications that start here need not look again."""
+    main.settle_memory()
+    main.settle_memory = lambda: None
+    if session.config.getoption("--quick"):
+        selection.forbid_processes()
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[None]:
+    """What a test leaves open complains while it is collected: here, not in a later test."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    selection.select(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    selection.tell_how_to_repeat(terminalreporter)
 
 
 @pytest.fixture
@@ -109,27 +167,35 @@ def _async_url(url: str) -> str:
 
 
 class Templates:
-    """Databases that were migrated and seeded once, to be copied for each test."""
+    """Databases that were migrated and seeded once in a run, to be copied for each test."""
 
     def __init__(self, folder: Path, server: Callable[[], PostgresServer]) -> None:
         self._folder = folder
         self._server = server
-        self._postgres: str | None = None
 
-    def copy(self, kind: str, folder: Path) -> tuple[str, Callable[[], None]]:
-        """The URL of a copy and what removes it."""
+    def copy(
+        self, kind: str, folder: Path, name: str = "test.db"
+    ) -> tuple[str, Callable[[], None]]:
+        """The URL of a copy and what removes it; a file gets that name in the folder."""
         if kind == "sqlite":
-            template, target = self._folder / "template.db", folder / "test.db"
-            if not template.exists():
-                _prepare(f"sqlite:///{template}", self._folder)
-            shutil.copy(template, target)
+            target = folder / name
+            shutil.copy(urlsplit(self._template(kind)).path, target)
             return f"sqlite:///{target}", lambda: None
         server = self._server()
-        if self._postgres is None:
-            self._postgres = server.create_database()
-            _prepare(self._postgres, self._folder)
-        url = server.create_database(template=self._postgres.rpartition("/")[2])
+        url = server.create_database(template=self._template(kind))
         return url, lambda: server.drop_database(url)
+
+    def _template(self, kind: str) -> str:
+        """The URL of the template, made by whichever test process needs it first."""
+        made = self._folder / kind
+        with (self._folder / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                file = self._folder / f"{kind}.db"
+                url = f"sqlite:///{file}" if kind == "sqlite" else self._server().create_database()
+                _prepare(url, self._folder)
+                made.write_text(url)
+        return made.read_text()
 
 
 def _prepare(url: str, folder: Path) -> None:
@@ -164,9 +230,12 @@ def settings_with(url: str, folder: Path, **variables: str) -> Settings:
 def templates(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Templates:
-    return Templates(
-        tmp_path_factory.mktemp("templates"), lambda: request.getfixturevalue("postgres")
-    )
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # which the test processes of a run have in common
+    folder /= "templates"
+    folder.mkdir(exist_ok=True)
+    return Templates(folder, lambda: request.getfixturevalue("postgres"))
 
 
 @pytest.fixture
@@ -238,14 +307,19 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 class Person:
     """Somebody who is signed in."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, user: dict[str, Any], tokens: dict[str, Any]
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, email: str, tokens: dict[str, Any]) -> None:
         self.client = client
-        self.id: str = user["id"]
-        self.email: str = user["email"]
+        self.id = _subject(tokens["access_token"])
+        self.email = email
         self.tokens = tokens
         client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+
+
+def _subject(token: str) -> str:
+    """The user that an access token is about (RFC 7519, `sub`)."""
+    claims = token.split(".")[1]
+    subject: str = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+    return subject
 
 
 Login = Callable[..., Awaitable[Person]]
@@ -269,9 +343,7 @@ async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
         body = {"email": email, "password": PASSWORD, "transport": "body", **fields}
         answer = await client.post("/api/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
-        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-        user = (await client.get("/api/v1/users/me", headers=headers)).json()
-        people.append(Person(client, user, answer.json()))
+        people.append(Person(client, email, answer.json()))
         return people[-1]
 
     yield sign_in

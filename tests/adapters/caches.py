@@ -3,17 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.cache_redis import RedisCache
-from backstay.adapters.redis_link import RedisLink
-from backstay.adapters.redis_metrics import RedisMetrics
-from backstay.settings import RedisAddress
-from tests.services.valkey import ValkeyServer
+from tests.adapters.linking import link_to
 
 SECRET = b"a secret of the server, which has thirty-two bytes"
 
@@ -24,12 +20,10 @@ def memory_cache(**bounds: int) -> MemoryCache:
 
 @asynccontextmanager
 async def redis_cache(
-    valkey: ValkeyServer, secret: bytes = SECRET, *, is_started: bool = True
+    url: str, secret: bytes = SECRET, *, is_started: bool = True
 ) -> AsyncIterator[RedisCache]:
     """What one process has: a link of its own, and a cache behind it."""
-    parts = urlsplit(valkey.url)
-    address = RedisAddress("127.0.0.1", parts.port or 0, password=parts.password)
-    link = RedisLink(address, RedisMetrics(CollectorRegistry()).of("redis"))
+    link = link_to(url)
     cache = RedisCache(link, secret, CacheMetrics(CollectorRegistry()))
     if is_started:
         await link.start()
@@ -38,16 +32,18 @@ async def redis_cache(
 
 
 class Source:
-    """Something that is slow to load, counted."""
+    """Something to load, counted; while it is held, nobody gets it."""
 
-    def __init__(self, value: bytes = b"first") -> None:
+    def __init__(self, value: bytes = b"first", *, is_held: bool = False) -> None:
         self.value = value
         self.loads = 0
-        self.started = asyncio.Event()
+        self.started, self.may_end = asyncio.Event(), asyncio.Event()
+        if not is_held:
+            self.may_end.set()
 
     async def load(self) -> bytes:
         self.loads += 1
-        value = self.value
         self.started.set()
-        await asyncio.sleep(0.02)
-        return value
+        await asyncio.sleep(0)
+        await self.may_end.wait()
+        return self.value

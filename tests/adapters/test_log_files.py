@@ -1,28 +1,33 @@
 """Shows what the server keeps in files, and that rotating them loses nothing."""
 
+import io
 import json
 import logging
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backstay.adapters.log_files import LogFiles
-from tests.cli.process import run, serving
+from backstay.main import create_app
+from tests.cli.process import serving
+from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, client_of, settings_with
 from tests.db.processes import run_at_once
+from tests.waiting import until
 
-PASSWORD = "correct horse battery"
-ADMIN = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": PASSWORD}
 LINES = 2000
 WRITE = f"""
-import os, sys
+import os, sys, time
+from pathlib import Path
 from backstay.adapters.log_files import LogFiles
 files = LogFiles(sys.argv[1], max_bytes=20_000, kept=1000)
 assert files.start() is None
+Path(sys.argv[1], f"ready-{{os.getpid()}}").touch()
+while len(list(Path(sys.argv[1]).glob("ready-*"))) < 2:
+    time.sleep(0.01)
 for number in range({LINES}):
     files.server({{"pid": os.getpid(), "number": number, "padding": "x" * 40}})
 files.stop()
@@ -88,18 +93,19 @@ def test_without_a_folder_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_server_keeps_its_log_and_the_audit_trail_without_secrets(tmp_path: Path) -> None:
-    body = {"email": ADMIN["ADMIN_EMAIL"], "password": PASSWORD, "transport": "body"}
-    with serving(tmp_path, SERVER_WORKERS="2", **ADMIN) as server:
+def test_the_server_keeps_its_log_and_the_audit_trail_without_secrets(
+    tmp_path: Path, templates: Templates
+) -> None:
+    templates.copy("sqlite", tmp_path, name="backstay.db")
+    logs = tmp_path / "logs"
+    body = {"email": ADMIN_EMAIL, "password": PASSWORD, "transport": "body"}
+    with serving(tmp_path, SERVER_WORKERS="2") as server:
         signed_in = server.client.post("/api/v1/auth/login", json=body)
         assert signed_in.status_code == 200
         wrong = body | {"password": "not the password"}
         assert server.client.post("/api/v1/auth/login", json=wrong).status_code == 401
-        deadline = time.monotonic() + 30
-        while len(started(tmp_path / "logs")) < 2 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: len(started(logs)) == 2)
         assert server.stop(signal.SIGTERM) == 0
-    logs = tmp_path / "logs"
     events = [entry["event"] for entry in entries(logs, "server")]
     assert len(started(logs)) == 2
     assert events.count("server stopped") == 2
@@ -115,14 +121,14 @@ def test_the_server_keeps_its_log_and_the_audit_trail_without_secrets(tmp_path: 
     assert (logs / "activity.log").stat().st_mode & 0o007 == 0
 
 
-def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
-    with serving(tmp_path, LOG_DIR="file/logs", **ADMIN) as server:
-        assert "LOG_DIR cannot be written" in server.printed
-        assert server.client.get("/readyz").status_code == 200
-
-
-def test_commands_that_end_write_no_files(tmp_path: Path) -> None:
-    assert run(tmp_path, "db", "upgrade", **ADMIN).code == 0
-    assert run(tmp_path, "routes", **ADMIN).code == 0
-    assert not (tmp_path / "logs").exists()
+    url, _ = templates.copy("sqlite", tmp_path)
+    monkeypatch.setattr(sys, "stderr", told := io.StringIO())
+    settings = settings_with(url, tmp_path, LOG_DIR=str(tmp_path / "file/logs"))
+    app = create_app(settings, worker=False)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        assert "LOG_DIR cannot be written" in told.getvalue()
+        assert (await client.get("/readyz")).status_code == 200

@@ -10,8 +10,9 @@ from stat import S_IMODE
 import pytest
 from pydantic import ValidationError
 
+from backstay.adapters import mail_file
 from backstay.adapters.mail_console import ConsoleMailer
-from backstay.adapters.mail_file import KEPT, FileMailer
+from backstay.adapters.mail_file import FileMailer
 from backstay.adapters.mail_message import message_of
 from backstay.adapters.mail_smtp import SmtpMailer
 from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
@@ -130,14 +131,17 @@ def test_values_may_have_any_name_but_of_what_every_template_knows(tmp_path: Pat
             SendMail(template="odd", recipient="ada@example.org", values={name: "a"})
 
 
-async def test_files_are_private_and_the_oldest_go(tmp_path: Path) -> None:
+async def test_files_are_private_and_the_oldest_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_file, "KEPT", 10)
     box = FileMailer(tmp_path / "a" / "mail", SENDER, utc_now)
     assert (await box.mails(), await box.mail(new_id())) == ((), None)
-    for number in range(KEPT + 3):
+    for number in range(13):
         await box.send(Mail("ada@example.org", f"Number {number}", "Äther\n", "<p>Äther</p>\n"))
     kept = await box.mails()
     assert [each.mail.subject for each in kept] == [
-        f"Number {number}" for number in range(KEPT + 2, 2, -1)
+        f"Number {number}" for number in range(12, 2, -1)
     ]
     assert await box.mail(kept[7].id) == kept[7]
     assert kept[0].mail.text.strip() == "Äther"

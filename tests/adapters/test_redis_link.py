@@ -1,23 +1,19 @@
 """Shows that commands of one turn share a round trip and that each gets its own reply."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from backstay.adapters.redis_link import RedisLink, RedisRefused, Script
-from tests.adapters.linking import link_to
+from tests.adapters.linking import Open
 from tests.services.valkey import ValkeyServer
 
-pytestmark = pytest.mark.usefixtures("patient")
+pytestmark = pytest.mark.usefixtures("patient", "without_beats")
 
 
 @pytest.fixture
-async def link(valkey: ValkeyServer) -> AsyncIterator[RedisLink]:
-    link = link_to(valkey.url)
-    await link.start()
-    yield link
-    await link.stop()
+async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
+    return await linked(valkey.url)
 
 
 async def test_replies_are_bytes_numbers_lists_and_nothing(link: RedisLink) -> None:
@@ -35,7 +31,7 @@ async def test_concurrent_commands_share_a_round_trip_and_get_their_own_replies(
     assert await asyncio.gather(*[link.call("ECHO", number) for number in range(200)]) == [
         str(number).encode() for number in range(200)
     ]
-    assert valkey.reads() < 8  # with those of the questions asked here, and a beat of the link
+    assert valkey.reads() < 8  # with those of the questions asked here
 
 
 async def test_who_is_cancelled_takes_nobody_elses_reply(link: RedisLink) -> None:

@@ -3,6 +3,7 @@
 import ast
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +14,13 @@ def sources(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
     """Every Python file below the folders, with its syntax tree."""
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            yield path, ast.parse(path.read_text("utf-8"), str(path))
+            yield path, _parsed(path.read_text("utf-8"))
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree of a file; copies of the package share those of what they left alone."""
+    return ast.parse(text)
 
 
 def copy_of_project(target: Path) -> Path:

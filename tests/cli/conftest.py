@@ -1,20 +1,25 @@
-"""The servers by name; and the command line in this process, where a real one takes longer."""
+"""The servers by name, running ones that tests share, and the command line in this process."""
 
 import io
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from backstay.cli import main
 from backstay.settings.model import VARIABLES
-from tests.cli.process import Result
+from tests.cli.process import Result, Server, serving
+from tests.conftest import Templates
 
 Call = Callable[..., Result]
+Shared = Callable[..., Server]
 
 
-@pytest.fixture(params=["granian", "uvicorn", "gunicorn"])
+@pytest.fixture(scope="module", params=["granian", "uvicorn", "gunicorn"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each of the servers."""
     found: str = request.param
@@ -22,23 +27,54 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
+def home(tmp_path: Path, templates: Templates) -> Path:
+    """The folder of a server or command, whose database has everything and its administrator."""
+    templates.copy("sqlite", tmp_path, name="backstay.db")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def shared(
+    kind: str, templates: Templates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shared]:
+    """Gives the running server with these settings; once a test has ended it, a new one."""
+    running: dict[frozenset[tuple[str, str]], Server] = {}
+
+    def server(**variables: str) -> Server:
+        key = frozenset(variables.items())
+        if key not in running or running[key].process.poll() is not None:
+            folder = tmp_path_factory.mktemp(kind)
+            templates.copy("sqlite", folder, name="backstay.db")
+            running[key] = stack.enter_context(serving(folder, SERVER_TYPE=kind, **variables))
+        return running[key]
+
+    with ExitStack() as stack:
+        yield server
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Ends like a process: with a code, what it printed, and what it complained about."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, typed: str = "", **variables: str) -> Result:
-        with monkeypatch.context() as patch:
+        with monkeypatch.context() as patch, mock.patch.dict(os.environ):
             for name in (name for variable in VARIABLES for name in variable.names):
-                patch.delenv(name, raising=False)
-            for name, value in variables.items():
-                patch.setenv(name, value)
+                os.environ.pop(name, None)
+            os.environ.update(variables)
             patch.setattr(sys, "argv", ["backstay", *arguments])
             patch.setattr(sys, "stdin", io.StringIO(typed))
-            with pytest.raises(SystemExit) as ended:
+            patch.setattr(os, "execv", _become_another)
+            with (
+                redirect_stdout(io.StringIO()) as output,
+                redirect_stderr(io.StringIO()) as errors,
+                pytest.raises(SystemExit) as ended,
+            ):
                 main()
-        output, errors = capsys.readouterr()
-        return Result(int(ended.value.code or 0), output, errors)
+        return Result(int(ended.value.code or 0), output.getvalue(), errors.getvalue())
 
     return run
+
+
+def _become_another(path: str, arguments: list[str]) -> None:
+    raise AssertionError(f"this process was about to become {arguments}")

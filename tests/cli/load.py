@@ -5,6 +5,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.conftest import ADMIN_EMAIL, PASSWORD
+from tests.waiting import LIMIT
+
 
 @dataclass
 class Caller:
@@ -28,14 +31,14 @@ class Caller:
             EOFError, ConnectionError: there was none, or a part of one.
         """
         try:
-            return await self._call(method, path, document)
+            return await asyncio.wait_for(self._call(method, path, document), LIMIT)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             await self.close()
             has_begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
             if method != "GET" or has_begun:
                 raise
             self.repeated += 1
-            return await self._call(method, path, document)
+            return await asyncio.wait_for(self._call(method, path, document), LIMIT)
 
     async def _call(self, method: str, path: str, document: Any) -> tuple[int, bytes]:
         if self._reader is None or self._reader.at_eof():
@@ -72,10 +75,10 @@ class Caller:
         self._reader = self._writer = None
 
 
-async def token(port: int, password: str) -> str:
+async def token(port: int) -> str:
     """The access token of the administrator."""
     caller = Caller(port)
-    document = {"email": "admin@example.com", "password": password}
+    document = {"email": ADMIN_EMAIL, "password": PASSWORD}
     status, body = await caller("POST", "/api/v1/auth/login", document)
     await caller.close()
     assert status == 200, body

@@ -5,18 +5,21 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
 import httpx
 
+from tests.waiting import LIMIT, until
+
 COMMAND = [sys.executable, "-m", "backstay"]
 SOURCE = Path(__file__).parents[2] / "src"
-PATIENCE = 30.0
+PROCESSES = Path("/proc")
+NEVER = "100000"
+"""Seconds, for a setting: later than any test waits for."""
 KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 KEYS = {
     name: token_urlsafe(48) for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET")
@@ -47,7 +50,7 @@ def run(folder: Path, *arguments: str, typed: str = "", **variables: str) -> Res
         input=typed,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=LIMIT,
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
@@ -82,7 +85,18 @@ class Server:
     def stop(self, number: signal.Signals, *, group: bool = False) -> int:
         """Send a signal (to the whole group, as a terminal does) and return the exit code."""
         (os.killpg if group else os.kill)(self.process.pid, number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(LIMIT)
+
+    def ask(self, path: str) -> int | None:
+        """The status of an answer over a connection of its own, if there is one."""
+        try:
+            return self.client.get(path, headers={"Connection": "close"}).status_code
+        except httpx.TransportError:
+            return None
+
+    def connect(self) -> socket.socket:
+        """A connection."""
+        return socket.create_connection(("127.0.0.1", self.port), LIMIT)
 
 
 @contextmanager
@@ -99,28 +113,58 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]
             text=True,
             start_new_session=True,
         )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
         server = Server(process, folder, client)
         try:
-            _wait_for(server)
+            until(lambda: _has_started(server), lambda: server.printed)
             yield server
-        finally:
             if process.poll() is None:
-                process.terminate()
-                process.wait(PATIENCE)
+                server.stop(signal.SIGTERM)
+        finally:
+            process.kill()
+            process.wait(LIMIT)
     assert "Traceback" not in server.printed, server.printed
 
 
-def _wait_for(server: Server) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert server.process.poll() is None, server.printed
-        try:
-            if server.client.get("/livez").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise TimeoutError(server.printed)
+def _has_started(server: Server) -> bool:
+    assert server.process.poll() is None, server.printed
+    return server.ask("/livez") == 200
+
+
+@dataclass(frozen=True)
+class HeldLogin:
+    """A login that the application has begun to read, and whose end it waits for."""
+
+    connection: socket.socket
+
+    def go_on(self) -> None:
+        """Send something that says nothing, as nobody is waited for who is silent for long."""
+        self.send(b" " * 2_048)
+
+    def finish(self) -> bytes:
+        """The beginning of the answer."""
+        self.send(b"}")
+        self.send(b"")
+        return self.connection.recv(65_536)
+
+    def send(self, chunk: bytes) -> None:
+        """Send a part of the body."""
+        self.connection.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+
+
+@contextmanager
+def held_login(server: Server) -> Iterator[HeldLogin]:
+    """Begin to sign in with a wrong password; what comes last is up to the test."""
+    head = (
+        "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with server.connect() as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 100 ")
+        held = HeldLogin(connection)
+        held.send(b'{"email": "nobody@example.org", "password": "wrong"')
+        yield held
 
 
 def workers(server: Server) -> set[int]:
@@ -132,19 +176,29 @@ def workers(server: Server) -> set[int]:
 
 def none_lives(pids: set[int]) -> bool:
     """Whether these processes end, which those that only help do a moment after the server."""
-    deadline = time.monotonic() + 5
-    while (left := pids & living().keys()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not left
+    return until(lambda: not pids & living().keys(), lambda: pids & living().keys())
 
 
 def living() -> dict[int, int]:
     """The parent of every process; one that only waits to be reaped is left out."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split()[:3] for line in listed.stdout.splitlines()]
-    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
+    rows = _rows_of_proc() if (PROCESSES / "self/stat").exists() else _rows_of_ps()
+    return {int(pid): int(parent) for pid, parent, state in rows if state[0] not in "ZX"}
+
+
+def _rows_of_proc() -> Iterator[tuple[str, str, str]]:
+    for folder in PROCESSES.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            told = (folder / "stat").read_bytes().rpartition(b")")[2].decode()
+            state, parent = told.split()[:2]
+            yield folder.name, parent, state
+
+
+def _rows_of_ps() -> Iterator[tuple[str, str, str]]:
+    command = ["ps", "-A", "-o", "pid=,ppid=,stat="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT)
+    for line in listed.stdout.splitlines():
+        pid, parent, state = line.split()[:3]
+        yield pid, parent, state
 
 
 def free_port() -> int:

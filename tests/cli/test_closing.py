@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from backstay.cli import closing
+from tests.waiting import LIMIT
 
 PROGRAM = """
     import socket
@@ -36,7 +37,11 @@ PROGRAM = """
 def test_who_had_come_is_let_in_and_nobody_new() -> None:
     program = textwrap.dedent(PROGRAM)
     told = subprocess.run(
-        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
     )
     assert told.stderr == ""
     assert told.stdout.splitlines() == ["nobody new", "early", "closed"]

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from backstay import __version__
 from backstay.cli import COMMANDS, app, load
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, KEYS, environ, run
+from tests.cli.process import COMMAND, KEYS, environ
+from tests.waiting import LIMIT
 
 HELP = """
 import sys
@@ -32,15 +33,15 @@ def test_every_command_explains_itself_with_the_sentence_of_the_overview(name: s
 
 def test_help_imports_nothing_heavy() -> None:
     shown = subprocess.run(
-        [sys.executable, "-c", HELP], env=environ(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", HELP],
+        env=environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
     )
     assert all(name in shown.stdout for name in COMMANDS)
     assert shown.stdout.splitlines()[-1] == "[]"
-
-
-def test_the_version_is_told(tmp_path: Path) -> None:
-    shown = run(tmp_path, "--version")
-    assert (shown.code, shown.output) == (0, f"Backstay {__version__}\n")
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_wrong_usage_exits_with_2(call: Call, arguments: tuple[str, ...]) -> Non
     assert "Usage: backstay" in ended.errors
 
 
-def test_routes_are_readable_when_piped(tmp_path: Path) -> None:
-    shown = run(tmp_path, "routes", SECURITY_LOGIN_RATE_LIMIT="7/hour")
+def test_routes_are_readable_when_piped(tmp_path: Path, call: Call) -> None:
+    shown = call("routes", SECURITY_LOGIN_RATE_LIMIT="7/hour")
     assert shown.code == 0
     header, *lines = [" ".join(line.split()) for line in shown.output.splitlines()]
     assert header == "METHOD PATH PERMISSION LIMIT MESSAGE"
@@ -67,13 +68,13 @@ def test_routes_are_readable_when_piped(tmp_path: Path) -> None:
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_openapi_is_the_same_where_the_documentation_is_absent(tmp_path: Path) -> None:
-    local = run(tmp_path, "openapi")
+def test_openapi_is_the_same_where_the_documentation_is_absent(tmp_path: Path, call: Call) -> None:
+    local = call("openapi")
     schema = json.loads(local.output)
     assert schema["paths"]["/api/v1/items"]["get"]["operationId"] == "list_items"
     assert "bearer" in schema["components"]["securitySchemes"]
     assert "Problem" in schema["components"]["schemas"]
-    production = run(tmp_path, "openapi", "--output", "api.json", ENVIRONMENT="production", **KEYS)
+    production = call("openapi", "--output", "api.json", ENVIRONMENT="production", **KEYS)
     assert (production.code, production.output) == (0, "")
     assert (tmp_path / "api.json").read_text("utf-8") == local.output
     assert not (tmp_path / "backstay.db").exists()
@@ -97,9 +98,21 @@ def test_config_prints_every_setting(call: Call) -> None:
     assert "SERVER_PORT" in shown.output
 
 
-def test_the_installed_command_is_the_same(tmp_path: Path) -> None:
-    installed = Path(COMMAND[0]).parent / "backstay"
+def test_commands_that_end_write_no_files(home: Path, call: Call) -> None:
+    before = set(home.iterdir())
+    assert call("db", "upgrade").code == 0
+    assert call("routes").code == 0
+    assert set(home.iterdir()) == before | {home / ".backstay"}
+
+
+@pytest.mark.parametrize("command", [COMMAND, [str(Path(COMMAND[0]).parent / "backstay")]])
+def test_the_module_and_the_installed_command_tell_the_version(command: list[str]) -> None:
     shown = subprocess.run(
-        [installed, "--version"], env=environ(), capture_output=True, text=True, check=True
+        [*command, "--version"],
+        env=environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
     )
-    assert shown.stdout == run(tmp_path, "--version").output
+    assert (shown.stdout, shown.stderr) == (f"Backstay {__version__}\n", "")

@@ -1,31 +1,36 @@
-"""Shows what a real server puts up with on a connection, whichever of the three it is."""
+"""Shows what a real server puts up with on its connections, whichever of the three it is."""
 
+import asyncio
+import signal
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.cli.process import PATIENCE, Server, serving
+from tests.cli.conftest import Shared
+from tests.cli.load import Caller, token
+from tests.cli.process import NEVER, Server, held_login, none_lives
+from tests.waiting import LIMIT, until
 
 IDLE_CONNECTIONS = 1_250
+BUSY_CONNECTIONS = 512
+DRAIN_SECONDS = 1
 START = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture
-def server(kind: str, tmp_path: Path) -> Iterator[Server]:
-    with serving(tmp_path, SERVER_TYPE=kind, SERVER_TIMEOUT="60") as running:
-        yield running
+def server(shared: Shared) -> Server:
+    return shared(
+        SERVER_TIMEOUT=NEVER,
+        SERVER_DRAIN_SECONDS=str(DRAIN_SECONDS),
+        SERVER_GRACEFUL_TIMEOUT=NEVER,
+        RATE_LIMIT_ENABLED="false",
+        DB_POOL_TIMEOUT=NEVER,
+    )
 
 
-def _connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-
-
-def _answer(connection: socket.socket) -> bytes:
+def _rest(connection: socket.socket) -> bytes:
     """Everything until the server closes."""
     received = b""
     while more := connection.recv(65_536):
@@ -34,35 +39,67 @@ def _answer(connection: socket.socket) -> bytes:
 
 
 def test_too_many_fields_are_refused(server: Server) -> None:
-    with _connect(server) as connection:
+    with server.connect() as connection:
         connection.sendall(START + b"X-More: 1\r\n" * 100 + b"\r\n")
-        assert _answer(connection).startswith(b"HTTP/1.1 431 ")
-    assert httpx.get(f"{server.client.base_url}/livez").status_code == 200
+        assert _rest(connection).startswith(b"HTTP/1.1 431 ")
+    assert server.ask("/livez") == 200
 
 
 def test_idle_connections_keep_nobody_out(server: Server) -> None:
     with ExitStack() as idle:
         for _ in range(IDLE_CONNECTIONS):
-            idle.enter_context(_connect(server))
-        assert httpx.get(f"{server.client.base_url}/livez", timeout=5).status_code == 200
-
-
-def test_a_silent_connection_is_closed(kind: str, tmp_path: Path) -> None:
-    with (
-        serving(tmp_path, SERVER_TYPE=kind, SERVER_TIMEOUT="1") as server,
-        _connect(server) as silent,
-    ):
-        assert _answer(silent) == b""
+            idle.enter_context(server.connect())
+        assert server.ask("/livez") == 200
 
 
 def test_head_leaves_one_line_in_the_log(server: Server) -> None:
     def told() -> list[str]:
         return [line for line in server.printed.splitlines() if "HEAD" in line or "Error" in line]
 
+    before = len(told())
     assert server.client.head("/livez").status_code == 200
+    assert server.client.get("/api/v1/system/ping").status_code == 200
+    until(lambda: "/api/v1/system/ping" in server.printed)
+    assert len(told()) - before == 1
+
+
+async def _use_at_once(port: int) -> None:
+    """Open connections at once and use each of them, by turns; all of them stay open."""
+    bearer = await token(port)
+    callers = [Caller(port, bearer) for _ in range(BUSY_CONNECTIONS)]
+    for path in ("/api/v1/items", "/livez"):
+        answers = await asyncio.gather(*(caller("GET", path) for caller in callers))
+        assert {status for status, _ in answers} == {200}
+    assert all(caller.connections == 1 for caller in callers)
+    for caller in callers:
+        await caller.close()
+
+
+def test_many_connections_to_one_worker_are_all_answered(server: Server) -> None:
+    asyncio.run(_use_at_once(server.port))
+
+
+def _takes_connections(server: Server) -> bool:
+    try:
+        server.connect().close()
+    except ConnectionError:
+        return False
+    return True
+
+
+def test_a_stop_drains_finishes_what_runs_and_waits_for_nobody_idle(server: Server) -> None:
+    def has_left() -> bool:
+        running.go_on()
+        return not _takes_connections(server)
+
+    family = server.family()
     assert server.client.get("/livez").status_code == 200
-    deadline = time.monotonic() + PATIENCE
-    while "HEAD" not in server.printed and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(told()) == 1
-    assert "Traceback" not in server.printed
+    with server.connect() as silent, held_login(server) as running:
+        asked = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        until(has_left)
+        assert running.finish().startswith(b"HTTP/1.1 401 ")
+        assert server.process.wait(LIMIT) == 0
+        assert time.monotonic() - asked >= DRAIN_SECONDS
+        assert silent.recv(1) == b""
+    assert none_lives(family)

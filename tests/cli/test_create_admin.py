@@ -15,7 +15,8 @@ from backstay.cli.readiness import opened
 from backstay.features.auth.queries import MayReadDocs
 from backstay.settings import load_settings
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, KEYS, PATIENCE, environ
+from tests.cli.process import COMMAND, KEYS, environ
+from tests.waiting import LIMIT
 
 GOOD = "a long enough one"
 
@@ -154,7 +155,7 @@ def test_at_a_terminal_the_password_is_asked_twice_and_hidden(tmp_path: Path) ->
     ) as process:
         os.close(end)
         shown = b""
-        while b"Created" not in shown and select([terminal], [], [], PATIENCE)[0]:
+        while b"Created" not in shown and select([terminal], [], [], LIMIT)[0]:
             shown += os.read(terminal, 1000)
             if shown.endswith(b": "):
                 os.write(terminal, f"{GOOD}\n".encode())

@@ -11,7 +11,18 @@ from tests.db.processes import run_at_once
 
 @pytest.fixture
 def command(database_url: str, call: Call) -> Call:
-    return lambda *words, **variables: call("db", *words, **{"DB_URL": database_url, **variables})
+    """`db …` on an empty database."""
+    return _on(database_url, call)
+
+
+@pytest.fixture
+def on_current(seeded_url: str, call: Call) -> Call:
+    """`db …` on a database that is migrated and seeded."""
+    return _on(seeded_url, call)
+
+
+def _on(url: str, call: Call) -> Call:
+    return lambda *words, **variables: call("db", *words, **{"DB_URL": url, **variables})
 
 
 def test_a_database_is_migrated_seeded_and_checked(command: Call) -> None:
@@ -25,24 +36,25 @@ def test_a_database_is_migrated_seeded_and_checked(command: Call) -> None:
     assert command("check").output == "The database is current.\n"
 
 
-def test_what_every_installation_needs_can_be_seeded_again(command: Call) -> None:
+def test_an_empty_database_is_not_seeded(command: Call) -> None:
     refused = command("seed", DB_AUTO_MIGRATE="false")
     assert refused.code == 1
     assert "backstay db upgrade" in refused.errors
-    assert command("upgrade").code == 0
-    again = command("seed")
+
+
+def test_what_every_installation_needs_can_be_seeded_again(on_current: Call) -> None:
+    again = on_current("seed")
     assert (again.code, again.output) == (0, "The database is seeded.\n")
 
 
-def test_tables_are_dropped_by_force_only(command: Call) -> None:
-    assert command("upgrade").code == 0
-    refused = command("downgrade", "base")
+def test_tables_are_dropped_by_force_only(on_current: Call) -> None:
+    refused = on_current("downgrade", "base")
     assert refused.code == 1
     assert "--force" in refused.errors
-    assert command("downgrade", "--force", "-1").output.startswith("Undid platform_")
-    assert command("downgrade", "--force", "base").code == 0
-    assert command("downgrade", "--force", "base").output == "There was nothing to undo.\n"
-    empty = command("check")
+    assert on_current("downgrade", "--force", "-1").output.startswith("Undid platform_")
+    assert on_current("downgrade", "--force", "base").code == 0
+    assert on_current("downgrade", "--force", "base").output == "There was nothing to undo.\n"
+    empty = on_current("check")
     assert (empty.code, "is empty" in empty.output) == (1, True)
 
 
@@ -50,23 +62,22 @@ def test_seeds_wait_for_the_last_migration(command: Call) -> None:
     assert command("upgrade", "platform_0001").output == "Applied platform_0001.\n"
 
 
-def test_what_cannot_be_done_is_said(command: Call) -> None:
-    unknown = command("upgrade", "unheard_of")
+def test_what_cannot_be_done_is_said(on_current: Call) -> None:
+    unknown = on_current("upgrade", "unheard_of")
     assert (unknown.code, unknown.errors) == (
         1, "Can't locate revision identified by 'unheard_of'.\n",
     )  # fmt: skip
-    assert command("upgrade").code == 0
-    idle = command("revision", "Nothing new")
+    idle = on_current("revision", "Nothing new")
     assert (idle.code, "nothing to write" in idle.errors) == (1, True)
-    assert command("downgrade").code == 2
-    assert command("check", DB_URL="nonsense").code == 2
+    assert on_current("downgrade").code == 2
+    assert on_current("check", DB_URL="nonsense").code == 2
 
 
 def test_processes_that_upgrade_and_seed_at_once_all_succeed(
     database_url: str, tmp_path: Path
 ) -> None:
     outputs = run_at_once(
-        3, [sys.executable, "-m", "backstay", "db", "upgrade"], cwd=tmp_path, DB_URL=database_url
+        2, [sys.executable, "-m", "backstay", "db", "upgrade"], cwd=tmp_path, DB_URL=database_url
     )
     assert sum("Applied" in output for output in outputs) == 1
     assert sum("Created the administrator" in output for output in outputs) == 1

@@ -10,8 +10,9 @@ import pytest
 from backstay.cli.readiness import sound_settings
 from backstay.settings import load_settings
 from tests.cli.conftest import Call
-from tests.cli.process import KEYS, Result, free_port, run, serving, workers
-from tests.services.postgres import PostgresServer
+from tests.cli.process import KEYS, Result, free_port, serving, workers
+from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates
+from tests.waiting import until
 
 AWAY = "postgresql://ann:a-very-own-secret@127.0.0.1:1/shop"
 WANTED = {"DB_FALLBACK_TO_SQLITE": "true"}
@@ -19,10 +20,10 @@ ASKED_FOR = "DB_FALLBACK_TO_SQLITE"
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    url = postgres.create_database()
+def postgres_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
+    url, remove = templates.copy("postgresql", tmp_path)
     yield url
-    postgres.drop_database(url)
+    remove()
 
 
 class Silent:
@@ -55,25 +56,26 @@ def silent() -> Iterator[Silent]:
 
 
 def test_the_server_and_its_workers_go_on_with_the_file_after_one_try(
-    tmp_path: Path, silent: Silent
+    home: Path, silent: Silent
 ) -> None:
     url = f"postgresql://ann:a-very-own-secret@127.0.0.1:{silent.port}/shop"
-    (tmp_path / ".env").write_text(f"DB_URL={url}\nDB_REPLICA_HOST=127.0.0.1")
-    with serving(tmp_path, SERVER_WORKERS="2", **WANTED) as server:
-        assert server.client.get("/readyz").status_code == 200
-        assert len(workers(server)) >= 2
-        told = (tmp_path / "err").read_text("utf-8")
+    (home / ".env").write_text(f"DB_URL={url}\nDB_REPLICA_HOST=127.0.0.1")
+    person = {"email": ADMIN_EMAIL, "password": PASSWORD}
+    with serving(home, SERVER_WORKERS="2", **WANTED) as server:
+        until(lambda: server.ask("/readyz") == 200)
+        until(lambda: len(workers(server)) >= 2)
+        assert server.client.post("/api/v1/auth/login", json=person).status_code == 200
+        told = (home / "err").read_text("utf-8")
         for text in ("cannot be reached", ASKED_FOR, "./backstay.db", f"127.0.0.1:{silent.port}"):
             assert text in told
         assert told.count(ASKED_FOR) == 1
         assert "SQLite, ./backstay.db" in server.printed
         assert "a-very-own-secret" not in server.printed
         assert len(silent.taken) == 1
-    assert (tmp_path / "backstay.db").exists()
 
 
-def test_a_worker_goes_on_with_the_file(tmp_path: Path) -> None:
-    ended = run(tmp_path, "worker", "--drain", DB_URL=AWAY, **WANTED)
+def test_a_worker_goes_on_with_the_file(tmp_path: Path, call: Call) -> None:
+    ended = call("worker", "--drain", DB_URL=AWAY, LOG_DIR="", **WANTED)
     assert ended.code == 0
     assert ASKED_FOR in ended.errors
     assert (tmp_path / "backstay.db").exists()
@@ -84,9 +86,9 @@ def test_what_does_not_run_the_application_fails_as_before(call: Call, tmp_path:
         _is_told(call(*command, DB_URL=AWAY, ADMIN_PASSWORD="correct horse", **WANTED), tmp_path)
 
 
-def test_unless_it_is_wanted_nobody_falls_back(tmp_path: Path) -> None:
+def test_unless_it_is_wanted_nobody_falls_back(call: Call, tmp_path: Path) -> None:
     for command in (["serve"], ["worker", "--drain"]):
-        _is_told(run(tmp_path, *command, "--port", str(free_port()), DB_URL=AWAY), tmp_path)
+        _is_told(call(*command, "--port", str(free_port()), DB_URL=AWAY), tmp_path)
 
 
 def _is_told(ended: Result, folder: Path) -> None:
@@ -96,29 +98,29 @@ def _is_told(ended: Result, folder: Path) -> None:
     assert not (folder / "backstay.db").exists()
 
 
-def test_a_database_that_answers_is_used(tmp_path: Path, postgres_url: str) -> None:
-    with serving(tmp_path, DB_URL=postgres_url, **WANTED) as server:
-        assert "PostgreSQL, test_" in server.printed
-        assert ASKED_FOR not in server.printed
+def test_a_database_that_answers_is_used(call: Call, tmp_path: Path, postgres_url: str) -> None:
+    ended = call("worker", "--drain", DB_URL=postgres_url, LOG_DIR="", **WANTED)
+    assert (ended.code, ended.output) == (0, "Ran 0 jobs.\n")
+    assert ASKED_FOR not in ended.errors
     assert not (tmp_path / "backstay.db").exists()
 
 
 def test_a_database_that_refuses_or_is_absent_is_told_as_before(
-    tmp_path: Path, postgres_url: str
+    call: Call, tmp_path: Path, postgres_url: str
 ) -> None:
     server, _, name = postgres_url.rpartition("/")
     port = {"SERVER_PORT": str(free_port())}
     stranger = f"postgresql://ann:wrong@{server.rpartition('@')[2]}/{name}"
     for url, text in ((stranger, "refused"), (f"{server}/nothing", "There is no database")):
-        wanted = run(tmp_path, "serve", DB_URL=url, **port, **WANTED)
+        wanted = call("serve", DB_URL=url, **port, **WANTED)
         assert (wanted.code, text in wanted.errors) == (1, True)
-        assert wanted == run(tmp_path, "serve", DB_URL=url, **port)
+        assert wanted == call("serve", DB_URL=url, **port)
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_outside_local_it_is_refused(tmp_path: Path) -> None:
+def test_outside_local_it_is_refused(call: Call, tmp_path: Path) -> None:
     production = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": "correct horse", **KEYS}
-    ended = run(tmp_path, "serve", DB_URL=AWAY, **production, **WANTED)
+    ended = call("serve", DB_URL=AWAY, **production, **WANTED)
     assert ended.code == 2
     assert f"  {ASKED_FOR}: is on" in ended.errors
     assert "  DB_URL: database" in ended.errors
@@ -144,8 +146,8 @@ async def test_what_was_decided_holds_for_the_processes_that_are_started(
     assert capsys.readouterr().err == ""
 
 
-def test_a_file_that_is_not_migrated_is_a_fault(tmp_path: Path) -> None:
-    ended = run(tmp_path, "serve", DB_URL=AWAY, DB_AUTO_MIGRATE="false", **WANTED)
+def test_a_file_that_is_not_migrated_is_a_fault(call: Call, tmp_path: Path) -> None:
+    ended = call("serve", DB_URL=AWAY, DB_AUTO_MIGRATE="false", **WANTED)
     assert ended.code == 2
     assert ASKED_FOR in ended.errors
     assert "  DB_URL: names a database that does not exist yet" in ended.errors

@@ -20,7 +20,7 @@ from tests.conftest import settings_with
 
 async def add_role(folder: Path) -> None:
     """A role that lists users, but not by e-mail."""
-    backstay = compose(settings_with(f"sqlite:///{folder}/test.db", folder))
+    backstay = compose(settings_with(f"sqlite:///{folder}/backstay.db", folder))
     role = await backstay.system(CreateRole(name="clerk", level=7))
     page = await backstay.system(ListPermissions(q="users:list"))
     (permission,) = page.items
@@ -31,11 +31,9 @@ async def add_role(folder: Path) -> None:
     await backstay.close()
 
 
-def test_the_matrix_is_readable_when_piped_and_as_json(call: Call, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/test.db"
-    assert call("db", "upgrade", DB_URL=url).code == 0
-    asyncio.run(add_role(tmp_path))
-    shown = call("roles", DB_URL=url)
+def test_the_matrix_is_readable_when_piped_and_as_json(call: Call, home: Path) -> None:
+    asyncio.run(add_role(home))
+    shown = call("roles")
     assert shown.code == 0, shown.errors
     header, levels, *lines = [line.split() for line in shown.output.splitlines()]
     assert header == ["PERMISSION", "admin", "clerk", "user"]
@@ -43,18 +41,16 @@ def test_the_matrix_is_readable_when_piped_and_as_json(call: Call, tmp_path: Pat
     cells = {line[0]: line[1:] for line in lines}
     assert cells["users:list"] == ["all", "ANY*", "-"]
     assert cells["items:create"] == ["all", "-", "OWN"]
-    told = json.loads(call("roles", "--json", DB_URL=url).output)
+    told = json.loads(call("roles", "--json").output)
     assert told["permissions"] == list(cells)
     clerk = next(role for role in told["roles"] if role["name"] == "clerk")
     assert UUID(clerk["id"])
     assert [grant["permission"] for grant in clerk["grants"]] == ["users:list"]
 
 
-def test_a_check_of_the_database_tells_what_is_left_over(call: Call, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/test.db"
-    assert call("db", "upgrade", DB_URL=url).code == 0
-    asyncio.run(rename_permission(tmp_path))
-    checked = call("db", "check", DB_URL=url)
+def test_a_check_of_the_database_tells_what_is_left_over(call: Call, home: Path) -> None:
+    asyncio.run(rename_permission(home))
+    checked = call("db", "check")
     assert checked.code == 0
     kept, *_, current = checked.output.splitlines()
     assert kept.startswith("The permission items:burn is no longer declared; it is kept")
@@ -63,7 +59,7 @@ def test_a_check_of_the_database_tells_what_is_left_over(call: Call, tmp_path: P
 
 async def rename_permission(folder: Path) -> None:
     """What it looks like to a version whose code calls it otherwise."""
-    backstay = compose(settings_with(f"sqlite:///{folder}/test.db", folder))
+    backstay = compose(settings_with(f"sqlite:///{folder}/backstay.db", folder))
     renamed = update(Permission).where(Permission.key == "items:delete").values(key="items:burn")
     async with backstay.database.writer.begin() as connection:
         await connection.execute(renamed)

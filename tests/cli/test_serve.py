@@ -1,15 +1,20 @@
-"""Shows a first run and the next: what is made, what is told, how the server stops."""
+"""Shows a first run and the next, what is told meanwhile, and what keeps a server from running."""
 
 import re
 import signal
 import socket
 import sqlite3
-import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from tests.cli.process import KEYS, PATIENCE, Server, none_lives, run, serving
+import pytest
 
+from tests.cli.conftest import Call
+from tests.cli.process import KEYS, Server, none_lives, serving
+from tests.waiting import until
+
+GIVEN = "correct horse"
 PASSWORD = re.compile(r"^Password +(\S+) \(shown only now\)$", re.MULTILINE)
 
 
@@ -23,12 +28,9 @@ def mail_to_a_stranger(server: Server) -> str:
     """The mail that somebody who registers is sent, as the mailbox shows it."""
     person = {"email": "stranger@example.org", "password": "correct horse"}
     assert server.client.post("/api/v1/users", json=person).status_code == 201
-    deadline = time.monotonic() + PATIENCE
-    while not (
-        found := re.search(r'"(/dev/mailbox/[^"]+)"', server.client.get("/dev/mailbox").text)
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    link = re.compile(r'"(/dev/mailbox/[^"]+)"')
+    found = until(lambda: link.search(server.client.get("/dev/mailbox").text))
+    assert found is not None
     return server.client.get(found[1]).text
 
 
@@ -41,7 +43,7 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
         assert len(found) == 1
         assert sign_in(server, "admin@example.com", found[0]) == 200
         assert sign_in(server, "admin@example.com", f"{found[0]}x") == 401
-        assert server.client.get("/health").json()["status"] == "ok"
+        until(lambda: server.client.get("/health").json()["status"] == "ok")
         url = str(server.client.base_url)
         for text in (f"{url}\n", f"{url}/docs\n", "local", "SQLite, ./backstay.db", "rate limits"):
             assert text in banner
@@ -66,59 +68,60 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
         assert none_lives(processes)
 
 
-def test_a_given_password_is_not_printed_and_silent_connections_end(tmp_path: Path) -> None:
-    given = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": "correct horse"}
-    with serving(tmp_path, SERVER_WORKERS="2", SERVER_TIMEOUT="1", **given) as server:
-        assert "ann@example.com" in server.printed
-        assert "correct horse" not in server.printed
-        assert sign_in(server, "ann@example.com", "correct horse") == 200
-        with socket.create_connection(("127.0.0.1", server.client.base_url.port)) as silent:
-            silent.settimeout(PATIENCE)
-            assert silent.recv(1) == b""
-        processes = server.family()
-        assert server.stop(signal.SIGHUP) == 0
-        assert none_lives(processes)
+@pytest.fixture(scope="module")
+def reloading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A first run with a given password, which starts anew when a Python file changes."""
+    given = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": GIVEN}
+    with serving(tmp_path_factory.mktemp("reloading"), "--reload", **given) as server:
+        yield server
 
 
-def test_outside_local_it_serves_a_database_that_was_prepared(tmp_path: Path) -> None:
-    variables = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": "correct horse", **KEYS}
-    assert run(tmp_path, "db", "upgrade", **variables).code == 0
-    with serving(tmp_path, **variables) as server:
+def test_a_given_password_is_not_printed(reloading: Server) -> None:
+    assert "ann@example.com" in reloading.printed
+    assert GIVEN not in reloading.printed
+    assert sign_in(reloading, "ann@example.com", GIVEN) == 200
+
+
+def test_an_edited_file_starts_it_anew(reloading: Server) -> None:
+    before = reloading.family()
+    (reloading.folder / "edited.py").write_text("")
+    until(lambda: not before <= reloading.family())
+
+
+def test_a_hang_up_stops_it_and_leaves_nobody(reloading: Server) -> None:
+    processes = reloading.family()
+    assert reloading.stop(signal.SIGHUP) == 0
+    assert none_lives(processes)
+
+
+def test_outside_local_it_serves_a_database_that_was_prepared(tmp_path: Path, call: Call) -> None:
+    variables = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": GIVEN, **KEYS}
+    assert call("db", "upgrade", **variables).code == 0
+    with serving(tmp_path, SERVER_DRAIN_SECONDS="0", **variables) as server:
         assert "docs" not in server.printed
-        assert sign_in(server, "admin@example.com", "correct horse") == 200
+        assert sign_in(server, "admin@example.com", GIVEN) == 200
 
 
-def test_an_edited_file_starts_it_anew(tmp_path: Path) -> None:
-    with serving(tmp_path, "--reload") as server:
-        before = server.family()
-        (tmp_path / "edited.py").write_text("")
-        deadline = time.monotonic() + PATIENCE
-        while before <= server.family() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not before <= server.family()
-        assert server.stop(signal.SIGTERM) == 0
-
-
-def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_sentence(tmp_path: Path, call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run(tmp_path, "serve", SERVER_PORT=str(port))
+        ended = call("serve", SERVER_PORT=str(port))
     assert ended.code == 1
     for text in (f"Port {port} of 127.0.0.1 is in use", "SERVER_PORT", "--port"):
         assert text in ended.errors
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_a_host_that_is_not_this_one_is_a_sentence_after_the_warnings(tmp_path: Path) -> None:
-    ended = run(tmp_path, "serve", "--host", "192.0.2.1", SERVER_PROT="80")
+def test_a_host_that_is_not_this_one_is_a_sentence_after_the_warnings(call: Call) -> None:
+    ended = call("serve", "--host", "192.0.2.1", SERVER_PROT="80")
     assert ended.code == 1
     assert ended.errors.startswith("Warning: SERVER_PROT")
     assert "Cannot listen on port 8000 of 192.0.2.1" in ended.errors
     assert "SERVER_HOST" in ended.errors
 
 
-def test_production_with_nothing_set_names_every_fault_at_once(tmp_path: Path) -> None:
-    ended = run(tmp_path, "serve", ENVIRONMENT="production")
+def test_production_with_nothing_set_names_every_fault_at_once(tmp_path: Path, call: Call) -> None:
+    ended = call("serve", ENVIRONMENT="production")
     assert ended.code == 2
     assert "4 faults" in ended.errors
     for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET", "DB_URL"):
@@ -128,19 +131,19 @@ def test_production_with_nothing_set_names_every_fault_at_once(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_well_known_secret_is_refused_in_production(tmp_path: Path) -> None:
+def test_a_well_known_secret_is_refused_in_production(call: Call) -> None:
     variables = {**KEYS, "SECURITY_SECRET_KEY": "changethis"}
-    ended = run(tmp_path, "serve", ENVIRONMENT="production", **variables)
+    ended = call("serve", ENVIRONMENT="production", **variables)
     assert ended.code == 2
     assert "  SECURITY_SECRET_KEY: is well known" in ended.errors
     assert "changethis" not in ended.errors
 
 
-def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call) -> None:
     with closing(sqlite3.connect(tmp_path / "backstay.db")) as connection, connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('from_the_future')")
-    ended = run(tmp_path, "serve")
+    ended = call("serve")
     assert ended.code == 1
     assert ended.errors.count("\n") == 1
     assert "newer version" in ended.errors

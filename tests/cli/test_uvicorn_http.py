@@ -10,6 +10,7 @@ from uvicorn.server import ServerState
 
 from backstay.cli import uvicorn_http
 from backstay.cli.uvicorn_http import HEAD_BYTES, HEAD_FIELDS, Http
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ async def answer(connection: Connection, *parts: bytes) -> bytes:
     for part in parts:
         writer.write(part)
         await writer.drain()
-    received = await asyncio.wait_for(reader.read(), 30)
+    received = await asyncio.wait_for(reader.read(), LIMIT)
     return received[received.rfind(b"HTTP/1.1 ") :].partition(b"\r\n")[0]
 
 
@@ -97,7 +98,7 @@ async def test_a_head_that_does_not_end_is_closed(
 
     dripping = asyncio.create_task(drip())
     try:
-        assert await asyncio.wait_for(reader.read(), 30) == b""
+        assert await asyncio.wait_for(reader.read(), LIMIT) == b""
     except ConnectionResetError:
         pass
     finally:

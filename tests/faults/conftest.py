@@ -10,9 +10,13 @@ from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from backstay.main import create_app
+from tests.adapters.conftest import linked, patient, standing, wire, without_beats
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.proxy import Wire, wire_to
 from tests.features.steps import API, bearer, sign_in
+from tests.waiting import LIMIT
+
+__all__ = ["linked", "patient", "standing", "wire", "without_beats"]
 
 
 class Running:
@@ -49,7 +53,7 @@ async def wired(
 ) -> AsyncIterator[tuple[Wire, Running]]:
     """An application on PostgreSQL, and the wire between the two."""
     async with wire_to(seeded_url) as (wire, url):
-        settings = settings_with(url, tmp_path, DB_POOL_TIMEOUT="0.5", **variables)
-        app: Any = create_app(settings, clock=clock)
+        settings = settings_with(url, tmp_path, DB_POOL_TIMEOUT=str(LIMIT), **variables)
+        app: Any = create_app(settings, clock=clock, worker=False)
         async with app.router.lifespan_context(app), client_of(app) as client:
             yield wire, await signed_in(app, client)

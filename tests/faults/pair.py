@@ -1,96 +1,157 @@
-"""Two servers on one database, and how long one takes to obey what the other was told."""
+"""Two processes on one database, and what one of them is told of what the other does."""
 
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import anyio
 import asyncpg
+import httpx
 
+from backstay.composition import Backstay
 from backstay.core.clock import new_id
-from tests.cli.process import Server
-from tests.conftest import PASSWORD
-from tests.features.steps import API, AUTH, ME, bearer
+from backstay.main import create_app
+from backstay.settings import Settings
+from tests.adapters.clocks import StandingClock
+from tests.cli.process import environ
+from tests.conftest import PASSWORD, client_of
+from tests.features.steps import AUTH, ME, bearer, register, sign_in
+from tests.waiting import LIMIT, eventually
 
-PROMPT = 0.5
-"""Seconds; less than anything is believed without a channel."""
 PROMISED = 1.0
+"""Seconds within which every process obeys, whatever fails."""
 LISTENERS = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'backstay listener' AND datname = current_database()
 """
 
 
-class Two:
-    """Two servers on one database, and people who are signed in at the first."""
+class Site:
+    """What answers in one process."""
 
-    def __init__(self, one: Server, other: Server, url: str) -> None:
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def status(self, path: str, headers: dict[str, str]) -> int:
+        return (await self.client.get(path, headers=headers)).status_code
+
+    async def answers(self, status: int, path: str, headers: dict[str, str]) -> None:
+        """Wait until it answers so."""
+
+        async def is_so() -> bool:
+            return await self.status(path, headers) == status
+
+        await eventually(is_so)
+
+
+class Member(Site):
+    """An application of this process that has nothing in common with any other of them.
+
+    For the cache of principals time stands still: by itself it goes on believing what it has.
+    """
+
+    def __init__(self, backstay: Backstay, client: httpx.AsyncClient) -> None:
+        super().__init__(client)
+        self.backstay = backstay
+        self.clock = backstay.principals._monotonic = StandingClock()
+
+    async def obeys(self, headers: dict[str, str], told: float) -> bool:
+        """Whether somebody is refused who was signed out, so long after that was told."""
+        self.clock.now = told + PROMISED
+        return await self.status(ME, headers) == 401
+
+
+@asynccontextmanager
+async def member(settings: Settings) -> AsyncIterator[Member]:
+    app = create_app(settings, worker=False)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        yield Member(app.state.backstay, client)
+
+
+class Two:
+    """Two processes, and people who are signed in at the first and known to both."""
+
+    def __init__(self, one: Site, other: Site, url: str) -> None:
         self.one, self.other, self.url = one, other, url
 
-    def join(self) -> tuple[str, dict[str, str]]:
-        """A new user's id and headers, which both servers have seen."""
-        login = {"email": f"{new_id()}@example.org", "password": PASSWORD}
-        created = self.one.client.post(f"{API}/users", json=login)
+    async def join(self, *, settled: bool = False) -> tuple[str, dict[str, str]]:
+        """A new user's id and headers; settled, there are no news of them on their way."""
+        email = f"{new_id()}@example.org"
+        created = await register(self.one.client, email)
         assert created.status_code == 201, created.text
-        answer = self.one.client.post(f"{AUTH}/login", json=login)
+        answer = await sign_in(self.one.client, email)
         headers = bearer(answer.json()["access_token"])
-        for server in (self.one, self.other):
-            assert server.client.get(ME, headers=headers).status_code == 200
+        if settled:
+            _, later = await self.join()
+            await log_out(self.one, later)
+            await self.other.answers(401, ME, later)
+        for site in (self.one, self.other):
+            assert await site.status(ME, headers) == 200
         return created.json()["id"], headers
 
-    def sql(self, statement: str) -> list[Any]:
-        async def run() -> list[Any]:
-            connection = await asyncpg.connect(self.url)
-            try:
-                return [row[0] for row in await connection.fetch(statement)]
-            finally:
-                await connection.close()
+    async def join_to_be_ended(self) -> dict[str, str]:
+        """The headers of a new user, whose sessions were ended behind everybody's back."""
+        user_id, headers = await self.join(settled=True)
+        await self.sql(f"UPDATE sessions SET ended_at = now() WHERE user_id = '{user_id}'")
+        return headers
 
-        return anyio.run(run)
+    async def sql(self, statement: str) -> list[Any]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return [row[0] for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
 
-    def end_unnoticed(self, headers: dict[str, str]) -> None:
-        """End the sessions of somebody behind the back of every server."""
-        user_id = self.one.client.get(ME, headers=headers).json()["id"]
-        self.sql(f"UPDATE sessions SET ended_at = now() WHERE user_id = '{user_id}'")
+    async def listeners(self, count: int = 2) -> set[int]:
+        """The processes of the database that serve a listener, once there are so many."""
 
-    def listeners(self) -> list[int]:
-        """The processes of the database that serve a listener, once both listen."""
-        until(lambda: len(self.sql(LISTENERS)) == 2)
-        return self.sql(LISTENERS)
+        async def listed() -> set[int]:
+            found = set(await self.sql(LISTENERS))
+            return found if len(found) == count else set()
 
-    def end_listeners(self) -> None:
-        for pid in self.listeners():
-            self.sql(f"SELECT pg_terminate_backend({pid})")
+        return await eventually(listed)
 
-
-def until(happened: Callable[[], bool]) -> float:
-    """The seconds until something happens."""
-    started = time.monotonic()
-    while not happened():
-        assert time.monotonic() - started < 10
-        time.sleep(0.005)
-    return time.monotonic() - started
+    async def end_listeners(self) -> None:
+        for pid in await self.listeners():
+            await self.sql(f"SELECT pg_terminate_backend({pid})")
 
 
-def until_answered(server: Server, path: str, headers: dict[str, str], status: int) -> float:
-    return until(lambda: server.client.get(path, headers=headers).status_code == status)
+class TwoMembers(Two):
+    """Two processes that are applications of this one."""
+
+    one: Member
+    other: Member
+
+    def __init__(self, one: Member, other: Member, url: str) -> None:
+        super().__init__(one, other, url)
+        self.settings = one.backstay.settings
 
 
-def log_out(server: Server, headers: dict[str, str]) -> None:
-    assert server.client.post(f"{AUTH}/logout", headers=headers).status_code == 204
+@asynccontextmanager
+async def two_members(settings: Settings, url: str) -> AsyncIterator[TwoMembers]:
+    async with member(settings) as one, member(settings) as other:
+        yield TwoMembers(one, other, url)
 
 
-def leave(server: Server, headers: dict[str, str]) -> None:
+async def log_out(site: Site, headers: dict[str, str]) -> float:
+    """When it was answered."""
+    answer = await site.client.post(f"{AUTH}/logout", headers=headers)
+    assert answer.status_code == 204, answer.text
+    return time.monotonic()
+
+
+async def leave(site: Site, headers: dict[str, str]) -> None:
     body = {"current_password": PASSWORD}
-    answer = server.client.request("DELETE", ME, json=body, headers=headers)
+    answer = await site.client.request("DELETE", ME, json=body, headers=headers)
     assert answer.status_code == 204, answer.text
 
 
 @contextmanager
-def paused(pids: list[int]) -> Iterator[None]:
+def paused(pids: set[int]) -> Iterator[None]:
     """Stop processes for a while."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -99,3 +160,9 @@ def paused(pids: list[int]) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def run(program: str, *arguments: str, **variables: str) -> int:
+    """The exit code of a program in a process of its own."""
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, env=environ(**variables), check=False, timeout=LIMIT).returncode

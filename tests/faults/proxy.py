@@ -19,12 +19,17 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self.port = 0
+        self.url = ""
+        """The address of the server through this wire."""
+        self.held = 0
+        """How much has been held up so far, in pieces as they arrived."""
+        self._left: int | None = None
         self.delay = 0.0
         """Seconds by which everything that goes either way arrives later."""
 
     async def mend(self) -> None:
         """Accept connections, and let data through."""
-        self._open.set()
+        self.unjam()
         if self._server is None:
             self._server = await asyncio.start_server(
                 self._accept, "127.0.0.1", self.port, ssl=self._tls
@@ -38,8 +43,17 @@ class Wire:
             self._server = None
         for writer in self._writers:
             writer.transport.abort()
-        self._open.set()
+        self.unjam()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def gone(self) -> AsyncIterator[None]:
+        """Cut it for a while."""
+        await self.cut()
+        try:
+            yield
+        finally:
+            await self.mend()
 
     def jam(self) -> None:
         """Let nothing through any more, as a machine does that lost its power."""
@@ -47,19 +61,29 @@ class Wire:
 
     def unjam(self) -> None:
         """Let everything through that was held up."""
+        self._left = None
         self._open.set()
+
+    def jam_after(self, pieces: int) -> None:
+        """Let so many pieces of data through, then nothing any more."""
+        self._left = pieces
+        if not pieces:
+            self.jam()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with contextlib.suppress(OSError):
-            await self._open.wait()
+        await self._open.wait()
+        try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(far_writer)
-            pumps = [self._pump(reader, far_writer), self._pump(far_reader, writer)]
-            for pump in pumps:
-                task = asyncio.ensure_future(pump)
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        except OSError:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
+        self._writers.add(far_writer)
+        for pump in (self._pump(reader, far_writer), self._pump(far_reader, writer)):
+            task = asyncio.ensure_future(pump)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read at once whatever comes, so that it is late but no slower."""
@@ -77,11 +101,18 @@ class Wire:
         with contextlib.suppress(OSError):
             while (due := await passing.get())[1]:
                 await asyncio.sleep(due[0] - monotonic())
-                await self._open.wait()
+                await self._turn()
                 writer.write(due[1])
                 await writer.drain()
         writer.close()
         self._writers.discard(writer)
+
+    async def _turn(self) -> None:
+        if not self._open.is_set():
+            self.held += 1
+            await self._open.wait()
+        if self._left is not None:
+            self.jam_after(self._left - 1)
 
 
 @asynccontextmanager
@@ -91,8 +122,8 @@ async def wire_to(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[
     wire = Wire(parts.hostname or "", parts.port or 5432, tls)
     await wire.mend()
     account = f"{parts.username}:{parts.password}"
-    through = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}")
+    wire.url = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}").geturl()
     try:
-        yield wire, through.geturl()
+        yield wire, wire.url
     finally:
         await wire.cut()

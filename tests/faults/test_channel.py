@@ -1,16 +1,17 @@
 """Shows that what one process changes every other obeys within a second, whatever fails."""
 
-import time
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import UUID
 
-import anyio
 import asyncpg
+import httpx
 import pytest
 
+from backstay.adapters import principals_shared
 from backstay.adapters.principals_postgres import CHANNEL, PostgresPrincipals
 from backstay.cli.readiness import opened
 from backstay.composition import Backstay, compose
@@ -22,227 +23,289 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.features.items.commands import UpdateItem
+from backstay.settings import Settings
+from tests.adapters.linking import logged
 from tests.cli.process import KEYS, serving
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, settings_with
+from tests.conftest import ADMIN_EMAIL, settings_with
 from tests.faults.pair import (
-    PROMISED,
-    PROMPT,
+    Site,
     Two,
+    TwoMembers,
     leave,
     log_out,
+    member,
     paused,
-    until,
-    until_answered,
+    run,
+    two_members,
 )
-from tests.features.steps import API, AUTH, ME, bearer
+from tests.features.steps import API, ME, bearer, sign_in
+from tests.waiting import LIMIT, eventually
+
+ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
+ENDING = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("UPDATE sessions SET ended_at = created_at")
+"""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def two(
-    request: pytest.FixtureRequest, templates: Templates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Two]:
-    url, remove = templates.copy(request.param, tmp_path_factory.mktemp("database"))
-    variables = {"DB_URL": url, "ADMIN_EMAIL": ADMIN_EMAIL, "RATE_LIMIT_ENABLED": "false"} | KEYS
-    folders = [tmp_path_factory.mktemp(name) for name in ("one", "other")]
-    with serving(folders[0], **variables) as one, serving(folders[1], **variables) as other:
-        yield Two(one, other, url)
-    remove()
+@pytest.fixture
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
+    async with two_members(settings, seeded_url) as two:
+        yield two
 
 
-def test_a_session_that_ends_in_one_process_ends_in_the_other(two: Two) -> None:
-    for _ in range(5):
-        _, headers = two.join()
-        log_out(two.one, headers)
-        assert until_answered(two.other, ME, headers, 401) < PROMPT
-    _, headers = two.join()
-    leave(two.one, headers)
-    assert until_answered(two.other, ME, headers, 401) < PROMPT
+async def test_a_session_that_ends_in_one_process_ends_in_the_other(two: TwoMembers) -> None:
+    (_, out), (_, gone) = await two.join(), await two.join()
+    await log_out(two.one, out)
+    await two.other.answers(401, ME, out)
+    await leave(two.one, gone)
+    await two.other.answers(401, ME, gone)
 
 
-def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Two, tmp_path: Path) -> None:
-    user_id, headers = two.join()
-    assert two.other.client.get(f"{API}/users", headers=headers).status_code == 403
-
-    async def promote() -> None:
-        backstay = compose(settings_with(two.url, tmp_path))
-        await backstay.system(JoinRole(user_id=UUID(user_id), role="admin"))
-        await backstay.close()
-
-    anyio.run(promote)
-    for server in (two.one, two.other):
-        assert until_answered(server, f"{API}/users", headers, 200) < PROMPT
+async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembers) -> None:
+    user_id, headers = await two.join()
+    assert await two.other.status(f"{API}/users", headers) == 403
+    backstay = compose(two.settings)
+    await backstay.system(JoinRole(user_id=UUID(user_id), role="admin"))
+    await backstay.close()
+    for each in (two.one, two.other):
+        await each.answers(200, f"{API}/users", headers)
 
 
-def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
-    two: Two, tmp_path: Path
+@pytest.mark.usefixtures("standing")
+async def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
+    two: TwoMembers,
 ) -> None:
-    _, headers = two.join()
-    created = two.one.client.post(f"{API}/items", json={"title": "before"}, headers=headers)
+    _, headers = await two.join()
+    client = two.one.client
+    created = await client.post(f"{API}/items", json={"title": "before"}, headers=headers)
     path = created.headers["Location"]
-    assert two.other.client.get(path, headers=headers).json()["title"] == "before"
 
-    async def rename() -> None:
-        async with opened(settings_with(two.url, tmp_path)) as backstay:
-            await backstay.system(UpdateItem(id=UUID(created.json()["id"]), title="after"))
+    async def is_called(title: str) -> bool:
+        answer = await two.other.client.get(path, headers=headers)
+        return bool(answer.json()["title"] == title)
 
-    anyio.run(rename)
-
-    def is_shown() -> bool:
-        title: str = two.other.client.get(path, headers=headers).json()["title"]
-        return title == "after"
-
-    assert until(is_shown) < PROMISED
+    assert await is_called("before")
+    async with opened(two.settings) as backstay:
+        await backstay.system(UpdateItem(id=UUID(created.json()["id"]), title="after"))
+    await eventually(lambda: is_called("after"))
 
 
 class Admin:
-    """The administrator, at the first server."""
+    """The administrator, at one site."""
 
-    def __init__(self, two: Two) -> None:
-        self.client = two.one.client
-        login = {"email": ADMIN_EMAIL, "password": PASSWORD}
-        answer = self.client.post(f"{AUTH}/login", json=login)
-        self.headers = bearer(answer.json()["access_token"])
+    def __init__(self, client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+        self.client, self.headers = client, headers
 
-    def send(self, method: str, path: str, body: Any = None) -> Any:
+    @classmethod
+    async def at(cls, site: Site) -> "Admin":
+        answer = await sign_in(site.client, ADMIN_EMAIL)
+        return cls(site.client, bearer(answer.json()["access_token"]))
+
+    async def send(self, method: str, path: str, body: Any = None) -> Any:
         """What a change that must succeed is answered with."""
-        answer = self.client.request(method, f"{API}{path}", json=body, headers=self.headers)
+        path = f"{API}{path}"
+        answer = await self.client.request(method, path, json=body, headers=self.headers)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    def permit(self, user_id: str) -> tuple[str, str, str]:
+    async def permit(self, user_id: str) -> tuple[str, str, str]:
         """Let somebody list users; the paths of the membership, the grant and its rules."""
-        role = self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5})["id"]
-        (found,) = self.send("GET", "/rbac/permissions?key=users:list")["items"]
+        role = (await self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5}))["id"]
+        (found,) = (await self.send("GET", "/rbac/permissions?key=users:list"))["items"]
         (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")
         ids = {"role_id": role, "permission_id": found["id"]}
-        self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
+        await self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
         rule = {**ids, "field_id": email, "effect": "ALLOW"}
-        self.send("POST", "/rbac/permission-fields", rule)
+        await self.send("POST", "/rbac/permission-fields", rule)
         member = f"/rbac/roles/{role}/users/{user_id}"
-        self.send("POST", member)
+        await self.send("POST", member)
         grant = f"/rbac/roles/{role}/permissions/{found['id']}"
         return member, grant, f"{grant}/fields/{email}"
 
 
-def test_what_an_administrator_changes_is_obeyed_by_the_other_process(two: Two) -> None:
-    """A field rule, a grant, a membership and an account in turn, each timed from its answer."""
-    admin, (user_id, headers) = Admin(two), two.join()
+async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(
+    two: TwoMembers,
+) -> None:
+    """A field rule, a grant, a membership and an account in turn."""
+    admin, (user_id, headers) = await Admin.at(two.one), await two.join()
     users, by_email = f"{API}/users", f"{API}/users?email=x"
-    member, grant, rule = admin.permit(user_id)
-    for server in (two.one, two.other):
-        assert until_answered(server, by_email, headers, 200) < PROMISED
+    membership, grant, rule = await admin.permit(user_id)
+    for each in (two.one, two.other):
+        await each.answers(200, by_email, headers)
     for method, path, body, asked, before, after in (
         ("PATCH", rule, {"effect": "DENY"}, by_email, 200, 403),
         ("DELETE", rule, None, by_email, 403, 200),
-        ("DELETE", member, None, users, 200, 403),
-        ("POST", member, None, users, 403, 200),
+        ("DELETE", membership, None, users, 200, 403),
+        ("POST", membership, None, users, 403, 200),
         ("DELETE", grant, None, users, 200, 403),
         ("POST", f"/users/{user_id}/block", None, ME, 200, 401),
     ):
-        assert two.other.client.get(asked, headers=headers).status_code == before, path
-        admin.send(method, path, body)
-        assert until_answered(two.other, asked, headers, after) < PROMISED, path
+        assert await two.other.status(asked, headers) == before, path
+        await admin.send(method, path, body)
+        await two.other.answers(after, asked, headers)
 
 
-@pytest.mark.parametrize("two", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_what_another_process_writes_to_the_file_is_noticed(two: TwoMembers) -> None:
+    _, headers = await two.join()
+    file = two.one.backstay.database.options.file
+    assert await asyncio.to_thread(run, ENDING, str(file)) == 0
+    await two.other.answers(401, ME, headers)
+
+
+@ON_POSTGRES
 class TestOnPostgres:
-    def test_a_notification_takes_milliseconds(self, two: Two) -> None:
-        taken = []
-        for _ in range(9):
-            _, headers = two.join()
-            log_out(two.one, headers)
-            taken.append(until_answered(two.other, ME, headers, 401))
-        assert sorted(taken)[4] < 0.1, taken
+    @pytest.mark.usefixtures("without_beats")
+    async def test_a_notification_needs_no_beat(self, two: TwoMembers) -> None:
+        (_, headers), unnoticed = await two.join(), await two.join_to_be_ended()
+        await log_out(two.one, headers)
+        await two.other.answers(401, ME, headers)
+        assert await two.other.status(ME, unnoticed) == 200
 
-    def test_a_listener_that_is_ended_before_a_change_delays_it_by_less_than_a_second(
-        self, two: Two
+    async def test_a_listener_that_is_ended_before_a_change_delays_it_by_less_than_a_second(
+        self, two: TwoMembers
     ) -> None:
-        _, headers = two.join()
-        two.end_listeners()
-        log_out(two.one, headers)
-        assert until_answered(two.other, ME, headers, 401) < PROMISED
+        _, headers = await two.join()
+        await two.end_listeners()
+        told = await log_out(two.one, headers)
+        assert await two.other.obeys(headers, told)
 
-    def test_a_listener_that_is_ended_after_a_change_delays_it_by_less_than_a_second(
-        self, two: Two
+    async def test_a_listener_that_is_ended_after_a_change_delays_it_by_less_than_a_second(
+        self, two: TwoMembers
     ) -> None:
-        _, headers = two.join()
-        log_out(two.one, headers)
-        two.end_listeners()
-        assert until_answered(two.other, ME, headers, 401) < PROMISED
+        _, headers = await two.join()
+        told = await log_out(two.one, headers)
+        await two.end_listeners()
+        assert await two.other.obeys(headers, told)
 
-    def test_a_listener_comes_back_and_says_so_once(self, two: Two) -> None:
-        time.sleep(1)  # until what earlier tests have ended is back
-        before = two.other.printed
-        two.end_listeners()
-        until(lambda: "channel is back" in two.other.printed.removeprefix(before))
-        time.sleep(0.5)
-        printed = two.other.printed.removeprefix(before)
-        assert (printed.count("channel lost"), printed.count("channel is back")) == (1, 1)
-        _, headers = two.join()
-        log_out(two.one, headers)
-        assert until_answered(two.other, ME, headers, 401) < PROMPT
-
-    def test_listeners_that_hang_delay_a_change_by_less_than_a_second(self, two: Two) -> None:
-        for _ in range(3):
-            with paused(two.listeners()):
-                _, headers = two.join()
-                log_out(two.one, headers)
-                assert until_answered(two.other, ME, headers, 401) < PROMISED
-
-    @pytest.mark.parametrize("payload", ["", "{", "null", "[]", '{"users": 5}', '{"users": ["x"]}'])
-    def test_a_notification_of_somebody_else_makes_it_forget_everything(
-        self, two: Two, payload: str
+    async def test_listeners_that_hang_delay_a_change_by_less_than_a_second(
+        self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        listeners, printed = two.listeners(), two.other.printed
-        _, headers = two.join()
-        two.end_unnoticed(headers)
-        assert two.other.client.get(ME, headers=headers).status_code == 200
-        two.sql(f"SELECT pg_notify('backstay_principals', '{payload}')")
-        assert until_answered(two.other, ME, headers, 401) < PROMPT
-        assert two.listeners() == listeners
-        assert "channel lost" not in two.other.printed.removeprefix(printed)
+        monkeypatch.setattr(principals_shared, "PATIENCE", LIMIT)
+        (_, headers), (_, control) = await two.join(), await two.join(settled=True)
+        with paused(await two.listeners()):
+            told = await log_out(two.one, headers)
+            await log_out(two.one, control)
+            assert await two.other.status(ME, control) == 200
+            assert await two.other.obeys(headers, told)
 
-    def test_more_changes_than_a_notification_can_name_make_it_forget_everything(
-        self, two: Two, tmp_path: Path
+    async def test_a_listener_comes_back_knowing_nothing_and_says_so_once(
+        self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        _, headers = two.join()
-        two.end_unnoticed(headers)
+        unnoticed = await two.join_to_be_ended()
+        with logged(principals_shared) as logs:
+            await two.end_listeners()
+            await two.other.answers(401, ME, unnoticed)
+            await eventually(lambda: len(logs) == 4)
+            await beats(two, monkeypatch)
+        said = [entry["event"] for entry in logs]
+        assert sorted(said) == ["principal channel is back"] * 2 + ["principal channel lost"] * 2
+        _, headers = await two.join()
+        await log_out(two.one, headers)
+        await two.other.answers(401, ME, headers)
+
+    async def test_a_notification_of_somebody_else_makes_it_forget_everything(
+        self, two: TwoMembers
+    ) -> None:
+        listeners = await two.listeners()
+        with logged(principals_shared) as logs:
+            for payload in ("", "{", "null", "[]", '{"users": 5}', '{"users": ["x"]}'):
+                headers = await two.join_to_be_ended()
+                assert await two.other.status(ME, headers) == 200, payload
+                await two.sql(f"SELECT pg_notify('backstay_principals', '{payload}')")
+                await two.other.answers(401, ME, headers)
+        assert await two.listeners() == listeners
+        assert logs == []
+
+    async def test_more_changes_than_a_notification_can_name_make_it_forget_everything(
+        self, two: TwoMembers
+    ) -> None:
+        unnoticed, (_, barrier) = await two.join_to_be_ended(), await two.join()
         module = ModuleType(__name__)
         vars(module).update(Reorganise=Reorganise, reorganise=reorganise)
+        backstay = compose(two.settings, [*STANDARD, Feature("firm", modules=(module,))])
+        await backstay.system(Reorganise(user_ids=tuple(new_id() for _ in range(100))))
+        await log_out(two.one, barrier)
+        await two.other.answers(401, ME, barrier)
+        assert await two.other.status(ME, unnoticed) == 200
+        await backstay.system(Reorganise(user_ids=tuple(new_id() for _ in range(1000))))
+        await two.other.answers(401, ME, unnoticed)
+        await backstay.close()
 
-        async def send(count: int) -> None:
-            firm = Feature("firm", modules=(module,))
-            backstay = compose(settings_with(two.url, tmp_path), [*STANDARD, firm])
-            await backstay.system(Reorganise(user_ids=tuple(new_id() for _ in range(count))))
-            await backstay.close()
+    async def test_a_silent_listener_is_replaced_and_operators_are_told_meanwhile(
+        self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = two.other.client
 
-        anyio.run(send, 100)
-        time.sleep(PROMPT)
-        assert two.other.client.get(ME, headers=headers).status_code == 200
-        anyio.run(send, 1000)
-        assert until_answered(two.other, ME, headers, 401) < PROMPT
-
-    def test_a_silent_listener_is_replaced_and_operators_are_told_meanwhile(self, two: Two) -> None:
-        def state() -> tuple[str, str, float]:
-            health = two.other.client.get("/health").json()
-            metrics = two.other.client.get("/metrics").text.splitlines()
+        async def state() -> tuple[str, str, float]:
+            health = (await client.get("/health")).json()
+            metrics = (await client.get("/metrics")).text.splitlines()
             (line,) = (one for one in metrics if one.startswith("backstay_principal_channel_up"))
             return health["status"], health["checks"]["principal_channel"], float(line.split()[1])
 
-        until(lambda: state() == ("ok", "ok", 1))
-        silent = two.listeners()
+        async def is_well() -> bool:
+            return await state() == ("ok", "ok", 1)
+
+        async def is_degraded() -> bool:
+            return await state() == ("degraded", "degraded", 0)
+
+        await eventually(is_well)
+        silent = await two.listeners()
+        monkeypatch.setattr(principals_shared, "PATIENCE", 0.5)
         with paused(silent):
-            until(lambda: state() == ("degraded", "degraded", 0))
-            until(lambda: state() == ("ok", "ok", 1))
-            _, headers = two.join()
-            two.end_unnoticed(headers)
-            two.sql("SELECT pg_notify('backstay_principals', '')")
-            assert until_answered(two.other, ME, headers, 401) < PROMPT
-        assert not set(two.listeners()) & set(silent)
+            await eventually(is_degraded)
+            monkeypatch.setattr(principals_shared, "PATIENCE", LIMIT)
+            await eventually(is_well)
+            headers = await two.join_to_be_ended()
+            await two.sql("SELECT pg_notify('backstay_principals', '')")
+            await two.other.answers(401, ME, headers)
+        await eventually(lambda: replaced(two, silent))
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("database_kind", ["postgresql"])
+async def replaced(two: Two, listeners: set[int]) -> bool:
+    return not await two.listeners() & listeners
+
+
+async def beats(two: TwoMembers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait until every channel has proven twice more that it lives."""
+    counted = dict.fromkeys((two.one.backstay.channel, two.other.backstay.channel), 0)
+    beat = PostgresPrincipals._beat
+
+    async def count(self: PostgresPrincipals, connection: Any) -> None:
+        await beat(self, connection)
+        counted[self] += 1
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresPrincipals, "_beat", count)
+        await eventually(lambda: min(counted.values()) > 1)
+
+
+@ON_POSTGRES
+async def test_a_server_and_another_process_hear_one_another(
+    seeded_url: str, tmp_path: Path
+) -> None:
+    """Whoever is signed out is refused there while others are believed that nobody told of."""
+    variables = {"DB_URL": seeded_url, "RATE_LIMIT_ENABLED": "false", "LOG_DIR": "", **KEYS}
+    with serving(tmp_path, **variables) as server:
+        there = httpx.AsyncClient(base_url=server.client.base_url, timeout=LIMIT)
+        async with there, member(settings_with(seeded_url, tmp_path, **KEYS)) as here:
+            two = Two(here, Site(there), seeded_url)
+
+            async def only_the_one_who_was_told_of_is_refused() -> bool:
+                unnoticed, (_, headers) = await two.join_to_be_ended(), await two.join()
+                await log_out(two.one, headers)
+                await two.other.answers(401, ME, headers)
+                return await two.other.status(ME, unnoticed) == 200
+
+            await eventually(only_the_one_who_was_told_of_is_refused)
+            _, headers = await two.join()
+            await log_out(two.other, headers)
+            await two.one.answers(401, ME, headers)
+
+
+@ON_POSTGRES
 async def test_what_arrives_as_a_listener_ends_is_heeded(
     backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,18 +1,23 @@
 """Shows that Redis alone makes every process obey a change within a second, whatever fails."""
 
-import subprocess
-import sys
+import asyncio
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from uuid import UUID
 
 import pytest
 
-from tests.cli.process import KEYS, environ, serving
-from tests.conftest import ADMIN_EMAIL, Templates
-from tests.faults.pair import PROMISED, PROMPT, Two, leave, log_out, until, until_answered
+from backstay.composition import compose
+from backstay.features.access.commands import JoinRole
+from backstay.settings import Settings
+from tests.cli.process import KEYS
+from tests.faults.pair import TwoMembers, leave, log_out, run, two_members
 from tests.features.steps import API, ME
 from tests.services.valkey import ValkeyServer
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
 
 DYING = """
 import os, sys, anyio
@@ -33,145 +38,104 @@ anyio.run(main)
 """
 
 
-class Through(Two):
-    """Two servers that cannot listen to their database, and hear one another through Redis."""
-
-    valkey: ValkeyServer
-    variables: dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def own_valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        yield server
+@pytest.fixture
+def variables(valkey: ValkeyServer) -> dict[str, str]:
+    """They cannot listen to their database, and hear one another through Redis."""
+    return {"DB_PGBOUNCER": "true", "REDIS_URL": valkey.url, **KEYS}
 
 
-@pytest.fixture(scope="module")
-def two(
-    own_valkey: ValkeyServer, templates: Templates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Through]:
-    url, remove = templates.copy("postgresql", tmp_path_factory.mktemp("database"))
-    variables = {
-        "DB_URL": url,
-        "DB_PGBOUNCER": "true",
-        "REDIS_URL": own_valkey.url,
-        "ADMIN_EMAIL": ADMIN_EMAIL,
-        "RATE_LIMIT_ENABLED": "false",
-        "LOG_DIR": "",
-        **KEYS,
-    }
-    folders = [tmp_path_factory.mktemp(name) for name in ("one", "other")]
-    with serving(folders[0], **variables) as one, serving(folders[1], **variables) as other:
-        both = Through(one, other, url)
-        both.valkey, both.variables = own_valkey, variables
-        yield both
-    remove()
+@pytest.fixture
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
+    async with two_members(settings, seeded_url) as two:
+        yield two
 
 
-@pytest.fixture(autouse=True)
-def both_hear(two: Through) -> None:
-    for server in (two.one, two.other):
-        until(lambda server=server: health(server)["checks"]["cache"] == "ok")  # type: ignore[misc]
+@pytest.mark.usefixtures("patient", "without_beats")
+async def test_a_session_that_ends_in_one_process_ends_in_the_other_without_any_beat(
+    two: TwoMembers,
+) -> None:
+    (_, out), (_, gone) = await two.join(), await two.join()
+    unnoticed = await two.join_to_be_ended()
+    await log_out(two.one, out)
+    await leave(two.one, gone)
+    await two.other.answers(401, ME, out)
+    await two.other.answers(401, ME, gone)
+    assert await two.other.status(ME, unnoticed) == 200
 
 
-def health(server: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = server.client.get("/health").json()
-    return answer
+@pytest.mark.usefixtures("patient")
+async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembers) -> None:
+    user_id, headers = await two.join()
+    assert await two.other.status(f"{API}/users", headers) == 403
+    backstay = compose(two.settings)
+    await backstay.system(JoinRole(user_id=UUID(user_id), role="admin"))
+    await backstay.close()
+    for member in (two.one, two.other):
+        await member.answers(200, f"{API}/users", headers)
 
 
-def test_a_session_that_ends_in_one_process_ends_in_the_other(two: Through) -> None:
-    for _ in range(5):
-        _, headers = two.join()
-        log_out(two.one, headers)
-        assert until_answered(two.other, ME, headers, 401) < PROMPT
-    _, headers = two.join()
-    leave(two.one, headers)
-    assert until_answered(two.other, ME, headers, 401) < PROMPT
+@pytest.mark.usefixtures("patient")
+async def test_a_process_that_dies_between_its_commit_and_the_news_is_obeyed(
+    two: TwoMembers, variables: dict[str, str]
+) -> None:
+    user_id, headers = await two.join()
+    assert await two.other.status(f"{API}/users", headers) == 403
+    died = await asyncio.to_thread(run, DYING, user_id, DB_URL=two.url, LOG_DIR="", **variables)
+    assert died == 9
+    for member in (two.one, two.other):
+        await member.answers(200, f"{API}/users", headers)
 
 
-def test_a_signal_takes_milliseconds(two: Through) -> None:
-    taken = []
-    for _ in range(9):
-        _, headers = two.join()
-        log_out(two.one, headers)
-        taken.append(until_answered(two.other, ME, headers, 401))
-    assert sorted(taken)[4] < 0.1, taken
+@pytest.mark.usefixtures("patient")
+async def test_a_principal_is_kept_while_the_channel_is_complete(two: TwoMembers) -> None:
+    headers = await two.join_to_be_ended()
+    principals = two.other.backstay.principals
+    now = two.other.clock.now = time.monotonic()
+    await eventually(lambda: principals._complete_until > now)
+    assert await two.other.status(ME, headers) == 200
 
 
-def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: Through) -> None:
-    user_id, headers = two.join()
-    program = DYING.replace("    RedisPrincipals.publish = die\n", "")
-    run(program, user_id, two)
-    for server in (two.one, two.other):
-        assert until_answered(server, f"{API}/users", headers, 200) < PROMPT
+@contextmanager
+def dead(valkey: ValkeyServer) -> Iterator[None]:
+    valkey.kill()
+    try:
+        yield
+    finally:
+        valkey.start()
 
 
-def test_a_process_that_dies_between_its_commit_and_the_news_is_obeyed(two: Through) -> None:
-    user_id, headers = two.join()
-    assert two.other.client.get(f"{API}/users", headers=headers).status_code == 403
-    assert run(DYING, user_id, two) == 9
-    for server in (two.one, two.other):
-        assert until_answered(server, f"{API}/users", headers, 200) < PROMISED
+@contextmanager
+def unheard(valkey: ValkeyServer) -> Iterator[None]:
+    valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
+    yield
 
 
-def run(program: str, user_id: str, two: Through) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", program, user_id],
-        cwd=two.one.folder,
-        env=environ(**two.variables),
-        check=False,
-        timeout=30,
-    )
-    return done.returncode
+Fault = Callable[[ValkeyServer], AbstractContextManager[None]]
 
 
-def test_a_principal_is_kept_while_the_channel_is_complete(two: Through) -> None:
-    _, headers = two.join()
-    time.sleep(1)
-    two.sql("UPDATE users SET name = 'Told by nobody'")  # which nobody is told
-    for _ in range(6):
-        time.sleep(0.25)
-        answer = two.other.client.get(ME, headers=headers)
-        assert answer.json()["name"] != "Told by nobody"
+@pytest.mark.parametrize("fault", [ValkeyServer.frozen, dead, unheard])
+async def test_whatever_befalls_redis_before_a_change_it_is_obeyed_within_a_second(
+    two: TwoMembers, valkey: ValkeyServer, fault: Fault
+) -> None:
+    _, headers = await two.join()
+    with fault(valkey):
+        told = await log_out(two.one, headers)
+        assert await two.other.obeys(headers, told)
 
 
-def test_while_redis_hangs_a_change_is_obeyed_within_a_second(two: Through) -> None:
-    for _ in range(3):
-        _, headers = two.join()
-        with two.valkey.frozen():
-            log_out(two.one, headers)
-            assert until_answered(two.other, ME, headers, 401) < PROMISED
+async def test_when_redis_dies_after_a_change_it_is_obeyed_within_a_second(
+    two: TwoMembers, valkey: ValkeyServer
+) -> None:
+    _, headers = await two.join()
+    told = await log_out(two.one, headers)
+    with dead(valkey):
+        assert await two.other.obeys(headers, told)
 
 
-def test_when_redis_dies_before_a_change_it_is_obeyed_within_a_second(two: Through) -> None:
-    _, headers = two.join()
-    two.valkey.kill()
-    log_out(two.one, headers)
-    assert until_answered(two.other, ME, headers, 401) < PROMISED
-    two.valkey.start()
-
-
-def test_when_redis_dies_after_a_change_it_is_obeyed_within_a_second(two: Through) -> None:
-    _, headers = two.join()
-    log_out(two.one, headers)
-    two.valkey.kill()
-    assert until_answered(two.other, ME, headers, 401) < PROMISED
-    two.valkey.start()
-
-
-def test_when_redis_restarts_around_a_change_it_is_obeyed_within_a_second(two: Through) -> None:
-    for _ in range(3):
-        _, headers = two.join()
-        two.valkey.kill()
-        log_out(two.one, headers)
-        done = time.monotonic()
-        two.valkey.start()
-        until_answered(two.other, ME, headers, 401)
-        assert time.monotonic() - done < PROMISED
-
-
-def test_subscriptions_that_are_ended_delay_a_change_by_less_than_a_second(two: Through) -> None:
-    _, headers = two.join()
-    two.valkey.call("CLIENT", "KILL", "TYPE", "pubsub")
-    log_out(two.one, headers)
-    assert until_answered(two.other, ME, headers, 401) < PROMISED
+async def test_when_redis_restarts_around_a_change_it_is_obeyed_within_a_second(
+    two: TwoMembers, valkey: ValkeyServer
+) -> None:
+    _, headers = await two.join()
+    with dead(valkey):
+        told = await log_out(two.one, headers)
+    assert await two.other.obeys(headers, told)

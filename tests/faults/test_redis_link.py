@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from select import select
 from typing import Any
 
 import pytest
@@ -12,122 +12,170 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from backstay.adapters import redis_link
+from backstay.adapters.redis_connection import Connection
 from backstay.adapters.redis_link import RedisLink, RedisRefused, RedisUnavailable
-from tests.adapters.linking import address_of, link_to, logged
-from tests.faults.proxy import wire_to
-from tests.faults.waiting import until
+from tests.adapters.linking import (
+    PATIENCE,
+    Open,
+    address_of,
+    be_hasty,
+    be_patient,
+    link_to,
+    logged,
+)
+from tests.faults.proxy import Wire
 from tests.services.valkey import ValkeyServer
-
-MOMENT = 0.25
-AT_ONCE = 0.05
-"""Seconds; less than anybody waits for an answer."""
-RECOVERY = 5.0
-
-Open = Callable[..., Awaitable[RedisLink]]
-
-
-@pytest.fixture
-async def linked() -> AsyncIterator[Open]:
-    async with AsyncExitStack() as opened:
-
-        async def open_one(*arguments: object) -> RedisLink:
-            link = link_to(*arguments)  # type: ignore[arg-type]
-            await link.start()
-            opened.push_async_callback(link.stop)
-            return link
-
-        yield open_one
+from tests.waiting import LIMIT, eventually
 
 
 @pytest.fixture
 async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
     link = await linked(valkey.url)
-    await until(lambda: link.is_up)
+    await eventually(lambda: link.is_up)
     return link
 
 
-async def failing(link: RedisLink) -> float:
-    """The seconds until a command fails."""
-    started = time.perf_counter()
+def fails_at_once(link: RedisLink) -> None:
+    """Assert that a command fails before it has waited for anything."""
+    with pytest.raises(RedisUnavailable):
+        link.call("GET", "key").send(None)
+
+
+async def missed(link: RedisLink) -> None:
+    """Use a link that was up until that fails, which it does the first time."""
     with pytest.raises(RedisUnavailable):
         await link.call("GET", "key")
-    return time.perf_counter() - started
 
 
-async def test_a_server_that_hangs_costs_one_moment(link: RedisLink, valkey: ValkeyServer) -> None:
-    with valkey.frozen():
-        assert await failing(link) < MOMENT
-        for _ in range(20):
-            assert await failing(link) < AT_ONCE
-            await asyncio.sleep(0.05)
-        assert not link.is_up
-    assert await until(lambda: link.is_up) < RECOVERY
+async def stays_away(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that nobody waits while the link tries several times to connect again."""
+    tries, connect = 0, link._connect
+
+    async def counted() -> Connection:
+        nonlocal tries
+        tries += 1
+        return await connect()
+
+    def has_tried() -> bool:
+        fails_at_once(link)
+        return tries > 2
+
+    monkeypatch.setattr(link, "_connect", counted)
+    await eventually(has_tried)
+
+
+async def found_again(link: RedisLink) -> None:
+    await eventually(lambda: link.is_up)
     assert await link.call("PING") == b"PONG"
+
+
+async def test_a_command_waits_no_longer_than_it_may(
+    linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four round trips one after the other are within a quarter of a second."""
+    assert 4 * PATIENCE < 0.25
+    be_patient(monkeypatch)
+    link = await linked(valkey.url)
+    with valkey.frozen():
+        asking = asyncio.ensure_future(link.call("PING"))
+        connection = link._connection
+        assert connection is not None
+        await eventually(lambda: connection._timer is not None)
+        assert connection._timer is not None
+        assert connection._timer.when() <= asyncio.get_running_loop().time() + LIMIT
+    assert await asking == b"PONG"
+
+
+async def test_a_server_that_hangs_costs_one_moment(
+    link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey.frozen():
+        await missed(link)
+        await stays_away(link, monkeypatch)
+        be_patient(monkeypatch)
+    await found_again(link)
 
 
 async def test_a_server_that_dies_costs_nothing_and_is_found_again(
-    link: RedisLink, valkey: ValkeyServer
+    link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     valkey.kill()
-    await until(lambda: not link.is_up)
-    assert await failing(link) < AT_ONCE
+    await eventually(lambda: not link.is_up)
+    fails_at_once(link)
+    be_patient(monkeypatch)
     valkey.start()
-    assert await until(lambda: link.is_up) < RECOVERY
-    assert await link.call("PING") == b"PONG"
+    await found_again(link)
 
 
-async def test_it_is_missed_without_being_used(link: RedisLink, valkey: ValkeyServer) -> None:
+async def test_it_is_missed_without_being_used(
+    link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert redis_link.BEAT_SECONDS + PATIENCE < 1
     with valkey.frozen():
-        assert await until(lambda: not link.is_up) < 1
-    assert await until(lambda: link.is_up) < RECOVERY
+        await eventually(lambda: not link.is_up)
+        be_patient(monkeypatch)
+    await found_again(link)
 
 
 async def test_a_slow_server_is_not_used_and_one_that_is_quick_again_is(
-    linked: Open, valkey: ValkeyServer
+    linked: Open, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with wire_to(valkey.url) as (wire, url):
-        link = await linked(url)
-        await until(lambda: link.is_up)
-        wire.delay = 0.06
-        assert await failing(link) < MOMENT
-        for _ in range(20):
-            assert await failing(link) < AT_ONCE
-            await asyncio.sleep(0.05)
-        wire.delay = 0.005
-        assert await until(lambda: link.is_up) < RECOVERY
+    link = await linked(wire.url)
+    await eventually(lambda: link.is_up)
+    wire.delay = 1.2 * PATIENCE
+    await missed(link)
+    await stays_away(link, monkeypatch)
+    be_patient(monkeypatch)
+    wire.delay = 0.1 * PATIENCE
+    await found_again(link)
 
 
 async def test_a_network_that_swallows_everything_costs_one_moment(
-    linked: Open, valkey: ValkeyServer
+    linked: Open, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with wire_to(valkey.url) as (wire, url):
-        link = await linked(url)
-        await until(lambda: link.is_up)
-        wire.jam()
-        assert await failing(link) < MOMENT
-        await wire.cut()
-        await wire.mend()
-        assert await until(lambda: link.is_up) < RECOVERY
+    link = await linked(wire.url)
+    await eventually(lambda: link.is_up)
+    wire.jam()
+    await missed(link)
+    fails_at_once(link)
+    be_patient(monkeypatch)
+    async with wire.gone():
+        fails_at_once(link)
+    await found_again(link)
 
 
+@pytest.mark.usefixtures("without_beats")
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 @pytest.mark.parametrize("turns", [0, 1, 2])
 def test_a_process_that_was_busy_itself_does_not_blame_redis(
-    run: Callable[[Coroutine[Any, Any, None]], None], turns: int, valkey: ValkeyServer
+    run: Callable[[Coroutine[Any, Any, None]], None],
+    turns: int,
+    valkey: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def be_busy() -> None:
+        be_patient(monkeypatch)
         link = link_to(valkey.url)
-        await link.start()
+        assert await link.call("PING") == b"PONG"
+        connection = link._connection
+        assert connection is not None
+        connection._look(0)  # which forgets the timer
+        be_hasty(monkeypatch)
         asking = asyncio.ensure_future(link.call("PING"))
         for _ in range(turns):
             await asyncio.sleep(0)
-        time.sleep(0.2)  # noqa: ASYNC251
+        time.sleep(2 * PATIENCE)  # noqa: ASYNC251
+        if connection._waiting:
+            assert connection._transport is not None
+            select([connection._transport.get_extra_info("socket").fileno()], [], [], LIMIT)
+        be_patient(monkeypatch)
         assert await asking == b"PONG"
         await link.stop()
 
     run(be_busy())
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
     ("harm", "mend"),
     [
@@ -137,18 +185,21 @@ def test_a_process_that_was_busy_itself_does_not_blame_redis(
     ids=["replica", "full"],
 )
 async def test_a_server_that_takes_no_writes_is_not_used(
-    link: RedisLink, valkey: ValkeyServer, harm: tuple[str, ...], mend: tuple[str, ...]
+    linked: Open,
+    valkey: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: tuple[str, ...],
+    mend: tuple[str, ...],
 ) -> None:
+    link = await linked(valkey.url)
     valkey.call(*harm)
     try:
         with pytest.raises(RedisUnavailable):
             await link.call("SET", "key", "value")
-        for _ in range(10):
-            assert await failing(link) < AT_ONCE
-            await asyncio.sleep(0.05)
+        await stays_away(link, monkeypatch)
     finally:
         valkey.call(*mend)
-    assert await until(lambda: link.is_up) < RECOVERY
+    await eventually(lambda: link.is_up)
     assert await link.call("SET", "key", "value") == b"OK"
 
 
@@ -164,7 +215,7 @@ async def test_what_is_no_server_to_use_is_not_used(linked: Open, answer: bytes)
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     link = await linked(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     assert not link.is_up
-    assert await failing(link) < AT_ONCE
+    fails_at_once(link)
     server.close()
 
 
@@ -183,23 +234,25 @@ async def test_a_server_that_hangs_up_as_soon_as_it_was_proven_is_tried_again(
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     link = await linked(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    await until(lambda: connections >= 4)
-    await until(lambda: not link.is_up)
+    await eventually(lambda: connections > 2)
+    await eventually(lambda: not link.is_up)
     server.close()
 
 
+@pytest.mark.usefixtures("patient")
 async def test_loss_and_return_are_told_once_each_and_never_the_password(
-    linked: Open, valkey: ValkeyServer
+    linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(redis_link, "STEADY_SECONDS", LIMIT)
     with logged(redis_link) as logs:
         link = await linked(valkey.url)
-        for _ in range(3):
+        for _ in range(2):
             valkey.kill()
-            await until(lambda: not link.is_up)
-            await asyncio.sleep(0.3)
+            await eventually(lambda: not link.is_up)
             valkey.start()
-            await until(lambda: link.is_up)
-        await until(lambda: "back" in logs[-1]["event"])
+            await eventually(lambda: link.is_up)
+        monkeypatch.setattr(redis_link, "STEADY_SECONDS", 0)
+        await eventually(lambda: "back" in logs[-1]["event"])
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [
         ("warning", "redis lost: each process goes on by itself"),
         ("info", "redis is back"),
@@ -208,10 +261,11 @@ async def test_loss_and_return_are_told_once_each_and_never_the_password(
     assert valkey.password not in str(logs)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: ValkeyServer) -> None:
     with logged(redis_link) as logs:
         link = await linked(replace(address_of(valkey.url), password="a-wrong-guess"))
-        assert await failing(link) < AT_ONCE
+        fails_at_once(link)
     assert "WRONGPASS" in logs[0]["reason"]
     assert "a-wrong-guess" not in str(logs)
 
@@ -225,14 +279,13 @@ async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
     linked: Open, valkey: ValkeyServer, change: dict[str, object]
 ) -> None:
     with logged(redis_link) as logs:
-        started = time.perf_counter()
         link = await linked(replace(address_of(valkey.url), **change))  # type: ignore[arg-type]
-        assert time.perf_counter() - started < 1
         assert not link.is_up
     assert [entry["event"] for entry in logs] == ["redis lost: each process goes on by itself"]
     assert logs[0]["reason"]
 
 
+@pytest.mark.usefixtures("patient", "without_beats")
 async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) -> None:
     registry = CollectorRegistry()
 
@@ -243,22 +296,29 @@ async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) 
     assert value("up") == 1
     with pytest.raises(RedisRefused):
         await link.call("NO-SUCH-COMMAND")
-    with valkey.frozen():
-        for _ in range(4):
-            await failing(link)
-        assert value("up") == 0
-        assert value("failed_commands_total") in {2, 3}  # a beat may have been on its way too
-        assert value("short_circuited_commands_total") == 3
-    await until(lambda: value("up") == 1)
+    valkey.freeze()
+    asking = asyncio.ensure_future(link.call("PING"))
+    await asyncio.sleep(0)
+    valkey.kill()
+    with pytest.raises(RedisUnavailable):
+        await asking
+    for _ in range(3):
+        fails_at_once(link)
+    assert value("up") == 0
+    assert value("failed_commands_total") == 2
+    assert value("short_circuited_commands_total") == 3
+    valkey.start()
+    await eventually(lambda: value("up") == 1)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_link_that_is_stopped_says_nothing_and_can_be_started_again(
     linked: Open, valkey: ValkeyServer
 ) -> None:
     with logged(redis_link) as logs:
         link = await linked(valkey.url)
         await link.stop()
-        assert await failing(link) < AT_ONCE
+        fails_at_once(link)
         await link.start()
-        await until(lambda: link.is_up)
+        await eventually(lambda: link.is_up)
     assert logs == []

@@ -19,8 +19,9 @@ from backstay.adapters import redis_link
 from backstay.settings import RedisAddress
 from tests.adapters.linking import address_of, link_to, logged
 from tests.faults.proxy import wire_to
-from tests.faults.waiting import until
 from tests.services.valkey import ValkeyServer
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def test_a_server_with_a_known_certificate_is_used(
 ) -> None:
     link = link_to(replace(address, ca_certs=str(certificate)))
     await link.start()
-    await until(lambda: link.is_up)
+    assert link.is_up
     assert await link.call("PING") == b"PONG"
     await link.stop()
 

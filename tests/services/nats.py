@@ -7,17 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from tests.services.smtp import free_port
+from tests.waiting import LIMIT, until
 
 GUARD = Path(__file__).with_name("guard.py")
 PROGRAM = Path(sys.executable).with_name("nats-server")
-START_TIMEOUT = 20.0  # seconds
 
 
 class NatsServer:
@@ -56,11 +55,7 @@ class NatsServer:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        deadline = time.monotonic() + START_TIMEOUT
-        while not (self._pid_file.exists() and self._listens()):
-            assert self._guard.poll() is None, "it did not start"
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.01)
+        until(self._has_started, log.read_text)
         self._pid = int(self._pid_file.read_text())
 
     def kill(self) -> None:
@@ -81,11 +76,15 @@ class NatsServer:
         """Let the guard stop the server, if it still runs."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        self._guard.wait(START_TIMEOUT)
+        self._guard.wait(LIMIT)
+
+    def _has_started(self) -> bool:
+        assert self._guard.poll() is None, "it did not start"
+        return self._pid_file.exists() and self._listens()
 
     def _listens(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self._port), 1) as connection:
+            with socket.create_connection(("127.0.0.1", self._port), LIMIT) as connection:
                 return connection.recv(4) == b"INFO"
         except OSError:
             return False

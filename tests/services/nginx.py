@@ -2,16 +2,15 @@
 
 import os
 import shutil
+import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx
+from tests.waiting import LIMIT, until
 
-START_TIMEOUT = 10.0  # seconds
 FRAME = """\
 daemon off; master_process off; pid nginx.pid; error_log error.log notice;
 events {{ worker_connections 1024; }}
@@ -32,15 +31,11 @@ def nginx(folder: Path, port: int, configuration: str) -> Iterator[Path]:
     file.write_text(FRAME.format(paths=paths, configuration=configuration))
     process = subprocess.Popen([_binary(), "-p", folder, "-c", file, "-e", log])
     try:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not _listens(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        until(lambda: _listens(process, port), log.read_text)
         yield log
     finally:
         process.terminate()
-        process.wait(START_TIMEOUT)
+        process.wait(LIMIT)
 
 
 def _binary() -> str:
@@ -57,9 +52,10 @@ def _binary() -> str:
     return found
 
 
-def _listens(port: int) -> bool:
+def _listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    assert process.poll() is None, "nginx did not start"
     try:
-        httpx.get(f"http://127.0.0.1:{port}/livez")
-    except httpx.TransportError:
+        socket.create_connection(("127.0.0.1", port), LIMIT).close()
+    except ConnectionError:
         return False
     return True

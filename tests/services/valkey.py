@@ -19,9 +19,9 @@ from typing import Self
 import hiredis
 import pytest
 
+from tests.waiting import LIMIT
+
 GUARD = Path(__file__).with_name("guard.py")
-START_TIMEOUT = 20.0  # seconds
-STOP_TIMEOUT = 20.0
 
 
 class ValkeyError(Exception):
@@ -158,7 +158,7 @@ class ValkeyServer:
                 stderr=log,
                 start_new_session=True,
             )
-            deadline = time.monotonic() + START_TIMEOUT
+            deadline = time.monotonic() + LIMIT
             while not (pid_file.exists() and self._answers()):
                 if self._guard.poll() is not None or time.monotonic() > deadline:
                     self._leave()
@@ -172,7 +172,7 @@ class ValkeyServer:
         assert self._guard is not None
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        self._guard.wait(STOP_TIMEOUT)
+        self._guard.wait(LIMIT)
         self._guard = None
 
     def _answers(self) -> bool:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple, ParamSpec, TypeVar, get_type_hints
 
 from backstay.core.context import ActivityNote, Context, Origin
@@ -67,6 +68,19 @@ class Handler(NamedTuple):
         return await self.function(context.message, *[give(context) for give in self.providers])
 
 
+@cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a function's parameters and result; evaluating them costs most of a start."""
+    return get_type_hints(function)
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters of a function in order, by name; None for one that has no type."""
+    hints = _hints(function)
+    return {name: hints.get(name) for name in inspect.signature(function).parameters}
+
+
 class Registry:
     """Every handler and preparer of an application, checked as a whole at boot."""
 
@@ -94,9 +108,8 @@ class Registry:
         into[message] = function
         if mark == "__prepares__" and not issubclass(message, Command):
             self.faults.append(f"{_name(function)}: only commands can be prepared")
-        parameters = list(inspect.signature(function).parameters)
-        hints = get_type_hints(function)
-        if not parameters or hints.get(parameters[0]) is not message:
+        parameters = _parameters(function)
+        if not parameters or next(iter(parameters.values())) is not message:
             self.faults.append(
                 f"{_name(function)}: its first parameter must be the {message.__name__} it is for"
             )
@@ -134,10 +147,8 @@ class Registry:
         A message without a permission has no grant that its handler could judge by.
         """
         has_grant = isinstance(message.permission, PermissionSpec)
-        hints = get_type_hints(function)
         chosen: list[Provider] = []
-        for name in list(inspect.signature(function).parameters)[1:]:
-            kind = hints.get(name)
+        for name, kind in list(_parameters(function).items())[1:]:
             provider = providers.get(kind) if kind is not Grant or has_grant else None
             if provider is None:
                 self.faults.append(
@@ -165,7 +176,7 @@ class Bus:
             known = dict(providers)
             preparer = registry.preparers.get(message)
             if preparer is not None:
-                known[get_type_hints(preparer).get("return")] = lambda context: context.prepared
+                known[_hints(preparer).get("return")] = lambda context: context.prepared
             call: Next = registry.bind(message, function, known).call
             for step in reversed(pipeline):
                 call = step(message, call)

@@ -1,7 +1,6 @@
 """Shows that the tokens of mailed links are nowhere but in the mails."""
 
 import signal
-import time
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -12,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.cli.process import PATIENCE, serving
-from tests.conftest import PASSWORD
+from tests.cli.process import serving
+from tests.conftest import PASSWORD, Templates
 from tests.features.mail.post import TOKEN
 from tests.features.steps import API, AUTH, OTHER_PASSWORD
+from tests.waiting import until
 
 BOX = Path(".backstay/mail")
 
@@ -34,12 +34,9 @@ def links(folder: Path) -> Iterator[tuple[str, str]]:
 
 def mailed(folder: Path, page: str) -> str:
     """The token of the one link to a page, once it is mailed."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := dict(links(folder)).get(page):
-            return found
-        time.sleep(0.1)
-    raise TimeoutError(page)
+    found = until(lambda: dict(links(folder)).get(page), lambda: page)
+    assert found is not None
+    return found
 
 
 def use(client: httpx.Client, token: str, page: str, route: str, passwords: tuple[str, ...]) -> int:
@@ -57,7 +54,8 @@ def use(client: httpx.Client, token: str, page: str, route: str, passwords: tupl
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_a_token_is_in_its_mail_only(tmp_path: Path, form: str) -> None:
+def test_a_token_is_in_its_mail_only(tmp_path: Path, templates: Templates, form: str) -> None:
+    templates.copy("sqlite", tmp_path, name="backstay.db")
     ann = {"email": "ann@example.org", "password": PASSWORD}
     with serving(tmp_path, LOG_FORMAT=form, LOG_LEVEL="DEBUG") as server:
         assert server.client.post(f"{API}/users", json=ann).status_code == 201

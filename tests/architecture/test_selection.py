@@ -1,0 +1,86 @@
+"""Shows the rules by which tests are left out, and that a failed one can be run again as told."""
+
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests import selection
+
+MODULE = """
+import asyncio
+import time
+from anyio import create_task_group as group
+
+async def both(client):
+    await asyncio.gather(client.get("/"), client.get("/"))
+
+async def test_directly(): await asyncio.gather()
+async def test_under_another_name():
+    async with group(): ...
+async def test_through_a_function(client): await both(client)
+async def test_through_a_fixture(both): ...
+async def test_one_after_another(client):
+    await client.get("/")
+    time.sleep(0)
+"""
+
+
+def test_what_does_several_things_at_once_is_known_by_what_it_uses(tmp_path: Path) -> None:
+    path = tmp_path / "test_module.py"
+    path.write_text(MODULE)
+    found = {name for name in selection._concurrent_functions(path) if name.startswith("test")}
+    assert found == {
+        "test_directly",
+        "test_under_another_name",
+        "test_through_a_function",
+        "test_through_a_fixture",
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "starts"),
+    [("cli/test_serve", True), ("faults/test_channel", True), ("core/test_rates", False)],
+)
+def test_what_starts_processes_is_known_through_what_it_imports(module: str, starts: bool) -> None:
+    imported = selection._all_imports(selection.ROOT / f"tests/{module}.py")
+    assert bool(imported & selection.STARTERS) is starts
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("tests/a.py::test_b", "tests/a.py::test_b"),
+        ("tests/a.py::test_b[x]@tests/a.py kind=x", "tests/a.py::test_b[x]"),
+        ("tests/a.py::test_b[ann@example.org]", "tests/a.py::test_b[ann@example.org]"),
+    ],
+)
+def test_the_name_of_a_test_is_without_what_was_added_for_its_group(name: str, plain: str) -> None:
+    assert selection._without_group(name) == plain
+
+
+NAMES = ["a.py::test_b[x y]", """a.py::test_b['$HOME `x`\\"!]""", "a.py::test_b[{a: *}]"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_printed_reaches_pytest_through_shell_and_make(tmp_path: Path, name: str) -> None:
+    (tmp_path / "Makefile").write_text("test:\n\t@printf '%s\\n' $(ARGS)\n")
+    lines: list[str] = []
+
+    class Reporter:
+        """What pytest prints through."""
+
+        stats: ClassVar = {
+            "failed": [pytest.TestReport(name, ("", 0, ""), {}, "failed", None, "call")]
+        }
+
+        def section(self, *_: object, **__: object) -> None: ...
+        def write_line(self, line: str) -> None:
+            lines.append(line)
+
+    selection.tell_how_to_repeat(Reporter())
+    done = subprocess.run(
+        ["bash", "-c", lines[0]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["-n", "0", name], done.stderr

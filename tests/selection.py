@@ -1,0 +1,186 @@
+"""Which of the collected tests run, in what order, and which of them in one test process."""
+
+import ast
+import functools
+import shlex
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FIRST, SECOND = "sqlite", "postgresql"
+ON_BOTH = frozenset({"db", "jobs", "faults"})
+"""Rooms whose tests run on both databases: their subject is SQL or transactions."""
+CONCURRENT = frozenset({"anyio", "asyncio"})
+"""So do tests that use one of these: they do several things at once."""
+SAMPLE = 5
+"""Of all others the first of a module and one in so many run on the second database, too."""
+QUICK = 3
+"""What a quick run takes: one in so many of the tests that start no process, on one database."""
+STARTERS = frozenset({"multiprocessing", "subprocess"})
+"""What a module imports that starts processes."""
+SERVERS = frozenset({"postgres", "valkey"})
+"""Fixtures that are servers."""
+SHARED = frozenset({"module", "package", "class"})
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Options of the command line that select tests."""
+    parser.addoption(
+        "--both", action="store_true", help="every test on both databases, instead of a sample"
+    )
+    parser.addoption(
+        "--quick", action="store_true", help="a sample of what starts no process, on one database"
+    )
+
+
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what is to run; what shares a server is put first, and into one test process."""
+    kept = items
+    if config.getoption("--quick"):
+        kept = [item for item in items if _is_quick(item)]
+    elif not config.getoption("--both"):
+        kept = _sampled(items)
+    left_out = set(items).difference(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    for item in kept:
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items[:] = sorted(kept, key=_rank)
+
+
+def forbid_processes() -> None:
+    """Let whatever starts a process in this one fail; there is no way back."""
+
+    def refuse(event: str, _: tuple[object, ...]) -> None:
+        if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
+            raise RuntimeError("a quick test starts no process")
+
+    sys.addaudithook(refuse)
+
+
+def tell_how_to_repeat(reporter: Any) -> None:
+    """Print the command that runs each failed test again."""
+    reports = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
+    names = dict.fromkeys(_without_group(report.nodeid) for report in reports)
+    if names:
+        reporter.section("to see it again", sep="-")
+    for name in names:
+        reporter.write_line(f"make test ARGS={_quoted(f'-n 0 {shlex.quote(name)}')}")
+
+
+def _quoted(arguments: str) -> str:
+    """What a shell hands to make as one word, and make to a shell as it is."""
+    has_special = any(mark in arguments for mark in '"$`\\!')
+    return shlex.quote(arguments).replace("$", "$$") if has_special else f'"{arguments}"'
+
+
+def _without_group(name: str) -> str:
+    """The name of a test as it is collected."""
+    return name[: name.rfind("@")] if name.rfind("@") > name.rfind("]") else name
+
+
+def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Without those tests on the second database whose twin on the first says enough."""
+    names = {item.nodeid for item in items}
+    kept, seen = [], set()
+    for item in items:
+        has_twin = SECOND in item.nodeid and item.nodeid.replace(SECOND, FIRST) in names
+        if not has_twin or item.path not in seen or _is_wanted_on_both(item):
+            kept.append(item)
+        if has_twin:
+            seen.add(item.path)
+    return kept
+
+
+def _is_wanted_on_both(item: pytest.Item) -> bool:
+    room = item.path.relative_to(ROOT / "tests").parts[0]
+    return room in ON_BOTH or _is_concurrent(item) or _is_drawn(item, SAMPLE)
+
+
+def _is_concurrent(item: pytest.Item) -> bool:
+    return getattr(item, "originalname", "") in _concurrent_functions(item.path)
+
+
+@functools.cache
+def _concurrent_functions(path: Path) -> frozenset[str]:
+    """The functions of a module that do several things at once, also through one another."""
+    uses, found = dict[str, set[str]](), set(CONCURRENT)
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+            uses[node.name] = names | {each.arg for each in node.args.args}
+        elif isinstance(node, ast.ImportFrom) and node.module in CONCURRENT:
+            found |= {alias.asname or alias.name for alias in node.names}
+    while more := {name for name, used in uses.items() if used & found} - found:
+        found |= more
+    return frozenset(found)
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    """Whether a test starts no process, needs no server, and is drawn."""
+    starts = SERVERS & _fixtures(item).keys() or STARTERS & _all_imports(item.path)
+    return not starts and SECOND not in item.nodeid and _is_drawn(item, QUICK)
+
+
+def _is_drawn(item: pytest.Item, one_in: int) -> bool:
+    """The same tests every time, on every machine."""
+    return zlib.crc32(item.nodeid.encode()) % one_in == 0
+
+
+def _group(item: pytest.Item) -> str:
+    """The name of what a test shares with others beyond itself; empty if nothing."""
+    shared = [name for name, scope in _fixtures(item).items() if scope in SHARED]
+    if not shared:
+        return ""
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params if callspec else {}
+    values = [f"{name}={parameters[name]}" for name in sorted(shared) if name in parameters]
+    return " ".join((item.path.relative_to(ROOT).as_posix(), *values))
+
+
+def _rank(item: pytest.Item) -> tuple[bool, bool]:
+    """What takes long comes first, so that no test process is left alone with it in the end."""
+    starts = bool(STARTERS & _all_imports(item.path))
+    return not any(item.iter_markers("xdist_group")), not starts
+
+
+def _fixtures(item: pytest.Item) -> dict[str, str]:
+    """The fixtures of a test, and the scope of each."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs if info else {}
+    return {name: definitions[-1].scope for name, definitions in found.items()}
+
+
+@functools.cache
+def _all_imports(path: Path) -> frozenset[str]:
+    """What a module imports, by itself or through other modules of tests."""
+    found, waiting = set[str](), [path]
+    while waiting:
+        imported = _imports(waiting.pop()) - found
+        found |= imported
+        waiting += [own for name in imported for own in _own(name)]
+    return frozenset(found)
+
+
+def _own(name: str) -> list[Path]:
+    """The file of a module of tests; what `tests.conftest` lends is known by its fixtures."""
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return (
+        [path] if name.startswith("tests.") and name != "tests.conftest" and path.exists() else []
+    )
+
+
+@functools.cache
+def _imports(path: Path) -> frozenset[str]:
+    """What a module imports: by full name and by the name of the package."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names | {name.partition(".")[0] for name in names})
