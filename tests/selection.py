@@ -18,7 +18,7 @@ CONCURRENT = frozenset({"anyio", "asyncio"})
 """So do tests that use one of these: they do several things at once."""
 SAMPLE = 5
 """Of all others the first of a module and one in so many run on the second database, too."""
-QUICK = 3
+QUICK = 8
 """What a quick run takes: one in so many of the tests that start no process, on one database."""
 STARTERS = frozenset({"multiprocessing", "subprocess"})
 """What a module imports that starts processes."""

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -28,17 +28,21 @@ def until(happened: Callable[[], T], told: Callable[[], object] | None = None) -
     return answer
 
 
+@overload
 async def eventually(
-    happened: Callable[[], T | Awaitable[T]], told: Callable[[], object] | None = None
-) -> T:
+    happened: Callable[[], Awaitable[T]], told: Callable[[], object] | None = None
+) -> T: ...
+@overload
+async def eventually(happened: Callable[[], T], told: Callable[[], object] | None = None) -> T: ...
+async def eventually(happened: Callable[[], Any], told: Callable[[], object] | None = None) -> Any:
     """`until` for the event loop, which goes on meanwhile; the question may be asynchronous."""
     deadline, pause = time.monotonic() + LIMIT, _PAUSE
-    while not (answer := await _resolved(happened())):
+    while True:
+        answer = happened()
+        if isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
         assert time.monotonic() < deadline, told() if told else answer
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
-    return answer
-
-
-async def _resolved(answer: T | Awaitable[T]) -> T:
-    return await answer if isawaitable(answer) else answer
