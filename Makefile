@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCKED := --require-hashes -r requirements.lock
 UV = $(or $(shell command -v uv),$(BIN)/uv)
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
+PYTEST = $(BIN)/python -m pytest -n auto
 
 VERSION := -c 'import sys; print(sys.version_info[:2])'
 ifneq ($(origin PYTHON),file) # asked for: an environment of another version is made anew

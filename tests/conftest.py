@@ -67,8 +67,14 @@ def _compile_once() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """The test processes of a run share one PostgreSQL, which the one that started them starts."""
+    node.workerinput["groups"] = str(selection.groups_file(node.config))
     if not node.config.getoption("--quick"):
         node.workerinput["postgres"] = postgres_service.shared_server().handle()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> selection.Scheduling:
+    return selection.Scheduling(config, log)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -2,13 +2,16 @@
 
 import ast
 import functools
+import json
 import shlex
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "sqlite", "postgresql"
@@ -25,6 +28,8 @@ STARTERS = frozenset({"multiprocessing", "subprocess"})
 SERVERS = frozenset({"postgres", "valkey"})
 """Fixtures that are servers."""
 SHARED = frozenset({"module", "package", "class"})
+"""Scopes of fixtures that several tests share."""
+_GROUPS = pytest.StashKey[Path]()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -46,10 +51,33 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         kept = _sampled(items)
     left_out = set(items).difference(kept)
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-    for item in kept:
-        if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
     items[:] = sorted(kept, key=_rank)
+    if run := getattr(config, "workerinput", None):
+        groups = {item.nodeid: group for item in items if (group := _group(item))}
+        written = Path(f"{run['groups']}-{run['workerid']}")
+        written.write_text(json.dumps(groups))
+        written.replace(run["groups"])
+
+
+def groups_file(config: pytest.Config) -> Path:
+    """Where the test processes of a run tell the one that started them what belongs together."""
+    if _GROUPS not in config.stash:
+        folder = tempfile.TemporaryDirectory(prefix="backstay-tests-")
+        config.add_cleanup(folder.cleanup)
+        config.stash[_GROUPS] = Path(folder.name) / "groups"
+    return config.stash[_GROUPS]
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands tests out one by one to whichever process is free, and groups as a whole."""
+
+    @functools.cached_property
+    def _groups(self) -> dict[str, str]:
+        groups: dict[str, str] = json.loads(groups_file(self.config).read_text())
+        return groups
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self._groups.get(nodeid, nodeid)
 
 
 def forbid_processes() -> None:
@@ -65,7 +93,7 @@ def forbid_processes() -> None:
 def tell_how_to_repeat(reporter: Any) -> None:
     """Print the command that runs each failed test again."""
     reports = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
-    names = dict.fromkeys(_without_group(report.nodeid) for report in reports)
+    names = dict.fromkeys(report.nodeid for report in reports)
     if names:
         reporter.section("to see it again", sep="-")
     for name in names:
@@ -76,11 +104,6 @@ def _quoted(arguments: str) -> str:
     """What a shell hands to make as one word, and make to a shell as it is."""
     has_special = any(mark in arguments for mark in '"$`\\!')
     return shlex.quote(arguments).replace("$", "$$") if has_special else f'"{arguments}"'
-
-
-def _without_group(name: str) -> str:
-    """The name of a test as it is collected."""
-    return name[: name.rfind("@")] if name.rfind("@") > name.rfind("]") else name
 
 
 def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -145,7 +168,7 @@ def _group(item: pytest.Item) -> str:
 def _rank(item: pytest.Item) -> tuple[bool, bool]:
     """What takes long comes first, so that no test process is left alone with it in the end."""
     starts = bool(STARTERS & _all_imports(item.path))
-    return not any(item.iter_markers("xdist_group")), not starts
+    return not _group(item), not starts
 
 
 def _fixtures(item: pytest.Item) -> dict[str, str]:

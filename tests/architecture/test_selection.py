@@ -48,18 +48,6 @@ def test_what_starts_processes_is_known_through_what_it_imports(module: str, sta
     assert bool(imported & selection.STARTERS) is starts
 
 
-@pytest.mark.parametrize(
-    ("name", "plain"),
-    [
-        ("tests/a.py::test_b", "tests/a.py::test_b"),
-        ("tests/a.py::test_b[x]@tests/a.py kind=x", "tests/a.py::test_b[x]"),
-        ("tests/a.py::test_b[ann@example.org]", "tests/a.py::test_b[ann@example.org]"),
-    ],
-)
-def test_the_name_of_a_test_is_without_what_was_added_for_its_group(name: str, plain: str) -> None:
-    assert selection._without_group(name) == plain
-
-
 NAMES = ["a.py::test_b[x y]", """a.py::test_b['$HOME `x`\\"!]""", "a.py::test_b[{a: *}]"]
 
 
