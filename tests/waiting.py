@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
@@ -28,6 +28,12 @@ def until(happened: Callable[[], T], told: Callable[[], object] | None = None) -
     return answer
 
 
+@overload
+async def eventually(
+    happened: Callable[[], Awaitable[T]], told: Callable[[], object] | None = None
+) -> T: ...
+@overload
+async def eventually(happened: Callable[[], T], told: Callable[[], object] | None = None) -> T: ...
 async def eventually(
     happened: Callable[[], T | Awaitable[T]], told: Callable[[], object] | None = None
 ) -> T:

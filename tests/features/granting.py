@@ -1,6 +1,7 @@
 """Gives people roles in one line, where a scenario is about something else."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from backstay.composition import Backstay
@@ -34,6 +35,6 @@ async def grant(
         await send(GrantPermission(role_id=made.id, permission_id=found.id, scope=scope))
         fields = {(field.source, field.name): field.id for field in found.fields}
         for source, name, effect in rules if key == permission else ():
-            rule = {"field_id": fields[source, name], "effect": effect}
+            rule: dict[str, Any] = {"field_id": fields[source, name], "effect": effect}
             await send(AddFieldRule(role_id=made.id, permission_id=found.id, **rule))
     await send(AssignRole(role_id=made.id, user_id=UUID(user_id)))

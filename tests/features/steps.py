@@ -53,8 +53,8 @@ async def execute(backstay: Backstay, statement: Executable) -> CursorResult[Any
 
 async def hears(backstay: Backstay, *, since: float = -inf) -> None:
     """Wait until an application has heard whatever was committed before a moment (monotonic)."""
-    complete = (backstay.principals, backstay.cache)
-    await eventually(lambda: min(each._complete_until for each in complete) > since)  # type: ignore[attr-defined]
+    complete: tuple[Any, ...] = (backstay.principals, backstay.cache)
+    await eventually(lambda: min(each._complete_until for each in complete) > since)
 
 
 async def change_user(backstay: Backstay, user_id: str, **values: Any) -> None:

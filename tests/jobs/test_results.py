@@ -46,7 +46,12 @@ async def test_a_repeated_job_gets_its_own_number_of_attempts_again(
 ) -> None:
     """How long it waits for the next one begins anew, too."""
     counted: list[int] = []
-    monkeypatch.setattr(workers, "backoff", lambda attempt: counted.append(attempt) or 60.0)
+
+    def note(attempt: int) -> float:
+        counted.append(attempt)
+        return 3600.0
+
+    monkeypatch.setattr(workers, "backoff", note)
     (job_id,) = await captain(Order(words=("north",), how="conflict", attempts=3))
     for _ in range(3):
         await drain_again(ships)
