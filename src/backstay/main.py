@@ -1,6 +1,5 @@
 """Settings and features in, one application out."""
 
-import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.shift import shift
+from backstay.core.startup import settle_memory
 from backstay.core.worker import Worker
 from backstay.db import migrate
 from backstay.features import STANDARD
@@ -106,17 +106,6 @@ def probes_app(backstay: Backstay) -> FastAPI:
     errors.install(app)
     middleware.install(app, backstay.settings, backstay.metrics)
     return app
-
-
-def settle_memory() -> None:
-    """Take what was loaded for permanent, and let the collector look for garbage less often.
-
-    What a request makes goes without it, by the thousand.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)
-    gc.enable()
 
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> None:

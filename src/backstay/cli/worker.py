@@ -9,8 +9,9 @@ import typer
 from backstay.cli.probes import probes
 from backstay.cli.readiness import opened, sound_settings
 from backstay.core.shift import shift
+from backstay.core.startup import settle_memory
 from backstay.core.worker import Worker
-from backstay.main import settle_memory, start_logging
+from backstay.main import start_logging
 from backstay.settings import Settings
 
 
