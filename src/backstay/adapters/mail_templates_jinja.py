@@ -21,7 +21,7 @@ class JinjaMailTemplates:
 
     def __init__(self, app_name: str, folder: str | None = None) -> None:
         self._app_name = app_name
-        self._folders = [*([folder] if folder else []), OURS]
+        self._folders: list[str | Path] = [*([folder] if folder else []), OURS]
 
     @cached_property
     def _environment(self) -> "Environment":

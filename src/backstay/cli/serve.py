@@ -2,18 +2,19 @@
 
 import asyncio
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner, url_of
 from backstay.cli.readiness import migrates, opened, sound_settings
-from backstay.composition import seed
-from backstay.features.users.commands.admins import Admin
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, ServerSettings, Settings
+
+if TYPE_CHECKING:
+    from backstay.features.users.commands.admins import Admin
 
 PUBLIC_URL = AppSettings.model_fields["public_url"].default
 
@@ -44,8 +45,10 @@ def serve(
     )
 
 
-async def _make_ready(settings: Settings) -> Admin | None:
+async def _make_ready(settings: Settings) -> "Admin | None":
     async with opened(settings) as backstay:
+        from backstay.composition import seed
+
         return await seed(backstay)
 
 

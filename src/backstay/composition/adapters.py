@@ -29,9 +29,9 @@ from backstay.core.jobs import Wakeups
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.core.principal_cache import MAX_AGE, PrincipalCache
-from backstay.db.engine import EngineOptions
 from backstay.db.session import Database
 from backstay.settings import MailSettings, Settings, decode_key
+from backstay.settings.engine import engine_options
 
 if TYPE_CHECKING:
     from backstay.adapters.principals_postgres import PostgresPrincipals
@@ -78,22 +78,6 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
         answers=answers,
         wakeups=_wakeups(settings, database),
         files=LogFiles(settings.log.dir),
-    )
-
-
-def engine_options(settings: Settings) -> EngineOptions:
-    """How to connect, from the settings."""
-    db = settings.db
-    return EngineOptions(
-        url=db.sqlalchemy_url,
-        replica_url=db.replica_sqlalchemy_url,
-        min_connections=db.min_connections,
-        max_connections=db.max_connections,
-        replica_max_connections=db.replica_max_connections,
-        ping=db.ping_connection,
-        statement_timeout=db.statement_timeout,
-        pool_timeout=db.pool_timeout,
-        pgbouncer=db.pgbouncer,
     )
 
 

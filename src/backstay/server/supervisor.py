@@ -29,8 +29,8 @@ def become_supervisor(
 
     Its id stays, and a signal to stop that comes meanwhile waits until the supervisor counts it.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     arguments = [str(drain_seconds), str(graceful_seconds), *command]
     os.execv(sys.executable, [sys.executable, "-m", __name__, *arguments])  # noqa: S606
