@@ -26,6 +26,7 @@ from backstay.adapters import passwords_argon2, redis_connection
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
+from backstay.core.startup import settle_memory
 from backstay.db import engine, migrate
 from backstay.db.engine import EngineOptions
 from backstay.features import STANDARD
@@ -93,8 +94,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is loaded by now is never garbage; applications that start here need not look again."""
-    main.settle_memory()
-    main.settle_memory = lambda: None
+    settle_memory()
+    vars(main)["settle_memory"] = lambda: None
     if session.config.getoption("--quick"):
         selection.forbid_processes()
 

@@ -7,7 +7,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from alembic.util import CommandError
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -15,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 from backstay.db.faults import translate
-from backstay.db.migrations import runner
-from backstay.db.migrations.runner import PLATFORM, Histories, History
+from backstay.db.migrations.history import PLATFORM, Histories, History, last_revisions
 from backstay.db.session import Database
 
 LOCK_SECONDS = 60
@@ -102,6 +100,8 @@ async def upgrade(
         raise MigrationError(found.value)
     if found is State.CURRENT and revision == "head":
         return []
+    from backstay.db.migrations import runner
+
     async with _migrating(options) as connection:
         return await connection.run_sync(runner.upgrade, histories, revision)
 
@@ -117,6 +117,8 @@ async def downgrade(
     Raises:
         MigrationError: nothing was changed; tables would be dropped without ``force``, say.
     """
+    from backstay.db.migrations import runner
+
     async with _migrating(options) as connection:
         before = await connection.run_sync(_tables)
         undone = await connection.run_sync(runner.downgrade, histories, revision)
@@ -143,6 +145,8 @@ async def revision(
     Raises:
         MigrationError: there is nothing to write, or the database is not current.
     """
+    from backstay.db.migrations import runner
+
     async with _migrating(options) as connection:
         path = await connection.run_sync(
             lambda sync: runner.write(sync, histories, history, message, empty=empty)
@@ -161,6 +165,8 @@ async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> l
     found = await state(options, histories)
     if found is not State.CURRENT:
         return [found.value]
+    from backstay.db.migrations import runner
+
     engine = reader_engine(replace(options, replica_url=None, max_connections=1))
     with _explained(options):
         try:
@@ -195,6 +201,17 @@ async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histori
         return State.ABSENT
     if not stored:
         return State.EMPTY
+    return _compared(stored, histories)
+
+
+def _compared(stored: tuple[str, ...], histories: Histories) -> State:
+    """Where a database with these revisions stands; Alembic is loaded only when it moves on."""
+    if frozenset(stored) == last_revisions(histories):
+        return State.CURRENT
+    from alembic.util import CommandError
+
+    from backstay.db.migrations import runner
+
     scripts = runner.scripts(histories)
     try:
         reached = {script.revision for script in scripts.get_all_current(stored)}
@@ -270,11 +287,15 @@ def _tables(connection: Connection) -> set[str]:
 def _explained(options: EngineOptions) -> Iterator[None]:
     try:
         yield
-    except CommandError as error:
-        raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
         raise kind(_explanation(error, make_url(options.url))) from error
+    except Exception as error:
+        from alembic.util import CommandError
+
+        if not isinstance(error, CommandError):
+            raise
+        raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
 def _explanation(error: Exception, url: URL) -> str:

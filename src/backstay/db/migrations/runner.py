@@ -3,7 +3,6 @@
 import os
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,17 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.sql.schema import SchemaItem
 
 from backstay.db.base import Base
+from backstay.db.migrations.history import (
+    PLATFORM,
+    Histories,
+    History,
+    last_revisions,
+    revision_id,
+)
 from backstay.db.types import UtcDateTime
 
 CONNECTION, OPTIONS = "connection", "options"
 _FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A line of revisions in one folder. Its tables carry its label: ``info={"owner": label}``."""
-
-    label: str
-    folder: Path
-
-
-PLATFORM = History("platform", _FOLDER / "versions")
-"""The tables of the package; also those that name no owner."""
-
-Histories = tuple[History, ...]
 
 
 @cache
@@ -82,10 +74,11 @@ def write(
         head="base" if number == 1 else f"{history.label}@head",
         branch_label=history.label if number == 1 else None,
         version_path=history.folder,
-        rev_id=f"{history.label}_{number:04d}",
+        rev_id=revision_id(history, number),
         process_revision_directives=None if empty else drop_if_empty,
     )
     scripts.cache_clear()
+    last_revisions.cache_clear()
     return Path(script.path) if isinstance(script, Script) else None
 
 
