@@ -56,4 +56,7 @@ async def wired(
         settings = settings_with(url, tmp_path, DB_POOL_TIMEOUT=str(LIMIT), **variables)
         app: Any = create_app(settings, clock=clock, worker=False)
         async with app.router.lifespan_context(app), client_of(app) as client:
-            yield wire, await signed_in(app, client)
+            try:
+                yield wire, await signed_in(app, client)
+            finally:
+                await wire.mend()

@@ -22,7 +22,7 @@ class Wire:
         self.url = ""
         """The address of the server through this wire."""
         self.held = 0
-        """How much has been held up so far, in pieces as they arrived."""
+        """How many connections and pieces of data have been held up so far."""
         self._left: int | None = None
         self.delay = 0.0
         """Seconds by which everything that goes either way arrives later."""
@@ -72,7 +72,7 @@ class Wire:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        await self._open.wait()
+        await self._pass()
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
@@ -107,10 +107,13 @@ class Wire:
         writer.close()
         self._writers.discard(writer)
 
-    async def _turn(self) -> None:
+    async def _pass(self) -> None:
         if not self._open.is_set():
             self.held += 1
             await self._open.wait()
+
+    async def _turn(self) -> None:
+        await self._pass()
         if self._left is not None:
             self.jam_after(self._left - 1)
 

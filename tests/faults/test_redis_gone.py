@@ -129,8 +129,10 @@ async def visited(served: OnRedis) -> AsyncIterator[None]:
 @asynccontextmanager
 async def killed(served: OnRedis) -> AsyncIterator[None]:
     await asyncio.to_thread(served.valkey.kill)
-    yield
-    await asyncio.to_thread(served.valkey.start)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(served.valkey.start)
 
 
 @asynccontextmanager
@@ -156,8 +158,10 @@ async def frozen(served: OnRedis) -> AsyncIterator[None]:
 @asynccontextmanager
 async def full(served: OnRedis) -> AsyncIterator[None]:
     await asyncio.to_thread(served.valkey.call, "CONFIG", "SET", "maxmemory", "1")
-    yield
-    await asyncio.to_thread(served.valkey.call, "CONFIG", "SET", "maxmemory", "0")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(served.valkey.call, "CONFIG", "SET", "maxmemory", "0")
 
 
 Fault = Callable[[OnRedis], AbstractAsyncContextManager[None]]
