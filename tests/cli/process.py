@@ -88,7 +88,7 @@ class Server:
         return self.process.wait(LIMIT)
 
     def ask(self, path: str) -> int | None:
-        """The status of an answer over a connection of its own, if there is one."""
+        """The status of an answer, if there is one; its connection is closed after it."""
         try:
             return self.client.get(path, headers={"Connection": "close"}).status_code
         except httpx.TransportError:
@@ -118,7 +118,9 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]
         try:
             until(lambda: _has_started(server), lambda: server.printed)
             yield server
-            if process.poll() is None:
+            if variables.get("SERVER_DRAIN_SECONDS") == NEVER:
+                until(lambda: _is_gone(process))
+            elif process.poll() is None:
                 server.stop(signal.SIGTERM)
         finally:
             process.kill()
@@ -129,6 +131,12 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]
 def _has_started(server: Server) -> bool:
     assert server.process.poll() is None, server.printed
     return server.ask("/livez") == 200
+
+
+def _is_gone(process: "subprocess.Popen[str]") -> bool:
+    """Tell it to stop once more: from the second time on it drains no longer."""
+    process.terminate()
+    return process.poll() is not None
 
 
 @dataclass(frozen=True)
