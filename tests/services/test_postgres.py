@@ -43,7 +43,7 @@ async def test_a_query_runs_on_version_18(url: str) -> None:
 
 async def test_text_is_unicode_and_many_connections_are_allowed(url: str) -> None:
     assert await run(url, "SELECT upper('é')") == "É"
-    assert await run(url, "SHOW max_connections") == "200"
+    assert int(str(await run(url, "SHOW max_connections"))) >= 200
 
 
 async def test_two_databases_are_isolated(url: str) -> None:

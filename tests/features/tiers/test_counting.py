@@ -80,7 +80,7 @@ async def test_the_default_is_one_budget_per_user(ada: Person, login: Login) -> 
     assert len({policy for policy, _ in left}) == 1
     assert [remaining for _, remaining in left] == sorted((r for _, r in left), reverse=True)
     other = await login()
-    assert await count(other) == ("default", 48)
+    assert await count(other) == ("default", 49)
 
 
 async def test_too_many_are_refused_until_it_is_time(admin: Person, ada: Person) -> None:
