@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
@@ -48,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     That holds in this process; servers that tests start are not spared.
     """
+    for number in (signal.SIGINT, signal.SIGHUP):  # a run in the background may ignore them
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)  # servers under test obey them
     passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
     passwords_argon2._be_nice = lambda: None
     _compile_once()
