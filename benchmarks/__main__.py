@@ -15,8 +15,8 @@ from statistics import median
 
 from rich.progress import Progress
 
-from benchmarks import jobs, machine, report
-from benchmarks.cases import CASES, JOBS, STORM, WORKERS, Case
+from benchmarks import jobs, machine, report, start
+from benchmarks.cases import ALONE, CASES, JOBS, START, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.postgres import PostgresServer
@@ -30,16 +30,20 @@ WARM_UP_SECONDS = 1
 def main() -> int:
     """Measure what is named, or everything; print, and write JSON and a plot."""
     arguments = _arguments()
-    try:
-        machine.check()
-    except machine.Missing as missing:
-        print(missing, file=sys.stderr)
-        return 1
-    summary = {} if arguments.cases == [JOBS] else _requests(arguments)
+    summary: report.Summary = {}
+    if not arguments.cases or set(arguments.cases) - ALONE:
+        try:
+            machine.check()
+        except machine.Missing as missing:
+            print(missing, file=sys.stderr)
+            return 1
+        summary = _requests(arguments)
     rates: jobs.Rates = {}
     if not arguments.cases or JOBS in arguments.cases:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         rates = jobs.measure(EMPTY_JOBS)
+    if not arguments.cases or START in arguments.cases:
+        start.show(start.measure(arguments.rounds), arguments.rounds)
     if summary:
         report.show(summary, arguments.rounds, arguments.seconds)
     if rates:
@@ -61,7 +65,7 @@ def _requests(arguments: argparse.Namespace) -> report.Summary:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [case.name for case in CASES] + [STORM, WORKERS, JOBS]
+    names = [case.name for case in CASES] + [STORM, WORKERS, *sorted(ALONE)]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(names))
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")

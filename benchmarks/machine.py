@@ -1,6 +1,7 @@
 """What a measurement needs of the machine, and how processes are kept to their processors."""
 
 import os
+import resource
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,10 +51,16 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """The processor time that processes have used, user and system, in seconds."""
+def cpu_seconds(pids: Iterable[int], *, with_ended: bool = False) -> float:
+    """The processor time that processes, or their ended children too, have used, in seconds."""
     total = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+        total += sum(map(int, fields[11 : 15 if with_ended else 13]))
     return total / TICKS
+
+
+def ended_seconds() -> float:
+    """The processor time that ended children of this process have used, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
