@@ -27,7 +27,7 @@ from tests.jobs.steps import (
     words,
 )
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -114,7 +114,11 @@ async def test_nothing_is_lost_or_kept_twice_while_workers_are_killed(
 
     rows = await jobs(ships)
     assert [row for row in rows if row.state == "running" or row.error_code == "jobs.lost"]
-    while any(row.finished_at is None for row in await jobs(ships)):
+
+    async def is_all_over() -> bool:
         await drain_again(ships)
+        return all(row.finished_at is not None for row in await jobs(ships))
+
+    await eventually(is_all_over)
     assert {row.state for row in await jobs(ships)} == {"succeeded"}
     assert Counter(await words(ships)) == Counter(expected)
