@@ -11,7 +11,7 @@ from structlog.testing import LogCapture
 from structlog.typing import EventDict
 
 from backstay.adapters import redis_connection, redis_link
-from backstay.adapters.redis_link import RedisLink
+from backstay.adapters.redis_link import RedisLink, RedisUnavailable
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.settings import RedisAddress
 from backstay.settings.redis import RedisUrl
@@ -67,3 +67,9 @@ def logged(module: ModuleType) -> Iterator[list[EventDict]]:
         yield capture.entries
     finally:
         vars(module)["log"] = log
+
+
+def fails_at_once(link: RedisLink) -> None:
+    """Assert that a command fails before it has waited for anything."""
+    with pytest.raises(RedisUnavailable):
+        link.call("GET", "key").send(None)

@@ -15,7 +15,8 @@ from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
 from tests.features.steps import API, hears
 from tests.patient import PATIENT
-from tests.services.postgres import PostgresReplica, PostgresServer
+from tests.services.postgres import PostgresServer
+from tests.services.postgres_replica import PostgresReplica
 from tests.waiting import eventually
 
 

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from backstay.main import create_app
+from backstay.settings import Settings
 from tests.adapters.conftest import linked, patient, standing, wire, without_beats
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
+from tests.faults.pair import TwoMembers, two_members
 from tests.faults.proxy import Wire, wire_to
 from tests.features.steps import API, bearer, sign_in
 from tests.waiting import LIMIT
@@ -60,3 +62,9 @@ async def wired(
                 yield wire, await signed_in(app, client)
             finally:
                 await wire.mend()
+
+
+@pytest.fixture
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
+    async with two_members(settings, seeded_url) as two:
+        yield two

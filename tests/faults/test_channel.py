@@ -1,7 +1,6 @@
 """Shows that what one process changes every other obeys within a second, whatever fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,10 +22,9 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.features.items.commands import UpdateItem
-from backstay.settings import Settings
 from tests.adapters.linking import logged
 from tests.cli.process import KEYS, serving
-from tests.conftest import ADMIN_EMAIL, settings_with
+from tests.conftest import settings_with
 from tests.faults.pair import (
     Site,
     Two,
@@ -36,9 +34,8 @@ from tests.faults.pair import (
     member,
     paused,
     run,
-    two_members,
 )
-from tests.features.steps import API, ME, bearer, sign_in
+from tests.features.steps import API, ME
 from tests.waiting import LIMIT, eventually
 
 ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -47,12 +44,6 @@ import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as database:
     database.execute("UPDATE sessions SET ended_at = created_at")
 """
-
-
-@pytest.fixture
-async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
-    async with two_members(settings, seeded_url) as two:
-        yield two
 
 
 async def test_a_session_that_ends_in_one_process_ends_in_the_other(two: TwoMembers) -> None:
@@ -90,61 +81,6 @@ async def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
     async with opened(two.settings) as backstay:
         await backstay.system(UpdateItem(id=UUID(created.json()["id"]), title="after"))
     await eventually(lambda: is_called("after"))
-
-
-class Admin:
-    """The administrator, at one site."""
-
-    def __init__(self, client: httpx.AsyncClient, headers: dict[str, str]) -> None:
-        self.client, self.headers = client, headers
-
-    @classmethod
-    async def at(cls, site: Site) -> "Admin":
-        answer = await sign_in(site.client, ADMIN_EMAIL)
-        return cls(site.client, bearer(answer.json()["access_token"]))
-
-    async def send(self, method: str, path: str, body: Any = None) -> Any:
-        """What a change that must succeed is answered with."""
-        path = f"{API}{path}"
-        answer = await self.client.request(method, path, json=body, headers=self.headers)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
-
-    async def permit(self, user_id: str) -> tuple[str, str, str]:
-        """Let somebody list users; the paths of the membership, the grant and its rules."""
-        role = (await self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5}))["id"]
-        (found,) = (await self.send("GET", "/rbac/permissions?key=users:list"))["items"]
-        (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")
-        ids = {"role_id": role, "permission_id": found["id"]}
-        await self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
-        rule = {**ids, "field_id": email, "effect": "ALLOW"}
-        await self.send("POST", "/rbac/permission-fields", rule)
-        member = f"/rbac/roles/{role}/users/{user_id}"
-        await self.send("POST", member)
-        grant = f"/rbac/roles/{role}/permissions/{found['id']}"
-        return member, grant, f"{grant}/fields/{email}"
-
-
-async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(
-    two: TwoMembers,
-) -> None:
-    """A field rule, a grant, a membership and an account in turn."""
-    admin, (user_id, headers) = await Admin.at(two.one), await two.join()
-    users, by_email = f"{API}/users", f"{API}/users?email=x"
-    membership, grant, rule = await admin.permit(user_id)
-    for each in (two.one, two.other):
-        await each.answers(200, by_email, headers)
-    for method, path, body, asked, before, after in (
-        ("PATCH", rule, {"effect": "DENY"}, by_email, 200, 403),
-        ("DELETE", rule, None, by_email, 403, 200),
-        ("DELETE", membership, None, users, 200, 403),
-        ("POST", membership, None, users, 403, 200),
-        ("DELETE", grant, None, users, 200, 403),
-        ("POST", f"/users/{user_id}/block", None, ME, 200, 401),
-    ):
-        assert await two.other.status(asked, headers) == before, path
-        await admin.send(method, path, body)
-        await two.other.answers(after, asked, headers)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -3,25 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from select import select
 from typing import Any
 
 import pytest
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from backstay.adapters import redis_link
 from backstay.adapters.redis_connection import Connection
-from backstay.adapters.redis_link import RedisLink, RedisRefused, RedisUnavailable
+from backstay.adapters.redis_link import RedisLink, RedisUnavailable
 from tests.adapters.linking import (
     PATIENCE,
     Open,
-    address_of,
     be_hasty,
     be_patient,
+    fails_at_once,
     link_to,
-    logged,
 )
 from tests.faults.proxy import Wire
 from tests.services.valkey import ValkeyServer
@@ -33,12 +30,6 @@ async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
     link = await linked(valkey.url)
     await eventually(lambda: link.is_up)
     return link
-
-
-def fails_at_once(link: RedisLink) -> None:
-    """Assert that a command fails before it has waited for anything."""
-    with pytest.raises(RedisUnavailable):
-        link.call("GET", "key").send(None)
 
 
 async def missed(link: RedisLink) -> None:
@@ -237,88 +228,3 @@ async def test_a_server_that_hangs_up_as_soon_as_it_was_proven_is_tried_again(
     await eventually(lambda: connections > 2)
     await eventually(lambda: not link.is_up)
     server.close()
-
-
-@pytest.mark.usefixtures("patient")
-async def test_loss_and_return_are_told_once_each_and_never_the_password(
-    linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_link, "STEADY_SECONDS", LIMIT)
-    with logged(redis_link) as logs:
-        link = await linked(valkey.url)
-        for _ in range(2):
-            valkey.kill()
-            await eventually(lambda: not link.is_up)
-            valkey.start()
-            await eventually(lambda: link.is_up)
-        monkeypatch.setattr(redis_link, "STEADY_SECONDS", 0)
-        await eventually(lambda: "back" in logs[-1]["event"])
-    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
-        ("warning", "redis lost: each process goes on by itself"),
-        ("info", "redis is back"),
-    ]
-    assert str(valkey.port) in logs[0]["address"]
-    assert valkey.password not in str(logs)
-
-
-@pytest.mark.usefixtures("patient")
-async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: ValkeyServer) -> None:
-    with logged(redis_link) as logs:
-        link = await linked(replace(address_of(valkey.url), password="a-wrong-guess"))
-        fails_at_once(link)
-    assert "WRONGPASS" in logs[0]["reason"]
-    assert "a-wrong-guess" not in str(logs)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"host": "no-such-host.invalid"}, {"host": "x" * 70}, {"port": 1}, {"tls": True}],
-    ids=["no such host", "no host name", "nobody there", "no TLS"],
-)
-async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
-    linked: Open, valkey: ValkeyServer, change: dict[str, object]
-) -> None:
-    with logged(redis_link) as logs:
-        link = await linked(replace(address_of(valkey.url), **change))  # type: ignore[arg-type]
-        assert not link.is_up
-    assert [entry["event"] for entry in logs] == ["redis lost: each process goes on by itself"]
-    assert logs[0]["reason"]
-
-
-@pytest.mark.usefixtures("patient", "without_beats")
-async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) -> None:
-    registry = CollectorRegistry()
-
-    def value(name: str) -> float | None:
-        return registry.get_sample_value(f"backstay_redis_{name}", {"address": "redis"})
-
-    link = await linked(valkey.url, registry)
-    assert value("up") == 1
-    with pytest.raises(RedisRefused):
-        await link.call("NO-SUCH-COMMAND")
-    valkey.freeze()
-    asking = asyncio.ensure_future(link.call("PING"))
-    await asyncio.sleep(0)
-    valkey.kill()
-    with pytest.raises(RedisUnavailable):
-        await asking
-    for _ in range(3):
-        fails_at_once(link)
-    assert value("up") == 0
-    assert value("failed_commands_total") == 2
-    assert value("short_circuited_commands_total") == 3
-    valkey.start()
-    await eventually(lambda: value("up") == 1)
-
-
-@pytest.mark.usefixtures("patient")
-async def test_a_link_that_is_stopped_says_nothing_and_can_be_started_again(
-    linked: Open, valkey: ValkeyServer
-) -> None:
-    with logged(redis_link) as logs:
-        link = await linked(valkey.url)
-        await link.stop()
-        fails_at_once(link)
-        await link.start()
-        await eventually(lambda: link.is_up)
-    assert logs == []

@@ -14,7 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 from backstay.db.faults import translate
-from backstay.db.migrations.history import PLATFORM, Histories, History, last_revisions
+from backstay.db.migrations import runner
+from backstay.db.migrations.history import (
+    PLATFORM,
+    Histories,
+    History,
+    HistoryError,
+    last_revisions,
+)
 from backstay.db.session import Database
 
 LOCK_SECONDS = 60
@@ -100,8 +107,6 @@ async def upgrade(
         raise MigrationError(found.value)
     if found is State.CURRENT and revision == "head":
         return []
-    from backstay.db.migrations import runner
-
     async with _migrating(options) as connection:
         return await connection.run_sync(runner.upgrade, histories, revision)
 
@@ -117,8 +122,6 @@ async def downgrade(
     Raises:
         MigrationError: nothing was changed; tables would be dropped without ``force``, say.
     """
-    from backstay.db.migrations import runner
-
     async with _migrating(options) as connection:
         before = await connection.run_sync(_tables)
         undone = await connection.run_sync(runner.downgrade, histories, revision)
@@ -145,8 +148,6 @@ async def revision(
     Raises:
         MigrationError: there is nothing to write, or the database is not current.
     """
-    from backstay.db.migrations import runner
-
     async with _migrating(options) as connection:
         path = await connection.run_sync(
             lambda sync: runner.write(sync, histories, history, message, empty=empty)
@@ -165,8 +166,6 @@ async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> l
     found = await state(options, histories)
     if found is not State.CURRENT:
         return [found.value]
-    from backstay.db.migrations import runner
-
     engine = reader_engine(replace(options, replica_url=None, max_connections=1))
     with _explained(options):
         try:
@@ -201,23 +200,12 @@ async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histori
         return State.ABSENT
     if not stored:
         return State.EMPTY
-    return _compared(stored, histories)
-
-
-def _compared(stored: tuple[str, ...], histories: Histories) -> State:
-    """Where a database with these revisions stands; Alembic is loaded only when it moves on."""
     if frozenset(stored) == last_revisions(histories):
         return State.CURRENT
-    from alembic.util import CommandError
-
-    from backstay.db.migrations import runner
-
-    scripts = runner.scripts(histories)
     try:
-        reached = {script.revision for script in scripts.get_all_current(stored)}
-    except CommandError:
+        return State.CURRENT if runner.reaches_heads(histories, stored) else State.BEHIND
+    except HistoryError:
         return State.AHEAD
-    return State.CURRENT if reached.issuperset(scripts.get_heads()) else State.BEHIND
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
@@ -287,15 +275,11 @@ def _tables(connection: Connection) -> set[str]:
 def _explained(options: EngineOptions) -> Iterator[None]:
     try:
         yield
+    except HistoryError as error:
+        raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
         raise kind(_explanation(error, make_url(options.url))) from error
-    except Exception as error:
-        from alembic.util import CommandError
-
-        if not isinstance(error, CommandError):
-            raise
-        raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
 def _explanation(error: Exception, url: URL) -> str:

@@ -22,6 +22,10 @@ PLATFORM = History("platform", Path(__file__).parent / "versions")
 Histories = tuple[History, ...]
 
 
+class HistoryError(Exception):
+    """A revision is not known, or a history contradicts itself; the text says which."""
+
+
 @cache
 def last_revisions(histories: Histories) -> frozenset[str]:
     """Where each history ends; nothing unless their files are numbered one by one, as ours are."""

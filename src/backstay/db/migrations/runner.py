@@ -1,19 +1,16 @@
-"""Runs Alembic from code: no alembic.ini, any number of histories, one connection."""
+"""Runs Alembic from code: no alembic.ini, any number of histories, one connection.
+
+It is loaded by whoever has something for it to do; a database that is current asks nothing of it.
+"""
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.autogenerate.api import AutogenContext
-from alembic.config import Config
-from alembic.operations.ops import MigrationScript
-from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Table
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -22,40 +19,82 @@ from backstay.db.migrations.history import (
     PLATFORM,
     Histories,
     History,
+    HistoryError,
     last_revisions,
     revision_id,
 )
 from backstay.db.types import UtcDateTime
 
+if TYPE_CHECKING:
+    from alembic.autogenerate.api import AutogenContext
+    from alembic.config import Config
+    from alembic.operations.ops import MigrationScript
+    from alembic.script import ScriptDirectory
+
 CONNECTION, OPTIONS = "connection", "options"
 _FOLDER = Path(__file__).parent
 
 
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Tell what Alembic refuses as `HistoryError`."""
+    from alembic.util import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        raise HistoryError(str(error)) from error
+
+
 @cache
-def scripts(histories: Histories) -> ScriptDirectory:
+def scripts(histories: Histories) -> "ScriptDirectory":
     """The revisions of some histories, read once."""
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(_config(histories))
 
 
+@_worded()
+def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
+    """Whether a database with these revisions has every migration.
+
+    Raises:
+        HistoryError: one of them is not known.
+    """
+    known = scripts(histories)
+    reached = {script.revision for script in known.get_all_current(stored)}
+    return reached.issuperset(known.get_heads())
+
+
+@_worded()
 def upgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
     """Migrate up to a revision inside the connection's transaction; the revisions applied."""
+    from alembic import command
+
     applied: list[str] = []
     target = "heads" if revision == "head" else revision
     command.upgrade(_config(histories, connection, applied), target)
     return applied
 
 
+@_worded()
 def downgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
     """Migrate down to a revision inside the connection's transaction; the revisions undone."""
+    from alembic import command
+
     undone: list[str] = []
     command.downgrade(_config(histories, connection, undone), revision)
     return undone
 
 
+@_worded()
 def write(
     connection: Connection, histories: Histories, history: History, message: str, *, empty: bool
 ) -> Path | None:
     """Write the next revision of a history, or nothing when models and database agree."""
+    from alembic import command
+    from alembic.script import Script
+
     history.folder.mkdir(parents=True, exist_ok=True)
     number = 1 + max(
         (int(path.name[:4]) for path in history.folder.glob("[0-9][0-9][0-9][0-9]_*.py")), default=0
@@ -63,7 +102,7 @@ def write(
     config = _config(histories, connection, owners=(history,))
     config.set_main_option("file_template", f"{number:04d}_%%(slug)s")
 
-    def drop_if_empty(_: Any, __: Any, written: list[MigrationScript]) -> None:
+    def drop_if_empty(_: Any, __: Any, written: "list[MigrationScript]") -> None:
         if written[0].upgrade_ops is None or written[0].upgrade_ops.is_empty():
             written.clear()
 
@@ -82,8 +121,12 @@ def write(
     return Path(script.path) if isinstance(script, Script) else None
 
 
+@_worded()
 def drift(connection: Connection, histories: Histories) -> list[str]:
     """Where the models and the database differ, in words."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     context = MigrationContext.configure(connection, opts=_options(histories))
     return sorted(
         _in_words(difference) for difference in _flat(compare_metadata(context, Base.metadata))
@@ -95,7 +138,9 @@ def _config(
     connection: Connection | None = None,
     applied: list[str] | None = None,
     owners: Histories | None = None,
-) -> Config:
+) -> "Config":
+    from alembic.config import Config
+
     def note(*, step: Any, **_: Any) -> None:
         if applied is not None:
             applied.append(step.up_revision_id)
@@ -129,7 +174,7 @@ def _options(owners: Histories) -> dict[str, Any]:
     }
 
 
-def _render(kind: str, item: Any, _: AutogenContext) -> str | bool:
+def _render(kind: str, item: Any, _: "AutogenContext") -> str | bool:
     return (
         "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
     )

@@ -1,0 +1,68 @@
+"""Shows that what an administrator changes in one process holds in every other."""
+
+from typing import Any
+
+import httpx
+
+from backstay.core.clock import new_id
+from tests.conftest import ADMIN_EMAIL
+from tests.faults.pair import (
+    Site,
+    TwoMembers,
+)
+from tests.features.steps import API, ME, bearer, sign_in
+
+
+class Admin:
+    """The administrator, at one site."""
+
+    def __init__(self, client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+        self.client, self.headers = client, headers
+
+    @classmethod
+    async def at(cls, site: Site) -> "Admin":
+        answer = await sign_in(site.client, ADMIN_EMAIL)
+        return cls(site.client, bearer(answer.json()["access_token"]))
+
+    async def send(self, method: str, path: str, body: Any = None) -> Any:
+        """What a change that must succeed is answered with."""
+        path = f"{API}{path}"
+        answer = await self.client.request(method, path, json=body, headers=self.headers)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    async def permit(self, user_id: str) -> tuple[str, str, str]:
+        """Let somebody list users; the paths of the membership, the grant and its rules."""
+        role = (await self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5}))["id"]
+        (found,) = (await self.send("GET", "/rbac/permissions?key=users:list"))["items"]
+        (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")
+        ids = {"role_id": role, "permission_id": found["id"]}
+        await self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
+        rule = {**ids, "field_id": email, "effect": "ALLOW"}
+        await self.send("POST", "/rbac/permission-fields", rule)
+        member = f"/rbac/roles/{role}/users/{user_id}"
+        await self.send("POST", member)
+        grant = f"/rbac/roles/{role}/permissions/{found['id']}"
+        return member, grant, f"{grant}/fields/{email}"
+
+
+async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(
+    two: TwoMembers,
+) -> None:
+    """A field rule, a grant, a membership and an account in turn."""
+    admin, (user_id, headers) = await Admin.at(two.one), await two.join()
+    users, by_email = f"{API}/users", f"{API}/users?email=x"
+    membership, grant, rule = await admin.permit(user_id)
+    for each in (two.one, two.other):
+        await each.answers(200, by_email, headers)
+    for method, path, body, asked, before, after in (
+        ("PATCH", rule, {"effect": "DENY"}, by_email, 200, 403),
+        ("DELETE", rule, None, by_email, 403, 200),
+        ("DELETE", membership, None, users, 200, 403),
+        ("POST", membership, None, users, 403, 200),
+        ("DELETE", grant, None, users, 200, 403),
+        ("POST", f"/users/{user_id}/block", None, ME, 200, 401),
+    ):
+        assert await two.other.status(asked, headers) == before, path
+        await admin.send(method, path, body)
+        await two.other.answers(after, asked, headers)

@@ -1,0 +1,103 @@
+"""Shows what operators are told of a link to Redis that is lost or never was."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backstay.adapters import redis_link
+from backstay.adapters.redis_link import RedisRefused, RedisUnavailable
+from tests.adapters.linking import (
+    Open,
+    address_of,
+    fails_at_once,
+    logged,
+)
+from tests.services.valkey import ValkeyServer
+from tests.waiting import LIMIT, eventually
+
+
+@pytest.mark.usefixtures("patient")
+async def test_loss_and_return_are_told_once_each_and_never_the_password(
+    linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_link, "STEADY_SECONDS", LIMIT)
+    with logged(redis_link) as logs:
+        link = await linked(valkey.url)
+        for _ in range(2):
+            valkey.kill()
+            await eventually(lambda: not link.is_up)
+            valkey.start()
+            await eventually(lambda: link.is_up)
+        monkeypatch.setattr(redis_link, "STEADY_SECONDS", 0)
+        await eventually(lambda: "back" in logs[-1]["event"])
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+        ("warning", "redis lost: each process goes on by itself"),
+        ("info", "redis is back"),
+    ]
+    assert str(valkey.port) in logs[0]["address"]
+    assert valkey.password not in str(logs)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: ValkeyServer) -> None:
+    with logged(redis_link) as logs:
+        link = await linked(replace(address_of(valkey.url), password="a-wrong-guess"))
+        fails_at_once(link)
+    assert "WRONGPASS" in logs[0]["reason"]
+    assert "a-wrong-guess" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"host": "no-such-host.invalid"}, {"host": "x" * 70}, {"port": 1}, {"tls": True}],
+    ids=["no such host", "no host name", "nobody there", "no TLS"],
+)
+async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
+    linked: Open, valkey: ValkeyServer, change: dict[str, object]
+) -> None:
+    with logged(redis_link) as logs:
+        link = await linked(replace(address_of(valkey.url), **change))  # type: ignore[arg-type]
+        assert not link.is_up
+    assert [entry["event"] for entry in logs] == ["redis lost: each process goes on by itself"]
+    assert logs[0]["reason"]
+
+
+@pytest.mark.usefixtures("patient", "without_beats")
+async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) -> None:
+    registry = CollectorRegistry()
+
+    def value(name: str) -> float | None:
+        return registry.get_sample_value(f"backstay_redis_{name}", {"address": "redis"})
+
+    link = await linked(valkey.url, registry)
+    assert value("up") == 1
+    with pytest.raises(RedisRefused):
+        await link.call("NO-SUCH-COMMAND")
+    valkey.freeze()
+    asking = asyncio.ensure_future(link.call("PING"))
+    await asyncio.sleep(0)
+    valkey.kill()
+    with pytest.raises(RedisUnavailable):
+        await asking
+    for _ in range(3):
+        fails_at_once(link)
+    assert value("up") == 0
+    assert value("failed_commands_total") == 2
+    assert value("short_circuited_commands_total") == 3
+    valkey.start()
+    await eventually(lambda: value("up") == 1)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_link_that_is_stopped_says_nothing_and_can_be_started_again(
+    linked: Open, valkey: ValkeyServer
+) -> None:
+    with logged(redis_link) as logs:
+        link = await linked(valkey.url)
+        await link.stop()
+        fails_at_once(link)
+        await link.start()
+        await eventually(lambda: link.is_up)
+    assert logs == []

@@ -1,0 +1,98 @@
+"""How a run is set up: what its test processes share, and what they do without."""
+
+import gc
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from backstay import main
+from backstay.adapters import passwords_argon2
+from backstay.core.startup import settle_memory
+from backstay.db import engine
+from tests import selection
+from tests.services import postgres as postgres_service
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Passwords are hashed at a fraction of their cost, and by threads that need not give way.
+
+    That holds in this process; servers that tests start are not spared.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):  # a run in the background may ignore them
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)  # servers under test obey them
+    passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
+    passwords_argon2._be_nice = lambda: None
+    _compile_once()
+    run = getattr(config, "workerinput", {})
+    if "postgres" in run:
+        postgres_service.share(run["postgres"])
+
+
+def _compile_once() -> None:
+    """Compile each statement once in this process, not once for each application under test."""
+    options = {"compiled_cache": dict[Any, Any]()}
+    vars(engine)["create_async_engine"] = partial(create_async_engine, execution_options=options)
+    for dialect in (PGDialect_asyncpg, SQLiteDialect_aiosqlite):
+        dialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
+        dialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """The test processes of a run share one PostgreSQL, which the one that started them starts."""
+    node.workerinput["groups"] = str(selection.groups_file(node.config))
+    if not node.config.getoption("--quick"):
+        node.workerinput["postgres"] = postgres_service.shared_server().handle()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> selection.Scheduling:
+    return selection.Scheduling(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Many tests wait for processes that they have started."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without", action="append", default=[], metavar="FEATURE")
+    selection.add_options(parser)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return collection_path.name in config.getoption("--without") or None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is loaded by now is never garbage; applications that start here need not look again."""
+    settle_memory()
+    vars(main)["settle_memory"] = lambda: None
+    if session.config.getoption("--quick"):
+        selection.forbid_processes()
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[None]:
+    """What a test leaves open complains while it is collected: here, not in a later test."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    selection.select(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    selection.tell_how_to_repeat(terminalreporter)
