@@ -82,9 +82,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True)
-def leaks() -> Iterator[None]:
-    """What a test leaves open complains while it is collected: here, not in a later test."""
+def leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves open complains while it is collected: here, not in a later test.
+
+    What survives is of the whole run, and need not be looked through again.
+    """
     yield
+    request.node.funcargs.clear()
     gc.collect()
     gc.freeze()
 
