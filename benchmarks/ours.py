@@ -8,7 +8,7 @@ from backstay.core.feature import Feature
 from backstay.features import STANDARD
 from backstay.features.system.queries import Ping
 from backstay.main import create_app
-from backstay.web.dispatch import Routes
+from backstay.web.routes import Routes
 
 ROUTES = 90
 

@@ -12,8 +12,9 @@ from backstay.core.messages import SIGNED_IN, Command, View
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
 from backstay.main import create_app
-from backstay.web.dispatch import Route, Routes
+from backstay.web.dispatch import Route
 from backstay.web.limits import Limit
+from backstay.web.routes import Routes
 from tests.architecture.edge import (
     ask,
     method_faults,

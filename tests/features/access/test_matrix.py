@@ -28,7 +28,7 @@ from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
 from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.users.model import User
-from backstay.web.dispatch import Routes
+from backstay.web.routes import Routes
 from tests.conftest import Login, Person
 from tests.features.access.steps import Keeper, Rule, permissions_by_key
 from tests.features.granting import Rule as FieldRule

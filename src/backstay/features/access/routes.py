@@ -17,7 +17,7 @@ from backstay.features.access.commands.roles import (
 )
 from backstay.features.access.queries.permissions import ListPermissions, ListPermissionsOfUser
 from backstay.features.access.queries.roles import GetRole, ListRoles, ListRolesOfUser
-from backstay.web.dispatch import Routes
+from backstay.web.routes import Routes
 
 ROLE = "/roles/{role_id}"
 GRANT = f"{ROLE}/permissions/{{permission_id}}"

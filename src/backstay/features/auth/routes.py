@@ -22,9 +22,9 @@ from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessions
 from backstay.features.auth.schemas import RefreshBody, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
-from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 from backstay.web.pages import FORM
+from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
 
 COOKIE = "refresh_token"

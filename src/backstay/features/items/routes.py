@@ -8,7 +8,7 @@ from backstay.features.items.commands import (
     UpdateItem,
 )
 from backstay.features.items.queries import GetItem, ListItems, ListItemsOfUser
-from backstay.web.dispatch import Routes
+from backstay.web.routes import Routes
 
 routes = Routes("", tag="items")
 routes.post("/items", CreateItem, location="/items/{id}")

@@ -19,8 +19,8 @@ from backstay.features.system.queries import (
 )
 from backstay.web.auth import INVALID, bearer_token
 from backstay.web.conditional import JSON
-from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
+from backstay.web.routes import Routes
 from backstay.web.state import MetricsAccess, edge_of, sender_of
 
 

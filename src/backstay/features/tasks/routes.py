@@ -2,7 +2,7 @@
 
 from backstay.features.tasks.commands import CancelTask, RetryTask, StartTask
 from backstay.features.tasks.queries import GetTask, ListTasks
-from backstay.web.dispatch import Routes
+from backstay.web.routes import Routes
 
 routes = Routes("/tasks", tag="tasks")
 routes.post("", StartTask, location="/tasks/{id}", status=202)

@@ -7,7 +7,7 @@ from backstay.features.tiers.commands.rate_limits import (
 )
 from backstay.features.tiers.commands.tiers import CreateTier, DeleteTier, UpdateTier
 from backstay.features.tiers.queries import GetRateLimit, GetTier, ListRateLimits, ListTiers
-from backstay.web.dispatch import Routes
+from backstay.web.routes import Routes
 
 TIER = "/{name}"
 LIMITS = f"{TIER}/rate-limits"

@@ -14,8 +14,8 @@ from backstay.features.users.queries.directory import GetUser, GetUserByUsername
 from backstay.features.users.queries.export import ExportMe
 from backstay.features.users.queries.roles import ListUsersOfRole
 from backstay.features.users.queries.tiers import GetTierOfUser, ListRateLimitsOfUser
-from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
+from backstay.web.routes import Routes
 
 routes = Routes("/users", tag="users")
 routes.post("", RegisterUser, location="/users/{id}", limit=Limit.REGISTER, refuses=(403,))

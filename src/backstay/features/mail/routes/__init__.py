@@ -4,8 +4,8 @@ from backstay.features.mail.commands.addresses import ResendVerification, Verify
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.routes.mailbox import mailbox_routes
 from backstay.features.mail.routes.pages import page_routes
-from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
+from backstay.web.routes import Routes
 
 __all__ = ["mailbox_routes", "page_routes", "routes"]
 

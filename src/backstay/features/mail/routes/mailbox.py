@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from backstay.core.errors import NotFound
 from backstay.features.mail.queries import GetKeptMail, ListMailbox
-from backstay.web.dispatch import Routes
 from backstay.web.pages import linked, page
+from backstay.web.routes import Routes
 from backstay.web.state import sender_of
 
 

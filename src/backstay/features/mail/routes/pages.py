@@ -13,9 +13,9 @@ from backstay.features.mail.commands.addresses import VerifyEmail
 from backstay.features.mail.commands.passwords import ANSWER, ForgotPassword, ResetPassword
 from backstay.features.mail.queries import CheckLink
 from backstay.features.mail.schemas import Purpose
-from backstay.web.dispatch import Routes
 from backstay.web.limits import Limit
 from backstay.web.pages import FORM, form_of, page
+from backstay.web.routes import Routes
 from backstay.web.state import sender_of
 
 _RESET, _VERIFY, _FORGOT = "Choose a new password", "Confirm your e-mail address", "New password"

@@ -1,0 +1,79 @@
+"""Routes as a table of messages: a row says where a message is sent, not how.
+
+A table is read by whoever runs the application without HTTP, too: the framework is loaded only by
+who builds the routes.
+"""
+
+from collections.abc import Iterator
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from backstay.core.feature import Operation
+from backstay.core.messages import Message
+from backstay.web.limits import Limit
+from backstay.web.route_spec import RouteSpec
+
+if TYPE_CHECKING:
+    from backstay.web.dispatch import Route
+
+
+class Routes:
+    """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False.
+
+    ``options`` are the further attributes of :class:`RouteSpec`.
+    """
+
+    def __init__(self, prefix: str, *, tag: str, versioned: bool = True) -> None:
+        self._prefix = prefix
+        self._tag = tag
+        self._versioned = versioned
+        self.specs: list[RouteSpec] = []
+
+    def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
+        self.specs.append(
+            RouteSpec(
+                method=method,
+                path=self._prefix + path,
+                message=message,
+                tag=self._tag,
+                versioned=self._versioned,
+                **options,
+            )
+        )
+
+    def get(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Read: 200, or 304 where the client's representation is current."""
+        self._add("GET", path, message, **options)
+
+    def post(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Create when ``location`` names the path of the new resource (201), else act (200)."""
+        status = 201 if "location" in options else 200
+        self._add("POST", path, message, **{"status": status, **options})
+
+    def put(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Replace: 200 with the new representation."""
+        self._add("PUT", path, message, **options)
+
+    def patch(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Change the named fields: 200 with the new representation."""
+        self._add("PATCH", path, message, **options)
+
+    def delete(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+        """Delete: 204."""
+        self._add("DELETE", path, message, **{"status": 204, **options})
+
+    def build(self, root_path: str) -> "list[Route]":
+        """The routes with their full paths, ready to be appended to an application."""
+        from backstay.web.dispatch import route_of  # noqa: PLC0415
+
+        return [copy(route_of(spec, self._under(root_path))) for spec in self.specs]
+
+    def operations(self, root_path: str) -> Iterator[Operation]:
+        """What is sent by which method and path."""
+        for spec in self.specs:
+            path = self._under(root_path) + spec.path
+            by_tier = spec.limit is Limit.GENERAL
+            yield Operation(spec.message, spec.operation_id, spec.method, path, by_tier)
+
+    def _under(self, root_path: str) -> str:
+        return f"{root_path}/v1" if self._versioned else ""
