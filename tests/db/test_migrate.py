@@ -12,7 +12,8 @@ from sqlalchemy import text
 from backstay.db import migrate
 from backstay.db.engine import EngineOptions, create_file, writer_engine
 from backstay.db.migrate import MigrationError, State
-from backstay.db.migrations.runner import PLATFORM, History, scripts
+from backstay.db.migrations.history import PLATFORM, History
+from backstay.db.migrations.runner import scripts
 from backstay.db.session import Database
 from tests.db.processes import run_at_once
 from tests.db.tables import Book

@@ -7,7 +7,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from alembic.util import CommandError
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -16,7 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 from backstay.db.faults import translate
 from backstay.db.migrations import runner
-from backstay.db.migrations.runner import PLATFORM, Histories, History
+from backstay.db.migrations.history import (
+    PLATFORM,
+    Histories,
+    History,
+    HistoryError,
+    last_revisions,
+)
 from backstay.db.session import Database
 
 LOCK_SECONDS = 60
@@ -195,12 +200,12 @@ async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histori
         return State.ABSENT
     if not stored:
         return State.EMPTY
-    scripts = runner.scripts(histories)
+    if frozenset(stored) == last_revisions(histories):
+        return State.CURRENT
     try:
-        reached = {script.revision for script in scripts.get_all_current(stored)}
-    except CommandError:
+        return State.CURRENT if runner.reaches_heads(histories, stored) else State.BEHIND
+    except HistoryError:
         return State.AHEAD
-    return State.CURRENT if reached.issuperset(scripts.get_heads()) else State.BEHIND
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
@@ -270,7 +275,7 @@ def _tables(connection: Connection) -> set[str]:
 def _explained(options: EngineOptions) -> Iterator[None]:
     try:
         yield
-    except CommandError as error:
+    except HistoryError as error:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError

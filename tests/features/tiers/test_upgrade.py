@@ -4,7 +4,8 @@ import pytest
 
 from backstay.composition import compose, engine_options, seed
 from backstay.db import migrate
-from backstay.db.migrations.runner import PLATFORM, scripts
+from backstay.db.migrations.history import PLATFORM
+from backstay.db.migrations.runner import scripts
 from backstay.settings import Settings
 from tests.conftest import FrozenClock
 from tests.features.steps import ME, bearer, register, running, sign_in

@@ -1,69 +1,100 @@
-"""Runs Alembic from code: no alembic.ini, any number of histories, one connection."""
+"""Runs Alembic from code: no alembic.ini, any number of histories, one connection.
+
+It is loaded by whoever has something for it to do; a database that is current asks nothing of it.
+"""
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.autogenerate.api import AutogenContext
-from alembic.config import Config
-from alembic.operations.ops import MigrationScript
-from alembic.runtime.migration import MigrationContext
-from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Table
 from sqlalchemy.sql.schema import SchemaItem
 
 from backstay.db.base import Base
+from backstay.db.migrations.history import (
+    PLATFORM,
+    Histories,
+    History,
+    HistoryError,
+    last_revisions,
+    revision_id,
+)
 from backstay.db.types import UtcDateTime
+
+if TYPE_CHECKING:
+    from alembic.autogenerate.api import AutogenContext
+    from alembic.config import Config
+    from alembic.operations.ops import MigrationScript
+    from alembic.script import ScriptDirectory
 
 CONNECTION, OPTIONS = "connection", "options"
 _FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """A line of revisions in one folder. Its tables carry its label: ``info={"owner": label}``."""
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Tell what Alembic refuses as `HistoryError`."""
+    from alembic.util import CommandError
 
-    label: str
-    folder: Path
-
-
-PLATFORM = History("platform", _FOLDER / "versions")
-"""The tables of the package; also those that name no owner."""
-
-Histories = tuple[History, ...]
+    try:
+        yield
+    except CommandError as error:
+        raise HistoryError(str(error)) from error
 
 
 @cache
-def scripts(histories: Histories) -> ScriptDirectory:
+def scripts(histories: Histories) -> "ScriptDirectory":
     """The revisions of some histories, read once."""
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(_config(histories))
 
 
+@_worded()
+def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
+    """Whether a database with these revisions has every migration.
+
+    Raises:
+        HistoryError: one of them is not known.
+    """
+    known = scripts(histories)
+    reached = {script.revision for script in known.get_all_current(stored)}
+    return reached.issuperset(known.get_heads())
+
+
+@_worded()
 def upgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
     """Migrate up to a revision inside the connection's transaction; the revisions applied."""
+    from alembic import command
+
     applied: list[str] = []
     target = "heads" if revision == "head" else revision
     command.upgrade(_config(histories, connection, applied), target)
     return applied
 
 
+@_worded()
 def downgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
     """Migrate down to a revision inside the connection's transaction; the revisions undone."""
+    from alembic import command
+
     undone: list[str] = []
     command.downgrade(_config(histories, connection, undone), revision)
     return undone
 
 
+@_worded()
 def write(
     connection: Connection, histories: Histories, history: History, message: str, *, empty: bool
 ) -> Path | None:
     """Write the next revision of a history, or nothing when models and database agree."""
+    from alembic import command
+    from alembic.script import Script
+
     history.folder.mkdir(parents=True, exist_ok=True)
     number = 1 + max(
         (int(path.name[:4]) for path in history.folder.glob("[0-9][0-9][0-9][0-9]_*.py")), default=0
@@ -71,7 +102,7 @@ def write(
     config = _config(histories, connection, owners=(history,))
     config.set_main_option("file_template", f"{number:04d}_%%(slug)s")
 
-    def drop_if_empty(_: Any, __: Any, written: list[MigrationScript]) -> None:
+    def drop_if_empty(_: Any, __: Any, written: "list[MigrationScript]") -> None:
         if written[0].upgrade_ops is None or written[0].upgrade_ops.is_empty():
             written.clear()
 
@@ -82,15 +113,20 @@ def write(
         head="base" if number == 1 else f"{history.label}@head",
         branch_label=history.label if number == 1 else None,
         version_path=history.folder,
-        rev_id=f"{history.label}_{number:04d}",
+        rev_id=revision_id(history, number),
         process_revision_directives=None if empty else drop_if_empty,
     )
     scripts.cache_clear()
+    last_revisions.cache_clear()
     return Path(script.path) if isinstance(script, Script) else None
 
 
+@_worded()
 def drift(connection: Connection, histories: Histories) -> list[str]:
     """Where the models and the database differ, in words."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     context = MigrationContext.configure(connection, opts=_options(histories))
     return sorted(
         _in_words(difference) for difference in _flat(compare_metadata(context, Base.metadata))
@@ -102,7 +138,9 @@ def _config(
     connection: Connection | None = None,
     applied: list[str] | None = None,
     owners: Histories | None = None,
-) -> Config:
+) -> "Config":
+    from alembic.config import Config
+
     def note(*, step: Any, **_: Any) -> None:
         if applied is not None:
             applied.append(step.up_revision_id)
@@ -136,7 +174,7 @@ def _options(owners: Histories) -> dict[str, Any]:
     }
 
 
-def _render(kind: str, item: Any, _: AutogenContext) -> str | bool:
+def _render(kind: str, item: Any, _: "AutogenContext") -> str | bool:
     return (
         "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
     )

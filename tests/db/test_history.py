@@ -1,0 +1,36 @@
+"""Shows that the names of files tell where a history ends, or nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from backstay.db.migrations.history import PLATFORM, History, last_revisions
+from backstay.db.migrations.runner import scripts
+
+
+def test_our_history_ends_where_alembic_says() -> None:
+    assert last_revisions((PLATFORM,)) == set(scripts((PLATFORM,)).get_heads())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["0001_one.py", "0003_three.py"],
+        ["0001_one.py", "0002_two.py", "0002_other.py"],
+        ["0001_one.py", "merged.py"],
+    ],
+)
+def test_files_that_are_not_numbered_one_by_one_tell_nothing(
+    tmp_path: Path, names: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert not last_revisions((PLATFORM, History("shop", tmp_path)))
+
+
+def test_several_histories_end_in_as_many_revisions(tmp_path: Path) -> None:
+    (tmp_path / "0001_one.py").touch()
+    (tmp_path / "0002_two.py").touch()
+    histories = (PLATFORM, History("shop", tmp_path))
+    assert last_revisions(histories) == last_revisions((PLATFORM,)) | {"shop_0002"}
