@@ -1,18 +1,14 @@
 """The MailTemplates port with Jinja: text and HTML in a file each, a project's before ours."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-
-from jinja2 import (
-    Environment,
-    FileSystemLoader,
-    StrictUndefined,
-    TemplateError,
-    TemplateNotFound,
-    select_autoescape,
-)
+from typing import TYPE_CHECKING
 
 from backstay.core.mail import Mail, MailNotWritten
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 OURS = Path(__file__).parent / "mail_templates"
 
@@ -24,13 +20,27 @@ class JinjaMailTemplates:
     """
 
     def __init__(self, app_name: str, folder: str | None = None) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader([*([folder] if folder else []), OURS]),
+        self._app_name = app_name
+        self._folders: list[str | Path] = [*([folder] if folder else []), OURS]
+
+    @cached_property
+    def _environment(self) -> "Environment":
+        """Made for the first mail, by whichever process writes one."""
+        from jinja2 import (  # noqa: PLC0415
+            Environment,
+            FileSystemLoader,
+            StrictUndefined,
+            select_autoescape,
+        )
+
+        environment = Environment(
+            loader=FileSystemLoader(self._folders),
             autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        self._environment.globals["app_name"] = app_name
+        environment.globals["app_name"] = self._app_name
+        return environment
 
     def write(self, template: str, recipient: str, values: Mapping[str, str]) -> Mail:
         """The mail of a template.
@@ -38,6 +48,8 @@ class JinjaMailTemplates:
         Raises:
             MailNotWritten: there is no such template, or it asks for what is not in the values.
         """
+        from jinja2 import TemplateError, TemplateNotFound  # noqa: PLC0415
+
         known = {**values, "recipient": recipient}
         try:
             text, html = (

@@ -12,7 +12,6 @@ from backstay.composition.adapters import (
     Adapters,
     adapters_for,
     channel_for,
-    engine_options,
     mail_for,
 )
 from backstay.composition.pipelines import buses_for
@@ -46,6 +45,7 @@ from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
 from backstay.settings import Settings
+from backstay.settings.engine import engine_options
 
 __all__ = ["Backstay", "compose", "engine_options", "seed"]
 

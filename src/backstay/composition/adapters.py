@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.cache_metrics import CacheMetrics
@@ -15,27 +15,27 @@ from backstay.adapters.log_files import LogFiles
 from backstay.adapters.mail_console import ConsoleMailer
 from backstay.adapters.mail_file import FileMailer
 from backstay.adapters.mail_off import NoMailer
-from backstay.adapters.mail_smtp import SmtpMailer
 from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
 from backstay.adapters.mail_tokens_hmac import HmacMailTokens
 from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.adapters.passwords_argon2 import Argon2Passwords
 from backstay.adapters.principals_channels import Channels
-from backstay.adapters.principals_postgres import PostgresPrincipals
 from backstay.adapters.principals_redis import RedisPrincipals
-from backstay.adapters.principals_sqlite import SqlitePrincipals
 from backstay.adapters.redis_links import RedisLinks
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.adapters.tokens_jwt import JwtAccessTokens
 from backstay.adapters.wakeups_broker import BrokerWakeups
-from backstay.adapters.wakeups_postgres import PostgresWakeups
 from backstay.core.jobs import Wakeups
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.core.principal_cache import MAX_AGE, PrincipalCache
-from backstay.db.engine import EngineOptions
 from backstay.db.session import Database
-from backstay.settings import Settings, decode_key
+from backstay.settings import MailSettings, Settings, decode_key
+from backstay.settings.engine import engine_options
+
+if TYPE_CHECKING:
+    from backstay.adapters.principals_postgres import PostgresPrincipals
+    from backstay.adapters.principals_sqlite import SqlitePrincipals
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +81,12 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
     )
 
 
-def engine_options(settings: Settings) -> EngineOptions:
-    """How to connect, from the settings."""
-    db = settings.db
-    return EngineOptions(
-        url=db.sqlalchemy_url,
-        replica_url=db.replica_sqlalchemy_url,
-        min_connections=db.min_connections,
-        max_connections=db.max_connections,
-        replica_max_connections=db.replica_max_connections,
-        ping=db.ping_connection,
-        statement_timeout=db.statement_timeout,
-        pool_timeout=db.pool_timeout,
-        pgbouncer=db.pgbouncer,
-    )
-
-
 def channel_for(
     settings: Settings, adapters: Adapters, principals: PrincipalCache
 ) -> PrincipalChannel:
     """How processes hear of one another's changes: by the database, and by Redis if there is."""
     database = adapters.database
-    kind = SqlitePrincipals if database.options.is_sqlite else PostgresPrincipals
+    kind = _principals_of(database)
     channel = kind(principals, database, adapters.metrics.principal_channel, adapters.answers)
     link = adapters.links.to(settings.redis.address)
     if link is None:
@@ -114,6 +98,17 @@ def channel_for(
     )
 
 
+def _principals_of(database: Database) -> "type[SqlitePrincipals | PostgresPrincipals]":
+    """The channel of a database; the driver of the other one is not loaded."""
+    if database.options.is_sqlite:
+        from backstay.adapters.principals_sqlite import SqlitePrincipals
+
+        return SqlitePrincipals
+    from backstay.adapters.principals_postgres import PostgresPrincipals
+
+    return PostgresPrincipals
+
+
 def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
     """What writes and sends mail, by port. Only a developer's machine has a mailbox to look into.
 
@@ -121,18 +116,21 @@ def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
     """
     mail, sender = settings.mail, settings.mail.sender_of(settings.app)
     kept = FileMailer(Path(mail.dir), sender, clock)
-    mailers: dict[str | None, Mailer] = {
-        None: NoMailer(),
-        "console": ConsoleMailer(),
-        "file": kept,
-        "smtp": SmtpMailer(mail, sender, clock),
-    }
     return {
-        Mailer: mailers[mail.chosen],
+        Mailer: kept if mail.chosen == "file" else _mailer(mail, sender, clock),
         MailTemplates: JinjaMailTemplates(settings.app.name, mail.templates_dir),
         MailTokens: HmacMailTokens(key),
         Mailbox | None: kept if settings.is_local and mail.chosen == "file" else None,
     }
+
+
+def _mailer(mail: MailSettings, sender: str, clock: Clock) -> Mailer:
+    """What hands mails over; that which speaks SMTP is loaded only where it is used."""
+    if mail.chosen == "smtp":
+        from backstay.adapters.mail_smtp import SmtpMailer
+
+        return SmtpMailer(mail, sender, clock)
+    return ConsoleMailer() if mail.chosen == "console" else NoMailer()
 
 
 def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
@@ -156,4 +154,8 @@ def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
     """The database where it can, and the broker where there is one."""
     url = settings.queue.url
     broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
-    return broker if database.options.is_sqlite else (PostgresWakeups(database), *broker)
+    if database.options.is_sqlite:
+        return broker
+    from backstay.adapters.wakeups_postgres import PostgresWakeups
+
+    return PostgresWakeups(database), *broker

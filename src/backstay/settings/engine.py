@@ -1,0 +1,20 @@
+"""How to connect to the database, from the settings."""
+
+from backstay.db.engine import EngineOptions
+from backstay.settings.model import Settings
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """What the engines are made of."""
+    db = settings.db
+    return EngineOptions(
+        url=db.sqlalchemy_url,
+        replica_url=db.replica_sqlalchemy_url,
+        min_connections=db.min_connections,
+        max_connections=db.max_connections,
+        replica_max_connections=db.replica_max_connections,
+        ping=db.ping_connection,
+        statement_timeout=db.statement_timeout,
+        pool_timeout=db.pool_timeout,
+        pgbouncer=db.pgbouncer,
+    )
