@@ -1,6 +1,5 @@
 """Settings and features in, one application out."""
 
-import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -9,13 +8,13 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from backstay import __version__
-from backstay.adapters.log_structlog import configure as configure_logging
 from backstay.composition import Backstay, compose
+from backstay.composition.logs import start_logging
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.shift import shift
+from backstay.core.startup import settle_memory
 from backstay.core.worker import Worker
 from backstay.db import migrate
 from backstay.features import STANDARD
@@ -106,32 +105,6 @@ def probes_app(backstay: Backstay) -> FastAPI:
     errors.install(app)
     middleware.install(app, backstay.settings, backstay.metrics)
     return app
-
-
-def settle_memory() -> None:
-    """Take what was loaded for permanent, and let the collector look for garbage less often.
-
-    What a request makes goes without it, by the thousand.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)
-    gc.enable()
-
-
-def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
-    """The log goes to standard error and, where that can be done, to files."""
-    settings = backstay.settings.log
-    configure_logging(settings.level, settings.format, backstay.files.server)
-    reason = backstay.files.start()
-    log = structlog.get_logger("backstay.server")
-    log.info(greeting, version=__version__, pid=os.getpid())
-    if reason is not None:
-        log.warning(
-            "LOG_DIR cannot be written, so there are no log files: name a folder that can, "
-            "or leave it empty",
-            reason=reason,
-        )
 
 
 @asynccontextmanager

@@ -7,11 +7,11 @@ import textwrap
 
 import pytest
 
-from backstay.cli import closing
+from backstay.server import closing
 
 PROGRAM = """
     import socket
-    from backstay.cli.closing import close_door
+    from backstay.server.closing import close_door
 
     door = socket.create_server(("127.0.0.1", 0))
     address = door.getsockname()

@@ -2,8 +2,7 @@
 
 import gc
 
-from backstay.cli import hurry_imports
-from backstay.main import settle_memory
+from backstay.core.startup import hurry_imports, settle_memory
 
 
 def test_what_runs_for_long_looks_for_garbage_again() -> None:

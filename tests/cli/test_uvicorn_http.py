@@ -8,8 +8,8 @@ from starlette.responses import PlainTextResponse
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from backstay.cli import uvicorn_http
-from backstay.cli.uvicorn_http import HEAD_BYTES, HEAD_FIELDS, Http
+from backstay.server import uvicorn_http
+from backstay.server.uvicorn_http import HEAD_BYTES, HEAD_FIELDS, Http
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,5 @@
 """The command line: imports the command that was called, and words what can be foreseen to fail."""
 
-import gc
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from backstay import __version__
+from backstay.core.startup import hurry_imports, without_extras
 
 COMMANDS = {
     "serve": "Start the server; in `local` the database is made ready first.",
@@ -40,7 +40,8 @@ class _Late(TyperGroup):
 def load(name: str) -> Any:
     """The command of a name, from the module of that name."""
     attribute = name.replace("-", "_")
-    found = getattr(import_module(f"{__name__}.{attribute}"), attribute)
+    with without_extras():
+        found = getattr(import_module(f"{__name__}.{attribute}"), attribute)
     if isinstance(found, typer.Typer):
         return get_group(found)
     single = typer.Typer(add_completion=False)
@@ -67,14 +68,6 @@ def backstay(
     ] = False,
 ) -> None:
     """A FastAPI backend as a package: serve it, look at it, take care of its database."""
-
-
-def hurry_imports() -> None:
-    """Do not look for garbage: imports make none, and the search would be a fifth of a start.
-
-    What runs for long looks for it again, from `settle_memory` on.
-    """
-    gc.disable()
 
 
 def main() -> None:

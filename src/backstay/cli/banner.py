@@ -1,13 +1,17 @@
 """What the server says when it starts: where it is, what it uses, how to sign in."""
 
+from typing import TYPE_CHECKING
+
 from backstay.cli.output import print_columns
-from backstay.features.users.commands.admins import Admin
 from backstay.settings import Environment, Settings
+
+if TYPE_CHECKING:
+    from backstay.features.users.commands.admins import Admin
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
-def print_banner(settings: Settings, address: tuple[str, int], admin: Admin | None) -> None:
+def print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | None") -> None:
     """Print it; a made-up password is told here and nowhere else."""
     url = url_of(*address)
     elsewhere = ", and on every other address" if address[0] in _EVERYWHERE else ""

@@ -1,13 +1,13 @@
 """The command `config`: shows what the application would run with, and what is wrong with that."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from backstay.settings import Loaded, example_env, read_settings, reference_markdown
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PIPED_WIDTH = 4096
 
@@ -24,6 +24,9 @@ def config(
     if reference or example:
         typer.echo(reference_markdown() if reference else example_env(), nl=False)
         return
+    from rich.console import Console
+    from rich.text import Text
+
     loaded = read_settings()
     console = Console()
     if not console.is_terminal:
@@ -37,7 +40,10 @@ def config(
         raise typer.Exit(2)
 
 
-def _table(loaded: Loaded) -> Table:
+def _table(loaded: Loaded) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("Setting", min_width=max(map(len, loaded.origins)))
     table.add_column("Value", overflow="fold")

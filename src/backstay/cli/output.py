@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.text import Text
-
 
 def print_columns(rows: Sequence[Sequence[str]], *, header: bool = False) -> None:
     """Print rows in aligned columns, never cut; the first column or the header is bold."""
+    from rich.console import Console
+    from rich.text import Text
+
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     console = Console(highlight=False, soft_wrap=True)
     for number, row in enumerate(rows):

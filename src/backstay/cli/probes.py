@@ -21,15 +21,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def probes(backstay: Backstay, port: int | None) -> AsyncIterator[None]:
-    """Meanwhile `/livez`, `/readyz`, `/health` and `/metrics` are served, if there is a port.
+async def probes(backstay: Backstay, port: int) -> AsyncIterator[None]:
+    """Meanwhile `/livez`, `/readyz`, `/health` and `/metrics` are served.
 
     Raises:
         typer.Exit: the port cannot be had.
     """
-    if port is None:
-        yield
-        return
     host, port = free_address(backstay.settings.server.host, port)
     config = uvicorn.Config(
         probes_app(backstay),

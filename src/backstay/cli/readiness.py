@@ -4,15 +4,15 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import SecretStr
 
-from backstay.composition import Backstay, compose, engine_options
 from backstay.core.errors import AppError
+from backstay.core.startup import without_extras
 from backstay.db import migrate
 from backstay.db.migrate import MigrationError, State, Unreachable
-from backstay.features.users.queries.accounts import HasAdmin
 from backstay.settings import (
     DEFAULT_URL,
     ConfigurationError,
@@ -22,6 +22,10 @@ from backstay.settings import (
     Settings,
     read_settings,
 )
+from backstay.settings.engine import engine_options
+
+if TYPE_CHECKING:
+    from backstay.composition import Backstay
 
 _UPGRADE = "Run: backstay db upgrade"
 _FAULTS = {
@@ -44,7 +48,7 @@ Warning: {{cause}}
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Backstay]:
+async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
     """Everything below the edge, on a database that is current; in `local` it is made so.
 
     Raises:
@@ -53,7 +57,7 @@ async def opened(settings: Settings) -> AsyncIterator[Backstay]:
     """
     if migrates(settings):
         await migrate.upgrade(engine_options(settings))
-    backstay = compose(settings)
+    backstay = _composed(settings)
     try:
         await migrate.require_current(backstay.database)
         await backstay.start()
@@ -133,13 +137,23 @@ async def _has_or_gets_admin(loaded: Loaded, state: State) -> bool:
         return True
     if state in {State.ABSENT, State.EMPTY}:
         return False
-    backstay = compose(_with_throwaway_keys(loaded.draft))
+    backstay = _composed(_with_throwaway_keys(loaded.draft))
+    from backstay.features.users.queries.accounts import HasAdmin
+
     try:
         return await backstay.system(HasAdmin())
     except AppError:
         return True  # its tables are not those of this version, which is told already
     finally:
         await backstay.close()
+
+
+def _composed(settings: Settings) -> "Backstay":
+    """The application below the edge, which is loaded only by who has something to ask it."""
+    with without_extras():
+        from backstay.composition import compose
+
+    return compose(settings)
 
 
 def _with_throwaway_keys(draft: Settings) -> Settings:

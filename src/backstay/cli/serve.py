@@ -2,17 +2,19 @@
 
 import asyncio
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner, url_of
 from backstay.cli.readiness import migrates, opened, sound_settings
-from backstay.cli.supervisor import Supervisor, server_command
-from backstay.composition import seed
-from backstay.features.users.commands.admins import Admin
-from backstay.settings import AppSettings, Settings
+from backstay.server.options import Options
+from backstay.server.supervisor import become_supervisor
+from backstay.settings import AppSettings, ServerSettings, Settings
+
+if TYPE_CHECKING:
+    from backstay.features.users.commands.admins import Admin
 
 PUBLIC_URL = AppSettings.model_fields["public_url"].default
 
@@ -36,14 +38,30 @@ def serve(
         os.environ["APP_PUBLIC_URL"] = url_of(*address)  # the server reads it: links work then
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
     print_banner(settings, address, admin)
-    supervisor = Supervisor(
-        server_command(*address, reload=reload),
+    become_supervisor(
+        _options(settings.server, address, reload=reload).command(),
         drain_seconds=settings.server.drain_seconds,
         graceful_seconds=settings.server.graceful_timeout,
     )
-    raise typer.Exit(supervisor.run())
 
 
-async def _make_ready(settings: Settings) -> Admin | None:
+async def _make_ready(settings: Settings) -> "Admin | None":
     async with opened(settings) as backstay:
+        from backstay.composition import seed
+
         return await seed(backstay)
+
+
+def _options(server: ServerSettings, address: tuple[str, int], *, reload: bool) -> Options:
+    host, port = address
+    return Options(
+        type=server.type,
+        host=host,
+        port=port,
+        workers=server.worker_count,
+        threads=server.threads,
+        max_requests=server.max_requests,
+        timeout=server.timeout,
+        graceful_timeout=server.graceful_timeout,
+        reload=reload,
+    )

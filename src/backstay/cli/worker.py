@@ -2,15 +2,17 @@
 
 import asyncio
 import signal
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated
 
 import typer
 
-from backstay.cli.probes import probes
 from backstay.cli.readiness import opened, sound_settings
+from backstay.composition import Backstay
+from backstay.composition.logs import start_logging
 from backstay.core.shift import shift
+from backstay.core.startup import settle_memory
 from backstay.core.worker import Worker
-from backstay.main import settle_memory, start_logging
 from backstay.settings import Settings
 
 
@@ -38,7 +40,7 @@ async def _work(
 ) -> None:
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     grace = settings.server.graceful_timeout
-    async with opened(settings) as backstay, probes(backstay, port):
+    async with opened(settings) as backstay, _probes(backstay, port):
         start_logging(backstay, "worker started")
         settle_memory()
         at_work = Worker(backstay.workplace, queues=queues, concurrency=concurrency)
@@ -58,3 +60,12 @@ async def _work(
         async with shift(backstay.workplace, at_work, grace=grace):
             await stopped.wait()
     typer.echo("The worker has stopped.")
+
+
+def _probes(backstay: Backstay, port: int | None) -> AbstractAsyncContextManager[None]:
+    """The web is loaded only where there is a port to serve it at."""
+    if port is None:
+        return nullcontext()
+    from backstay.cli.probes import probes
+
+    return probes(backstay, port)

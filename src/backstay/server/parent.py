@@ -1,22 +1,24 @@
-"""Runs one of the three servers; the supervisor starts this module in a process of its own."""
+"""Runs one of the three servers; the supervisor starts this module in a process of its own.
+
+It loads no more than that server, which loads the application in its workers.
+"""
 
 import contextlib
 import multiprocessing
 import os
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backstay.cli import hurry_imports
-from backstay.cli.closing import LEAVE, leave, let_the_last_in
-from backstay.cli.server_worker import DrainingApp, ask_for_replacement, end_soon
-from backstay.cli.supervisor import follow_parent
 from backstay.core.lifeline import FOLDER, METRICS
-from backstay.settings import ServerSettings, load_settings
+from backstay.server.closing import LEAVE, let_the_last_in
+from backstay.server.options import Options, options_from
+from backstay.server.orphans import follow_parent
+from backstay.server.worker import application
 
-APPLICATION = "backstay.cli.servers:application"
+APPLICATION = "backstay.server.worker:application"
+HTTP = "backstay.server.uvicorn_http:Http"
 REPLACEMENT_SECONDS = 10.0
 """How long a new granian worker gets to start before the one it replaces is stopped."""
 GIVING_BACK_SECONDS = 3
@@ -27,33 +29,17 @@ CONNECTIONS = 65_536
 """How many connections a granian worker holds, idle ones too, before others have to wait."""
 
 
-def main(host: str, port: str, *options: str) -> None:
+def main(told: str) -> None:
     """Serve until told to stop."""
     follow_parent()
-    server = load_settings().server
-    if server.worker_count > 1:
+    options = options_from(told)
+    if options.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(os.environ[FOLDER]) / METRICS)
-    run = {"granian": _granian, "uvicorn": _uvicorn, "gunicorn": _gunicorn}[server.type]
-    if "--reload" in options:
-        _granian(server, host, int(port), reload=True)
-    else:
-        run(server, host, int(port))
+    run = {"granian": _granian, "uvicorn": _uvicorn, "gunicorn": _gunicorn}[options.type]
+    (_granian if options.reload else run)(options)
 
 
-def application() -> DrainingApp:
-    """The application of one worker."""
-    hurry_imports()
-    from backstay.main import create_app
-
-    follow_parent()
-    signal.signal(LEAVE, leave)
-    server = load_settings().server
-    ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
-    retire = ask if server.type == "granian" else end_soon
-    return DrainingApp(create_app(), server.max_requests, retire)
-
-
-def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = False) -> None:
+def _granian(options: Options) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
@@ -80,27 +66,27 @@ def _granian(server: ServerSettings, host: str, port: int, *, reload: bool = Fal
     multiprocessing.set_start_method("spawn")
     Granian(
         "backstay",
-        host,
-        port,
+        options.host,
+        options.port,
         interface=Interfaces.ASGI,
-        workers=server.worker_count,
-        runtime_threads=server.threads,
+        workers=options.workers,
+        runtime_threads=options.threads,
         backpressure=CONNECTIONS,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=server.timeout * 1000),
+        http1_settings=HTTP1Settings(header_read_timeout=options.timeout * 1000),
         log_level=LogLevels.warning,
-        workers_kill_timeout=server.graceful_timeout + GIVING_BACK_SECONDS,
+        workers_kill_timeout=options.graceful_timeout + GIVING_BACK_SECONDS,
         respawn_failed_workers=True,
         respawn_interval=0.5,
-        workers_max_rss=1 if server.max_requests else None,  # the size is not looked at: see above
+        workers_max_rss=1 if options.max_requests else None,  # the size is not looked at: see above
         rss_sample_interval=1,
-        reload=reload,
+        reload=options.reload,
         reload_filter=PythonFilter,
         reload_ignore_worker_failure=True,
     ).serve(target_loader=application, wrap_loader=False)
 
 
-def _uvicorn(server: ServerSettings, host: str, port: int) -> None:
+def _uvicorn(options: Options) -> None:
     from uvicorn import Config
     from uvicorn.supervisors import Multiprocess
 
@@ -111,20 +97,22 @@ def _uvicorn(server: ServerSettings, host: str, port: int) -> None:
                 sock.close()
             super().terminate_all()
 
-    options = _uvicorn_options(server)
     config = Config(
-        APPLICATION, factory=True, host=host, port=port, workers=server.worker_count, **options
+        APPLICATION,
+        factory=True,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        **_uvicorn_options(options),
     )
     Parent(config, sockets=[config.bind_socket()]).run()
 
 
-def _uvicorn_options(server: ServerSettings) -> dict[str, Any]:
-    from backstay.cli.uvicorn_http import Http
-
+def _uvicorn_options(options: Options) -> dict[str, Any]:
     return {
-        "http": Http,
-        "timeout_keep_alive": server.timeout,
-        "timeout_graceful_shutdown": server.graceful_timeout,
+        "http": HTTP,
+        "timeout_keep_alive": options.timeout,
+        "timeout_graceful_shutdown": options.graceful_timeout,
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
@@ -132,22 +120,23 @@ def _uvicorn_options(server: ServerSettings) -> dict[str, Any]:
     }
 
 
-def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
+def _gunicorn(options: Options) -> None:
     from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
     from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
-    options = {
-        "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        "workers": server.worker_count,
-        "worker_class": _gunicorn_worker(server),
-        "graceful_timeout": server.graceful_timeout,
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    settings = {
+        "bind": f"{host}:{options.port}",
+        "workers": options.workers,
+        "worker_class": _gunicorn_worker(options),
+        "graceful_timeout": options.graceful_timeout,
         "loglevel": "warning",
         "control_socket_disable": True,
     }
 
     class Application(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
-            for name, value in options.items():
+            for name, value in settings.items():
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
@@ -161,19 +150,20 @@ def _gunicorn(server: ServerSettings, host: str, port: int) -> None:
     Parent(Application()).run()
 
 
-def _gunicorn_worker(server: ServerSettings) -> type:
+def _gunicorn_worker(options: Options) -> type:
     """Speaks HTTP through uvicorn: gunicorn's own workers wait for idle connections at a stop."""
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker as Base  # type: ignore[import-untyped]
-    from uvicorn import Config, Server
 
     class UvicornWorker(Base):  # type: ignore[misc]
         def run(self) -> None:
+            from uvicorn import Config, Server
+
             config = Config(
                 self.wsgi,
                 timeout_notify=self.timeout,
                 callback_notify=self.beat,
-                **_uvicorn_options(server),
+                **_uvicorn_options(options),
             )
             uvicorn = Server(config)
             uvicorn.run(self.sockets)

@@ -6,16 +6,38 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from backstay.core.lifeline import FOLDER, is_draining
+from backstay.core.startup import hurry_imports, without_extras
+from backstay.server.closing import LEAVE, leave
+from backstay.server.orphans import follow_parent
 
-from backstay.core.lifeline import is_draining
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 
 LEAVING_SECONDS = 2.0
 """How long a worker that has served its number of requests closes connections before it ends."""
 _GLANCE = 0.1
 _CLOSE = (b"connection", b"close")
+
+
+def application() -> "DrainingApp":
+    """The application of one worker, which is imported here and nowhere else."""
+    hurry_imports()
+    with without_extras():
+        from backstay.main import create_app
+        from backstay.settings import load_settings
+
+    follow_parent()
+    signal.signal(LEAVE, leave)
+    settings = load_settings()
+    ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
+    retire = ask if settings.server.type == "granian" else end_soon
+    return DrainingApp(create_app(settings), settings.server.max_requests, retire)
 
 
 class DrainingApp:
@@ -26,14 +48,14 @@ class DrainingApp:
     called once; 0 is never.
     """
 
-    def __init__(self, app: ASGIApp, max_requests: int, retire: Callable[[], None]) -> None:
+    def __init__(self, app: "ASGIApp", max_requests: int, retire: Callable[[], None]) -> None:
         self._app = app
         self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
         self._retire = retire
         self._leaving = False
         self._next_glance = 0.0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
             self._count()
@@ -55,8 +77,8 @@ class DrainingApp:
         return self._leaving
 
 
-def _closing(send: Send) -> Send:
-    async def close(message: Message) -> None:
+def _closing(send: "Send") -> "Send":
+    async def close(message: "Message") -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
         await send(message)

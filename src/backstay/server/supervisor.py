@@ -1,4 +1,8 @@
-"""Runs the server as a child process: drains it before it stops, and lets nothing survive."""
+"""Runs the server as a child process: drains it before it stops, and lets nothing survive.
+
+The supervisor lives as long as the server, so it is a program of its own, of the standard library
+alone: whoever has checked everything becomes it, and leaves what the checks needed behind.
+"""
 
 import contextlib
 import os
@@ -6,18 +10,30 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from backstay.core.lifeline import DRAINING, FOLDER, METRICS
 
 PATIENCE = 5.0
 """Seconds that a server gets beyond its own grace before it is killed."""
-ORPHAN_SECONDS = 2.0
-"""How long a process may outlive the one that started it, to finish what runs."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def become_supervisor(
+    command: list[str], *, drain_seconds: float, graceful_seconds: float
+) -> NoReturn:
+    """Turn this process into the supervisor of a command; see `Supervisor`.
+
+    Its id stays, and a signal to stop that comes meanwhile waits until the supervisor counts it.
+    """
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    arguments = [str(drain_seconds), str(graceful_seconds), *command]
+    os.execv(sys.executable, [sys.executable, "-m", __name__, *arguments])  # noqa: S606
 
 
 class Supervisor:
@@ -41,6 +57,7 @@ class Supervisor:
         for number in _STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._count)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
             (Path(folder) / METRICS).mkdir()
             server = subprocess.Popen(  # noqa: S603
@@ -86,21 +103,15 @@ def _kill(server: "subprocess.Popen[bytes]") -> None:
     server.wait()
 
 
-def follow_parent() -> None:
-    """End this process soon after the one that started it, however that one ended."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.25)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(ORPHAN_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="follow-parent", daemon=True).start()
+def main(drain_seconds: str, graceful_seconds: str, *command: str) -> int:
+    """Supervise a command; the exit code."""
+    supervisor = Supervisor(
+        list(command),
+        drain_seconds=float(drain_seconds),
+        graceful_seconds=float(graceful_seconds),
+    )
+    return supervisor.run()
 
 
-def server_command(host: str, port: int, *, reload: bool) -> list[str]:
-    """What a supervisor runs."""
-    command = [sys.executable, "-m", "backstay.cli.servers", host, str(port)]
-    return [*command, "--reload"] if reload else command
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

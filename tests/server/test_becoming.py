@@ -1,0 +1,46 @@
+"""Shows that the process that has checked everything becomes the supervisor, and hears signals."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import environ
+from tests.waiting import LIMIT
+
+PROGRAM = """
+    import os, signal, sys
+    from backstay.server.supervisor import become_supervisor
+
+    turn = os.execv
+
+    def hurried(*arguments):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        turn(*arguments)
+
+    os.execv = hurried
+    print(os.getpid())
+    served = "import os, time; print(os.getppid(), flush=True); time.sleep(100_000)"
+    become_supervisor([sys.executable, "-c", served], drain_seconds=0, graceful_seconds=0)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_on_the_way_stops_the_server_that_it_was_to_become(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(int(number))],
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    before, *after = done.stdout.split()
+    assert after in ([], [before])  # the server was stopped before or after it could say a word

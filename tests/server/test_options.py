@@ -1,0 +1,18 @@
+"""Shows that the parent of a server is told everything that it has to know."""
+
+from backstay.server.options import Options, options_from
+
+
+def test_what_a_command_tells_is_what_was_wanted() -> None:
+    options = Options(
+        type="uvicorn",
+        host="::1",
+        port=8000,
+        workers=2,
+        threads=1,
+        max_requests=1000,
+        timeout=60,
+        graceful_timeout=30,
+        reload=False,
+    )
+    assert options_from(options.command()[-1]) == options

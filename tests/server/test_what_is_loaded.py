@@ -1,0 +1,80 @@
+"""Shows which process loads what: whoever only watches over others holds no application."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.process import environ
+from tests.waiting import LIMIT
+
+APPLICATION = {"fastapi", "starlette", "sqlalchemy", "pydantic", "typer", "structlog"}
+UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"}
+"""What the application would load because it is there, and on SQLite uses later or never."""
+
+
+def loaded_by(program: str, folder: Path, **variables: str) -> set[str]:
+    """The names of the modules and packages that a process has loaded after a program."""
+    told = f"{program}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        cwd=folder,
+        env=environ(**variables),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_supervisor_is_the_standard_library(tmp_path: Path) -> None:
+    loaded = loaded_by("import backstay.server.supervisor", tmp_path)
+    loaded -= loaded_by("", tmp_path)  # what the environment itself loads into every process
+    ours = {name for name in loaded if name.partition(".")[0] == "backstay"}
+    assert {name.partition(".")[0] for name in loaded - ours} <= sys.stdlib_module_names
+    assert ours == {
+        *("backstay", "backstay.core", "backstay.core.lifeline"),
+        *("backstay.server", "backstay.server.supervisor"),
+    }
+
+
+@pytest.mark.parametrize("server", ["granian.server", "uvicorn.supervisors", "gunicorn.arbiter"])
+def test_the_parent_loads_its_server_and_no_application(tmp_path: Path, server: str) -> None:
+    loaded = loaded_by(f"import backstay.server.parent, {server}", tmp_path)
+    assert server in loaded
+    assert not APPLICATION & loaded
+    assert not {"backstay.cli", "backstay.settings", "backstay.main"} & loaded
+
+
+def test_a_worker_loads_only_what_it_uses(tmp_path: Path) -> None:
+    program = "from backstay.server.worker import application\napplication()"
+    loaded = loaded_by(program, tmp_path, BACKSTAY_RUN=str(tmp_path))
+    assert loaded >= {"fastapi", "sqlalchemy", "structlog"}
+    assert not UNUSED & loaded
+
+
+def test_what_is_below_the_edge_does_without_the_web(tmp_path: Path) -> None:
+    program = """
+from backstay.core.startup import without_extras
+with without_extras():
+    import backstay.composition
+"""
+    loaded = loaded_by(program, tmp_path)
+    assert "sqlalchemy" in loaded
+    assert not (UNUSED | {"fastapi"}) & loaded
+
+
+def test_what_is_left_out_can_be_had_afterwards(tmp_path: Path) -> None:
+    program = """
+from backstay.core.startup import without_extras
+with without_extras():
+    try:
+        import rich
+    except ModuleNotFoundError:
+        import this  # which tells that it was left out
+import rich
+"""
+    assert {"this", "rich"} <= loaded_by(program, tmp_path)
