@@ -38,7 +38,7 @@ def settle_memory() -> None:
 
     What a request makes goes without it, by the thousand.
     """
-    if gc.isenabled():  # else all that there is was imported
+    if gc.isenabled() or gc.get_freeze_count():  # else all that there is was just imported
         gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
