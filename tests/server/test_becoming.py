@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,29 @@ from tests.cli.process import environ
 from tests.waiting import LIMIT
 
 PROGRAM = """
-    import os, signal, sys
-    from backstay.server.supervisor import become_supervisor
+import os, signal, sys
+from backstay.server.supervisor import become_supervisor
 
-    turn = os.execv
+turn = os.execv
 
-    def hurried(*arguments):
-        os.kill(os.getpid(), int(sys.argv[1]))
-        turn(*arguments)
+number = int(sys.argv[1])
+signal.signal(number, signal.SIG_DFL)  # whoever runs tests may ignore it, as nohup does
 
-    os.execv = hurried
-    print(os.getpid())
-    served = "import os, time; print(os.getppid(), flush=True); time.sleep(100_000)"
-    become_supervisor([sys.executable, "-c", served], drain_seconds=0, graceful_seconds=0)
+def hurried(*arguments):
+    os.kill(os.getpid(), number)
+    turn(*arguments)
+
+os.execv = hurried
+print(os.getpid())
+served = '''
+import os, time
+from backstay.server.orphans import follow_parent
+
+follow_parent()
+print(os.getppid(), flush=True)
+time.sleep(100_000)
+'''
+become_supervisor([sys.executable, "-c", served], drain_seconds=0, graceful_seconds=0)
 """
 
 
@@ -33,7 +42,7 @@ def test_a_signal_on_the_way_stops_the_server_that_it_was_to_become(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(int(number))],
+        [sys.executable, "-c", PROGRAM, str(int(number))],
         cwd=tmp_path,
         env=environ(),
         capture_output=True,
