@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "sqlite", "postgresql"
 ON_BOTH = frozenset({"db", "jobs", "faults"})
-"""Rooms whose tests run on both databases: their subject is SQL or transactions."""
+"""Rooms whose tests run on both databases, as do those of lists: their subject is SQL."""
 CONCURRENT = frozenset({"anyio", "asyncio"})
 """So do tests that use one of these: they do several things at once."""
 SAMPLE = 5
@@ -121,7 +121,8 @@ def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
 
 def _is_wanted_on_both(item: pytest.Item) -> bool:
     room = item.path.relative_to(ROOT / "tests").parts[0]
-    return room in ON_BOTH or _is_concurrent(item) or _is_drawn(item, SAMPLE)
+    lists = item.path.stem.startswith("test_list")
+    return room in ON_BOTH or lists or _is_concurrent(item) or _is_drawn(item, SAMPLE)
 
 
 def _is_concurrent(item: pytest.Item) -> bool:

@@ -95,7 +95,7 @@ class PostgresServer:
         self._start_or_skip()
         name = f"test_{secrets.token_hex(8)}"
         source = "template1" if template is None else _name(template)
-        self._sql(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        self._sql(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self._port}/{name}"
 
     def drop_database(self, url: str) -> None:

@@ -174,28 +174,26 @@ async def test_a_field_rule_may_hide_who_has_which_role(login: Login, backstay: 
     assert (await clerk.client.get(USERS)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "sort=email",
-        "sort=-created_at",
-        "limit=10",
-        "limit=10&sort=-email",
-        "email__contains=person",
-        "email__in=person0@example.org,person1@example.org",
-        "is_blocked=false",
-        "is_deleted=false",
-        "role=user",
-        "q=person",
-        "created_at__gte=2000-01-01T00:00:00Z",
-    ],
-)
-async def test_under_own_scope_no_query_leads_to_others(
-    login: Login, backstay: Backstay, query: str
-) -> None:
+QUERIES = [
+    "sort=email",
+    "sort=-created_at",
+    "limit=10",
+    "limit=10&sort=-email",
+    "email__contains=person",
+    "email__in=person0@example.org,person1@example.org",
+    "is_blocked=false",
+    "is_deleted=false",
+    "role=user",
+    "q=person",
+    "created_at__gte=2000-01-01T00:00:00Z",
+]
+
+
+async def test_under_own_scope_no_query_leads_to_others(login: Login, backstay: Backstay) -> None:
     clerk, _ = await login(), await login()
     await grant(backstay, clerk.id, "users:list", Scope.OWN)
-    listed = (await clerk.client.get(f"{USERS}?{query}")).json()
-    assert [user["id"] for user in listed["items"]] == [clerk.id]
-    assert listed.get("total", 1) == 1
-    assert listed.get("next_cursor") is None
+    for query in QUERIES:
+        listed = (await clerk.client.get(f"{USERS}?{query}")).json()
+        assert [user["id"] for user in listed["items"]] == [clerk.id], query
+        assert listed.get("total", 1) == 1, query
+        assert listed.get("next_cursor") is None, query
