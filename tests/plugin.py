@@ -59,9 +59,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> selection.Sc
     return selection.Scheduling(config, log)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Many tests wait for processes that they have started."""
-    return 2 * (os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Many tests wait for processes that they have started, but none of the quick ones."""
+    processors = os.cpu_count() or 1
+    return processors if config.getoption("--quick") else 2 * processors
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,12 +2,14 @@
 
 import ast
 import functools
+import inspect
 import json
 import shlex
 import sys
 import tempfile
 import zlib
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -27,6 +29,8 @@ STARTERS = frozenset({"multiprocessing", "subprocess"})
 """What a module imports that starts processes."""
 SERVERS = frozenset({"postgres", "valkey"})
 """Fixtures that are servers."""
+CHOSEN = "valkey"
+"""The server that fixtures ask for by name, where a parameter says so."""
 SHARED = frozenset({"module", "package", "class"})
 """Scopes of fixtures that several tests share."""
 _GROUPS = pytest.StashKey[Path]()
@@ -146,7 +150,8 @@ def _concurrent_functions(path: Path) -> frozenset[str]:
 
 def _is_quick(item: pytest.Item) -> bool:
     """Whether a test starts no process, needs no server, and is drawn."""
-    starts = SERVERS & _fixtures(item).keys() or STARTERS & _all_imports(item.path)
+    starts = bool(SERVERS & _fixtures(item).keys() or STARTERS & _all_imports(item.path))
+    starts |= any(CHOSEN in code.co_consts for code in _fixture_code(item))
     return not starts and SECOND not in item.nodeid and _is_drawn(item, QUICK)
 
 
@@ -177,6 +182,14 @@ def _fixtures(item: pytest.Item) -> dict[str, str]:
     info = getattr(item, "_fixtureinfo", None)
     found = info.name2fixturedefs if info else {}
     return {name: definitions[-1].scope for name, definitions in found.items()}
+
+
+def _fixture_code(item: pytest.Item) -> list[CodeType]:
+    """The code of the fixtures of a test."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info else ()
+    functions = (inspect.unwrap(definitions[-1].func) for definitions in found)
+    return [function.__code__ for function in functions if inspect.isfunction(function)]
 
 
 @functools.cache
