@@ -70,7 +70,7 @@ class Handler(NamedTuple):
 
 @cache
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The types of a function's parameters and result; evaluating them costs most of a start."""
+    """The types of parameters and result, which are asked for several times at boot."""
     return get_type_hints(function)
 
 
