@@ -89,6 +89,17 @@ async def test_a_restarted_database_costs_nobody_a_read(wired: tuple[Wire, Runni
     assert Counter(answer.status_code for answer in answers) == {200: 8}
 
 
+async def test_a_restarted_database_costs_nobody_a_write(wired: tuple[Wire, Running]) -> None:
+    wire, running = wired
+    await asyncio.gather(*[running.create("Before") for _ in range(8)])
+    await wire.cut()
+    await wire.mend()
+    running.backstay.principals.forget_all()
+    answers = await asyncio.gather(*[running.create("After") for _ in range(8)])
+    assert Counter(answer.status_code for answer in answers) == {201: 8}
+    assert (await running.titles()).count("After") == 8
+
+
 async def test_connections_that_the_server_ended_are_replaced(running: Running) -> None:
     backstay = running.backstay
     assert (await running.create("Before")).status_code == 201

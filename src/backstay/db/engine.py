@@ -158,9 +158,19 @@ def _postgres(
         connect_args=connect,
         **extra,
     )
+    _replace_the_closed(engine.sync_engine)
     if options.ping:
         _ping_the_idle(engine.sync_engine)
     return engine
+
+
+def _replace_the_closed(engine: Engine) -> None:
+    """Hand out no connection whose end the driver has seen: asking it costs no round trip."""
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, *_: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError("the server has closed the connection")
 
 
 def _ping_the_idle(engine: Engine) -> None:
