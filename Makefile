@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ARGS ?=
+# modules are compiled once, not again by every process that tests start
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv
 BIN := $(VENV)/bin
