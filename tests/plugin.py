@@ -21,6 +21,10 @@ from tests import selection
 from tests.services import postgres as postgres_service
 
 
+SELDOM = 200_000
+"""New objects after which garbage is looked for within a test; after each it is in any case."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Passwords are hashed at a fraction of their cost, and by threads that need not give way.
 
@@ -78,6 +82,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """What is loaded by now is never garbage; applications that start here need not look again."""
     settle_memory()
     vars(main)["settle_memory"] = lambda: None
+    gc.set_threshold(SELDOM)
     if session.config.getoption("--quick"):
         selection.forbid_processes()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar, get_args
 
 from pydantic import SecretStr
@@ -73,12 +73,12 @@ class Variable:
         marks = [mark for mark in _metadata(self.info) if isinstance(mark, kind)]
         return marks[-1] if marks else None
 
-    @property
+    @cached_property
     def secret(self) -> bool:
         """Whether its value must never be shown."""
         return _is_secret(self.info.annotation)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Every variable that can give the value, the strongest first."""
         also = self.marker(Also)
