@@ -20,7 +20,6 @@ from backstay.db import engine
 from tests import selection
 from tests.services import postgres as postgres_service
 
-
 SELDOM = 200_000
 """New objects after which garbage is looked for within a test; after each it is in any case."""
 
