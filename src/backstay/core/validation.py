@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from backstay.core.errors import FieldFault, Invalid
 
 T = TypeVar("T")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 MOST_FAULTS = 20
 """How many faults an answer lists, so that a small request never makes a large answer."""
 MOST_TOLD = 10_000
@@ -36,6 +37,25 @@ def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", ins
             raise Invalid(f"{error.error_count()} fields are not valid.") from None
         faults = error.errors(include_url=False, include_input=False)
         raise invalid(faults, whole, inside) from error
+
+
+def check_extent(body: bytes, most: int) -> None:
+    """Refuse a JSON body with more values and names than that: each may be a fault, which is dear.
+
+    All but the first in a list or object have a comma or a colon before them. A body too short for
+    so many is not looked at.
+
+    Raises:
+        Invalid: it has more.
+    """
+    if len(body) <= 2 * most or _separators(body) < most:
+        return
+    if _separators(_STRING.sub(b"", body)) >= most:
+        raise Invalid(f"The body may hold {most} values and names.")
+
+
+def _separators(body: bytes) -> int:
+    return body.count(b",") + body.count(b":")
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: str = "") -> Invalid:
