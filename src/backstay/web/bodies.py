@@ -31,7 +31,8 @@ def narrow(scope: Scope, most: int) -> None:
 
 def narrowed(scope: Scope, most: int) -> int:
     """How many bytes the body of this request may have where any may have ``most``."""
-    return min(most, scope.get(_KEY, most))
+    here: int = scope.get(_KEY, most)
+    return min(most, here)
 
 
 def too_large(most: int) -> TooLarge:
