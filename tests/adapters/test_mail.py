@@ -279,3 +279,13 @@ def test_a_message_is_written_for_the_wire() -> None:
     raw = message_of(MAIL, SENDER, utc_now()).as_bytes(policy=SMTP)
     assert b"\r\n" in raw
     assert b"\n" not in raw.replace(b"\r\n", b"")
+
+
+def test_a_mailbox_has_one_pseudonym_that_tells_nothing() -> None:
+    tokens = HmacMailTokens(b"k" * 32)
+    name = tokens.pseudonym("ada@example.org")
+    assert len(bytes.fromhex(name)) == 16
+    assert {tokens.pseudonym(f"{each}@EXAMPLE.org") for each in ("Ada", "ada+x", "ada+")} == {name}
+    others = ("bob@example.org", "ada@example.com", "+ada@example.org", "+bob@example.org")
+    assert len({name, *map(tokens.pseudonym, others)}) == 5
+    assert HmacMailTokens(b"l" * 32).pseudonym("ada@example.org") != name

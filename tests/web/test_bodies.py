@@ -68,7 +68,7 @@ async def test_parameters_of_the_media_type_do_not_matter(login: Login) -> None:
 
 @needs("items")
 @pytest.mark.parametrize(
-    "content", [b"{", b"", b"\xff\xfe", b"[" * 50_000, b'{"title": ' + b"9" * 5000 + b"}", b"nul"]
+    "content", [b"{", b"", b"\xff\xfe", b"[" * 16_000, b'{"title": ' + b"9" * 5000 + b"}", b"nul"]
 )
 async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: bytes) -> None:
     person = await login()
@@ -158,7 +158,9 @@ async def test_a_request_full_of_faults_gets_a_short_answer(
 async def test_a_body_full_of_faults_gets_a_short_answer(
     client: httpx.AsyncClient, path: str, required: int
 ) -> None:
-    body = {f"n{number}": 1 for number in range(20_000)}
+    body = {f"n{number}": 1 for number in range(1_500)}
     refused = problem(await client.post(f"{API}{path}", json=body), 422, "validation_error")
-    told = f"{20_000 + required} fields are not valid."
-    assert (refused["detail"], refused["errors"]) == (told, [])
+    assert refused["detail"] == f"{1_500 + required} field(s) are not valid."
+    assert len(refused["errors"]) == 20
+    body = {f"n{number}": 1 for number in range(20_000)}
+    problem(await client.post(f"{API}{path}", json=body), 413, "too_large")

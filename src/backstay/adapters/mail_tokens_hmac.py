@@ -28,5 +28,11 @@ class HmacMailTokens:
             return None
         return UUID(bytes=link_id)
 
+    def pseudonym(self, address: str) -> str:
+        """What stands for a mailbox: 32 hexadecimal digits."""
+        local, _, domain = address.lower().rpartition("@")
+        mailbox = f"{local.partition('+')[0] or local}@{domain}"
+        return hmac.digest(self._key, b"recipient " + mailbox.encode(), sha256)[:16].hex()
+
     def _code(self, purpose: str, link_id: bytes) -> bytes:
         return hmac.digest(self._key, b"mail " + purpose.encode() + b"\0" + link_id, sha256)

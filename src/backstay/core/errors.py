@@ -87,6 +87,10 @@ class TooLarge(AppError):
     status, code, title = 413, "too_large", "The request body is too large"
 
 
+class UriTooLong(AppError):
+    status, code, title = 414, "uri_too_long", "The path and the query are too long"
+
+
 class UnsupportedMediaType(AppError):
     status, code, title = 415, "unsupported_media_type", "The body must be JSON"
 

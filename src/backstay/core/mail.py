@@ -83,7 +83,8 @@ class MailTemplates(Protocol):
 class MailTokens(Protocol):
     """Makes the tokens of mailed links out of their rows' ids and a server key.
 
-    So a token need not be stored: it is made when the mail is, again if that is tried again.
+    So a token need not be stored: it is made when the mail is, again if that is tried again. The
+    same key makes what stands for a recipient where mails are counted.
     """
 
     def write(self, purpose: str, link_id: UUID) -> str:
@@ -92,4 +93,11 @@ class MailTokens(Protocol):
 
     def read(self, purpose: str, token: str) -> UUID | None:
         """The link that a token belongs to, or None when it is forged or of another purpose."""
+        ...
+
+    def pseudonym(self, address: str) -> str:
+        """What stands for a mailbox where its address is not to be kept: always the same text.
+
+        What follows a ``+`` in the local part is left out (RFC 5233): it is the same mailbox.
+        """
         ...

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from backstay.core.errors import FieldFault, Invalid
 
 T = TypeVar("T")
+_TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[,:]', re.DOTALL)
 MOST_FAULTS = 20
 """How many faults an answer lists, so that a small request never makes a large answer."""
 MOST_TOLD = 10_000
@@ -36,6 +38,23 @@ def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", ins
             raise Invalid(f"{error.error_count()} fields are not valid.") from None
         faults = error.errors(include_url=False, include_input=False)
         raise invalid(faults, whole, inside) from error
+
+
+def check_extent(body: bytes, most: int) -> None:
+    """Refuse a JSON body with more values and names than that: each may be a fault, which is dear.
+
+    All but the first in a list or object have a comma or a colon before them. A body too short for
+    so many is not looked at, and a long one only until it is clear: no two texts stand together
+    without one, or it is not JSON.
+
+    Raises:
+        Invalid: it has more.
+    """
+    if len(body) <= 2 * most:
+        return
+    found = islice(_TEXT_OR_JOINT.finditer(body), 2 * most)
+    if sum(len(each[0]) == 1 for each in found) >= most:
+        raise Invalid(f"The body may hold {most} values and names.")
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: str = "") -> Invalid:

@@ -15,6 +15,7 @@ from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMedia
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
+from backstay.web.bodies import narrow
 from backstay.web.client_cache import declared
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
@@ -114,7 +115,10 @@ class Route(APIRoute):
             await edge.limits.by_address(scope, limit)
 
     def _check_form(self, request: Request) -> None:
-        """Refuse what FastAPI would ignore: an unknown query, a body of another media type."""
+        """Refuse what FastAPI would ignore: an unknown query, a body that is too large here or
+        of another media type."""
+        if self.spec.body_bytes is not None:
+            narrow(request.scope, self.spec.body_bytes)
         if request.scope["query_string"] and not self.parameters.has_query:
             raise Invalid(
                 "This route takes no query parameters.",

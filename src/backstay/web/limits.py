@@ -14,6 +14,8 @@ from backstay.core.principal import Principal
 from backstay.core.rates import Rate
 from backstay.web.address import ClientAddress, limit_key
 
+AUTH_BODY_BYTES = 16_384
+"""Whoever signs in or is about to sends little, and anybody may try."""
 log = structlog.get_logger("backstay.limits")
 
 
@@ -29,6 +31,11 @@ class Limit(StrEnum):
     FORGOT = "forgot"
     RESET = "reset"
     VERIFY = "verify"
+
+    @property
+    def body_bytes(self) -> int | None:
+        """How large the bodies of its routes may be, where that is less than on other routes."""
+        return None if self in {Limit.EXEMPT, Limit.GENERAL} else AUTH_BODY_BYTES
 
 
 class Limits:

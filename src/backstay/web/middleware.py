@@ -16,8 +16,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.adapters.metrics_prometheus import PrometheusMetrics
-from backstay.core.errors import AppError, BadRequest, RequestTimeout, TooLarge
+from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
 from backstay.settings import Settings
+from backstay.web.bodies import check_length, narrowed, too_large
 from backstay.web.errors import problem_response
 from backstay.web.fields import fields_of
 
@@ -60,6 +61,10 @@ BODY_SECONDS = 30.0
 """How long a body may be silent before its request is given up."""
 BODY_BYTES_PER_SECOND = 1024
 """The rate at which a body has to arrive, apart from ``BODY_SECONDS``."""
+URI_BYTES = 32_768
+"""How long path and query may be together: a hundred addresses in one filter fit in."""
+QUERY_PARAMETERS = 200
+"""How many parameters a query may have."""
 
 
 class Edge:
@@ -119,7 +124,7 @@ class Edge:
 
 
 class Faults:
-    """Inside CORS: refuses foreign host names, limits the body (size, time), answers all errors.
+    """Inside CORS: refuses foreign hosts, limits URI and body (size, time), answers all errors.
 
     What nobody caught becomes a 500 problem; with ``debug`` its member ``debug`` is the traceback.
     """
@@ -150,7 +155,7 @@ class Faults:
 
         try:
             self._check(scope)
-            await self._app(scope, self._bounded(receive), watch)
+            await self._app(scope, self._bounded(scope, receive), watch)
         except AppError as error:
             if started:
                 raise
@@ -166,17 +171,15 @@ class Faults:
             await problem_response(scope, AppError(), traceback)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        fields = fields_of(scope)
-        length = fields.get(b"content-length", b"0")
-        if length.isdigit() and int(length[:20]) > self._limit:
-            raise TooLarge(f"The body may have {self._limit} bytes.")
+        check_length(scope, self._limit)
+        _check_uri(scope)
         if self._hosts and "*" not in self._hosts:
-            host = fields.get(b"host", b"").decode("latin-1").rpartition(":")
+            host = fields_of(scope).get(b"host", b"").decode("latin-1").rpartition(":")
             name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
             if not any(_serves(served, name) for served in self._hosts):
                 raise BadRequest("This host name is not served here.")
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         seen, patience, is_complete = 0, BODY_SECONDS, False
 
         async def bounded() -> Message:
@@ -193,8 +196,9 @@ class Faults:
             earned = size / BODY_BYTES_PER_SECOND - (time.monotonic() - asked)
             patience = min(BODY_SECONDS, patience + earned)
             seen += size
-            if seen > self._limit:
-                raise TooLarge(f"The body may have {self._limit} bytes.")
+            most = narrowed(scope, self._limit)
+            if seen > most:
+                raise too_large(most)
             is_complete = not message.get("more_body", False)
             return message
 
@@ -222,6 +226,14 @@ class Cors(CORSMiddleware):
         return problem_response(
             scope, BadRequest(f"{bytes(answer.body).decode()}.", headers=headers)
         )
+
+
+def _check_uri(scope: Scope) -> None:
+    query: bytes = scope.get("query_string", b"")
+    if len(scope["path"]) + len(query) > URI_BYTES:
+        raise UriTooLong(f"Path and query may have {URI_BYTES} bytes.")
+    if query.count(b"&") >= QUERY_PARAMETERS:
+        raise Invalid(f"The query may have {QUERY_PARAMETERS} parameters.")
 
 
 def _serves(served: str, name: str) -> bool:

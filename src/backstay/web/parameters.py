@@ -13,7 +13,7 @@ from starlette.requests import Request
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message, Source
-from backstay.core.validation import MOST_FAULTS, validated
+from backstay.core.validation import MOST_FAULTS, check_extent, validated
 from backstay.web.fields import fields_of
 
 _AS_NAMED: Mapping[str, str] = {}
@@ -63,7 +63,9 @@ class Parameters:
             Invalid: a part is not valid, or the message as a whole is not.
         """
         if self._body is not None:
-            body = validated(self._body.model_validate_json, await request.body(), "body")
+            given = await request.body()
+            check_extent(given, self._message.body_values)
+            body = validated(self._body.model_validate_json, given, "body")
             if isinstance(body, self._message):
                 return body
         elif _announces_content(request) and await request.body():

@@ -26,6 +26,7 @@ class RouteSpec:
         name: the operation id; the message's name unless given.
         refuses: statuses of refusal that the description would not name by itself.
         is_page: whether it shows people a page, which the description leaves out.
+        max_body_bytes: how large the body may be; as the limit class says unless given.
         path_names: what the message calls a path parameter, where it is not its name.
     """
 
@@ -43,7 +44,13 @@ class RouteSpec:
     name: str = ""
     refuses: tuple[int, ...] = ()
     is_page: bool = False
+    max_body_bytes: int | None = None
     path_names: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def body_bytes(self) -> int | None:
+        """How large the body may be, where that is less than any may be."""
+        return self.max_body_bytes or self.limit.body_bytes
 
     @cached_property
     def takes_key(self) -> bool:

@@ -51,7 +51,7 @@ async def test_an_account_has_several_names(ada: httpx.AsyncClient, naming: dict
         {"login": "ada", "password": PASSWORD, "transport": "header"},
         {"login": "ada", "password": PASSWORD, "fingerprint": ""},
         {"login": "ada", "password": PASSWORD, "is_superuser": True},
-        {"login": "ada", "password": "x" * 1_000_000},
+        {"login": "ada", "password": "x" * 16_000},
         ["ada", PASSWORD],
         None,
     ],
@@ -61,7 +61,7 @@ async def test_a_login_of_another_shape_is_refused(ada: httpx.AsyncClient, body:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"login":' + b"9" * 5000 + b"}"]
+    "content", [b"", b"{", b"\xff", b"[" * 16_000, b'{"login":' + b"9" * 5000 + b"}"]
 )
 async def test_a_body_that_is_no_json_is_refused(ada: httpx.AsyncClient, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}

@@ -158,7 +158,7 @@ async def test_names_have_a_form(
         ("", "string_too_short"),
         ("x" * 129, "string_too_long"),
         ("é" * 129, "string_too_long"),
-        ("x" * 1_000_000, "string_too_long"),
+        ("x" * 16_000, "string_too_long"),
         ("password", "common_password"),
         ("PassWord", "common_password"),
         ("football1", "common_password"),

@@ -1,10 +1,12 @@
 """Starting, repeating and cancelling tasks, and one to try it with."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
@@ -24,6 +26,8 @@ from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
 
 MOST = 20
 """How many unfinished tasks somebody may have, or a few more where they are started at once."""
+MOST_BYTES, MOST_DEPTH = 65_536, 20
+"""How large what a task is started with may be, and how deep."""
 
 
 class TooManyTasks(RateLimited):
@@ -34,9 +38,26 @@ class StartTask(Command[TaskStarted]):
     """Start a task; it runs after the answer, as you."""
 
     permission = PermissionSpec("tasks", "create", description="Start tasks", everyone=Scope.OWN)
+    body_values = 1000
 
     task: Annotated[str, Field(max_length=200)]
     payload: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("payload")
+    @classmethod
+    def _not_too_deep(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        layer: list[Any] = [payload]
+        for _ in range(MOST_DEPTH):
+            layer = [inner for value in layer for inner in _inside(value)]
+        if layer:
+            raise PydanticCustomError("too_deep", "A payload may be 20 levels deep")
+        return payload
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 @handles(StartTask)

@@ -1,11 +1,11 @@
 """Where tasks are reached."""
 
-from backstay.features.tasks.commands import CancelTask, RetryTask, StartTask
+from backstay.features.tasks.commands import MOST_BYTES, CancelTask, RetryTask, StartTask
 from backstay.features.tasks.queries import GetTask, ListTasks
 from backstay.web.routes import Routes
 
 routes = Routes("/tasks", tag="tasks")
-routes.post("", StartTask, location="/tasks/{id}", status=202)
+routes.post("", StartTask, location="/tasks/{id}", status=202, max_body_bytes=MOST_BYTES)
 routes.get("", ListTasks)
 routes.get("/{id}", GetTask)
 routes.post("/{id}/retry", RetryTask)

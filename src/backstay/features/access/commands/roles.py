@@ -115,7 +115,10 @@ def _keep_seeded(role: RoleDetail, changes: dict[str, Any]) -> None:
 
 
 class DeleteRole(Command[None]):
-    """Delete a role: hidden and restorable, or for good with `hard=true`."""
+    """Delete a role: hidden and restorable, or for good with `hard=true`.
+
+    Who is no superuser must hold everything that it grants, as to restore it.
+    """
 
     permission = DELETE
     touches = ("roles",)
@@ -137,7 +140,9 @@ async def delete_role(
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=command.hard)
     await authority.over_role(role)
-    preconditions.check(await detail_of(role, reader))
+    before = await detail_of(role, reader)
+    _over_grants_of(before, authority)
+    preconditions.check(before)
     if role.name in {ADMIN, USER} and role.deleted_at is None:
         raise RoleProtected(f"The role {role.name} cannot be deleted.")
     was_superuser = role.is_superuser and role.deleted_at is None

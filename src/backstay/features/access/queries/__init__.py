@@ -4,8 +4,16 @@ from backstay.features.access.queries.membership import (
     MEMBERS,
     MEMBERS_BY_NAME,
     GetMembership,
+    ListDeletedPowers,
     ListSuperusers,
 )
 from backstay.features.access.queries.standing import standing_of
 
-__all__ = ["MEMBERS", "MEMBERS_BY_NAME", "GetMembership", "ListSuperusers", "standing_of"]
+__all__ = [
+    "MEMBERS",
+    "MEMBERS_BY_NAME",
+    "GetMembership",
+    "ListDeletedPowers",
+    "ListSuperusers",
+    "standing_of",
+]

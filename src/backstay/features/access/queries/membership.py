@@ -24,14 +24,14 @@ class GetMembership(Query[Membership]):
     user_id: UUID
 
 
-_LIVING = (
-    select(Role.id, Role.name, Role.level, Role.is_superuser)
-    .where(Role.deleted_at.is_(None))
-    .order_by(Role.level.desc(), Role.name)
+_ROLES = select(Role.id, Role.name, Role.level, Role.is_superuser).order_by(
+    Role.level.desc(), Role.name
 )
-_OF_USER = _LIVING.join(RoleMember, RoleMember.role_id == Role.id).where(
+_LIVING = _ROLES.where(Role.deleted_at.is_(None))
+_ALL_OF_USER = _ROLES.join(RoleMember, RoleMember.role_id == Role.id).where(
     RoleMember.user_id == bindparam("user_id")
 )
+_OF_USER = _ALL_OF_USER.where(Role.deleted_at.is_(None))
 _BY_ID = _LIVING.where(Role.id.in_(bindparam("role_ids", expanding=True)))
 
 
@@ -39,6 +39,27 @@ _BY_ID = _LIVING.where(Role.id.in_(bindparam("role_ids", expanding=True)))
 async def get_membership(query: GetMembership, reader: Reader) -> Membership:
     roles = await reader.rows(_OF_USER, {"user_id": query.user_id})
     return _added_up(roles, await _grants_by_role(reader, roles))
+
+
+class ListDeletedPowers(Query[tuple[Membership, ...]]):
+    """What each deleted role that a user still has would give by itself if it were restored.
+
+    Added up with others it could only be hidden by a higher one, which may stay deleted.
+    """
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+
+
+_DELETED_OF_USER = _ALL_OF_USER.where(Role.deleted_at.is_not(None))
+
+
+@handles(ListDeletedPowers)
+async def list_deleted_powers(query: ListDeletedPowers, reader: Reader) -> tuple[Membership, ...]:
+    roles = await reader.rows(_DELETED_OF_USER, {"user_id": query.user_id})
+    grants = await _grants_by_role(reader, roles)
+    return tuple(_added_up([role], grants) for role in roles)
 
 
 def _added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> Membership:

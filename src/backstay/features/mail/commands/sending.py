@@ -9,17 +9,21 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from backstay.core.bus import handles, prepares
-from backstay.core.context import ActivityNote
+from backstay.core.context import ActivityNote, Origin
 from backstay.core.errors import AppError
 from backstay.core.mail import MAIL_QUEUE, Mailer, MailTemplates, MailTokens
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.ports import Clock
-from backstay.features.mail.schemas import Purpose, TemplateName
+from backstay.core.ports import Clock, Limiter
+from backstay.core.rates import Rate
+from backstay.features.mail.schemas import Purpose, Template, TemplateName
 from backstay.features.users.schemas import Email
 from backstay.settings import AppSettings
 
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 KNOWN = frozenset({"app_name", "recipient"})
+SHARE = Rate(5, 3600)
+"""How many mails with links, and how many notices of a kind, one recipient is sent."""
+_OURS = frozenset(template.value for template in Template)
 log = structlog.get_logger("backstay.mail")
 
 
@@ -50,9 +54,9 @@ class SendMail(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What became of a mail."""
+    """What became of a mail: where it was not sent, why."""
 
-    in_time: bool
+    given_up: str = ""
 
 
 @prepares(SendMail)
@@ -63,9 +67,14 @@ async def hand_over(
     tokens: MailTokens,
     app: AppSettings,
     clock: Clock,
+    limiter: Limiter,
+    origin: Origin,
 ) -> HandedOver:
     if command.expires_at is not None and clock() >= command.expires_at:
-        return HandedOver(in_time=False)
+        return HandedOver("its link has expired")
+    is_first = origin.job is None or origin.job.attempt == 1
+    if is_first and not await _has_room(command, limiter, tokens):
+        return HandedOver("its recipient was sent enough of this kind")
     url = f"{app.public_url}/forgot-password"
     if command.purpose is not None and command.link_id is not None:
         token = tokens.write(command.purpose, command.link_id)
@@ -76,11 +85,25 @@ async def hand_over(
     except AppError as error:
         log.warning("mail not sent", template=command.template, reason=error.detail)
         raise
-    return HandedOver(in_time=True)
+    return HandedOver()
+
+
+async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> bool:
+    """Count a mail of the package; those of others are theirs to limit.
+
+    Anybody can have links mailed to anybody, so all links to a recipient count together, whatever
+    they are for and whichever account asked. Notices keep a share of their own, each kind its own:
+    only those who were told often enough are not told again.
+    """
+    if command.template not in _OURS:
+        return True
+    kind = "link" if command.purpose is not None else command.template
+    key = f"mail:{kind}:{tokens.pseudonym(command.recipient)}"
+    return (await limiter.hit(key, SHARE)).allowed
 
 
 @handles(SendMail)
 async def send_mail(command: SendMail, handed: HandedOver, note: ActivityNote) -> None:
     note.skip()
-    if not handed.in_time:
-        log.warning("mail given up: its link has expired", template=command.template)
+    if handed.given_up:
+        log.warning(f"mail given up: {handed.given_up}", template=command.template)

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from backstay.core.bus import Sender
 from backstay.core.errors import Forbidden
-from backstay.core.messages import Message, PermissionSpec, Scope
-from backstay.features.access.queries import GetMembership, standing_of
+from backstay.core.messages import Command, Message, PermissionSpec, Scope
+from backstay.features.access.queries import GetMembership, ListDeletedPowers, standing_of
 from backstay.features.access.schemas import Membership
 
 
@@ -24,13 +24,15 @@ async def check_authority(
 ) -> None:
     """Refuse whoever may not act, by now, on the account of this user, which need not exist.
 
-    With ``others_only`` nobody acts on their own. What ``takes_over`` the account (a password,
-    an e-mail address) is for others only, and needs every grant that its user holds.
+    A question needs a level as high as the user's, a command a higher one. With ``others_only``
+    nobody acts on their own account. What ``takes_over`` it (a password, an e-mail address) is for
+    others only, and needs every grant that its user holds, or would hold again if somebody
+    restored a deleted role.
 
     Raises:
         OwnAccount: it is the caller's own.
         Unauthenticated: the caller was blocked or deleted meanwhile.
-        Forbidden: the scope does not reach it, or its user stands above the caller.
+        Forbidden: the scope does not reach it, or the caller does not stand above its user.
     """
     held = await standing_of(message, send)
     if user_id == send.principal.user_id:
@@ -41,13 +43,28 @@ async def check_authority(
         return
     if _reaches_own_only(message, held):
         raise Forbidden("Your role reaches only your own account.")
-    target = await send.as_system()(GetMembership(user_id=user_id))
+    ask = send.as_system()
+    target = await ask(GetMembership(user_id=user_id))
+    _check_level(message, target, held)
+    if not takes_over:
+        return
+    if target.gains(held):
+        raise Forbidden("This person may do what you may not.")
+    if any(_exceeds(power, held) for power in await ask(ListDeletedPowers(user_id=user_id))):
+        raise Forbidden("This person has a deleted role that may do what you may not.")
+
+
+def _check_level(message: Message[Any], target: Membership, held: Membership) -> None:
     if target.is_superuser:
         raise Forbidden("Only a superuser acts on the account of a superuser.")
     if target.level > held.level:
         raise Forbidden("This person has a role of a higher level than yours.")
-    if takes_over and target.gains(held):
-        raise Forbidden("This person may do what you may not.")
+    if target.level == held.level and isinstance(message, Command):
+        raise Forbidden("This needs a role of a higher level than this person's.")
+
+
+def _exceeds(power: Membership, held: Membership) -> bool:
+    return power.is_superuser or power.level >= held.level or bool(power.gains(held))
 
 
 def _reaches_own_only(message: Message[Any], held: Membership) -> bool:

@@ -1,0 +1,76 @@
+"""Shows that a body is counted before it is validated, and that its texts do not count."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from backstay.core.errors import Invalid
+from backstay.core.validation import MOST_TOLD, check_extent, validated
+from tests.examples import examples
+
+MOST = 6
+
+texts = st.text(st.sampled_from(',:"\\[]{}a\n'), max_size=8)
+bodies = st.recursive(
+    texts | st.integers() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def joints(value: Any) -> int:
+    """The commas and colons between values and names."""
+    if isinstance(value, dict):
+        return max(0, 2 * len(value) - 1) + sum(map(joints, value.values()))
+    return max(0, len(value) - 1) + sum(map(joints, value)) if isinstance(value, list) else 0
+
+
+def is_taken(body: str, most: int = MOST) -> bool:
+    try:
+        check_extent(body.encode(), most)
+    except Invalid:
+        return False
+    return True
+
+
+@examples(200)
+@given(body=bodies, indent=st.sampled_from([None, 1]))
+def test_what_is_counted_is_values_and_names(body: Any, indent: int | None) -> None:
+    assert is_taken(json.dumps(body, indent=indent)) == (joints(body) < MOST)
+
+
+def test_a_long_text_is_one_value() -> None:
+    assert is_taken(json.dumps({"title": 'a,b:c"\\,' * 5000}))
+
+
+@pytest.mark.parametrize(
+    ("faults", "told", "listed"),
+    [
+        (MOST_TOLD, f"{MOST_TOLD} field(s) are not valid.", 20),
+        (MOST_TOLD + 1, f"{MOST_TOLD + 1} fields are not valid.", 0),
+    ],
+)
+def test_a_refusal_lists_few_faults(faults: int, told: str, listed: int) -> None:
+    with pytest.raises(Invalid) as refused:
+        validated(TypeAdapter(list[int]).validate_python, ["x"] * faults)
+    assert (refused.value.detail, len(refused.value.errors)) == (told, listed)
+
+
+@pytest.mark.parametrize(
+    ("body", "taken"),
+    [
+        ('{"":1' + ',"":1' * 9, False),
+        ("[" + "0," * 9, False),
+        ('"' + "," * 20, False),
+        ('"\\' * 20, True),
+        ('","' * 20, True),
+        ("[" * 20, True),
+        ("", True),
+    ],
+)
+def test_what_is_no_json_is_counted_all_the_same(body: str, taken: bool) -> None:
+    assert is_taken(body) == taken

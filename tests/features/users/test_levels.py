@@ -1,0 +1,117 @@
+"""Shows, level by level, who changes somebody's account and roles: only who stands higher."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import delete, insert, select, update
+
+from backstay.composition import Backstay
+from backstay.core.clock import new_id, utc_now
+from backstay.core.messages import Scope
+from backstay.features.access.model import Role, RoleMember
+from backstay.features.users.model import User
+from tests.conftest import Login, Person
+from tests.features.access.steps import ROLES
+from tests.features.granting import grant
+from tests.features.steps import execute
+from tests.features.users.administering import PERMISSIONS, USERS, WAYS
+from tests.features.walking import places
+from tests.web.problems import problem
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+
+PAIRS = [(1, 2), (2, 2), (2, 1), (0, 0), (1, 0), (1_000_000, 1_000_000)]
+"""The levels of who acts and of who is acted on."""
+MORE = (*PERMISSIONS[1:], "tiers:assign", "roles:assign", "roles:unassign")
+READING = {"list sessions"}
+CHANGES: dict[str, tuple[str, str, Any]] = {
+    **{
+        way: (method, f"{USERS}/{{user}}{path}", body) for way, (method, path, body) in WAYS.items()
+    },
+    "rename for sign-in": ("PATCH", f"{USERS}/{{user}}", {"username": "taken.over"}),
+    "assign tier": ("PUT", f"{USERS}/{{user}}/tier", {"tier": "free"}),
+    "assign role": ("POST", f"{ROLES}/{{spare}}/users/{{user}}", None),
+    "unassign role": ("DELETE", f"{ROLES}/{{worn}}/users/{{user}}", None),
+}
+
+
+class Town:
+    """Somebody with every permission on users, and those whom they act on."""
+
+    def __init__(self, backstay: Backstay, actor: Person) -> None:
+        self._backstay = backstay
+        self._actor = actor
+        self._roles: dict[str, UUID] = {}
+
+    async def settle(self) -> None:
+        """Give the actor the role that acts; another role is spare, a third everybody's."""
+        id_of, permissions = self._actor.id, (PERMISSIONS[0], Scope.ANY, *MORE)
+        await grant(self._backstay, id_of, *permissions, role="acting")
+        acting = select(Role.id).where(Role.name == "acting")
+        self._roles["acting"] = (await execute(self._backstay, acting)).scalar_one()
+        for name in ("spare", "worn"):
+            self._roles[name] = await self._role(name, 0)
+
+    async def rise(self, level: int) -> None:
+        """The actor stands at this level."""
+        role = Role.id == self._roles["acting"]
+        await execute(self._backstay, update(Role).where(role).values(level=level))
+        self._backstay.principals.forget_all()
+
+    async def try_out(self, change: str, level: int) -> httpx.Response:
+        """The answer to one change of a new user of a level."""
+        user = new_id()
+        row = {"email": f"{user}@example.org", "password_hash": "none", "security_epoch": 0}
+        await execute(self._backstay, insert(User).values(id=user, **row, **_made()))
+        for role in (await self._role(str(user), level), self._roles["worn"]):
+            await execute(self._backstay, insert(RoleMember).values(role_id=role, user_id=user))
+        method, path, body = CHANGES[change]
+        path = path.format(user=user, **self._roles)
+        answer = await self._actor.client.request(method, path, json=body)
+        await execute(self._backstay, delete(User).where(User.id == user))
+        return answer
+
+    async def _role(self, name: str, level: int) -> UUID:
+        row = {"name": name, "description": "", "level": level, "is_superuser": False}
+        role = new_id()
+        await execute(self._backstay, insert(Role).values(id=role, **row, **_made()))
+        return role
+
+
+def _made() -> dict[str, Any]:
+    return {"created_at": utc_now(), "updated_at": utc_now(), "version": 1}
+
+
+@pytest.fixture
+async def town(backstay: Backstay, login: Login) -> Town:
+    town = Town(backstay, await login())
+    await town.settle()
+    return town
+
+
+@pytest.mark.parametrize(("actor", "other"), PAIRS)
+async def test_only_who_stands_higher_changes_somebody(town: Town, actor: int, other: int) -> None:
+    await town.rise(actor)
+    for change in CHANGES:
+        answer = await town.try_out(change, other)
+        allowed = actor >= other if change in READING else actor > other
+        if allowed:
+            assert answer.is_success, (change, answer.text)
+        else:
+            assert answer.status_code == 403, (change, answer.text)
+            problem(answer, 403, "forbidden")
+
+
+async def test_every_command_on_somebody_else_is_tried(app: FastAPI) -> None:
+    aimed = {
+        (place.method, place.template.replace("{user_id}", "{id}"))
+        for place in places(app)
+        if place.method != "GET" and re.search(r"/users/{(user_)?id}", place.template)
+    }
+    named = {"user": "{id}", "spare": "{role_id}", "worn": "{role_id}"}
+    tried = {(m, path.partition("?")[0].format(**named)) for m, path, _ in CHANGES.values()}
+    assert aimed <= tried
