@@ -108,4 +108,5 @@ async def test_an_address_is_found_however_it_is_written(
     for email in ("a@xn--mnchen-3ya.de", "A@M\xdcNCHEN.de", "a@mu\u0308nchen.de"):
         assert (await forgot(client, email)).status_code == 202
         assert [mail.recipient for mail in await post.deliver()] == ["a@xn--mnchen-3ya.de"]
-    problem(await forgot(client, "Ada <a@m\xfcnchen.de>"), 422, "validation_error")
+    named = {"email": "Ada <a@m\xfcnchen.de>"}
+    problem(await client.post(f"{AUTH}/password/forgot", json=named), 422, "validation_error")
