@@ -5,8 +5,12 @@ from hashlib import sha1
 from pathlib import Path
 from typing import BinaryIO
 
+import structlog
+
 from backstay.core.errors import Unavailable
 from backstay.settings.breaches import HEX_OF_SHA1, RANGE
+
+log = structlog.get_logger("backstay.passwords")
 
 
 class BreachedPasswordFiles:
@@ -28,6 +32,7 @@ class BreachedPasswordFiles:
         try:
             return await asyncio.to_thread(_is_listed, self._path, digest)
         except OSError as error:
+            log.warning("SECURITY_BREACHED_PASSWORDS_FILE cannot be read", reason=error.strerror)
             raise Unavailable("Passwords cannot be checked at the moment.") from error
 
 

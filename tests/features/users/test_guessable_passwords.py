@@ -7,9 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backstay.adapters import breached_passwords
 from backstay.composition import Backstay
 from backstay.core.errors import Invalid
 from backstay.features.users.commands.admins import CreateAdmin
+from tests.adapters.linking import logged
 from tests.conftest import PASSWORD, Login
 from tests.features.steps import API, AUTH, register
 from tests.web.problems import fields_of, problem
@@ -131,5 +133,8 @@ class TestBreached:
         self, client: httpx.AsyncClient, copy: Path
     ) -> None:
         copy.rename(copy.with_name("away"))
-        answer = await register(client, "eve@example.org", password=KNOWN)
+        with logged(breached_passwords) as logs:
+            answer = await register(client, "eve@example.org", password=KNOWN)
         problem(answer, 503, "unavailable")
+        assert any("SECURITY_BREACHED_PASSWORDS_FILE" in entry["event"] for entry in logs)
+        assert KNOWN not in str(logs)
