@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
@@ -26,7 +27,7 @@ from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of
+from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of, sender_of
 from backstay.web.unmatched import count
 
 Hook = Callable[[FastAPI], Awaitable[None]]
@@ -127,8 +128,9 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
     app.openapi = lambda: docs.openapi_of(app, login_path)  # type: ignore[method-assign]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
-        async def may_read(login: str, password: str) -> bool:
-            return await backstay.system(MayReadDocs(login=login, password=password))
+        async def may_read(request: Request, login: str, password: str) -> bool:
+            send = sender_of(request).as_system()
+            return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)

@@ -109,3 +109,18 @@ async def test_a_flood_of_addresses_stays_bounded_and_forgets_nobody_who_owes_mo
         clock.forward(0.002)
     assert len(limiter) == 100
     assert not (await limiter.hit("guessing", FIVE)).allowed
+
+
+@given(rates)
+async def test_what_is_taken_back_was_never_counted(rate: Rate) -> None:
+    time = Time()
+    limiter = MemoryLimiter(time)
+    for _ in range(rate.limit):
+        await limiter.hit("a", rate)
+    await limiter.take_back("a", rate)
+    assert [(await limiter.hit("a", rate)).allowed for _ in range(2)] == [True, False]
+    time.forward(rate.period + 1)
+    await limiter.take_back("a", rate)
+    await limiter.take_back("b", rate)
+    assert (await limiter.peek("a", rate)).remaining == rate.limit
+    assert len(limiter) == 1

@@ -174,3 +174,20 @@ async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_o
         valkey.call("ACL", "SETUSER", "default", "+evalsha")
     assert ["NOPERM" in entry["reason"] for entry in logs] == [True]
     assert [verdict.allowed for verdict in verdicts] == [True] * 10 + [False]
+
+
+async def test_what_is_taken_back_was_never_counted(
+    limiter: RedisLimiter, valkey: ValkeyServer
+) -> None:
+    for _ in range(TEN.limit):
+        await limiter.hit("key", TEN)
+    await limiter.take_back("key", TEN)
+    assert [(await limiter.hit("key", TEN)).allowed for _ in range(2)] == [True, False]
+    pass_time(valkey, TEN.period)
+    await limiter.take_back("key", TEN)
+    await limiter.take_back("other", TEN)
+    assert (await limiter.peek("key", TEN)).remaining == TEN.limit
+    valkey.kill()
+    await limiter.hit("key", TEN)
+    await limiter.take_back("key", TEN)
+    assert (await limiter.peek("key", TEN)).remaining == TEN.limit

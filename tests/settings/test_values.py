@@ -288,3 +288,12 @@ def test_a_refusal_in_code_does_not_repeat_the_value() -> None:
     with pytest.raises(ValidationError) as caught:
         AppSettings(public_url="nonsense-value")
     assert "nonsense-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ADMIN_EMAIL", "APP_CONTACT_EMAIL"])
+def test_an_address_is_normalised_and_has_no_name_in_front(read: Read, name: str) -> None:
+    loaded = read({name: "A@XN--MNCHEN-3YA.de"})
+    assert loaded.shown[name] == "a@münchen.de"
+    loaded = read({name: "Bob <bob@example.org>"})
+    assert faulty(loaded) == [name]
+    assert "e-mail address" in loaded.faults[0].mend

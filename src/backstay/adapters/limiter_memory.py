@@ -46,6 +46,12 @@ class MemoryLimiter:
         debt = max(0, self._paid_at.get(_named(key, rate), now) - now)
         return verdict_of(rate, debt, price, allowed=debt <= price * (rate.limit - 1))
 
+    async def take_back(self, key: str, rate: Rate) -> None:
+        """Uncount a request."""
+        name = _named(key, rate)
+        if name in self._paid_at:
+            self._paid_at[name] -= price_of(rate)
+
     def __len__(self) -> int:
         """How many keys are kept."""
         return len(self._paid_at)

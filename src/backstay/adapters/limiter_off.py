@@ -11,6 +11,9 @@ class NoLimiter:
         """Always within the rate."""
         return Verdict(True, rate.limit, rate.limit, 0, 0)
 
+    async def take_back(self, key: str, rate: Rate) -> None:
+        """Nothing was counted."""
+
     async def peek(self, key: str, rate: Rate) -> Verdict:
         """Always within the rate."""
         return Verdict(True, rate.limit, rate.limit, 0, 0)

@@ -23,6 +23,10 @@ return {allowed, debt}
 """A request is a debt that time pays off (GCRA); a key holds the moment at which it owes nothing
 more. Everything is in whole microseconds by the clock of Redis. Nobody owes more than the limit,
 whatever is found: the clock of a replica that took over may be behind."""
+TAKE_BACK = Script.of("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end
+return 0
+""")
 MICROSECOND = 1000
 """Nanoseconds."""
 
@@ -54,12 +58,25 @@ class RedisLimiter:
         except RedisFault:
             return await self._alone.peek(key, _alone(rate))
 
+    async def take_back(self, key: str, rate: Rate) -> None:
+        """Uncount a request."""
+        try:
+            await self._link.run(TAKE_BACK, (self._name(key, rate),), (_price(rate),))
+        except RedisFault:
+            await self._alone.take_back(key, _alone(rate))
+
     async def _count(self, key: str, rate: Rate, cost: int) -> Verdict:
-        price = price_of(rate) // MICROSECOND or 1
-        name = f"{self._prefix}:{rate.limit}/{rate.period}:{key}"
+        price = _price(rate)
         args = (price, price * (rate.limit - 1), cost)
-        allowed, debt = await self._link.run(COUNT, (name,), args)
+        allowed, debt = await self._link.run(COUNT, (self._name(key, rate),), args)
         return verdict_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
+
+    def _name(self, key: str, rate: Rate) -> str:
+        return f"{self._prefix}:{rate.limit}/{rate.period}:{key}"
+
+
+def _price(rate: Rate) -> int:
+    return price_of(rate) // MICROSECOND or 1
 
 
 def _alone(rate: Rate) -> Rate:

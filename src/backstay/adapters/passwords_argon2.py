@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from secrets import token_urlsafe
 from typing import TypeVar
+from unicodedata import normalize
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -19,6 +20,12 @@ T = TypeVar("T")
 MEMORY_KIB, TIME_COST, LANES = 19_456, 2, 1
 """OWASP Password Storage Cheat Sheet: Argon2id, 19 MiB, 2 iterations, 1 lane."""
 
+SALT = 17
+"""Bytes of salt. One more than when passwords were hashed as they were typed: so a hash tells which
+form of a password it was made from, and to check one costs one hash, whoever asks."""
+_SALT_TEXT = 23
+"""The length of that salt in a hash (Base64)."""
+
 STOPPING = "The server is stopping: try again, another one will answer."
 
 
@@ -26,23 +33,23 @@ class Argon2Passwords:
     """The Passwords port. At most ``threads`` hashes run at once; the others wait their turn."""
 
     def __init__(self, threads: int | None = None) -> None:
-        self._hasher = Argon2Hasher(TIME_COST, MEMORY_KIB, LANES)
+        self._hasher = _hasher()
         self._pool = ThreadPoolExecutor(
             threads or min(4, _processors()), "passwords", initializer=_be_nice
         )
         self._closed = False
 
     async def hash(self, password: str) -> str:
-        """A salted Argon2id hash."""
-        return await self._run(lambda: self._hasher.hash(password))
+        """A salted Argon2id hash of a password, composed (NFC)."""
+        return await self._run(lambda: self._hasher.hash(normalize("NFC", password)))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Whether the password fits; without a hash the same work is done in vain."""
-        fits = await self._run(lambda: self._hasher.verify(password, hashed or _decoy()))
+        fits = await self._run(lambda: self._check(password, hashed or _decoy()))
         return fits and hashed is not None
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether the hash was made with other parameters."""
+        """Whether the hash was made with other parameters, or of a password as it was typed."""
         return self._hasher.check_needs_rehash(hashed)
 
     async def warm_up(self) -> None:
@@ -53,6 +60,10 @@ class Argon2Passwords:
         """Stop the threads; what waits for its turn is refused."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _check(self, password: str, hashed: str) -> bool:
+        form = normalize("NFC", password) if _is_normalised(hashed) else password
+        return self._hasher.verify(form, hashed)
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
@@ -70,7 +81,15 @@ class Argon2Passwords:
 @cache
 def _decoy() -> str:
     """What is verified where there is no hash."""
-    return Argon2Hasher(TIME_COST, MEMORY_KIB, LANES).hash(token_urlsafe())
+    return _hasher().hash(token_urlsafe())
+
+
+def _hasher() -> Argon2Hasher:
+    return Argon2Hasher(TIME_COST, MEMORY_KIB, LANES, salt_len=SALT)
+
+
+def _is_normalised(hashed: str) -> bool:
+    return len("".join(hashed.split("$")[-2:-1])) == _SALT_TEXT
 
 
 def _processors() -> int:

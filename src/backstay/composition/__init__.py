@@ -19,10 +19,12 @@ from backstay.core.bus import BootError, Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature, catalog_of, registry_of
+from backstay.core.guesses import Guesses
 from backstay.core.jobs import Bell, JobStore
 from backstay.core.outbox import Outbox
 from backstay.core.ports import (
     AccessTokens,
+    BreachedPasswords,
     Cache,
     Clock,
     Limiter,
@@ -119,6 +121,7 @@ def compose(
         links=adapters.links,
         metrics=adapters.metrics,
         passwords=adapters.passwords,
+        breached=adapters.breached,
         tokens=adapters.tokens,
         limiter=adapters.limiter,
         cache=adapters.cache,
@@ -162,9 +165,11 @@ def _services(
     )
     return {
         AccessTokens: adapters.tokens,
+        BreachedPasswords: adapters.breached,
         Cache: adapters.cache,
         Clock: adapters.clock,
         JobStore: store,
+        Guesses: Guesses(adapters.passwords.verify, adapters.limiter),
         Limiter: adapters.limiter,
         Metrics: adapters.metrics,
         Passwords: adapters.passwords,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backstay.adapters.breached_passwords import BreachedPasswordFiles
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.adapters.cache_redis import RedisCache
@@ -51,6 +52,7 @@ class Adapters:
     links: RedisLinks
     metrics: PrometheusMetrics
     passwords: Argon2Passwords
+    breached: BreachedPasswordFiles
     tokens: JwtAccessTokens
     limiter: Limiter
     cache: Cache
@@ -72,6 +74,7 @@ def adapters_for(settings: Settings, clock: Clock) -> Adapters:
         links=links,
         metrics=metrics,
         passwords=Argon2Passwords(),
+        breached=BreachedPasswordFiles(settings.security.breached_passwords_file),
         tokens=JwtAccessTokens.configured(settings.security, lambda: clock().timestamp()),
         limiter=_limiter(settings, links, key),
         cache=cache,

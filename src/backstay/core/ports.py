@@ -19,19 +19,30 @@ class Clock(Protocol):
         ...
 
 
+class BreachedPasswords(Protocol):
+    """Knows passwords that were published after a break-in somewhere."""
+
+    async def contains(self, password: str) -> bool:
+        """Whether the password is known; never, where nothing to look it up in is configured.
+
+        Raises:
+            Unavailable: it cannot be looked up.
+        """
+        ...
+
+
 class Passwords(Protocol):
-    """Hashes passwords off the event loop, a bounded number at once."""
+    """Hashes passwords off the event loop, a bounded number at once.
+
+    They are checked by :class:`backstay.core.guesses.Guesses` alone, which counts.
+    """
 
     async def hash(self, password: str) -> str:
         """A salted hash to store."""
         ...
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether the password fits. Without a hash it takes as long and is False."""
-        ...
-
     def is_outdated(self, hashed: str) -> bool:
-        """Whether the hash was made with other parameters than today's."""
+        """Whether the hash was made in another way than today's."""
         ...
 
 
@@ -128,6 +139,10 @@ class Limiter(Protocol):
 
     async def peek(self, key: str, rate: Rate) -> Verdict:
         """What a request would find, without counting it."""
+        ...
+
+    async def take_back(self, key: str, rate: Rate) -> None:
+        """Uncount a request that was within the rate."""
         ...
 
 

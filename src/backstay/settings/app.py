@@ -3,9 +3,10 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from backstay.core.names import EmailAddress
 from backstay.settings.faults import Refused
 from backstay.settings.group import Group, InLocal, Kind, MayBeEmpty
 from backstay.settings.values import Name, Origins, web_address
@@ -32,7 +33,9 @@ class AppSettings(Group):
     description: str = Field("", description="Description in the API's documentation.")
     version: Name = Field("0.1.0", description="Version of the application.")
     contact_name: str | None = Field(None, description="Whom the documentation names as contact.")
-    contact_email: EmailStr | None = Field(None, description="The contact's e-mail address.")
+    contact_email: Annotated[EmailAddress | None, Kind("e-mail address")] = Field(
+        None, description="The contact's e-mail address."
+    )
     license_name: str | None = Field(None, description="License named in the documentation.")
     root_path: Annotated[str, AfterValidator(_root_path), Kind("path"), MayBeEmpty()] = Field(
         "/api", description="Path in front of every versioned route; may be empty."

@@ -4,7 +4,7 @@ from enum import Enum
 from types import UnionType
 from typing import Literal, Union, get_args, get_origin
 
-from pydantic import EmailStr, SecretStr
+from pydantic import SecretStr
 
 from backstay.core.rates import Rate
 from backstay.settings.group import Default, InLocal, Kind, Variable
@@ -12,7 +12,7 @@ from backstay.settings.values import write_rate
 
 MASK = "********"
 
-_WORDS: dict[object, str] = {bool: "true or false", EmailStr: "e-mail address"}
+_WORDS: dict[object, str] = {bool: "true or false"}
 
 
 def shown(value: object) -> str:

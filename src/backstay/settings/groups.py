@@ -2,10 +2,12 @@
 
 from enum import StrEnum
 from typing import Annotated, Literal
+from unicodedata import normalize
 
-from pydantic import BeforeValidator, EmailStr, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from backstay.core.names import EmailAddress
 from backstay.settings.faults import Refused
 from backstay.settings.group import Also, Group, InLocal, Kind, MayBeEmpty
 from backstay.settings.values import Count, Seconds, SomeSeconds, WholeDays
@@ -75,7 +77,9 @@ class AdminSettings(Group):
     name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         "Administrator", description="Display name."
     )
-    email: EmailStr = Field("admin@example.com", description="E-mail address to sign in with.")
+    email: Annotated[EmailAddress, Kind("e-mail address")] = Field(
+        "admin@example.com", description="E-mail address to sign in with."
+    )
     username: Annotated[
         str,
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
@@ -98,7 +102,7 @@ class AdminSettings(Group):
     @field_validator("password")
     @classmethod
     def _of_decent_length(cls, password: SecretStr | None) -> SecretStr | None:
-        if password and not 8 <= len(password) <= 128:
+        if password and not 8 <= len(normalize("NFC", password.get_secret_value())) <= 128:
             raise Refused("is too short or too long", "Choose one of 8 to 128 characters.")
         return password
 

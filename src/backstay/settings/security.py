@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from backstay.core.rates import Rate
-from backstay.settings.group import Also, Group
+from backstay.settings.breaches import breached_passwords
+from backstay.settings.group import Also, Group, Kind
 from backstay.settings.values import Name, Seconds, SecretTexts, SomeSeconds, StrictRate
 
 
@@ -52,6 +53,15 @@ class SecuritySettings(Group):
     )
     registration: Literal["open", "closed"] = Field(
         "open", description="Whether strangers may create an account."
+    )
+    breached_passwords_file: Annotated[
+        str | None,
+        AfterValidator(lambda value: value and breached_passwords(value)),
+        Kind("file or folder"),
+    ] = Field(
+        None,
+        description="Copy of Pwned Passwords (SHA-1) in which new passwords are looked up: the "
+        "folder of range files that its downloader writes, or one file ordered by hash.",
     )
     require_verified_email: bool = Field(
         False, description="Let users sign in only once their e-mail address is confirmed."

@@ -1,18 +1,14 @@
 """Whose address a request came from, when proxies stand in between."""
 
 from collections.abc import Iterable
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Network, IPv6Network
 
 from starlette.types import Scope
 
-Address = IPv4Address | IPv6Address
+from backstay.core.addresses import Address, limit_key, parse_address
+
+__all__ = ["ClientAddress", "limit_key"]
+
 Network = IPv4Network | IPv6Network
 _KEY = "backstay.client_address"
 
@@ -38,7 +34,7 @@ class ClientAddress:
     def _find(self, scope: Scope) -> str:
         client = scope.get("client")
         peer = str(client[0]) if client else ""
-        if not self._trusted or not self._is_trusted(_parse(peer)):
+        if not self._trusted or not self._is_trusted(parse_address(peer)):
             return peer
         return self._forwarded(scope) or peer
 
@@ -46,28 +42,10 @@ class ClientAddress:
         values = [v for name, v in scope["headers"] if name == b"x-forwarded-for"]
         entries = [e.strip() for e in b",".join(values).decode("latin-1").split(",")]
         for entry in reversed(entries):
-            address = _parse(entry)
+            address = parse_address(entry)
             if not self._is_trusted(address):
                 return None if address is None else str(address)
         return None
 
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
-
-
-def _parse(text: str) -> Address | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
-
-
-def limit_key(address: str) -> str:
-    """What an anonymous client is counted by: its IPv4 address or its IPv6 /64 network."""
-    if ":" not in address:
-        return address
-    parsed = _parse(address.partition("%")[0])
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, 64), strict=False))
-    return str(parsed or address)

@@ -45,7 +45,7 @@ _START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger", deepLinki
   validatorUrl: null, persistAuthorization: false, layout: "BaseLayout",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset]});
 """
-MayRead = Callable[[str, str], Awaitable[bool]]
+MayRead = Callable[[Request, str, str], Awaitable[bool]]
 
 
 def install(app: FastAPI, *, may_read: MayRead | None) -> None:
@@ -98,7 +98,7 @@ async def _challenge(request: Request, may_read: MayRead) -> None:
         raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
     await edge_of(request).limits.by_address(request.scope, Limit.LOGIN)
     try:
-        allowed = await may_read(login, password)
+        allowed = await may_read(request, login, password)
     except ValueError:
         allowed = False  # nobody has a login or password of this form
     if not allowed:

@@ -8,11 +8,12 @@ from math import ceil
 import structlog
 from starlette.types import Scope
 
+from backstay.core.addresses import limit_key
 from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, Verdict
 from backstay.core.principal import Principal
 from backstay.core.rates import Rate
-from backstay.web.address import ClientAddress, limit_key
+from backstay.web.address import ClientAddress
 
 AUTH_BODY_BYTES = 16_384
 """Whoever signs in or is about to sends little, and anybody may try."""

@@ -1,12 +1,10 @@
 """Shows how often signing in and staying signed in may be tried, and by whom."""
 
-from types import SimpleNamespace
-
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.features.auth.commands import sign_in as signing_in
+from backstay.core import guesses
 from tests.conftest import ADMIN_EMAIL, PASSWORD
 from tests.features.steps import AUTH, JWKS, client_at, register, sign_in
 from tests.web.problems import problem
@@ -118,7 +116,7 @@ async def test_an_account_is_slowed_down_but_never_locked(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(signing_in, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(guesses, "sleep", sleep)
     for number in range(20):
         async with client_at(app, f"198.51.100.{number}") as attacker:
             problem(await attacker.post(f"{AUTH}/login", json=WRONG), 401)

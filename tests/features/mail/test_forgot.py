@@ -8,7 +8,7 @@ from backstay.core.clock import utc_now
 from backstay.features.mail.commands.links import MOST
 from tests.conftest import FrozenClock, Login
 from tests.features.mail.post import Post, ask_for_address, forgot
-from tests.features.steps import AUTH, change_user
+from tests.features.steps import AUTH, change_user, register
 from tests.jobs.steps import drain, jobs
 from tests.web.problems import problem
 
@@ -97,3 +97,16 @@ async def test_a_mailbox_is_not_flooded(
 async def test_what_is_no_address_is_refused(client: httpx.AsyncClient) -> None:
     for body in ({}, {"email": "ada"}, {"email": "a@example.org\r\nBcc: eve@example.org"}):
         problem(await client.post(f"{AUTH}/password/forgot", json=body), 422, "validation_error")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_an_address_is_found_however_it_is_written(
+    client: httpx.AsyncClient, post: Post
+) -> None:
+    await register(client, "a@xn--mnchen-3ya.de")
+    await post.deliver()
+    for email in ("a@xn--mnchen-3ya.de", "A@M\xdcNCHEN.de", "a@mu\u0308nchen.de"):
+        assert (await forgot(client, email)).status_code == 202
+        assert [mail.recipient for mail in await post.deliver()] == ["a@xn--mnchen-3ya.de"]
+    named = {"email": "Ada <a@m\xfcnchen.de>"}
+    problem(await client.post(f"{AUTH}/password/forgot", json=named), 422, "validation_error")

@@ -6,9 +6,10 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
-from backstay.core.context import ActivityNote
+from backstay.core.context import ActivityNote, Origin
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.feature import PersonalData
+from backstay.core.guesses import Guesses
 from backstay.core.messages import (
     PUBLIC,
     SIGNED_IN,
@@ -18,7 +19,8 @@ from backstay.core.messages import (
     Query,
     View,
 )
-from backstay.core.ports import AccessTokens, Clock, Passwords
+from backstay.core.names import normalised_login
+from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import Principal
 from backstay.core.rates import NO_RULES
 from backstay.core.worker import GetPrincipalOfUser
@@ -96,6 +98,7 @@ class CheckCredentials(Query[Account]):
     """The account behind a login and password, whatever the way they were sent.
 
     An unknown login, a wrong password and a blocked account are refused alike, in the same time.
+    Guesses at one account count together, whatever it was called.
     """
 
     permission = SYSTEM_ONLY
@@ -110,15 +113,18 @@ class BadCredentials(Unauthenticated):
 
 @handles(CheckCredentials)
 async def check_credentials(
-    query: CheckCredentials, send: Sender, passwords: Passwords, note: ActivityNote
+    query: CheckCredentials, send: Sender, guesses: Guesses, origin: Origin, note: ActivityNote
 ) -> Account:
     account = await send(FindAccount(login=query.login))
     if account is not None:
         note.about(account.id)
-    fits = await passwords.verify(query.password, account.password_hash if account else None)
-    if account is None or not fits or not account.is_active:
+    about = account.id if account else normalised_login(query.login)
+    active = account if account and account.is_active else None
+    hashed = active.password_hash if active else None
+    fits = await guesses.fits(query.password, hashed, about=about, address=origin.address)
+    if active is None or not fits:
         raise BadCredentials
-    return account
+    return active
 
 
 class MayReadDocs(Query[bool]):

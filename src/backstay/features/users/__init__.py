@@ -12,7 +12,7 @@ from backstay.features.users.commands import (
     tiers,
 )
 from backstay.features.users.queries import accounts as account_queries
-from backstay.features.users.queries import directory, export, roles
+from backstay.features.users.queries import directory, export, passwords, roles
 from backstay.features.users.queries import tiers as tier_queries
 
 feature = Feature(
@@ -28,6 +28,7 @@ feature = Feature(
         account_queries,
         directory,
         export,
+        passwords,
         roles,
         tier_queries,
     ),

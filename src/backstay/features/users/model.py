@@ -19,7 +19,7 @@ class UsernameTaken(Conflict):
 
 
 class User(SoftDelete, Entity):
-    """A person. E-mail and username are stored lower-cased and unique among the living.
+    """A person. E-mail and username are stored normalised and unique among the living.
 
     ``security_epoch`` grows whenever every session of the user must end; a session belongs to
     the epoch it was started in. A changed e-mail address is pending until it is verified.

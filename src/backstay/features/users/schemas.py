@@ -1,36 +1,44 @@
 """What a person looks like from outside, and what they may be called."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
+from unicodedata import normalize
 from uuid import UUID
 
-from pydantic import AfterValidator, EmailStr, Field, StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.messages import View
+from backstay.core.names import EmailAddress
 from backstay.features.tiers.schemas import RuleInForce
 
-
-def _lower(value: str) -> str:
-    return value.lower()
-
-
-Email = Annotated[EmailStr, AfterValidator(_lower), Field(max_length=254)]
+Email = EmailAddress
 Username = Annotated[
     str,
     StringConstraints(min_length=3, max_length=32, to_lower=True, pattern=r"^[a-zA-Z0-9_.\-]+$"),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Secret = Annotated[str, StringConstraints(max_length=128, strip_whitespace=False)]
-Password = Annotated[str, StringConstraints(min_length=8, max_length=128, strip_whitespace=False)]
-"""NIST SP 800-63B: length and a blocklist, no composition rules, never altered."""
+Password = Annotated[
+    str,
+    StringConstraints(min_length=8, max_length=128, strip_whitespace=False),
+    BeforeValidator(lambda given: normalize("NFC", given) if isinstance(given, str) else given),
+]
+"""NIST SP 800-63B: length and blocklists of composed text (NFC), no rules of composition."""
 
 
-def check_password(password: str, email: str | None) -> str:
-    """Refuse a password that is on the list of common ones or contains the e-mail's name.
+_SEASONS = ("spring", "summer", "autumn", "fall", "winter")
+_ALIKE = {"a": "a4@", "e": "e3", "i": "i1!", "l": "l1", "o": "o0", "s": "s5$", "t": "t7"}
+
+
+def check_password(password: str, email: str | None, application: str = "") -> str:
+    """Refuse a password that is common, contains the e-mail's name, or is guessed here first.
+
+    ``application`` is the name under which people know what they sign in to.
 
     Raises:
         PydanticCustomError: with a code and a sentence.
@@ -41,17 +49,44 @@ def check_password(password: str, email: str | None) -> str:
     local = (email or "").partition("@")[0].lower()
     if len(local) >= 4 and local in lowered:
         raise PydanticCustomError("personal_password", "The password contains the e-mail's name")
+    if _is_of_context(lowered, application):
+        raise PydanticCustomError(
+            "context_password",
+            "The password is little more than this application's name or a season and a year",
+        )
     return password
 
 
-def vet_password(password: str, email: str, field: str) -> None:
+def _is_of_context(lowered: str, application: str) -> bool:
+    """Whether what is left without words of the context would be no password by itself."""
+    letters = "".join(letter for letter in lowered if letter.isalnum() or letter in "@$!")
+    left, found = _context(application).subn("", letters)
+    left = "".join(filter(str.isalnum, left))
+    return found > 0 and (len(left) < 8 or left in _common_passwords())
+
+
+@lru_cache(16)
+def _context(application: str) -> re.Pattern[str]:
+    """The names of product and application, and seasons with a year, also as S3a$on2026."""
+    seasons = "|".join(map(_loosely, _SEASONS))
+    name = "".join(filter(str.isalnum, application.lower()))
+    names = [_loosely(each) for each in ("backstay", name) if len(each) >= 4]
+    year = r"(?:(?:19|20)?\d\d)"
+    return re.compile("|".join((*names, f"(?:{seasons}){year}", f"{year}(?:{seasons})")))
+
+
+def _loosely(word: str) -> str:
+    return "".join(f"[{_ALIKE.get(letter, letter)}]" for letter in word)
+
+
+def vet_password(password: str, email: str, application: str, field: str) -> None:
     """:func:`check_password` outside a message.
 
     Raises:
         Invalid: naming ``field``.
     """
     try:
-        check_password(password, email)
+        check_password(password, email, application)
     except PydanticCustomError as error:
         raise Invalid(errors=(FieldFault(field, error.type, error.message()),)) from error
 

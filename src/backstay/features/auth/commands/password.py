@@ -10,7 +10,8 @@ from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.queries.accounts import CheckOwnPassword
-from backstay.features.users.schemas import NewPassword, Password, Secret, vet_password
+from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.schemas import NewPassword, Password, Secret
 
 
 class ChangePassword(Command[None]):
@@ -28,7 +29,8 @@ async def hash_new_password(
     command: ChangePassword, send: Sender, passwords: Passwords
 ) -> NewPassword:
     account = await send(CheckOwnPassword(password=command.current_password))
-    vet_password(command.new_password, account.email, "new_password")
+    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
+    await send.as_system()(vet)
     return NewPassword(await passwords.hash(command.new_password), account.security_epoch)
 
 

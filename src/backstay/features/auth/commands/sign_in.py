@@ -1,9 +1,7 @@
 """Signing in with a password."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from uuid import UUID
 
 from pydantic import model_validator
@@ -14,19 +12,14 @@ from backstay.core.clock import new_id
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import PUBLIC, Command
-from backstay.core.ports import AccessTokens, Clock, Limiter, Passwords, RefreshToken, RefreshTokens
-from backstay.core.rates import Rate
+from backstay.core.ports import AccessTokens, Clock, Passwords, RefreshToken, RefreshTokens
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
-from backstay.features.auth.queries import BadCredentials, CheckCredentials
+from backstay.features.auth.queries import CheckCredentials
 from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.schemas import Account, Secret
 from backstay.settings import SecuritySettings
-
-FAILURE_RATE = Rate(20, 300, strict=True)
-DELAY = 2.0
-"""An account with more failed logins than this is answered later (seconds), and never locked."""
 
 
 class EmailUnverified(Forbidden):
@@ -59,7 +52,7 @@ class Login(Command[TokenAnswer]):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An account whose password was right, and its hash under today's parameters if it differs."""
+    """An account whose password was right, and its hash as it is made today if it differs."""
 
     account: Account
     rehashed: str | None
@@ -70,19 +63,10 @@ async def verify_login(
     command: Login,
     send: Sender,
     passwords: Passwords,
-    limiter: Limiter,
     security: SecuritySettings,
 ) -> Verified:
-    failures = f"login-failures:{sha256(command.account.lower().encode()).hexdigest()}"
-    verdict = await limiter.peek(failures, FAILURE_RATE)
-    if not verdict.allowed:
-        await asyncio.sleep(DELAY)
-    try:
-        check = CheckCredentials(login=command.account, password=command.password)
-        account = await send.as_system()(check)
-    except BadCredentials:
-        await limiter.hit(failures, FAILURE_RATE)
-        raise
+    check = CheckCredentials(login=command.account, password=command.password)
+    account = await send.as_system()(check)
     if security.require_verified_email and not account.email_verified:
         raise EmailUnverified
     outdated = passwords.is_outdated(account.password_hash)

@@ -16,7 +16,8 @@ from backstay.features.mail.schemas import Accepted, Link, Purpose, TokenText
 from backstay.features.users.commands.email import ConfirmEmail
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.queries.accounts import FindAccount
-from backstay.features.users.schemas import Email, Password, vet_password
+from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.schemas import Email, Password
 
 ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")
 
@@ -95,7 +96,8 @@ async def hash_for_reset(
 ) -> NewSecret:
     link, account = await send.as_system()(FindLink(purpose=Purpose.RESET, token=command.token))
     note.about(account.id)
-    vet_password(command.new_password, account.email, "new_password")
+    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
+    await send.as_system()(vet)
     return NewSecret(link, await passwords.hash(command.new_password))
 
 

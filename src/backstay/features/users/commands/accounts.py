@@ -22,6 +22,7 @@ from backstay.features.users.events import EmailChangeRequested, UserRegistered
 from backstay.features.users.model import EmailTaken, User
 from backstay.features.users.queries.accounts import CheckOwnPassword, GetAccount, profile_of
 from backstay.features.users.queries.directory import GetUser
+from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import (
     Email,
     Name,
@@ -58,10 +59,12 @@ class RegisterUser(Command[UserDetail]):
 
 @prepares(RegisterUser)
 async def hash_for_registration(
-    command: RegisterUser, passwords: Passwords, security: SecuritySettings
+    command: RegisterUser, passwords: Passwords, security: SecuritySettings, send: Sender
 ) -> NewPassword:
     if security.registration == "closed":
         raise RegistrationClosed
+    vet = VetPassword(password=command.password, email=command.email, field="password")
+    await send.as_system()(vet)
     return NewPassword(await passwords.hash(command.password))
 
 

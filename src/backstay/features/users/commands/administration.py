@@ -18,6 +18,7 @@ from backstay.features.users.events import EmailReplaced
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
+from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import (
     Email,
     Name,
@@ -25,7 +26,6 @@ from backstay.features.users.schemas import (
     Password,
     UserDetail,
     Username,
-    vet_password,
 )
 
 UPDATE = PermissionSpec("users", "update", description="Change the accounts of users")
@@ -133,7 +133,8 @@ async def hash_password_to_set(
     account = await send.as_system()(GetAccount(user_id=command.id))
     if account is None:
         raise NotFound
-    vet_password(command.new_password, account.email, "new_password")
+    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
+    await send.as_system()(vet)
     return NewPassword(await passwords.hash(command.new_password))
 
 

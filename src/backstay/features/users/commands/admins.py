@@ -18,6 +18,7 @@ from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.commands.people import add_user
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import FindAccount, HasAdmin
+from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import (
     Account,
     Email,
@@ -25,7 +26,6 @@ from backstay.features.users.schemas import (
     NewPassword,
     Password,
     Username,
-    vet_password,
 )
 
 
@@ -62,7 +62,8 @@ async def hash_for_admin(command: EnsureAdmin, passwords: Passwords, send: Sende
     if await send(HasAdmin()):
         return AdminPassword(None, None)
     if command.password is not None:
-        vet_password(command.password, command.email, "ADMIN_PASSWORD")
+        vet = VetPassword(password=command.password, email=command.email, field="ADMIN_PASSWORD")
+        await send(vet)
     generated = None if command.password else token_urlsafe(15)
     hashed = await passwords.hash(command.password or generated or "")
     return AdminPassword(hashed, generated)
@@ -91,8 +92,11 @@ class CreateAdmin(Command[None]):
 
 
 @prepares(CreateAdmin)
-async def hash_for_new_admin(command: CreateAdmin, passwords: Passwords) -> NewPassword:
-    vet_password(command.password, command.email, "password")
+async def hash_for_new_admin(
+    command: CreateAdmin, passwords: Passwords, send: Sender
+) -> NewPassword:
+    vet = VetPassword(password=command.password, email=command.email, field="password")
+    await send(vet)
     return NewPassword(await passwords.hash(command.password))
 
 
@@ -135,7 +139,8 @@ async def hash_for_reset(
     command: ResetAdminPassword, passwords: Passwords, send: Sender
 ) -> NewPassword:
     account = await _administrator(command.login, send)
-    vet_password(command.password, account.email, "password")
+    vet = VetPassword(password=command.password, email=account.email, field="password")
+    await send(vet)
     return NewPassword(await passwords.hash(command.password))
 
 

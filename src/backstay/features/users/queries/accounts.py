@@ -2,12 +2,15 @@
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.context import Origin
 from backstay.core.errors import Forbidden, RateLimited
+from backstay.core.guesses import Guesses
 from backstay.core.messages import SIGNED_IN, SYSTEM_ONLY, Query
-from backstay.core.ports import Limiter, Passwords
+from backstay.core.names import normalised_login
+from backstay.core.ports import Limiter
 from backstay.core.principal import Principal
 from backstay.db.session import Reader
 from backstay.features.access.queries import ListSuperusers
@@ -79,14 +82,22 @@ _ACCOUNT = select(
     User.version,
 ).where(User.deleted_at.is_(None))
 _ACCOUNT_BY_ID = _ACCOUNT.where(User.id == bindparam("user_id"))
-_ACCOUNT_BY_EMAIL = _ACCOUNT.where(User.email == bindparam("login"))
+_EMAIL = User.email == bindparam("login")
+_ACCOUNT_BY_EMAIL = (
+    _ACCOUNT.where(or_(_EMAIL, User.email == bindparam("typed"))).order_by(_EMAIL.desc()).limit(1)
+)
+"""By its normalised form; else as it was typed, as some were stored before they were normalised."""
 _ACCOUNT_BY_USERNAME = _ACCOUNT.where(User.username == bindparam("login"))
 
 
 @handles(FindAccount)
 async def find_account(query: FindAccount, reader: Reader) -> Account | None:
-    statement = _ACCOUNT_BY_EMAIL if "@" in query.login else _ACCOUNT_BY_USERNAME
-    row = await reader.one_or_none(statement, {"login": query.login.strip().lower()})
+    login = normalised_login(query.login)
+    if "@" in login:
+        names = {"login": login, "typed": query.login.strip().lower()}
+        row = await reader.one_or_none(_ACCOUNT_BY_EMAIL, names)
+    else:
+        row = await reader.one_or_none(_ACCOUNT_BY_USERNAME, {"login": login})
     return Account(**row._mapping) if row else None
 
 
@@ -116,7 +127,8 @@ async def check_own_password(
     query: CheckOwnPassword,
     principal: Principal,
     send: Sender,
-    passwords: Passwords,
+    origin: Origin,
+    guesses: Guesses,
     limiter: Limiter,
     security: SecuritySettings,
 ) -> Account:
@@ -124,7 +136,12 @@ async def check_own_password(
     if not verdict.allowed:
         raise RateLimited(headers={"Retry-After": str(int(verdict.retry_after) + 1)})
     account = await send.as_system()(GetAccount(user_id=principal.id))
-    if account is None or not await passwords.verify(query.password, account.password_hash):
+    if account is None:
+        raise WrongPassword
+    fits = guesses.fits(
+        query.password, account.password_hash, about=account.id, address=origin.address
+    )
+    if not await fits:
         raise WrongPassword
     return account
 

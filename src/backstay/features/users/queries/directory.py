@@ -11,6 +11,7 @@ from backstay.core.bus import Sender, handles
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, PermissionSpec, Query
+from backstay.core.names import normalised_login
 from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
@@ -41,11 +42,11 @@ class ListUsers(ListQuery[UserSummary]):
     @field_validator("email", "username")
     @classmethod
     def _as_stored(cls, given: Text | None) -> Text | None:
-        """Both are stored lower-cased."""
+        """Both are stored normalised."""
         if given is None:
             return None
-        several = tuple(text.lower() for text in given.in_) if given.in_ else None
-        one = given.eq.lower() if given.eq else given.eq
+        several = tuple(map(normalised_login, given.in_)) if given.in_ else given.in_
+        one = normalised_login(given.eq) if given.eq else given.eq
         return given.model_copy(update={"eq": one, "in_": several})
 
 
@@ -94,7 +95,7 @@ async def get_user(
 async def get_user_by_username(
     query: GetUserByUsername, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
-    row = await reader.one_or_none(_BY_USERNAME, {"username": query.username.lower()})
+    row = await reader.one_or_none(_BY_USERNAME, {"username": normalised_login(query.username)})
     check_reach(row.id if row else None, principal, grant)
     return await _detail(row, send)
 

@@ -1,0 +1,147 @@
+"""The one place where passwords are checked: guesses at an account are counted and slowed down."""
+
+from asyncio import Future, get_running_loop, sleep
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil
+from uuid import UUID
+
+from backstay.core.addresses import limit_key
+from backstay.core.errors import RateLimited
+from backstay.core.ports import Limiter
+from backstay.core.rates import Rate
+
+FAILURE_RATE = Rate(20, 300, strict=True)
+"""Failures on one account, wherever they come from, that delay nobody."""
+DELAY = 2.0
+"""Seconds in front of each further guess; they pass one at a time."""
+PLACES = 3
+"""Guesses of one address that may wait for one account."""
+ROOM = 30
+"""Guesses that may wait for one account before the first of them passes out of turn."""
+MOST_LINES = 1000
+"""Accounts that have a line of their own; those beyond share one."""
+
+Verify = Callable[[str, str | None], Awaitable[bool]]
+
+
+class Guesses:
+    """Checks passwords. An account with many failures is slowed down, and never locked.
+
+    Failures are counted by the limiter, for all processes where they share one; the line in which
+    guesses wait is that of this process.
+    """
+
+    def __init__(self, verify: Verify, limiter: Limiter) -> None:
+        self._verify = verify
+        self._limiter = limiter
+        self._lines: dict[str, _Line] = {}
+
+    async def fits(
+        self, password: str, hashed: str | None, *, about: UUID | str, address: str
+    ) -> bool:
+        """Whether a password fits the hash of an account. No connection may be held meanwhile.
+
+        ``about`` is the account's id, or the normalised login where there is no account; nothing
+        tells the two apart. A guess counts before the work begins, so that many at once are many;
+        the right password is taken back.
+
+        Raises:
+            RateLimited: too many guesses of this address wait for this account.
+        """
+        kind = "account" if isinstance(about, UUID) else "name"
+        key = f"guesses:{sha256(f'{kind}:{about}'.encode()).hexdigest()}"
+        counted = (await self._limiter.hit(key, FAILURE_RATE)).allowed
+        if counted:
+            fits = await self._verify(password, hashed)
+        else:
+            async with self._turn(key, limit_key(address)):
+                await sleep(DELAY)
+                fits = await self._verify(password, hashed)
+        if fits and counted:
+            await self._limiter.take_back(key, FAILURE_RATE)
+        return fits
+
+    @asynccontextmanager
+    async def _turn(self, key: str, address: str) -> AsyncIterator[None]:
+        known = key in self._lines or len(self._lines) < MOST_LINES
+        name = key if known else "others"
+        line = self._lines.setdefault(name, _Line())
+        try:
+            async with line.turn(address):
+                yield
+        finally:
+            if line.is_empty:
+                self._lines.pop(name, None)
+
+
+@dataclass(eq=False, slots=True)
+class _Place:
+    address: str
+    called: Future[None]
+
+
+class _Line:
+    """Guesses that wait for one account. Addresses take turns: who has not been served is next.
+
+    Nobody is refused for what others do: where there is no room left, the next in line passes at
+    once. So nobody waits longer than ``ROOM`` times the delay, however many addresses guess.
+    """
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+        self._served: dict[str, int] = {}
+        self._calls = 0
+        self._passing = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody waits or passes."""
+        return not self._places
+
+    @asynccontextmanager
+    async def turn(self, address: str) -> AsyncIterator[None]:
+        """Wait for one's turn, and keep it.
+
+        Raises:
+            RateLimited: the places of this address are taken.
+        """
+        if self._taken_by(address) >= PLACES:
+            raise RateLimited(
+                "Too many sign-ins of this account wait for their turn.",
+                headers={"Retry-After": str(ceil(DELAY * PLACES))},
+            )
+        place = _Place(address, get_running_loop().create_future())
+        self._places.append(place)
+        if not self._passing or len(self._places) > ROOM:
+            self._call_next()
+        try:
+            await place.called
+            yield
+        finally:
+            self._leave(place)
+
+    def _taken_by(self, address: str) -> int:
+        return sum(place.address == address for place in self._places)
+
+    def _call_next(self) -> None:
+        waiting = [place for place in self._places if not place.called.done()]
+        if not waiting:
+            return
+        place = min(waiting, key=lambda each: self._served.get(each.address, 0))
+        self._calls += 1
+        self._passing += 1
+        self._served[place.address] = self._calls
+        place.called.set_result(None)
+
+    def _leave(self, place: _Place) -> None:
+        self._places.remove(place)
+        if not self._taken_by(place.address):
+            self._served.pop(place.address, None)
+        if place.called.cancelled():
+            return
+        self._passing -= 1
+        if not self._passing:
+            self._call_next()

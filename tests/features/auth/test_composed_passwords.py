@@ -1,0 +1,78 @@
+"""Shows that a password is the same however a keyboard composes it, and what a check costs."""
+
+import asyncio
+from unicodedata import normalize
+
+import httpx
+import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from backstay.adapters import passwords_argon2
+from backstay.composition import Backstay
+from tests.features.auth.test_enumeration import CountingHasher, work
+from tests.features.steps import change_user, register, sign_in
+from tests.web.problems import problem
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+
+__all__ = ["work"]
+
+EVE = "eve@example.org"
+COMPOSED = "crème brûlée"
+APART = normalize("NFD", COMPOSED)
+FORMS = pytest.mark.parametrize("form", [COMPOSED, APART], ids=["composed", "apart"])
+
+
+def as_before(password: str) -> str:
+    """A hash of a password as it was typed, with the parameters of today."""
+    memory, rounds = passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST
+    return Argon2Hasher(rounds, memory, passwords_argon2.LANES).hash(password)
+
+
+@FORMS
+async def test_either_form_is_the_password(client: httpx.AsyncClient, form: str) -> None:
+    await register(client, EVE, password=form)
+    for password in (COMPOSED, APART):
+        assert (await sign_in(client, EVE, password=password)).status_code == 200
+    problem(await sign_in(client, EVE, password="creme brulee"), 401)
+
+
+@FORMS
+async def test_who_chose_it_before_gets_in_and_has_either_form_from_then_on(
+    client: httpx.AsyncClient, backstay: Backstay, form: str
+) -> None:
+    user = (await register(client, EVE)).json()
+    await change_user(backstay, user["id"], password_hash=as_before(form))
+    for password in (form, COMPOSED, APART):
+        assert (await sign_in(client, EVE, password=password)).status_code == 200
+
+
+async def test_what_is_typed_and_what_is_stored_cost_one_hash(
+    client: httpx.AsyncClient, backstay: Backstay, work: CountingHasher
+) -> None:
+    old = (await register(client, "old@example.org")).json()
+    await register(client, "new@example.org", password=COMPOSED)
+    await change_user(backstay, old["id"], password_hash=as_before(APART))
+    for email in ("old@example.org", "new@example.org", "nobody@example.org"):
+        for password in ("not the password", normalize("NFD", "nöt the pässword")):
+            work.done.clear()
+            problem(await sign_in(client, email, password=password), 401)
+            assert work.done == ["verify"]
+    work.done.clear()
+    assert (await sign_in(client, "new@example.org", password=APART)).status_code == 200
+    assert work.done.count("verify") == 1
+    assert "hash" not in work.done
+
+
+async def test_length_is_that_of_the_composed_form(client: httpx.AsyncClient) -> None:
+    seven, eight = (normalize("NFD", text) for text in ("éèêëàâä", "éèêëàâäô"))
+    problem(await register(client, EVE, password=seven), 422)
+    assert (await register(client, EVE, password=eight)).status_code == 201
+
+
+async def test_a_broken_hash_fits_nothing(client: httpx.AsyncClient, backstay: Backstay) -> None:
+    user = (await register(client, EVE)).json()
+    for broken in ("", "!", "$argon2id$", "$" * 6):
+        await change_user(backstay, user["id"], password_hash=broken)
+        answers = await asyncio.gather(*(sign_in(client, EVE, password=p) for p in (APART, "x")))
+        assert {answer.status_code for answer in answers} == {401}

@@ -1,0 +1,60 @@
+"""Shows which copies of Pwned Passwords are refused at start, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.settings.reading import Read, faulty
+
+NAME = "SECURITY_BREACHED_PASSWORDS_FILE"
+LINE = "0" * 39 + "{}:5\r\n"
+
+
+def test_without_one_nothing_is_looked_up(read: Read) -> None:
+    settings = read().settings
+    assert settings is not None
+    assert settings.security.breached_passwords_file is None
+
+
+def test_a_file_and_a_folder_are_taken(read: Read, tmp_path: Path) -> None:
+    file, folder = tmp_path / "hashes.txt", tmp_path / "ranges"
+    file.write_text("".join(LINE.format(digit) for digit in "0123456789ABCDEF"), newline="")
+    folder.mkdir()
+    (folder / "README").write_text("not a range")
+    (folder / "0000A").write_text("F" * 35 + ":1\n")
+    for path in (file, folder):
+        loaded = read({NAME: str(path)})
+        assert loaded.faults == ()
+        assert loaded.settings is not None
+        assert loaded.settings.security.breached_passwords_file == str(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read"),
+        ("", "lines HASH:COUNT"),
+        ("password\n", "lines HASH:COUNT"),
+        ("F" * 35 + ":1\n", "lines HASH:COUNT"),
+        ("x" * 100_000, "lines HASH:COUNT"),
+        (LINE.format("F") + LINE.format("0"), "order of its hashes"),
+        ({}, "folder without files"),
+        ({"0000.txt": "F" * 35 + ":1\n"}, "folder without files"),
+        ({"00000.txt": "F" * 40 + ":1\n"}, "SUFFIX:COUNT"),
+        ({"00000.txt": ""}, "SUFFIX:COUNT"),
+    ],
+)
+def test_another_is_refused_with_the_reason(
+    read: Read, tmp_path: Path, content: str | dict[str, str] | None, reason: str
+) -> None:
+    path = tmp_path / "pwned"
+    if isinstance(content, dict):
+        path.mkdir()
+        for name, text in content.items():
+            (path / name).write_text(text)
+    elif content is not None:
+        path.write_text(content, newline="")
+    loaded = read({NAME: str(path)})
+    assert faulty(loaded) == [NAME]
+    assert reason in loaded.faults[0].wrong
+    assert "downloader" in loaded.faults[0].mend
