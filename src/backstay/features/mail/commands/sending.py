@@ -1,7 +1,7 @@
 """The job that hands one mail over."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from uuid import UUID
 
 import structlog
@@ -14,9 +14,9 @@ from backstay.core.errors import AppError
 from backstay.core.mail import MAIL_QUEUE, Mailer, MailTemplates, MailTokens
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
-from backstay.features.mail.schemas import Purpose, TemplateName
+from backstay.features.mail.schemas import NOTICES, Purpose, TemplateName
 from backstay.features.users.schemas import Email
-from backstay.settings import AppSettings
+from backstay.settings import AppSettings, MailSettings
 
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 KNOWN = frozenset({"app_name", "recipient"})
@@ -48,11 +48,12 @@ class SendMail(Command[None]):
         return values
 
 
-@dataclass(frozen=True, slots=True)
-class HandedOver:
+class Outcome(Enum):
     """What became of a mail."""
 
-    in_time: bool
+    SENT = "sent"
+    EXPIRED = "expired"
+    UNWANTED = "unwanted"
 
 
 @prepares(SendMail)
@@ -62,10 +63,13 @@ async def hand_over(
     mailer: Mailer,
     tokens: MailTokens,
     app: AppSettings,
+    settings: MailSettings,
     clock: Clock,
-) -> HandedOver:
+) -> Outcome:
     if command.expires_at is not None and clock() >= command.expires_at:
-        return HandedOver(in_time=False)
+        return Outcome.EXPIRED
+    if command.template in NOTICES and not settings.notices:
+        return Outcome.UNWANTED
     url = f"{app.public_url}/forgot-password"
     if command.purpose is not None and command.link_id is not None:
         token = tokens.write(command.purpose, command.link_id)
@@ -76,11 +80,11 @@ async def hand_over(
     except AppError as error:
         log.warning("mail not sent", template=command.template, reason=error.detail)
         raise
-    return HandedOver(in_time=True)
+    return Outcome.SENT
 
 
 @handles(SendMail)
-async def send_mail(command: SendMail, handed: HandedOver, note: ActivityNote) -> None:
+async def send_mail(command: SendMail, outcome: Outcome, note: ActivityNote) -> None:
     note.skip()
-    if not handed.in_time:
+    if outcome is Outcome.EXPIRED:
         log.warning("mail given up: its link has expired", template=command.template)
