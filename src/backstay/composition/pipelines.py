@@ -88,7 +88,8 @@ def _purging(outbox: Outbox) -> dict[Any, Provider]:
 
 def _told(settings: Settings) -> tuple[Group, ...]:
     """The groups of settings that handlers may ask for."""
-    return settings.admin, settings.app, settings.log, settings.rate_limit, settings.security
+    told = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
+    return (*told, settings.security)
 
 
 def _always(service: Any) -> Provider:

@@ -17,10 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A browser as its cookie tells it from others; ``is_new`` if it is about to get the cookie."""
+
+    id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a message came from. ``address`` is the client's, after trusted proxies.
 
-    ``traceparent`` is that of the hop (W3C Trace Context); ``job`` the one that sends it, if any.
+    ``traceparent`` is that of the hop (W3C Trace Context); ``job`` the one that sends it, if any;
+    ``device`` is known of whoever signs in with a browser.
     """
 
     request_id: str = ""
@@ -30,6 +39,7 @@ class Origin:
     idempotency: IdempotencyKey | None = None
     traceparent: str = ""
     job: JobRun | None = None
+    device: Device | None = None
 
 
 class PrincipalChanges:

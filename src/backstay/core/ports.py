@@ -77,11 +77,15 @@ class AccessTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token taken apart: its session, its place in the chain, its secret (32 bytes)."""
+    """A refresh token taken apart: its session, its place in the chain, its secret (32 bytes).
+
+    ``sealed`` tells that its text carried the server's seal: it is genuine, whatever its age.
+    """
 
     session_id: UUID
     generation: int
     secret: bytes
+    sealed: bool = True
 
 
 class RefreshTokens(Protocol):
@@ -102,12 +106,12 @@ class RefreshTokens(Protocol):
     def age(self, token: RefreshToken, generation: int, live_hash: bytes) -> int | None:
         """How often a token was rotated since, given the generation and hash of the live one.
 
-        0 for the live token itself; None when it is forged, or too old to tell.
+        0 for the live token itself; None when it is forged.
         """
         ...
 
-    def fingerprint(self, session_id: UUID, fingerprint: str) -> bytes:
-        """The keyed hash of a client's fingerprint (32 bytes)."""
+    def keyed_hash(self, purpose: str, owner: UUID, text: str) -> bytes:
+        """The keyed hash of what tells a client of a session or user from others (32 bytes)."""
         ...
 
     def write(self, token: RefreshToken) -> str:
@@ -115,7 +119,7 @@ class RefreshTokens(Protocol):
         ...
 
     def read(self, text: str) -> RefreshToken | None:
-        """The token of a text, or None when it cannot be one."""
+        """The token of a text, or None when it cannot be one, or its seal is broken."""
         ...
 
 

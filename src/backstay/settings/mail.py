@@ -63,6 +63,11 @@ class MailSettings(Group):
         description="Whom mails are from; else `noreply` at the host of `APP_PUBLIC_URL`, named "
         "as `APP_NAME`.",
     )
+    notices: Annotated[bool, InLocal(False)] = Field(
+        True,
+        description="Mail the owner of an account when its password is replaced, when somebody "
+        "signs in from a device not seen before, and when a refresh token was copied.",
+    )
     dir: Annotated[str, Kind("folder")] = Field(
         "./.backstay/mail", description="Folder of the backend `file`; it keeps the latest 200."
     )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from backstay.core.bus import Buses, Sender
-from backstay.core.context import Origin
+from backstay.core.context import Device, Origin
 from backstay.core.errors import AppError
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.principal import STRANGER, Principal
@@ -73,6 +73,7 @@ def sender_of(
     request: Request,
     preconditions: Preconditions = NO_PRECONDITIONS,
     idempotency: IdempotencyKey | None = None,
+    device: Device | None = None,
 ) -> Sender:
     """A sender on behalf of whoever made the request."""
     scope, edge = request.scope, edge_of(request)
@@ -83,6 +84,7 @@ def sender_of(
         preconditions,
         idempotency,
         scope.get("backstay.trace", b"").decode(),
+        device=device,
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
 

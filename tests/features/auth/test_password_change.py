@@ -93,7 +93,7 @@ async def test_a_sign_in_under_way_does_not_bring_the_old_password_back(
     person = await login()
     await change(person)
     old = await backstay.passwords.hash(PASSWORD)
-    renewal = StorePassword(user_id=UUID(person.id), password_hash=old, end_sessions=False, epoch=0)
+    renewal = StorePassword(user_id=UUID(person.id), password_hash=old, epoch=0)
     with pytest.raises(Conflict):
         await backstay.system(renewal)
     problem(await sign_in(client, person.email), 401)

@@ -3,14 +3,17 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import anyio
 import httpx
 import pytest
+from sqlalchemy import update
 
 from backstay.composition import Backstay
+from backstay.features.auth.model import Session
 from tests.conftest import FrozenClock, Login
-from tests.features.steps import AUTH, bearer, is_signed_in, refresh, session_row
+from tests.features.steps import AUTH, bearer, execute, is_signed_in, refresh, session_row
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +107,70 @@ async def test_a_much_older_token_ends_the_session_too(
     problem(await refresh(client, current["refresh_token"]), 401)
 
 
+async def age_by(backstay: Backstay, session_id: str, generations: int) -> None:
+    """Let a session be as if it had been rotated so often."""
+    aged = update(Session).where(Session.id == UUID(session_id))
+    values = {"generation": Session.generation + generations, "token_hash": b"x" * 32}
+    await execute(backstay, aged.values(**values, rotations=[]))
+
+
+@pytest.mark.parametrize("generations", [4096, 4097, 1_000_000])
+async def test_no_token_of_ours_is_too_old_to_end_its_session(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay, generations: int
+) -> None:
+    stolen = (await login()).tokens
+    await age_by(backstay, stolen["session_id"], generations)
+    problem(await refresh(client, stolen["refresh_token"]), 401, "auth_error")
+    assert (await session_row(backstay, stolen["session_id"])).end_reason == "reuse"
+    assert not await is_signed_in(client, stolen["access_token"])
+
+
+async def test_no_token_of_ours_is_too_old_to_sign_out_with(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    tokens = (await login()).tokens
+    await age_by(backstay, tokens["session_id"], 5000)
+    answer = await client.post(f"{AUTH}/logout", json={"refresh_token": tokens["refresh_token"]})
+    assert answer.status_code == 204
+    assert (await session_row(backstay, tokens["session_id"])).end_reason == "logout"
+
+
+def unsealed(token: str) -> str:
+    """The token as version 0.1 wrote it."""
+    raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    return urlsafe_b64encode(raw[:52]).rstrip(b"=").decode()
+
+
+async def test_a_token_of_the_former_format_is_rotated_into_the_present_one(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
+) -> None:
+    tokens = (await login()).tokens
+    former = unsealed(tokens["refresh_token"])
+    assert len(former) == 70
+    successors = [(await refresh(client, former)).json()["refresh_token"] for _ in range(2)]
+    assert len(set(successors)) == 1
+    assert len(successors[0]) == 91
+    clock.forward(seconds=60)
+    assert (await refresh(client, successors[0])).status_code == 200
+    clock.forward(seconds=60)
+    problem(await refresh(client, former), 401, "auth_error")
+    assert (await session_row(backstay, tokens["session_id"])).end_reason == "reuse"
+
+
+async def test_a_session_is_rotated_only_so_often(
+    login: Login, client: httpx.AsyncClient, clock: FrozenClock
+) -> None:
+    token = (await login()).tokens["refresh_token"]
+    for _ in range(30):
+        token = (await refresh(client, token)).json()["refresh_token"]
+        clock.forward(seconds=1)
+    refused = await refresh(client, token)
+    problem(refused, 429, "rate_limited")
+    assert refused.headers["retry-after"] == "30"
+    clock.forward(seconds=30)
+    assert (await refresh(client, token)).status_code == 200
+
+
 async def test_the_end_of_one_session_is_not_the_end_of_another(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
@@ -114,7 +181,7 @@ async def test_the_end_of_one_session_is_not_the_end_of_another(
     assert (await refresh(client, bystander.tokens["refresh_token"])).status_code == 200
 
 
-@pytest.mark.parametrize("at", [0, 15, 16, 19, 20, 51], ids=lambda at: f"byte{at}")
+@pytest.mark.parametrize("at", [0, 15, 16, 19, 20, 51, 52, 67], ids=lambda at: f"byte{at}")
 async def test_a_forged_token_ends_nothing(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock, at: int
 ) -> None:

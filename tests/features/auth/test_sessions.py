@@ -1,12 +1,13 @@
 """Shows the devices one is signed in on, and how they are signed out from elsewhere."""
 
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.conftest import FrozenClock, Login, Person
-from tests.features.steps import AUTH, is_signed_in, refresh
+from tests.features.steps import AUTH, ME, is_signed_in, refresh
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +25,7 @@ async def open_for(client: httpx.AsyncClient, *people: Person) -> list[bool]:
 
 async def test_sessions_are_listed_last_used_first(login: Login, clock: FrozenClock) -> None:
     one = await login("admin")
-    clock.forward(seconds=60)
+    clock.forward(seconds=300)
     two = await login("admin")
     clock.forward(seconds=60)
     await refresh(two.client, one.tokens["refresh_token"])
@@ -42,11 +43,27 @@ async def test_sessions_are_listed_last_used_first(login: Login, clock: FrozenCl
         "created_at",
         "last_used_at",
         "expires_at",
+        "shared_at",
         "current",
     }
     assert listed[0]["address"] == "192.0.2.1"
     assert listed[0]["device"].startswith("python-httpx/")
     assert listed[0]["created_at"] < listed[0]["last_used_at"]
+
+
+async def test_the_time_of_the_last_use_is_told_in_steps_of_five_minutes(
+    login: Login, clock: FrozenClock
+) -> None:
+    person = await login()
+    for passed, told in ((299, 0), (2, 300), (298, 300), (2, 600)):
+        clock.forward(seconds=passed)
+        token = person.tokens["refresh_token"]
+        person.tokens = (await refresh(person.client, token)).json()
+        (shown,) = (await person.client.get(SESSIONS)).json()["items"]
+        used, begun = (datetime.fromisoformat(shown[f"{n}_at"]) for n in ("last_used", "created"))
+        assert used - begun == timedelta(seconds=told)
+        export = (await person.client.get(f"{ME}/export")).json()
+        assert export["data"]["sessions"][0]["last_used_at"] == shown["last_used_at"]
 
 
 async def test_one_session_is_ended(login: Login, client: httpx.AsyncClient) -> None:

@@ -24,9 +24,10 @@ async def browser(client: httpx.AsyncClient) -> httpx.AsyncClient:
     return client
 
 
-def attributes(answer: httpx.Response) -> dict[str, str]:
-    """The attributes of the one cookie that an answer sets, lower-cased."""
-    (cookie,) = answer.headers.get_list("set-cookie")
+def attributes(answer: httpx.Response, name: str = "refresh_token") -> dict[str, str]:
+    """The attributes of the one cookie of this name that an answer sets, lower-cased."""
+    set_cookies = answer.headers.get_list("set-cookie")
+    (cookie,) = [each for each in set_cookies if each.startswith(f"{name}=")]
     parts = [part.partition("=") for part in cookie.lower().split("; ")]
     return {name: value for name, _, value in parts}
 
@@ -42,6 +43,11 @@ async def test_json_gets_a_cookie_unless_it_asks_for_the_body(client: httpx.Asyn
     assert "httponly" in cookie
     assert not {"secure", "domain"} & set(cookie)
     assert cookie["refresh_token"] not in answer.text.lower()
+    device = attributes(answer, "device")
+    assert device["max-age"] == str(180 * 86400)
+    alike = ("path", "samesite", "httponly")
+    assert [device[name] for name in alike] == [cookie[name] for name in alike]
+    assert not {"secure", "domain"} & set(device)
     in_body = await client.post(f"{AUTH}/login", json={**body, "transport": "body"})
     assert "set-cookie" not in in_body.headers
     assert in_body.json()["refresh_expires_in"] == 604800
@@ -56,6 +62,7 @@ class TestOutsideLocal:
         await register(client, "ada@example.org")
         answer = await sign_in(client, "ada@example.org", transport="cookie")
         assert "secure" in attributes(answer)
+        assert "secure" in attributes(answer, "device")
 
 
 async def test_no_answer_with_tokens_may_be_stored(client: httpx.AsyncClient) -> None:

@@ -57,6 +57,7 @@ async def test_mail_leaves_once_the_server_is_back(
     assert (await reset(client, token, OTHER_PASSWORD)).status_code == 204
     answer = await sign_in(client, "ada@example.org", password=OTHER_PASSWORD)
     assert answer.status_code == 200
+    await settle(backstay)
     assert await waiting(backstay) == []
 
 

@@ -27,8 +27,14 @@ from backstay.core.worker import GetPrincipalOfUser
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
-from backstay.features.auth.model import Session
-from backstay.features.auth.schemas import KeySet, SessionExport, SessionList, SessionView
+from backstay.features.auth.model import Device, Session
+from backstay.features.auth.schemas import (
+    DeviceExport,
+    KeySet,
+    SessionExport,
+    SessionList,
+    SessionView,
+)
 from backstay.features.tiers.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
@@ -159,6 +165,7 @@ _SESSIONS = (
         Session.created_at,
         Session.last_used_at,
         Session.expires_at,
+        Session.shared_at,
     )
     .where(Session.user_id == bindparam("user_id"), Session.epoch == bindparam("epoch"), *LIVE)
     .order_by(Session.last_used_at.desc(), Session.id.desc())
@@ -225,6 +232,25 @@ _EXPORT = (
 async def export_sessions(query: ExportSessions, reader: Reader) -> tuple[View, ...]:
     rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
     return tuple(SessionExport.model_validate(row) for row in rows)
+
+
+class ExportDevices(PersonalData):
+    """The devices that a person has signed in from of late."""
+
+    permission = SYSTEM_ONLY
+
+
+_DEVICES = (
+    select(*columns_of(DeviceExport, Device))
+    .where(Device.user_id == bindparam("user_id"))
+    .order_by(Device.id)
+)
+
+
+@handles(ExportDevices)
+async def export_devices(query: ExportDevices, reader: Reader) -> tuple[View, ...]:
+    rows = await reader.rows(_DEVICES, {"user_id": query.user_id})
+    return tuple(DeviceExport.model_validate(row) for row in rows)
 
 
 class GetKeySet(Query[KeySet]):

@@ -1,14 +1,18 @@
 """Where signing in and out is reached; cookies and token transports are handled here."""
 
+import re
+from secrets import token_urlsafe
 from typing import Any
 
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backstay.core.context import Device
 from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
 from backstay.core.representation import render
 from backstay.core.validation import validated
+from backstay.features.auth.commands.devices import KEPT
 from backstay.features.auth.commands.password import ChangePassword
 from backstay.features.auth.commands.refresh import RefreshSession
 from backstay.features.auth.commands.sign_in import Login
@@ -28,6 +32,8 @@ from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
 
 COOKIE = "refresh_token"
+DEVICE_COOKIE = "device"
+_DEVICE_ID = re.compile(r"[\w-]{22}", re.ASCII)
 _IGNORED = {"scope", "client_id", "client_secret"}
 _OPTIONAL = TypeAdapter(RefreshBody | None)
 
@@ -42,8 +48,12 @@ async def log_in(request: Request) -> Response:
     in_cookie = message.transport == "cookie"
     if in_cookie:
         _check_origin(request)
-    answer = await sender_of(request)(message)
-    return _answer(request, answer, in_cookie=in_cookie)
+    device = _device(request, in_cookie=in_cookie)
+    answer = await sender_of(request, device=device)(message)
+    response = _answer(request, answer, in_cookie=in_cookie)
+    if in_cookie and device is not None:
+        _set_cookie(request, response, DEVICE_COOKIE, device.id, int(KEPT.total_seconds()))
+    return response
 
 
 async def refresh(request: Request) -> Response:
@@ -93,16 +103,31 @@ def _answer(request: Request, answer: TokenAnswer, *, in_cookie: bool) -> Respon
         return Response(render(answer), media_type=JSON)
     bare = answer.model_copy(update={"refresh_token": None, "refresh_expires_in": None})
     response = Response(render(bare), media_type=JSON)
+    token, lifetime = answer.refresh_token or "", answer.refresh_expires_in
+    _set_cookie(request, response, COOKIE, token, lifetime)
+    return response
+
+
+def _set_cookie(
+    request: Request, response: Response, name: str, value: str, lifetime: int | None
+) -> None:
     response.set_cookie(
-        COOKIE,
-        answer.refresh_token or "",
-        max_age=answer.refresh_expires_in,
+        name,
+        value,
+        max_age=lifetime,
         path=_cookie_path(request),
         secure=edge_of(request).secure_cookies,
         httponly=True,
         samesite="lax",
     )
-    return response
+
+
+def _device(request: Request, *, in_cookie: bool) -> Device | None:
+    """The browser that signs in, by the cookie that it has or is about to get."""
+    given = request.cookies.get(DEVICE_COOKIE, "")
+    if _DEVICE_ID.fullmatch(given):
+        return Device(given, is_new=False)
+    return Device(token_urlsafe(16), is_new=True) if in_cookie else None
 
 
 def _cookie_path(request: Request) -> str:

@@ -1,17 +1,19 @@
 """What signing in answers."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     StringConstraints,
+    ValidationInfo,
     model_serializer,
 )
 
@@ -24,12 +26,25 @@ Fingerprint = Annotated[
 ]
 
 
+STEP = timedelta(minutes=5)
+
+
+def _stepped(moment: datetime, info: ValidationInfo) -> datetime:
+    begun: datetime = info.data["created_at"]
+    return moment - (moment - begun) % STEP
+
+
+InSteps = Annotated[datetime, AfterValidator(_stepped)]
+"""A time in steps from ``created_at`` on: nobody learns when the next refresh is due."""
+
+
 class EndReason(StrEnum):
     """Why a session is over."""
 
     LOGOUT = "logout"
     ENDED = "ended"
     REUSE = "reuse"
+    SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,9 @@ class LiveSession:
     token_hash: bytes
     rotations: list[float]
     fingerprint_hash: bytes | None
+    client_hash: bytes | None
+    former_client_hash: bytes | None
+    shared_at: datetime | None
     expires_at: datetime
 
 
@@ -74,14 +92,15 @@ class RefreshBody(BaseModel):
 
 
 class SessionView(View):
-    """A device that is signed in."""
+    """A device that is signed in. ``shared_at`` is when another client used a copy of its token."""
 
     id: UUID
     device: str
     address: str
     created_at: datetime
-    last_used_at: datetime
+    last_used_at: InSteps
     expires_at: datetime
+    shared_at: datetime | None
     current: bool
 
 
@@ -98,10 +117,18 @@ class SessionExport(View):
     device: str
     address: str
     created_at: datetime
-    last_used_at: datetime
+    last_used_at: InSteps
     expires_at: datetime
+    shared_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None
+
+
+class DeviceExport(View):
+    """A device that a person has signed in from; what tells it from others is a hash."""
+
+    first_seen_at: datetime
+    last_seen_at: datetime
 
 
 class KeySet(View):

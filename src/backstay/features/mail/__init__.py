@@ -3,14 +3,14 @@
 from backstay.core.feature import Feature
 from backstay.core.schedule import every
 from backstay.features.mail import queries, routes
-from backstay.features.mail.commands import addresses, links, passwords, sending
+from backstay.features.mail.commands import addresses, links, notices, passwords, sending
 from backstay.features.mail.commands.links import PurgeMailTokens
 
 feature = Feature(
     name="mail",
-    modules=(sending, links, passwords, addresses, queries),
+    modules=(sending, links, passwords, addresses, notices, queries),
     routes=(routes.routes, routes.page_routes, routes.mailbox_routes),
     exports={"mail_links": queries.ExportMailTokens},
     schedule=(every("1h", PurgeMailTokens()),),
-    requires=("users",),
+    requires=("auth", "users"),
 )

@@ -36,6 +36,21 @@ class Template(StrEnum):
     RESET_PASSWORD = "reset_password"  # noqa: S105
     VERIFY_EMAIL = "verify_email"
     EMAIL_CHANGE_NOTICE = "email_change_notice"
+    EMAIL_REPLACED = "email_replaced"
+    PASSWORD_REPLACED = "password_replaced"  # noqa: S105
+    NEW_DEVICE = "new_device"
+    TOKEN_COPIED = "token_copied"  # noqa: S105
+
+
+NOTICES = frozenset(
+    {
+        Template.EMAIL_REPLACED,
+        Template.PASSWORD_REPLACED,
+        Template.NEW_DEVICE,
+        Template.TOKEN_COPIED,
+    }
+)
+"""What owners are told about their accounts, unless `MAIL_NOTICES` is off."""
 
 
 @dataclass(frozen=True, slots=True)

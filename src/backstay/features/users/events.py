@@ -1,5 +1,6 @@
 """What has happened to people's accounts, for features that the foundation does not know."""
 
+from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
@@ -24,8 +25,30 @@ class EmailChangeRequested(Event):
 
 
 class EmailReplaced(Event):
-    """An administrator gave somebody another e-mail address. It is not confirmed."""
+    """An administrator gave somebody another e-mail address. It is not confirmed.
+
+    ``former`` is the one that was in force.
+    """
 
     aggregate: ClassVar[str] = "user_id"
 
     user_id: UUID
+    former: str | None = None
+
+
+class PasswordSetter(StrEnum):
+    """Who gave an account another password."""
+
+    OWNER = "owner"
+    MAILED_LINK = "mailed_link"
+    ADMINISTRATOR = "administrator"
+
+
+class PasswordReplaced(Event):
+    """An account has another password, and every session but the one that asked for it is over."""
+
+    aggregate: ClassVar[str] = "user_id"
+
+    user_id: UUID
+    email: str
+    by: PasswordSetter

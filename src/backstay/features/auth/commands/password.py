@@ -9,6 +9,7 @@ from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import CheckOwnPassword
 from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import NewPassword, Password, Secret
@@ -45,7 +46,10 @@ async def change_password(
 ) -> None:
     epoch = await send.as_system()(
         StorePassword(
-            user_id=principal.id, password_hash=new.hashed, end_sessions=True, epoch=new.epoch
+            user_id=principal.id,
+            password_hash=new.hashed,
+            new_by=PasswordSetter.OWNER,
+            epoch=new.epoch,
         )
     )
     await update_where(session, Session, Session.id == principal.session_id, epoch=epoch)

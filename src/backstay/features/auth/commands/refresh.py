@@ -1,23 +1,28 @@
-"""Staying signed in: refresh tokens are rotated, and a reused one ends its session."""
+"""Staying signed in: refresh tokens are rotated, and one used twice over ends its session."""
 
 from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
 
 import structlog
 
 from backstay.core.bus import Sender, handles
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
-from backstay.core.errors import Refused
+from backstay.core.errors import RateLimited, Refused
 from backstay.core.messages import PUBLIC, Command
+from backstay.core.outbox import Events
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.commands.sessions import (
     SessionOver,
     check_fingerprint,
+    client_hash,
     end_sessions,
     live_session,
 )
 from backstay.features.auth.commands.sign_in import answer_with
+from backstay.features.auth.events import RefreshTokenCopied
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import (
     EndReason,
@@ -27,13 +32,15 @@ from backstay.features.auth.schemas import (
     TokenText,
 )
 from backstay.features.users.queries.accounts import GetAccount
+from backstay.features.users.schemas import Account
 from backstay.settings import SecuritySettings
 
-events = structlog.get_logger("backstay.security")
+log = structlog.get_logger("backstay.security")
 
 GRACE_SECONDS = 10.0
 """For this long after a rotation the replaced token still yields its successor."""
-MAX_RECENT = 32
+MOST, WITHIN = 30, 60.0
+"""How often a session is rotated within so many seconds; clients need one in ten minutes."""
 
 
 class RefreshSession(Command[TokenAnswer]):
@@ -57,11 +64,12 @@ async def refresh_session(
     send: Sender,
     changes: PrincipalChanges,
     note: ActivityNote,
+    events: Events,
 ) -> TokenAnswer | Refused:
     """Rotate in one conditional UPDATE; whoever loses it walks the chain to the same successor.
 
     Within the grace window every older token leads to the live one. Outside of it a token used
-    again ends its session (RFC 9700, 4.14.2).
+    again ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
     """
     now, presented = clock(), refresh.read(command.refresh_token)
     if presented is None:
@@ -73,12 +81,18 @@ async def refresh_session(
     if account is None or not account.is_active or account.security_epoch != row.epoch:
         raise SessionOver
     successor = refresh.successor(presented)
-    if age == 0 and not await _rotate(session, row, successor, refresh, now, origin, security):
-        row, age = await _locate(presented, session, refresh, now)
-    if age > 0 and not _within_grace(row, age, now):
-        await end_sessions(session, now, EndReason.REUSE, Session.id == row.id)
+    client = client_hash(row.id, command.fingerprint, refresh, origin)
+    over = _over(row, age, client, now)
+    if age == 0 and over is None:
+        values = _values(row, successor, client, refresh, now, origin, security)
+        if not await _rotate(session, row, values):
+            row, age = await _locate(presented, session, refresh, now)
+            over = _over(row, age, client, now)
+    if over is not None or (age > 0 and row.client_hash not in {None, client}):
+        await _record_copy(row, over, account, session, events, now, origin)
+    if over is not None:
+        await end_sessions(session, now, over, Session.id == row.id)
         changes.touch(row.user_id)
-        events.warning("refresh_token_reused", session_id=str(row.id), address=origin.address)
         return Refused(SessionOver())
     for _ in range(age - 1):
         successor = refresh.successor(successor)
@@ -97,40 +111,84 @@ async def _locate(
     return row, age
 
 
-def _within_grace(row: LiveSession, age: int, now: datetime) -> bool:
-    """Whether the rotation that replaced a token ``age`` generations old is recent enough."""
-    if age > len(row.rotations):
-        return False
-    return now.timestamp() - row.rotations[age - 1] <= GRACE_SECONDS
+def _over(row: LiveSession, age: int, client: bytes, now: datetime) -> EndReason | None:
+    """Why a session ends when a client uses a token that was rotated ``age`` times since."""
+    if age == 0:
+        return EndReason.SHARED if client == row.former_client_hash else None
+    replaced_at = row.rotations[age - 1] if age <= len(row.rotations) else 0.0
+    return None if now.timestamp() - replaced_at <= GRACE_SECONDS else EndReason.REUSE
 
 
-async def _rotate(
-    session: Transaction,
+def _values(
     row: LiveSession,
     successor: RefreshToken,
+    client: bytes,
     refresh: RefreshTokens,
     now: datetime,
     origin: Origin,
     security: SecuritySettings,
-) -> bool:
-    """Make the successor the live token, unless somebody did so first."""
+) -> dict[str, Any]:
+    """What a session becomes when its token is rotated.
+
+    Raises:
+        RateLimited: it was rotated too often of late.
+    """
     moment = now.timestamp()
-    recent = [moment, *(t for t in row.rotations if moment - t <= GRACE_SECONDS)][:MAX_RECENT]
-    changed = await update_where(
-        session,
-        Session,
-        Session.id == row.id,
-        Session.token_hash == row.token_hash,
-        Session.ended_at.is_(None),
-        token_hash=refresh.hash(successor),
-        generation=successor.generation,
-        rotations=recent,
-        last_used_at=now,
-        idle_expires_at=_idle_end(row, now, security),
+    recent = [t for t in row.rotations if moment - t < WITHIN]
+    if len(recent) >= MOST:
+        wait = ceil(recent[-1] + WITHIN - moment)
+        raise RateLimited(headers={"Retry-After": str(max(1, wait))})
+    values = {
+        "token_hash": refresh.hash(successor),
+        "generation": successor.generation,
+        "rotations": [moment, *recent],
+        "last_used_at": now,
+        "idle_expires_at": _idle_end(row, now, security),
+        "address": origin.address,
+        "user_agent": origin.user_agent,
+        "client_hash": client,
+    }
+    took_over = row.client_hash not in {None, client}
+    return values | ({"former_client_hash": row.client_hash} if took_over else {})
+
+
+async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]) -> bool:
+    """Make the successor the live token, unless somebody did so first."""
+    live = (Session.token_hash == row.token_hash, Session.ended_at.is_(None))
+    return await update_where(session, Session, Session.id == row.id, *live, **values) == 1
+
+
+async def _record_copy(
+    row: LiveSession,
+    over: EndReason | None,
+    account: Account,
+    session: Transaction,
+    events: Events,
+    now: datetime,
+    origin: Origin,
+) -> None:
+    """Record that a token was used by another client than its own, or again.
+
+    The owner is told of the first time, and of the end.
+    """
+    log.warning(
+        "refresh_token_reused" if over is EndReason.REUSE else "refresh_token_copied",
+        session_id=str(row.id),
         address=origin.address,
-        user_agent=origin.user_agent,
     )
-    return changed == 1
+    if row.shared_at is None:
+        await update_where(session, Session, Session.id == row.id, shared_at=now)
+    elif over is None:
+        return
+    await events.publish(
+        RefreshTokenCopied(
+            user_id=account.id,
+            email=account.email,
+            device=origin.user_agent,
+            address=origin.address,
+            ended=over is not None,
+        )
+    )
 
 
 def _idle_end(row: LiveSession, now: datetime, security: SecuritySettings) -> datetime:

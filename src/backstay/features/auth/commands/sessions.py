@@ -45,10 +45,18 @@ def check_fingerprint(
     """
     if row.fingerprint_hash is None:
         return
-    given = refresh.fingerprint(row.id, fingerprint) if fingerprint is not None else b""
+    given = b"" if fingerprint is None else refresh.keyed_hash("fingerprint", row.id, fingerprint)
     if not compare_digest(given, row.fingerprint_hash):
         events.warning("fingerprint_mismatch", session_id=str(row.id), address=origin.address)
         raise SessionOver
+
+
+def client_hash(
+    session_id: UUID, fingerprint: str | None, refresh: RefreshTokens, origin: Origin
+) -> bytes:
+    """What tells the client of a session from another one that has a copy of its token."""
+    told_by = f"{origin.user_agent}\n{fingerprint or ''}"
+    return refresh.keyed_hash("client", session_id, told_by)
 
 
 async def end_sessions(

@@ -12,8 +12,11 @@ from backstay.core.clock import new_id
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import PUBLIC, Command
+from backstay.core.outbox import Events
 from backstay.core.ports import AccessTokens, Clock, Passwords, RefreshToken, RefreshTokens
 from backstay.db.session import Transaction
+from backstay.features.auth.commands.devices import note_device
+from backstay.features.auth.commands.sessions import client_hash
 from backstay.features.auth.model import Session
 from backstay.features.auth.queries import CheckCredentials
 from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
@@ -86,6 +89,7 @@ async def login(
     send: Sender,
     changes: PrincipalChanges,
     note: ActivityNote,
+    events: Events,
 ) -> TokenAnswer:
     account, now, session_id = verified.account, clock(), new_id()
     token = refresh.first(session_id)
@@ -104,8 +108,10 @@ async def login(
         expires_at=ends,
     )
     if command.fingerprint is not None:
-        row.fingerprint_hash = refresh.fingerprint(session_id, command.fingerprint)
+        row.fingerprint_hash = refresh.keyed_hash("fingerprint", session_id, command.fingerprint)
+    row.client_hash = client_hash(session_id, command.fingerprint, refresh, origin)
     session.add(row)
+    await note_device(account, session, refresh, events, origin, now)
     changes.touch(account.id)
     note.about(account.id, session_id)
     if verified.rehashed is not None:
@@ -113,7 +119,6 @@ async def login(
             StorePassword(
                 user_id=account.id,
                 password_hash=verified.rehashed,
-                end_sessions=False,
                 epoch=account.security_epoch,
             )
         )

@@ -15,6 +15,7 @@ from backstay.features.mail.queries import FindLink
 from backstay.features.mail.schemas import Accepted, Link, Purpose, TokenText
 from backstay.features.users.commands.email import ConfirmEmail
 from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import Email, Password
@@ -109,7 +110,10 @@ async def reset_password(
     await use_up(session, link, Purpose.RESET)
     await system(
         StorePassword(
-            user_id=link.user_id, password_hash=new.hashed, end_sessions=True, epoch=link.epoch
+            user_id=link.user_id,
+            password_hash=new.hashed,
+            new_by=PasswordSetter.MAILED_LINK,
+            epoch=link.epoch,
         )
     )
     await system(ConfirmEmail(user_id=link.user_id, email=link.email))

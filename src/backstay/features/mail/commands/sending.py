@@ -15,9 +15,9 @@ from backstay.core.mail import MAIL_QUEUE, Mailer, MailTemplates, MailTokens
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock, Limiter
 from backstay.core.rates import Rate
-from backstay.features.mail.schemas import Purpose, Template, TemplateName
+from backstay.features.mail.schemas import NOTICES, Purpose, Template, TemplateName
 from backstay.features.users.schemas import Email
-from backstay.settings import AppSettings
+from backstay.settings import AppSettings, MailSettings
 
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 KNOWN = frozenset({"app_name", "recipient"})
@@ -54,7 +54,7 @@ class SendMail(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What became of a mail: where it was not sent, why."""
+    """What became of a mail: why it was given up, if it was."""
 
     given_up: str = ""
 
@@ -66,12 +66,15 @@ async def hand_over(
     mailer: Mailer,
     tokens: MailTokens,
     app: AppSettings,
+    settings: MailSettings,
     clock: Clock,
     limiter: Limiter,
     origin: Origin,
 ) -> HandedOver:
     if command.expires_at is not None and clock() >= command.expires_at:
         return HandedOver("its link has expired")
+    if command.template in NOTICES and not settings.notices:
+        return HandedOver()
     is_first = origin.job is None or origin.job.attempt == 1
     if is_first and not await _has_room(command, limiter, tokens):
         return HandedOver("its recipient was sent enough of this kind")

@@ -14,7 +14,7 @@ from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.commands.people import locked_user
 from backstay.features.users.commands.superusers import keep_a_superuser
-from backstay.features.users.events import EmailReplaced
+from backstay.features.users.events import EmailReplaced, PasswordSetter
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
@@ -62,7 +62,7 @@ async def update_user(
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
         user.email_verified_at = user.pending_email = None
-        await events.publish(EmailReplaced(user_id=user.id))
+        await events.publish(EmailReplaced(user_id=user.id, former=user.email))
     for name, value in fields.items():
         setattr(user, name, value)
     changes.touch(user.id)
@@ -150,6 +150,10 @@ async def set_password(
     user = await locked_user(command.id, session)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     await send.as_system()(
-        StorePassword(user_id=user.id, password_hash=password.hashed, end_sessions=True)
+        StorePassword(
+            user_id=user.id,
+            password_hash=password.hashed,
+            new_by=PasswordSetter.ADMINISTRATOR,
+        )
     )
     return await send.as_system()(GetUser(id=user.id))

@@ -16,6 +16,7 @@ from backstay.features.access.commands import ADMIN, USER, LockSuperusers
 from backstay.features.access.queries import ListSuperusers
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.commands.people import add_user
+from backstay.features.users.events import PasswordSetter
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import FindAccount, HasAdmin
 from backstay.features.users.queries.passwords import VetPassword
@@ -153,7 +154,10 @@ async def reset_admin_password(
     password: NewPassword,
 ) -> Account:
     account = await _administrator(command.login, send)
-    await send(StorePassword(user_id=account.id, password_hash=password.hashed, end_sessions=True))
+    stored = StorePassword(
+        user_id=account.id, password_hash=password.hashed, new_by=PasswordSetter.ADMINISTRATOR
+    )
+    await send(stored)
     unconfirmed = User.id == account.id, User.email_verified_at.is_(None)
     await update_where(session, User, *unconfirmed, email_verified_at=clock())
     return account

@@ -6,38 +6,42 @@ from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.outbox import Events
 from backstay.db.session import Transaction
 from backstay.features.users.commands.people import locked_user
+from backstay.features.users.events import PasswordReplaced, PasswordSetter
 from backstay.features.users.model import User
 
 
 class StorePassword(Command[int]):
     """Store the hash of a password; the result is the user's security epoch.
 
-    With ``end_sessions`` the epoch grows, which ends every session of the user, and a change of the
-    e-mail address that is under way is given up: whoever asked for it may be why the password is
-    new. Without it this is only the same password under better parameters. ``epoch`` is the one in
-    which the old password was proven: whoever comes second is refused, and takes nothing back.
+    ``new_by`` tells who gave the user another password. Then the epoch grows, which ends every
+    session of the user, and a change of the e-mail address that is under way is given up: whoever
+    asked for it may be why the password is new. Without it this is only the same password under
+    better parameters. ``epoch`` is the one in which the old password was proven: whoever comes
+    second is refused, and takes nothing back.
     """
 
     permission = SYSTEM_ONLY
 
     user_id: UUID
     password_hash: str
-    end_sessions: bool
+    new_by: PasswordSetter | None = None
     epoch: int | None = None
 
 
 @handles(StorePassword)
 async def store_password(
-    command: StorePassword, session: Transaction, changes: PrincipalChanges
+    command: StorePassword, session: Transaction, changes: PrincipalChanges, events: Events
 ) -> int:
     user = await locked_user(command.user_id, session, deleted=True)
     check_epoch(user, command.epoch)
     user.password_hash = command.password_hash
-    if command.end_sessions:
+    if command.new_by is not None:
         user.security_epoch += 1
         user.pending_email = None
+        await events.publish(PasswordReplaced(user_id=user.id, email=user.email, by=command.new_by))
     changes.touch(user.id)
     return user.security_epoch
 

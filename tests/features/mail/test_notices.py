@@ -1,0 +1,183 @@
+"""Shows that owners hear of what happens to their accounts, whoever does it."""
+
+import asyncio
+from collections.abc import Sequence
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from backstay.composition import Backstay
+from backstay.core.mail import Mail
+from backstay.features.auth.commands.devices import PurgeDevices
+from tests.conftest import PASSWORD, FrozenClock, Login, client_of
+from tests.features.mail.post import Post, reset
+from tests.features.steps import API, AUTH, OTHER_PASSWORD, client_at, refresh, sign_in
+
+pytestmark = pytest.mark.anyio
+
+REPLACED = "Your password at Backstay was replaced"
+NEW_DEVICE = "A new device signed in to your account at Backstay"
+COPIED = "Somebody may be using a copy of your sign-in at Backstay"
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    return {"MAIL_NOTICES": "true"}
+
+
+def notices(mails: Sequence[Mail]) -> list[tuple[str, str]]:
+    """Whom mails went to, and what about, but for links to confirm an address."""
+    return [(m.recipient, m.subject) for m in mails if "token=" not in m.text]
+
+
+async def test_a_changed_password_is_told_of(login: Login, post: Post) -> None:
+    person = await login()
+    body = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
+    answer = await person.client.post(f"{AUTH}/password/change", json=body)
+    assert answer.status_code == 204
+    (mail,) = [m for m in await post.deliver() if "token=" not in m.text]
+    assert (mail.recipient, mail.subject) == (person.email, REPLACED)
+    for form in (mail.text, mail.html):
+        assert "knew the" in form
+        assert "http://127.0.0.1:8000/forgot-password" in form
+        assert OTHER_PASSWORD not in form
+
+
+async def test_a_reset_password_is_told_of(
+    client: httpx.AsyncClient, login: Login, post: Post
+) -> None:
+    person = await login()
+    token = await post.reset_token(client, person.email)
+    assert (await reset(client, token, OTHER_PASSWORD)).status_code == 204
+    (mail,) = await post.deliver()
+    assert (mail.recipient, mail.subject) == (person.email, REPLACED)
+    assert "with a link that we had" in mail.text
+
+
+async def test_what_an_administrator_does_is_told_of(login: Login, post: Post) -> None:
+    person, admin = await login(), await login("admin")
+    await post.deliver()
+    users = f"{API}/users/{person.id}"
+    body = {"new_password": OTHER_PASSWORD}
+    assert (await admin.client.put(f"{users}/password", json=body)).status_code == 200
+    (mail,) = await post.deliver()
+    assert (mail.recipient, mail.subject) == (person.email, REPLACED)
+    assert "An administrator" in mail.text
+    address = {"email": "elsewhere@example.com"}
+    assert (await admin.client.patch(users, json=address)).status_code == 200
+    assert notices(await post.deliver()) == [
+        (person.email, "Your e-mail address at Backstay was replaced")
+    ]
+
+
+async def test_a_refused_change_tells_nobody(login: Login, post: Post) -> None:
+    person = await login()
+    await post.deliver()
+    body = {"current_password": OTHER_PASSWORD, "new_password": PASSWORD}
+    await person.client.post(f"{AUTH}/password/change", json=body)
+    await sign_in(person.client, person.email, password=OTHER_PASSWORD)
+    assert await post.deliver() == []
+
+
+async def from_device(client: httpx.AsyncClient, email: str, agent: str) -> int:
+    answer = await client.post(
+        f"{AUTH}/login",
+        json={"email": email, "password": PASSWORD, "transport": "body"},
+        headers={"user-agent": agent},
+    )
+    return answer.status_code
+
+
+async def test_only_a_further_device_is_news_and_only_once(
+    login: Login, client: httpx.AsyncClient, post: Post, clock: FrozenClock
+) -> None:
+    person = await login()
+    assert notices(await post.deliver()) == []
+    for _ in range(2):
+        assert await from_device(client, person.email, "Phone <b>/1.0 https://evil.example") == 200
+        clock.forward(days=100)
+    (mail,) = await post.deliver()
+    assert (mail.recipient, mail.subject) == (person.email, NEW_DEVICE)
+    assert "Phone <b>/1.0" in mail.text
+    assert "192.0.2.1" in mail.text
+    assert "<b>" not in mail.html
+    assert "://evil" not in mail.text + mail.html
+
+
+async def test_a_browser_is_known_by_its_cookie(login: Login, app: FastAPI, post: Post) -> None:
+    person = await login()
+    await post.deliver()
+    body = {"email": person.email, "password": PASSWORD}
+    async with client_of(app) as browser:
+        for agent in ("Browser/1.0", "Browser/2.0"):
+            answer = await browser.post(f"{AUTH}/login", json=body, headers={"user-agent": agent})
+            assert answer.status_code == 200
+        assert notices(await post.deliver()) == [(person.email, NEW_DEVICE)]
+        other = await login()
+        await post.deliver()
+        body["email"] = other.email
+        assert (await browser.post(f"{AUTH}/login", json=body)).status_code == 200
+        assert notices(await post.deliver()) == [(other.email, NEW_DEVICE)]
+
+
+async def test_a_device_that_signs_in_twice_at_once_is_one_piece_of_news(
+    login: Login, client: httpx.AsyncClient, post: Post
+) -> None:
+    person = await login()
+    await post.deliver()
+    signing_in = [from_device(client, person.email, "Phone/1.0") for _ in range(5)]
+    assert await asyncio.gather(*signing_in) == [200] * 5
+    assert notices(await post.deliver()) == [(person.email, NEW_DEVICE)]
+
+
+async def test_a_device_is_forgotten_after_half_a_year(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay, post: Post, clock: FrozenClock
+) -> None:
+    person = await login()
+    await from_device(client, person.email, "Phone/1.0")
+    clock.forward(days=100)
+    await from_device(client, person.email, "Laptop/1.0")
+    await post.deliver()
+    clock.forward(days=81)
+    await backstay.system(PurgeDevices())
+    for agent in ("Laptop/1.0", "Phone/1.0"):
+        await from_device(client, person.email, agent)
+    (mail,) = await post.deliver()
+    assert "Phone/1.0" in mail.text
+
+
+async def test_a_copied_token_is_told_of_once_and_at_the_end(
+    login: Login, app: FastAPI, post: Post, clock: FrozenClock
+) -> None:
+    person = await login()
+    await post.deliver()
+    async with client_at(app, "198.51.100.9", headers={"user-agent": "Thief/1.0"}) as thief:
+        first = person.tokens["refresh_token"]
+        second = (await refresh(person.client, first)).json()["refresh_token"]
+        for _ in range(3):
+            await refresh(thief, first)
+        (mail,) = await post.deliver()
+        assert (mail.recipient, mail.subject) == (person.email, COPIED)
+        assert "Thief/1.0" in mail.text
+        assert "198.51.100.9" in mail.text
+        assert "We signed that device out" not in mail.text
+        clock.forward(seconds=60)
+        assert (await refresh(thief, second)).status_code == 200
+        clock.forward(seconds=60)
+        assert (await refresh(person.client, second)).status_code == 401
+    (mail,) = await post.deliver()
+    assert (mail.recipient, mail.subject) == (person.email, COPIED)
+    assert "We signed that device out" in mail.text
+
+
+class TestLocal:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {}
+
+    async def test_a_developer_is_told_nothing(self, login: Login, post: Post) -> None:
+        person = await login()
+        body = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
+        await person.client.post(f"{AUTH}/password/change", json=body)
+        assert notices(await post.deliver()) == []
