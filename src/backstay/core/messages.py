@@ -82,7 +82,8 @@ class Message(BaseModel, Generic[R_co]):
     The class body of every concrete message must set ``permission`` itself: inheriting a policy
     silently does not count, and the application refuses to boot without it. ``rules`` are
     predicates on principal and message that run after the grant. A message that ``replaces`` a
-    whole resource names every field of its body, also those that were left out.
+    whole resource names every field of its body, also those that were left out. A query that
+    ``takes_long``, such as an export, has as much time to read as a command has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -90,6 +91,7 @@ class Message(BaseModel, Generic[R_co]):
     permission: ClassVar[Policy] = SYSTEM_ONLY
     rules: ClassVar[tuple[Rule, ...]] = ()
     replaces: ClassVar[bool] = False
+    takes_long: ClassVar[bool] = False
     default_source: ClassVar[Source]
 
     @model_validator(mode="after")
