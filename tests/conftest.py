@@ -146,6 +146,7 @@ def settings_with(url: str, folder: Path, **variables: str) -> Settings:
         "LOG_DIR": "",
         "LOG_ACTIVITY_DAYS": "0",
         "MAIL_DIR": str(folder / "mail"),
+        "DB_READ_TIMEOUT": "300",  # a busy machine has time
         **variables,
     }
     return load_settings(environ=environ, directory=folder)

@@ -15,7 +15,7 @@ from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.core.bus import Bus, Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.context import Context, Origin
-from backstay.core.messages import SYSTEM_ONLY, Command, Query
+from backstay.core.messages import SYSTEM_ONLY, Command, Message, Query
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.principal_cache import PrincipalCache
 from backstay.db.base import Base
@@ -57,7 +57,7 @@ class Commands:
         return result
 
 
-def context(message: Change, principal: Principal) -> Context:
+def context(message: Message[Any], principal: Principal) -> Context:
     registry = Registry(())
     buses = Buses(Bus(Command, registry, (), {}), Bus(Query, registry, (), {}))
     return Context(message, principal, Origin(), Sender(buses, principal))
@@ -65,7 +65,7 @@ def context(message: Change, principal: Principal) -> Context:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    options = EngineOptions(database_url, max_connections=5, pool_timeout=LIMIT)
+    options = EngineOptions(database_url, max_connections=5, pool_timeout=LIMIT, read_timeout=LIMIT)
     create_file(options)
     database = Database(options)
     async with database.writer.begin() as connection:

@@ -9,15 +9,24 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import event, text
 
+from backstay.core.clock import new_id
+from backstay.core.errors import DatabaseTimedOut
+from backstay.core.principal import Principal
 from backstay.db import replica as replicas
+from backstay.db.engine import EngineOptions
+from backstay.db.faults import ShareInUse
+from backstay.db.session import Database
 from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
+from tests.db.conftest import context
+from tests.db.test_deadline import Look
 from tests.features.steps import API, hears
 from tests.patient import PATIENT
 from tests.services.postgres import PostgresServer
 from tests.services.postgres_replica import PostgresReplica
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +210,46 @@ async def test_a_dead_replica_degrades_to_the_primary(
         health = (await client.get("/health")).json()
         assert (health["status"], health["checks"]["replica"]) == ("degraded", "error")
         assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_a_read_that_took_too_long_on_the_replica_is_not_asked_of_the_primary(
+    pair: tuple[str, PostgresReplica],
+) -> None:
+    url, replica = pair
+    database, on_primary = _beside(url, replica), list[str]()
+
+    def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        on_primary.append(statement)
+
+    event.listen(database.read_engine.sync_engine, "before_cursor_execute", remember)
+    reader = database.reader_of(context(Look(), Principal(user_id=new_id())))
+    with pytest.raises(DatabaseTimedOut):
+        await reader.rows(text("SELECT pg_sleep(1000)"))
+    assert await database._replica.serves(Principal(user_id=new_id()))
+    assert on_primary == []
+    await database.dispose()
+
+
+async def test_who_waits_for_their_own_reads_does_not_make_the_replica_fail(
+    pair: tuple[str, PostgresReplica],
+) -> None:
+    database, ann = _beside(*pair), Principal(user_id=new_id())
+    assert database._replica_reads is not None
+    turns = database._replica_reads.turns
+    turns._timeout = 0.01
+    reader = database.reader_of(context(Look(), ann))
+    async with turns.of(ann.user_id):
+        with pytest.raises(ShareInUse):
+            await reader.rows(text("SELECT 1"))
+    assert await database._replica.serves(ann)
+    await database.dispose()
+
+
+def _beside(url: str, replica: PostgresReplica) -> Database:
+    """A database with a replica, in which queries have little time and users one at once."""
+    address, there = (
+        each.replace("postgresql:", "postgresql+asyncpg:") for each in (url, replica.url_of(url))
+    )
+    return Database(
+        EngineOptions(address, there, pool_timeout=LIMIT, read_timeout=0.3, max_reads_per_user=1)
+    )

@@ -205,6 +205,7 @@ def test_the_rest_has_its_defaults(read: Read) -> None:
     settings = db(read())
     assert (settings.min_connections, settings.max_connections) == (1, 10)
     assert (settings.statement_timeout, settings.pool_timeout) == (30.0, 2.0)
+    assert (settings.read_timeout, settings.max_reads_per_user) == (5.0, 5)
     assert settings.ping_connection
     assert settings.auto_migrate
     assert not settings.pgbouncer

@@ -92,7 +92,7 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
     problems = await migrate.check(_options(settings))
     if problems:
         return problems, ()
-    backstay = compose(settings)
+    backstay = compose(settings, for_requests=False)
     try:
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
         return problems, await backstay.system(undeclared)

@@ -153,7 +153,7 @@ def _composed(settings: Settings) -> "Backstay":
     with without_extras():
         from backstay.composition import compose
 
-    return compose(settings)
+    return compose(settings, for_requests=False)
 
 
 def _with_throwaway_keys(draft: Settings) -> Settings:

@@ -91,14 +91,21 @@ class Backstay(Adapters):
 
 
 def compose(
-    settings: Settings, features: Sequence[Feature] = STANDARD, *, clock: Clock = utc_now
+    settings: Settings,
+    features: Sequence[Feature] = STANDARD,
+    *,
+    clock: Clock = utc_now,
+    for_requests: bool = True,
 ) -> Backstay:
     """Wire features, adapters and the two pipelines together.
+
+    Where nobody waits for the answer of a request, its queries may take as long as commands.
 
     Raises:
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
-    registry, adapters = registry_of(features), adapters_for(settings, clock)
+    registry = registry_of(features)
+    adapters = adapters_for(settings, clock, for_requests=for_requests)
 
     async def principal_of_session(session_id: UUID) -> Principal | None:
         return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))

@@ -1,6 +1,6 @@
 """Which adapter stands for which port: the settings say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +61,12 @@ class Adapters:
     files: LogFiles
 
 
-def adapters_for(settings: Settings, clock: Clock) -> Adapters:
+def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Adapters:
     """The adapters that the settings ask for, none of them connected yet."""
-    metrics, database = PrometheusMetrics(), Database(engine_options(settings))
+    options = engine_options(settings)
+    if not for_requests:
+        options = replace(options, read_timeout=options.statement_timeout)
+    metrics, database = PrometheusMetrics(), Database(options)
     links = RedisLinks(RedisMetrics(metrics.registry))
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     cache, answers = _cache(settings, links, key, CacheMetrics(metrics.registry))

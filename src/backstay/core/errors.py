@@ -111,6 +111,12 @@ class DatabaseUnavailable(Unavailable):
     code, title = "db_unavailable", "The database is busy or cannot be reached"
 
 
+class DatabaseTimedOut(Unavailable):
+    """A statement was ended because it took too long; to send it again at once is no use."""
+
+    code, title = "db_timeout", "The database took too long"
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """What a handler returns to refuse *and* keep its changes.

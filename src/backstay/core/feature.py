@@ -19,6 +19,7 @@ class PersonalData(Query[tuple[View, ...]]):
     """The base of the question what a feature holds about a person; the answer is told to them."""
 
     permission = SYSTEM_ONLY
+    takes_long = True
 
     user_id: UUID
 

@@ -83,7 +83,8 @@ class Message(BaseModel, Generic[R_co]):
     silently does not count, and the application refuses to boot without it. ``rules`` are
     predicates on principal and message that run after the grant. A message that ``replaces`` a
     whole resource names every field of its body, also those that were left out. A body may hold
-    ``body_values`` values and names, however deep.
+    ``body_values`` values and names, however deep. A query that ``takes_long``, such as an export,
+    has as much time to read as a command has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -92,6 +93,7 @@ class Message(BaseModel, Generic[R_co]):
     rules: ClassVar[tuple[Rule, ...]] = ()
     replaces: ClassVar[bool] = False
     body_values: ClassVar[int] = 10_000
+    takes_long: ClassVar[bool] = False
     default_source: ClassVar[Source]
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backstay.db.faults import unstorable
+from backstay.db.folding import holds
 
 IDLE_SECONDS = 5.0
 """A connection that was used less than this ago is taken to be alive."""
@@ -22,7 +23,7 @@ IDLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How to connect. Timeouts are seconds."""
+    """How to connect. Timeouts are seconds; the first two are without end at 0."""
 
     url: str
     replica_url: str | None = None
@@ -31,6 +32,8 @@ class EngineOptions:
     replica_max_connections: int = 10
     ping: bool = True
     statement_timeout: float = 30.0
+    read_timeout: float = 5.0
+    max_reads_per_user: int = 5
     pool_timeout: float = 2.0
     pgbouncer: bool = False
 
@@ -38,6 +41,12 @@ class EngineOptions:
     def is_sqlite(self) -> bool:
         """Whether the database is SQLite."""
         return make_url(self.url).get_backend_name() == "sqlite"
+
+    @property
+    def read_seconds(self) -> float:
+        """How long a query may run: never longer than any other statement; 0 is without end."""
+        ends = [seconds for seconds in (self.read_timeout, self.statement_timeout) if seconds]
+        return min(ends, default=0.0)
 
     @property
     def file(self) -> Path | None:
@@ -135,15 +144,17 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
 def _postgres(
     options: EngineOptions, url: str, size: int, *, read_only: bool = False, **extra: Any
 ) -> AsyncEngine:
-    timeout = str(int(options.statement_timeout * 1000))
-    session = {"application_name": "backstay"}
+    connect: dict[str, Any] = {
+        "server_settings": {"application_name": "backstay"},
+        "timeout": options.pool_timeout,
+    }
+    seconds = options.read_seconds if read_only else options.statement_timeout
     if not options.pgbouncer:
-        session |= {"statement_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
-        if read_only:
-            session["default_transaction_read_only"] = "on"
-    connect: dict[str, Any] = {"server_settings": session, "timeout": options.pool_timeout}
-    if options.pgbouncer:
+        connect["server_settings"] |= _limits(seconds, read_only=read_only)
+    else:
         connect |= {"statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
+        if read_only:
+            connect["command_timeout"] = seconds or None
         url = str(
             make_url(url)
             .update_query_dict({"prepared_statement_cache_size": "0"})
@@ -162,6 +173,13 @@ def _postgres(
     if options.ping:
         _ping_the_idle(engine.sync_engine)
     return engine
+
+
+def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
+    """The settings of a session, which PgBouncer would not keep apart."""
+    timeout = str(ceil(seconds * 1000))
+    limits = {"statement_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
+    return limits | ({"default_transaction_read_only": "on"} if read_only else {})
 
 
 def _replace_the_closed(engine: Engine) -> None:
@@ -208,16 +226,12 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-        connection.create_function("caseless", 1, _lower, deterministic=True)
+        connection.create_function(holds.__name__, 2, holds, deterministic=True)
 
     @event.listens_for(engine, "handle_error")
     def overflow(context: ExceptionContext) -> None:
         if isinstance(context.original_exception, OverflowError):
             raise unstorable() from context.original_exception
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
 
 
 def _begin_immediate(connection: Any) -> None:

@@ -12,6 +12,7 @@ from backstay.core.errors import (
     AppError,
     Conflict,
     DatabaseFailed,
+    DatabaseTimedOut,
     DatabaseUnavailable,
     IntegrityViolated,
     Invalid,
@@ -24,7 +25,12 @@ _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?!index )(.+)")
 _SQLITE_INDEX = re.compile(r"UNIQUE constraint failed: index '(.+)'")
 _RETRY = {"Retry-After": "1"}
 _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
+_CANCELLED = "57014"
 _TRANSIENT = {"40001", "40P01", "53300", "57P01", "57P03", "08000", "08003", "08006"}
+
+
+class ShareInUse(DatabaseUnavailable):
+    """Somebody has as many reads under way as one may; the database itself is well."""
 
 
 def taken_by(constraint: U, error: type[Conflict]) -> U:
@@ -41,16 +47,39 @@ def translate(error: BaseException) -> AppError:
         return Conflict("Somebody else changed this at the same moment: read it, then retry.")
     if isinstance(error, PoolTimeout):
         return no_connection_free()
+    if isinstance(error, DBAPIError) and (refused := _of_statement(error.orig)):
+        return refused
     if isinstance(error, OSError) or _is_transient(error):
         return DatabaseUnavailable(headers=_RETRY)
-    if isinstance(error, DBAPIError) and _is_unstorable(error.orig):
-        return unstorable()
     return DatabaseFailed()
+
+
+def _of_statement(cause: BaseException | None) -> AppError | None:
+    """The refusal of a statement by itself; the database is well."""
+    if _is_timeout(cause):
+        return timed_out()
+    return unstorable() if _is_unstorable(cause) else None
 
 
 def no_connection_free() -> DatabaseUnavailable:
     """The refusal of what has waited for a connection for as long as it may."""
     return DatabaseUnavailable("Every database connection is in use.", headers=_RETRY)
+
+
+def share_in_use() -> ShareInUse:
+    """The refusal of who has waited for their own reads to end for as long as they may."""
+    return ShareInUse(
+        "You have too many requests under way: wait for their answers first.", headers=_RETRY
+    )
+
+
+def timed_out() -> DatabaseTimedOut:
+    """The refusal of a statement that was ended because it took too long."""
+    return DatabaseTimedOut(
+        "It took longer than it may and was ended. Ask for less: "
+        "narrow the search or the filters, or take smaller pages.",
+        headers=_RETRY,
+    )
 
 
 def unstorable() -> Invalid:
@@ -69,6 +98,11 @@ def commit_failed(error: BaseException) -> AppError:
 def _is_unstorable(cause: BaseException | None) -> bool:
     by_driver = getattr(cause, "sqlstate", None) == "22000" and "range" in str(cause)
     return by_driver or getattr(cause, "sqlstate", None) in _UNSTORABLE
+
+
+def _is_timeout(cause: BaseException | None) -> bool:
+    interrupted = getattr(cause, "sqlite_errorname", None) == "SQLITE_INTERRUPT"
+    return interrupted or getattr(cause, "sqlstate", None) == _CANCELLED
 
 
 def _is_transient(error: BaseException) -> bool:

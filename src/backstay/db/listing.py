@@ -15,7 +15,8 @@ from backstay.core.messages import Scope, Source, View
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.base import Base
 from backstay.db.cursors import Cursors, unusable
-from backstay.db.queries import Expressions, pattern_of
+from backstay.db.folding import fold
+from backstay.db.queries import Expressions
 from backstay.db.session import Reader
 from backstay.db.statements import Part, Shape, Statements, check_path, sort_keys
 from backstay.db.types import fits
@@ -111,10 +112,10 @@ class Paginator:
             field = name if operation == "eq" else f"{name}__{operation.strip('_')}"
             fitting = _fitting(field, value, listing.statements.filters[name].type)
             parameters[f"{name}__{operation}"] = (
-                pattern_of(fitting) if operation == "contains" else fitting
+                fold(fitting) if operation == "contains" else fitting
             )
         if query.q is not None:
-            parameters["_q"] = pattern_of(query.q)
+            parameters["_q"] = fold(query.q)
         own = self._scope(query, scope) is Scope.OWN
         if own:
             parameters["_owner"] = self._principal.id

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     CursorResult,
     Delete,
@@ -25,15 +24,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import make_transient_to_detached
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from backstay.core.errors import NotFound
 from backstay.core.messages import Scope, View
 from backstay.core.principal import Grant, Principal
 from backstay.db.base import Base, Entity, stamp_of
+from backstay.db.folding import Contains, fold
 from backstay.db.session import Reader
 
 T = TypeVar("T")
@@ -180,32 +177,6 @@ def columns_of(
     return [column_of(entity, name, expressions).label(name) for name in view.model_fields]
 
 
-class Contains(FunctionElement[bool]):
-    """Whether a column matches a :func:`pattern_of`, whatever the case of its letters."""
-
-    inherit_cache = True
-    type = Boolean()
-
-
-@compiles(Contains)
-def _by_ilike(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
-    column, pattern = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({column} ILIKE {pattern} ESCAPE '/')"
-
-
-@compiles(Contains, "sqlite")
-def _by_caseless(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
-    column, pattern = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"(caseless({column}) LIKE caseless({pattern}) ESCAPE '/')"
-
-
 def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
     """Whether a column contains a text, taken literally, whatever the case of its letters."""
-    return Contains(column, bindparam(None, pattern_of(text), String))
-
-
-def pattern_of(text: str) -> str:
-    """The pattern of everything that contains a text; ``%`` and ``_`` mean themselves."""
-    for special in "/%_":
-        text = text.replace(special, f"/{special}")
-    return f"%{text}%"
+    return Contains(column, bindparam(None, fold(text), String))

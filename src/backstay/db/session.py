@@ -1,30 +1,33 @@
 """What handlers ask the database through: the session of a command, the reader of a query."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Hashable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, event, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+import structlog
+from sqlalchemy import Executable, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.util import greenlet_spawn
 
 from backstay.core.background import in_background
 from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.errors import DatabaseUnavailable
+from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable, Invalid
 from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, reader_engine, writer_engine
-from backstay.db.faults import translate
+from backstay.db.faults import ShareInUse, translate
+from backstay.db.folding import FOLDS_ALIKE
+from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
 from backstay.db.turns import Turns
 
 T = TypeVar("T")
+log = structlog.get_logger("backstay.database")
 
 LAST_SECONDS = 2.0
 """How long what is under way may take when the connections are to be closed."""
@@ -60,15 +63,11 @@ WRITING: dict[Any, Provider] = {
 }
 """What only the handler of a command receives."""
 
-Parameters = Mapping[str, Any] | None
-
 
 class Run(Protocol):
     """Executes one statement and returns every row."""
 
-    async def __call__(
-        self, statement: Executable, parameters: Parameters = None, /
-    ) -> Sequence[Row[*tuple[Any, ...]]]: ...
+    async def __call__(self, statement: Executable, parameters: Parameters = None, /) -> Rows: ...
 
 
 class Reader:
@@ -102,14 +101,17 @@ class Database:
         self.options = options
         self.writer = writer_engine(options)
         self.read_engine = reader_engine(options)
-        size, timeout = options.max_connections, options.pool_timeout
-        self.writing = Turns(1 if options.is_sqlite else size, timeout)
-        self._reading, self._replica_reading = (
-            Turns(size, timeout),
-            Turns(options.replica_max_connections, timeout),
-        )
-        self.reader = Reader(partial(_read, self.read_engine, self._reading))
+        timeout, each = options.pool_timeout, options.max_reads_per_user
+        self.writing = Turns(1 if options.is_sqlite else options.max_connections, timeout, each)
+        reading = Turns(options.max_connections, timeout, each)
+        self._reads = Reads(self.read_engine, reading, options.read_seconds)
+        self._long_reads = self._unhurried(reading)
+        self.reader = Reader(partial(self._reads.rows, None))
         self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
+        self._replica_reads = None
+        if self.replica_engine is not None:
+            turns = Turns(options.replica_max_connections, timeout, each)
+            self._replica_reads = Reads(self.replica_engine, turns, options.read_seconds)
         self._replica = Replica(self._written, self._replayed)
         self._under_way: set[asyncio.Task[Any]] = set()
 
@@ -117,17 +119,19 @@ class Database:
         """A reader that sees the writes of the message under way and of its sender.
 
         What is kept for others is read from the primary: a replica may lag behind a commit after
-        which it was forgotten.
+        which it was forgotten. What takes long is, too: as much time as a command has is given on
+        the connections of commands only.
         """
         if context.unit_of_work is None:
-            if self.replica_engine is None or context.for_many:
-                return self.reader
-            return Reader(partial(self._read_near, self.replica_engine, context.principal))
+            who = _whose(context)
+            if context.origin.job is not None or context.message.takes_long:
+                return Reader(partial(self._long_reads.rows, who))
+            if self._replica_reads is None or context.for_many:
+                return Reader(partial(self._reads.rows, who))
+            return Reader(partial(self._read_near, self._replica_reads, context.principal, who))
         session: AsyncSession = context.unit_of_work.transaction
 
-        async def rows(
-            statement: Executable, parameters: Parameters = None
-        ) -> Sequence[Row[*tuple[Any, ...]]]:
+        async def rows(statement: Executable, parameters: Parameters = None) -> Rows:
             return (await session.execute(statement, parameters)).all()
 
         return Reader(rows)
@@ -144,29 +148,47 @@ class Database:
 
     async def _read_near(
         self,
-        replica: AsyncEngine,
+        replica: Reads,
         principal: Principal,
+        who: Hashable | None,
         statement: Executable,
         parameters: Parameters = None,
-    ) -> Sequence[Row[*tuple[Any, ...]]]:
+    ) -> Rows:
+        """What took too long there, or waited for others of its own, is not asked twice."""
         try:
-            if await self._replica.serves(principal):
-                return await _read(replica, self._replica_reading, statement, parameters)
+            if await self._is_served_near(principal):
+                return await replica.rows(who, statement, parameters)
+        except ShareInUse:
+            raise
         except DatabaseUnavailable as error:
             self._replica.failed(error)
-        return await self.reader.rows(statement, parameters)
+        return await self._reads.rows(who, statement, parameters)
+
+    async def _is_served_near(self, principal: Principal) -> bool:
+        try:
+            return await self._replica.serves(principal)
+        except DatabaseTimedOut as error:  # in answering how far it is, which takes no time
+            raise DatabaseUnavailable from error
+
+    def _unhurried(self, reading: Turns) -> Reads:
+        """How to read what takes long: on PostgreSQL in short transactions of the writers."""
+        seconds = self.options.statement_timeout
+        if self.options.is_sqlite:
+            return Reads(self.read_engine, reading, seconds)
+        engine = self.writer.execution_options(postgresql_readonly=True)
+        return Reads(engine, self.writing, seconds)
 
     async def _written(self) -> int:
         return int(await self.reader.scalar(_WRITTEN))
 
     async def _replayed(self) -> int:
-        if self.replica_engine is None:
+        if self._replica_reads is None:
             return 0
-        rows = await _read(self.replica_engine, self._replica_reading, _REPLAYED)
+        rows = await self._replica_reads.rows(None, _REPLAYED)
         return int(rows[0][0] or 0)
 
     async def warm_up(self) -> None:
-        """Open the least number of connections.
+        """Open the least number of connections, and see whether text is compared as promised.
 
         Raises:
             DatabaseUnavailable: it cannot be reached.
@@ -178,10 +200,25 @@ class Database:
                 for _ in range(min(count, self.options.max_connections)):
                     connection = await engine.connect()
                     opened.push_async_callback(connection.close)
+        if not self.options.is_sqlite:
+            await self._check_folding()
 
-    async def write(
-        self, statement: Executable, parameters: Parameters = None
-    ) -> Sequence[Row[*tuple[Any, ...]]]:
+    async def _check_folding(self) -> None:
+        """Tell once if this database lower-cases letters in its own way."""
+        try:
+            rows = await self._long_reads.rows(None, FOLDS_ALIKE)
+            alike = rows[0][0]
+        except Invalid:
+            alike = False  # its encoding does not know these letters
+        if not alike:
+            log.warning(
+                "letters outside of ASCII are not searched as promised",
+                cause="the database's LC_CTYPE or encoding lower-cases them in another way",
+                mend="make the database anew with ENCODING 'UTF8' and a UTF-8 locale, such as "
+                "C.UTF-8, and restore its dump there",
+            )
+
+    async def write(self, statement: Executable, parameters: Parameters = None) -> Rows:
         """Run one statement in a transaction of its own; the rows that it returns.
 
         Raises:
@@ -189,11 +226,9 @@ class Database:
         """
         return await self.shielded(self._write(statement, parameters))
 
-    async def _write(
-        self, statement: Executable, parameters: Parameters
-    ) -> Sequence[Row[*tuple[Any, ...]]]:
+    async def _write(self, statement: Executable, parameters: Parameters) -> Rows:
         try:
-            async with self.writing, self.writer.begin() as connection:
+            async with self.writing.of(None), self.writer.begin() as connection:
                 result = await connection.execute(statement, parameters)
                 return result.all() if result.returns_rows else ()
         except (SQLAlchemyError, OSError) as error:
@@ -222,8 +257,8 @@ class Database:
         Raises:
             DatabaseUnavailable: there is no answer.
         """
-        if self.replica_engine is not None:
-            await _read(self.replica_engine, self._replica_reading, _ALIVE)
+        if self._replica_reads is not None:
+            await self._replica_reads.rows(None, _ALIVE)
 
     async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work to its end, even if whoever waits for its result is cancelled."""
@@ -241,24 +276,12 @@ class Database:
                 await engine.dispose()
 
 
-async def _read(
-    engine: AsyncEngine, turns: Turns, statement: Executable, parameters: Parameters = None
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Run one statement; once more when the connection turns out to be dead: others are made."""
+def _whose(context: Context) -> Hashable | None:
+    """Who asks for what a message reads: a user, an address, or None for the application itself.
 
-    def run() -> Sequence[Row[*tuple[Any, ...]]]:
-        with engine.sync_engine.connect() as connection:
-            return connection.execute(statement, parameters).all()
-
-    async with turns:
-        try:
-            return await greenlet_spawn(run)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise translate(error) from error
-        except (SQLAlchemyError, OSError) as error:
-            raise translate(error) from error
-        try:
-            return await greenlet_spawn(run)
-        except (SQLAlchemyError, OSError) as error:
-            raise translate(error) from error
+    What the application asks for somebody's message is theirs.
+    """
+    while context.sender.parent is not None:
+        context = context.sender.parent
+    principal = context.principal
+    return None if principal.is_system else principal.user_id or context.origin.address

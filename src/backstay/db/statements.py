@@ -26,7 +26,8 @@ from sqlalchemy.sql.visitors import iterate
 from backstay.core.listing import ListQuery
 from backstay.core.messages import Source, View
 from backstay.db.base import Base, SoftDelete
-from backstay.db.queries import Contains, Expressions, column_of, columns_of
+from backstay.db.folding import Contains
+from backstay.db.queries import Expressions, column_of, columns_of
 
 _KEPT = 256  # statements per list; the oldest is dropped first
 
@@ -138,8 +139,8 @@ class Statements:
             )
             yield _OPERATORS[operation](column, value)
         if shape.searched:
-            pattern = bindparam("_q", type_=String)
-            yield or_(*(Contains(column, pattern) for column in self._searched))
+            needle = bindparam("_q", type_=String)
+            yield or_(*(Contains(column, needle) for column in self._searched))
 
 
 def sort_keys(sort: tuple[str, ...]) -> list[tuple[str, bool]]:

@@ -38,7 +38,7 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
             session.info.update(author=context.principal.user_id, clock=clock)
             unit = context.unit_of_work = UnitOfWork(session)
             try:
-                async with database.writing:
+                async with database.writing.of(None):
                     try:
                         result = await call_next(context)
                         await channel.announce(context)

@@ -1,30 +1,66 @@
-"""First come, first served at a pool of connections."""
+"""First come, first served at a pool of connections, and nobody takes all of them."""
 
 import asyncio
+from collections.abc import Hashable
+from weakref import WeakValueDictionary
 
-from backstay.db.faults import no_connection_free
+from backstay.db.faults import no_connection_free, share_in_use
 
 
 class Turns:
     """Lets as many in as there are connections, in the order of their coming.
 
     SQLAlchemy's own queue lets a task that comes back take the place of one that waits, which
-    under steady load may starve it. ``timeout`` is in seconds.
+    under steady load may starve it. Of whoever is named, at most ``each`` are in at a time, and
+    always fewer than there are connections; the others of theirs wait in a queue of their own,
+    where everybody else overtakes them. ``timeout`` is in seconds.
     """
 
-    def __init__(self, connections: int, timeout: float) -> None:
+    def __init__(self, connections: int, timeout: float, each: int | None = None) -> None:
         self._free = asyncio.Semaphore(connections)
         self._timeout = timeout
+        self._each = max(1, min(each or connections, connections - 1))
+        self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, who: Hashable | None) -> "Turn":
+        """A turn of somebody, to be entered once; None is the application itself."""
+        if who is None:
+            return Turn(self._timeout, self._free)
+        share = self._shares.get(who)
+        if share is None:
+            share = self._shares[who] = asyncio.Semaphore(self._each)
+        return Turn(self._timeout, share, self._free)
+
+
+class Turn:
+    """One turn. It keeps the share that it is of: shares that nobody uses are forgotten."""
+
+    __slots__ = ("_gates", "_timeout")
+
+    def __init__(self, timeout: float, *gates: asyncio.Semaphore) -> None:
+        self._timeout = timeout
+        self._gates = gates
 
     async def __aenter__(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
+        if not any(gate.locked() for gate in self._gates):
+            for gate in self._gates:
+                await gate.acquire()  # at once
             return
+        passed: list[asyncio.Semaphore] = []
         try:
             async with asyncio.timeout(self._timeout):
-                await self._free.acquire()
-        except TimeoutError as error:
+                for gate in self._gates:
+                    await gate.acquire()
+                    passed.append(gate)
+        except BaseException as error:
+            for gate in passed:
+                gate.release()
+            if not isinstance(error, TimeoutError):
+                raise
+            if len(self._gates) - len(passed) > 1:
+                raise share_in_use() from error
             raise no_connection_free() from error
 
     async def __aexit__(self, *_: object) -> None:
-        self._free.release()
+        for gate in self._gates:
+            gate.release()

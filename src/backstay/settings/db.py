@@ -134,6 +134,19 @@ class DbSettings(Group):
     statement_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False), Kind("seconds")] = Field(
         30.0, description="Seconds a statement may run; 0 is without end."
     )
+    read_timeout: Annotated[
+        float, Field(gt=0, le=300, allow_inf_nan=False), Kind("seconds above 0, at most 300")
+    ] = Field(
+        5.0,
+        description="Seconds a query of a request may run before it is ended and answered with "
+        "503; not above `DB_STATEMENT_TIMEOUT`, which is for commands, jobs, exports and the "
+        "command line.",
+    )
+    max_reads_per_user: Count = Field(
+        5,
+        description="Most queries of one user, or of one address that is not signed in, at once, "
+        "per process; always fewer than there are connections. Further ones wait.",
+    )
     pool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0")] = (
         Field(2.0, description="Seconds to wait for a free connection before answering 503.")
     )

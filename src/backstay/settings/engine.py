@@ -15,6 +15,8 @@ def engine_options(settings: Settings) -> EngineOptions:
         replica_max_connections=db.replica_max_connections,
         ping=db.ping_connection,
         statement_timeout=db.statement_timeout,
+        read_timeout=db.read_timeout,
+        max_reads_per_user=db.max_reads_per_user,
         pool_timeout=db.pool_timeout,
         pgbouncer=db.pgbouncer,
     )

@@ -119,3 +119,9 @@ async def test_it_has_an_entity_tag(login: Login) -> None:
 def test_no_two_features_export_the_same_kind() -> None:
     kinds = [kind for feature in STANDARD for kind in feature.exports]
     assert len(kinds) == len(set(kinds)) >= 2
+
+
+def test_every_export_has_the_time_of_a_command() -> None:
+    questions = [question for feature in STANDARD for question in feature.exports.values()]
+    assert questions
+    assert all(question.takes_long for question in questions)

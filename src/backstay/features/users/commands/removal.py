@@ -18,7 +18,7 @@ from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
 from backstay.db.jobs import Job
-from backstay.db.queries import delete_where, exists
+from backstay.db.queries import contains, delete_where, exists
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.people import locked_user
@@ -122,7 +122,7 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
     for email in filter(None, (user.email, user.pending_email)):
         if not await exists(session, User, User.email == email, User.id != user.id):
             names.append(email)
-    named = (Job.payload.contains(to_json(name).decode(), autoescape=True) for name in names)
+    named = (contains(Job.payload, to_json(name).decode()) for name in names)
     over = or_(Job.finished_at.is_not(None), Job.queue == MAIL_QUEUE)
     await delete_where(session, Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
 
