@@ -147,7 +147,7 @@ class HeldLogin:
 
     def go_on(self) -> None:
         """Send something that says nothing, as nobody is waited for who is silent for long."""
-        self.send(b" " * 2_048)
+        self.send(b" " * 64)  # a login may have 16 KiB in all
 
     def finish(self) -> bytes:
         """The beginning of the answer."""

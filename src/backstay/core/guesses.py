@@ -15,6 +15,8 @@ from backstay.core.rates import Rate
 
 FAILURE_RATE = Rate(20, 300, strict=True)
 """Failures on one account, wherever they come from, that delay nobody."""
+KEPT_FREE = 10
+"""So many of them are for wrong passwords, however often the right one is sent."""
 DELAY = 2.0
 """Seconds in front of each further guess; they pass one at a time."""
 PLACES = 3
@@ -46,21 +48,21 @@ class Guesses:
 
         ``about`` is the account's id, or the normalised login where there is no account; nothing
         tells the two apart. A guess counts before the work begins, so that many at once are many;
-        the right password is taken back.
+        where the right password would be one of the last that go free, it is taken back.
 
         Raises:
             RateLimited: too many guesses of this address wait for this account.
         """
         kind = "account" if isinstance(about, UUID) else "name"
         key = f"guesses:{sha256(f'{kind}:{about}'.encode()).hexdigest()}"
-        counted = (await self._limiter.hit(key, FAILURE_RATE)).allowed
-        if counted:
+        verdict = await self._limiter.hit(key, FAILURE_RATE)
+        if verdict.allowed:
             fits = await self._verify(password, hashed)
         else:
             async with self._turn(key, limit_key(address)):
                 await sleep(DELAY)
                 fits = await self._verify(password, hashed)
-        if fits and counted:
+        if fits and verdict.allowed and verdict.remaining < KEPT_FREE:
             await self._limiter.take_back(key, FAILURE_RATE)
         return fits
 

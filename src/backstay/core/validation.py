@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from backstay.core.errors import FieldFault, Invalid
 
 T = TypeVar("T")
-_TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[,:]', re.DOTALL)
+_TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
+"""A text that does not end is one all the same: nothing is looked at twice."""
 MOST_FAULTS = 20
 """How many faults an answer lists, so that a small request never makes a large answer."""
 MOST_TOLD = 10_000

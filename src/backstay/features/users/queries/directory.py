@@ -42,12 +42,16 @@ class ListUsers(ListQuery[UserSummary]):
     @field_validator("email", "username")
     @classmethod
     def _as_stored(cls, given: Text | None) -> Text | None:
-        """Both are stored normalised."""
+        """Both are stored normalised. What nobody can be called is left to be refused."""
         if given is None:
             return None
-        several = tuple(map(normalised_login, given.in_)) if given.in_ else given.in_
-        one = normalised_login(given.eq) if given.eq else given.eq
+        several = tuple(map(_stored, given.in_)) if given.in_ else given.in_
+        one = _stored(given.eq) if given.eq else given.eq
         return given.model_copy(update={"eq": one, "in_": several})
+
+
+def _stored(name: str) -> str:
+    return name if "\0" in name else normalised_login(name)
 
 
 class GetUser(Query[UserDetail]):
