@@ -28,10 +28,10 @@ class HmacMailTokens:
             return None
         return UUID(bytes=link_id)
 
-    def pseudonym(self, address: str) -> str:
+    def pseudonym(self, address: str, *, exact: bool = False) -> str:
         """What stands for a mailbox: 32 hexadecimal digits."""
         local, _, domain = address.lower().rpartition("@")
-        mailbox = f"{local.partition('+')[0] or local}@{domain}"
+        mailbox = f"{local if exact else local.partition('+')[0] or local}@{domain}"
         return hmac.digest(self._key, b"recipient " + mailbox.encode(), sha256)[:16].hex()
 
     def _code(self, purpose: str, link_id: bytes) -> bytes:

@@ -21,7 +21,7 @@ DELAY = 2.0
 """Seconds in front of each further guess; they pass one at a time."""
 PLACES = 3
 """Guesses of one address that may wait for one account."""
-ROOM = 30
+ROOM = 10
 """Guesses that may wait for one account before the first of them passes out of turn."""
 MOST_LINES = 1000
 """Accounts that have a line of their own; those beyond share one."""

@@ -95,9 +95,10 @@ class MailTokens(Protocol):
         """The link that a token belongs to, or None when it is forged or of another purpose."""
         ...
 
-    def pseudonym(self, address: str) -> str:
+    def pseudonym(self, address: str, *, exact: bool = False) -> str:
         """What stands for a mailbox where its address is not to be kept: always the same text.
 
-        What follows a ``+`` in the local part is left out (RFC 5233): it is the same mailbox.
+        What follows a ``+`` in the local part is left out (RFC 5233), as it is the same mailbox,
+        unless the ``exact`` address counts.
         """
         ...

@@ -35,6 +35,8 @@ def normalised_login(text: str) -> str:
             return normalised_email(visible)
         except ValueError:
             pass
+    if len(visible) > LONGEST:
+        return visible  # nobody's name; to compose it would take the square of its length
     return normalize("NFC", visible.lower())
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from backstay.core.addresses import limit_key
 from backstay.core.background import in_background
 from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
@@ -284,4 +285,6 @@ def _whose(context: Context) -> Hashable | None:
     while context.sender.parent is not None:
         context = context.sender.parent
     principal = context.principal
-    return None if principal.is_system else principal.user_id or context.origin.address
+    if principal.is_system:
+        return None
+    return principal.user_id or limit_key(context.origin.address)

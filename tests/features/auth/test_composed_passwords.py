@@ -1,14 +1,18 @@
 """Shows that a password is the same however a keyboard composes it, and what a check costs."""
 
 import asyncio
+from contextlib import nullcontext
+from typing import Any
 from unicodedata import normalize
 
 import httpx
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import TypeAdapter, ValidationError
 
 from backstay.adapters import passwords_argon2
 from backstay.composition import Backstay
+from backstay.features.users import schemas
 from tests.features.auth.test_enumeration import CountingHasher, work
 from tests.features.steps import change_user, register, sign_in
 from tests.web.problems import problem
@@ -76,3 +80,30 @@ async def test_a_broken_hash_fits_nothing(client: httpx.AsyncClient, backstay: B
         await change_user(backstay, user["id"], password_hash=broken)
         answers = await asyncio.gather(*(sign_in(client, EVE, password=p) for p in (APART, "x")))
         assert {answer.status_code for answer in answers} == {401}
+
+
+@pytest.mark.parametrize("length", [128, 512, 513, 100_000])
+async def test_what_is_no_password_in_any_form_is_not_composed(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """To compose takes the square of the length, and nobody has proven anything by then."""
+    composed: list[int] = []
+
+    def recorded(form: Any, text: str) -> str:
+        composed.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr(schemas, "normalize", recorded)
+    marks = "a" + "\u0315" * (length // 2) + "\u0327" * (length - 1 - length // 2)
+    with pytest.raises(ValidationError) if length > 128 else nullcontext():
+        TypeAdapter(schemas.Password).validate_python(marks)
+    assert composed == ([length] if length <= 512 else [])
+
+
+async def test_a_password_as_long_as_may_be_is_known_however_it_is_composed(
+    client: httpx.AsyncClient,
+) -> None:
+    longest = "\ud55c\uae00" * 64
+    await register(client, EVE, password=longest)
+    apart = normalize("NFD", longest)
+    assert (await sign_in(client, EVE, password=apart)).status_code == 200

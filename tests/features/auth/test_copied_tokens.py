@@ -78,16 +78,35 @@ async def test_the_same_client_is_no_copy_wherever_it_is(
     assert await shared_at(client, answers[0].json()) is None
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["copy seen", "within a minute"])
 async def test_two_clients_that_rotate_in_turn_end_the_session(
-    login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
+    login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock, seen: bool
 ) -> None:
     tokens = await owned(login, client, clock)
-    taken = (await refresh_as(client, OTHER, tokens["refresh_token"])).json()
-    clock.forward(seconds=900)
+    if seen:
+        taken = (await refresh_as(client, OWN, tokens["refresh_token"])).json()
+        await refresh_as(client, OTHER, tokens["refresh_token"])
+        clock.forward(seconds=900)
+        taken = (await refresh_as(client, OTHER, taken["refresh_token"])).json()
+        clock.forward(seconds=900)
+    else:
+        taken = (await refresh_as(client, OWN, tokens["refresh_token"])).json()
+        taken = (await refresh_as(client, OTHER, taken["refresh_token"])).json()
     problem(await refresh_as(client, OWN, taken["refresh_token"]), 401, "auth_error")
     problem(await refresh_as(client, OTHER, taken["refresh_token"]), 401, "auth_error")
     assert not await is_signed_in(client, taken["access_token"])
     assert (await session_row(backstay, tokens["session_id"])).end_reason == "shared"
+
+
+async def test_two_clients_that_share_what_they_keep_stay_signed_in(
+    login: Login, client: httpx.AsyncClient, clock: FrozenClock
+) -> None:
+    """As an application and the pages within it, or one browser that shows both kinds of page."""
+    tokens = await owned(login, client, clock)
+    for agent in (OWN, OTHER) * 3:
+        clock.forward(seconds=900)
+        tokens = (await refresh_as(client, agent, tokens["refresh_token"])).json()
+    assert await shared_at(client, tokens) is None
 
 
 async def test_a_client_that_is_updated_stays_signed_in(

@@ -13,6 +13,7 @@ class NewDeviceSignedIn(Event):
 
     user_id: UUID
     email: str
+    is_confirmed: bool
     device: str
     address: str
 
@@ -27,6 +28,7 @@ class RefreshTokenCopied(Event):
 
     user_id: UUID
     email: str
+    is_confirmed: bool
     device: str
     address: str
     ended: bool

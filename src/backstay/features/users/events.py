@@ -27,13 +27,14 @@ class EmailChangeRequested(Event):
 class EmailReplaced(Event):
     """An administrator gave somebody another e-mail address. It is not confirmed.
 
-    ``former`` is the one that was in force.
+    ``former`` is the one that was in force, ``was_confirmed`` whether it was confirmed.
     """
 
     aggregate: ClassVar[str] = "user_id"
 
     user_id: UUID
     former: str | None = None
+    was_confirmed: bool = False
 
 
 class PasswordSetter(StrEnum):
@@ -51,4 +52,5 @@ class PasswordReplaced(Event):
 
     user_id: UUID
     email: str
+    is_confirmed: bool
     by: PasswordSetter

@@ -22,11 +22,22 @@ Username = Annotated[
     StringConstraints(min_length=3, max_length=32, to_lower=True, pattern=r"^[a-zA-Z0-9_.\-]+$"),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-Secret = Annotated[str, StringConstraints(max_length=128, strip_whitespace=False)]
+_LONGEST_TYPED = 512
+"""Characters of a password of 128 before it is composed: no letter takes more than four."""
+
+
+def _composed(given: Any) -> Any:
+    """Left as it is where it is too long in any form: composing takes the square of the length."""
+    if isinstance(given, str) and len(given) <= _LONGEST_TYPED:
+        return normalize("NFC", given)
+    return given
+
+
+Secret = Annotated[str, StringConstraints(max_length=_LONGEST_TYPED, strip_whitespace=False)]
 Password = Annotated[
     str,
     StringConstraints(min_length=8, max_length=128, strip_whitespace=False),
-    BeforeValidator(lambda given: normalize("NFC", given) if isinstance(given, str) else given),
+    BeforeValidator(_composed),
 ]
 """NIST SP 800-63B: length and blocklists of composed text (NFC), no rules of composition."""
 

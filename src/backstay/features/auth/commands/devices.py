@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 
+from backstay.core.addresses import limit_key
 from backstay.core.bus import handles
 from backstay.core.context import Origin
 from backstay.core.messages import SYSTEM_ONLY, Command
@@ -23,11 +25,11 @@ MOST = 100
 """How many devices of one account are known; a new one takes the place of the oldest."""
 _NOTED_EVERY = timedelta(days=1)
 
-_KNOWN = (
+_DEVICES = (
     select(Device.id, Device.device_hash, Device.last_seen_at)
-    .where(Device.user_id == bindparam("user_id"), Device.last_seen_at > bindparam("since"))
+    .where(Device.user_id == bindparam("user_id"))
     .order_by(Device.last_seen_at.desc())
-    .limit(MOST)
+    .limit(2 * MOST)
 )
 
 
@@ -41,21 +43,17 @@ async def note_device(
 ) -> None:
     """Note where an account is signed in from; a device that it does not know is told of.
 
-    A browser is told by its cookie, whatever has none by its user agent. The first device of an
-    account is no news.
+    The first device of an account is no news.
     """
-    parameters = {"user_id": account.id, "since": now - KEPT}
-    rows = (await session.execute(_KNOWN, parameters)).all()
+    rows = (await session.execute(_DEVICES, {"user_id": account.id})).all()
     known = {row.device_hash: row for row in rows}
-    cookie = None
-    told_by = refresh.keyed_hash("user-agent", account.id, origin.user_agent)
-    if origin.device is not None:
-        cookie = refresh.keyed_hash("device", account.id, origin.device.id)
-        told_by = told_by if origin.device.is_new else cookie
-    is_known = told_by in known
-    if is_known and now - known[told_by].last_seen_at > _NOTED_EVERY:
-        await update_where(session, Device, Device.id == known[told_by].id, last_seen_at=now)
-    is_new = not is_known and await _add(account, told_by, session, now)
+    told_by, cookie = _hashes(account, refresh, origin)
+    seen = known.get(told_by)
+    is_new = seen is None or now - seen.last_seen_at > KEPT
+    if seen is None:
+        is_new = await _add(account, told_by, session, now)
+    elif now - seen.last_seen_at > _NOTED_EVERY:
+        await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
     if cookie and cookie not in {told_by, *known}:
         await _add(account, cookie, session, now)
     for row in rows[MOST - 2 :]:
@@ -65,10 +63,26 @@ async def note_device(
             NewDeviceSignedIn(
                 user_id=account.id,
                 email=account.email,
+                is_confirmed=account.email_verified,
                 device=origin.user_agent,
                 address=origin.address,
             )
         )
+
+
+def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> tuple[bytes, bytes | None]:
+    """What tells a device from others, and the cookie that tells it from now on.
+
+    A browser is told by its cookie. One that is about to get it may be a program that keeps none,
+    and is told by its user agent on its network; what never had a cookie, by its user agent.
+    """
+    if origin.device is None:
+        return refresh.keyed_hash("user-agent", account.id, origin.user_agent), None
+    cookie = refresh.keyed_hash("device", account.id, origin.device.id)
+    if not origin.device.is_new:
+        return cookie, cookie
+    place = f"{limit_key(origin.address)} {origin.user_agent}"
+    return refresh.keyed_hash("user-agent-at", account.id, place), cookie
 
 
 async def _add(account: Account, device_hash: bytes, session: Transaction, now: datetime) -> bool:
@@ -85,11 +99,18 @@ async def _add(account: Account, device_hash: bytes, session: Transaction, now: 
 
 
 class PurgeDevices(Command[bool]):
-    """Forget devices that nobody has signed in from for half a year; whether more may be left."""
+    """Forget devices that nobody has signed in from for half a year; whether more may be left.
+
+    An account's latest one stays: by it the next is told from a first one.
+    """
 
     permission = SYSTEM_ONLY
 
 
 @handles(PurgeDevices)
 async def purge_devices(command: PurgeDevices, clock: Clock, purge: Purge) -> bool:
-    return await purge(Device, Device.last_seen_at < clock() - KEPT)
+    newer = aliased(Device)
+    later = select(newer.id).where(
+        newer.user_id == Device.user_id, newer.last_seen_at > Device.last_seen_at
+    )
+    return await purge(Device, Device.last_seen_at < clock() - KEPT, later.exists())

@@ -112,9 +112,15 @@ async def _locate(
 
 
 def _over(row: LiveSession, age: int, client: bytes, now: datetime) -> EndReason | None:
-    """Why a session ends when a client uses a token that was rotated ``age`` times since."""
+    """Why a session ends when a client uses a token that was rotated ``age`` times since.
+
+    Two clients that rotate in turn are one person's where they share what they keep, as an
+    application and the pages within it do; not where one was seen with a copy, or within a minute.
+    """
     if age == 0:
-        return EndReason.SHARED if client == row.former_client_hash else None
+        quick = len(row.rotations) > 1 and now.timestamp() - row.rotations[1] < WITHIN
+        is_shared = row.shared_at is not None or quick
+        return EndReason.SHARED if is_shared and client == row.former_client_hash else None
     replaced_at = row.rotations[age - 1] if age <= len(row.rotations) else 0.0
     return None if now.timestamp() - replaced_at <= GRACE_SECONDS else EndReason.REUSE
 
@@ -148,14 +154,23 @@ def _values(
         "user_agent": origin.user_agent,
         "client_hash": client,
     }
-    took_over = row.client_hash not in {None, client}
-    return values | ({"former_client_hash": row.client_hash} if took_over else {})
+    if row.client_hash in {None, client}:
+        return values
+    log.info("refresh_client_changed", session_id=str(row.id), address=origin.address)
+    return values | {"former_client_hash": row.client_hash}
 
 
 async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]) -> bool:
     """Make the successor the live token, unless somebody did so first."""
     live = (Session.token_hash == row.token_hash, Session.ended_at.is_(None))
     return await update_where(session, Session, Session.id == row.id, *live, **values) == 1
+
+
+_TOLD = {
+    None: "refresh_token_copied",
+    EndReason.REUSE: "refresh_token_reused",
+    EndReason.SHARED: "refresh_clients_alternate",
+}
 
 
 async def _record_copy(
@@ -172,7 +187,7 @@ async def _record_copy(
     The owner is told of the first time, and of the end.
     """
     log.warning(
-        "refresh_token_reused" if over is EndReason.REUSE else "refresh_token_copied",
+        _TOLD[over],
         session_id=str(row.id),
         address=origin.address,
     )
@@ -184,6 +199,7 @@ async def _record_copy(
         RefreshTokenCopied(
             user_id=account.id,
             email=account.email,
+            is_confirmed=account.email_verified,
             device=origin.user_agent,
             address=origin.address,
             ended=over is not None,

@@ -110,10 +110,6 @@ async def login(
     if command.fingerprint is not None:
         row.fingerprint_hash = refresh.keyed_hash("fingerprint", session_id, command.fingerprint)
     row.client_hash = client_hash(session_id, command.fingerprint, refresh, origin)
-    session.add(row)
-    await note_device(account, session, refresh, events, origin, now)
-    changes.touch(account.id)
-    note.about(account.id, session_id)
     if verified.rehashed is not None:
         await send.as_system()(
             StorePassword(
@@ -122,6 +118,10 @@ async def login(
                 epoch=account.security_epoch,
             )
         )
+    session.add(row)
+    await note_device(account, session, refresh, events, origin, now)
+    changes.touch(account.id)
+    note.about(account.id, session_id)
     return answer_with(account.id, token, row.idle_expires_at - now, refresh, access, security)
 
 

@@ -1,38 +1,90 @@
 """What the owner of an account is told, so that nobody else acts in it unseen."""
 
+from uuid import UUID
+
 from backstay.core.events import subscribes
 from backstay.features.auth.events import NewDeviceSignedIn, RefreshTokenCopied
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.schemas import Template
 from backstay.features.users.events import EmailReplaced, PasswordReplaced
 
+_PROGRAMS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "SamsungBrowser/": "Samsung Internet",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+    "curl/": "curl",
+    "okhttp/": "okhttp",
+    "Go-http-client/": "Go",
+    "axios/": "axios",
+    "python": "Python",
+    "node": "Node.js",
+}
+"""The first mark that a user agent has tells the program: most name others behind it."""
+_SYSTEMS = {
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Windows": "Windows",
+    "Macintosh": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+
 
 @subscribes(PasswordReplaced)
 def tell_of_password(event: PasswordReplaced) -> SendMail:
-    values = {"by": event.by.value}
-    return SendMail(template=Template.PASSWORD_REPLACED, recipient=event.email, values=values)
+    return SendMail(
+        template=Template.PASSWORD_REPLACED,
+        recipient=event.email,
+        account_id=_about(event.user_id, is_confirmed=event.is_confirmed),
+        values={"by": event.by.value},
+    )
 
 
 @subscribes(NewDeviceSignedIn)
 def tell_of_device(event: NewDeviceSignedIn) -> SendMail:
-    values = {"device": _shown(event.device), "address": event.address}
-    return SendMail(template=Template.NEW_DEVICE, recipient=event.email, values=values)
+    return SendMail(
+        template=Template.NEW_DEVICE,
+        recipient=event.email,
+        account_id=_about(event.user_id, is_confirmed=event.is_confirmed),
+        values={"device": named(event.device), "address": event.address},
+    )
 
 
 @subscribes(RefreshTokenCopied)
 def tell_of_copy(event: RefreshTokenCopied) -> SendMail:
     ended = "yes" if event.ended else ""
-    values = {"device": _shown(event.device), "address": event.address, "ended": ended}
-    return SendMail(template=Template.TOKEN_COPIED, recipient=event.email, values=values)
+    return SendMail(
+        template=Template.TOKEN_COPIED,
+        recipient=event.email,
+        account_id=_about(event.user_id, is_confirmed=event.is_confirmed),
+        values={"device": named(event.device), "address": event.address, "ended": ended},
+    )
 
 
 @subscribes(EmailReplaced)
 def tell_former_address(event: EmailReplaced) -> SendMail | None:
     if event.former is None:  # published before this address was told of it
         return None
-    return SendMail(template=Template.EMAIL_REPLACED, recipient=event.former)
+    about = _about(event.user_id, is_confirmed=event.was_confirmed)
+    return SendMail(template=Template.EMAIL_REPLACED, recipient=event.former, account_id=about)
 
 
-def _shown(device: str) -> str:
-    """The user agent, which its client chose, without a link and without end."""
-    return device.replace("://", " ")[:120]
+def _about(user_id: UUID, *, is_confirmed: bool) -> UUID | None:
+    """Whose share of notices is used. An address that nobody confirmed may be a stranger's."""
+    return user_id if is_confirmed else None
+
+
+def named(user_agent: str) -> str:
+    """The program and the system that a user agent names, of those known here; else nothing.
+
+    Whoever signs in chose that text: mailed as it is, it would be theirs in the application's name.
+    """
+    marks = (_PROGRAMS, _SYSTEMS)
+    found = [next((n for mark, n in each.items() if mark in user_agent), "") for each in marks]
+    return ", ".join(filter(None, found))

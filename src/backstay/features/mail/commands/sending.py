@@ -23,6 +23,8 @@ PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 KNOWN = frozenset({"app_name", "recipient"})
 SHARE = Rate(5, 3600)
 """How many mails with links, and how many notices of a kind, one recipient is sent."""
+BEYOND = Rate(2, 3600)
+"""How many links that reset a password one address is sent where that share is used up."""
 _OURS = frozenset(template.value for template in Template)
 log = structlog.get_logger("backstay.mail")
 
@@ -32,6 +34,7 @@ class SendMail(Command[None]):
     has expired.
 
     It is stored as a job, so it names the link, whose token is made when the mail is.
+    ``account_id`` is whose notice it is, if it goes to a confirmed address.
     """
 
     permission = SYSTEM_ONLY
@@ -42,6 +45,7 @@ class SendMail(Command[None]):
     values: dict[str, str] = Field(default_factory=dict)
     purpose: Purpose | None = None
     link_id: UUID | None = None
+    account_id: UUID | None = None
     expires_at: datetime | None = None
 
     @field_validator("values")
@@ -95,14 +99,19 @@ async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> 
     """Count a mail of the package; those of others are theirs to limit.
 
     Anybody can have links mailed to anybody, so all links to a recipient count together, whatever
-    they are for and whichever account asked. Notices keep a share of their own, each kind its own:
-    only those who were told often enough are not told again.
+    they are for and whichever account asked; whoever forgot a password has a few beyond them.
+    Notices keep a share of their own, each kind its own. Those about an account whose address is
+    confirmed count for the account: nobody else uses its share up.
     """
     if command.template not in _OURS:
         return True
     kind = "link" if command.purpose is not None else command.template
-    key = f"mail:{kind}:{tokens.pseudonym(command.recipient)}"
-    return (await limiter.hit(key, SHARE)).allowed
+    about = command.account_id or tokens.pseudonym(command.recipient)
+    verdict = await limiter.hit(f"mail:{kind}:{about}", SHARE)
+    if not verdict.allowed and command.purpose is Purpose.RESET:
+        exact = tokens.pseudonym(command.recipient, exact=True)
+        verdict = await limiter.hit(f"mail:{command.purpose}:{exact}", BEYOND)
+    return verdict.allowed
 
 
 @handles(SendMail)

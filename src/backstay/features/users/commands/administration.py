@@ -61,8 +61,10 @@ async def update_user(
     user = await locked_user(command.id, session)
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     if fields.get("email", user.email) != user.email:
+        was_confirmed = user.email_verified_at is not None
         user.email_verified_at = user.pending_email = None
-        await events.publish(EmailReplaced(user_id=user.id, former=user.email))
+        replaced = EmailReplaced(user_id=user.id, former=user.email, was_confirmed=was_confirmed)
+        await events.publish(replaced)
     for name, value in fields.items():
         setattr(user, name, value)
     changes.touch(user.id)

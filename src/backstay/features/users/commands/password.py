@@ -41,7 +41,14 @@ async def store_password(
     if command.new_by is not None:
         user.security_epoch += 1
         user.pending_email = None
-        await events.publish(PasswordReplaced(user_id=user.id, email=user.email, by=command.new_by))
+        await events.publish(
+            PasswordReplaced(
+                user_id=user.id,
+                email=user.email,
+                is_confirmed=user.email_verified_at is not None,
+                by=command.new_by,
+            )
+        )
     changes.touch(user.id)
     return user.security_epoch
 
