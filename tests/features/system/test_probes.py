@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from backstay.adapters import vitals_database
 from backstay.adapters.vitals_database import PATIENCE, Ask, DatabaseVitals
-from backstay.composition import Backstay
+from backstay.composition import Backstay, logs
 from backstay.settings import Settings
+from tests.adapters.linking import logged
 from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to
 from tests.features.steps import API, execute, running
@@ -33,6 +34,22 @@ async def test_all_is_well(client: httpx.AsyncClient, path: str, settings: Setti
         "version": settings.app.version,
         "checks": CHECKS,
     }
+
+
+@pytest.mark.usefixtures("affected_sqlite")
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_sqlite_that_can_corrupt_files_is_told_and_serves(
+    settings: Settings, clock: FrozenClock
+) -> None:
+    with logged(logs) as lines:
+        async with running(settings, clock) as client:
+            (told,) = [line for line in lines if "SQLite" in line["event"]]
+            health = await client.get("/health")
+            assert (await client.get("/readyz")).status_code == 200
+    assert (told["log_level"], told["sqlite"]) == ("warning", "3.40.1")
+    assert "pysqlite3" in told["mend"]
+    assert health.status_code == 200
+    assert (health.json()["status"], health.json()["checks"]["database"]) == ("degraded",) * 2
 
 
 async def test_the_process_is_alive_and_ready(client: httpx.AsyncClient) -> None:

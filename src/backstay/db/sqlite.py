@@ -1,0 +1,99 @@
+"""Which SQLite opens the files of databases: a newer one where that of Python can corrupt them."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import aiosqlite
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
+
+MEND = "pip install pysqlite3, use a Python with SQLite 3.51.3 or newer, or PostgreSQL"
+"""What to do about a SQLite that can corrupt files."""
+_OF_AIOSQLITE = {"__version__", "connect", "Connection", "Cursor"}
+_ROWS_AT_ONCE = 64
+
+Version = tuple[int, ...]
+
+
+def is_affected(version: Version) -> bool:
+    """Whether this SQLite can corrupt a file in WAL mode that two connections have open.
+
+    That happens when one commits while the other checkpoints (sqlite.org/wal.html#walresetbug).
+    """
+    if version < (3, 7):
+        return False
+    is_mended = (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
+    return not is_mended and version < (3, 51, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Sqlite:
+    """A module that does what `sqlite3` does, and the version of the SQLite that is its own."""
+
+    module: ModuleType
+    version: Version
+
+    @property
+    def is_affected(self) -> bool:
+        """Whether it can corrupt files in WAL mode, and therefore opens them in another."""
+        return is_affected(self.version)
+
+    @property
+    def version_text(self) -> str:
+        """The version, such as 3.53.4."""
+        return ".".join(map(str, self.version))
+
+    @property
+    def pragmas(self) -> tuple[str, ...]:
+        """How files are written. A rollback journal outlives a loss of power only when synced."""
+        if self.is_affected:
+            return "journal_mode = TRUNCATE", "synchronous = FULL"
+        return "journal_mode = WAL", "synchronous = NORMAL"
+
+    def connect(self, path: str, **arguments: Any) -> aiosqlite.Connection:
+        """What `aiosqlite.connect` does, with this module."""
+        return aiosqlite.Connection(
+            partial(self.module.connect, path, **arguments), iter_chunk_size=_ROWS_AT_ONCE
+        )
+
+    def dbapi(self) -> AsyncAdapt_aiosqlite_dbapi:
+        """What SQLAlchemy has to know to use aiosqlite with this module."""
+        its_own = ModuleType(aiosqlite.__name__)
+        vars(its_own).update(vars(aiosqlite))
+        for name in set(aiosqlite.__all__) - _OF_AIOSQLITE:
+            setattr(its_own, name, getattr(self.module, name))
+        vars(its_own)["connect"] = self.connect
+        return AsyncAdapt_aiosqlite_dbapi(its_own, self.module)
+
+
+@cache
+def in_use() -> Sqlite:
+    """The one SQLite of this process: two on one file would undo each other's locks.
+
+    See sqlite.org/howtocorrupt.html, 2.2.1.
+    """
+    return first_sound(installed())
+
+
+def first_sound(found: Iterable[Sqlite]) -> Sqlite:
+    """The first that cannot corrupt files, or else the first of all."""
+    kept: list[Sqlite] = []
+    for each in found:
+        if not each.is_affected:
+            return each
+        kept.append(each)
+    return kept[0]
+
+
+def installed() -> Iterator[Sqlite]:
+    """Those there are. That of Python comes first: others in this process may use it, too."""
+    yield Sqlite(sqlite3, sqlite3.sqlite_version_info)
+    try:
+        newer = import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return
+    yield Sqlite(newer, newer.sqlite_version_info)
