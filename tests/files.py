@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from backstay.db import sqlite
+from backstay.db.engine import EngineOptions
 from backstay.db.sqlite import Sqlite
 
 
 def affected() -> Sqlite:
     """That of Python, as if it were one that can corrupt files, which most often it is."""
     return replace(next(sqlite.installed()), version=(3, 40, 1))
+
+
+def well(options: EngineOptions) -> str:
+    """What /health says of a database with which all is as well as its SQLite allows."""
+    return "degraded" if options.can_corrupt else "ok"
 
 
 @contextmanager

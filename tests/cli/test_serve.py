@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Call
-from tests.cli.process import KEYS, Server, none_lives, serving
+from tests.cli.process import KEYS, WELL, Server, none_lives, serving
 from tests.files import look_into
 from tests.waiting import until
 
@@ -42,7 +42,7 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
         assert len(found) == 1
         assert sign_in(server, "admin@example.com", found[0]) == 200
         assert sign_in(server, "admin@example.com", f"{found[0]}x") == 401
-        until(lambda: server.client.get("/health").json()["status"] == "ok")
+        until(lambda: server.client.get("/health").json()["status"] == WELL)
         url = str(server.client.base_url)
         for text in (f"{url}\n", f"{url}/docs\n", "local", "SQLite, ./backstay.db", "rate limits"):
             assert text in banner

@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +20,7 @@ from tests.adapters.linking import logged
 from tests.db.books import book, store
 from tests.db.conftest import Commands
 from tests.db.tables import Book
-from tests.files import look_into
+from tests.files import affected, look_into
 
 pytestmark = pytest.mark.anyio
 EITHER = pytest.mark.parametrize("make", [reader_engine, writer_engine])
@@ -110,6 +111,24 @@ async def test_errors_are_those_of_the_sqlite_in_use(options: EngineOptions, mak
             await driver.execute("SELECT nothing")
     assert version == sqlite.in_use().module.sqlite_version
     await engine.dispose()
+
+
+@pytest.mark.parametrize("used", [sqlite.in_use(), affected()])
+async def test_a_connection_that_is_closed_within_a_statement_keeps_no_lock(
+    file: Path, used: Sqlite
+) -> None:
+    with closing(used.module.connect(file, isolation_level=None, timeout=0)) as other:
+        other.execute("CREATE TABLE notes (id INTEGER)")
+        other.execute("INSERT INTO notes VALUES (1), (2)")
+        reading = await used.connect(str(file))
+        unread = await reading.cursor()
+        await unread.execute("SELECT * FROM notes")
+        with pytest.raises(used.module.OperationalError, match="locked"):
+            other.execute("DELETE FROM notes")
+        await reading.close()
+        await reading.close()
+        assert other.execute("DELETE FROM notes").rowcount == 2
+    del unread
 
 
 class TestOneThatIsSound:

@@ -7,6 +7,7 @@ from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 import aiosqlite
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
@@ -57,7 +58,8 @@ class Sqlite:
     def connect(self, path: str, **arguments: Any) -> aiosqlite.Connection:
         """What `aiosqlite.connect` does, with this module."""
         return aiosqlite.Connection(
-            partial(self.module.connect, path, **arguments), iter_chunk_size=_ROWS_AT_ONCE
+            partial(self.module.connect, path, factory=_ending(self.module), **arguments),
+            iter_chunk_size=_ROWS_AT_ONCE,
         )
 
     def dbapi(self) -> AsyncAdapt_aiosqlite_dbapi:
@@ -68,6 +70,32 @@ class Sqlite:
             setattr(its_own, name, getattr(self.module, name))
         vars(its_own)["connect"] = self.connect
         return AsyncAdapt_aiosqlite_dbapi(its_own, self.module)
+
+
+@cache
+def _ending(module: ModuleType) -> type[Any]:
+    """Its connections, but that each ends its statements when it is closed.
+
+    A reader that is cancelled leaves one unread: SQLite would keep its lock for as long as there
+    is the cursor, and nobody could commit into a rollback journal or shorten that of WAL mode.
+    """
+
+    class Ending(module.Connection):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self._cursors = WeakSet[Any]()
+
+        def cursor(self, *arguments: Any) -> Any:
+            cursor = super().cursor(*arguments)
+            self._cursors.add(cursor)
+            return cursor
+
+        def close(self) -> None:
+            while self._cursors:
+                self._cursors.pop().close()
+            super().close()
+
+    return Ending
 
 
 @cache

@@ -17,6 +17,7 @@ from tests.adapters.linking import logged
 from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to
 from tests.features.steps import API, execute, running
+from tests.files import well
 from tests.waiting import LIMIT
 from tests.web.problems import problem
 
@@ -26,13 +27,14 @@ CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": 
 
 
 @pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])
-async def test_all_is_well(client: httpx.AsyncClient, path: str, settings: Settings) -> None:
+async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backstay) -> None:
     answer = await client.get(path)
+    database = well(backstay.database.options)
     assert answer.status_code == 200
     assert answer.json() == {
-        "status": "ok",
-        "version": settings.app.version,
-        "checks": CHECKS,
+        "status": database,
+        "version": backstay.settings.app.version,
+        "checks": CHECKS | {"database": database},
     }
 
 
