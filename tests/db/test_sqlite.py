@@ -1,5 +1,6 @@
 """Shows that no SQLite that can corrupt files in WAL mode uses that mode without a word."""
 
+import asyncio
 import sqlite3
 import sys
 from contextlib import closing
@@ -21,6 +22,7 @@ from tests.db.books import book, store
 from tests.db.conftest import Commands
 from tests.db.tables import Book
 from tests.files import affected, look_into
+from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 EITHER = pytest.mark.parametrize("make", [reader_engine, writer_engine])
@@ -129,6 +131,18 @@ async def test_a_connection_that_is_closed_within_a_statement_keeps_no_lock(
         await reading.close()
         assert other.execute("DELETE FROM notes").rowcount == 2
     del unread
+
+
+async def test_a_connection_that_is_stopped_while_it_is_closed_is_waited_for_no_longer(
+    file: Path,
+) -> None:
+    connection = await sqlite.in_use().connect(str(file))
+    closed = asyncio.ensure_future(connection.close())
+    await asyncio.sleep(0)
+    connection.stop()
+    closed.cancel()
+    done, _ = await asyncio.wait({closed}, timeout=LIMIT)
+    assert done
 
 
 class TestOneThatIsSound:

@@ -1,5 +1,6 @@
 """Which SQLite opens the files of databases: a newer one where that of Python can corrupt them."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,21 @@ def is_affected(version: Version) -> bool:
     return not is_mended and version < (3, 51, 3)
 
 
+class _Connection(aiosqlite.Connection):
+    """One that is stopped once: nobody would answer the second time, and who closes waits for it.
+
+    Two stop it when whoever closes a connection is cancelled.
+    """
+
+    _is_stopped = False
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        if self._is_stopped:
+            return None
+        self._is_stopped = True
+        return super().stop()
+
+
 @dataclass(frozen=True, slots=True)
 class Sqlite:
     """A module that does what `sqlite3` does, and the version of the SQLite that is its own."""
@@ -57,7 +73,7 @@ class Sqlite:
 
     def connect(self, path: str, **arguments: Any) -> aiosqlite.Connection:
         """What `aiosqlite.connect` does, with this module."""
-        return aiosqlite.Connection(
+        return _Connection(
             partial(self.module.connect, path, factory=_ending(self.module), **arguments),
             iter_chunk_size=_ROWS_AT_ONCE,
         )
@@ -80,7 +96,9 @@ def _ending(module: ModuleType) -> type[Any]:
     is the cursor, and nobody could commit into a rollback journal or shorten that of WAL mode.
     """
 
-    class Ending(module.Connection):  # type: ignore[misc]
+    connection: Any = module.Connection
+
+    class Ending(connection):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             self._cursors = WeakSet[Any]()
