@@ -13,7 +13,7 @@ from weakref import WeakSet
 import aiosqlite
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 
-MEND = "pip install pysqlite3, use a Python with SQLite 3.51.3 or newer, or PostgreSQL"
+MEND = "use a Python with SQLite 3.51.3 or newer, pysqlite3 where it has a wheel, or PostgreSQL"
 """What to do about a SQLite that can corrupt files."""
 _OF_AIOSQLITE = {"__version__", "connect", "Connection", "Cursor"}
 _ROWS_AT_ONCE = 64
@@ -39,12 +39,12 @@ class _Connection(aiosqlite.Connection):
     """
 
     _is_stopped = False
+    _end: asyncio.Future[Any] | None = None
 
     def stop(self) -> asyncio.Future[Any] | None:
-        if self._is_stopped:
-            return None
-        self._is_stopped = True
-        return super().stop()
+        if not self._is_stopped:
+            self._is_stopped, self._end = True, super().stop()
+        return self._end
 
 
 @dataclass(frozen=True, slots=True)
