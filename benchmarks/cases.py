@@ -105,7 +105,9 @@ JOBS = "jobs"
 """The name of the measurement of empty jobs, stored and run."""
 START = "start"
 """The name of the measurement of what a start costs."""
-ALONE = {JOBS, START}
+SQLITE = "sqlite"
+"""The name of the measurement of each SQLite and its journal."""
+ALONE = {JOBS, SQLITE, START}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

@@ -19,12 +19,13 @@ from backstay.adapters import redis_connection
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
-from backstay.db import migrate
+from backstay.db import migrate, sqlite
 from backstay.db.engine import EngineOptions
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.main import create_app
 from backstay.settings import Settings, load_settings
+from tests.files import affected
 from tests.services import valkey as valkey_service
 from tests.services.postgres import PostgresServer, shared_server
 from tests.services.valkey import ValkeyServer
@@ -162,6 +163,12 @@ def templates(
     folder /= "templates"
     folder.mkdir(exist_ok=True)
     return Templates(folder, lambda: request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def affected_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only SQLite is one that can corrupt files in WAL mode."""
+    monkeypatch.setattr(sqlite, "in_use", affected)
 
 
 @pytest.fixture

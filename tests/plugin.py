@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from backstay import main
 from backstay.adapters import passwords_argon2
 from backstay.core.startup import settle_memory
-from backstay.db import engine
+from backstay.db import engine, sqlite
 from tests import selection
+from tests.files import affected
 from tests.services import postgres as postgres_service
 
 SELDOM = 200_000
@@ -35,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
     passwords_argon2._be_nice = lambda: None
     _compile_once()
+    if config.getoption("--affected-sqlite"):
+        vars(sqlite)["in_use"] = affected
     run = getattr(config, "workerinput", {})
     if "postgres" in run:
         postgres_service.share(run["postgres"])
@@ -70,6 +73,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--without", action="append", default=[], metavar="FEATURE")
+    parser.addoption(
+        "--affected-sqlite",
+        action="store_true",
+        help="as if there were no SQLite but one that can corrupt files in WAL mode",
+    )
     selection.add_options(parser)
 
 

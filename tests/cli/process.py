@@ -13,6 +13,8 @@ from secrets import token_urlsafe
 
 import httpx
 
+from backstay.db import sqlite
+from backstay.db.sqlite import first_sound
 from tests.waiting import LIMIT, until
 
 COMMAND = [sys.executable, "-m", "backstay"]
@@ -24,6 +26,8 @@ KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_STA
 KEYS = {
     name: token_urlsafe(48) for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET")
 }
+WELL = "degraded" if first_sound(sqlite.installed()).is_affected else "ok"
+"""What /health says of a process that is as well as its SQLite allows."""
 
 
 @dataclass(frozen=True)

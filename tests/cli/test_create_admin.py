@@ -3,9 +3,7 @@
 import asyncio
 import os
 import pty
-import sqlite3
 import subprocess
-from contextlib import closing
 from pathlib import Path
 from select import select
 
@@ -16,6 +14,7 @@ from backstay.features.auth.queries import MayReadDocs
 from backstay.settings import load_settings
 from tests.cli.conftest import Call
 from tests.cli.process import COMMAND, KEYS, environ
+from tests.files import look_into
 from tests.waiting import LIMIT
 
 GOOD = "a long enough one"
@@ -106,17 +105,17 @@ def test_a_reset_changes_and_guesses_nothing_else(call: Call, arguments: tuple[s
 
 def test_the_blocked_stay_blocked_and_the_deleted_make_room(tmp_path: Path, call: Call) -> None:
     def set_now(column: str) -> None:
-        with closing(sqlite3.connect(tmp_path / "backstay.db", isolation_level=None)) as connection:
+        with look_into(tmp_path / "backstay.db") as connection:
             connection.execute(f"UPDATE users SET {column} = '2026-01-01 00:00:00.000000'")
 
     def is_confirmed() -> bool:
-        with closing(sqlite3.connect(tmp_path / "backstay.db")) as connection:
+        with look_into(tmp_path / "backstay.db") as connection:
             (found,) = connection.execute("SELECT email_verified_at FROM users").fetchone()
         return found is not None
 
     call("create-admin", ADMIN_PASSWORD=GOOD)
     assert is_confirmed()
-    with closing(sqlite3.connect(tmp_path / "backstay.db", isolation_level=None)) as connection:
+    with look_into(tmp_path / "backstay.db") as connection:
         connection.execute("UPDATE users SET email_verified_at = NULL")
     set_now("blocked_at")
     blocked = call("create-admin", "--reset", "--username", "ADMIN", ADMIN_PASSWORD=GOOD)

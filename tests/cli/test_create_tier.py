@@ -1,18 +1,17 @@
 """Shows how tiers are made from the command line, and what keeps them from it."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Call
+from tests.files import look_into
 
 ITEMS, ME = "/api/v1/items*", "/api/v1/users/me"
 
 
 def stored(folder: Path) -> set[tuple[str, str, int, int]]:
-    with closing(sqlite3.connect(folder / "backstay.db")) as connection:
+    with look_into(folder / "backstay.db") as connection:
         return set(
             connection.execute(
                 'SELECT tiers.name, path, "limit", period FROM rate_limits '
@@ -50,7 +49,7 @@ def test_a_fault_is_a_sentence_and_leaves_nothing(
     assert ended.errors.startswith(told)
     assert len(ended.errors.splitlines()) == 1
     if (tmp_path / "backstay.db").exists():
-        with closing(sqlite3.connect(tmp_path / "backstay.db")) as connection:
+        with look_into(tmp_path / "backstay.db") as connection:
             assert connection.execute("SELECT name FROM tiers").fetchall() == []
 
 
@@ -64,7 +63,7 @@ def test_the_first_start_makes_the_tier_of_new_users(tmp_path: Path, call: Call)
     for name in ("free", "basic"):
         variables = {} if name == "free" else {"ADMIN_TIER_NAME": name}
         assert call("db", "upgrade", **variables).code == 0
-    with closing(sqlite3.connect(tmp_path / "backstay.db")) as connection:
+    with look_into(tmp_path / "backstay.db") as connection:
         assert set(connection.execute("SELECT name FROM tiers")) == {("free",), ("basic",)}
         assert connection.execute("SELECT tier FROM users").fetchall() == [("free",)]
 

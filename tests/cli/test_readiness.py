@@ -1,8 +1,6 @@
 """Shows which states of a database keep the server from starting, and what is said about them."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from backstay.composition import engine_options, seed
 from backstay.db import migrate
 from backstay.settings import ConfigurationError, Fault, load_settings, read_settings
 from tests.cli.process import KEYS
+from tests.files import look_into
 
 PRODUCTION = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": "correct horse", **KEYS}
 
@@ -63,7 +62,7 @@ def test_a_database_behind_or_ahead_is_a_fault(tmp_path: Path) -> None:
     (behind,) = faults(tmp_path, **PRODUCTION)
     assert "behind" in behind.wrong
     assert "backstay db upgrade" in behind.mend
-    with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
+    with look_into(tmp_path / "test.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
     (ahead,) = faults(tmp_path, **PRODUCTION)
     assert "newer version" in ahead.wrong

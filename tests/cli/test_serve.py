@@ -3,15 +3,14 @@
 import re
 import signal
 import socket
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Call
-from tests.cli.process import KEYS, Server, none_lives, serving
+from tests.cli.process import KEYS, WELL, Server, none_lives, serving
+from tests.files import look_into
 from tests.waiting import until
 
 GIVEN = "correct horse"
@@ -43,7 +42,7 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
         assert len(found) == 1
         assert sign_in(server, "admin@example.com", found[0]) == 200
         assert sign_in(server, "admin@example.com", f"{found[0]}x") == 401
-        until(lambda: server.client.get("/health").json()["status"] == "ok")
+        until(lambda: server.client.get("/health").json()["status"] == WELL)
         url = str(server.client.base_url)
         for text in (f"{url}\n", f"{url}/docs\n", "local", "SQLite, ./backstay.db", "rate limits"):
             assert text in banner
@@ -140,7 +139,7 @@ def test_a_well_known_secret_is_refused_in_production(call: Call) -> None:
 
 
 def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call) -> None:
-    with closing(sqlite3.connect(tmp_path / "backstay.db")) as connection, connection:
+    with look_into(tmp_path / "backstay.db") as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('from_the_future')")
     ended = call("serve")

@@ -18,7 +18,7 @@ from backstay.db.jobs import Job
 from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, NEVER, environ, free_port, serving
+from tests.cli.process import COMMAND, NEVER, WELL, environ, free_port, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, settings_with
 from tests.features.steps import bearer, execute, needs
 from tests.waiting import LIMIT, until
@@ -112,7 +112,7 @@ def test_a_worker_shows_its_own_metrics_to_whoever_may_read_them(home: Path, cal
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
             assert client.get("/livez").status_code == 200
             until(lambda: client.get("/readyz").status_code == 200)
-            until(lambda: client.get("/health").json()["status"] == "ok")
+            until(lambda: client.get("/health").json()["status"] == WELL)
             assert client.get("/metrics").status_code == 401
             metrics = client.get("/metrics", headers=bearer(token)).text
             assert client.get("/api/v1/users/me").status_code == 404

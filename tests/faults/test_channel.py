@@ -40,8 +40,9 @@ from tests.waiting import LIMIT, eventually
 
 ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
 ENDING = """
-import sqlite3, sys
-with sqlite3.connect(sys.argv[1]) as database:
+import sys
+from backstay.db.sqlite import in_use
+with in_use().module.connect(sys.argv[1]) as database:
     database.execute("UPDATE sessions SET ended_at = created_at")
 """
 

@@ -1,7 +1,6 @@
 """Shows that a database that is busy is told as such, for as long as it is."""
 
 import asyncio
-import sqlite3
 import threading
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ from backstay.web import errors
 from tests.adapters.linking import logged
 from tests.faults.conftest import Running
 from tests.features.steps import API, ME, needs
+from tests.files import look_into
 from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 
@@ -100,12 +100,11 @@ async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -
 async def test_a_file_that_somebody_else_writes_to_is_busy(
     running: Running, tmp_path: Path
 ) -> None:
-    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    busy(await running.create())
-    assert (await running.client.get(f"{API}/items")).status_code == 200
-    other.execute("ROLLBACK")
-    other.close()
+    with look_into(tmp_path / "test.db") as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy(await running.create())
+        assert (await running.client.get(f"{API}/items")).status_code == 200
+        other.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -119,11 +118,10 @@ async def test_whoever_finds_a_file_busy_waits_for_it(running: Running, tmp_path
             begun.set()
 
     event.listen(engine, "before_cursor_execute", note)
-    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.ensure_future(running.create("Waited"))
-    await eventually(begun.is_set)
-    other.execute("ROLLBACK")
-    other.close()
+    with look_into(tmp_path / "test.db") as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.ensure_future(running.create("Waited"))
+        await eventually(begun.is_set)
+        other.execute("ROLLBACK")
     assert (await writing).status_code == 201
     assert await running.titles() == ["Waited"]

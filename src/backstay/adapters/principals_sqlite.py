@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_shared import Beat, SharedPrincipals
 from backstay.core.principal_cache import PrincipalCache
+from backstay.db import sqlite
 from backstay.db.engine import driver_arguments
 from backstay.db.session import Database
 
@@ -37,7 +38,7 @@ class SqlitePrincipals(SharedPrincipals):
     async def subscription(self) -> AsyncIterator[Beat]:
         """Watch the version of the file."""
         (path,), arguments = driver_arguments(self._database.options)
-        async with aiosqlite.connect(path, **arguments) as connection:
+        async with sqlite.in_use().connect(path, **arguments) as connection:
             seen = await _version(connection)
             await self._another_wrote()
 

@@ -46,6 +46,8 @@ class DatabaseVitals:
         database, queue = await asyncio.gather(
             self._state(self._database.ping), self._state(self._why_jobs_wait)
         )
+        if database == "ok" and self._database.options.can_corrupt:
+            database = "degraded"
         found = {
             "database": database,
             "principal_channel": self._channel.state(),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from backstay.cli.output import print_columns
+from backstay.db import sqlite
 from backstay.settings import Environment, Settings
 
 if TYPE_CHECKING:
@@ -49,5 +50,5 @@ def _embedded(settings: Settings) -> list[str]:
 def _database(settings: Settings) -> str:
     url = settings.db.url.parsed
     if settings.db.is_sqlite:
-        return f"SQLite, {url.database}"
+        return f"SQLite, {url.database} (version {sqlite.in_use().version_text})"
     return f"PostgreSQL, {url.database} on {url.host or 'this machine'}"

@@ -9,14 +9,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import structlog
 from sqlalchemy import URL, Engine, ExceptionContext, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from backstay.db import sqlite
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 
+log = structlog.get_logger("backstay.database")
 IDLE_SECONDS = 5.0
 """A connection that was used less than this ago is taken to be alive."""
 
@@ -47,6 +50,11 @@ class EngineOptions:
         """How long a query may run: never longer than any other statement; 0 is without end."""
         ends = [seconds for seconds in (self.read_timeout, self.statement_timeout) if seconds]
         return min(ends, default=0.0)
+
+    @property
+    def can_corrupt(self) -> bool:
+        """Whether the database is SQLite, by a version that can corrupt files in WAL mode."""
+        return self.is_sqlite and sqlite.in_use().is_affected
 
     @property
     def file(self) -> Path | None:
@@ -108,6 +116,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
     if options.is_sqlite:
         engine = create_async_engine(
             _address(options),
+            module=sqlite.in_use().dbapi(),
             pool_size=1,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
@@ -126,6 +135,7 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
     if options.is_sqlite:
         engine = create_async_engine(
             _address(options),
+            module=sqlite.in_use().dbapi(),
             pool_size=options.max_connections,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
@@ -211,20 +221,17 @@ def _ping_the_idle(engine: Engine) -> None:
 
 
 def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) -> None:
-    pragmas = [
-        f"busy_timeout = {int(options.pool_timeout * 1000)}",
-        "foreign_keys = ON",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-    ]
-    if read_only:
-        pragmas.append("query_only = ON")
+    used = sqlite.in_use()
+    pragmas = [f"busy_timeout = {int(options.pool_timeout * 1000)}", "foreign_keys = ON"]
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
+        _set_journal(cursor, used)
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
         cursor.close()
         connection.create_function(holds.__name__, 2, holds, deterministic=True)
 
@@ -232,6 +239,21 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
     def overflow(context: ExceptionContext) -> None:
         if isinstance(context.original_exception, OverflowError):
             raise unstorable() from context.original_exception
+
+
+def _set_journal(cursor: Any, used: sqlite.Sqlite) -> None:
+    """Leave WAL mode where it can corrupt the file; while others have it open nobody can."""
+    for pragma in used.pragmas:
+        with suppress(*[used.module.OperationalError] if used.is_affected else []):
+            cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute("PRAGMA journal_mode")
+    if used.is_affected and cursor.fetchone()[0] == "wal":
+        log.error(
+            "this SQLite can corrupt the database, which other processes keep in WAL mode: "
+            "stop all of them, then start again",
+            sqlite=used.version_text,
+            mend=sqlite.MEND,
+        )
 
 
 def _begin_immediate(connection: Any) -> None:

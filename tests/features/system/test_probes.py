@@ -11,11 +11,13 @@ from sqlalchemy import text
 
 from backstay.adapters import vitals_database
 from backstay.adapters.vitals_database import PATIENCE, Ask, DatabaseVitals
-from backstay.composition import Backstay
+from backstay.composition import Backstay, logs
 from backstay.settings import Settings
+from tests.adapters.linking import logged
 from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to
 from tests.features.steps import API, execute, running
+from tests.files import well
 from tests.waiting import LIMIT
 from tests.web.problems import problem
 
@@ -25,14 +27,31 @@ CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": 
 
 
 @pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])
-async def test_all_is_well(client: httpx.AsyncClient, path: str, settings: Settings) -> None:
+async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backstay) -> None:
     answer = await client.get(path)
+    database = well(backstay.database.options)
     assert answer.status_code == 200
     assert answer.json() == {
-        "status": "ok",
-        "version": settings.app.version,
-        "checks": CHECKS,
+        "status": database,
+        "version": backstay.settings.app.version,
+        "checks": CHECKS | {"database": database},
     }
+
+
+@pytest.mark.usefixtures("affected_sqlite")
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+async def test_a_sqlite_that_can_corrupt_files_is_told_and_serves(
+    settings: Settings, clock: FrozenClock
+) -> None:
+    with logged(logs) as lines:
+        async with running(settings, clock) as client:
+            (told,) = [line for line in lines if "SQLite" in line["event"]]
+            health = await client.get("/health")
+            assert (await client.get("/readyz")).status_code == 200
+    assert (told["log_level"], told["sqlite"]) == ("warning", "3.40.1")
+    assert "pysqlite3" in told["mend"]
+    assert health.status_code == 200
+    assert (health.json()["status"], health.json()["checks"]["database"]) == ("degraded",) * 2
 
 
 async def test_the_process_is_alive_and_ready(client: httpx.AsyncClient) -> None:

@@ -80,8 +80,8 @@ class GetHealth(Query[Health]):
 @handles(GetHealth)
 async def get_health(query: GetHealth, vitals: Vitals, app: AppSettings) -> Health:
     checks = await vitals.checks()
-    failed = {name for name, state in checks.items() if state in {"error", "degraded"}}
-    status: Status = "error" if "database" in failed else "degraded" if failed else "ok"
+    failed = {"error", "degraded"} & set(checks.values())
+    status: Status = "error" if checks["database"] == "error" else "degraded" if failed else "ok"
     return Health(status=status, version=app.version, checks=checks)
 
 
