@@ -36,7 +36,7 @@ class SqlitePrincipals(SharedPrincipals):
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[Beat]:
         """Watch the version of the file."""
-        (path,), arguments = driver_arguments(self._database.options)
+        (path,), arguments = driver_arguments(self._database.options, "")
         async with aiosqlite.connect(path, **arguments) as connection:
             seen = await _version(connection)
             await self._another_wrote()

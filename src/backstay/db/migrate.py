@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from backstay.db.address import place, shown
 from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 from backstay.db.faults import translate
 from backstay.db.migrations import runner
@@ -279,19 +280,19 @@ def _explained(options: EngineOptions) -> Iterator[None]:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
-        raise kind(_explanation(error, make_url(options.url))) from error
+        raise kind(_explanation(error, options.url)) from error
 
 
-def _explanation(error: Exception, url: URL) -> str:
+def _explanation(error: Exception, url: str) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
-    reason, place = str(cause).splitlines()[0] if str(cause) else repr(cause), f"`{url!r}`"
+    reason = str(cause).splitlines()[0] if str(cause) else repr(cause)
     if _sqlstate(error) == "55P03" or "database is locked" in reason:
         return "Somebody else is migrating this database, or uses it without end: try again later."
     if _sqlstate(error) == "3D000":
-        return f"There is no database {url.database!r} on {url.host}: create it first."
+        return f"There is no database {make_url(url).database!r} on {place(url)}: create it first."
     if isinstance(error, OSError) or "unable to open" in reason or _sqlstate(error)[:2] == "08":
-        return f"The database {place} cannot be reached: {reason}."
-    return f"The database {place} refused, nothing was changed: {reason}."
+        return f"The database `{shown(url)}` cannot be reached: {reason}."
+    return f"The database `{shown(url)}` refused, nothing was changed: {reason}."
 
 
 def _sqlstate(error: Exception) -> str:
