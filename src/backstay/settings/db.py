@@ -159,8 +159,8 @@ class DbSettings(Group):
     ] = Field(
         DatabaseUrl(""),
         description="Address of the database; stronger than the parts above. `postgresql://`, "
-        "`postgres://` and `sqlite:///` are understood, with the parameters of libpq that can be met "
-        "(`docs/guides/database-urls.md`); SQLite needs a file.",
+        "`postgres://` and `sqlite:///` are understood, with the parameters of libpq that can be "
+        "met (`docs/guides/database-urls.md`); SQLite needs a file.",
     )
     fallback_to_sqlite: bool = Field(
         False,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from backstay.settings.faults import Refused
+from backstay.settings.files import Unreadable, open_plain
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SYSTEM = "system"
@@ -102,14 +103,13 @@ def _file(name: str, value: str) -> str:
     if name == "sslrootcert" and value == SYSTEM:
         return value
     try:
-        with Path(value).open("rb"):
-            return value
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has a NUL in its name"
+        open_plain(Path(value)).close()
+    except Unreadable as error:
         raise Refused(
-            f"names a file as {name} that cannot be read: {reason}",
+            f"names a file as {name} that cannot be read: {error}",
             "Let it name a readable file; a relative path starts at the working directory.",
         ) from None
+    return value
 
 
 def _seconds(name: str, value: str) -> str:
