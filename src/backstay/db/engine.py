@@ -219,8 +219,12 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()  # the pool does not, and its thread would outlive the event loop
+            raise
         cursor.close()
         connection.create_function(holds.__name__, 2, holds, deterministic=True)
 
