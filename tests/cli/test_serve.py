@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Call
 from tests.cli.process import KEYS, WELL, Server, none_lives, serving
 from tests.files import look_into
+from tests.settings.test_files import pipe
 from tests.waiting import until
 
 GIVEN = "correct horse"
@@ -146,3 +147,12 @@ def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call)
     assert ended.code == 1
     assert ended.errors.count("\n") == 1
     assert "newer version" in ended.errors
+
+
+def test_a_pipe_is_read_once_for_all_processes_of_a_server(home: Path) -> None:
+    with (
+        pipe(home / ".env", "APP_TITLE=From a pipe\nAPP_METRICS_TOKEN_FILE=token\n"),
+        pipe(home / "token", "a token of the metrics, from a pipe"),
+        serving(home, SERVER_TYPE="uvicorn") as server,
+    ):
+        assert server.client.get("/openapi.json").json()["info"]["title"] == "From a pipe"

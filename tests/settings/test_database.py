@@ -52,7 +52,6 @@ def test_what_is_no_supported_url_is_a_fault_that_does_not_repeat_it(
         ("sqlite:///./shop.db", "sqlite+aiosqlite:///./shop.db"),
         ("sqlite:////srv/shop.db", "sqlite+aiosqlite:////srv/shop.db"),
         ("sqlite+aiosqlite:///shop.db", "sqlite+aiosqlite:///shop.db"),
-        ("sqlite://", "sqlite+aiosqlite://"),
     ],
 )
 def test_urls_get_the_async_driver(read: Read, given: str, normalised: str) -> None:
@@ -77,14 +76,34 @@ def file_of(loaded: Loaded) -> Path | None:
     ("url", "path"),
     [
         ("sqlite:////srv/shop.db", Path("/srv/shop.db")),
-        ("sqlite:///:memory:", None),
-        ("sqlite://", None),
-        ("sqlite:///file:shop?mode=memory&uri=true", None),
         ("postgresql://host/name", None),
     ],
 )
 def test_only_a_sqlite_file_has_a_path(read: Read, url: str, path: Path | None) -> None:
     assert file_of(read(DB_URL=url)) == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite+aiosqlite:///:memory:",
+        "sqlite:///file:shop?mode=memory&uri=true",
+        "sqlite:///file:shop.db",
+        "sqlite:///shop.db?mode=ro",
+        "sqlite:///shop.db?check_same_thread=false",
+        ":memory:",
+    ],
+)
+def test_a_sqlite_url_names_a_file_and_nothing_else(read: Read, url: str) -> None:
+    assert faulty(read(DB_URL=url)) == ["DB_URL"]
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:shop.db"])
+def test_so_does_its_name(read: Read, name: str) -> None:
+    assert faulty(read(DB_DRIVER="sqlite", DB_NAME=name)) == ["DB_NAME"]
 
 
 class TestParts:

@@ -70,11 +70,9 @@ class PostgresPrincipals(SharedPrincipals):
     async def subscription(self) -> AsyncIterator[Beat]:
         """Listen on a connection of its own, which no pool can take away."""
         options = self._database.options
-        _, arguments = driver_arguments(options)
-        connection = await asyncpg.connect(
-            **{"timeout": min(options.pool_timeout, PATIENCE), **arguments},
-            server_settings={"application_name": "backstay listener"},
-        )
+        seconds = min(options.pool_timeout, PATIENCE)
+        _, arguments = driver_arguments(options, "backstay listener", seconds)
+        connection = await asyncpg.connect(**arguments)
         try:
             async with asyncio.timeout(PATIENCE):
                 await connection.add_listener(CHANNEL, self._hear)

@@ -37,7 +37,7 @@ class SqlitePrincipals(SharedPrincipals):
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[Beat]:
         """Watch the version of the file."""
-        (path,), arguments = driver_arguments(self._database.options)
+        (path,), arguments = driver_arguments(self._database.options, "")
         async with sqlite.in_use().connect(path, **arguments) as connection:
             seen = await _version(connection)
             await self._another_wrote()

@@ -36,11 +36,8 @@ class PostgresWakeups(SubscribedWakeups):
     @asynccontextmanager
     async def subscription(self, ring: Ring) -> AsyncIterator[Follow]:
         """Listen until the connection no longer answers."""
-        _, arguments = driver_arguments(self._options)
-        connection = await asyncpg.connect(
-            **{"timeout": self._options.pool_timeout, **arguments},
-            server_settings={"application_name": "backstay jobs"},
-        )
+        _, arguments = driver_arguments(self._options, "backstay jobs")
+        connection = await asyncpg.connect(**arguments)
 
         async def follow() -> None:
             while True:

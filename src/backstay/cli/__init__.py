@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -73,6 +74,7 @@ def backstay(
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
     hurry_imports()
+    _print_what_can_be_printed()
     try:
         app(prog_name="backstay")
     except Exception as error:
@@ -84,17 +86,26 @@ def main() -> None:
         sys.exit(code)
 
 
+def _print_what_can_be_printed() -> None:
+    """A character that the terminal or file cannot take is escaped, and ends no command."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _explained(error: Exception) -> tuple[str, int] | None:
     """What to tell about an error that can be foreseen, and the exit code."""
     from backstay.core.bus import BootError
-    from backstay.core.errors import AppError, Invalid
+    from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.db.migrate import MigrationError
+    from backstay.db.reasons import reason
     from backstay.settings import ConfigurationError
 
     if isinstance(error, ConfigurationError):
         return str(error), 2
     if isinstance(error, Invalid) and error.errors:
         return "\n".join(f"{fault.field}: {fault.message}." for fault in error.errors), 2
+    if isinstance(error, DatabaseFailed | DatabaseUnavailable) and error.__cause__ is not None:
+        return f"{str(error).rstrip('.')}: {reason(error.__cause__)}.", 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}.", 1
     if isinstance(error, BootError | MigrationError | AppError | OSError):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from backstay.cli.output import print_columns
 from backstay.db import sqlite
+from backstay.db.address import place
 from backstay.settings import Environment, Settings
 
 if TYPE_CHECKING:
@@ -51,4 +52,4 @@ def _database(settings: Settings) -> str:
     url = settings.db.url.parsed
     if settings.db.is_sqlite:
         return f"SQLite, {url.database} (version {sqlite.in_use().version_text})"
-    return f"PostgreSQL, {url.database} on {url.host or 'this machine'}"
+    return f"PostgreSQL, {url.database} on {place(settings.db.sqlalchemy_url)}"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backstay.db import sqlite
+from backstay.db.address import postgres_arguments, without_parameters
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 
@@ -83,19 +84,18 @@ def create_file(options: EngineOptions) -> None:
             os.close(os.open(options.file, os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def driver_arguments(options: EngineOptions) -> tuple[Sequence[str], dict[str, Any]]:
-    """The address of the database as its driver takes it, for a connection outside of any pool."""
+def driver_arguments(
+    options: EngineOptions, application: str, seconds: float | None = None
+) -> tuple[Sequence[str], dict[str, Any]]:
+    """The address of the database as its driver takes it, for a connection outside of any pool.
+
+    A connection to PostgreSQL names its ``application``, and comes about within so many seconds.
+    """
+    if not options.is_sqlite:
+        return (), postgres_arguments(options.url, application, seconds or options.pool_timeout)
     url = _address(options)
     positional, named = url.get_dialect()().create_connect_args(url)
-    return positional, {key: named[key] for key in named if key not in _OF_THE_DIALECT}
-
-
-_OF_THE_DIALECT = {
-    "async_creator_fn",
-    "async_fallback",
-    "prepared_statement_cache_size",
-    "prepared_statement_name_func",
-}
+    return positional, dict(named)
 
 
 def _address(options: EngineOptions) -> URL:
@@ -154,24 +154,20 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
 def _postgres(
     options: EngineOptions, url: str, size: int, *, read_only: bool = False, **extra: Any
 ) -> AsyncEngine:
-    connect: dict[str, Any] = {
-        "server_settings": {"application_name": "backstay"},
-        "timeout": options.pool_timeout,
-    }
+    connect = postgres_arguments(url, "backstay", options.pool_timeout)
     seconds = options.read_seconds if read_only else options.statement_timeout
     if not options.pgbouncer:
         connect["server_settings"] |= _limits(seconds, read_only=read_only)
     else:
-        connect |= {"statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
+        connect |= {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: "",
+        }
         if read_only:
             connect["command_timeout"] = seconds or None
-        url = str(
-            make_url(url)
-            .update_query_dict({"prepared_statement_cache_size": "0"})
-            .render_as_string(hide_password=False)
-        )
     engine = create_async_engine(
-        url,
+        without_parameters(url),
         pool_size=size,
         max_overflow=0,
         pool_timeout=options.pool_timeout,
@@ -227,11 +223,15 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        _set_journal(cursor, used)
-        if read_only:
-            cursor.execute("PRAGMA query_only = ON")
+        try:
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+            _set_journal(cursor, used)
+            if read_only:
+                cursor.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()  # the pool does not, and its thread would outlive the event loop
+            raise
         cursor.close()
         connection.create_function(holds.__name__, 2, holds, deterministic=True)
 

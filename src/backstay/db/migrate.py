@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect, text
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -22,6 +21,7 @@ from backstay.db.migrations.history import (
     HistoryError,
     last_revisions,
 )
+from backstay.db.reasons import explanation, fault_of_file, sqlstate
 from backstay.db.session import Database
 
 LOCK_SECONDS = 60
@@ -107,6 +107,10 @@ async def upgrade(
         raise MigrationError(found.value)
     if found is State.CURRENT and revision == "head":
         return []
+    with _explained(options):
+        if options.is_missing:
+            runner.require(histories, revision)
+        create_file(options)
     async with _migrating(options) as connection:
         return await connection.run_sync(runner.upgrade, histories, revision)
 
@@ -214,9 +218,9 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
         async with engine.connect() as connection:
             return tuple((await connection.execute(_STORED)).scalars())
     except DBAPIError as error:
-        if _sqlstate(error) == "3D000":
+        if sqlstate(error) == "3D000":
             return None
-        if _sqlstate(error) == "42P01" or "no such table" in str(error.orig):
+        if sqlstate(error) == "42P01" or "no such table" in str(error.orig):
             return ()
         raise
 
@@ -230,7 +234,8 @@ async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
     else:
         engine = writer_engine(options)
     with _explained(options):
-        create_file(options)
+        if options.is_missing:
+            raise MigrationError(State.ABSENT.value)
         try:
             async with engine.begin() as connection:
                 if not options.is_sqlite:
@@ -273,26 +278,12 @@ def _tables(connection: Connection) -> set[str]:
 
 @contextmanager
 def _explained(options: EngineOptions) -> Iterator[None]:
+    if wrong := fault_of_file(options.file):
+        raise MigrationError(f"The database {options.file} cannot be opened: {wrong}.")
     try:
         yield
     except HistoryError as error:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
-        raise kind(_explanation(error, make_url(options.url))) from error
-
-
-def _explanation(error: Exception, url: URL) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    reason, place = str(cause).splitlines()[0] if str(cause) else repr(cause), f"`{url!r}`"
-    if _sqlstate(error) == "55P03" or "database is locked" in reason:
-        return "Somebody else is migrating this database, or uses it without end: try again later."
-    if _sqlstate(error) == "3D000":
-        return f"There is no database {url.database!r} on {url.host}: create it first."
-    if isinstance(error, OSError) or "unable to open" in reason or _sqlstate(error)[:2] == "08":
-        return f"The database {place} cannot be reached: {reason}."
-    return f"The database {place} refused, nothing was changed: {reason}."
-
-
-def _sqlstate(error: Exception) -> str:
-    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+        raise kind(explanation(error, options.url)) from error

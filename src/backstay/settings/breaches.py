@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.settings.faults import Refused
+from backstay.settings.files import Unreadable, open_plain
 
 HEX_OF_SHA1 = 40
 RANGE = 5
@@ -30,8 +31,10 @@ def _fault_of(path: Path) -> str | None:
     try:
         if path.is_dir():
             return _fault_of_folder(path)
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return _fault_of_file(file)
+    except Unreadable as error:
+        return f"cannot be read: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
@@ -41,7 +44,7 @@ def _fault_of_folder(path: Path) -> str | None:
     found = next((each for each in path.iterdir() if name.fullmatch(each.name)), None)
     if found is None:
         return "is a folder without files that are named by five hexadecimal digits"
-    with found.open("rb") as file:
+    with open_plain(found) as file:
         if not _is_line(file.readline(100), HEX_OF_SHA1 - RANGE):
             return f"has a file, {found.name}, that does not begin with a line SUFFIX:COUNT"
     return None

@@ -1,6 +1,7 @@
 """The settings of the database, and the one form its URL has in the rest of the code."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -8,8 +9,10 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from backstay.settings import postgres_url
 from backstay.settings.faults import Refused
 from backstay.settings.group import Also, BuiltFrom, Default, Group, Kind
+from backstay.settings.postgres_url import DEFAULT_PORT
 from backstay.settings.values import Count, Port
 
 DEFAULT_URL = "sqlite:///./backstay.db"
@@ -58,23 +61,37 @@ def _driver(value: str) -> str:
     return DRIVERS[value]
 
 
+_MEND = (
+    "Write postgresql://user:password@host:5432/name (special characters percent-encoded) "
+    f"or {DEFAULT_URL}; or give the parts instead, such as DB_HOST."
+)
+
+
 def _normalised(text: str) -> URL:
-    mend = (
-        "Write postgresql://user:password@host:5432/name (special characters percent-encoded) "
-        f"or {DEFAULT_URL}; or give the parts instead, such as DB_HOST."
-    )
+    driver = text.partition(":")[0]
+    if "://" in text and driver not in DRIVERS:
+        raise Refused("names a database that is not supported", _MEND)
     try:
-        url = make_url(text)
+        url = _file(make_url(text)) if DRIVERS.get(driver) == SQLITE else postgres_url.read(text)
+    except Refused:
+        raise
     except (ArgumentError, ValueError):
-        raise Refused("is not a database URL", mend) from None
-    if url.drivername not in DRIVERS:
-        raise Refused("names a database that is not supported", mend)
-    url = url.set(drivername=DRIVERS[url.drivername])
-    if url.drivername == SQLITE and url.host:
-        raise Refused("has too few slashes: a SQLite URL names a file, not a host", mend)
-    if "sslmode" in url.query:
-        ssl = url.query["sslmode"]
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})
+        raise Refused("is not a database URL", _MEND) from None
+    return url.set(drivername=DRIVERS[driver])
+
+
+def _file(url: URL) -> URL:
+    """Only a file is the same for all connections of all processes."""
+    if url.host:
+        raise Refused("has too few slashes: a SQLite URL names a file, not a host", _MEND)
+    if url.query:
+        raise Refused("has parameters, and a SQLite URL takes none", "End it with the file's name.")
+    name = url.database
+    if not name or name == ":memory:" or name.startswith("file:"):
+        raise Refused(
+            "names no file, and each connection would have a database of its own",
+            f"Name a file, such as {DEFAULT_URL}.",
+        )
     return url
 
 
@@ -82,21 +99,40 @@ def _composed(parts: Mapping[str, Any]) -> URL:
     name, password = parts["name"], parts["password"]
     driver = parts["driver"] or POSTGRESQL
     if driver == SQLITE:
-        return URL.create(SQLITE, database=name) if name else _normalised(DEFAULT_URL)
+        with _blamed_on("DB_NAME"):
+            return _file(URL.create(SQLITE, database=name)) if name else _normalised(DEFAULT_URL)
     if not name:
         raise Refused(
             "is missing while other parts of the database's address are given",
             "Set it to the database's name, or give the whole address as DB_URL.",
             variable="DB_NAME",
         )
-    return URL.create(
+    url = URL.create(
         driver,
         username=parts["user"],
         password=password and password.get_secret_value(),
-        host=parts["host"] or "localhost",
-        port=parts["port"] or 5432,
         database=name,
     )
+    return _at(url, "DB_HOST", parts["host"] or "localhost", parts["port"] or DEFAULT_PORT)
+
+
+def _at(url: URL, variable: str, host: str, port: int | None) -> URL:
+    try:
+        return postgres_url.at(url, [(each, port) for each in postgres_url.hosts(host)])
+    except ValueError:
+        raise Refused(
+            "is not a host",
+            "Write a name, an address or the folder of a socket; the port is a setting of its own.",
+            variable=variable,
+        ) from None
+
+
+@contextmanager
+def _blamed_on(variable: str) -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(refused.wrong, refused.mend, variable) from None
 
 
 class DbSettings(Group):
@@ -107,7 +143,9 @@ class DbSettings(Group):
     driver: Annotated[
         str | None, AfterValidator(lambda value: value and _driver(value)), Default("postgresql")
     ] = Field(None, description="`postgresql` or `sqlite`.")
-    host: Annotated[str | None, Default("localhost")] = Field(None, description="Host.")
+    host: Annotated[str | None, Default("localhost")] = Field(
+        None, description="Host, several with commas, or the folder of a socket."
+    )
     port: Annotated[Port | None, Default("5432")] = Field(None, description="Port.")
     name: str | None = Field(None, description="Name of the database; for SQLite, its file.")
     user: str | None = Field(None, description="User to sign in as.")
@@ -121,7 +159,8 @@ class DbSettings(Group):
     ] = Field(
         DatabaseUrl(""),
         description="Address of the database; stronger than the parts above. `postgresql://`, "
-        "`postgres://` and `sqlite:///` are understood.",
+        "`postgres://` and `sqlite:///` are understood, with the parameters of libpq that can be "
+        "met (`docs/guides/database-urls.md`); SQLite needs a file.",
     )
     fallback_to_sqlite: bool = Field(
         False,
@@ -230,11 +269,14 @@ class DbSettings(Group):
 
 
 def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
-    password = parts["replica_password"]
-    return primary.set(
-        host=parts["replica_host"],
-        port=parts["replica_port"],
+    """Another server with the same database; what is asked of the primary is not asked of it."""
+    password, port = parts["replica_password"], parts["replica_port"]
+    url = primary.difference_update_query(["target_session_attrs"]).set(
         database=parts["replica_name"],
         username=parts["replica_user"],
         password=password and password.get_secret_value(),
     )
+    if parts["replica_host"]:
+        ports = str(primary.query.get("port", primary.port or DEFAULT_PORT)).split(",")
+        return _at(url, "DB_REPLICA_HOST", parts["replica_host"], port or int(ports[0]))
+    return _at(url, "DB_REPLICA_PORT", primary.host or str(primary.query.get("host", "")), port)

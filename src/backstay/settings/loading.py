@@ -1,7 +1,7 @@
 """Reads the settings: looks every variable up, builds the groups, and judges the whole."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -52,13 +52,14 @@ def read_settings(
     `directory` (else the working directory) also keeps the secrets that are created in `local`.
     """
     directory = directory or Path.cwd()
-    dotenv = read_dotenv(directory / ".env")
-    environment = Layer("environment", os.environ if environ is None else environ)
+    variables = os.environ if environ is None else {**environ}
+    dotenv = read_dotenv(directory / ".env", variables)
+    environment = Layer("environment", variables)
     layers = (environment, Layer(".env", dotenv.values))
     reading = _Reading([*dotenv.faults], [*dotenv.warnings])
     if dotenv.faults:
         reading.faulty.add("ENVIRONMENT")  # what cannot be read may have named it
-    reading.look_up(layers, directory)
+    reading.look_up(layers, directory, variables)
     general = reading.build(GeneralSettings)
     if "ENVIRONMENT" not in reading.faulty and general.environment is Environment.LOCAL:
         reading.local = True
@@ -83,9 +84,11 @@ class _Reading:
     faulty: set[str] = field(default_factory=set)
     local: bool = False
 
-    def look_up(self, layers: Sequence[Layer], directory: Path) -> None:
+    def look_up(
+        self, layers: Sequence[Layer], directory: Path, environ: MutableMapping[str, str]
+    ) -> None:
         for variable in VARIABLES:
-            found = find(variable, layers, directory)
+            found = find(variable, layers, directory, environ)
             if isinstance(found, Fault):
                 self._blame(variable.name, found)
             elif found:

@@ -1,13 +1,16 @@
 """Finds the values of variables in the environment, in `.env` and in files."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from dotenv.parser import parse_stream
 
 from backstay.settings.faults import Fault
+from backstay.settings.files import Unreadable, read_text
 from backstay.settings.group import Found, MayBeEmpty, Variable
 
 _CLOSE = 0.75
@@ -31,15 +34,19 @@ class DotEnv:
     warnings: tuple[str, ...] = ()
 
 
-def read_dotenv(path: Path) -> DotEnv:
-    """Read a `.env` file as it stands: `$` is a character like any other."""
-    if not path.is_file():
-        return DotEnv({})
+def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> DotEnv:
+    """Read a `.env` file as it stands: `$` is a character like any other.
+
+    Only where nothing is of that name, nothing is read: what is skipped might be the line that says
+    that this is production.
+    """
     try:
-        with path.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
-    except (OSError, ValueError) as error:
-        return DotEnv({}, faults=(Fault(".env", _unreadable(error), "Mend or remove the file."),))
+        if not os.path.lexists(path):
+            return DotEnv({})
+        bindings = list(parse_stream(StringIO(read_text(path, environ))))
+    except (Unreadable, OSError) as error:
+        wrong = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        return DotEnv({}, faults=(Fault(".env", wrong, "Mend or remove it."),))
     return DotEnv(
         {each.key: each.value for each in bindings if each.key and each.value is not None},
         warnings=tuple(
@@ -50,7 +57,12 @@ def read_dotenv(path: Path) -> DotEnv:
     )
 
 
-def find(variable: Variable, layers: Sequence[Layer], directory: Path) -> Found | Fault | None:
+def find(
+    variable: Variable,
+    layers: Sequence[Layer],
+    directory: Path,
+    environ: MutableMapping[str, str],
+) -> Found | Fault | None:
     """Return a variable's value: the first layer wins, in it the strongest name."""
     may_be_empty = variable.marker(MayBeEmpty)
     for layer in layers:
@@ -59,7 +71,7 @@ def find(variable: Variable, layers: Sequence[Layer], directory: Path) -> Found 
             if value is None or not (value.strip() or may_be_empty):
                 continue
             if variable.secret and name.endswith("_FILE"):
-                return _content(name, directory / value)
+                return _content(name, directory / value, environ)
             if not _is_utf8(value):
                 return Fault(name, "is not UTF-8 text", "Write it in UTF-8.")
             aside = "" if name == variable.name else f" ({name})"
@@ -100,17 +112,12 @@ def _is_utf8(value: str) -> bool:
     return True
 
 
-def _content(name: str, path: Path) -> Found | Fault:
-    mend = "Let it name a readable file that holds the secret and nothing else."
+def _content(name: str, path: Path, environ: MutableMapping[str, str]) -> Found | Fault:
+    mend = "Let it name a readable file, or a pipe, that holds the secret and nothing else."
     try:
-        value = path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        return Fault(name, f"names a file that {_unreadable(error)}", mend)
+        value = read_text(path, environ).rstrip("\r\n")
+    except Unreadable as error:
+        return Fault(name, f"names a file that cannot be read: {error}", mend)
     if not value.strip():
         return Fault(name, "names an empty file", mend)
     return Found(value, f"file {path}")
-
-
-def _unreadable(error: OSError | ValueError) -> str:
-    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-    return f"cannot be read: {reason}"

@@ -16,6 +16,8 @@ Every setting is an environment variable, or a line of the file `.env` in the wo
 - The environment is stronger than `.env`, and `.env` than the default. In either, a setting's own
   name is stronger than the other names it is understood by.
 - Every secret may be given as a file instead: `<NAME>_FILE` holds its path.
+- Such a file, and `.env`, may be a pipe, which is read once: what it held is handed on, in the
+  environment, to the processes of `serve`. Anything else but a plain file is refused.
 - Lists are written as JSON (`["one", "two"]`) or with commas (`one,two`); an empty list is empty.
   For every other setting but `APP_ROOT_PATH`, empty means not set.
 - `.env` is taken as it stands: `$` is not replaced.

@@ -67,14 +67,35 @@ def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
 
 
 @_worded()
+def require(histories: Histories, revision: str) -> None:
+    """Whether a database that is to be made can be brought to a revision.
+
+    Raises:
+        HistoryError: it cannot.
+    """
+    from alembic.script.revision import RevisionError
+
+    known, target = scripts(histories), _target(revision)
+    if not target.startswith("+"):
+        known.get_revisions(target)  # which words what is unknown as an upgrade does
+    try:
+        list(known.iterate_revisions(target, "base"))
+    except RevisionError as error:
+        raise HistoryError(str(error)) from error
+
+
+@_worded()
 def upgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
     """Migrate up to a revision inside the connection's transaction; the revisions applied."""
     from alembic import command
 
     applied: list[str] = []
-    target = "heads" if revision == "head" else revision
-    command.upgrade(_config(histories, connection, applied), target)
+    command.upgrade(_config(histories, connection, applied), _target(revision))
     return applied
+
+
+def _target(revision: str) -> str:
+    return "heads" if revision == "head" else revision
 
 
 @_worded()

@@ -1,0 +1,106 @@
+"""Reads what settings name as a file: a plain one, or a pipe such as managers of secrets write.
+
+A pipe can be read only once, but every process of a server reads the settings. So whoever reads one
+keeps its text in the environment, which the processes that it starts get: they are the same user's.
+"""
+
+import json
+import os
+import select
+import stat
+import time
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import BinaryIO
+
+KEPT = "BACKSTAY_PIPES"
+"""The variable with the texts of pipes by their paths, as JSON."""
+MOST_BYTES = 65_536
+MOST_KEPT = 120_000
+"""Characters; Linux hands on no longer variable."""
+PATIENCE = 10.0
+"""Seconds in which a pipe must have been written to its end."""
+
+
+class Unreadable(Exception):
+    """Why there is no text; never holds a path."""
+
+
+def read_text(path: Path, environ: MutableMapping[str, str]) -> str:
+    """The text of a file or pipe, in UTF-8, as it was when a process was the first to read it.
+
+    Raises:
+        Unreadable: it is something else, too long, not there, or nobody writes it.
+    """
+    known = _kept(environ)
+    if (text := known.get(str(path))) is not None:
+        return text
+    try:
+        is_pipe, content = _read(path)
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("it is not UTF-8 text") from None
+    except ValueError:
+        raise Unreadable("its name has a NUL") from None
+    except OSError as error:
+        raise Unreadable(error.strerror) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if is_pipe:
+        told = json.dumps({**known, str(path): text})
+        if len(told) > MOST_KEPT:
+            raise Unreadable("it and other pipes are too long")
+        environ[KEPT] = told
+    return text
+
+
+def _kept(environ: MutableMapping[str, str]) -> dict[str, str]:
+    try:
+        found = json.loads(environ.get(KEPT, "{}"))
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open what may be read as often as one likes; opening a pipe would wait for its writer.
+
+    Raises:
+        Unreadable: it is none, or nobody may read it.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Unreadable("it is not a plain file")
+        return path.open("rb")
+    except ValueError:
+        raise Unreadable("its name has a NUL") from None
+    except OSError as error:
+        raise Unreadable(error.strerror) from None
+
+
+def _read(path: Path) -> tuple[bool, bytes]:
+    mode = path.stat().st_mode
+    is_pipe = stat.S_ISFIFO(mode)
+    if not is_pipe and not stat.S_ISREG(mode):
+        raise Unreadable("it is neither a file nor a pipe")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes would block
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        content = _until_its_end(file.fileno()) if is_pipe else file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise Unreadable(f"it is longer than {MOST_BYTES} bytes")
+    if is_pipe and not content.strip():
+        raise Unreadable("it is a pipe into which nothing was written")
+    return is_pipe, content
+
+
+def _until_its_end(descriptor: int) -> bytes:
+    content, deadline, waiting = b"", time.monotonic() + PATIENCE, select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    while len(content) <= MOST_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0 or not waiting.poll(left * 1000):
+            raise Unreadable("it is a pipe that nobody writes to its end")
+        chunk = os.read(descriptor, MOST_BYTES)
+        if not chunk:
+            break
+        content += chunk
+    return content

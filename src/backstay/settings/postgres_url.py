@@ -1,0 +1,121 @@
+"""Reads the URL of a PostgreSQL as libpq takes it, into the one form of the rest of the code.
+
+That form is SQLAlchemy's: one host stands before the name of the database; sockets and several
+hosts stand in the query, each with its port.
+"""
+
+import re
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import unquote
+
+from sqlalchemy.engine import URL, make_url
+
+from backstay.settings.faults import Refused
+from backstay.settings.postgres_parameters import ADDRESS, kept
+
+DEFAULT_PORT = 5432
+_PARTS = re.compile(r"(\w[\w+]*://(?:[^:/]*(?::[^@]*)?@)?)([^/?]*)(.*)", re.DOTALL)
+_PLACE = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
+
+Place = tuple[str, int | None]
+"""A host, or the folder of a socket, and a port."""
+
+
+class Malformed(ValueError):
+    """A text that is no URL; whoever reads the setting words that."""
+
+
+def read(text: str) -> URL:
+    """Read a URL; raises `Malformed`, or `Refused` on what cannot be used."""
+    match = _PARTS.fullmatch(text)
+    if match is None or "@" in match[2] + match[3] or "#" in match[2] + match[3]:
+        raise Malformed
+    url = make_url(match[1] + match[3])
+    query = {name: _once(name, value) for name, value in url.query.items()}
+    address = {name: query.pop(name) for name in ADDRESS if query.get(name)}
+    url = url.set(
+        username=address.get("user"),
+        password=address.get("password"),
+        database=address.get("dbname"),
+        query=kept({name: value for name, value in query.items() if name not in ADDRESS}),
+    )
+    return at(url, _places(address.get("host", match[2]), address.get("port", "")))
+
+
+def at(url: URL, places: Sequence[Place]) -> URL:
+    """The URL of the same database in these places."""
+    url = url._replace(host=None, port=None).difference_update_query(["host", "port"])
+    if len(places) == 1 and not places[0][0].startswith("/"):
+        host, port = places[0]
+        return url.set(host=host or None, port=port)
+    hosts = ",".join(host for host, _ in places)
+    ports = ",".join(str(port or DEFAULT_PORT) for _, port in places)
+    return url.update_query_dict({"host": hosts, "port": ports})
+
+
+def hosts(text: str) -> list[str]:
+    """The hosts of a list with commas, none with a port; raises ValueError on what is none."""
+    found = text.split(",")
+    for host in found:
+        if not _is_host(host):
+            raise ValueError("not a host")
+    return found
+
+
+def _places(text: str, ports: str) -> list[Place]:
+    """Hosts with commas, with a port after each, or with ports of their own: one, or as many."""
+    places = [_place(part) for part in text.split(",")]
+    if len(places) > 1 and not all(host for host, _ in places):
+        raise Malformed
+    if not ports:
+        return places
+    numbers = [_port(number) for number in ports.split(",")]
+    if len(numbers) == 1:
+        numbers *= len(places)
+    if len(numbers) != len(places):
+        raise Refused("has another number of ports than of hosts", "Write one port for each host.")
+    return [(host, own or port) for (host, own), port in zip(places, numbers, strict=True)]
+
+
+def _place(text: str) -> Place:
+    text = unquote(text)
+    if text.startswith("/"):
+        folder, _, port = text.rpartition(":")
+        return (folder, _port(port)) if folder and port.isdecimal() else (text, None)
+    if text.count(":") > 1 and not text.startswith("["):
+        host, port = text, ""  # IPv6 as the query writes it
+    elif match := _PLACE.fullmatch(text):
+        host, port = match[1].removeprefix("[").removesuffix("]"), match[2]
+    else:
+        raise Malformed
+    if host and not _is_host(host):
+        raise Malformed
+    return host, _port(port) if port else None
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65_535:
+        raise Malformed
+    return int(text)
+
+
+def _is_host(text: str) -> bool:
+    if text.startswith("/"):
+        return not re.search(r"[\0,]", text)
+    if ":" not in text:
+        return bool(_NAME.fullmatch(text))
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _once(name: str, value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return value
+    if name == "host":
+        return ",".join(value)
+    raise Refused("has a parameter more than once", "Write each parameter once.")

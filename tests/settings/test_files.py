@@ -1,0 +1,138 @@
+"""Files that settings name: plain ones, pipes that are read once, and what is neither."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from backstay.settings import files, read_settings
+from backstay.settings.files import KEPT, MOST_BYTES
+from tests.settings.reading import Read, faulty
+from tests.waiting import LIMIT
+
+
+def put(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put something in the place of a file that settings can use."""
+    if what == "folder":
+        path.mkdir()
+    elif what == "socket":
+        monkeypatch.chdir(path.parent)  # its name may not be long
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path.name)
+    elif what == "long":
+        path.write_bytes(b"#" * (MOST_BYTES + 1))
+    else:
+        path.symlink_to({"device": "/dev/zero", "link": "nowhere", "loop": path.name}[what])
+
+
+@contextmanager
+def pipe(path: Path, content: str) -> Iterator[None]:
+    """A pipe into which its content is written once, for whoever comes first."""
+    os.mkfifo(path)
+
+    def write() -> None:
+        with suppress(BrokenPipeError):
+            path.write_bytes(content.encode("utf-8", "surrogateescape"))
+
+    writer = Thread(target=write, daemon=True)
+    writer.start()
+    yield
+    writer.join(LIMIT)
+    assert not writer.is_alive()
+
+
+@pytest.mark.parametrize("make", ["folder", "device", "socket", "link", "long", "loop"])
+def test_whatever_else_is_in_its_place_is_a_fault(
+    read: Read, tmp_path: Path, make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(make, tmp_path / ".env", monkeypatch)
+    assert faulty(read()) == [".env"]
+    assert not (tmp_path / ".backstay").exists()  # it might have been production
+
+
+def test_a_link_to_a_file_is_followed(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "settings").write_text("APP_NAME=Linked\r\n")
+    (tmp_path / ".env").symlink_to("settings")
+    assert read().shown["APP_NAME"] == "Linked"
+
+
+@pytest.mark.parametrize("make", ["device", "socket", "link", "long", "loop"])
+def test_whatever_is_no_file_is_a_fault(
+    read: Read, tmp_path: Path, make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(make, tmp_path / "secret", monkeypatch)
+    assert faulty(read(ADMIN_PASSWORD_FILE="secret")) == ["ADMIN_PASSWORD_FILE"]
+
+
+def test_a_path_that_no_file_has_is_a_fault(read: Read) -> None:
+    assert faulty(read(ADMIN_PASSWORD_FILE="a\0b")) == ["ADMIN_PASSWORD_FILE"]
+
+
+def test_an_env_file_may_be_one(read: Read, tmp_path: Path) -> None:
+    with pipe(tmp_path / ".env", "ENVIRONMENT=production\nAPP_NAME=Piped\n"):
+        loaded = read()
+    assert loaded.shown["ENVIRONMENT"] == "production"
+    assert loaded.origins["APP_NAME"] == ".env"
+
+
+def test_so_may_the_file_of_a_secret(read: Read, tmp_path: Path) -> None:
+    with pipe(tmp_path / "password", "from a pipe\n"):
+        loaded = read(ADMIN_PASSWORD_FILE="password")
+    assert loaded.settings is not None
+    assert loaded.settings.admin.password is not None
+    assert loaded.settings.admin.password.get_secret_value() == "from a pipe"
+
+
+def test_one_that_was_opened_by_a_shell_is_read(read: Read) -> None:
+    source, sink = os.pipe()
+    os.write(sink, b"from a shell")
+    os.close(sink)
+    loaded = read(ADMIN_PASSWORD_FILE=f"/dev/fd/{source}")
+    os.close(source)
+    assert loaded.faults == ()
+
+
+def test_whoever_is_started_by_its_reader_need_not_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SERVER_PORT", KEPT):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("PORT", "9000")
+    monkeypatch.setenv("ADMIN_PASSWORD_FILE", "password")
+    with pipe(tmp_path / ".env", "SERVER_PORT=7000\n"), pipe(tmp_path / "password", "pässword"):
+        first = read_settings(directory=tmp_path)
+    again = read_settings(directory=tmp_path)
+    assert again == first
+    assert again.settings is not None
+    assert again.settings.server.port == 9000  # the environment is as strong as it was
+    assert first.warnings == ()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\udcff", "#" * (MOST_BYTES + 1)])
+def test_what_comes_out_must_be_text(read: Read, tmp_path: Path, content: str) -> None:
+    with pipe(tmp_path / ".env", content):
+        assert faulty(read()) == [".env"]
+
+
+def test_nobody_is_waited_for_without_end(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PATIENCE", 0.01)
+    os.mkfifo(tmp_path / ".env")
+    os.mkfifo(tmp_path / "password")
+    loaded = read(ADMIN_PASSWORD_FILE="password")
+    assert faulty(loaded) == [".env", "ADMIN_PASSWORD_FILE"]
+    assert not (tmp_path / ".backstay").exists()
+
+
+def test_files_that_are_read_again_and_again_are_none(read: Read, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = str(tmp_path / "pipe")
+    assert faulty(read(SECURITY_BREACHED_PASSWORDS_FILE=path)) == [
+        "SECURITY_BREACHED_PASSWORDS_FILE"
+    ]
+    assert faulty(read(DB_URL=f"postgresql://h/d?sslrootcert={path}")) == ["DB_URL"]
