@@ -193,6 +193,17 @@ def test_networks_of_both_families_and_single_addresses_are_read(read: Read) -> 
     assert settings.server.trusted_proxies == expected
 
 
+def test_proxies_are_trusted_in_the_form_in_which_clients_are_compared(
+    read: Read, production: dict[str, str]
+) -> None:
+    settings = read(SERVER_TRUSTED_PROXIES="fe80::1%eth0, ::ffff:10.0.0.0/104, [::1]").settings
+    assert settings is not None
+    expected = tuple(map(ip_network, ("fe80::1/128", "10.0.0.0/8", "::1/128")))
+    assert settings.server.trusted_proxies == expected
+    loaded = read(production, SERVER_TRUSTED_PROXIES="::ffff:0:0/96")
+    assert faulty(loaded) == ["SERVER_TRUSTED_PROXIES"]
+
+
 def test_a_star_is_every_network_in_local(read: Read) -> None:
     settings = read(SERVER_TRUSTED_PROXIES="*").settings
     assert settings is not None

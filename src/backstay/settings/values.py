@@ -3,17 +3,15 @@
 import json
 import re
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from backstay.core.addresses import Network, parse_network
 from backstay.core.rates import Rate
 from backstay.settings.faults import Refused
 from backstay.settings.group import Kind, MayBeEmpty
-
-Network = IPv4Network | IPv6Network
 
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -64,7 +62,7 @@ def _networks(value: object) -> object:
     networks: list[Network] = []
     for entry in split(value):
         try:
-            networks += map(ip_network, _EVERYTHING if entry == "*" else (entry,))
+            networks += map(parse_network, _EVERYTHING if entry == "*" else (entry,))
         except ValueError as error:
             raise Refused(
                 f"holds something that is no network: {error}",
