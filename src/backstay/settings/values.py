@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from backstay.core.addresses import Network, parse_network
+from backstay.core.origins import normal_origin
 from backstay.core.rates import Rate
 from backstay.settings.faults import Refused
 from backstay.settings.group import Kind, MayBeEmpty
@@ -85,7 +86,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
                 "Write scheme, host and port only, such as https://app.example.com: "
                 "no path, no wildcard, no pattern.",
             )
-    return trimmed
+    return tuple(dict.fromkeys(map(normal_origin, trimmed)))
 
 
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:

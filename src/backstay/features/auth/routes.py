@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from backstay.core.context import Device
 from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
+from backstay.core.origins import normal_origin
 from backstay.core.representation import render
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT
@@ -157,9 +158,9 @@ def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None:
         return
-    edge, host = edge_of(request), request.headers.get("host", "").lower()
-    allowed = {edge.public_origin, f"http://{host}", f"https://{host}"} | edge.cors_origins
-    if origin.lower() not in allowed:
+    edge, host = edge_of(request), request.headers.get("host", "")
+    own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
+    if normal_origin(origin) not in own | {edge.public_origin} | edge.cors_origins:
         raise Forbidden("This origin may not use the cookie.")
 
 
