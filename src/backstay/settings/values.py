@@ -140,5 +140,8 @@ Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535), Kind("port (1 to 65535)")]
 Count = Annotated[int, Field(ge=1), Kind("whole number above 0")]
 Seconds = Annotated[int, Field(ge=1), Kind("whole seconds above 0")]
+"""A duration; each has its ``AtMost``, as have the next."""
 SomeSeconds = Annotated[int, Field(ge=0), Kind("whole seconds")]
-WholeDays = Annotated[int, Field(ge=0, le=36_500), Kind("whole days")]
+WholeDays = Annotated[int, Field(ge=0), Kind("whole days")]
+DAY = PERIODS["day"]
+WEEK, MONTH, YEAR = 7 * DAY, 30 * DAY, 365 * DAY
