@@ -9,7 +9,7 @@ from tests.conftest import ADMIN_EMAIL
 from tests.features.steps import ME, bearer, refresh, sign_in
 from tests.patient import PATIENT
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
