@@ -162,6 +162,12 @@ async def test_other_origins_may_not_use_the_cookie(
     assert (await browser.post(f"{AUTH}/refresh")).status_code == 200
 
 
+async def test_an_own_origin_beside_another_is_another(browser: httpx.AsyncClient) -> None:
+    for pair in ((OWN, "https://evil.example"), ("https://evil.example", OWN)):
+        lines = [("Origin", origin) for origin in pair]
+        problem(await browser.post(f"{AUTH}/refresh", headers=lines), 403, "forbidden")
+
+
 class TestUnderADefaultPort:
     @pytest.fixture
     def variables(self) -> dict[str, str]:
