@@ -13,6 +13,7 @@ from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
+from backstay.core.origins import origin_of
 from backstay.core.ports import Clock
 from backstay.core.shift import shift
 from backstay.core.startup import settle_memory
@@ -27,7 +28,7 @@ from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
 from backstay.web.limits import Limits
 from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, metrics_access, origin_of, rates_of, sender_of
+from backstay.web.state import EdgeState, metrics_access, rates_of, sender_of
 from backstay.web.unmatched import count
 
 Hook = Callable[[FastAPI], Awaitable[None]]

@@ -1,7 +1,6 @@
 """Shows how mail is written and handed over, and what cannot be smuggled into it."""
 
 import io
-import ssl
 from email.policy import SMTP
 from errno import ENOSPC
 from pathlib import Path
@@ -14,7 +13,6 @@ from backstay.adapters import mail_file
 from backstay.adapters.mail_console import ConsoleMailer
 from backstay.adapters.mail_file import FileMailer
 from backstay.adapters.mail_message import message_of
-from backstay.adapters.mail_smtp import SmtpMailer
 from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
 from backstay.adapters.mail_tokens_hmac import HmacMailTokens
 from backstay.composition.adapters import mail_for
@@ -23,7 +21,6 @@ from backstay.core.jobs import is_final
 from backstay.core.mail import Mail, Mailer, MailNotSent, MailNotWritten, MailRefused
 from backstay.features.mail.commands.sending import SendMail
 from backstay.settings import load_settings
-from tests.services.smtp import NAME, PASSWORD, certified, free_port, smtp_server
 from tests.settings.conftest import OTHER, STRONG
 
 pytestmark = pytest.mark.anyio
@@ -189,68 +186,6 @@ def test_a_token_is_bound_to_purpose_link_and_key() -> None:
     assert tokens.read("verify", token) is None
     assert HmacMailTokens(b"l" * 32).read("reset", token) is None
     assert tokens.read("reset", tokens.write("reset", new_id())) != link_id
-
-
-def mailer(port: int, folder: Path, **variables: str) -> SmtpMailer:
-    """A mailer on settings."""
-    environ = {"MAIL_BACKEND": "smtp", "MAIL_HOST": "localhost", "MAIL_PORT": str(port)}
-    settings = load_settings({**environ, **variables}, folder)
-    return SmtpMailer(settings.mail, SENDER, utc_now)
-
-
-@pytest.fixture
-def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The context of a server whose certificate is trusted."""
-    certificate = certified(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    return context
-
-
-async def test_a_server_that_wants_a_password_gets_it(tmp_path: Path, tls: ssl.SSLContext) -> None:
-    login = {"MAIL_USERNAME": NAME, "MAIL_PASSWORD": PASSWORD}
-    with smtp_server(port := free_port(), tls=tls, with_password=True) as box:
-        await mailer(port, tmp_path, **login).send(MAIL)
-        wrong = {**login, "MAIL_PASSWORD": "another secret"}
-        with pytest.raises(MailNotSent, match="MAIL_PASSWORD") as refused:
-            await mailer(port, tmp_path, **wrong).send(MAIL)
-        with pytest.raises(MailNotSent, match="refuses the mail"):
-            await mailer(port, tmp_path).send(MAIL)
-    assert [mail["Subject"] for mail in box.mails] == ["A subject"]
-    assert "secret" not in refused.value.detail
-
-
-async def test_a_server_without_tls_gets_no_mail_unless_it_may(tmp_path: Path) -> None:
-    with smtp_server(port := free_port()) as box:
-        for tls in ("starttls", "tls"):
-            with pytest.raises(MailNotSent, match="MAIL_TLS"):
-                await mailer(port, tmp_path, MAIL_TLS=tls).send(MAIL)
-        assert box.mails == []
-
-
-async def test_a_certificate_must_be_trusted(
-    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
-    with (
-        smtp_server(port := free_port(), tls=tls) as box,
-        pytest.raises(MailNotSent, match="MAIL_TLS"),
-    ):
-        await mailer(port, tmp_path).send(MAIL)
-    assert box.mails == []
-
-
-async def test_an_address_in_another_script_arrives(tmp_path: Path) -> None:
-    with smtp_server(port := free_port()) as box:
-        mail = Mail("δοκιμή@παράδειγμα.example", "Θέμα", "Κείμενο\n", "<p>Κείμενο</p>\n")
-        await mailer(port, tmp_path, MAIL_TLS="none").send(mail)
-    assert [(mail["Subject"], mail["To"]) for mail in box.mails] == [
-        ("Θέμα", "δοκιμή@xn--hxajbheg2az3al.example")
-    ]
-    kept = FileMailer(tmp_path / "mail", SENDER, utc_now)
-    await kept.send(mail)
-    assert (await kept.mails())[0].mail.recipient == "δοκιμή@xn--hxajbheg2az3al.example"
 
 
 @pytest.mark.parametrize(

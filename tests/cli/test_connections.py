@@ -43,6 +43,27 @@ def test_too_many_fields_are_refused(server: Server) -> None:
     assert server.ask("/livez") == 200
 
 
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", ["localhost"], 200),
+        ("1.1", [], 400),
+        ("1.1", ["localhost", "localhost"], 400),
+        ("1.1", ["localhost", "evil.example"], 400),
+        ("1.1", ["local host"], 400),
+        ("1.0", [], 200),
+        ("1.0", ["localhost", "evil.example"], 400),
+    ],
+)
+def test_a_request_names_one_host(
+    server: Server, version: str, hosts: list[str], status: int
+) -> None:
+    lines = [f"GET /livez HTTP/{version}", *(f"Host: {host}" for host in hosts)]
+    with server.connect() as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        assert _rest(connection).split()[1] == str(status).encode()
+
+
 def test_idle_connections_keep_nobody_out(server: Server) -> None:
     with ExitStack() as idle:
         for _ in range(IDLE_CONNECTIONS):

@@ -41,10 +41,44 @@ def test_repeated_headers_are_one_list() -> None:
 
 @pytest.mark.parametrize(
     "forwarded",
-    ["", "unknown", "203.0.113.9, nonsense", "203.0.113.9:443", "[2001:db8::1]:443", "\xff", ","],
+    [
+        *("", "unknown", "203.0.113.9, nonsense", "\xff", ",", "_hidden", "203.0.113.9:_port"),
+        *("203.0.113.9:", "203.0.113.9:123456", "203.0.113.9:4 4", "[203.0.113.9", "203.0.113.9]"),
+        *("[]", "[]:443", "[2001:db8::1]443", "[2001:db8::1]:", "fe80::1%", "203.0.113.9%eth0"),
+        *("1.1.1.1, 203.0.113.9:x", "evil.example:443", ":443", "[[2001:db8::1]]:443"),
+    ],
 )
 def test_a_malformed_header_counts_as_absent(forwarded: str) -> None:
     assert address("10.0.0.1", forwarded) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        ("203.0.113.9:4711", "203.0.113.9"),
+        ("203.0.113.9:0", "203.0.113.9"),
+        ("[203.0.113.9]:4711", "203.0.113.9"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:db8::1:443", "2001:db8::1:443"),
+        ("[::ffff:203.0.113.9]:443", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%eth0]:443", "fe80::1"),
+        (f"fe80::1%{'x' * 500}", "fe80::1"),
+        ("::ffff:203.0.113.9%eth0", "203.0.113.9"),
+        ("1.1.1.1:5, 203.0.113.9:4711, 10.0.0.9:80, [fd00::7]:443", "203.0.113.9"),
+    ],
+)
+def test_neither_port_nor_bracket_nor_zone_hides_the_client(forwarded: str, client: str) -> None:
+    assert address("10.0.0.1", forwarded) == client
+
+
+def test_a_peer_has_no_zone_whether_it_is_trusted_or_not() -> None:
+    link_local = ClientAddress([ip_network("fe80::/10")])
+    assert address("fe80::1%eth0", "203.0.113.9", of=link_local) == "203.0.113.9"
+    assert address("fe80::1%eth0", "nonsense", of=link_local) == "fe80::1"
+    for of in (PROXIES, ClientAddress()):
+        assert address("fe80::1%eth0", "203.0.113.9", of=of) == "fe80::1"
 
 
 def test_a_chain_of_proxies_alone_leaves_the_peer() -> None:

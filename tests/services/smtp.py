@@ -26,11 +26,27 @@ NAME, PASSWORD = "shop", "a secret of the mail server"
 
 
 class Letterbox:
-    """Takes every mail but those to addresses it was told to refuse."""
+    """Takes every mail but those from and to addresses it was told to refuse.
+
+    ``senders`` and ``recipients`` are those of the envelopes. ``verdict`` is its answer to a mail
+    that has arrived as a whole.
+    """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.senders: list[str] = []
+        self.recipients: list[str] = []
         self.refused: dict[str, str] = {}
+        self.verdict = "250 OK"
+
+    async def handle_MAIL(  # noqa: N802
+        self, _: Any, __: SmtpSession, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refused:
+            return self.refused[address]
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, _: Any, __: SmtpSession, envelope: Envelope, address: str, options: list[str]
@@ -43,8 +59,11 @@ class Letterbox:
     async def handle_DATA(self, _: Any, __: SmtpSession, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content
         assert isinstance(content, bytes)
-        self.mails.append(message_from_bytes(content, EmailMessage, policy=SMTPUTF8))
-        return "250 OK"
+        if self.verdict.startswith("2"):
+            self.mails.append(message_from_bytes(content, EmailMessage, policy=SMTPUTF8))
+            self.senders.append(envelope.mail_from or "")
+            self.recipients += envelope.rcpt_tos
+        return self.verdict
 
 
 def free_port() -> int:
@@ -78,7 +97,11 @@ def certified(folder: Path) -> Path:
 
 @contextmanager
 def smtp_server(
-    port: int, *, tls: ssl.SSLContext | None = None, with_password: bool = False
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    with_password: bool = False,
+    with_utf8: bool = True,
 ) -> Iterator[Letterbox]:
     """Listens meanwhile; with a certificate it asks for STARTTLS."""
     box = Letterbox()
@@ -95,7 +118,7 @@ def smtp_server(
         require_starttls=tls is not None,
         authenticator=check if with_password else None,
         auth_required=with_password,
-        enable_SMTPUTF8=True,
+        enable_SMTPUTF8=with_utf8,
         ready_timeout=LIMIT,
     )
     controller.start()

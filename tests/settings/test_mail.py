@@ -59,6 +59,8 @@ def test_the_port_follows_from_tls(read: Read, tls: str, port: int) -> None:
         ),
         ({"APP_NAME": 'A "shop"'}, '"A shop" <noreply@localhost>'),
         ({"MAIL_FROM": "Shop <shop@example.com>"}, "Shop <shop@example.com>"),
+        ({"MAIL_FROM": "Shop <shop@münchen.de>"}, "Shop <shop@münchen.de>"),
+        ({"MAIL_FROM": "root@localhost"}, "root@localhost"),
     ],
 )
 def test_mails_are_from_somebody(read: Read, environ: dict[str, str], sender: str) -> None:
@@ -69,7 +71,10 @@ def test_mails_are_from_somebody(read: Read, environ: dict[str, str], sender: st
 
 @pytest.mark.parametrize(
     "sender",
-    ["shop", "a@b@c", "Shop <shop>", "a@example.com\r\nBcc: b@example.com", "@", "a b@c.de"],
+    [
+        *("büro@example.org", "a@münchen..de", "a@-ä.de", "a@☃.de"),
+        *("shop", "a@b@c", "Shop <shop>", "a@example.com\r\nBcc: b@example.com", "@", "a b@c.de"),
+    ],
 )
 def test_a_sender_that_is_no_address_is_refused(read: Read, sender: str) -> None:
     assert faulty(read(MAIL_FROM=sender)) == ["MAIL_FROM"]

@@ -178,27 +178,6 @@ def test_local_pages_may_call_in_local_only(read: Read, production: dict[str, st
     assert other.app.cors_origins == ()
 
 
-@pytest.mark.parametrize(
-    "networks", ["10.0.0.0/33", "10.0.0.1/8", "10.0.0", "proxy", "10.0.0.0/8,nonsense", '[""]']
-)
-def test_what_is_no_network_is_refused_in_local_too(read: Read, networks: str) -> None:
-    loaded = read(SERVER_TRUSTED_PROXIES=networks)
-    assert faulty(loaded) == ["SERVER_TRUSTED_PROXIES"]
-
-
-def test_networks_of_both_families_and_single_addresses_are_read(read: Read) -> None:
-    settings = read(SERVER_TRUSTED_PROXIES="10.0.0.0/8, ::1, 192.0.2.7").settings
-    assert settings is not None
-    expected = tuple(map(ip_network, ("10.0.0.0/8", "::1/128", "192.0.2.7/32")))
-    assert settings.server.trusted_proxies == expected
-
-
-def test_a_star_is_every_network_in_local(read: Read) -> None:
-    settings = read(SERVER_TRUSTED_PROXIES="*").settings
-    assert settings is not None
-    assert settings.server.trusted_proxies == (ip_network("0.0.0.0/0"), ip_network("::/0"))
-
-
 @pytest.mark.parametrize("host", ["https://a.example.com", "a/b", "a:80", "a b", "*.*", "a.*"])
 def test_what_is_no_host_is_refused(read: Read, host: str) -> None:
     loaded = read(SERVER_TRUSTED_HOSTS=host)

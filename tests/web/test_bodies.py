@@ -56,6 +56,43 @@ async def test_a_body_of_another_type_is_refused(login: Login, media_type: str) 
         problem(answer, 415, "unsupported_media_type")
 
 
+ENCODED = ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "x", "gzip, identity"]
+
+
+@needs("items")
+@pytest.mark.parametrize("encoding", ENCODED)
+async def test_a_body_in_another_encoding_is_refused(login: Login, encoding: str) -> None:
+    person = await login()
+    headers = {**JSON, "Content-Encoding": encoding}
+    for method, path in (
+        *(("POST", f"{API}/items"), ("PATCH", ME), ("POST", f"{API}/users")),
+        *(("POST", f"{API}/auth/login"), ("POST", f"{API}/auth/refresh")),
+        *(("POST", f"{API}/auth/logout"), ("POST", f"{API}/items/1/restore")),
+    ):
+        answer = await person.client.request(method, path, content=b"{}", headers=headers)
+        problem(answer, 415, "unsupported_media_type")
+        assert answer.headers["accept-encoding"] == "identity"
+
+
+@needs("items")
+async def test_an_encoding_of_no_body_does_not_matter_nor_does_identity(login: Login) -> None:
+    person = await login()
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert (await person.client.get(ME, headers=headers)).status_code == 200
+    for encoding in ("identity", "Identity", "", "identity, identity"):
+        answer = await person.client.post(
+            f"{API}/items",
+            content=b'{"title": "x"}',
+            headers={**JSON, "Content-Encoding": encoding},
+        )
+        assert answer.status_code == 201, encoding
+
+
+async def test_strangers_are_told_nothing_about_encodings(client: httpx.AsyncClient) -> None:
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    problem(await client.patch(ME, content=b"{}", headers=headers), 401)
+
+
 @needs("items")
 async def test_parameters_of_the_media_type_do_not_matter(login: Login) -> None:
     person = await login()

@@ -12,12 +12,17 @@ from tests.web.problems import problem
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
 ALLOWED, OWN_LIST = "http://localhost:3000", "https://app.example.org"
+OTHERS = "https://Second.Example:443,http://third.example:80"
 FOREIGN = [
     "https://evil.example",
     "http://localhost:3001",
     "https://localhost:3000",
     "http://localhost:3000.evil.example",
-    "http://LOCALHOST:3000",
+    "http://localhost",
+    "http://localhost:3000/",
+    "http://u@localhost:3000",
+    "http://localhost:x",
+    "http://[",
     "null",
     "",
 ]
@@ -39,6 +44,15 @@ async def test_an_allowed_page_may_read_and_send_credentials(client: httpx.Async
     exposed = set(answer.headers["access-control-expose-headers"].lower().split(", "))
     assert exposed >= {"etag", "link", "location", "retry-after", "x-request-id"}
     assert "idempotent-replayed" in exposed
+
+
+@pytest.mark.parametrize("origin", ["http://LOCALHOST:3000", "HTTP://localhost:3000"])
+async def test_case_does_not_make_another_page(client: httpx.AsyncClient, origin: str) -> None:
+    for answer in (
+        await client.get(JWKS, headers={"Origin": origin}),
+        await client.options(f"{API}/users/me", headers=preflight(origin)),
+    ):
+        assert answer.headers["access-control-allow-origin"] == origin
 
 
 async def test_an_allowed_page_may_ask_first(client: httpx.AsyncClient) -> None:
@@ -108,12 +122,26 @@ class TestOutsideLocal:
 class TestNamed:
     @pytest.fixture
     def variables(self) -> dict[str, str]:
-        return {**STAGING, "APP_CORS_ORIGINS": OWN_LIST, "RATE_LIMIT_ENABLED": "true"}
+        return {**STAGING, "APP_CORS_ORIGINS": f"{OWN_LIST},{OTHERS}", "RATE_LIMIT_ENABLED": "true"}
 
     async def test_only_the_named_are_allowed(self, client: httpx.AsyncClient) -> None:
         for origin, is_allowed in ((OWN_LIST, True), (ALLOWED, False), ("https://x.org", False)):
             answer = await client.get(JWKS, headers={"Origin": origin})
             assert ("access-control-allow-origin" in answer.headers) is is_allowed
+
+    async def test_a_default_port_does_not_make_another_page(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        for origin, is_allowed in (
+            (f"{OWN_LIST}:443", True),
+            ("https://second.example", True),
+            ("https://second.example:443", True),
+            ("http://third.example", True),
+            ("http://third.example:443", False),
+            ("https://second.example:80", False),
+        ):
+            answer = await client.get(JWKS, headers={"Origin": origin})
+            assert ("access-control-allow-origin" in answer.headers) is is_allowed, origin
 
     async def test_being_limited_can_be_told(self, client: httpx.AsyncClient) -> None:
         for _ in range(11):

@@ -85,10 +85,34 @@ async def test_a_trace_is_joined_by_a_span_of_its_own(
 
 
 @pytest.mark.parametrize(
+    ("rest", "flags"),
+    [("01", "01"), ("00", "00"), ("01-", "01"), ("01-more-of-it", "01"), ("ff-what", "01")],
+)
+async def test_a_trace_of_a_later_version_is_joined_by_what_is_known_of_it(
+    client: httpx.AsyncClient, rest: str, flags: str
+) -> None:
+    for version in ("01", "cc", "fe"):
+        given = {"traceparent": f"{version}-{TRACE}-{PARENT}-{rest}"}
+        told = (await client.get(JWKS, headers=given)).headers["traceparent"].split("-")
+        assert (told[0], told[1], told[3]) == ("00", TRACE, flags)
+
+
+async def test_two_traces_are_none(client: httpx.AsyncClient) -> None:
+    lines = [("traceparent", f"00-{TRACE}-{PARENT}-{flags}") for flags in ("01", "00")]
+    assert TRACE not in (await client.get(JWKS, headers=lines)).headers["traceparent"]
+
+
+@pytest.mark.parametrize(
     "given",
     [
         "",
         "garbage",
+        f"00-{TRACE}-{PARENT}-01-more",
+        f"00-{TRACE}-{PARENT}-01-",
+        f"01-{TRACE}-{PARENT}-01x",
+        f"01-{TRACE}-{PARENT}-0",
+        f"ff-{TRACE}-{PARENT}-01-more",
+        f"FE-{TRACE}-{PARENT}-01",
         f"00-{'0' * 32}-{PARENT}-01",
         f"00-{TRACE}-{'0' * 16}-01",
         f"00-{TRACE.upper()}-{PARENT}-01",

@@ -51,6 +51,13 @@ async def test_other_names_are_refused(client: httpx.AsyncClient, host: str) -> 
         problem(await client.get(path, headers={"Host": host}), 400, "bad_request")
 
 
+@pytest.mark.parametrize("second", ["evil.example", "api.example.org"])
+async def test_a_second_name_is_refused(client: httpx.AsyncClient, second: str) -> None:
+    for pair in (("api.example.org", second), (second, "api.example.org")):
+        lines = [("Host", name) for name in pair]
+        problem(await client.get(JWKS, headers=lines), 400, "bad_request")
+
+
 class TestAnyName:
     @pytest.fixture
     def variables(self) -> dict[str, str]:
@@ -60,6 +67,50 @@ class TestAnyName:
         for host in ("evil.example", "x"):
             answer = await client.get(JWKS, headers={"Host": host})
             assert answer.status_code == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *(
+                "xn--bcher-kva.example:8000",
+                "my_app",
+                "127.0.0.1:80",
+                "[::1]",
+                "[fe80::1%25eth0]:80",
+            ),
+            *("a.", "a:", "%61.example"),
+        ],
+    )
+    async def test_a_name_with_a_port_is_a_name(self, client: httpx.AsyncClient, host: str) -> None:
+        assert (await client.get(JWKS, headers={"Host": host})).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *(
+                "",
+                ":80",
+                "a b",
+                "a/b",
+                "u@a",
+                "a,b",
+                "a, b",
+                "a:b",
+                "[::1",
+                "::1",
+                "b\xfccher.example",
+            ),
+            *("a#b", "a?b", "http://a", '"a"', "<a>", "a\\b"),
+        ],
+    )
+    async def test_what_is_no_name_is_refused(self, client: httpx.AsyncClient, host: str) -> None:
+        answer = await client.get(JWKS, headers={b"Host": host.encode("latin-1")})
+        problem(answer, 400, "bad_request")
+
+    async def test_two_names_are_refused(self, client: httpx.AsyncClient) -> None:
+        for path in (JWKS, "/nope", ME, "/livez"):
+            lines = [("Host", "a.example"), ("Host", "a.example")]
+            problem(await client.get(path, headers=lines), 400, "bad_request")
 
     async def test_no_answer_is_built_from_the_name(self, client: httpx.AsyncClient) -> None:
         headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}

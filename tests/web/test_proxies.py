@@ -43,7 +43,10 @@ class TestBehindTrustedProxies:
             ("garbage, 10.9.9.9", PROXY),
             ("unknown", PROXY),
             ("", PROXY),
-            ("203.0.113.5:4711", PROXY),
+            ("203.0.113.5:4711", "203.0.113.5"),
+            ("[2001:db8::5]:443, [2001:db8:ff::1]:443", "2001:db8::5"),
+            (f"fe80::5%{'x' * 100}", "fe80::5"),
+            ("203.0.113.5:port", PROXY),
             ("10.1.1.1, 10.2.2.2", PROXY),
             (",,,", PROXY),
         ],
@@ -87,6 +90,22 @@ class TestUnderLimits:
                 client.headers["X-Forwarded-For"] = forwarded
                 statuses.append((await sign_in(client, ADMIN_EMAIL)).status_code)
         assert statuses == [200, 200, 429]
+
+    async def test_a_port_is_no_budget_of_its_own(self, app: FastAPI) -> None:
+        async with client_at(app, PROXY) as client:
+            statuses = []
+            for forwarded in ("203.0.113.5:1", "203.0.113.6:1", "203.0.113.5:2"):
+                client.headers["X-Forwarded-For"] = forwarded
+                statuses.append((await sign_in(client, ADMIN_EMAIL)).status_code)
+        assert statuses == [200, 200, 429]
+
+    async def test_what_is_no_address_is_no_budget_of_its_own(self, app: FastAPI) -> None:
+        async with client_at(app, PROXY) as client:
+            statuses = []
+            for forwarded in ("one", "1.1.1.1, two", "203.0.113.5:x"):
+                client.headers["X-Forwarded-For"] = forwarded
+                statuses.append((await sign_in(client, ADMIN_EMAIL)).status_code)
+        assert statuses == [200, 429, 429]
 
     async def test_addresses_cannot_be_made_up(self, app: FastAPI) -> None:
         async with client_at(app, OUTSIDE) as client:

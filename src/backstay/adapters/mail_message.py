@@ -8,26 +8,30 @@ from email.utils import make_msgid, parseaddr
 
 from email_validator import validate_email
 
-from backstay.core.mail import Mail, MailRefused
+from backstay.core.mail import Mail, MailRefused, ascii_domain
 
 
 def message_of(mail: Mail, sender: str, now: datetime) -> EmailMessage:
     """A message with the text and, for readers that can show it, the HTML.
 
+    Domains are written in ASCII (RFC 5890), so that only a local part in another script asks for
+    a server that takes those (RFC 6531).
+
     Raises:
         MailRefused: the recipient is no address, or the subject has more than one line.
     """
-    message = EmailMessage(policy=SMTP if mail.recipient.isascii() else SMTPUTF8)
     name, address = parseaddr(sender)
+    local_part, _, domain = address.rpartition("@")
     try:
         recipient = validate_email(mail.recipient, check_deliverability=False)
+        message = EmailMessage(policy=SMTP if recipient.local_part.isascii() else SMTPUTF8)
         message["To"] = Address("", recipient.local_part, recipient.ascii_domain)
-        message["From"] = Address(name, addr_spec=address)
+        message["From"] = Address(name, addr_spec=f"{local_part}@{ascii_domain(domain)}")
         message["Subject"] = mail.subject
     except ValueError as error:
         raise MailRefused from error
     message["Date"] = now
-    message["Message-ID"] = make_msgid(domain=address.rpartition("@")[2])
+    message["Message-ID"] = make_msgid(domain=ascii_domain(domain))
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")

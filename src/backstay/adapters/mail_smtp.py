@@ -1,5 +1,7 @@
 """The Mailer port over SMTP (RFC 5321), one connection per mail."""
 
+from email.message import EmailMessage
+
 import aiosmtplib
 
 from backstay.adapters.mail_message import message_of
@@ -9,50 +11,75 @@ from backstay.settings import MailSettings
 
 TIMEOUT = 10.0
 """Seconds that the server has for each answer."""
+_SIGN_IN = frozenset({530, 534, 535, 538})
+"""What a server says to who is not signed in as it wants (RFC 4954, 6), whatever is sent."""
 
 
 class SmtpMailer:
-    """Hands mails over to a server; what it says is never repeated, only its number."""
+    """Hands mails over to a server; what it says is never repeated, only its number.
+
+    A refusal (5xx) of a mail is final, unless it is about how the application signs in.
+    """
 
     def __init__(self, settings: MailSettings, sender: str, clock: Clock) -> None:
         self._settings = settings
         self._sender = sender
         self._clock = clock
-        self._place = f"{settings.host}:{settings.smtp_port}"
+        self._place = f"The mail server {settings.host}:{settings.smtp_port}"
 
     async def send(self, mail: Mail) -> None:
         """Hand one mail over, or say why not."""
-        message, settings = message_of(mail, self._sender, self._clock()), self._settings
+        message = message_of(mail, self._sender, self._clock())
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=settings.host,
-                port=settings.smtp_port,
-                use_tls=settings.tls == "tls",
-                start_tls=settings.tls == "starttls",
-                username=settings.username,
-                password=settings.password.get_secret_value() if settings.password else None,
-                timeout=TIMEOUT,
-            )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refusal(max(each.code for each in error.recipients), self._place) from error
+            async with self._connection() as server:
+                await self._hand_over(message, server)
         except aiosmtplib.SMTPAuthenticationError as error:
             raise MailNotSent(
-                f"The mail server {self._place} refuses MAIL_USERNAME and MAIL_PASSWORD "
-                f"({error.code})."
+                f"{self._place} refuses MAIL_USERNAME and MAIL_PASSWORD ({error.code})."
             ) from error
         except aiosmtplib.SMTPResponseException as error:
-            raise MailNotSent(
-                f"The mail server {self._place} refuses the mail ({error.code}): see that "
-                "MAIL_FROM, MAIL_TLS and MAIL_USERNAME are what it expects."
-            ) from error
+            raise self._not_as_expected(error.code) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailNotSent(
-                f"The mail server {self._place} does not answer as MAIL_HOST, MAIL_PORT and "
-                f"MAIL_TLS expect ({type(error).__name__})."
+                f"{self._place} does not answer as MAIL_HOST, MAIL_PORT and MAIL_TLS expect "
+                f"({type(error).__name__})."
             ) from error
 
+    def _connection(self) -> aiosmtplib.SMTP:
+        settings = self._settings
+        return aiosmtplib.SMTP(
+            hostname=settings.host,
+            port=settings.smtp_port,
+            use_tls=settings.tls == "tls",
+            start_tls=settings.tls == "starttls",
+            username=settings.username,
+            password=settings.password.get_secret_value() if settings.password else None,
+            timeout=TIMEOUT,
+        )
 
-def _refusal(code: int, place: str) -> MailNotSent | MailRefused:
-    told = f"The mail server {place} refuses the recipient ({code})."
-    return MailRefused(told) if code >= 500 else MailNotSent(told)
+    async def _hand_over(self, message: EmailMessage, server: aiosmtplib.SMTP) -> None:
+        try:
+            await server.send_message(message)
+        except aiosmtplib.SMTPNotSupported as error:
+            raise MailRefused(
+                f"{self._place} cannot write the recipient: it does not offer SMTPUTF8."
+            ) from error
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            code = max(each.code for each in error.recipients)
+            raise self._refusal("the recipient", code) from error
+        except aiosmtplib.SMTPSenderRefused as error:
+            raise self._refusal("MAIL_FROM", error.code) from error
+        except aiosmtplib.SMTPDataError as error:
+            raise self._refusal("the mail", error.code) from error
+
+    def _refusal(self, what: str, code: int) -> MailNotSent | MailRefused:
+        if code in _SIGN_IN:
+            return self._not_as_expected(code)
+        told = f"{self._place} refuses {what} ({code})."
+        return MailRefused(told) if code >= 500 else MailNotSent(told)
+
+    def _not_as_expected(self, code: int) -> MailNotSent:
+        return MailNotSent(
+            f"{self._place} refuses the mail ({code}): see that MAIL_FROM, MAIL_TLS and "
+            "MAIL_USERNAME are what it expects."
+        )

@@ -10,7 +10,7 @@ from backstay.core.context import ActivityNote, Context, Origin
 from backstay.core.jobs import Progress
 from backstay.core.messages import Command, PermissionSpec, Query
 from backstay.core.outbox import Jobs, Outbox, leaving
-from backstay.core.pipeline import authorize, prepare_with
+from backstay.core.pipeline import authorize, conditional, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
 from backstay.core.query_cache import QueryCache
@@ -45,7 +45,7 @@ def buses_for(
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
     commanding = (
         *(once.around, trail.around, authorize, prepare),
-        *(transaction, once.within, finish_job, trail.within, kept.touching),
+        *(transaction, once.within, finish_job, trail.within, kept.touching, conditional),
     )
     asking = (trail.around, authorize, kept.cached)
     writing = providers | WRITING | leaving(outbox) | _purging(outbox)

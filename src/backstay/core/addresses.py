@@ -1,24 +1,54 @@
 """Network addresses, and what they are counted by."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_NODE = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
+_ZONE = re.compile(r"%[^/]+")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """The address of a text, an IPv4 one also where IPv6 wraps it; None when it is none."""
+    """The address of a text, an IPv4 one also where IPv6 wraps it; None when it is none.
+
+    It has no zone (RFC 4007): that names a link of one machine, and whoever writes it can choose.
+    """
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return address
+
+
+def parse_node(text: str) -> Address | None:
+    """The address of an entry that a proxy writes, with a port or without (RFC 7239, 6)."""
+    node = _NODE.fullmatch(text)
+    return parse_address(node["v6"] or node["v4"] if node else text)
+
+
+def parse_network(text: str) -> Network:
+    """The network of a text, in the form in which addresses are compared with it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    network = ip_network(_ZONE.sub("", text.removeprefix("[").removesuffix("]")))
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        wrapped = IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+        return IPv4Network((wrapped, network.prefixlen - 96))
+    return network
 
 
 def limit_key(address: str) -> str:
     """What an anonymous client is counted by: its IPv4 address or its IPv6 /64 network."""
     if ":" not in address:
         return address
-    parsed = parse_address(address.partition("%")[0])
+    parsed = parse_address(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, 64), strict=False))
     return str(parsed or address)

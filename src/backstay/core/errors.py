@@ -69,7 +69,7 @@ class IntegrityViolated(Conflict):
 
 
 class PreconditionFailed(AppError):
-    """The representation has changed since the ``If-Match`` tag was issued (RFC 9110, 13.1.1)."""
+    """The representation is not what the sender's condition asks for (RFC 9110, 13.1)."""
 
     status, code, title = 412, "precondition_failed", "The resource has changed"
 

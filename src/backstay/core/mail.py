@@ -6,10 +6,24 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from email_validator import validate_email
+
 from backstay.core.errors import Invalid, Unavailable
 
 MAIL_QUEUE = "mail"
 """Of the jobs that write and send mails."""
+
+
+def ascii_domain(domain: str) -> str:
+    """The form of a domain that every mail server knows (A-labels, RFC 5890).
+
+    Raises:
+        ValueError: it has none.
+    """
+    if domain.isascii():
+        return domain
+    checked = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True)
+    return checked.ascii_domain
 
 
 class MailNotSent(Unavailable):
@@ -21,7 +35,7 @@ class MailNotWritten(Invalid):
 
 
 class MailRefused(Invalid):
-    code, title = "mail.refused", "The mail cannot be sent to this recipient"
+    code, title = "mail.refused", "The mail cannot be sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Mailer(Protocol):
 
         Raises:
             MailNotSent: not now; it may be tried again.
-            MailRefused: never to this recipient.
+            MailRefused: never.
         """
         ...
 

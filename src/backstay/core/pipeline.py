@@ -4,8 +4,8 @@ from typing import Any
 
 from backstay.core.bus import Next, Registry, Step
 from backstay.core.context import Context
-from backstay.core.errors import FieldFault, Forbidden, Unauthenticated
-from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Message, PermissionSpec, Source
+from backstay.core.errors import FieldFault, Forbidden, Refused, Unauthenticated
+from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Command, Message, PermissionSpec, Source
 from backstay.core.principal import Grant
 
 
@@ -47,6 +47,22 @@ def _check_fields(message: Message[Any], grant: Grant) -> None:
                 for source, path in refused
             ),
         )
+
+
+def conditional(message: type[Message[Any]], call_next: Next) -> Next:
+    """Refuse what was asked only in case that nothing is there, where a handler found something.
+
+    Most handlers compare by themselves, before they change anything; this is for those of resources
+    without a tag. The transaction is rolled back.
+    """
+
+    async def check(context: Context) -> Any:
+        result = await call_next(context)
+        if not context.is_nested and not isinstance(result, Refused):
+            context.origin.preconditions.check_absence()
+        return result
+
+    return check if issubclass(message, Command) else call_next
 
 
 _WHERE = {Source.JSON: "the body", Source.QUERY: "the query"}

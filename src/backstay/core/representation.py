@@ -69,25 +69,47 @@ def _links(page: Page[View] | CursorPage[View]) -> Links:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What the sender believes about the resource: the entity tags of ``If-Match``.
+    """What the sender believes about the resource (RFC 9110, 13.1).
 
-    ``tags`` is None without the header; ``("*",)`` matches any existing representation.
+    ``tags`` are the entity tags of ``If-Match``, None without the header; ``none_of`` are those of
+    ``If-None-Match``. In either, ``("*",)`` stands for any existing representation.
     """
 
     tags: tuple[str, ...] | None = None
+    none_of: tuple[str, ...] = ()
 
     def check(self, current: View) -> None:
         """Compare with the current representation, inside the transaction that changes it.
 
         Raises:
+            PreconditionFailed: the representation is not one that the sender would have changed.
+        """
+        if self != NO_PRECONDITIONS:
+            tag = etag_of(render(current))
+            self.check_match(tag)
+            if tag in self.none_of:
+                raise PreconditionFailed("The resource is a version named by If-None-Match.")
+            self.check_absence()
+
+    def check_match(self, tag: str) -> None:
+        """Compare the tag of the current representation with those of ``If-Match``.
+
+        Raises:
             PreconditionFailed: the representation is no longer the one the sender saw.
         """
-        if self.tags is None or self.tags == ("*",):
-            return
-        if etag_of(render(current)) not in self.tags:
+        if self.tags is not None and self.tags != ("*",) and tag not in self.tags:
             raise PreconditionFailed(
                 "The resource is not the version named by If-Match: read it again, then retry."
             )
+
+    def check_absence(self) -> None:
+        """Refuse, where the resource exists, what was asked only in case that it does not.
+
+        Raises:
+            PreconditionFailed: that is what the sender asked.
+        """
+        if self.none_of == ("*",):
+            raise PreconditionFailed("The resource exists, which If-None-Match rules out.")
 
 
 NO_PRECONDITIONS = Preconditions()

@@ -11,9 +11,9 @@ from sqlalchemy.exc import ArgumentError
 
 from backstay.settings import postgres_url
 from backstay.settings.faults import Refused
-from backstay.settings.group import Also, BuiltFrom, Default, Group, Kind
+from backstay.settings.group import Also, AtMost, BuiltFrom, Default, Group, Kind
 from backstay.settings.postgres_url import DEFAULT_PORT
-from backstay.settings.values import Count, Port
+from backstay.settings.values import WEEK, Count, Port
 
 DEFAULT_URL = "sqlite:///./backstay.db"
 POSTGRESQL = "postgresql+asyncpg"
@@ -170,11 +170,11 @@ class DbSettings(Group):
     min_connections: Count = Field(1, description="Connections kept open.")
     max_connections: Count = Field(10, description="Most connections at once, per process.")
     ping_connection: bool = Field(True, description="Test a pooled connection before using it.")
-    statement_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False), Kind("seconds")] = Field(
-        30.0, description="Seconds a statement may run; 0 is without end."
-    )
+    statement_timeout: Annotated[
+        float, Field(ge=0, allow_inf_nan=False), Kind("seconds"), AtMost(WEEK)
+    ] = Field(30.0, description="Seconds a statement may run; 0 is without end.")
     read_timeout: Annotated[
-        float, Field(gt=0, le=300, allow_inf_nan=False), Kind("seconds above 0, at most 300")
+        float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0"), AtMost(300)
     ] = Field(
         5.0,
         description="Seconds a query of a request may run before it is ended and answered with "
@@ -186,9 +186,9 @@ class DbSettings(Group):
         description="Most queries of one user, or of one address that is not signed in, at once, "
         "per process; always fewer than there are connections. Further ones wait.",
     )
-    pool_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0")] = (
-        Field(2.0, description="Seconds to wait for a free connection before answering 503.")
-    )
+    pool_timeout: Annotated[
+        float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0"), AtMost(WEEK)
+    ] = Field(2.0, description="Seconds to wait for a free connection before answering 503.")
     pgbouncer: bool = Field(
         False,
         description="PgBouncer with transaction pooling stands in front of the database. Nobody "

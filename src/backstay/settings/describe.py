@@ -7,7 +7,7 @@ from typing import Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 
 from backstay.core.rates import Rate
-from backstay.settings.group import Default, InLocal, Kind, Variable
+from backstay.settings.group import AtMost, Default, InLocal, Kind, Variable
 from backstay.settings.values import write_rate
 
 MASK = "********"
@@ -31,7 +31,8 @@ def shown(value: object) -> str:
 def kind(variable: Variable) -> str:
     """Say what a value has to be."""
     if mark := variable.marker(Kind):
-        return mark.text
+        limit = variable.marker(AtMost)
+        return f"{mark.text}, at most {limit.most}" if limit else mark.text
     annotation = _without_none(variable.info.annotation)
     if get_origin(annotation) is Literal:
         return _alternatives(get_args(annotation))

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, TypeVar, get_args
 
-from pydantic import SecretStr
+from pydantic import GetCoreSchemaHandler, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from backstay.settings.faults import Refused
 
 MarkerT = TypeVar("MarkerT")
 
@@ -24,6 +27,23 @@ class Kind:
     """The type of a setting in words, where the Python type does not say it."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """The largest value of a number; what lasts longer than it makes sense to fails later."""
+
+    most: int
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: float) -> float:
+        if value > self.most:
+            raise Refused(f"is above {self.most}", f"Set it to {self.most} at most.")
+        return value
 
 
 @dataclass(frozen=True)

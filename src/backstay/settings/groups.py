@@ -9,8 +9,8 @@ from pydantic_settings import SettingsConfigDict
 
 from backstay.core.names import EmailAddress
 from backstay.settings.faults import Refused
-from backstay.settings.group import Also, Group, InLocal, Kind, MayBeEmpty
-from backstay.settings.values import Count, Seconds, SomeSeconds, WholeDays
+from backstay.settings.group import Also, AtMost, Group, InLocal, Kind, MayBeEmpty
+from backstay.settings.values import MONTH, YEAR, Count, Seconds, SomeSeconds, WholeDays
 
 
 class Environment(StrEnum):
@@ -43,8 +43,12 @@ class RateLimitSettings(Group):
     model_config = SettingsConfigDict(title="Rate limits", env_prefix="RATE_LIMIT_")
 
     enabled: bool = Field(True, description="Count requests and refuse those above the limit.")
-    default: Count = Field(100, description="Requests allowed per period.")
-    period: Seconds = Field(60, description="Length of the period in seconds.")
+    default: Annotated[Count, AtMost(1_000_000_000)] = Field(
+        100, description="Requests allowed per period."
+    )
+    period: Annotated[Seconds, AtMost(YEAR)] = Field(
+        60, description="Length of the period in seconds."
+    )
 
 
 class CacheSettings(Group):
@@ -52,7 +56,7 @@ class CacheSettings(Group):
 
     model_config = SettingsConfigDict(title="Cache", env_prefix="CACHE_")
 
-    ttl_seconds: SomeSeconds = Field(
+    ttl_seconds: Annotated[SomeSeconds, AtMost(MONTH)] = Field(
         30, description="How long an answer that may be kept is kept, unless it says; 0 keeps none."
     )
 
@@ -62,7 +66,7 @@ class ClientCacheSettings(Group):
 
     model_config = SettingsConfigDict(title="Cache of clients", env_prefix="CLIENT_CACHE_")
 
-    max_age: SomeSeconds = Field(
+    max_age: Annotated[SomeSeconds, AtMost(YEAR)] = Field(
         30,
         description="Seconds for which clients may keep an answer that allows it, without asking "
         "again; 0 allows none.",
@@ -124,6 +128,6 @@ class LogSettings(Group):
         description="Folder in which the server keeps `server.log` and `activity.log`, rotated at "
         "10 MiB; empty keeps none.",
     )
-    activity_days: WholeDays = Field(
+    activity_days: Annotated[WholeDays, AtMost(36_500)] = Field(
         365, description="Days after which rows of the audit trail are removed; 0 keeps them."
     )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from backstay.core.mail import ascii_domain
 from backstay.settings.app import AppSettings
 from backstay.settings.faults import Refused
 from backstay.settings.group import Group, InLocal, Kind
@@ -23,6 +24,7 @@ def _sender(value: str) -> str:
     name, address = parseaddr(value)
     try:
         Address(name, addr_spec=address)
+        ascii_domain(address.rpartition("@")[2])
         sound = re.fullmatch(r"[^@\s]+@[^@\s]+", address) and value.isprintable()
     except (ValueError, IndexError, HeaderParseError):
         sound = False

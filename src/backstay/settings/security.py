@@ -7,8 +7,16 @@ from pydantic_settings import SettingsConfigDict
 
 from backstay.core.rates import Rate
 from backstay.settings.breaches import breached_passwords
-from backstay.settings.group import Also, Group, Kind
-from backstay.settings.values import Name, Seconds, SecretTexts, SomeSeconds, StrictRate
+from backstay.settings.group import Also, AtMost, Group, Kind
+from backstay.settings.values import (
+    MONTH,
+    YEAR,
+    Name,
+    Seconds,
+    SecretTexts,
+    SomeSeconds,
+    StrictRate,
+)
 
 
 class SecuritySettings(Group):
@@ -41,14 +49,16 @@ class SecuritySettings(Group):
     )
     issuer: Name = Field("backstay", description="`iss` of access tokens.")
     audience: Name = Field("backstay", description="`aud` of access tokens.")
-    clock_skew_seconds: SomeSeconds = Field(
+    clock_skew_seconds: Annotated[SomeSeconds, AtMost(600)] = Field(
         30, description="Seconds by which clocks may differ when a token is checked."
     )
-    access_token_expire_seconds: Seconds = Field(900, description="Lifetime of an access token.")
-    refresh_token_expire_seconds: Seconds = Field(
+    access_token_expire_seconds: Annotated[Seconds, AtMost(MONTH)] = Field(
+        900, description="Lifetime of an access token."
+    )
+    refresh_token_expire_seconds: Annotated[Seconds, AtMost(10 * YEAR)] = Field(
         604800, description="Seconds after which an unused session ends."
     )
-    session_lifetime_seconds: Seconds = Field(
+    session_lifetime_seconds: Annotated[Seconds, AtMost(10 * YEAR)] = Field(
         2592000, description="Seconds after which every session ends."
     )
     registration: Literal["open", "closed"] = Field(

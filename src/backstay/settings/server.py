@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from backstay.settings.group import Also, Group, InLocal, Kind
-from backstay.settings.values import Count, Hosts, Name, Networks, Port, Seconds, SomeSeconds
+from backstay.settings.group import Also, AtMost, Group, InLocal, Kind
+from backstay.settings.values import WEEK, Count, Hosts, Name, Networks, Port, Seconds, SomeSeconds
 
 
 class ServerSettings(Group):
@@ -30,13 +30,15 @@ class ServerSettings(Group):
         0,
         description="Requests after which a worker is replaced, or up to a tenth more; 0 is never.",
     )
-    drain_seconds: Annotated[SomeSeconds, InLocal(0)] = Field(
+    drain_seconds: Annotated[SomeSeconds, AtMost(WEEK), InLocal(0)] = Field(
         5,
         description="Seconds after a signal to stop in which `/readyz` answers 503 and requests "
         "are still served.",
     )
-    timeout: Seconds = Field(60, description="Seconds an idle connection is kept open.")
-    graceful_timeout: SomeSeconds = Field(
+    timeout: Annotated[Seconds, AtMost(WEEK)] = Field(
+        60, description="Seconds an idle connection is kept open."
+    )
+    graceful_timeout: Annotated[SomeSeconds, AtMost(WEEK)] = Field(
         30, description="Seconds that running requests get to finish when the server stops."
     )
     log: bool = Field(True, description="Log every request.")

@@ -3,17 +3,16 @@
 import json
 import re
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from backstay.core.addresses import Network, parse_network
+from backstay.core.origins import normal_origin
 from backstay.core.rates import Rate
 from backstay.settings.faults import Refused
 from backstay.settings.group import Kind, MayBeEmpty
-
-Network = IPv4Network | IPv6Network
 
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -64,7 +63,7 @@ def _networks(value: object) -> object:
     networks: list[Network] = []
     for entry in split(value):
         try:
-            networks += map(ip_network, _EVERYTHING if entry == "*" else (entry,))
+            networks += map(parse_network, _EVERYTHING if entry == "*" else (entry,))
         except ValueError as error:
             raise Refused(
                 f"holds something that is no network: {error}",
@@ -87,7 +86,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
                 "Write scheme, host and port only, such as https://app.example.com: "
                 "no path, no wildcard, no pattern.",
             )
-    return trimmed
+    return tuple(dict.fromkeys(map(normal_origin, trimmed)))
 
 
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
@@ -141,5 +140,8 @@ Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535), Kind("port (1 to 65535)")]
 Count = Annotated[int, Field(ge=1), Kind("whole number above 0")]
 Seconds = Annotated[int, Field(ge=1), Kind("whole seconds above 0")]
+"""A duration; each has its ``AtMost``, as have the next."""
 SomeSeconds = Annotated[int, Field(ge=0), Kind("whole seconds")]
-WholeDays = Annotated[int, Field(ge=0, le=36_500), Kind("whole days")]
+WholeDays = Annotated[int, Field(ge=0), Kind("whole days")]
+DAY = PERIODS["day"]
+WEEK, MONTH, YEAR = 7 * DAY, 30 * DAY, 365 * DAY

@@ -1,15 +1,13 @@
 """Whose address a request came from, when proxies stand in between."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network
 
 from starlette.types import Scope
 
-from backstay.core.addresses import Address, limit_key, parse_address
+from backstay.core.addresses import Address, Network, limit_key, parse_address, parse_node
 
 __all__ = ["ClientAddress", "limit_key"]
 
-Network = IPv4Network | IPv6Network
 _KEY = "backstay.client_address"
 
 
@@ -17,8 +15,9 @@ class ClientAddress:
     """Finds the client's address.
 
     It is the socket peer, unless the peer is a trusted proxy: then the first address of
-    ``X-Forwarded-For``, from the right, that is not trusted itself. A malformed header counts
-    as absent, so that nobody can choose an address.
+    ``X-Forwarded-For``, from the right, that is not trusted itself, without its port. Where that
+    is no address the header counts as absent: whoever hides theirs shares one limit with all who
+    come by that proxy and do so, and nobody can choose an address.
     """
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
@@ -33,7 +32,7 @@ class ClientAddress:
 
     def _find(self, scope: Scope) -> str:
         client = scope.get("client")
-        peer = str(client[0]) if client else ""
+        peer = str(client[0]).partition("%")[0] if client else ""
         if not self._trusted or not self._is_trusted(parse_address(peer)):
             return peer
         return self._forwarded(scope) or peer
@@ -42,7 +41,7 @@ class ClientAddress:
         values = [v for name, v in scope["headers"] if name == b"x-forwarded-for"]
         entries = [e.strip() for e in b",".join(values).decode("latin-1").split(",")]
         for entry in reversed(entries):
-            address = parse_address(entry)
+            address = parse_node(entry)
             if not self._is_trusted(address):
                 return None if address is None else str(address)
         return None

@@ -22,7 +22,8 @@ async def answer(
 ) -> Response:
     """Send a message on behalf of the request and answer with its result."""
     key = await key_of(request) if spec.takes_key else None
-    sender = sender_of(request, preconditions_of(request), key)
+    given = preconditions_of(request)
+    sender = sender_of(request, given, key)
     result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
     kept = _representation(result)
     headers = for_clients(spec.message, edge_of(request).client_max_age)
@@ -32,7 +33,7 @@ async def answer(
         headers = {**headers, **link_header(request.scope, kept.links)}
         return Response(kept.body, spec.status, headers, JSON)
     else:
-        response = tagged(request, kept, spec.status, headers)
+        response = tagged(request, kept, spec.status, headers, given)
         if spec.location is not None:
             location = spec.location.format_map(from_json(kept.body))
             response.headers["Location"] = prefix + location

@@ -1,9 +1,10 @@
-"""How large the body of a request may be: what a server takes, and less where a route says so."""
+"""What the body of a request may be: not encoded, and as large as a server takes, or less where a
+route says so."""
 
 from starlette.types import Scope
 
-from backstay.core.errors import TooLarge
-from backstay.web.fields import fields_of
+from backstay.core.errors import TooLarge, UnsupportedMediaType
+from backstay.web.fields import fields_of, lines_of
 
 _KEY = "backstay.body_bytes"
 
@@ -17,6 +18,20 @@ def check_length(scope: Scope, most: int) -> None:
     length = fields_of(scope).get(b"content-length", b"0")
     if length.isdigit() and int(length[:20]) > most:
         raise too_large(most)
+
+
+def check_encoding(scope: Scope) -> None:
+    """Refuse a body that is encoded, as compressed ones are: none is decoded here.
+
+    Raises:
+        UnsupportedMediaType: it says so, and which encoding may be sent (RFC 9110, 15.5.16).
+    """
+    codings = ",".join(lines_of(scope, b"content-encoding")).lower().split(",")
+    if any(coding.strip() not in {"", "identity"} for coding in codings):
+        raise UnsupportedMediaType(
+            "Send the body as it is, without Content-Encoding.",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 def narrow(scope: Scope, most: int) -> None:

@@ -7,35 +7,53 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions, Representation
-from backstay.web.fields import field_of
+from backstay.web.fields import fields_of, lines_of
 
 _TAG = re.compile(r'(W/)?("[^"]*")')
 JSON = "application/json"
+_MATCH, _NONE_MATCH = b"if-match", b"if-none-match"
 
 
 def preconditions_of(request: Request) -> Preconditions:
-    """What ``If-Match`` demands. Weak tags never match (strong comparison)."""
-    header = field_of(request.scope, b"if-match")
-    if header is None:
+    """What ``If-Match`` demands of any request, and ``If-None-Match`` of one that changes the
+    resource itself. Weak tags never match the former (strong comparison)."""
+    fields = fields_of(request.scope)
+    if _MATCH not in fields and _NONE_MATCH not in fields:
         return NO_PRECONDITIONS
-    if header.strip() == "*":
-        return Preconditions(("*",))
-    return Preconditions(tuple(m[2] for m in _TAG.finditer(header) if not m[1]))
+    tags = none_of = None
+    if _MATCH in fields:
+        tags = _tags(request, _MATCH, weak=False)
+    if _NONE_MATCH in fields and request.method not in {"GET", "POST"}:
+        none_of = _tags(request, _NONE_MATCH, weak=True)
+    return Preconditions(tags, none_of or ())
 
 
 def tagged(
-    request: Request, kept: Representation, status: int, headers: Mapping[str, str]
+    request: Request,
+    kept: Representation,
+    status: int,
+    headers: Mapping[str, str],
+    given: Preconditions,
 ) -> Response:
-    """The answer with its ETag, or 304 when the client has this representation."""
+    """The answer with its ETag, or 304 when the client has this representation.
+
+    Raises:
+        PreconditionFailed: the client would read another one only.
+    """
     tag = kept.etag or ""
     headers = {"ETag": tag, **headers}
-    if request.method == "GET" and status == 200 and _has(request, tag):
-        return Response(status_code=304, headers=headers)
+    if request.method == "GET" and status == 200:
+        given.check_match(tag)
+        if _NONE_MATCH in fields_of(request.scope):
+            known = _tags(request, _NONE_MATCH, weak=True)
+            if tag in known or known == ("*",):
+                return Response(status_code=304, headers=headers)
     return Response(kept.body, status, headers, JSON)
 
 
-def _has(request: Request, tag: str) -> bool:
-    header = field_of(request.scope, b"if-none-match")
-    if header is None:
-        return False
-    return header.strip() == "*" or any(m[2] == tag for m in _TAG.finditer(header))
+def _tags(request: Request, name: bytes, *, weak: bool) -> tuple[str, ...]:
+    """The tags of a field, whose lines are one list (RFC 9110, 5.3), or ``("*",)``."""
+    listed = ", ".join(lines_of(request.scope, name)).strip()
+    if listed == "*":
+        return ("*",)
+    return tuple(found[2] for found in _TAG.finditer(listed) if weak or not found[1])

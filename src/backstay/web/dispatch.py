@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.listing import ListQuery
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
@@ -174,6 +175,8 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses.add(404)
     if spec.method in {"PUT", "PATCH", "DELETE"}:
         statuses |= {409, 412}
+    elif spec.method == "GET" and spec.endpoint is None and not issubclass(spec.message, ListQuery):
+        statuses.add(412)
     elif spec.method == "POST":
         statuses.add(409)
     if has_body:

@@ -17,16 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
+from backstay.core.origins import normal_origin
 from backstay.settings import Settings
-from backstay.web.bodies import check_length, narrowed, too_large
+from backstay.web.bodies import check_encoding, check_length, narrowed, too_large
 from backstay.web.errors import problem_response
 from backstay.web.fields import fields_of
+from backstay.web.hosts import check_host
+from backstay.web.traces import parent_of
 
 log = structlog.get_logger("backstay.http")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-_ZERO = {b"0" * 32, b"0" * 16}
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -140,7 +141,8 @@ class Faults:
         self._app = app
         self._debug = debug
         self._limit = max_body_bytes
-        self._hosts = tuple(host.lower() for host in trusted_hosts)
+        hosts = tuple(host.lower() for host in trusted_hosts)
+        self._hosts = () if "*" in hosts else hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -171,13 +173,9 @@ class Faults:
             await problem_response(scope, AppError(), traceback)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
+        check_host(scope, self._hosts)
         check_length(scope, self._limit)
         _check_uri(scope)
-        if self._hosts and "*" not in self._hosts:
-            host = fields_of(scope).get(b"host", b"").decode("latin-1").rpartition(":")
-            name = (host[0] if host[1] and host[2].isdigit() else "".join(host)).lower()
-            if not any(_serves(served, name) for served in self._hosts):
-                raise BadRequest("This host name is not served here.")
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         seen, patience, is_complete = 0, BODY_SECONDS, False
@@ -193,6 +191,8 @@ class Faults:
             except TimeoutError as error:
                 raise RequestTimeout from error
             size = len(message.get("body", b""))
+            if size and not seen:
+                check_encoding(scope)
             earned = size / BODY_BYTES_PER_SECOND - (time.monotonic() - asked)
             patience = min(BODY_SECONDS, patience + earned)
             seen += size
@@ -218,6 +218,10 @@ class Cors(CORSMiddleware):
         else:
             await super().__call__(scope, receive, send)
 
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Whether the pages of an origin may call, however it is written."""
+        return normal_origin(origin) in self.allow_origins
+
     def _preflight(self, scope: Scope) -> Response:
         answer = self.preflight_response(Headers(scope=scope))
         if answer.status_code < HTTPStatus.BAD_REQUEST:
@@ -236,11 +240,6 @@ def _check_uri(scope: Scope) -> None:
         raise Invalid(f"The query may have {QUERY_PARAMETERS} parameters.")
 
 
-def _serves(served: str, name: str) -> bool:
-    """Whether a host setting means a name; ``*.example.com`` means every name below."""
-    return name.endswith(served[1:]) if served.startswith("*.") else name == served
-
-
 def _identify(scope: Scope) -> tuple[str, bytes]:
     """The request id and the ``traceparent`` of this hop (W3C Trace Context).
 
@@ -248,11 +247,7 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     """
     fields = fields_of(scope)
     chosen = urandom(24).hex()
-    trace_id, flags = chosen[:32].encode(), b"00"
-    if b"traceparent" in fields:
-        parent = _TRACEPARENT.fullmatch(fields[b"traceparent"])
-        if parent is not None and parent[1] not in _ZERO and parent[2] not in _ZERO:
-            trace_id, flags = parent[1], parent[3]
+    trace_id, flags = parent_of(scope) or (chosen[:32].encode(), b"00")
     given = fields.get(b"x-request-id", b"")
     request_id = given.decode() if _REQUEST_ID.fullmatch(given) else trace_id.decode()
     scope["backstay.request_id"] = request_id

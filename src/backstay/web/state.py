@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -108,9 +107,3 @@ def metrics_access(settings: Settings) -> MetricsAccess:
     if settings.app.metrics_token is not None:
         return MetricsAccess.GUARDED
     return MetricsAccess.OPEN if settings.is_local else MetricsAccess.OFF
-
-
-def origin_of(url: str) -> str:
-    """The origin of a URL as browsers send it (RFC 6454): no path, lower case."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower()

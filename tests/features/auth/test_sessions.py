@@ -116,3 +116,17 @@ async def test_strangers_see_no_sessions(client: httpx.AsyncClient) -> None:
     problem(await client.get(SESSIONS), 401, "auth_error")
     problem(await client.delete(SESSIONS), 401, "auth_error")
     problem(await client.delete(f"{SESSIONS}/{uuid4()}"), 401, "auth_error")
+
+
+@pytest.mark.parametrize("path", [SESSIONS, f"{SESSIONS}?all=true", f"{SESSIONS}/{{id}}"])
+async def test_what_has_no_tag_is_there_all_the_same(login: Login, path: str) -> None:
+    one, two = await login("admin"), await login("admin")
+    target = path.format(id=two.tokens["session_id"])
+    answer = await one.client.delete(target, headers={"If-None-Match": "*"})
+    problem(answer, 412, "precondition_failed")
+    assert all(await open_for(one.client, one, two))
+    missing = f"{SESSIONS}/{uuid4()}"
+    answer = await one.client.delete(missing, headers={"If-None-Match": "*"})
+    problem(answer, 404, "not_found")
+    answer = await one.client.delete(target, headers={"If-None-Match": '"a"'})
+    assert answer.status_code == 204

@@ -162,6 +162,43 @@ async def test_other_origins_may_not_use_the_cookie(
     assert (await browser.post(f"{AUTH}/refresh")).status_code == 200
 
 
+async def test_an_own_origin_beside_another_is_another(browser: httpx.AsyncClient) -> None:
+    for pair in ((OWN, "https://evil.example"), ("https://evil.example", OWN)):
+        lines = [("Origin", origin) for origin in pair]
+        problem(await browser.post(f"{AUTH}/refresh", headers=lines), 403, "forbidden")
+
+
+class TestUnderADefaultPort:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {
+            "APP_PUBLIC_URL": "https://Shop.Example:443/app",
+            "APP_CORS_ORIGINS": "https://Pages.Example:443,http://other.example:80",
+        }
+
+    @pytest.mark.parametrize(
+        ("origin", "host", "status"),
+        [
+            ("https://shop.example", "testserver", 200),
+            ("https://SHOP.example:443", "testserver", 200),
+            ("https://pages.example", "testserver", 200),
+            ("http://other.example", "testserver", 200),
+            ("http://other.example:80", "testserver", 200),
+            ("https://testserver", "TestServer:443", 200),
+            ("http://testserver:80", "testserver", 200),
+            ("http://shop.example:443", "testserver", 403),
+            ("https://other.example", "testserver", 403),
+            ("https://testserver:80", "testserver", 403),
+        ],
+    )
+    async def test_it_makes_no_other_origin(
+        self, browser: httpx.AsyncClient, origin: str, host: str, status: int
+    ) -> None:
+        headers = {"Origin": origin, "Host": host}
+        answer = await browser.post(f"{AUTH}/refresh", headers=headers)
+        assert answer.status_code == status
+
+
 async def test_the_origin_does_not_matter_to_a_token_in_the_body(login: Login) -> None:
     ada = await login()
     answer = await ada.client.post(

@@ -89,6 +89,62 @@ async def test_a_change_may_depend_on_a_tag(
         assert (await ada.client.get(item["path"])).headers["etag"] == item["tag"]
 
 
+@sqlite_only
+@pytest.mark.parametrize(
+    ("header", "is_met"),
+    [
+        ("{tag}", False),
+        ("W/{tag}", False),
+        ('"a", {tag}', False),
+        ("*", False),
+        (" * ", False),
+        ('"a"', True),
+        ('W/"a"', True),
+        ("{bare}", True),
+        ('"*"', True),
+        ("", True),
+    ],
+)
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+async def test_a_change_may_depend_on_the_absence_of_a_tag(
+    ada: Person, make: Make, method: str, header: str, is_met: bool
+) -> None:
+    item = await make(ada)
+    headers = {"If-None-Match": header.format(tag=item["tag"], bare=item["tag"].strip('"'))}
+    body = None if method == "DELETE" else {"title": "Octant"}
+    answer = await ada.client.request(method, item["path"], json=body, headers=headers)
+    if is_met:
+        assert answer.status_code == (204 if method == "DELETE" else 200)
+    else:
+        problem(answer, 412, "precondition_failed")
+        assert (await ada.client.get(item["path"])).headers["etag"] == item["tag"]
+
+
+@sqlite_only
+async def test_a_field_on_several_lines_is_one_list(ada: Person, make: Make) -> None:
+    item = await make(ada)
+    for name, method, status in (
+        ("If-None-Match", "GET", 304),
+        ("If-None-Match", "DELETE", 412),
+        ("If-Match", "GET", 200),
+        ("If-Match", "DELETE", 204),
+    ):
+        lines = [(name, '"a"'), (name, f'"b", {item["tag"]}'), (name, '"c"')]
+        answer = await ada.client.request(method, item["path"], headers=lines)
+        assert answer.status_code == status, (name, method)
+
+
+@sqlite_only
+async def test_what_is_read_may_depend_on_a_tag(ada: Person, make: Make) -> None:
+    item = await make(ada)
+    for tag, status in ((item["tag"], 200), ("*", 200), ('"a"', 412), (f"W/{item['tag']}", 412)):
+        for method in ("GET", "HEAD"):
+            answer = await ada.client.request(method, item["path"], headers={"If-Match": tag})
+            assert answer.status_code == status, (method, tag)
+    headers = {"If-Match": '"a"', "If-None-Match": item["tag"]}
+    problem(await ada.client.get(item["path"], headers=headers), 412, "precondition_failed")
+
+
 async def test_a_tag_of_the_past_is_refused(ada: Person, make: Make) -> None:
     item = await make(ada)
     await ada.client.patch(item["path"], json={"title": "Octant"})
@@ -105,8 +161,9 @@ async def test_a_tag_of_the_past_is_refused(ada: Person, make: Make) -> None:
 async def test_a_condition_on_nothing_is_not_found(ada: Person, make: Make) -> None:
     item = await make(ada)
     await ada.client.delete(item["path"])
-    headers = {"If-Match": "*"}
-    problem(await ada.client.patch(item["path"], json={}, headers=headers), 404, "not_found")
+    for name in ("If-Match", "If-None-Match"):
+        answer = await ada.client.patch(item["path"], json={}, headers={name: "*"})
+        problem(answer, 404, "not_found")
 
 
 async def all_at_once(

@@ -78,6 +78,32 @@ async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
     ]
 
 
+class TestInternational:
+    @pytest.fixture
+    def variables(self, variables: dict[str, str]) -> dict[str, str]:
+        return {**variables, "MAIL_FROM": "Shop <shop@bücher.example>"}
+
+    async def test_a_mail_leaves_or_is_given_up_at_its_first_attempt(
+        self, client: httpx.AsyncClient, backstay: Backstay
+    ) -> None:
+        with smtp_server(PORT, with_utf8=False) as box:
+            await register(client, "ada@bücher.example")
+            await register(client, "büro@example.org")
+            await settle(backstay)
+            box.verdict = "554 this looks like advertising, says the server"
+            await register(client, "eve@example.org")
+            await settle(backstay)
+        assert box.senders == ["shop@xn--bcher-kva.example"]
+        assert box.recipients == ["ada@xn--bcher-kva.example"]
+        rows = [row for row in await jobs(backstay) if row.name == "SendMail"]
+        told = sorted((row.state, row.error_code, row.attempts) for row in rows)
+        assert told == [
+            ("failed", "mail.refused", 1),
+            ("failed", "mail.refused", 1),
+            ("succeeded", None, 1),
+        ]
+
+
 async def test_an_administrator_reads_why_mail_waits_and_nothing_private(
     client: httpx.AsyncClient, backstay: Backstay, login: Login
 ) -> None:

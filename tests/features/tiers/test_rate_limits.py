@@ -20,6 +20,7 @@ from tests.web.problems import fields_of, problem
 pytestmark = pytest.mark.anyio
 
 LIMITS = f"{TIERS}/free/rate-limits"
+YEAR = 31_536_000
 PROBLEMATIC = [
     "",
     "*",
@@ -163,3 +164,26 @@ def test_whatever_path_is_accepted_can_stand_in_a_header(path: str) -> None:
     assert re.fullmatch(r"/[!-~]*", accepted)
     assert not set(accepted) & set('"\\')
     assert "*" not in accepted[:-1]
+
+
+class TestCounted:
+    @pytest.fixture
+    def variables(self) -> dict[str, str]:
+        return {"RATE_LIMIT_ENABLED": "true"}
+
+    @pytest.mark.parametrize(
+        ("limit", "period"), [(10**9, 1), (10**9, 31_536_000), (1, 31_536_000)]
+    )
+    async def test_the_largest_limits_can_be_counted(
+        self, admin: Person, login: Login, limit: int, period: int
+    ) -> None:
+        person = await login()
+        await add_limit(admin, "free", ME, limit, period)
+        answer = await person.client.get(ME)
+        assert answer.status_code == 200
+        assert answer.headers["x-ratelimit-limit"] == str(limit)
+
+    async def test_larger_ones_are_refused(self, admin: Person) -> None:
+        for limit, period in ((10**9 + 1, 1), (1, YEAR + 1), (10**30, 1), (1, 10**30)):
+            body = {"path": ME, "limit": limit, "period": period}
+            problem(await admin.client.post(LIMITS, json=body), 422, "validation_error")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from backstay.core.context import Device
 from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
+from backstay.core.origins import normal_origin
 from backstay.core.representation import render
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT
@@ -23,9 +24,10 @@ from backstay.features.auth.commands.sign_out import (
     Logout,
 )
 from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessionsOfUser
-from backstay.features.auth.schemas import RefreshBody, TokenAnswer
+from backstay.features.auth.schemas import MOST_TOKENS, RefreshBody, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
+from backstay.web.fields import cookies_of, lines_of
 from backstay.web.limits import Limit
 from backstay.web.pages import FORM
 from backstay.web.routes import Routes
@@ -57,16 +59,16 @@ async def log_in(request: Request) -> Response:
 
 
 async def refresh(request: Request) -> Response:
-    """Rotate the token from the body, else the Authorization header, else the cookie."""
+    """Rotate the token from the body, else the Authorization header, else a cookie."""
     body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
     if bearer and "." in bearer:
         bearer = None  # an access token, which clients send along everywhere
     token = body.refresh_token or bearer
-    cookie = None if token else _cookie(request)
-    if not (token or cookie):
+    tokens = [token] if token else _cookies(request)
+    if not tokens:
         raise Unauthenticated("Send a refresh token.")
-    fields = {"refresh_token": token or cookie, "fingerprint": body.fingerprint}
+    fields = {"tokens": tuple(tokens), "fingerprint": body.fingerprint}
     answer = await sender_of(request)(validated(RefreshSession.model_validate, fields))
     return _answer(request, answer, in_cookie=token is None)
 
@@ -75,7 +77,7 @@ async def log_out(request: Request) -> Response:
     """End the session of the first usable token; the cookie is cleared."""
     body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
-    found = [body.refresh_token, bearer, _cookie(request)]
+    found = [body.refresh_token, bearer, *_cookies(request)]
     fields = {"tokens": tuple(filter(None, found)), "fingerprint": body.fingerprint}
     await sender_of(request)(validated(Logout.model_validate, fields))
     response = Response(status_code=204)
@@ -124,9 +126,9 @@ def _set_cookie(
 
 def _device(request: Request, *, in_cookie: bool) -> Device | None:
     """The browser that signs in, by the cookie that it has or is about to get."""
-    given = request.cookies.get(DEVICE_COOKIE, "")
-    if _DEVICE_ID.fullmatch(given):
-        return Device(given, is_new=False)
+    for given in cookies_of(request.scope, DEVICE_COOKIE):
+        if _DEVICE_ID.fullmatch(given):
+            return Device(given, is_new=False)
     return Device(token_urlsafe(16), is_new=True) if in_cookie else None
 
 
@@ -135,30 +137,28 @@ def _cookie_path(request: Request) -> str:
     return str(request.scope["path"]).rpartition("/")[0]
 
 
-def _cookie(request: Request) -> str | None:
-    """The refresh token of the cookie, unless another site sent it.
+def _cookies(request: Request) -> list[str]:
+    """The refresh tokens of the first cookies, unless another site sent them.
 
     Raises:
         Forbidden: ``Origin`` is neither ours nor allowed.
     """
-    token = request.cookies.get(COOKIE)
-    if token:
+    tokens = cookies_of(request.scope, COOKIE)[:MOST_TOKENS]
+    if tokens:
         _check_origin(request)
-    return token
+    return tokens
 
 
 def _check_origin(request: Request) -> None:
     """Refuse another site: it may neither use the cookie nor set one of its own choice.
 
     Raises:
-        Forbidden: ``Origin`` is neither ours nor allowed.
+        Forbidden: ``Origin`` is neither ours nor allowed, or one of several is not.
     """
-    origin = request.headers.get("origin")
-    if origin is None:
-        return
-    edge, host = edge_of(request), request.headers.get("host", "").lower()
-    allowed = {edge.public_origin, f"http://{host}", f"https://{host}"} | edge.cors_origins
-    if origin.lower() not in allowed:
+    edge, host = edge_of(request), request.headers.get("host", "")
+    own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
+    given = set(map(normal_origin, lines_of(request.scope, b"origin")))
+    if not given <= own | {edge.public_origin} | edge.cors_origins:
         raise Forbidden("This origin may not use the cookie.")
 
 

@@ -21,6 +21,8 @@ from backstay.core.messages import View
 
 Transport = Literal["cookie", "body"]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+MOST_TOKENS = 5
+"""How many refresh tokens of one request are tried: a browser sends the cookies of every path."""
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=512, strip_whitespace=False)
 ]

@@ -1,10 +1,14 @@
 """Staying signed in: refresh tokens are rotated, and one used twice over ends its session."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
+from operator import itemgetter
 from typing import Any
 
 import structlog
+from pydantic import Field
 
 from backstay.core.bus import Sender, handles
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
@@ -25,11 +29,11 @@ from backstay.features.auth.commands.sign_in import answer_with
 from backstay.features.auth.events import RefreshTokenCopied
 from backstay.features.auth.model import Session
 from backstay.features.auth.schemas import (
+    MOST_TOKENS,
     EndReason,
     Fingerprint,
     LiveSession,
     TokenAnswer,
-    TokenText,
 )
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.schemas import Account
@@ -44,11 +48,14 @@ MOST, WITHIN = 30, 60.0
 
 
 class RefreshSession(Command[TokenAnswer]):
-    """Exchange a refresh token for its successor and a new access token."""
+    """Exchange a refresh token for its successor and a new access token.
+
+    Of several cookies the first counts that belongs to a live session.
+    """
 
     permission = PUBLIC
 
-    refresh_token: TokenText
+    tokens: tuple[str, ...] = Field(min_length=1, max_length=MOST_TOKENS)
     fingerprint: Fingerprint | None = None
 
 
@@ -71,10 +78,8 @@ async def refresh_session(
     Within the grace window every older token leads to the live one. Outside of it a token used
     again ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
     """
-    now, presented = clock(), refresh.read(command.refresh_token)
-    if presented is None:
-        raise SessionOver
-    row, age = await _locate(presented, session, refresh, now)
+    now = clock()
+    presented, row, age = await _choose(command.tokens, session, refresh, now)
     note.about(row.user_id, row.id)
     check_fingerprint(row, command.fingerprint, refresh, origin)
     account = await send.as_system()(GetAccount(user_id=row.user_id))
@@ -98,6 +103,26 @@ async def refresh_session(
         successor = refresh.successor(successor)
     left = _idle_end(row, now, security) - now
     return answer_with(row.user_id, successor, left, refresh, access, security)
+
+
+async def _choose(
+    tokens: Iterable[str], session: Transaction, refresh: RefreshTokens, now: datetime
+) -> tuple[RefreshToken, LiveSession, int]:
+    """The first token of a live session, and what ``_locate`` says of it.
+
+    Of several tokens of that session the newest counts: a browser that keeps an older one beside
+    it, in the cookie of another path, holds no copy.
+    """
+    read = [token for token in map(refresh.read, tokens) if token is not None]
+    for token in read:
+        with suppress(SessionOver):
+            row, _ = await _locate(token, session, refresh, now)
+            of_row = [each for each in read if each.session_id == row.id]
+            ages = [refresh.age(each, row.generation, row.token_hash) for each in of_row]
+            known = [(age, each) for age, each in zip(ages, of_row, strict=True) if age is not None]
+            age, newest = min(known, key=itemgetter(0))
+            return newest, row, age
+    raise SessionOver
 
 
 async def _locate(

@@ -25,7 +25,7 @@ from backstay.features.auth.commands.sessions import (
     live_session,
 )
 from backstay.features.auth.model import Session
-from backstay.features.auth.schemas import EndReason, Fingerprint, LiveSession
+from backstay.features.auth.schemas import MOST_TOKENS, EndReason, Fingerprint, LiveSession
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 
@@ -35,7 +35,7 @@ class Logout(Command[None]):
 
     permission = PUBLIC
 
-    tokens: tuple[str, ...] = Field(max_length=3)
+    tokens: tuple[str, ...] = Field(max_length=2 + MOST_TOKENS)
     fingerprint: Fingerprint | None = None
 
 

@@ -1,0 +1,28 @@
+"""Shows that whatever the settings take as a lifetime can be added to the time."""
+
+import httpx
+import pytest
+
+from backstay.settings.group import AtMost
+from backstay.settings.model import VARIABLES
+from tests.conftest import ADMIN_EMAIL
+from tests.features.steps import ME, bearer, refresh, sign_in
+from tests.patient import PATIENT
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    longest = {each.name: each.marker(AtMost) for each in VARIABLES if each.name not in PATIENT}
+    return {name: str(mark.most) for name, mark in longest.items() if mark is not None}
+
+
+async def test_the_longest_lifetimes_let_people_in(client: httpx.AsyncClient) -> None:
+    answer = await sign_in(client, ADMIN_EMAIL, transport="cookie")
+    assert answer.status_code == 200, answer.text
+    tokens = (await sign_in(client, ADMIN_EMAIL)).json()
+    answer = await refresh(client, tokens["refresh_token"])
+    assert answer.status_code == 200
+    answer = await client.get(ME, headers=bearer(answer.json()["access_token"]))
+    assert answer.status_code == 200

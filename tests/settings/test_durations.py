@@ -1,0 +1,39 @@
+"""Shows that no duration is so long that it fails later, when it is added to the time."""
+
+import re
+
+import pytest
+
+from backstay.settings.describe import kind
+from backstay.settings.group import Variable
+from backstay.settings.model import VARIABLES
+from tests.settings.reading import Read, faulty
+
+DURATIONS = [each for each in VARIABLES if re.search(r"\b(seconds|days)\b", kind(each))]
+
+
+def test_durations_are_found() -> None:
+    names = {variable.name for variable in DURATIONS}
+    assert names >= {"SECURITY_SESSION_LIFETIME_SECONDS", "DB_POOL_TIMEOUT", "LOG_ACTIVITY_DAYS"}
+    assert len(names) >= 13
+    told = ("_SECONDS", "_TIMEOUT", "_PERIOD", "_AGE", "_DAYS", "_TTL")
+    assert {each.name for each in VARIABLES if each.name.endswith(told)} == names
+
+
+@pytest.mark.parametrize("variable", DURATIONS, ids=lambda each: each.name)
+def test_a_duration_has_an_end(read: Read, variable: Variable) -> None:
+    most = int(kind(variable).rpartition("at most ")[2])
+    assert faulty(read({variable.name: "9" * 400})) == [variable.name]
+    for value in (str(most + 1), "99999999999999"):
+        loaded = read({variable.name: value})
+        assert faulty(loaded) == [variable.name]
+        (fault,) = loaded.faults
+        assert fault.wrong == f"is above {most}"
+        assert fault.mend == f"Set it to {most} at most."
+    settings = {"DB_STATEMENT_TIMEOUT": "0", variable.name: str(most)}
+    assert faulty(read(settings)) == []
+
+
+def test_a_limit_is_one_that_can_be_counted(read: Read) -> None:
+    assert faulty(read(RATE_LIMIT_DEFAULT="1000000001")) == ["RATE_LIMIT_DEFAULT"]
+    assert faulty(read(RATE_LIMIT_DEFAULT="1000000000", RATE_LIMIT_PERIOD="31536000")) == []
