@@ -9,14 +9,13 @@ from backstay.adapters.log_structlog import configure
 from backstay.composition import Backstay
 from backstay.db import sqlite
 
-log = structlog.get_logger("backstay.server")
-
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
     """The log goes to standard error and, where that can be done, to files."""
     settings = backstay.settings.log
     configure(settings.level, settings.format, backstay.files.server)
     reason = backstay.files.start()
+    log = structlog.get_logger("backstay.server")
     log.info(greeting, version=__version__, pid=os.getpid())
     if reason is not None:
         log.warning(
