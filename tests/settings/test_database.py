@@ -30,6 +30,10 @@ def db(loaded: Loaded) -> DbSettings:
         "postgresql://user:s3cr3t@host:port/name",
         "sqlite://s3cr3t/file.db",
         "://s3cr3t",
+        "postgresql://host:5432/name?password=s3cr3t&user=admin@elsewhere",
+        "postgresql://host:5432/name?application_name=s3cr3t@elsewhere",
+        "postgresql://host/s3cr3t@elsewhere",
+        "postgresql://host/name?user=u&password=p&s3cr3t=1",
     ],
 )
 def test_what_is_no_supported_url_is_a_fault_that_does_not_repeat_it(
@@ -107,6 +111,11 @@ def test_so_does_its_name(read: Read, name: str) -> None:
 
 
 class TestParts:
+    def test_a_password_is_somebodys(self, read: Read) -> None:
+        loaded = read(DB_NAME="name", DB_PASSWORD="s3cr3t")
+        assert faulty(loaded) == ["DB_USER"]
+        assert "s3cr3t" not in str(loaded)
+
     def test_a_missing_name_is_a_fault(self, read: Read) -> None:
         loaded = read(DB_HOST="host", DB_PASSWORD="s3cr3t")
         assert faulty(loaded) == ["DB_NAME"]

@@ -1,5 +1,6 @@
 """Files that settings name: plain ones, pipes that are read once, and what is neither."""
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -110,6 +111,21 @@ def test_whoever_is_started_by_its_reader_need_not_read_it(
     assert again.settings is not None
     assert again.settings.server.port == 9000  # the environment is as strong as it was
     assert first.warnings == ()
+
+
+def test_a_plain_file_in_its_place_counts(read: Read, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SERVER_PORT=7001\n")
+    kept = json.dumps({str(tmp_path / ".env"): "SERVER_PORT=7000"})
+    found = read({KEPT: kept}).settings
+    assert found is not None
+    assert found.server.port == 7001
+
+
+@pytest.mark.parametrize("kept", ['{".env": 5}', "[" * 100_000, "nul", "[]"])
+def test_what_somebody_else_keeps_by_that_name_is_nothing(
+    read: Read, tmp_path: Path, kept: str
+) -> None:
+    assert read({KEPT: kept.replace(".env", str(tmp_path / ".env"))}).settings is not None
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\udcff", "#" * (MOST_BYTES + 1)])

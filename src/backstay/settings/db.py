@@ -107,6 +107,8 @@ def _composed(parts: Mapping[str, Any]) -> URL:
             "Set it to the database's name, or give the whole address as DB_URL.",
             variable="DB_NAME",
         )
+    if parts["password"] and not parts["user"]:
+        raise Refused("is missing, and DB_PASSWORD is set", "Set it, too.", variable="DB_USER")
     url = URL.create(
         driver,
         username=parts["user"],
@@ -167,8 +169,12 @@ class DbSettings(Group):
         description=f"Let `serve` and `worker` go on with `{DEFAULT_URL}`, and without a replica, "
         "when PostgreSQL cannot be reached at their start; refused outside `local`.",
     )
-    min_connections: Count = Field(1, description="Connections kept open.")
-    max_connections: Count = Field(10, description="Most connections at once, per process.")
+    min_connections: Annotated[Count, AtMost(10_000)] = Field(
+        1, description="Connections kept open."
+    )
+    max_connections: Annotated[Count, AtMost(10_000)] = Field(
+        10, description="Most connections at once, per process."
+    )
     ping_connection: bool = Field(True, description="Test a pooled connection before using it.")
     statement_timeout: Annotated[
         float, Field(ge=0, allow_inf_nan=False), Kind("seconds"), AtMost(WEEK)
@@ -181,7 +187,7 @@ class DbSettings(Group):
         "503; not above `DB_STATEMENT_TIMEOUT`, which is for commands, jobs, exports and the "
         "command line.",
     )
-    max_reads_per_user: Count = Field(
+    max_reads_per_user: Annotated[Count, AtMost(10_000)] = Field(
         5,
         description="Most queries of one user, or of one address that is not signed in, at once, "
         "per process; always fewer than there are connections. Further ones wait.",
@@ -205,7 +211,7 @@ class DbSettings(Group):
     replica_url: Annotated[DatabaseUrl | None, BuiltFrom(REPLICA_PARTS), Kind("database URL")] = (
         Field(None, description="Address of a read replica; stronger than its parts.")
     )
-    replica_max_connections: Count = Field(
+    replica_max_connections: Annotated[Count, AtMost(10_000)] = Field(
         10, description="Most connections to the replica at once, per process."
     )
     auto_migrate: bool = Field(

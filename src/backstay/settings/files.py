@@ -33,7 +33,7 @@ def read_text(path: Path, environ: MutableMapping[str, str]) -> str:
         Unreadable: it is something else, too long, not there, or nobody writes it.
     """
     known = _kept(environ)
-    if (text := known.get(str(path))) is not None:
+    if (text := known.get(str(path))) is not None and not path.is_file():
         return text
     try:
         is_pipe, content = _read(path)
@@ -56,9 +56,10 @@ def read_text(path: Path, environ: MutableMapping[str, str]) -> str:
 def _kept(environ: MutableMapping[str, str]) -> dict[str, str]:
     try:
         found = json.loads(environ.get(KEPT, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
-    return found if isinstance(found, dict) else {}
+    texts = found.items() if isinstance(found, dict) else ()
+    return {path: text for path, text in texts if isinstance(text, str)}
 
 
 def open_plain(path: Path) -> BinaryIO:

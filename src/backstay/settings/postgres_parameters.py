@@ -168,7 +168,7 @@ def kept(query: Mapping[str, str]) -> dict[str, str]:
         if name in KEPT:
             found[name] = KEPT[name](name, value)
         elif not _is_dropped(name, value):
-            raise _refusal(name)
+            raise _refusal(name, has_password="password" in query)
     if "application_name" in found:
         found.pop("fallback_application_name", None)
     found = {_OTHER_NAMES.get(name, name): value for name, value in found.items()}
@@ -181,12 +181,12 @@ def _is_dropped(name: str, value: str) -> bool:
     return values is None or value.lower() in values
 
 
-def _refusal(name: str) -> Refused:
+def _refusal(name: str, *, has_password: bool) -> Refused:
     if name in DROPPED:
         return Refused(f"has a {name} that cannot be met", DROPPED[name][1])
     if name in REFUSED:
         return Refused(f"has the parameter {name}, which cannot be used", REFUSED[name])
-    if not re.fullmatch("[A-Za-z_]{1,40}", name):
+    if has_password or not re.fullmatch("[A-Za-z_]{1,40}", name):
         return Refused("has a parameter whose name is none", "Percent-encode special characters.")
     return Refused(f"has the unknown parameter {name}", f"Remove it. Known are: {', '.join(KEPT)}.")
 

@@ -15,7 +15,11 @@ from backstay.settings.faults import Refused
 from backstay.settings.postgres_parameters import ADDRESS, kept
 
 DEFAULT_PORT = 5432
-_PARTS = re.compile(r"(\w[\w+]*://(?:[^:/]*(?::[^@]*)?@)?)([^/?]*)(.*)", re.DOTALL)
+_PARTS = re.compile(
+    r"(\w[\w+]*://(?:[^:/?@\[]*(?::(?![0-9]{1,5}[/?,])[^@]*)?@)?)([^/?]*)(.*)", re.DOTALL
+)
+"""What stands before an ``@`` is a user and a password, but not where it begins with a port: that
+was another host's."""
 _PLACE = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
 

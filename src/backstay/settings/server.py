@@ -18,15 +18,18 @@ class ServerSettings(Group):
     host: Name = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[Port, Also("PORT")] = Field(8000, description="Port to listen on.")
     workers: Annotated[
-        Annotated[int, Field(ge=1)] | Literal["auto"], Kind("whole number above 0, or auto")
+        Annotated[int, Field(ge=1), AtMost(1024)] | Literal["auto"],
+        Kind("whole number above 0, or auto"),
     ] = Field(1, description="Server processes; `auto` is one per processor.")
     type: Literal["granian", "uvicorn", "gunicorn"] = Field(
         "granian", description="Server that runs the application."
     )
-    threads: Annotated[int, Field(ge=1)] = Field(
+    threads: Annotated[int, Field(ge=1), AtMost(1024)] = Field(
         1, description="Threads that do the input and output of a granian worker."
     )
-    max_requests: Annotated[Annotated[int, Field(ge=0)], Kind("whole number")] = Field(
+    max_requests: Annotated[
+        Annotated[int, Field(ge=0)], Kind("whole number"), AtMost(1_000_000_000)
+    ] = Field(
         0,
         description="Requests after which a worker is replaced, or up to a tenth more; 0 is never.",
     )
@@ -50,7 +53,7 @@ class ServerSettings(Group):
     trusted_hosts: Hosts = Field(
         (), description="Host names that are answered; empty answers every name."
     )
-    max_body_bytes: Count = Field(
+    max_body_bytes: Annotated[Count, AtMost(2**40)] = Field(
         2 * 1024 * 1024, description="Largest request body that is taken, in bytes."
     )
 

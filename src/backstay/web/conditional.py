@@ -24,8 +24,16 @@ def preconditions_of(request: Request) -> Preconditions:
     if _MATCH in fields:
         tags = _tags(request, _MATCH, weak=False)
     if _NONE_MATCH in fields and request.method not in {"GET", "POST"}:
-        none_of = _tags(request, _NONE_MATCH, weak=True)
+        none_of = _ruled_out(request)
     return Preconditions(tags, none_of or ())
+
+
+def _ruled_out(request: Request) -> tuple[str, ...]:
+    """What a change must not find. A field that says more than tags rules everything out: what
+    cannot be understood must not look fulfilled."""
+    rest = _TAG.sub("", ", ".join(lines_of(request.scope, _NONE_MATCH)))
+    found = _tags(request, _NONE_MATCH, weak=True)
+    return found if found and not rest.strip(" \t,") else ("*",)
 
 
 def tagged(

@@ -4,9 +4,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.composition import Backstay
 from tests.conftest import ADMIN_EMAIL, FrozenClock, Login, Person
 from tests.features.auth.test_transports import attributes
-from tests.features.steps import AUTH, client_at, is_signed_in, sign_in
+from tests.features.steps import AUTH, change_user, client_at, is_signed_in, sign_in
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -48,6 +49,28 @@ async def test_the_first_cookie_with_a_live_session_is_signed_out(
     assert answer.status_code == 204
     assert not await is_signed_in(client, first.tokens["access_token"])
     assert await is_signed_in(client, second.tokens["access_token"])
+
+
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+async def test_a_cookie_that_may_not_be_used_hides_none_behind_it(
+    login: Login, client: httpx.AsyncClient, path: str
+) -> None:
+    """Such as one of a session that is bound to another client."""
+    bound, person = await login(fingerprint="another"), await login()
+    answer = await send(client, path, token(bound), token(person))
+    assert answer.status_code == (200 if path == "refresh" else 204), answer.text
+    assert await is_signed_in(client, bound.tokens["access_token"])
+    assert await is_signed_in(client, person.tokens["access_token"]) is (path == "refresh")
+    problem(await send(client, path, token(bound)), 401, "auth_error")
+
+
+async def test_a_cookie_of_a_former_password_hides_none_behind_it(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    reset, person = await login(), await login()
+    await change_user(backstay, reset.id, security_epoch=7)
+    answer = await send(client, "refresh", token(reset), token(person))
+    assert answer.status_code == 200, answer.text
 
 
 async def test_cookies_on_lines_of_their_own_are_cookies_all_the_same(

@@ -98,11 +98,14 @@ async def test_a_change_may_depend_on_a_tag(
         ('"a", {tag}', False),
         ("*", False),
         (" * ", False),
+        ("*, *", False),
+        ('*, "x"', False),
+        ("{bare}", False),
+        ("", False),
         ('"a"', True),
+        ('"a" ,, W/"b"', True),
         ('W/"a"', True),
-        ("{bare}", True),
         ('"*"', True),
-        ("", True),
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])

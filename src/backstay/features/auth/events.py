@@ -13,7 +13,7 @@ class NewDeviceSignedIn(Event):
 
     user_id: UUID
     email: str
-    is_confirmed: bool
+    is_confirmed: bool = False
     device: str
     address: str
 
@@ -28,7 +28,7 @@ class RefreshTokenCopied(Event):
 
     user_id: UUID
     email: str
-    is_confirmed: bool
+    is_confirmed: bool = False
     device: str
     address: str
     ended: bool

@@ -52,5 +52,5 @@ class PasswordReplaced(Event):
 
     user_id: UUID
     email: str
-    is_confirmed: bool
+    is_confirmed: bool = False
     by: PasswordSetter

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
-from operator import itemgetter
 from typing import Any
 
 import structlog
@@ -79,11 +78,14 @@ async def refresh_session(
     again ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
     """
     now = clock()
-    presented, row, age = await _choose(command.tokens, session, refresh, now)
-    note.about(row.user_id, row.id)
-    check_fingerprint(row, command.fingerprint, refresh, origin)
-    account = await send.as_system()(GetAccount(user_id=row.user_id))
-    if account is None or not account.is_active or account.security_epoch != row.epoch:
+    for text in command.tokens:
+        with suppress(SessionOver):
+            presented, row, age = await _choose(text, command.tokens, session, refresh, now)
+            note.about(row.user_id, row.id)
+            check_fingerprint(row, command.fingerprint, refresh, origin)
+            account = await _account_of(row, send)
+            break
+    else:
         raise SessionOver
     successor = refresh.successor(presented)
     client = client_hash(row.id, command.fingerprint, refresh, origin)
@@ -105,24 +107,32 @@ async def refresh_session(
     return answer_with(row.user_id, successor, left, refresh, access, security)
 
 
-async def _choose(
-    tokens: Iterable[str], session: Transaction, refresh: RefreshTokens, now: datetime
-) -> tuple[RefreshToken, LiveSession, int]:
-    """The first token of a live session, and what ``_locate`` says of it.
+async def _account_of(row: LiveSession, send: Sender) -> Account:
+    """The account that a session still belongs to."""
+    account = await send.as_system()(GetAccount(user_id=row.user_id))
+    if account is None or not account.is_active or account.security_epoch != row.epoch:
+        raise SessionOver
+    return account
 
-    Of several tokens of that session the newest counts: a browser that keeps an older one beside
-    it, in the cookie of another path, holds no copy.
+
+async def _choose(
+    text: str, beside: Iterable[str], session: Transaction, refresh: RefreshTokens, now: datetime
+) -> tuple[RefreshToken, LiveSession, int]:
+    """The token of a live session, and what ``_locate`` says of it.
+
+    Where there are several of that session the newest counts: a browser that keeps an older one
+    beside it, in the cookie of another path, holds no copy.
     """
-    read = [token for token in map(refresh.read, tokens) if token is not None]
-    for token in read:
-        with suppress(SessionOver):
-            row, _ = await _locate(token, session, refresh, now)
-            of_row = [each for each in read if each.session_id == row.id]
-            ages = [refresh.age(each, row.generation, row.token_hash) for each in of_row]
-            known = [(age, each) for age, each in zip(ages, of_row, strict=True) if age is not None]
-            age, newest = min(known, key=itemgetter(0))
-            return newest, row, age
-    raise SessionOver
+    token = refresh.read(text)
+    if token is None:
+        raise SessionOver
+    row, age = await _locate(token, session, refresh, now)
+    for other in filter(None, map(refresh.read, beside)):
+        if other.session_id == row.id:
+            age_of_other = refresh.age(other, row.generation, row.token_hash)
+            if age_of_other is not None and age_of_other < age:
+                token, age = other, age_of_other
+    return token, row, age
 
 
 async def _locate(

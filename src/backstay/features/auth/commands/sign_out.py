@@ -20,6 +20,7 @@ from backstay.core.ports import AccessTokens, Clock, RefreshTokens
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
 from backstay.features.auth.commands.sessions import (
+    SessionOver,
     check_fingerprint,
     end_sessions,
     live_session,
@@ -51,14 +52,22 @@ async def logout(
     note: ActivityNote,
 ) -> None:
     now = clock()
+    refused: SessionOver | None = None
     for text in command.tokens:
         row = await _session_of(text, session, now, refresh, access)
-        if row is not None:
-            note.about(row.user_id, row.id)
+        if row is None:
+            continue
+        note.about(row.user_id, row.id)
+        try:
             check_fingerprint(row, command.fingerprint, refresh, origin)
-            await end_sessions(session, now, EndReason.LOGOUT, Session.id == row.id)
-            changes.touch(row.user_id)
-            return
+        except SessionOver as error:
+            refused = refused or error
+            continue
+        await end_sessions(session, now, EndReason.LOGOUT, Session.id == row.id)
+        changes.touch(row.user_id)
+        return
+    if refused is not None:
+        raise refused
     note.skip()
 
 
