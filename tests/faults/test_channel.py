@@ -191,8 +191,14 @@ class TestOnPostgres:
         await eventually(is_well)
         silent = await two.listeners()
         monkeypatch.setattr(principals_shared, "PATIENCE", 0.5)
+
+        def refuse() -> None:
+            raise ConnectionError
+
         with paused(silent):
-            await eventually(is_degraded)
+            with monkeypatch.context() as until_seen:  # a new listener would be there too soon
+                until_seen.setattr(two.other.backstay.channel, "subscription", refuse)
+                await eventually(is_degraded)
             monkeypatch.setattr(principals_shared, "PATIENCE", LIMIT)
             await eventually(is_well)
             headers = await two.join_to_be_ended()
