@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.web.address import ClientAddress, limit_key
+from backstay.core.addresses import limit_key
+from backstay.web.address import ClientAddress
 from tests.examples import examples
 
 PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])

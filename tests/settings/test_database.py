@@ -33,7 +33,6 @@ def db(loaded: Loaded) -> DbSettings:
         "postgresql://host:5432/name?password=s3cr3t&user=admin@elsewhere",
         "postgresql://host:5432/name?application_name=s3cr3t@elsewhere",
         "postgresql://host/s3cr3t@elsewhere",
-        "postgresql://host/name?user=u&password=p&s3cr3t=1",
     ],
 )
 def test_what_is_no_supported_url_is_a_fault_that_does_not_repeat_it(
@@ -108,6 +107,13 @@ def test_a_sqlite_url_names_a_file_and_nothing_else(read: Read, url: str) -> Non
 @pytest.mark.parametrize("name", [":memory:", "file:shop.db"])
 def test_so_does_its_name(read: Read, name: str) -> None:
     assert faulty(read(DB_DRIVER="sqlite", DB_NAME=name)) == ["DB_NAME"]
+
+
+def test_an_unknown_parameter_may_be_a_part_of_the_password_and_is_not_named(read: Read) -> None:
+    loaded = read(DB_URL="postgresql://host/name?user=u&password=first&secret=1")
+    assert faulty(loaded) == ["DB_URL"]
+    assert "secret" not in loaded.faults[0].wrong + loaded.faults[0].mend
+    assert "parameter nobodys" in read(DB_URL="postgresql://host/name?nobodys=1").faults[0].wrong
 
 
 class TestParts:

@@ -14,7 +14,7 @@ SEAL_BYTES = 16
 MAX_WALK = 4096
 """How many generations back a token without a seal is recognised: 40 days at one per 15 minutes.
 
-Version 0.1 wrote such tokens; none outlives `SECURITY_SESSION_LIFETIME_SECONDS`.
+They were written before there was a seal; none outlives `SECURITY_SESSION_LIFETIME_SECONDS`.
 """
 _BARE = 16 + 4 + SECRET_BYTES
 

@@ -158,17 +158,18 @@ _NOT_WITH_SYSTEM = {"sslcert", "sslkey", "sslcrl", "sslpassword"} | {
 _OTHER_NAMES = {"sslmode": "ssl", "fallback_application_name": "application_name"}
 
 
-def kept(query: Mapping[str, str]) -> dict[str, str]:
+def kept(query: Mapping[str, str], *, has_password: bool) -> dict[str, str]:
     """The parameters that connections are made with; raises `Refused` on any that cannot be used.
 
-    No message repeats a value: it may be a part of a password.
+    No message repeats a value: it may be a part of a password. Nor does it repeat an unknown name
+    where a password stood among the parameters, which ends at an ``&`` that is not encoded.
     """
     found: dict[str, str] = {}
     for name, value in query.items():
         if name in KEPT:
             found[name] = KEPT[name](name, value)
         elif not _is_dropped(name, value):
-            raise _refusal(name, has_password="password" in query)
+            raise _refusal(name, has_password=has_password)
     if "application_name" in found:
         found.pop("fallback_application_name", None)
     found = {_OTHER_NAMES.get(name, name): value for name, value in found.items()}
@@ -187,7 +188,10 @@ def _refusal(name: str, *, has_password: bool) -> Refused:
     if name in REFUSED:
         return Refused(f"has the parameter {name}, which cannot be used", REFUSED[name])
     if has_password or not re.fullmatch("[A-Za-z_]{1,40}", name):
-        return Refused("has a parameter whose name is none", "Percent-encode special characters.")
+        return Refused(
+            "has an unknown parameter, or a part of its password is taken for one",
+            "Remove it, or percent-encode special characters.",
+        )
     return Refused(f"has the unknown parameter {name}", f"Remove it. Known are: {', '.join(KEPT)}.")
 
 

@@ -43,7 +43,10 @@ def read(text: str) -> URL:
         username=address.get("user"),
         password=address.get("password"),
         database=address.get("dbname"),
-        query=kept({name: value for name, value in query.items() if name not in ADDRESS}),
+        query=kept(
+            {name: value for name, value in query.items() if name not in ADDRESS},
+            has_password="password" in address,
+        ),
     )
     return at(url, _places(address.get("host", match[2]), address.get("port", "")))
 

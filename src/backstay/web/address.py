@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
-from backstay.core.addresses import Address, Network, limit_key, parse_address, parse_node
-
-__all__ = ["ClientAddress", "limit_key"]
+from backstay.core.addresses import Address, Network, parse_address, parse_node
 
 _KEY = "backstay.client_address"
 

@@ -136,7 +136,7 @@ async def test_no_token_of_ours_is_too_old_to_sign_out_with(
 
 
 def unsealed(token: str) -> str:
-    """The token as version 0.1 wrote it."""
+    """The token as it was written before there was a seal."""
     raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     return urlsafe_b64encode(raw[:52]).rstrip(b"=").decode()
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import func, select
 
 from backstay.composition import Backstay
 from backstay.core.mail import Mail
+from backstay.features.auth.commands import devices
 from backstay.features.auth.commands.devices import PurgeDevices
+from backstay.features.auth.model import Device
 from tests.conftest import PASSWORD, FrozenClock, Login, client_of
 from tests.features.mail.post import Post, reset
-from tests.features.steps import API, AUTH, OTHER_PASSWORD, client_at, refresh, sign_in
+from tests.features.steps import API, AUTH, OTHER_PASSWORD, client_at, execute, refresh, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +173,30 @@ async def test_the_usual_user_agent_hides_no_other_browser(
         async with client_at(app, address, headers={"user-agent": "Chrome/1"}) as browser:
             assert (await browser.post(f"{AUTH}/login", json=body)).status_code == 200
         assert len(notices(await post.deliver())) == news
+
+
+async def test_of_many_devices_those_that_were_used_last_are_known(
+    login: Login,
+    client: httpx.AsyncClient,
+    backstay: Backstay,
+    post: Post,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "MOST", 4)
+    person = await login()
+
+    async def news_of(agent: str) -> int:
+        clock.forward(days=2)
+        assert await from_device(client, person.email, agent) == 200
+        return len(notices(await post.deliver()))
+
+    assert [await news_of(agent) for agent in ("Used/1", "New/0", "New/1")] == [1] * 3
+    assert [await news_of("Used/1") for _ in range(2)] == [0] * 2
+    assert [await news_of(f"New/{number}") for number in (2, 3)] == [1] * 2
+    kept = await execute(backstay, select(func.count()).select_from(Device))
+    assert kept.scalar_one() == 4
+    assert [await news_of(agent) for agent in ("Used/1", "New/3", "New/0")] == [0, 0, 1]
 
 
 async def test_a_copied_token_is_told_of_once_and_at_the_end(

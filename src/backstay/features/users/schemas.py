@@ -9,7 +9,6 @@ from unicodedata import normalize
 from uuid import UUID
 
 from pydantic import BeforeValidator, StringConstraints
-from pydantic_core import PydanticCustomError
 
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.messages import View
@@ -46,26 +45,30 @@ _SEASONS = ("spring", "summer", "autumn", "fall", "winter")
 _ALIKE = {"a": "a4@", "e": "e3", "i": "i1!", "l": "l1", "o": "o0", "s": "s5$", "t": "t7"}
 
 
-def check_password(password: str, email: str | None, application: str = "") -> str:
+def vet_password(password: str, email: str, application: str, field: str) -> None:
     """Refuse a password that is common, contains the e-mail's name, or is guessed here first.
 
     ``application`` is the name under which people know what they sign in to.
 
     Raises:
-        PydanticCustomError: with a code and a sentence.
+        Invalid: naming ``field``.
     """
+    if told := _weakness(password, email, application):
+        raise Invalid(errors=(FieldFault(field, *told),))
+
+
+def _weakness(password: str, email: str, application: str) -> tuple[str, str] | None:
+    """Why a password is easily guessed: a code and a sentence."""
     lowered = password.lower()
     if lowered in _common_passwords() or len(set(password)) == 1:
-        raise PydanticCustomError("common_password", "This password is too common")
-    local = (email or "").partition("@")[0].lower()
+        return "common_password", "This password is too common"
+    local = email.partition("@")[0].lower()
     if len(local) >= 4 and local in lowered:
-        raise PydanticCustomError("personal_password", "The password contains the e-mail's name")
+        return "personal_password", "The password contains the e-mail's name"
     if _is_of_context(lowered, application):
-        raise PydanticCustomError(
-            "context_password",
-            "The password is little more than this application's name or a season and a year",
-        )
-    return password
+        told = "The password is little more than this application's name or a season and a year"
+        return "context_password", told
+    return None
 
 
 def _is_of_context(lowered: str, application: str) -> bool:
@@ -88,18 +91,6 @@ def _context(application: str) -> re.Pattern[str]:
 
 def _loosely(word: str) -> str:
     return "".join(f"[{_ALIKE.get(letter, letter)}]" for letter in word)
-
-
-def vet_password(password: str, email: str, application: str, field: str) -> None:
-    """:func:`check_password` outside a message.
-
-    Raises:
-        Invalid: naming ``field``.
-    """
-    try:
-        check_password(password, email, application)
-    except PydanticCustomError as error:
-        raise Invalid(errors=(FieldFault(field, error.type, error.message()),)) from error
 
 
 @cache

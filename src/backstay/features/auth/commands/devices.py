@@ -47,17 +47,18 @@ async def note_device(
     """
     rows = (await session.execute(_DEVICES, {"user_id": account.id})).all()
     known = {row.device_hash: row for row in rows}
-    told_by, cookie = _hashes(account, refresh, origin)
+    told_by, *hashes = _hashes(account, refresh, origin)
     seen = known.get(told_by)
     is_new = seen is None or now - seen.last_seen_at > KEPT
+    if seen is not None and now - seen.last_seen_at > _NOTED_EVERY:
+        await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
     if seen is None:
         is_new = await _add(account, told_by, session, now)
-    elif now - seen.last_seen_at > _NOTED_EVERY:
-        await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
-    if cookie and cookie not in {told_by, *known}:
+    for cookie in (added := [each for each in hashes if each not in known]):
         await _add(account, cookie, session, now)
-    for row in rows[MOST - 2 :]:
-        await delete_where(session, Device, Device.id == row.id)
+    others = [row.id for row in rows if row.device_hash != told_by]
+    if excess := others[MOST - 1 - len(added) :]:
+        await delete_where(session, Device, Device.id.in_(excess))
     if rows and is_new:
         await events.publish(
             NewDeviceSignedIn(
@@ -70,19 +71,19 @@ async def note_device(
         )
 
 
-def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> tuple[bytes, bytes | None]:
-    """What tells a device from others, and the cookie that tells it from now on.
+def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> list[bytes]:
+    """What tells a device from others, and behind it what else tells it from now on.
 
     A browser is told by its cookie. One that is about to get it may be a program that keeps none,
     and is told by its user agent on its network; what never had a cookie, by its user agent.
     """
     if origin.device is None:
-        return refresh.keyed_hash("user-agent", account.id, origin.user_agent), None
+        return [refresh.keyed_hash("user-agent", account.id, origin.user_agent)]
     cookie = refresh.keyed_hash("device", account.id, origin.device.id)
     if not origin.device.is_new:
-        return cookie, cookie
+        return [cookie]
     place = f"{limit_key(origin.address)} {origin.user_agent}"
-    return refresh.keyed_hash("user-agent-at", account.id, place), cookie
+    return [refresh.keyed_hash("user-agent-at", account.id, place), cookie]
 
 
 async def _add(account: Account, device_hash: bytes, session: Transaction, now: datetime) -> bool:

@@ -221,11 +221,7 @@ async def _record_copy(
 
     The owner is told of the first time, and of the end.
     """
-    log.warning(
-        _TOLD[over],
-        session_id=str(row.id),
-        address=origin.address,
-    )
+    log.warning(_TOLD[over], session_id=str(row.id), address=origin.address)
     if row.shared_at is None:
         await update_where(session, Session, Session.id == row.id, shared_at=now)
     elif over is None:

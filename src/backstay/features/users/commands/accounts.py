@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from pydantic import ValidationInfo, field_validator
 from sqlalchemy import select
 
 from backstay.core.bus import Sender, handles, prepares
@@ -32,7 +31,6 @@ from backstay.features.users.schemas import (
     Secret,
     UserDetail,
     Username,
-    check_password,
 )
 from backstay.settings import SecuritySettings
 
@@ -50,11 +48,6 @@ class RegisterUser(Command[UserDetail]):
     password: Password
     username: Username | None = None
     name: Name | None = None
-
-    @field_validator("password")
-    @classmethod
-    def _not_guessable(cls, password: str, info: ValidationInfo) -> str:
-        return check_password(password, info.data.get("email"))
 
 
 @prepares(RegisterUser)
