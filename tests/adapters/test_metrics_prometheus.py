@@ -1,5 +1,6 @@
 """Shows that the metrics of several workers tell of the living only, where it is about state."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ def test_one_worker_that_hears_nothing_is_seen_until_it_is_gone(tmp_path: Path) 
     def told(states: list[bool]) -> list[str]:
         ran = subprocess.run(
             [sys.executable, "-c", WORKER.format(states=states)],
-            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
             capture_output=True,
             text=True,
             check=True,

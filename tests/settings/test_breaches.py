@@ -58,3 +58,14 @@ def test_another_is_refused_with_the_reason(
     assert faulty(loaded) == [NAME]
     assert reason in loaded.faults[0].wrong
     assert "downloader" in loaded.faults[0].mend
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/dev/zero", "not a plain file"), ("n" * 300, "File name too long"), ("a\0b", "a NUL")],
+)
+def test_what_is_no_file_at_all_is_not_read(read: Read, path: str, reason: str) -> None:
+    loaded = read({NAME: path})
+    assert faulty(loaded) == [NAME]
+    assert loaded.faults[0].wrong.startswith("cannot be read: ")
+    assert loaded.faults[0].wrong.endswith(reason)

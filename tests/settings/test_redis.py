@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from backstay.settings import Loaded, RedisAddress, RedisSettings
+from backstay.settings.redis import RedisUrl
 from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
@@ -138,3 +139,8 @@ def test_the_password_is_hidden_and_nothing_else(read: Read) -> None:
     assert "cr3t" not in str(loaded)
     assert str(redis(loaded).address) == "redis://host:6379/1"
     assert "cr3t" not in repr(redis(loaded).address)
+
+
+def test_what_is_no_redis_url_is_hidden_whole() -> None:
+    for text in ("redis://:s3cr3t@host:70000", "redis://:s3cr3t@[::1"):
+        assert "s3cr3t" not in str(RedisUrl(text)) + repr(RedisUrl(text))

@@ -60,6 +60,11 @@ async def unavailable() -> None:
     raise DatabaseUnavailable
 
 
+@router.get("/numbers/{number:int}")
+async def number(number: int) -> int:
+    return number
+
+
 @router.get("/wrong-answer")
 async def wrong_answer() -> int:
     return "hush"  # type: ignore[return-value]
@@ -117,6 +122,16 @@ async def test_an_error_of_the_framework_is_a_problem(planted: httpx.AsyncClient
     answer = await planted.get("/planted/teapot")
     problem(answer, 418, "http_error")
     assert answer.headers["x-tea"] == "green"
+
+
+async def test_a_path_with_a_converter_takes_what_it_converts(planted: httpx.AsyncClient) -> None:
+    assert (await planted.get("/planted/numbers/7")).json() == 7
+    problem(await planted.get("/planted/numbers/seven"), 404, "not_found")
+
+
+async def test_a_body_that_is_no_json_is_told_as_a_whole(planted: httpx.AsyncClient) -> None:
+    answer = await planted.post("/planted/parcels", content="{", headers=JSON)
+    assert fields_of(problem(answer, 422)) == {"body": "json_invalid"}
 
 
 async def test_routes_of_others_get_the_same_errors(planted: httpx.AsyncClient) -> None:

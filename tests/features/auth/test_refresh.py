@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from backstay.adapters.refresh_tokens_hmac import MAX_WALK
 from backstay.composition import Backstay
 from backstay.features.auth.model import Session
 from tests.conftest import FrozenClock, Login
@@ -155,6 +156,24 @@ async def test_a_token_of_the_former_format_is_rotated_into_the_present_one(
     clock.forward(seconds=60)
     problem(await refresh(client, former), 401, "auth_error")
     assert (await session_row(backstay, tokens["session_id"])).end_reason == "reuse"
+
+
+async def test_a_token_of_the_former_format_is_looked_for_only_so_far_back(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    tokens = (await login()).tokens
+    await age_by(backstay, tokens["session_id"], MAX_WALK + 1)
+    problem(await refresh(client, unsealed(tokens["refresh_token"])), 401, "auth_error")
+    assert (await session_row(backstay, tokens["session_id"])).end_reason is None
+
+
+async def test_a_token_of_a_rotation_that_was_rolled_back_is_refused(
+    login: Login, client: httpx.AsyncClient, backstay: Backstay
+) -> None:
+    tokens = (await login()).tokens
+    successor = (await refresh(client, tokens["refresh_token"])).json()["refresh_token"]
+    await age_by(backstay, tokens["session_id"], -1)
+    problem(await refresh(client, successor), 401, "auth_error")
 
 
 async def test_a_session_is_rotated_only_so_often(

@@ -217,3 +217,13 @@ async def test_nothing_is_mailed_that_was_rolled_back(
     assert await post.deliver() == []
     waiting = await execute(backstay, text("SELECT count(*) FROM jobs WHERE finished_at IS NULL"))
     assert waiting.scalar() == 0
+
+
+async def test_an_address_that_was_confirmed_meanwhile_is_not_asked_about_again(
+    client: httpx.AsyncClient, login: Login, post: Post
+) -> None:
+    person = await login()
+    token = await post.token(person.email)
+    await person.client.post(f"{AUTH}/email/verify/resend")
+    assert (await verify(client, token)).status_code == 204
+    assert await post.deliver() == []

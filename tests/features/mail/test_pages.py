@@ -11,8 +11,8 @@ from backstay.adapters.mail_file import FileMailer
 from backstay.composition import Backstay
 from backstay.core.mail import Mail
 from tests.conftest import Login
-from tests.features.mail.post import Post
-from tests.features.steps import ME, OTHER_PASSWORD, sign_in
+from tests.features.mail.post import Post, ask_for_address
+from tests.features.steps import ME, OTHER_PASSWORD, register, sign_in
 from tests.settings.conftest import OTHER, STRONG
 from tests.web.problems import problem
 
@@ -62,6 +62,17 @@ async def test_to_open_a_link_confirms_nothing_but_its_button_does(
     page(await client.post("/verify-email", data={"token": hidden}), 200)
     assert (await person.client.get(ME)).json()["email_verified"]
     page(await client.post("/verify-email", data={"token": hidden}), 400)
+
+
+async def test_the_page_tells_that_an_address_is_taken_by_now(
+    client: httpx.AsyncClient, login: Login, post: Post
+) -> None:
+    person, address = await login(), "new@example.org"
+    await ask_for_address(person.client, address)
+    token = await post.token(address)
+    assert (await register(client, address)).status_code == 201
+    text = page(await client.post("/verify-email", data={"token": token}), 409)
+    assert "another account has this address" in text
 
 
 async def test_a_new_password_can_be_asked_for_on_a_page(

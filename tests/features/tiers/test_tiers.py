@@ -176,3 +176,12 @@ async def test_nobody_owns_a_tier(login: Login, backstay: Backstay, make_tier: M
     for method, path, body in WAYS + NESTED:
         if method != "GET":
             problem(await person.client.request(method, TIERS + path, json=body), 403)
+
+
+async def test_the_tier_of_new_users_stays_though_nobody_is_in_it(
+    admin: Person, login: Login, make_tier: MakeTier
+) -> None:
+    await make_tier("pro")
+    await assign(admin, admin, "pro")
+    refused = problem(await admin.client.delete(f"{TIERS}/free"), 409, "tiers.protected")
+    assert "ADMIN_TIER_NAME" in refused["detail"]
