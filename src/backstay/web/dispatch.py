@@ -22,6 +22,7 @@ from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
 from backstay.web.idempotency import described
 from backstay.web.limits import Limit, admission_of
+from backstay.web.oauth import media_type_of
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
@@ -155,7 +156,7 @@ def check_media_type(request: Request, *allowed: str) -> None:
     Raises:
         UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
     """
-    given = (field_of(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
+    given = media_type_of(request.scope)
     if given and given not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
 
@@ -183,4 +184,4 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses |= {400, 408, 413, 415}
     if spec.takes_key:
         statuses |= {400, 409}
-    return problems_of(statuses)
+    return problems_of(statuses, grants_tokens=spec.grants_tokens)
