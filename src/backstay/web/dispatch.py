@@ -17,7 +17,7 @@ from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
 from backstay.web.bodies import narrow
-from backstay.web.client_cache import declared
+from backstay.web.client_cache import kept_by_clients, kept_here
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
 from backstay.web.idempotency import described
@@ -56,7 +56,7 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        route.may_be_kept = spec.endpoint is None and declared(spec.message) is not None
+        route.may_be_kept = spec.endpoint is None and kept_here(spec.message)
         if spec.endpoint is None:
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
@@ -176,8 +176,9 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses.add(404)
     if spec.method in {"PUT", "PATCH", "DELETE"}:
         statuses |= {409, 412}
-    elif spec.method == "GET" and spec.endpoint is None and not issubclass(spec.message, ListQuery):
-        statuses.add(412)
+    elif spec.method == "GET" and spec.endpoint is None:
+        if kept_by_clients(spec.message) or not issubclass(spec.message, ListQuery):
+            statuses.add(412)
     elif spec.method == "POST":
         statuses.add(409)
     if has_body:
