@@ -13,6 +13,8 @@ from backstay.core.errors import AppError, Forbidden
 from backstay.web.fields import field_of
 from backstay.web.pages import FORM
 
+UNSUPPORTED = ("grant_type", "literal_error")
+"""The field and code of the fault that a grant of another type is."""
 _NOT_TOLD = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _ERRORS = {
     401: "invalid_grant",
@@ -55,7 +57,3 @@ def _error_of(error: AppError) -> str:
     if type(error) is Forbidden:
         return "unauthorized_client"
     return _ERRORS.get(error.status, "invalid_request" if error.status < 500 else "server_error")
-
-
-UNSUPPORTED = ("grant_type", "literal_error")
-"""The field and code of the fault that a grant of another type is."""
