@@ -125,8 +125,8 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
     root = settings.app.root_path
     routes = [r for f in backstay.features for table in f.routes for r in table.build(root)]
     app.router.routes += routes
-    login_path = f"{settings.app.root_path}/v1/auth/login"
-    app.openapi = lambda: docs.openapi_of(app, login_path)  # type: ignore[method-assign]
+    auth_path = f"{settings.app.root_path}/v1/auth"
+    app.openapi = lambda: docs.openapi_of(app, auth_path)  # type: ignore[method-assign]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
         async def may_read(request: Request, login: str, password: str) -> bool:

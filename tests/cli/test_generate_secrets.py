@@ -14,7 +14,7 @@ def lines(call: Call, algorithm: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in ended.output.splitlines())
 
 
-@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "Ed25519"])
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "Ed25519", "EdDSA"])
 def test_production_takes_what_is_printed(call: Call, tmp_path: Path, algorithm: str) -> None:
     printed, again = lines(call, algorithm), lines(call, algorithm)
     loaded = read_settings(printed | {"ENVIRONMENT": "production"}, tmp_path)

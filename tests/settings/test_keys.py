@@ -41,7 +41,7 @@ def public_pem(key: RSAPrivateKey | Ed25519PrivateKey) -> str:
 RSA = generate_private_key(65537, 2048)
 SMALL_RSA = generate_private_key(65537, 1024)
 ED = Ed25519PrivateKey.generate()
-KEYS: dict[str, RSAPrivateKey | Ed25519PrivateKey] = {"RS256": RSA, "Ed25519": ED}
+KEYS: dict[str, RSAPrivateKey | Ed25519PrivateKey] = {"RS256": RSA, "Ed25519": ED, "EdDSA": ED}
 
 
 class TestDecoding:
@@ -151,7 +151,7 @@ class TestFit:
     ) -> None:
         assert faulty(read({variable: value})) == [variable]
 
-    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
     def test_a_missing_private_key_is_a_fault_that_says_how_to_make_one(
         self, read: Read, algorithm: str
     ) -> None:
@@ -159,7 +159,7 @@ class TestFit:
         assert faulty(loaded) == [SECRET]
         assert f"generate-secrets --algorithm {algorithm}" in loaded.faults[0].mend
 
-    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
     def test_what_is_no_private_key_of_that_kind_is_refused(
         self, read: Read, algorithm: str
     ) -> None:
@@ -170,7 +170,7 @@ class TestFit:
             assert faulty(loaded) == [SECRET]
             assert value not in str(loaded)
 
-    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
     def test_a_private_key_is_pem_or_pem_in_base64(
         self, read: Read, production: dict[str, str], algorithm: str
     ) -> None:
@@ -181,7 +181,7 @@ class TestFit:
             assert loaded.faults == ()
             assert loaded.warnings == ()
 
-    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+    @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
     def test_the_refresh_secret_stays_symmetric(self, read: Read, algorithm: str) -> None:
         pem = private_pem(KEYS[algorithm])
         loaded = read({"SECURITY_ALGORITHM": algorithm, SECRET: pem, REFRESH: pem})

@@ -62,7 +62,7 @@ def test_a_given_secret_is_not_replaced(read: Read, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / ".backstay").iterdir()] == ["refresh_token_secret"]
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "nonsense"])
+@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA", "nonsense"])
 def test_a_private_key_is_not_created(read: Read, tmp_path: Path, algorithm: str) -> None:
     assert read(SECURITY_ALGORITHM=algorithm).settings is None
     assert not (tmp_path / ".backstay" / "secret_key").exists()

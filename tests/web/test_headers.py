@@ -24,7 +24,7 @@ EVERYWHERE = {
 async def answers(client: httpx.AsyncClient) -> list[httpx.Response]:
     """One answer of each kind: found, not found, not allowed, not valid, too large, not known."""
     return [
-        await client.get(JWKS),
+        await client.get(f"{API}/system/ping"),
         await client.get("/nope"),
         await client.put(JWKS),
         await client.post(f"{API}/users", json={}),
@@ -41,6 +41,12 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient) 
         assert "strict-transport-security" not in answer.headers
         assert "server" not in answer.headers
         assert "x-powered-by" not in answer.headers
+
+
+async def test_what_may_be_kept_has_all_others_of_them(client: httpx.AsyncClient) -> None:
+    answer = await client.get(JWKS)
+    for name, value in (EVERYWHERE | {"cache-control": "public, max-age=30"}).items():
+        assert answer.headers.get_list(name) == [value], name
 
 
 class TestOutsideLocal:

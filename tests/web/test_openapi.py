@@ -118,6 +118,28 @@ async def test_login_takes_json_and_the_form_of_oauth2(schema: dict[str, Any]) -
     assert set(form["properties"]) >= {"grant_type", "scope", "client_id", "client_secret"}
 
 
+async def test_refresh_takes_json_and_the_form_of_oauth2(schema: dict[str, Any]) -> None:
+    body = schema["paths"][f"{API}/auth/refresh"]["post"]["requestBody"]
+    assert not body.get("required")
+    form = body["content"]["application/x-www-form-urlencoded"]["schema"]
+    assert set(form["required"]) == {"grant_type", "refresh_token"}
+    assert "application/json" in body["content"]
+    flow = schema["components"]["securitySchemes"]["bearer"]["flows"]["password"]
+    assert (flow["tokenUrl"], flow["refreshUrl"]) == (f"{API}/auth/login", f"{API}/auth/refresh")
+
+
+async def test_what_oauth2_adds_to_refusals_is_told_where_it_is_added(
+    schema: dict[str, Any],
+) -> None:
+    telling = {
+        path
+        for _, path, operation in operations(schema)
+        for status, answer in operation["responses"].items()
+        if status >= "400" and "error_description" in str(answer)
+    }
+    assert telling == {f"{API}/auth/login", f"{API}/auth/refresh"}
+
+
 async def test_bodies_and_queries_take_nothing_else(schema: dict[str, Any]) -> None:
     for method, path, operation in operations(schema):
         for media_type, content in operation.get("requestBody", {}).get("content", {}).items():

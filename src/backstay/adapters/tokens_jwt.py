@@ -9,6 +9,7 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from backstay.core.clock import new_id
 from backstay.core.errors import Unauthenticated
@@ -16,12 +17,16 @@ from backstay.core.ports import AccessClaims
 from backstay.settings import SecuritySettings, decode_key
 
 TYPE = "at+jwt"
-Algorithm = Literal["HS256", "RS256", "Ed25519"]
+Algorithm = Literal["HS256", "RS256", "Ed25519", "EdDSA"]
 Key = OctKey | RSAKey | OKPKey
+_ED25519 = ("Ed25519", "EdDSA")
 
 
 class JwtAccessTokens:
     """Signs with one key and accepts it and its predecessors, under one algorithm.
+
+    Where that has two names both are accepted, so that the setting can change from one to the
+    other.
 
     Args:
         key: the signing key: raw bytes for HS256, else PEM bytes of a private key.
@@ -43,6 +48,7 @@ class JwtAccessTokens:
         time: Callable[[], float],
     ) -> None:
         self._algorithm = algorithm
+        self._registry = _registry(algorithm)
         self._key = _import(algorithm, key)
         self._keys: dict[str, Key] = {
             str(known.kid): known
@@ -90,7 +96,9 @@ class JwtAccessTokens:
             "jti": str(new_id()),
             "sid": str(session_id),
         }
-        return jwt.encode(self._header, claims, self._key, [self._algorithm], default_type=None)
+        return jwt.encode(
+            self._header, claims, self._key, registry=self._registry, default_type=None
+        )
 
     def verify(self, token: str) -> AccessClaims:
         """The claims of a valid token.
@@ -99,7 +107,7 @@ class JwtAccessTokens:
             Unauthenticated: signature, algorithm, type, key or any claim is not as it must be.
         """
         try:
-            decoded = jwt.decode(token, self._find, [self._algorithm])
+            decoded = jwt.decode(token, self._find, registry=self._registry)
             if decoded.header.get("typ") != TYPE:
                 raise Unauthenticated("This is not an access token.")
             self._claims.validate(decoded.claims)
@@ -125,6 +133,14 @@ class JwtAccessTokens:
         if key is None:
             raise ValueError("unknown key")
         return key
+
+
+def _registry(algorithm: Algorithm) -> JWSRegistry:
+    """What signs and verifies. EdDSA, which names no curve, means Ed25519 here (RFC 9864)."""
+    accepted = _ED25519 if algorithm in _ED25519 else (algorithm,)
+    registry = JWSRegistry(algorithms=accepted)
+    registry.algorithms = {**registry.algorithms, "EdDSA": registry.algorithms["Ed25519"]}
+    return registry
 
 
 def _import(algorithm: Algorithm, material: bytes) -> Key:

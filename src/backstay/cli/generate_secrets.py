@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 def generate_secrets(
     algorithm: Annotated[
-        Literal["HS256", "RS256", "Ed25519"], typer.Option(help="What is to sign access tokens.")
+        Literal["HS256", "RS256", "Ed25519", "EdDSA"],
+        typer.Option(help="What is to sign access tokens."),
     ] = "HS256",
 ) -> None:
     """Print new secrets as lines for an .env file; nothing is kept."""

@@ -18,11 +18,12 @@ class Cached:
     """Keep the answers of a query.
 
     Attributes:
-        ttl: seconds, instead of ``CACHE_TTL_SECONDS``.
+        ttl: seconds, instead of ``CACHE_TTL_SECONDS``; 0 keeps none here, only at clients.
         tags: what the answer shows; whoever touches one of these tags outdates it.
         shared: everybody whose grant reaches any row gets the same answer. Otherwise each
             principal has answers of their own, as has whoever reaches own rows only.
-        client: clients may keep it too: for ``CLIENT_CACHE_MAX_AGE``, or so many seconds.
+        client: clients may keep it too: for ``CLIENT_CACHE_MAX_AGE``, or so many seconds. Nobody
+            can tell them of a change meanwhile. What is public may be kept for others, too.
     """
 
     ttl: int | None = None

@@ -35,7 +35,7 @@ class QueryCache:
         Inside a transaction nothing is kept nor believed. Errors are never kept.
         """
         declared = message.__dict__.get("cache")
-        if not isinstance(declared, Cached) or not self._ttl:
+        if not isinstance(declared, Cached) or not self._ttl or declared.ttl == 0:
             return call_next
         cache, ttl = self._cache, declared.ttl or self._ttl
         key_of = _keys(message, self._version, shared=declared.shared)

@@ -26,7 +26,8 @@ Links = Mapping[str, int | str]
 
 
 class Representation(NamedTuple):
-    """What is sent for a view. A list has ``links``, everything else an ``etag``."""
+    """What is sent for a view. A list has ``links``, everything else an ``etag``; a list gets one
+    as it is sent, where clients may keep it."""
 
     body: bytes
     etag: str | None = None

@@ -22,6 +22,7 @@ _NEW_KEY = {
     "HS256": _NEW_SECRET,
     "RS256": "Create one with: backstay generate-secrets --algorithm RS256",
     "Ed25519": "Create one with: backstay generate-secrets --algorithm Ed25519",
+    "EdDSA": "Create one with: backstay generate-secrets --algorithm EdDSA",
 }
 
 

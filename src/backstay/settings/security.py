@@ -28,8 +28,11 @@ class SecuritySettings(Group):
 
     model_config = SettingsConfigDict(title="Security", env_prefix="SECURITY_")
 
-    algorithm: Literal["HS256", "RS256", "Ed25519"] = Field(
-        "HS256", description="Algorithm that signs access tokens; no other is accepted."
+    algorithm: Literal["HS256", "RS256", "Ed25519", "EdDSA"] = Field(
+        "HS256",
+        description="Algorithm that signs access tokens; no other is accepted. `EdDSA` is the "
+        "older name of `Ed25519`, for clients that do not know the new one: the keys are the same, "
+        "and tokens under either name are accepted under both.",
     )
     secret_key: Annotated[SecretStr, Also("SECRET_KEY")] = Field(
         SecretStr(""),
@@ -37,7 +40,7 @@ class SecuritySettings(Group):
         "otherwise it must be set.",
     )
     public_key: SecretStr | None = Field(
-        None, description="Public key in PEM for `RS256` and `Ed25519`; else worked out."
+        None, description="Public key in PEM for `RS256`, `Ed25519` and `EdDSA`; else worked out."
     )
     previous_keys: SecretTexts = Field(
         (), description="Retired keys whose tokens are still accepted, while keys are rotated."

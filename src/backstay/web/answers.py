@@ -9,7 +9,7 @@ from starlette.responses import Response
 from backstay.core.idempotency import Replayed
 from backstay.core.messages import Message
 from backstay.core.representation import Representation, etag_of, represent
-from backstay.web.client_cache import for_clients
+from backstay.web.client_cache import for_clients, kept_by_clients
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.idempotency import key_of
 from backstay.web.links import link_header
@@ -27,11 +27,13 @@ async def answer(
     result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
     kept = _representation(result)
     headers = for_clients(spec.message, edge_of(request).client_max_age)
+    if kept is not None and kept.links is not None:
+        headers = {**headers, **link_header(request.scope, kept.links)}
+        if not kept_by_clients(spec.message):
+            return Response(kept.body, spec.status, headers, JSON)
+        kept = kept._replace(etag=etag_of(kept.body))
     if kept is None:
         response = Response(status_code=204)
-    elif kept.links is not None:
-        headers = {**headers, **link_header(request.scope, kept.links)}
-        return Response(kept.body, spec.status, headers, JSON)
     else:
         response = tagged(request, kept, spec.status, headers, given)
         if spec.location is not None:

@@ -17,11 +17,12 @@ from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
 from backstay.web.bodies import narrow
-from backstay.web.client_cache import declared
+from backstay.web.client_cache import kept_by_clients, kept_here
 from backstay.web.errors import problems_of
 from backstay.web.fields import field_of
 from backstay.web.idempotency import described
 from backstay.web.limits import Limit, admission_of
+from backstay.web.oauth import media_type_of
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
@@ -55,7 +56,7 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        route.may_be_kept = spec.endpoint is None and declared(spec.message) is not None
+        route.may_be_kept = spec.endpoint is None and kept_here(spec.message)
         if spec.endpoint is None:
             route.app = route._application(prefix)
         if spec.message.permission is not PUBLIC:
@@ -155,7 +156,7 @@ def check_media_type(request: Request, *allowed: str) -> None:
     Raises:
         UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
     """
-    given = (field_of(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
+    given = media_type_of(request.scope)
     if given and given not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
 
@@ -175,12 +176,13 @@ def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, A
         statuses.add(404)
     if spec.method in {"PUT", "PATCH", "DELETE"}:
         statuses |= {409, 412}
-    elif spec.method == "GET" and spec.endpoint is None and not issubclass(spec.message, ListQuery):
-        statuses.add(412)
+    elif spec.method == "GET" and spec.endpoint is None:
+        if kept_by_clients(spec.message) or not issubclass(spec.message, ListQuery):
+            statuses.add(412)
     elif spec.method == "POST":
         statuses.add(409)
     if has_body:
         statuses |= {400, 408, 413, 415}
     if spec.takes_key:
         statuses |= {400, 409}
-    return problems_of(statuses)
+    return problems_of(statuses, grants_tokens=spec.grants_tokens)

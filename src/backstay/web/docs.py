@@ -105,7 +105,7 @@ async def _challenge(request: Request, may_read: MayRead) -> None:
         raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
 
 
-def openapi_of(app: FastAPI, login_path: str) -> dict[str, Any]:
+def openapi_of(app: FastAPI, auth_path: str) -> dict[str, Any]:
     """The OpenAPI description, made once."""
     if app.openapi_schema is None:
         schema = get_openapi(
@@ -119,7 +119,13 @@ def openapi_of(app: FastAPI, login_path: str) -> dict[str, Any]:
         components = schema.setdefault("components", {})
         components.setdefault("securitySchemes", {})["bearer"] = {
             "type": "oauth2",
-            "flows": {"password": {"tokenUrl": login_path, "scopes": {}}},
+            "flows": {
+                "password": {
+                    "tokenUrl": f"{auth_path}/login",
+                    "refreshUrl": f"{auth_path}/refresh",
+                    "scopes": {},
+                }
+            },
         }
         template = "#/components/schemas/{model}"
         for model in (FieldProblem, Problem):

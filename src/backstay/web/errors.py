@@ -1,7 +1,7 @@
 """Every error as a problem (RFC 9457), none of which repeats what was submitted."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from backstay.core.errors import AppError
 from backstay.core.validation import invalid
+from backstay.web.oauth import DESCRIBED, members_of
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("backstay.http")
@@ -42,7 +44,7 @@ class Problem(BaseModel):
     request_id: str
 
 
-def problem_response(scope: Mapping[str, Any], error: AppError, debug: str = "") -> Response:
+def problem_response(scope: Scope, error: AppError, debug: str = "") -> Response:
     """The answer to a refused request; ``debug`` is what only developers may read."""
     body = {
         "type": f"urn:backstay:problem:{error.code}",
@@ -56,6 +58,7 @@ def problem_response(scope: Mapping[str, Any], error: AppError, debug: str = "")
             for fault in error.errors
         ],
         "request_id": scope.get("backstay.request_id", ""),
+        **members_of(scope, error),
     }
     if debug:
         body["debug"] = debug
@@ -110,9 +113,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, framework)
 
 
-def problems_of(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+def problems_of(
+    statuses: Iterable[int], *, grants_tokens: bool = False
+) -> dict[int | str, dict[str, Any]]:
     """How the description of an operation tells of its errors."""
-    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    if grants_tokens:
+        schema = {"allOf": [schema, DESCRIBED]}
     return {
         status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in sorted(statuses)

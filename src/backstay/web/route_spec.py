@@ -27,6 +27,7 @@ class RouteSpec:
         refuses: statuses of refusal that the description would not name by itself.
         is_page: whether it shows people a page, which the description leaves out.
         max_body_bytes: how large the body may be; as the limit class says unless given.
+        grants_tokens: whether a form that is sent here is a token request of OAuth2 (RFC 6749).
         path_names: what the message calls a path parameter, where it is not its name.
     """
 
@@ -45,6 +46,7 @@ class RouteSpec:
     refuses: tuple[int, ...] = ()
     is_page: bool = False
     max_body_bytes: int | None = None
+    grants_tokens: bool = False
     path_names: dict[str, str] = field(default_factory=dict)
 
     @cached_property

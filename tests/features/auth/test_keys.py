@@ -1,6 +1,7 @@
 """Shows tokens under each algorithm, the public keys, and keys that are exchanged."""
 
 import base64
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_urlsafe
@@ -16,11 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from joserfc import jwt
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
 from backstay.settings import Settings
 from tests.conftest import PASSWORD, FrozenClock, settings_with
-from tests.features.auth.forging import signed, taken_apart
+from tests.features.auth.forging import signed, taken_apart, unsigned
 from tests.features.steps import JWKS, is_signed_in, refresh, register, running, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -38,9 +40,11 @@ def configure(seeded_url: str, tmp_path: Path) -> Configure:
 @pytest.fixture(scope="module")
 def keys() -> dict[str, list[PrivateKey]]:
     """Two private keys for each algorithm."""
+    made: list[PrivateKey] = [ed25519.Ed25519PrivateKey.generate() for _ in range(2)]
     return {
         "RS256": [rsa.generate_private_key(65537, 2048) for _ in range(2)],
-        "Ed25519": [ed25519.Ed25519PrivateKey.generate() for _ in range(2)],
+        "Ed25519": made,
+        "EdDSA": made,
     }
 
 
@@ -61,7 +65,7 @@ async def tokens_of(client: httpx.AsyncClient, email: str = "ada@example.org") -
     return tokens
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
 async def test_anybody_can_check_a_token_with_the_published_keys(
     algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
 ) -> None:
@@ -72,7 +76,9 @@ async def test_anybody_can_check_a_token_with_the_published_keys(
         token = (await tokens_of(client))["access_token"]
         published = (await client.get(JWKS)).json()
         assert await is_signed_in(client, token)
-    decoded = jwt.decode(token, KeySet.import_key_set(published), [algorithm])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # of EdDSA, which older clients know only
+        decoded = jwt.decode(token, KeySet.import_key_set(published), [algorithm])
     assert decoded.header == {
         "typ": "at+jwt",
         "alg": algorithm,
@@ -80,6 +86,9 @@ async def test_anybody_can_check_a_token_with_the_published_keys(
     }
     (key,) = published["keys"]
     assert (key["alg"], key["use"]) == (algorithm, "sig")
+    assert (key["kty"], key.get("crv")) == (
+        ("RSA", None) if algorithm == "RS256" else ("OKP", "Ed25519")
+    )
     assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
 
 
@@ -99,7 +108,7 @@ async def test_a_secret_is_taken_as_text_or_as_base64(
         assert await is_signed_in(client, tokens["access_token"])
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519"])
+@pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
 async def test_the_public_key_is_no_shared_secret(
     algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
 ) -> None:
@@ -127,7 +136,69 @@ async def test_a_token_of_another_algorithm_is_refused(
         assert await is_signed_in(other, refreshed.json()["access_token"])
 
 
-@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "Ed25519"])
+@pytest.mark.parametrize(("before", "after"), [("Ed25519", "EdDSA"), ("EdDSA", "Ed25519")])
+async def test_the_two_names_of_one_algorithm_are_exchanged_without_signing_anybody_out(
+    before: str,
+    after: str,
+    keys: dict[str, list[PrivateKey]],
+    configure: Configure,
+    clock: FrozenClock,
+) -> None:
+    """Ed25519 is the name of RFC 9864; EdDSA the older one, which many clients know only."""
+    key = {"SECURITY_SECRET_KEY": private_pem(keys[before][0])}
+    async with running(configure(**key, SECURITY_ALGORITHM=before), clock) as client:
+        old = (await tokens_of(client))["access_token"]
+    async with running(configure(**key, SECURITY_ALGORITHM=after), clock) as client:
+        new = (await sign_in(client, "ada@example.org")).json()["access_token"]
+        (published,) = (await client.get(JWKS)).json()["keys"]
+        assert [taken_apart(token)[0]["alg"] for token in (old, new)] == [before, after]
+        assert {taken_apart(token)[0]["kid"] for token in (old, new)} == {published["kid"]}
+        assert published["alg"] == after
+        assert await is_signed_in(client, old)
+        assert await is_signed_in(client, new)
+
+
+@pytest.mark.parametrize("algorithm", ["Ed25519", "EdDSA"])
+async def test_the_two_names_are_not_names_of_anything_else(
+    algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
+) -> None:
+    settings = configure(
+        SECURITY_ALGORITHM=algorithm, SECURITY_SECRET_KEY=private_pem(keys[algorithm][0])
+    )
+    async with running(settings, clock) as client:
+        token = (await tokens_of(client))["access_token"]
+        header, claims = taken_apart(token)
+        signature = token.rpartition(".")[2]
+        for name in ("none", "ed25519", "EDDSA", "Ed448", "ES256", "RS256", "HS256", "", None):
+            assert not await is_signed_in(client, unsigned({**header, "alg": name}, claims))
+            forged = unsigned({**header, "alg": name}, claims, signature)
+            assert not await is_signed_in(client, forged)
+        stranger = ed25519.Ed25519PrivateKey.generate()
+        for name in ("Ed25519", "EdDSA"):
+            text = unsigned({**header, "alg": name}, claims).rpartition(".")[0]
+            for key, is_ours in ((stranger, False), (keys[algorithm][0], True)):
+                assert isinstance(key, ed25519.Ed25519PrivateKey)
+                made = base64.urlsafe_b64encode(key.sign(text.encode())).rstrip(b"=").decode()
+                assert await is_signed_in(client, f"{text}.{made}") is is_ours
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+async def test_under_another_algorithm_neither_name_is_accepted(
+    algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
+) -> None:
+    key = keys["EdDSA"][0]
+    assert isinstance(key, ed25519.Ed25519PrivateKey)
+    secret = token_urlsafe(48) if algorithm == "HS256" else private_pem(keys["RS256"][0])
+    settings = configure(SECURITY_ALGORITHM=algorithm, SECURITY_SECRET_KEY=secret)
+    async with running(settings, clock) as client:
+        header, claims = taken_apart((await tokens_of(client))["access_token"])
+        for name in ("Ed25519", "EdDSA"):
+            text = unsigned({**header, "alg": name}, claims).rpartition(".")[0]
+            made = base64.urlsafe_b64encode(key.sign(text.encode())).rstrip(b"=").decode()
+            assert not await is_signed_in(client, f"{text}.{made}")
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "Ed25519", "EdDSA"])
 async def test_keys_are_exchanged_without_signing_anybody_out(
     algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
 ) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import Sender, handles
+from backstay.core.caching import Cached
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.feature import PersonalData
@@ -257,6 +258,7 @@ class GetKeySet(Query[KeySet]):
     """The public keys that access tokens are signed with; none under HS256."""
 
     permission = PUBLIC
+    cache = Cached(ttl=0, client=True)
 
 
 @handles(GetKeySet)

@@ -24,11 +24,12 @@ from backstay.features.auth.commands.sign_out import (
     Logout,
 )
 from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessionsOfUser
-from backstay.features.auth.schemas import MOST_TOKENS, RefreshBody, TokenAnswer
+from backstay.features.auth.schemas import MOST_TOKENS, RefreshBody, RefreshForm, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
 from backstay.web.fields import cookies_of, lines_of
 from backstay.web.limits import Limit
+from backstay.web.oauth import UNSUPPORTED, media_type_of
 from backstay.web.pages import FORM
 from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
@@ -36,15 +37,17 @@ from backstay.web.state import edge_of, sender_of
 COOKIE = "refresh_token"
 DEVICE_COOKIE = "device"
 _DEVICE_ID = re.compile(r"[\w-]{22}", re.ASCII)
-_IGNORED = {"scope", "client_id", "client_secret"}
+_IGNORED = ("scope", "client_id", "client_secret")
 _OPTIONAL = TypeAdapter(RefreshBody | None)
 
 
 async def log_in(request: Request) -> Response:
     """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
-    is_form = request.headers.get("content-type", "").lower().startswith(FORM)
-    if is_form:
-        message = validated(Login.model_validate, await _form(request))
+    if media_type_of(request.scope) == FORM:
+        fields = await _form(request, "password", is_told=False)
+        username = fields.pop("username", None)
+        named = {"login": username} if username else {}
+        message = validated(Login.model_validate, {"transport": "body", **named, **fields})
     else:
         message = validated(Login.model_validate_json, await request.body())
     in_cookie = message.transport == "cookie"
@@ -59,8 +62,16 @@ async def log_in(request: Request) -> Response:
 
 
 async def refresh(request: Request) -> Response:
-    """Rotate the token from the body, else the Authorization header, else a cookie."""
-    body = await _optional_body(request)
+    """Rotate the token from the body, else the Authorization header, else a cookie.
+
+    In the form of OAuth2 (RFC 6749, 6) the token is a field of its own: pages of other sites can
+    send a form, to which browsers add cookies.
+    """
+    if media_type_of(request.scope) == FORM:
+        fields = await _form(request, "refresh_token")
+        body: RefreshBody = validated(RefreshForm.model_validate, fields)
+    else:
+        body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
     if bearer and "." in bearer:
         bearer = None  # an access token, which clients send along everywhere
@@ -68,8 +79,8 @@ async def refresh(request: Request) -> Response:
     tokens = [token] if token else _cookies(request)
     if not tokens:
         raise Unauthenticated("Send a refresh token.")
-    fields = {"tokens": tuple(tokens), "fingerprint": body.fingerprint}
-    answer = await sender_of(request)(validated(RefreshSession.model_validate, fields))
+    found = {"tokens": tuple(tokens), "fingerprint": body.fingerprint}
+    answer = await sender_of(request)(validated(RefreshSession.model_validate, found))
     return _answer(request, answer, in_cookie=token is None)
 
 
@@ -90,14 +101,24 @@ async def _optional_body(request: Request) -> RefreshBody:
     return validated(_OPTIONAL.validate_json, given) or RefreshBody()
 
 
-async def _form(request: Request) -> dict[str, Any]:
+async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> dict[str, Any]:
+    """The fields of a token request for this type of grant, which it tells or may leave out.
+
+    Raises:
+        Invalid: it is of another type, or names a field twice (RFC 6749, 3.2).
+    """
     async with request.form(max_files=0, max_fields=20) as form:
+        repeated = [name for name in form if len(form.getlist(name)) > 1]
         fields = {name: value for name, value in form.items() if name not in _IGNORED}
-    if fields.pop("grant_type", "password") != "password":
-        fault = FieldFault("grant_type", "literal_error", "Input should be 'password'")
-        raise Invalid(errors=(fault,))
-    username = fields.pop("username", None)
-    return {"transport": "body", **({"login": username} if username else {}), **fields}
+    if repeated:
+        told = "Give this parameter once"
+        raise Invalid(errors=tuple(FieldFault(n[:200], "repeated", told) for n in repeated))
+    given = fields.pop("grant_type", None if is_told else grant_type)
+    if given is None:
+        raise Invalid(errors=(FieldFault("grant_type", "missing", "Field required"),))
+    if given != grant_type:
+        raise Invalid(errors=(FieldFault(*UNSUPPORTED, f"Input should be '{grant_type}'"),))
+    return fields
 
 
 def _answer(request: Request, answer: TokenAnswer, *, in_cookie: bool) -> Response:
@@ -162,6 +183,7 @@ def _check_origin(request: Request) -> None:
         raise Forbidden("This origin may not use the cookie.")
 
 
+_IGNORED_FIELDS = {name: {"type": "string", "description": "Ignored"} for name in _IGNORED}
 _LOGIN_BODY = {
     "requestBody": {
         "required": True,
@@ -177,9 +199,7 @@ _LOGIN_BODY = {
                         "password": {"type": "string", "format": "password"},
                         "fingerprint": {"type": "string"},
                         "transport": {"enum": ["body", "cookie"], "default": "body"},
-                        "scope": {"type": "string", "description": "Ignored"},
-                        "client_id": {"type": "string", "description": "Ignored"},
-                        "client_secret": {"type": "string", "description": "Ignored"},
+                        **_IGNORED_FIELDS,
                     },
                 }
             },
@@ -188,6 +208,25 @@ _LOGIN_BODY = {
 }
 
 _TOKEN_BODY = {"requestBody": {"content": {JSON: {"schema": RefreshBody.model_json_schema()}}}}
+_REFRESH_BODY = {
+    "requestBody": {
+        "content": {
+            **_TOKEN_BODY["requestBody"]["content"],
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["grant_type", "refresh_token"],
+                    "properties": {
+                        "grant_type": {"const": "refresh_token"},
+                        "refresh_token": {"type": "string"},
+                        "fingerprint": {"type": "string"},
+                        **_IGNORED_FIELDS,
+                    },
+                }
+            },
+        }
+    }
+}
 
 routes = Routes("/auth", tag="auth")
 routes.post(
@@ -197,6 +236,7 @@ routes.post(
     limit=Limit.LOGIN,
     openapi=_LOGIN_BODY,
     media_types=(JSON, FORM),
+    grants_tokens=True,
     refuses=(401, 403),
 )
 routes.post(
@@ -204,7 +244,9 @@ routes.post(
     RefreshSession,
     endpoint=refresh,
     limit=Limit.REFRESH,
-    openapi=_TOKEN_BODY,
+    openapi=_REFRESH_BODY,
+    media_types=(JSON, FORM),
+    grants_tokens=True,
     refuses=(401, 403),
 )
 routes.post(

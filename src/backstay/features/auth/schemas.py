@@ -93,6 +93,12 @@ class RefreshBody(BaseModel):
     fingerprint: Fingerprint | None = None
 
 
+class RefreshForm(RefreshBody):
+    """The token request of OAuth2 (RFC 6749, 6): what the cookie or a header holds is not used."""
+
+    refresh_token: str = Field(min_length=1)
+
+
 class SessionView(View):
     """A device that is signed in. ``shared_at`` is when another client used a copy of its token."""
 

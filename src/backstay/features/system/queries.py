@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
+from backstay.core.caching import Cached
 from backstay.core.errors import AppError
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.introspection import fields_of
@@ -165,6 +166,7 @@ class ListEditableResources(Query[EditableResources]):
     """
 
     permission = PermissionSpec("system", "introspect", description="See what may be asked for")
+    cache = Cached(ttl=0, client=True)
 
 
 @handles(ListEditableResources)

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
+from backstay.core.caching import Cached
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
@@ -32,6 +33,7 @@ class ListTiers(ListQuery[TierSummary]):
     """The tiers, newest first."""
 
     permission = LIST
+    cache = Cached(ttl=0, client=True)
     sortable = ("created_at", "updated_at", "name")
     searchable = ("name", "description")
 
