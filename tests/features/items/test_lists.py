@@ -112,9 +112,10 @@ async def test_clients_that_send_every_default_along_follow_cursors(
     first = await ada.client.get(ITEMS, params={**defaults, "limit": 3})
     cursor = first.json()["next_cursor"]
     second = await ada.client.get(ITEMS, params={**defaults, "cursor": cursor})
-    assert first.json()["items"] + second.json()["items"] == (
-        await ada.client.get(ITEMS, params=defaults)
-    ).json()["items"]
+    assert (
+        first.json()["items"] + second.json()["items"]
+        == (await ada.client.get(ITEMS, params=defaults)).json()["items"]
+    )
     linked = await ada.client.get(links(first)["next"])
     assert linked.json()["items"] == second.json()["items"]
 

@@ -24,12 +24,13 @@ from backstay.features.auth.commands.sign_out import (
     Logout,
 )
 from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessionsOfUser
-from backstay.features.auth.schemas import MOST_TOKENS, RefreshBody, TokenAnswer
+from backstay.features.auth.schemas import MOST_TOKENS, LoginForm, RefreshBody, TokenAnswer
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
 from backstay.web.fields import cookies_of, lines_of
 from backstay.web.limits import Limit
 from backstay.web.pages import FORM
+from backstay.web.route_spec import BEARER
 from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
 
@@ -162,32 +163,14 @@ def _check_origin(request: Request) -> None:
         raise Forbidden("This origin may not use the cookie.")
 
 
-_LOGIN_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {"schema": Login.model_json_schema()},
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["username", "password"],
-                    "properties": {
-                        "grant_type": {"const": "password"},
-                        "username": {"type": "string", "description": "Username or e-mail"},
-                        "password": {"type": "string", "format": "password"},
-                        "fingerprint": {"type": "string"},
-                        "transport": {"enum": ["body", "cookie"], "default": "body"},
-                        "scope": {"type": "string", "description": "Ignored"},
-                        "client_id": {"type": "string", "description": "Ignored"},
-                        "client_secret": {"type": "string", "description": "Ignored"},
-                    },
-                }
-            },
-        },
+_IN_COOKIE = {"refresh_cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE}}
+_AS_BEARER = {
+    "refresh_token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The refresh token, where it is not in the body.",
     }
 }
-
-_TOKEN_BODY = {"requestBody": {"content": {JSON: {"schema": RefreshBody.model_json_schema()}}}}
 
 routes = Routes("/auth", tag="auth")
 routes.post(
@@ -195,8 +178,8 @@ routes.post(
     Login,
     endpoint=log_in,
     limit=Limit.LOGIN,
-    openapi=_LOGIN_BODY,
-    media_types=(JSON, FORM),
+    bodies={JSON: Login, FORM: LoginForm},
+    sets_cookies=True,
     refuses=(401, 403),
 )
 routes.post(
@@ -204,7 +187,9 @@ routes.post(
     RefreshSession,
     endpoint=refresh,
     limit=Limit.REFRESH,
-    openapi=_TOKEN_BODY,
+    bodies={JSON: RefreshBody},
+    credentials=_AS_BEARER | _IN_COOKIE,
+    sets_cookies=True,
     refuses=(401, 403),
 )
 routes.post(
@@ -212,7 +197,9 @@ routes.post(
     Logout,
     endpoint=log_out,
     limit=Limit.LOGOUT,
-    openapi=_TOKEN_BODY,
+    bodies={JSON: RefreshBody},
+    credentials={BEARER: None, **_AS_BEARER, **_IN_COOKIE},
+    sets_cookies=True,
     status=204,
     refuses=(401, 403),
 )
