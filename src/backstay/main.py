@@ -27,6 +27,7 @@ from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
 from backstay.web.limits import Limits
+from backstay.web.openapi import openapi_of
 from backstay.web.router import RouteIndex
 from backstay.web.state import EdgeState, metrics_access, rates_of, sender_of
 from backstay.web.unmatched import count
@@ -125,8 +126,9 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
     root = settings.app.root_path
     routes = [r for f in backstay.features for table in f.routes for r in table.build(root)]
     app.router.routes += routes
-    auth_path = f"{settings.app.root_path}/v1/auth"
-    app.openapi = lambda: docs.openapi_of(app, auth_path)  # type: ignore[method-assign]
+    login_path = f"{settings.app.root_path}/v1/auth/login"
+    max_age = settings.client_cache.max_age
+    app.openapi = lambda: openapi_of(app, login_path, backstay.features, max_age)  # type: ignore[method-assign]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
         async def may_read(request: Request, login: str, password: str) -> bool:

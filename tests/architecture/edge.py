@@ -13,10 +13,12 @@ from starlette.types import Message
 from backstay.composition import Backstay
 from backstay.core.masking import tells_secret
 from backstay.core.messages import PUBLIC, Access, PermissionSpec
+from backstay.web.conditional import JSON
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE
 from backstay.web.limits import Limit
 from backstay.web.route_spec import RouteSpec
+from tests.web.described import resolved
 
 DOCUMENTATION = {"/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"}
 UNLIMITED = {"/livez", "/readyz", "/metrics"}
@@ -98,14 +100,15 @@ def _documentation_faults(route: Route, openapi: dict[str, Any]) -> Iterator[str
     owed = {"422", "500", "503"}
     owed |= {"401", "403"} if route.spec.message.permission is not PUBLIC else set()
     owed |= {"429"} if route.spec.limit is not Limit.EXEMPT else set()
-    problems = {
-        status
-        for status, response in operation["responses"].items()
-        if list(response.get("content", ())) == [MEDIA_TYPE]
+    answers = {
+        status: list(resolved(openapi, answer).get("content", ()))
+        for status, answer in operation["responses"].items()
     }
+    kinds = {str(route.spec.unwell): [JSON, MEDIA_TYPE]}
+    problems = {status for status in answers if answers[status] == kinds.get(status, [MEDIA_TYPE])}
     for status in sorted(owed - problems):
         yield f"{method} {route.path}: the problem {status} is not documented"
-    for status in sorted(set(operation["responses"]) - problems):
+    for status in sorted(set(answers) - problems):
         if status >= "4":
             yield f"{method} {route.path}: {status} is documented as something else"
 

@@ -26,6 +26,9 @@ class ListRows(ListQuery[Row]):
     created_at: Range[datetime] | None = None
 
 
+DEFAULTS = {"page": 1, "per_page": 20, "total": True}
+
+
 class ListBare(ListQuery[Row]):
     permission = PUBLIC
 
@@ -51,10 +54,27 @@ def test_a_limit_or_cursor_asks_for_keyset_paging(fields: dict[str, Any]) -> Non
     assert ask(**fields).by_cursor
 
 
-@pytest.mark.parametrize("offset", [{"page": 1}, {"per_page": 20}, {"total": True}])
+@pytest.mark.parametrize("offset", [{"page": 2}, {"per_page": 21}, {"total": False}])
 @pytest.mark.parametrize("keyset", [{"limit": 5}, {"cursor": "x"}])
 def test_the_two_ways_of_paging_do_not_mix(offset: dict[str, Any], keyset: dict[str, Any]) -> None:
     assert refusals(ListRows, **offset, **keyset) == {"mixed_paging"}
+    assert refusals(ListRows, **DEFAULTS | offset, **keyset) == {"mixed_paging"}
+
+
+@pytest.mark.parametrize("keyset", [{"limit": 5}, {"cursor": "x"}])
+def test_defaults_that_a_client_sends_along_ask_for_nothing(keyset: dict[str, Any]) -> None:
+    assert ask(**DEFAULTS, **keyset).by_cursor
+
+
+class ListManyRows(ListRows):
+    permission = PUBLIC
+
+    per_page: int = 50
+
+
+def test_the_defaults_are_those_of_the_list() -> None:
+    assert ListManyRows.model_validate({"per_page": 50, "limit": 5}).by_cursor
+    assert refusals(ListManyRows, per_page=20, limit=5) == {"mixed_paging"}
 
 
 @pytest.mark.parametrize("name", ["page", "per_page", "limit"])

@@ -7,7 +7,7 @@ import typer
 
 from backstay.main import create_app
 from backstay.settings import load_settings
-from backstay.web.docs import openapi_text
+from backstay.web.openapi import openapi_text
 
 
 def openapi(

@@ -23,7 +23,7 @@ def _split(value: Any) -> Any:
     ]
 
 
-Several = Annotated[tuple[T, ...], BeforeValidator(_split), Field(max_length=100)]
+Several = Annotated[tuple[T, ...], Field(max_length=100), BeforeValidator(_split)]
 
 
 class Filter(BaseModel, Generic[T]):
@@ -91,11 +91,34 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
     sortable: ClassVar[tuple[str, ...]] = ()
     searchable: ClassVar[tuple[str, ...]] = ()
 
-    page: int = Field(default=1, ge=1, le=1_000_000)
-    per_page: int = Field(default=20, ge=1, le=MAX_ROWS)
-    total: bool = True
-    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS)
-    cursor: str | None = Field(default=None, max_length=2000)
+    page: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="Number of the page, from 1 on; not together with `limit` or `cursor`.",
+    )
+    per_page: int = Field(
+        default=20,
+        ge=1,
+        le=MAX_ROWS,
+        description="Rows of a numbered page; not together with `limit` or `cursor`.",
+    )
+    total: bool = Field(
+        default=True,
+        description="Whether to count all rows; not together with `limit` or `cursor`.",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_ROWS,
+        description="Asks for a page by position (keyset) of so many rows, at most.",
+    )
+    cursor: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="Asks for the page by position that an answer called `next_cursor` or "
+        "`prev_cursor`.",
+    )
     sort: tuple[str, ...] = Field(
         default=(),
         max_length=5,
@@ -155,7 +178,10 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ListQuery[V]":
-        if self.by_cursor and self.model_fields_set & {"page", "per_page", "total"}:
+        if self.by_cursor and any(
+            getattr(self, name) != type(self).model_fields[name].default
+            for name in ("page", "per_page", "total")
+        ):  # defaults are no contradiction: some clients send them along
             raise PydanticCustomError(
                 "mixed_paging", "page, per_page and total cannot be combined with limit or cursor"
             )

@@ -221,7 +221,9 @@ def argument_of(model: type[BaseModel], *generics: type[BaseModel]) -> Any:
 class View(BaseModel):
     """The base of everything that is answered: an immutable representation."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(
+        frozen=True, from_attributes=True, json_schema_serialization_defaults_required=True
+    )
 
 
 def optional() -> Any:

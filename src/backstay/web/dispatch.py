@@ -12,15 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
-from backstay.core.listing import ListQuery
 from backstay.core.messages import PUBLIC, Message
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
 from backstay.web.bodies import narrow
-from backstay.web.client_cache import kept_by_clients, kept_here
-from backstay.web.errors import problems_of
+from backstay.web.client_cache import kept_here
 from backstay.web.fields import field_of
-from backstay.web.idempotency import described
 from backstay.web.limits import Limit, admission_of
 from backstay.web.oauth import media_type_of
 from backstay.web.parameters import Parameters
@@ -51,18 +48,13 @@ class Route(APIRoute):
             description=inspect.getdoc(spec.message),
             operation_id=spec.operation_id,
             response_class=PlainTextResponse if result is str else JSONResponse,
-            responses=_problems(spec, has_body=parameters.has_body),
-            openapi_extra=spec.openapi or None,
+            responses={"default": {}},  # the document tells each; see web/operations.py
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
         route.may_be_kept = spec.endpoint is None and kept_here(spec.message)
         if spec.endpoint is None:
             route.app = route._application(prefix)
-        if spec.message.permission is not PUBLIC:
-            route.openapi_extra = {"security": [{"bearer": []}], **spec.openapi}
-        if spec.takes_key:
-            route.openapi_extra = {**described(spec.status), **(route.openapi_extra or {})}
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -164,25 +156,3 @@ def check_media_type(request: Request, *allowed: str) -> None:
 def _summary(message: type[Message[Any]]) -> str:
     """The first sentence of a message's description, without its full stop."""
     return (inspect.getdoc(message) or message.__name__).split("\n")[0].split(". ")[0].rstrip(".")
-
-
-def _problems(spec: RouteSpec, *, has_body: bool) -> dict[int | str, dict[str, Any]]:
-    statuses = {422, 500, 503, *spec.refuses}
-    if spec.limit is not Limit.EXEMPT:
-        statuses.add(429)
-    if spec.message.permission is not PUBLIC:
-        statuses |= {401, 403}
-    if "{" in spec.path:
-        statuses.add(404)
-    if spec.method in {"PUT", "PATCH", "DELETE"}:
-        statuses |= {409, 412}
-    elif spec.method == "GET" and spec.endpoint is None:
-        if kept_by_clients(spec.message) or not issubclass(spec.message, ListQuery):
-            statuses.add(412)
-    elif spec.method == "POST":
-        statuses.add(409)
-    if has_body:
-        statuses |= {400, 408, 413, 415}
-    if spec.takes_key:
-        statuses |= {400, 409}
-    return problems_of(statuses, grants_tokens=spec.grants_tokens)

@@ -1,22 +1,19 @@
 """The API's documentation, served from the package: no page loads anything from elsewhere."""
 
-import json
+from asyncio import to_thread
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Awaitable, Callable
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import fastapi_offline
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from backstay.core.errors import NotFound, Unauthenticated
-from backstay.web.errors import FieldProblem, Problem
 from backstay.web.limits import Limit
 from backstay.web.state import edge_of
 
@@ -66,7 +63,7 @@ def install(app: FastAPI, *, may_read: MayRead | None) -> None:
 
     async def schema(request: Request) -> Response:
         await guard(request)
-        return JSONResponse(app.openapi())
+        return JSONResponse(await to_thread(app.openapi))  # the first time it takes long
 
     app.router.routes += [
         Route("/docs", page(_SWAGGER), include_in_schema=False),
@@ -103,39 +100,3 @@ async def _challenge(request: Request, may_read: MayRead) -> None:
         allowed = False  # nobody has a login or password of this form
     if not allowed:
         raise Unauthenticated("Sign in as a superuser.", challenge=challenge)
-
-
-def openapi_of(app: FastAPI, auth_path: str) -> dict[str, Any]:
-    """The OpenAPI description, made once."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            contact=app.contact,
-            license_info=app.license_info,
-        )
-        components = schema.setdefault("components", {})
-        components.setdefault("securitySchemes", {})["bearer"] = {
-            "type": "oauth2",
-            "flows": {
-                "password": {
-                    "tokenUrl": f"{auth_path}/login",
-                    "refreshUrl": f"{auth_path}/refresh",
-                    "scopes": {},
-                }
-            },
-        }
-        template = "#/components/schemas/{model}"
-        for model in (FieldProblem, Problem):
-            made = model.model_json_schema(ref_template=template)
-            made.pop("$defs", None)
-            components.setdefault("schemas", {})[model.__name__] = made
-        app.openapi_schema = schema
-    return app.openapi_schema
-
-
-def openapi_text(app: FastAPI) -> str:
-    """The OpenAPI description as readable JSON."""
-    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"

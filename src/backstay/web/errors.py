@@ -1,7 +1,6 @@
 """Every error as a problem (RFC 9457), none of which repeats what was submitted."""
 
 import json
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +15,7 @@ from starlette.types import Scope
 
 from backstay.core.errors import AppError
 from backstay.core.validation import invalid
-from backstay.web.oauth import DESCRIBED, members_of
+from backstay.web.oauth import ErrorCode, members_of
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("backstay.http")
@@ -42,6 +41,13 @@ class Problem(BaseModel):
     code: str
     errors: list[FieldProblem]
     request_id: str
+
+
+class TokenProblem(Problem):
+    """A refusal of tokens: a form is refused in the words of OAuth2 (RFC 6749, 5.2), too."""
+
+    error: ErrorCode | None = None
+    error_description: str | None = None
 
 
 def problem_response(scope: Scope, error: AppError, debug: str = "") -> Response:
@@ -113,31 +119,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, framework)
 
 
-def problems_of(
-    statuses: Iterable[int], *, grants_tokens: bool = False
-) -> dict[int | str, dict[str, Any]]:
-    """How the description of an operation tells of its errors."""
-    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-    if grants_tokens:
-        schema = {"allOf": [schema, DESCRIBED]}
-    return {
-        status: {"description": _PHRASES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted(statuses)
-    }
-
-
-_PHRASES = {
-    400: "Not readable",
-    401: "Not authenticated",
-    403: "Not allowed",
-    404: "Not found",
-    408: "The body did not arrive in time",
-    409: "Conflict",
-    412: "The representation has changed",
-    413: "The body is too large",
-    415: "The body must be JSON",
-    422: "Not valid",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "Temporarily unavailable",
+PROBLEMS = {
+    400: ("BadRequest", "The request could not be read"),
+    401: ("Unauthenticated", "Not authenticated"),
+    403: ("Forbidden", "Not allowed"),
+    404: ("NotFound", "Not found"),
+    408: ("RequestTimeout", "The body did not arrive in time"),
+    409: ("Conflict", "The request conflicts with the current state"),
+    412: ("PreconditionFailed", "The representation has changed"),
+    413: ("TooLarge", "The body is too large"),
+    414: ("UriTooLong", "The path and the query are too long"),
+    415: ("UnsupportedMediaType", "The body is of another media type, or encoded"),
+    422: ("Invalid", "The request is not valid"),
+    429: ("RateLimited", "Too many requests"),
+    500: ("InternalError", "Internal error"),
+    503: ("Unavailable", "Temporarily unavailable"),
 }
+"""What the description of the API calls a refusal, by status, and says of it."""

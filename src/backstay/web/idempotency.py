@@ -1,9 +1,8 @@
-"""The ``Idempotency-Key`` of a request, and how the description of a route tells of it."""
+"""The ``Idempotency-Key`` of a request."""
 
 import json
 import re
 from hashlib import blake2b
-from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import Request
@@ -32,29 +31,3 @@ async def key_of(request: Request) -> IdempotencyKey | None:
     said = [sorted(request.query_params.multi_items()), from_json(body) if body else None]
     fingerprint = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=32).digest()
     return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)
-
-
-def described(status: int) -> dict[str, Any]:
-    """What the description of an operation says besides where the header is honoured."""
-    return {
-        "parameters": [
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "description": "Repeated within 24 hours it gets the first answer again; nothing "
-                "happens twice.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
-        ],
-        "responses": {
-            str(status): {
-                "headers": {
-                    "Idempotent-Replayed": {
-                        "description": "`true` where this is the first answer once more.",
-                        "schema": {"type": "string", "enum": ["true"]},
-                    }
-                }
-            }
-        },
-    }

@@ -5,7 +5,7 @@ headers stay those of the problem.
 """
 
 import re
-from typing import Any
+from typing import Literal
 
 from starlette.types import Scope
 
@@ -22,19 +22,14 @@ _ERRORS = {
     429: "temporarily_unavailable",
     503: "temporarily_unavailable",
 }
-DESCRIBED: dict[str, Any] = {
-    "type": "object",
-    "description": "A form is refused in the words of OAuth2 (RFC 6749, 5.2), too",
-    "properties": {
-        "error": {
-            "enum": [
-                *("invalid_request", "invalid_grant", "unauthorized_client"),
-                *("unsupported_grant_type", "temporarily_unavailable", "server_error"),
-            ]
-        },
-        "error_description": {"type": "string"},
-    },
-}
+ErrorCode = Literal[
+    "invalid_request",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "temporarily_unavailable",
+    "server_error",
+]
 
 
 def media_type_of(scope: Scope) -> str:

@@ -1,16 +1,19 @@
 """What a row in the table of routes says."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from backstay.core.messages import Command, Message
 from backstay.web.conditional import JSON
 from backstay.web.limits import Limit
 
+BEARER = "bearer"
+"""The security scheme of whatever is not public: an access token."""
 Endpoint = Callable[..., Awaitable[Response]]
 
 
@@ -24,6 +27,12 @@ class RouteSpec:
         location: template of the ``Location`` of what was created, filled from the result.
         endpoint: replaces the standard one where HTTP itself matters.
         name: the operation id; the message's name unless given.
+        bodies: what an endpoint of one's own reads, by media type.
+        credentials: what a public route takes all the same: security schemes of OpenAPI by name,
+            None for one that is told elsewhere.
+        cookies: what is read of a browser besides, by name, and what for.
+        sets_cookies: whether an answer sets or clears cookies.
+        unwell: status of an answer that has the result as well, where that is no good news.
         refuses: statuses of refusal that the description would not name by itself.
         is_page: whether it shows people a page, which the description leaves out.
         max_body_bytes: how large the body may be; as the limit class says unless given.
@@ -40,8 +49,11 @@ class RouteSpec:
     status: int = 200
     location: str | None = None
     endpoint: Endpoint | None = None
-    openapi: dict[str, Any] = field(default_factory=dict)
-    media_types: tuple[str, ...] = (JSON,)
+    bodies: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    credentials: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    sets_cookies: bool = False
+    unwell: int | None = None
     name: str = ""
     refuses: tuple[int, ...] = ()
     is_page: bool = False
@@ -53,6 +65,11 @@ class RouteSpec:
     def body_bytes(self) -> int | None:
         """How large the body may be, where that is less than any may be."""
         return self.max_body_bytes or self.limit.body_bytes
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """What a body may be."""
+        return tuple(self.bodies) or (JSON,)
 
     @cached_property
     def takes_key(self) -> bool:

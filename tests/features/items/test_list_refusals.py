@@ -88,7 +88,7 @@ async def test_nul_is_in_no_query(login: Login, name: str) -> None:
         problem(await person.client.get(f"{ITEMS}?{name}={value}"), 422, "validation_error")
 
 
-@pytest.mark.parametrize("query", ["page=1", "per_page=5", "total=false", "page=1&per_page=20"])
+@pytest.mark.parametrize("query", ["page=3", "per_page=5", "total=false", "page=1&per_page=21"])
 @pytest.mark.parametrize("other", ["limit=5", "cursor=x"])
 async def test_the_two_kinds_of_paging_do_not_mix(login: Login, query: str, other: str) -> None:
     person = await login("admin")

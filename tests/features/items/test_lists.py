@@ -105,6 +105,21 @@ async def test_cursors_lead_forward_and_back(ada: Person, five: list[Any], sort:
     assert seen == expected
 
 
+async def test_clients_that_send_every_default_along_follow_cursors(
+    ada: Person, five: list[Any]
+) -> None:
+    defaults = {"page": "1", "per_page": "20", "total": "true"}
+    first = await ada.client.get(ITEMS, params={**defaults, "limit": 3})
+    cursor = first.json()["next_cursor"]
+    second = await ada.client.get(ITEMS, params={**defaults, "cursor": cursor})
+    assert (
+        first.json()["items"] + second.json()["items"]
+        == (await ada.client.get(ITEMS, params=defaults)).json()["items"]
+    )
+    linked = await ada.client.get(links(first)["next"])
+    assert linked.json()["items"] == second.json()["items"]
+
+
 async def test_links_carry_the_cursors(ada: Person, five: list[Any]) -> None:
     first = await ada.client.get(ITEMS, params={"limit": 2, "q": "a"})
     assert set(links(first)) == {"next"}

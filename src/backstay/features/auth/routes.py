@@ -24,13 +24,20 @@ from backstay.features.auth.commands.sign_out import (
     Logout,
 )
 from backstay.features.auth.queries import GetKeySet, ListSessions, ListSessionsOfUser
-from backstay.features.auth.schemas import MOST_TOKENS, RefreshBody, RefreshForm, TokenAnswer
+from backstay.features.auth.schemas import (
+    MOST_TOKENS,
+    LoginForm,
+    RefreshBody,
+    RefreshForm,
+    TokenAnswer,
+)
 from backstay.web.auth import bearer_token
 from backstay.web.conditional import JSON
 from backstay.web.fields import cookies_of, lines_of
 from backstay.web.limits import Limit
 from backstay.web.oauth import UNSUPPORTED, media_type_of
 from backstay.web.pages import FORM
+from backstay.web.route_spec import BEARER
 from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
 
@@ -45,6 +52,7 @@ async def log_in(request: Request) -> Response:
     """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
     if media_type_of(request.scope) == FORM:
         fields = await _form(request, "password", is_told=False)
+        fields.pop("grant_type", None)
         username = fields.pop("username", None)
         named = {"login": username} if username else {}
         message = validated(Login.model_validate, {"transport": "body", **named, **fields})
@@ -113,7 +121,7 @@ async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> d
     if repeated:
         told = "Give this parameter once"
         raise Invalid(errors=tuple(FieldFault(n[:200], "repeated", told) for n in repeated))
-    given = fields.pop("grant_type", None if is_told else grant_type)
+    given = fields.get("grant_type", None if is_told else grant_type)
     if given is None:
         raise Invalid(errors=(FieldFault("grant_type", "missing", "Field required"),))
     if given != grant_type:
@@ -183,48 +191,12 @@ def _check_origin(request: Request) -> None:
         raise Forbidden("This origin may not use the cookie.")
 
 
-_IGNORED_FIELDS = {name: {"type": "string", "description": "Ignored"} for name in _IGNORED}
-_LOGIN_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {"schema": Login.model_json_schema()},
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["username", "password"],
-                    "properties": {
-                        "grant_type": {"const": "password"},
-                        "username": {"type": "string", "description": "Username or e-mail"},
-                        "password": {"type": "string", "format": "password"},
-                        "fingerprint": {"type": "string"},
-                        "transport": {"enum": ["body", "cookie"], "default": "body"},
-                        **_IGNORED_FIELDS,
-                    },
-                }
-            },
-        },
-    }
-}
-
-_TOKEN_BODY = {"requestBody": {"content": {JSON: {"schema": RefreshBody.model_json_schema()}}}}
-_REFRESH_BODY = {
-    "requestBody": {
-        "content": {
-            **_TOKEN_BODY["requestBody"]["content"],
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["grant_type", "refresh_token"],
-                    "properties": {
-                        "grant_type": {"const": "refresh_token"},
-                        "refresh_token": {"type": "string"},
-                        "fingerprint": {"type": "string"},
-                        **_IGNORED_FIELDS,
-                    },
-                }
-            },
-        }
+_IN_COOKIE = {"refresh_cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE}}
+_AS_BEARER = {
+    "refresh_token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The refresh token, where it is not in the body.",
     }
 }
 
@@ -234,8 +206,9 @@ routes.post(
     Login,
     endpoint=log_in,
     limit=Limit.LOGIN,
-    openapi=_LOGIN_BODY,
-    media_types=(JSON, FORM),
+    bodies={JSON: Login, FORM: LoginForm},
+    cookies={DEVICE_COOKIE: "A browser that has signed in before."},
+    sets_cookies=True,
     grants_tokens=True,
     refuses=(401, 403),
 )
@@ -244,8 +217,9 @@ routes.post(
     RefreshSession,
     endpoint=refresh,
     limit=Limit.REFRESH,
-    openapi=_REFRESH_BODY,
-    media_types=(JSON, FORM),
+    bodies={JSON: RefreshBody, FORM: RefreshForm},
+    credentials=_AS_BEARER | _IN_COOKIE,
+    sets_cookies=True,
     grants_tokens=True,
     refuses=(401, 403),
 )
@@ -254,7 +228,9 @@ routes.post(
     Logout,
     endpoint=log_out,
     limit=Limit.LOGOUT,
-    openapi=_TOKEN_BODY,
+    bodies={JSON: RefreshBody},
+    credentials={BEARER: None, **_AS_BEARER, **_IN_COOKIE},
+    sets_cookies=True,
     status=204,
     refuses=(401, 403),
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -11,18 +11,22 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
-    model_serializer,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from backstay.core.messages import View
+from backstay.features.users.schemas import Secret
+
+T = TypeVar("T")
 
 Transport = Literal["cookie", "body"]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 MOST_TOKENS = 5
 """How many refresh tokens of one request are tried: a browser sends the cookies of every path."""
+Unsaid = Annotated[T | SkipJsonSchema[None], Field(exclude_if=lambda value: value is None)]
+"""What is left out where there is none, and never null."""
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=512, strip_whitespace=False)
 ]
@@ -76,12 +80,26 @@ class TokenAnswer(View):
     token_type: Literal["bearer"] = "bearer"  # noqa: S105
     expires_in: int
     session_id: UUID
-    refresh_token: str | None = None
-    refresh_expires_in: int | None = None
+    refresh_token: Unsaid[str] = None
+    refresh_expires_in: Unsaid[int] = None
 
-    @model_serializer(mode="wrap")
-    def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if value is not None}
+
+class LoginForm(BaseModel):
+    """The password form of OAuth2 (RFC 6749, 4.3).
+
+    ``username`` may be an e-mail address; the scope and the client are ignored.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    grant_type: Literal["password"] = "password"
+    username: TokenText
+    password: Secret
+    fingerprint: Unsaid[Fingerprint] = None
+    transport: Transport = "body"
+    scope: Unsaid[str] = None
+    client_id: Unsaid[str] = None
+    client_secret: Unsaid[str] = None
 
 
 class RefreshBody(BaseModel):
@@ -94,9 +112,16 @@ class RefreshBody(BaseModel):
 
 
 class RefreshForm(RefreshBody):
-    """The token request of OAuth2 (RFC 6749, 6): what the cookie or a header holds is not used."""
+    """The refresh form of OAuth2 (RFC 6749, 6): what a cookie or a header holds is not used.
 
+    The scope and the client are ignored.
+    """
+
+    grant_type: Literal["refresh_token"]
     refresh_token: str = Field(min_length=1)
+    scope: Unsaid[str] = None
+    client_id: Unsaid[str] = None
+    client_secret: Unsaid[str] = None
 
 
 class SessionView(View):

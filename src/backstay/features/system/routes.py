@@ -51,13 +51,20 @@ async def metrics(request: Request) -> Response:
 
 
 probe_routes = Routes("", tag="system", versioned=False)
-probe_routes.get("/health", GetHealth, endpoint=health)
+probe_routes.get("/health", GetHealth, endpoint=health, unwell=503)
 probe_routes.get("/livez", GetLiveness, limit=Limit.EXEMPT)
-probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=Limit.EXEMPT)
-probe_routes.get("/metrics", GetMetrics, endpoint=metrics, limit=Limit.EXEMPT, refuses=(401, 404))
+probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=Limit.EXEMPT, unwell=503)
+probe_routes.get(
+    "/metrics",
+    GetMetrics,
+    endpoint=metrics,
+    limit=Limit.EXEMPT,
+    credentials={"metrics_token": {"type": "http", "scheme": "bearer"}},
+    refuses=(401, 404),
+)
 
 routes = Routes("", tag="system")
-routes.get("/healthcheck", GetHealth, endpoint=health, name="get_healthcheck")
+routes.get("/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck")
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)
 routes.get("/system/editable-resources", ListEditableResources)

@@ -144,7 +144,7 @@ page_routes.post(
     ForgotPassword,
     endpoint=forgot_form,
     limit=Limit.FORGOT,
-    media_types=(FORM,),
+    bodies={FORM: ForgotPassword},
     name="forgot_form",
     is_page=True,
 )
@@ -154,7 +154,7 @@ page_routes.post(
     ResetPassword,
     endpoint=reset_form,
     limit=Limit.RESET,
-    media_types=(FORM,),
+    bodies={FORM: ResetPassword},
     name="reset_form",
     is_page=True,
 )
@@ -164,7 +164,7 @@ page_routes.post(
     VerifyEmail,
     endpoint=verify_form,
     limit=Limit.VERIFY,
-    media_types=(FORM,),
+    bodies={FORM: VerifyEmail},
     name="verify_form",
     is_page=True,
 )

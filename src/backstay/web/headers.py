@@ -1,0 +1,77 @@
+"""The header fields that requests and answers of the API carry, as its description tells them.
+
+Those that browsers and proxies look at, and every answer has, are left out: they are the same
+everywhere (``Cache-Control: no-store``, ``Vary``, ``Content-Security-Policy`` and the like).
+"""
+
+from typing import Any
+
+_TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
+
+
+def _told(description: str, schema: dict[str, Any], *, always: bool = False) -> dict[str, Any]:
+    required = {"required": True} if always else {}
+    return {"description": description, **required, "schema": schema}
+
+
+HEADERS = {
+    "Accept-Encoding": _told("The only encoding of a body that is taken: none.", _TEXT),
+    "Cache-Control": _told("How long the client may keep the answer.", _TEXT),
+    "ETag": _told("The entity tag of what is shown, for `If-Match`.", _TEXT, always=True),
+    "Idempotent-Replayed": _told(
+        "`true` where this is the first answer once more.", {"type": "string", "enum": ["true"]}
+    ),
+    "Link": _told("The pages around this one (RFC 8288); there may be none.", _TEXT),
+    "Location": _told("Where the new resource is.", _TEXT, always=True),
+    "RateLimit": _told("What is left of the limit, and seconds until it is whole.", _TEXT),
+    "RateLimit-Policy": _told("The limit under which this request was counted.", _TEXT),
+    "Retry-After": _told("Seconds after which to try again.", _NUMBER),
+    "Set-Cookie": _told("Sets or clears the cookie of the refresh token.", _TEXT),
+    "WWW-Authenticate": _told("The credentials that are expected.", _TEXT, always=True),
+    "X-RateLimit-Limit": _told("Requests allowed in a period.", _NUMBER),
+    "X-RateLimit-Remaining": _told("Requests left in this period.", _NUMBER),
+    "X-RateLimit-Reset": _told("Seconds until the limit is whole again.", _NUMBER),
+    "X-Request-ID": _told("Finds the request in the logs.", _TEXT, always=True),
+}
+ALWAYS = ("X-Request-ID",)
+COUNTED = (
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+)
+WITH_PROBLEM = {
+    401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
+    415: ("Accept-Encoding",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+"""What only some refusals carry."""
+
+
+def taken(name: str, description: str, *, where: str = "header", **schema: Any) -> dict[str, Any]:
+    """A parameter that a request may carry besides path and query."""
+    told = {"type": "string", **schema}
+    return {"name": name, "in": where, "description": description, "schema": told}
+
+
+FIELDS = {
+    "Idempotency-Key": taken(
+        "Idempotency-Key",
+        "Repeated within 24 hours it gets the first answer again; nothing happens twice.",
+        minLength=1,
+        maxLength=255,
+    ),
+    "If-Match": taken(
+        "If-Match",
+        "Entity tags, or `*`: refuses the request (412) where the resource has another one.",
+    ),
+    "If-None-Match": taken(
+        "If-None-Match",
+        "Entity tags, or `*`. Where the resource has one of them, reading is answered with 304 "
+        "and changing refused (412).",
+    ),
+}
+"""What requests may carry besides ``Authorization``."""

@@ -1,0 +1,66 @@
+"""The description of the API (OpenAPI 3.1), for generated clients and people alike."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, get_type_hints
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from backstay.core.feature import Feature
+from backstay.core.messages import Message
+from backstay.core.representation import Preconditions
+from backstay.web.dispatch import Route
+from backstay.web.operations import Components, Node, describe, tidied
+from backstay.web.route_spec import BEARER
+
+
+def openapi_of(
+    app: FastAPI, login_path: str, features: Iterable[Feature], max_age: int
+) -> dict[str, Any]:
+    """The OpenAPI description, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            contact=app.contact,
+            license_info=app.license_info,
+            servers=[{"url": "/"}],
+        )
+        common = Components(schema.setdefault("components", {}))
+        scheme = {"type": "oauth2", "flows": {"password": {"tokenUrl": login_path, "scopes": {}}}}
+        common.share("securitySchemes", BEARER, scheme)
+        conditional = _conditional(features)
+        for route in app.routes:
+            if isinstance(route, Route) and not route.spec.is_page:
+                operation = schema["paths"][route.path_format][route.spec.method.lower()]
+                is_conditional = route.spec.message in conditional
+                describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
+        schemas = schema["components"]["schemas"]
+        schemas.update({name: tidied(part) for name, part in schemas.items()})
+        schema["tags"] = _tags(schema)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:
+    """The messages whose handler looks at the preconditions of the request."""
+    return {
+        function.__handles__
+        for feature in features
+        for function in feature.functions()
+        if hasattr(function, "__handles__") and Preconditions in get_type_hints(function).values()
+    }
+
+
+def _tags(schema: Node) -> list[Node]:
+    operations = [each for item in schema["paths"].values() for each in item.values()]
+    names = dict.fromkeys(tag for each in operations for tag in each.get("tags", ()))
+    return [{"name": name} for name in names]
+
+
+def openapi_text(app: FastAPI) -> str:
+    """The OpenAPI description as readable JSON."""
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
