@@ -15,6 +15,7 @@ from backstay.core.listing import PAGING
 from backstay.core.messages import PUBLIC
 from backstay.core.representation import Preconditions
 from backstay.web.dispatch import Route
+from backstay.web.middleware import EXPOSED
 from tests.features.steps import API, needs
 from tests.web.described import operations, resolved
 from tests.web.problems import MEMBERS
@@ -214,6 +215,10 @@ async def test_what_is_written_once_is_used(schema: dict[str, Any]) -> None:
         tag for *_, operation in operations(schema) for tag in operation["tags"]
     }
     assert schema["servers"] == [{"url": "/"}]
+
+
+async def test_headers_that_pages_of_other_origins_read_are_told(schema: dict[str, Any]) -> None:
+    assert set(EXPOSED) <= set(schema["components"]["headers"])
 
 
 async def test_the_description_stays_small(schema: dict[str, Any]) -> None:
