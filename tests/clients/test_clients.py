@@ -13,9 +13,11 @@ import pytest
 from tests.cli.process import Server, serving
 from tests.clients.tools import HERE, ToolsError, node_tools, python_tools, run
 from tests.conftest import Templates
+from tests.patient import PATIENT
 
 GUIDE = HERE.parents[1] / "docs" / "guides" / "clients.md"
 WALKS = HERE / "walks"
+DESCRIPTION = "openapi.json"
 
 
 def commands_of(language: str) -> list[list[str]]:
@@ -23,24 +25,23 @@ def commands_of(language: str) -> list[list[str]]:
     section = GUIDE.read_text("utf-8").partition(f"\n## {language}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     lines = "".join(blocks).replace("\\\n", "").splitlines()
-    found = [line for line in lines if " http" in line]
+    found = [shlex.split(line.removeprefix("npx ")) for line in lines if DESCRIPTION in line]
     assert found
-    return [shlex.split(line.removeprefix("npx ")) for line in found]
+    return found
 
 
 def generate(language: str, programs: Path, folder: Path, server: Server) -> None:
-    """Follow the guide, with the server under test instead of the one that it names."""
-    here = str(server.client.base_url).rstrip("/")
-    for command in commands_of(language):
-        words = [word.replace("http://127.0.0.1:8000", here) for word in command]
-        run(programs / words[0], *words[1:], cwd=folder)
+    """Follow the guide, with the description that the server gives."""
+    (folder / DESCRIPTION).write_bytes(server.client.get("/openapi.json").content)
+    for program, *arguments in commands_of(language):
+        run(programs / program, *arguments, cwd=folder)
 
 
 @pytest.fixture(scope="module")
 def server(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     templates.copy("sqlite", folder, name="backstay.db")
-    with serving(folder, RATE_LIMIT_ENABLED="false") as running:
+    with serving(folder, RATE_LIMIT_ENABLED="false", **PATIENT) as running:
         yield running
 
 
@@ -62,6 +63,13 @@ def typescript(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path
     for source in (*WALKS.glob("*.ts"), *WALKS.glob("*.json")):
         shutil.copy(source, folder)
     return folder
+
+
+def test_the_python_client_has_every_operation(python: Path, server: Server) -> None:
+    paths = server.client.get("/openapi.json").json()["paths"]
+    operations = [each for methods in paths.values() for each in methods.values()]
+    generated = (python / "backstay_client" / "api").glob("*/[!_]*.py")
+    assert {path.stem for path in generated} == {each["operationId"] for each in operations}
 
 
 def test_the_python_client_passes_mypy_strict(python: Path) -> None:
