@@ -3,6 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
+
+EVERYWHERE = {
+    *("content-type", "content-length", "connection", "vary", "traceparent"),
+    *("cache-control", "content-security-policy", "referrer-policy"),
+    *("x-content-type-options", "x-frame-options", "strict-transport-security"),
+}
+"""What is the same in every answer, for proxies and browsers, or has a place of its own."""
+
 
 def resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """What a node of the description stands for."""
@@ -34,3 +43,16 @@ def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 def _answer(schema: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     headers = answer.get("headers", {})
     return {**answer, "headers": {name: resolved(schema, each) for name, each in headers.items()}}
+
+
+def check_told(operation: dict[str, Any], answer: httpx.Response) -> None:
+    """An answer has the status, type and headers that its operation tells, and no other."""
+    told = operation["responses"].get(str(answer.status_code))
+    assert told is not None, f"{operation['operationId']}: {answer.status_code} is not told"
+    place = (operation["operationId"], answer.status_code)
+    headers = {name.lower(): each for name, each in told["headers"].items()}
+    assert set(answer.headers) - EVERYWHERE <= set(headers), place
+    missing = {name for name, each in headers.items() if each.get("required")} - {*answer.headers}
+    assert not missing, (place, missing)
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    assert kind in told.get("content", {"": None}), (place, kind)

@@ -5,7 +5,7 @@ What takes long is to think of a request, so that each is sent by everybody.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -14,28 +14,43 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from hypothesis import Phase, given, note
 from hypothesis.errors import Unsatisfiable
+from pydantic_core.core_schema import ErrorType
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
 
 from backstay.main import create_app
+from backstay.web.route_spec import BEARER
 from tests.conftest import ADMIN_EMAIL, Templates, client_of, settings_with
 from tests.examples import examples
 from tests.features.steps import bearer, register, sign_in
 from tests.patient import PATIENT
+from tests.web.described import check_told, operations
 from tests.web.problems import problem
 
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
+    response_headers_conformance,
     response_schema_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
 ]
+"""The others repeat requests over a network or ask for steps that lead from one to another."""
+ACCEPTED = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422", "429"]
+"""What a request that the description allows may meet: it cannot tell which tokens, entity tags and
+cursors are the right ones, and what contradicts each other."""
+TELLABLE = {*get_args(ErrorType)} - {"value_error", "assertion_error"}
+"""The codes of what a description can tell."""
 EXAMPLES = {"sqlite": 8, "postgresql": 2}
 """How many of an operation; what is asked here is the edge, which knows no database."""
 SLICES = 4
@@ -50,6 +65,9 @@ class Target:
     def __init__(self, app: FastAPI, portal: BlockingPortal, examples: int) -> None:
         self.examples = examples
         self.schema = schemathesis.openapi.from_dict(app.openapi())
+        checks = self.schema.config.checks
+        checks.positive_data_acceptance.expected_statuses = ACCEPTED
+        self._told = {(m, path): told for m, path, told in operations(app.openapi())}
         self._portal = portal
         self._client = client_of(app)
         self.headers: dict[str, dict[str, str]] = {"a stranger": {}}
@@ -60,14 +78,14 @@ class Target:
             answer = await sign_in(self._client, email)
             self.headers[name] = bearer(answer.json()["access_token"])
 
-    def try_out(self, case: Case) -> None:
+    def try_out(self, case: Case, mode: GenerationMode) -> None:
         """Send a case as everybody and check the answers."""
         for caller in self.headers:
             if caller == "a stranger" or not case.operation.path.endswith(ENDINGS):
                 note(f"sent by {caller}")
-                self._try_as(caller, case)
+                self._try_as(caller, case, mode)
 
-    def _try_as(self, caller: str, case: Case) -> None:
+    def _try_as(self, caller: str, case: Case, mode: GenerationMode) -> None:
         sent: dict[str, Any] = case.as_transport_kwargs("http://testserver")
         sent.pop("cookies", None)
         content = sent.pop("data", None)
@@ -79,7 +97,15 @@ class Target:
         answer = self._portal.call(self._send, headers, sent)
         if answer.status_code >= 400 and case.method != "HEAD":
             problem(answer, answer.status_code)
-        case.validate_response(answer, checks=CHECKS)
+        operation = self._told[case.method, case.operation.path]
+        check_told(operation, answer)
+        if caller == "a stranger" and operation["security"] == [{BEARER: []}]:
+            assert answer.status_code == 401 or answer.json()["errors"] == []
+        if mode is GenerationMode.POSITIVE and answer.status_code == 422:
+            assert not {fault["code"] for fault in answer.json()["errors"]} & TELLABLE
+        is_bare = content == b"null"  # which may be said where a body may be left out
+        checks = [each for each in CHECKS if each is not negative_data_rejection or not is_bare]
+        case.validate_response(answer, checks=checks)
 
     async def _send(self, headers: dict[str, str], sent: dict[str, Any]) -> httpx.Response:
         encoded = {name.encode(): value.encode() for name, value in headers.items()}
@@ -112,7 +138,7 @@ def test_no_request_breaks_the_server(target: Target, mode: GenerationMode, part
         @examples(target.examples, phases=[Phase.explicit, Phase.generate])
         @given(case=found.ok().as_strategy(generation_mode=mode))
         def fuzz(case: Case) -> None:
-            target.try_out(case)
+            target.try_out(case, mode)
 
         try:
             fuzz()

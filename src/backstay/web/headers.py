@@ -51,27 +51,24 @@ WITH_PROBLEM = {
 """What only some refusals carry."""
 
 
-def _field(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "header",
-        "description": description,
-        "schema": {"type": "string", **schema},
-    }
+def taken(name: str, description: str, *, where: str = "header", **schema: Any) -> dict[str, Any]:
+    """A parameter that a request may carry besides path and query."""
+    told = {"type": "string", **schema}
+    return {"name": name, "in": where, "description": description, "schema": told}
 
 
 FIELDS = {
-    "Idempotency-Key": _field(
+    "Idempotency-Key": taken(
         "Idempotency-Key",
         "Repeated within 24 hours it gets the first answer again; nothing happens twice.",
         minLength=1,
         maxLength=255,
     ),
-    "If-Match": _field(
+    "If-Match": taken(
         "If-Match",
         "Entity tags, or `*`: refuses the request (412) where the resource has another one.",
     ),
-    "If-None-Match": _field(
+    "If-None-Match": taken(
         "If-None-Match",
         "Entity tags, or `*`. Where the resource has one of them, reading is answered with 304 "
         "and changing refused (412).",

@@ -12,7 +12,7 @@ from backstay.core.messages import PUBLIC
 from backstay.web.client_cache import for_clients
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE, PROBLEMS, Problem
-from backstay.web.headers import ALWAYS, COUNTED, FIELDS, HEADERS, WITH_PROBLEM
+from backstay.web.headers import ALWAYS, COUNTED, FIELDS, HEADERS, WITH_PROBLEM, taken
 from backstay.web.limits import Limit
 from backstay.web.route_spec import BEARER
 
@@ -33,12 +33,13 @@ class Components:
             return {"$ref": f"#/components/{kind}/{name}"}
         return part
 
-    def model(self, model: type[BaseModel]) -> Node:
+    def model(self, model: type[BaseModel], suffix: str = "") -> Node:
         """A reference to the schema of what is read as that model."""
+        name = model.__name__ + suffix
         written = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        for name, inner in written.pop("$defs", {}).items():
-            self.share("schemas", name, inner)
-        return self.share("schemas", model.__name__, written)
+        for inner, part in written.pop("$defs", {}).items():
+            self.share("schemas", inner, part)
+        return self.share("schemas", name, {**written, "title": name})
 
     def headers(self, names: Iterable[str]) -> Node:
         """References to the headers of an answer."""
@@ -82,15 +83,9 @@ def describe(
     spec = route.spec
     operation["security"] = _security(route, common)
     if spec.bodies:
-        models = spec.bodies.values()
-        operation["requestBody"] = {
-            "required": any(f.is_required() for m in models for f in m.model_fields.values()),
-            "content": {kind: {"schema": common.model(m)} for kind, m in spec.bodies.items()},
-        }
+        operation["requestBody"] = _body(route, common)
     conditions = list(_conditions(route, is_conditional=is_conditional))
-    fields = [*conditions, *(["Idempotency-Key"] if spec.takes_key else [])]
-    parameters = [_parameter(each, route, common) for each in operation.get("parameters", ())]
-    parameters += [common.share("parameters", name, FIELDS[name]) for name in fields]
+    parameters = _parameters(operation, route, common, conditions)
     if parameters:
         operation["parameters"] = parameters
     answered = operation["responses"][str(spec.status)]
@@ -102,25 +97,32 @@ def describe(
         str(spec.status): answered,
         **_not_modified(route, common),
         **{str(each): common.problem(each) for each in sorted(_refusals(route, conditions))},
+        **_unwell(route, answered, common),
     }
-    if spec.unwell is not None:
-        problem = {MEDIA_TYPE: {"schema": common.model(Problem)}}
-        operation["responses"][str(spec.unwell)] = {
-            "description": PROBLEMS[spec.unwell][1],
-            "headers": common.headers((*_headers(route, max_age), *WITH_PROBLEM[spec.unwell])),
-            "content": {**answered["content"], **problem},
-        }
 
 
 def _security(route: Route, common: Components) -> list[Node]:
     """Which credentials are needed; with an empty alternative, which are taken."""
     if route.spec.message.permission is not PUBLIC:
         return [{BEARER: []}]
-    taken = route.spec.credentials
-    for name, scheme in taken.items():
+    known = route.spec.credentials
+    for name, scheme in known.items():
         if scheme is not None:
             common.share("securitySchemes", name, dict(scheme))
-    return [{}, *({name: []} for name in taken)] if taken else []
+    return [{}, *({name: []} for name in known)] if known else []
+
+
+def _body(route: Route, common: Components) -> Node:
+    """What an endpoint of one's own reads. The schema of a message has another name than it:
+    clients have models of the former and functions of the latter."""
+    bodies, message = route.spec.bodies, route.spec.message
+    return {
+        "required": any(f.is_required() for m in bodies.values() for f in m.model_fields.values()),
+        "content": {
+            kind: {"schema": common.model(model, "Body" if model is message else "")}
+            for kind, model in bodies.items()
+        },
+    }
 
 
 def _is_list(route: Route) -> bool:
@@ -160,6 +162,21 @@ def _headers(route: Route, max_age: int) -> Iterator[str]:
         yield "Cache-Control"
 
 
+def _unwell(route: Route, answered: Node, common: Components) -> Node:
+    """The answer that has the result, too, but is no success."""
+    status = route.spec.unwell
+    if status is None:
+        return {}
+    problem = {MEDIA_TYPE: {"schema": common.model(Problem)}}
+    headers = common.headers(WITH_PROBLEM.get(status, ()))
+    part = {
+        "description": PROBLEMS[status][1],
+        "headers": {**answered["headers"], **headers},
+        "content": {**answered["content"], **problem},
+    }
+    return {str(status): part}
+
+
 def _not_modified(route: Route, common: Components) -> Node:
     if route.spec.method != "GET" or not _has_tag(route):
         return {}
@@ -186,6 +203,18 @@ def _refusals(route: Route, conditions: list[str]) -> set[int]:
     if route.parameters.has_body:
         statuses |= {408, 413, 415}
     return statuses
+
+
+def _parameters(
+    operation: Node, route: Route, common: Components, conditions: list[str]
+) -> list[Node]:
+    fields = [*conditions, *(["Idempotency-Key"] if route.spec.takes_key else [])]
+    cookies = route.spec.cookies.items()
+    return [
+        *(_parameter(each, route, common) for each in operation.get("parameters", ())),
+        *(common.share("parameters", name, FIELDS[name]) for name in fields),
+        *(taken(name, description, where="cookie") for name, description in cookies),
+    ]
 
 
 def _parameter(parameter: Node, route: Route, common: Components) -> Node:

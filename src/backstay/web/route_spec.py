@@ -30,6 +30,7 @@ class RouteSpec:
         bodies: what an endpoint of one's own reads, by media type.
         credentials: what a public route takes all the same: security schemes of OpenAPI by name,
             None for one that is told elsewhere.
+        cookies: what is read of a browser besides, by name, and what for.
         sets_cookies: whether an answer sets or clears cookies.
         unwell: status of an answer that has the result as well, where that is no good news.
         refuses: statuses of refusal that the description would not name by itself.
@@ -49,6 +50,7 @@ class RouteSpec:
     endpoint: Endpoint | None = None
     bodies: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     credentials: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
     sets_cookies: bool = False
     unwell: int | None = None
     name: str = ""

@@ -179,6 +179,7 @@ routes.post(
     endpoint=log_in,
     limit=Limit.LOGIN,
     bodies={JSON: Login, FORM: LoginForm},
+    cookies={DEVICE_COOKIE: "A browser that has signed in before."},
     sets_cookies=True,
     refuses=(401, 403),
 )
