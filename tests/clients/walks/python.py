@@ -15,8 +15,8 @@ from backstay_client.models import (
     CursorPageItemSummary,
     ItemDetail,
     JobState,
-    Login,
-    LoginTransport,
+    LoginBody,
+    LoginBodyTransport,
     PageItemSummary,
     Problem,
     RefreshBody,
@@ -41,7 +41,7 @@ def sign_in(url: str) -> tuple[AuthenticatedClient, str]:
     assert (refused.status, refused.code) == (422, "validation_error")
     assert [fault.field for fault in refused.errors] == ["password"]
     register_user.sync(client=stranger, body=RegisterUser(email=EMAIL, password=PASSWORD))
-    credentials = Login(email=EMAIL, password=PASSWORD, transport=LoginTransport.BODY)
+    credentials = LoginBody(email=EMAIL, password=PASSWORD, transport=LoginBodyTransport.BODY)
     tokens = login.sync(client=stranger, body=credentials)
     assert isinstance(tokens, TokenAnswer)
     assert isinstance(tokens.refresh_token, str)
