@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,30 @@ class ToolsError(Exception):
 
 def python_tools() -> Path:
     """The folder of an environment with the generator of Python clients and what they import."""
-    return _installed(CACHE / "python", HERE / "requirements.lock", _install_python) / "bin"
+    with _needed():
+        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return _installed(CACHE / name, HERE / "requirements.lock", _install_python) / "bin"
 
 
-def node_tools(cache: Path = CACHE) -> Path:
+def node_tools() -> Path:
     """The folder `node_modules` with the generators of TypeScript clients and the compiler."""
-    return _installed(cache / "node", HERE / "package-lock.json", _install_node) / "node_modules"
+    with _needed():
+        version = run("node", "--version", cwd=HERE).strip()
+        if tuple(map(int, re.findall(r"\d+", version)[:2])) < NODE_NEEDED:
+            raise ToolsError(f"Node.js is {version}, {'.'.join(map(str, NODE_NEEDED))} is needed")
+        lock = HERE / "package-lock.json"
+        return _installed(CACHE / "node", lock, _install_node) / "node_modules"
+
+
+@contextmanager
+def _needed() -> Iterator[None]:
+    """Skip the test without what it needs; where CI=true let ToolsError fail it."""
+    try:
+        yield
+    except ToolsError as error:
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            raise
+        pytest.skip(f"what generates clients cannot be installed: {error}")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -61,25 +80,16 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def _installed(folder: Path, lock: Path, install: Callable[[Path], None]) -> Path:
-    """The folder, filled anew if the lock has changed since.
-
-    When that cannot be done the test is skipped, or fails with ToolsError if CI=true.
-    """
+    """The folder, filled anew if the lock has changed since."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as turn:
+    with folder.with_name(f"{folder.name}.turn").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         installed = folder / "installed"
-        if installed.exists() and installed.read_bytes() == lock.read_bytes():
-            return folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        try:
+        if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
             install(folder)
-        except ToolsError as error:
-            if os.environ.get("CI", "").lower() in {"1", "true"}:
-                raise
-            pytest.skip(f"what generates clients cannot be installed: {error}")
-        shutil.copy(lock, installed)
+            shutil.copy(lock, installed)
     return folder
 
 
@@ -91,9 +101,6 @@ def _install_python(folder: Path) -> None:
 
 
 def _install_node(folder: Path) -> None:
-    version = run("node", "--version", cwd=folder).strip()
-    if tuple(map(int, re.findall(r"\d+", version)[:2])) < NODE_NEEDED:
-        raise ToolsError(f"Node.js is {version}, {'.'.join(map(str, NODE_NEEDED))} is needed")
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(HERE / name, folder)
     run("npm", "ci", "--loglevel=error", cwd=folder)
