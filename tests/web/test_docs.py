@@ -2,9 +2,12 @@
 
 import base64
 import re
+import threading
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Login
 from tests.features.steps import register
@@ -64,6 +67,16 @@ async def test_the_authorize_button_finds_the_login(client: httpx.AsyncClient) -
     flows = schema["components"]["securitySchemes"]["bearer"]["flows"]
     form = {"username": ADMIN_EMAIL, "password": PASSWORD}
     assert (await client.post(flows["password"]["tokenUrl"], data=form)).status_code == 200
+
+
+async def test_others_are_answered_while_the_description_is_made(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    def describe() -> dict[str, Any]:
+        return {"made_by": threading.get_ident()}
+
+    app.openapi = describe  # type: ignore[method-assign]
+    assert (await client.get("/openapi.json")).json()["made_by"] != threading.get_ident()
 
 
 class TestStaging:

@@ -1,13 +1,19 @@
 """Shows that the description of the API is complete and unambiguous."""
 
+import inspect
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from fastapi import FastAPI
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from backstay.core.listing import PAGING
 from backstay.core.messages import PUBLIC
+from backstay.core.representation import Preconditions
 from backstay.web.dispatch import Route
 from tests.features.steps import API, needs
 from tests.web.described import operations, resolved
@@ -167,3 +173,103 @@ async def test_the_idempotency_key_is_described_where_it_is_honoured(
     created = schema["paths"][f"{API}/items"]["post"]["responses"]["201"]
     assert "Idempotent-Replayed" in created["headers"]
     assert created["content"]["application/json"]["schema"]
+
+
+async def test_the_description_is_valid(schema: dict[str, Any]) -> None:
+    flow = schema["components"]["securitySchemes"]["bearer"]["flows"]["password"]
+    flow["tokenUrl"] = f"http://testserver{flow['tokenUrl']}"  # relative to the server: 3.1, 4.6
+    assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(schema)] == []
+
+
+async def test_what_is_written_once_is_used(schema: dict[str, Any]) -> None:
+    text = json.dumps(schema)
+    for kind, parts in schema["components"].items():
+        for name in parts:
+            used = f'{{"{name}": []}}' if kind == "securitySchemes" else f"/{kind}/{name}"
+            assert f'{used}"' in text or used in text, used
+    assert {tag["name"] for tag in schema["tags"]} == {
+        tag for *_, operation in operations(schema) for tag in operation["tags"]
+    }
+    assert schema["servers"] == [{"url": "/"}]
+
+
+async def test_the_description_stays_small(schema: dict[str, Any]) -> None:
+    size = len(json.dumps(schema, separators=(",", ":")))
+    assert size / len(list(operations(schema))) < 2600
+
+
+KEYWORDS = {
+    "string": {"maxLength", "minLength", "pattern", "format"},
+    "array": {"maxItems", "minItems", "uniqueItems", "items"},
+    "integer": {"maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf"},
+}
+KEYWORDS["number"] = KEYWORDS["integer"]
+
+
+def schemas(node: Any, *, by_name: bool = False) -> Iterator[dict[str, Any]]:
+    """Everything in the description that is a schema with a type, or has alternatives."""
+    if isinstance(node, list):
+        for each in node:
+            yield from schemas(each)
+    elif isinstance(node, dict):
+        if not by_name and isinstance(node.get("type"), str):
+            yield node
+        for name, inner in node.items():
+            yield from schemas(inner, by_name=not by_name and name == "properties")
+
+
+async def test_schemas_say_only_what_holds_for_their_type(schema: dict[str, Any]) -> None:
+    every = set().union(*KEYWORDS.values())
+    found = [each for each in schemas(schema) if each["type"] not in {"oauth2", "http", "apiKey"}]
+    assert len(found) > 300
+    for each in found:
+        assert not set(each) & (every - KEYWORDS.get(each["type"], set())), each
+        if "default" in each:
+            told = {**each, "components": schema["components"]}
+            assert jsonschema_rs.is_valid(told, each["default"]), each
+
+
+async def test_parameters_have_one_place_and_one_type(schema: dict[str, Any]) -> None:
+    for method, path, operation in operations(schema):
+        places = [(each["in"], each["name"]) for each in operation["parameters"]]
+        assert len(set(places)) == len(places), (method, path)
+        for each in operation["parameters"]:
+            kind = resolved(schema, each["schema"])["type"]
+            assert isinstance(kind, str), (method, path, each["name"])
+            if each["name"] in PAGING:
+                assert "default" not in each["schema"], (method, path, each["name"])
+
+
+async def test_no_model_has_a_property_of_its_own_name(schema: dict[str, Any]) -> None:
+    """Generated classes have a variable for both."""
+    for name, each in schema["components"]["schemas"].items():
+        assert name.lower() not in {p.replace("_", "") for p in each.get("properties", ())}
+
+
+async def test_an_answer_names_its_fields(schema: dict[str, Any]) -> None:
+    tokens = schema["components"]["schemas"]["TokenAnswer"]
+    assert set(tokens["properties"]) == {*tokens["required"], "refresh_token", "refresh_expires_in"}
+    assert set(tokens["required"]) == {"access_token", "token_type", "expires_in", "session_id"}
+    for *_, operation in operations(schema):
+        for status, answer in operation["responses"].items():
+            for content in answer.get("content", {}).values():
+                for option in content["schema"].get("anyOf", [content["schema"]]):
+                    told = resolved(schema, option)
+                    assert told.get("properties") or told["type"] == "string", (operation, status)
+
+
+async def test_conditions_are_told_where_they_hold(app: FastAPI, schema: dict[str, Any]) -> None:
+    functions = [f for feature in app.state.backstay.features for f in feature.functions()]
+    handlers = {getattr(function, "__handles__", None): function for function in functions}
+    told = {(method, path): operation for method, path, operation in operations(schema)}
+    for route in routes(app):
+        (method,) = route.methods or {""}
+        operation = told[method, route.path_format]
+        success = operation["responses"][str(route.spec.status)]
+        names = {each["name"] for each in operation["parameters"]}
+        reads = method == "GET" and "ETag" in success["headers"]
+        assert ("304" in operation["responses"]) is reads
+        taken = inspect.signature(handlers[route.spec.message]).parameters.values()
+        changes = any(each.annotation is Preconditions for each in taken)
+        assert ("If-Match" in names) is ("412" in operation["responses"]) is (reads or changes)
+        assert ("If-None-Match" in names) is (reads or changes)

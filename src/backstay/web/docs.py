@@ -1,5 +1,6 @@
 """The API's documentation, served from the package: no page loads anything from elsewhere."""
 
+from asyncio import to_thread
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Awaitable, Callable
@@ -62,7 +63,7 @@ def install(app: FastAPI, *, may_read: MayRead | None) -> None:
 
     async def schema(request: Request) -> Response:
         await guard(request)
-        return JSONResponse(app.openapi())
+        return JSONResponse(await to_thread(app.openapi))  # the first time it takes long
 
     app.router.routes += [
         Route("/docs", page(_SWAGGER), include_in_schema=False),

@@ -26,6 +26,8 @@ class Components:
 
     def __init__(self, written: Node) -> None:
         self._written = written
+        self._models: dict[type[BaseModel], Node] = {}
+        self._problems: dict[int, Node] = {}
 
     def share(self, kind: str, name: str, part: Node) -> Node:
         """A reference to a part, or the part itself where its name stands for another one."""
@@ -35,11 +37,13 @@ class Components:
 
     def model(self, model: type[BaseModel], suffix: str = "") -> Node:
         """A reference to the schema of what is read as that model."""
-        name = model.__name__ + suffix
-        written = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        for inner, part in written.pop("$defs", {}).items():
-            self.share("schemas", inner, part)
-        return self.share("schemas", name, {**written, "title": name})
+        if model not in self._models:
+            name = model.__name__ + suffix
+            written = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            for inner, part in written.pop("$defs", {}).items():
+                self.share("schemas", inner, part)
+            self._models[model] = self.share("schemas", name, {**written, "title": name})
+        return self._models[model]
 
     def headers(self, names: Iterable[str]) -> Node:
         """References to the headers of an answer."""
@@ -47,11 +51,13 @@ class Components:
 
     def problem(self, status: int) -> Node:
         """A reference to the refusal of that status."""
-        name, description = PROBLEMS[status]
-        headers = self.headers((*ALWAYS, *COUNTED, *WITH_PROBLEM.get(status, ())))
-        content = {MEDIA_TYPE: {"schema": self.model(Problem)}}
-        part = {"description": description, "headers": headers, "content": content}
-        return self.share("responses", name, part)
+        if status not in self._problems:
+            name, description = PROBLEMS[status]
+            headers = self.headers((*ALWAYS, *COUNTED, *WITH_PROBLEM.get(status, ())))
+            content = {MEDIA_TYPE: {"schema": self.model(Problem)}}
+            part = {"description": description, "headers": headers, "content": content}
+            self._problems[status] = self.share("responses", name, part)
+        return self._problems[status]
 
 
 def tidied(node: Any, *, by_name: bool = False) -> Any:
