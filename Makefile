@@ -69,6 +69,7 @@ types: install ## mypy, strict, over src and tests
 .PHONY: audit
 audit: install ## look the locked packages up among known vulnerabilities (needs the network)
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r tests/clients/requirements.lock
 
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
@@ -82,10 +83,13 @@ bench: install ## measure the request path against a bare application (ARGS="ite
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: lock
-lock: ## write requirements.lock from pyproject.toml (ARGS=--upgrade for newer versions)
+lock: ## write the locks of Python packages from pyproject.toml (ARGS=--upgrade for newer versions)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet \
 	  --output-file requirements.lock $(ARGS)
+	$(UV) pip compile --group generators --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet \
+	  --output-file tests/clients/requirements.lock $(ARGS)
 
 .PHONY: help
 help: ## show this list

@@ -1,0 +1,106 @@
+"""The programs that generate clients, installed once for each change of what pins them."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import LIMIT
+
+HERE = Path(__file__).parent
+CACHE = HERE.parents[1] / ".pytest_cache" / "clients"
+"""What is not committed, and outlives a run."""
+NODE_NEEDED = (20, 19)
+"""The oldest Node.js that one of the generators starts on."""
+
+
+class ToolsError(Exception):
+    """The generators cannot be installed here, or one of them failed."""
+
+
+def python_tools() -> Path:
+    """The folder of an environment with the generator of Python clients and what they import."""
+    with _needed():
+        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return _installed(CACHE / name, HERE / "requirements.lock", _install_python) / "bin"
+
+
+def node_tools() -> Path:
+    """The folder `node_modules` with the generators of TypeScript clients and the compiler."""
+    with _needed():
+        version = run("node", "--version", cwd=HERE).strip()
+        if tuple(map(int, re.findall(r"\d+", version)[:2])) < NODE_NEEDED:
+            raise ToolsError(f"Node.js is {version}, {'.'.join(map(str, NODE_NEEDED))} is needed")
+        lock = HERE / "package-lock.json"
+        return _installed(CACHE / "node", lock, _install_node) / "node_modules"
+
+
+@contextmanager
+def _needed() -> Iterator[None]:
+    """Skip the test without what it needs; where CI=true let ToolsError fail it."""
+    try:
+        yield
+    except ToolsError as error:
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            raise
+        pytest.skip(f"what generates clients cannot be installed: {error}")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a program to its end and return what it printed.
+
+    Raises:
+        ToolsError: it is missing or failed; with what it printed.
+    """
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=environ,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolsError(str(error)) from error
+    if done.returncode:
+        raise ToolsError(f"{' '.join(map(str, command))}\n{done.stdout}")
+    return done.stdout
+
+
+def _installed(folder: Path, lock: Path, install: Callable[[Path], None]) -> Path:
+    """The folder, filled anew if the lock has changed since."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        installed = folder / "installed"
+        if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            install(folder)
+            shutil.copy(lock, installed)
+    return folder
+
+
+def _install_python(folder: Path) -> None:
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+    options = ("--quiet", "--no-deps", "--no-compile", "--require-hashes")
+    run(*pip, "install", *options, "-r", HERE / "requirements.lock", cwd=folder)
+
+
+def _install_node(folder: Path) -> None:
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(HERE / name, folder)
+    run("npm", "ci", "--loglevel=error", cwd=folder)
