@@ -17,22 +17,23 @@ needs_proc = pytest.mark.skipif(
 )
 
 
-def is_idle(pid: int) -> bool:
-    """Whether nobody wakes a process while another one is woken `WAKEUPS` times."""
+def is_idle(*pids: int) -> bool:
+    """Whether nobody wakes these processes while another one is woken `WAKEUPS` times."""
     with subprocess.Popen([sys.executable, "-c", _RESTLESS]) as restless:
         try:
             until(lambda: wakeups(restless.pid))
-            before, end = wakeups(pid), wakeups(restless.pid) + WAKEUPS
+            before, end = wakeups(*pids), wakeups(restless.pid) + WAKEUPS
             until(lambda: wakeups(restless.pid) >= end)
-            return wakeups(pid) == before
+            return wakeups(*pids) == before
         finally:
             restless.kill()
 
 
-def wakeups(pid: int) -> int:
-    """How often all threads of a process began to wait."""
+def wakeups(*pids: int) -> int:
+    """How often all threads of these processes began to wait."""
     return sum(
         int(line.split()[1])
+        for pid in pids
         for status in Path(f"/proc/{pid}/task").glob("*/status")
         for line in status.read_text().splitlines()
         if line.startswith("voluntary_ctxt_switches")
