@@ -10,13 +10,16 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstay.core.lifeline import FOLDER, METRICS
 from backstay.server.closing import LEAVE, let_the_last_in
 from backstay.server.options import Options, options_from
 from backstay.server.orphans import follow_parent
 from backstay.server.worker import REPLACE, application
+
+if TYPE_CHECKING:
+    from granian.server.mp import MPServer
 
 APPLICATION = "backstay.server.worker:application"
 HTTP = "backstay.server.uvicorn_http:Http"
@@ -47,8 +50,32 @@ def _granian(options: Options) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
-    from granian.server.mp import MPServer, WorkerProcess
     from watchfiles import PythonFilter
+
+    multiprocessing.set_start_method("spawn")
+    _granian_parent()(
+        "backstay",
+        options.host,
+        options.port,
+        interface=Interfaces.ASGI,
+        workers=options.workers,
+        runtime_threads=options.threads,
+        backpressure=CONNECTIONS,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=options.timeout * 1000),
+        log_level=LogLevels.warning,
+        workers_kill_timeout=options.graceful_timeout + GIVING_BACK_SECONDS,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        reload=options.reload,
+        reload_filter=PythonFilter,
+        reload_ignore_worker_failure=True,
+    ).serve(target_loader=application, wrap_loader=False)
+
+
+def _granian_parent() -> "type[MPServer]":
+    """Replaces a worker when that says so, where granian would look at the memory of each."""
+    from granian.server.mp import MPServer, WorkerProcess
 
     def terminate(worker: WorkerProcess) -> None:
         worker.interrupt_by_parent = True
@@ -80,25 +107,7 @@ def _granian(options: Options) -> None:
                         [worker.idx], spawn_target, target_loader, delay=REPLACEMENT_SECONDS
                     )
 
-    multiprocessing.set_start_method("spawn")
-    Granian(
-        "backstay",
-        options.host,
-        options.port,
-        interface=Interfaces.ASGI,
-        workers=options.workers,
-        runtime_threads=options.threads,
-        backpressure=CONNECTIONS,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=options.timeout * 1000),
-        log_level=LogLevels.warning,
-        workers_kill_timeout=options.graceful_timeout + GIVING_BACK_SECONDS,
-        respawn_failed_workers=True,
-        respawn_interval=0.5,
-        reload=options.reload,
-        reload_filter=PythonFilter,
-        reload_ignore_worker_failure=True,
-    ).serve(target_loader=application, wrap_loader=False)
+    return Granian
 
 
 def _uvicorn(options: Options) -> None:
