@@ -18,7 +18,7 @@ from tests.services.valkey import ValkeyServer
 
 SETTLED, SECONDS = 5, 60
 ROLES = ("supervisor", "parent", "tracker", "worker")
-"""The tracker is a process of Python's multiprocessing, which starts it beside what it spawns."""
+"""The tracker is started by Python's multiprocessing beside what it spawns; gunicorn has none."""
 
 
 class Idle(NamedTuple):
@@ -51,13 +51,14 @@ def measure() -> dict[str, Idle]:
 
 def show(found: dict[str, Idle]) -> None:
     """Print a row per server."""
-    table = Table(title=f"{SECONDS} s without a request, one worker; MiB are PSS")
-    for heading in ("", "CPU %", "wakeups/s", *ROLES, "together"):
+    title = f"{SECONDS} s without a request, one worker\nMiB: PSS of {', '.join(ROLES)}; all"
+    table = Table(title=title)
+    for heading in ("", "CPU %", "wakeups/s", "MiB", "all"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, idle in found.items():
-        memory = (f"{idle.memory[role]:.0f}" if role in idle.memory else "" for role in ROLES)
+        memory = " ".join(f"{idle.memory[role]:.0f}" for role in ROLES if role in idle.memory)
         together = f"{sum(idle.memory.values()):.0f}"
-        table.add_row(name, f"{idle.cpu:.2f}", f"{idle.wakeups:.1f}", *memory, together)
+        table.add_row(name, f"{idle.cpu:.2f}", f"{idle.wakeups:.1f}", memory, together)
     Console().print(table)
 
 

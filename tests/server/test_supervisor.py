@@ -124,12 +124,13 @@ def test_servers_that_start_at_once_each_have_a_folder_and_remove_what_was_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_end_of_the_command_is_heard_at_once_and_its_family_ends(tmp_path: Path) -> None:
+def test_a_killed_command_ends_it_with_a_sentence_and_nothing_is_left(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
     served = (
-        "import subprocess, sys\n"
+        "import os, subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100_000)'])\n"
-        "print(child.pid)"
+        "print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
     )
     done = subprocess.run(
         [*command, sys.executable, "-c", served],
@@ -140,5 +141,6 @@ def test_the_end_of_the_command_is_heard_at_once_and_its_family_ends(tmp_path: P
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "The server ended by itself (code 0).\n"
+    assert done.stderr == "The server ended by itself (code -9).\n"
     assert none_lives({int(done.stdout)})
+    assert list(tmp_path.iterdir()) == []

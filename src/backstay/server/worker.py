@@ -34,6 +34,7 @@ def application() -> "DrainingApp":
         from backstay.main import create_app
         from backstay.settings import load_settings
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent has it blocked
     follow_parent()
     signal.signal(LEAVE, leave)
     settings = load_settings()
