@@ -15,8 +15,8 @@ from statistics import median
 
 from rich.progress import Progress
 
-from benchmarks import jobs, machine, report, sqlite, start
-from benchmarks.cases import ALONE, CASES, JOBS, SQLITE, START, STORM, WORKERS, Case
+from benchmarks import idle, jobs, machine, report, sqlite, start
+from benchmarks.cases import ALONE, CASES, IDLE, JOBS, SQLITE, START, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.postgres import PostgresServer
@@ -44,6 +44,8 @@ def main() -> int:
         rates = jobs.measure(EMPTY_JOBS)
     if not arguments.cases or START in arguments.cases:
         start.show(start.measure(arguments.rounds), arguments.rounds)
+    if not arguments.cases or IDLE in arguments.cases:
+        idle.show(idle.measure())
     if not arguments.cases or SQLITE in arguments.cases:
         sqlite.show(sqlite.measure(arguments.rounds), arguments.rounds)
     if summary:

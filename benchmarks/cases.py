@@ -107,7 +107,9 @@ START = "start"
 """The name of the measurement of what a start costs."""
 SQLITE = "sqlite"
 """The name of the measurement of each SQLite and its journal."""
-ALONE = {JOBS, SQLITE, START}
+IDLE = "idle"
+"""The name of the measurement of what a server keeps and costs while nobody asks."""
+ALONE = {IDLE, JOBS, SQLITE, START}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import Shared
 from tests.cli.process import NEVER, Server, held_login, none_lives, workers
+from tests.server.idle import is_idle, needs_proc
 from tests.waiting import LIMIT, until
 
 PINGS = 30
@@ -21,6 +22,7 @@ def patient(shared: Shared) -> Server:
         SERVER_TIMEOUT=NEVER,
         SERVER_DRAIN_SECONDS=NEVER,
         SERVER_GRACEFUL_TIMEOUT=NEVER,
+        SERVER_MAX_REQUESTS=NEVER,
     )
     until(lambda: len(workers(server)) >= 2)
     return server
@@ -40,6 +42,14 @@ def test_a_connection_may_be_silent_for_as_long_as_is_set(patient: Server, hasty
         control.setblocking(False)
         with pytest.raises(BlockingIOError):
             control.recv(1)
+
+
+@needs_proc
+def test_whoever_only_watches_over_workers_is_not_woken(patient: Server, kind: str) -> None:
+    supervisor = {patient.process.pid}  # the parents of the other two look at their workers
+    watching = patient.family() - workers(patient) if kind == "granian" else supervisor
+    assert supervisor <= watching
+    until(lambda: is_idle(*watching))
 
 
 def _counted(server: Server) -> float:

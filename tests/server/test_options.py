@@ -10,7 +10,6 @@ def test_what_a_command_tells_is_what_was_wanted() -> None:
         port=8000,
         workers=2,
         threads=1,
-        max_requests=1000,
         timeout=60,
         graceful_timeout=30,
         reload=False,

@@ -37,7 +37,7 @@ def test_the_supervisor_is_the_standard_library(tmp_path: Path) -> None:
     assert {name.partition(".")[0] for name in loaded - ours} <= sys.stdlib_module_names
     assert ours == {
         *("backstay", "backstay.core", "backstay.core.lifeline"),
-        *("backstay.server", "backstay.server.supervisor"),
+        *("backstay.server", "backstay.server.supervisor", "backstay.server.run_folder"),
     }
 
 

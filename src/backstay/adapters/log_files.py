@@ -16,8 +16,8 @@ MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
 """Old files that are kept of each."""
 PAUSE = 0.1
-"""Seconds between two visits of the thread that writes: what came meanwhile is written at once,
-since locking and opening a file costs more than the line."""
+"""Seconds that the thread that writes waits after a first line: what came meanwhile is written at
+once, since locking and opening a file costs more than the line."""
 BATCH = 50
 """Lines that are written at once, at most."""
 SERVER, ACTIVITY = "server", "activity"
@@ -30,6 +30,7 @@ class LogFiles:
         self._folder = folder
         self._max_bytes = max_bytes
         self._kept = kept
+        self._called = Event()
         self._lines: dict[str, deque[str]] = {}
         self._stopping = Event()
         self._thread: Thread | None = None
@@ -62,6 +63,7 @@ class LogFiles:
         for logger in _roots():
             logger.removeHandler(self._from_libraries)
         self._stopping.set()
+        self._called.set()
         self._thread.join()
         self._thread, self._lines = None, {}
 
@@ -77,11 +79,15 @@ class LogFiles:
         lines = self._lines.get(name)
         if lines is not None:
             lines.append(json.dumps(values, default=_plain))
+            if not self._called.is_set():
+                self._called.set()
 
     def _work(self, files: Mapping[str, logging.Handler]) -> None:
         stopping = False
         while not stopping:
+            self._called.wait()
             stopping = self._stopping.wait(PAUSE)
+            self._called.clear()
             for name, file in files.items():
                 lines = self._lines[name]
                 while lines:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from backstay.adapters.metrics_jobs import JobMetrics
 from backstay.core.jobs import Backlog
@@ -66,17 +65,6 @@ class PrometheusMetrics:
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is None:
             return generate_latest(self.registry)
-        _drop_the_dead(Path(folder))
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        from backstay.adapters.metrics_workers import exposition  # noqa: PLC0415 - not on Windows
 
-
-def _drop_the_dead(folder: Path) -> None:
-    """Forget the state of workers that are gone; what they counted stays."""
-    for file in folder.glob("gauge_live*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        return exposition(Path(folder))

@@ -210,7 +210,8 @@ class RedisLink:
                     await self.call("PING")
                     self._beat(asked, since)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._gone.wait(), BEAT_SECONDS)
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await self._gone.wait()
         finally:
             self._connection = None
             connection.lose("the link is stopped")

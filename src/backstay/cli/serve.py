@@ -60,7 +60,6 @@ def _options(server: ServerSettings, address: tuple[str, int], *, reload: bool) 
         port=port,
         workers=server.worker_count,
         threads=server.threads,
-        max_requests=server.max_requests,
         timeout=server.timeout,
         graceful_timeout=server.graceful_timeout,
         reload=reload,

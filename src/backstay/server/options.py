@@ -13,7 +13,6 @@ class Options(NamedTuple):
     port: int
     workers: int
     threads: int
-    max_requests: int
     timeout: int
     graceful_timeout: int
     reload: bool

@@ -8,14 +8,18 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstay.core.lifeline import FOLDER, METRICS
 from backstay.server.closing import LEAVE, let_the_last_in
 from backstay.server.options import Options, options_from
 from backstay.server.orphans import follow_parent
-from backstay.server.worker import application
+from backstay.server.worker import REPLACE, application
+
+if TYPE_CHECKING:
+    from granian.server.mp import MPServer
 
 APPLICATION = "backstay.server.worker:application"
 HTTP = "backstay.server.uvicorn_http:Http"
@@ -31,40 +35,25 @@ CONNECTIONS = 65_536
 
 def main(told: str) -> None:
     """Serve until told to stop."""
-    follow_parent()
     options = options_from(told)
+    is_granian = options.reload or options.type == "granian"
+    if is_granian:  # before there are threads, each of which begins with what is blocked here
+        signal.pthread_sigmask(signal.SIG_BLOCK, {REPLACE})
+    follow_parent()
     if options.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(os.environ[FOLDER]) / METRICS)
-    run = {"granian": _granian, "uvicorn": _uvicorn, "gunicorn": _gunicorn}[options.type]
-    (_granian if options.reload else run)(options)
+    run = _granian if is_granian else {"uvicorn": _uvicorn, "gunicorn": _gunicorn}[options.type]
+    run(options)
 
 
 def _granian(options: Options) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
-    from granian.server.mp import MPServer, WorkerProcess
     from watchfiles import PythonFilter
 
-    def terminate(worker: WorkerProcess) -> None:
-        worker.interrupt_by_parent = True
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.inner.pid, LEAVE)  # each worker has a socket of its own
-
-    WorkerProcess.terminate = terminate  # type: ignore[method-assign]
-
-    class Granian(MPServer):
-        def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
-            for worker in list(self.wrks):
-                asked = Path(os.environ[FOLDER]) / str(worker.inner.pid)
-                if asked.exists():
-                    asked.unlink()
-                    self._respawn_workers(
-                        [worker.idx], spawn_target, target_loader, delay=REPLACEMENT_SECONDS
-                    )
-
     multiprocessing.set_start_method("spawn")
-    Granian(
+    _granian_parent()(
         "backstay",
         options.host,
         options.port,
@@ -78,12 +67,47 @@ def _granian(options: Options) -> None:
         workers_kill_timeout=options.graceful_timeout + GIVING_BACK_SECONDS,
         respawn_failed_workers=True,
         respawn_interval=0.5,
-        workers_max_rss=1 if options.max_requests else None,  # the size is not looked at: see above
-        rss_sample_interval=1,
         reload=options.reload,
         reload_filter=PythonFilter,
         reload_ignore_worker_failure=True,
     ).serve(target_loader=application, wrap_loader=False)
+
+
+def _granian_parent() -> "type[MPServer]":
+    """Replaces a worker when that says so, where granian would look at the memory of each."""
+    from granian.server.mp import MPServer, WorkerProcess
+
+    def terminate(worker: WorkerProcess) -> None:
+        worker.interrupt_by_parent = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.inner.pid, LEAVE)  # each worker has a socket of its own
+
+    WorkerProcess.terminate = terminate  # type: ignore[method-assign]
+
+    class Granian(MPServer):
+        def startup(self, spawn_target: Any, target_loader: Any) -> None:
+            super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+            if not self.reload_on_changes:
+                threading.Thread(target=self._hear_workers, daemon=True).start()
+
+        def _hear_workers(self) -> None:
+            while signal.sigwait({REPLACE}):  # a handler could meet the lock that its set() takes
+                self.rss_signal = True
+                self.main_loop_interrupt.set()
+
+        def _watch_workers_rss(self) -> None:
+            """Nobody is looked at: a worker tells."""
+
+        def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
+            for worker in list(self.wrks):
+                asked = Path(os.environ[FOLDER]) / str(worker.inner.pid)
+                if asked.exists():
+                    asked.unlink()
+                    self._respawn_workers(
+                        [worker.idx], spawn_target, target_loader, delay=REPLACEMENT_SECONDS
+                    )
+
+    return Granian
 
 
 def _uvicorn(options: Options) -> None:

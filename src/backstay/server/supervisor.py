@@ -6,16 +6,18 @@ alone: whoever has checked everything becomes it, and leaves what the checks nee
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from backstay.core.lifeline import DRAINING, FOLDER, METRICS
+from backstay.server.run_folder import run_folder
 
 PATIENCE = 5.0
 """Seconds that a server gets beyond its own grace before it is killed."""
@@ -51,27 +53,35 @@ class Supervisor:
         self._drain_seconds = drain_seconds
         self._graceful_seconds = graceful_seconds
         self._signals = 0
+        self._woken, self._wakes = os.pipe()
 
     def run(self) -> int:
         """The exit code: 0 after a stop that was asked for, 1 when the server ended by itself."""
-        for number in _STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._count)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-        with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
-            (Path(folder) / METRICS).mkdir()
+        self._hear()
+        with run_folder() as folder:
+            (folder / METRICS).mkdir()
             server = subprocess.Popen(  # noqa: S603
-                self._command, env=os.environ | {FOLDER: folder}, start_new_session=True
+                self._command, env=os.environ | {FOLDER: str(folder)}, start_new_session=True
             )
             try:
                 self._wait(server, signals=1)
                 if self._signals:
-                    self._stop(server, Path(folder))
+                    self._stop(server, folder)
             finally:
                 _kill(server)
         if not self._signals:
             print(f"The server ended by itself (code {server.returncode}).", file=sys.stderr)
         return 0 if self._signals else 1
+
+    def _hear(self) -> None:
+        """Be woken by the signals to stop and by the end of the server, and by nothing else."""
+        os.set_blocking(self._wakes, False)
+        signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        for number in _STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._count)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, signal.SIGCHLD))
 
     def _count(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
@@ -84,16 +94,16 @@ class Supervisor:
             self._wait(server, signals=2, seconds=self._graceful_seconds + PATIENCE)
 
     def _wait(
-        self, server: "subprocess.Popen[bytes]", *, signals: int, seconds: float = float("inf")
+        self, server: "subprocess.Popen[bytes]", *, signals: int, seconds: float = inf
     ) -> None:
         """Until the server ended, so many signals came, or time is up."""
         deadline = time.monotonic() + seconds
-        while self._signals < signals and time.monotonic() < deadline:
-            try:
-                server.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-            return
+        while self._signals < signals and server.poll() is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            if select.select([self._woken], [], [], left if left < inf else None)[0]:
+                os.read(self._woken, 4096)
 
 
 def _kill(server: "subprocess.Popen[bytes]") -> None:

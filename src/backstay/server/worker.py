@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEAVING_SECONDS = 2.0
 """How long a worker that has served its number of requests closes connections before it ends."""
+REPLACE = signal.SIGUSR1
+"""Tells the process that started a worker that one has left word."""
 _GLANCE = 0.1
 _CLOSE = (b"connection", b"close")
 
@@ -32,10 +34,11 @@ def application() -> "DrainingApp":
         from backstay.main import create_app
         from backstay.settings import load_settings
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent has it blocked
     follow_parent()
     signal.signal(LEAVE, leave)
     settings = load_settings()
-    ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
+    ask = partial(ask_for_replacement, Path(os.environ[FOLDER]), os.getppid())
     retire = ask if settings.server.type == "granian" else end_soon
     return DrainingApp(create_app(settings), settings.server.max_requests, retire)
 
@@ -93,6 +96,8 @@ def end_soon() -> None:
     timer.start()
 
 
-def ask_for_replacement(folder: Path) -> None:
+def ask_for_replacement(folder: Path, parent: int) -> None:
     """Leave word for the process that started this one, which has a new one ready first."""
-    (folder / str(os.getpid())).touch()
+    if os.getppid() == parent:  # else it has ended, and this one is about to
+        (folder / str(os.getpid())).touch()
+        os.kill(parent, REPLACE)

@@ -1,0 +1,55 @@
+"""Shows that a process sleeps until the one that started it has ended, and ends then."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.process import environ, living, none_lives
+from tests.server.idle import is_idle, needs_proc
+from tests.waiting import LIMIT, until
+
+CHILD = """
+import os, sys, time
+from backstay.server import orphans
+
+if sys.argv[1:] == ["as elsewhere"]:
+    def cannot_tell(parent):
+        raise OSError
+    orphans._sleep_until_end = cannot_tell
+orphans.follow_parent()
+print(os.getpid(), flush=True)
+time.sleep(100_000)
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+
+
+@contextmanager
+def followed(where: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """A process, and the one that it has started."""
+    command = [sys.executable, "-c", PARENT, CHILD, where]
+    with subprocess.Popen(command, env=environ(), stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        try:
+            yield parent, int(parent.stdout.readline())
+        finally:
+            parent.kill()
+
+
+@needs_proc
+def test_it_is_not_woken_until_then() -> None:
+    with followed("as here") as (parent, child):
+        until(lambda: is_idle(child))
+        parent.kill()
+        assert none_lives({child})
+
+
+@pytest.mark.parametrize("where", ["as here", "as elsewhere"])
+def test_it_ends_soon_after_one_that_was_killed(where: str) -> None:
+    with followed(where) as (parent, child):
+        assert child in living()
+        parent.kill()
+        parent.wait(LIMIT)
+        assert none_lives({child})

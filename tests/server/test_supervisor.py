@@ -1,0 +1,146 @@
+"""Shows that the supervisor keeps little and sleeps, and that a dead one leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from backstay.server.run_folder import PREFIX
+from tests.cli.process import environ, living, none_lives
+from tests.server.idle import is_idle, needs_proc, proportional_bytes
+from tests.waiting import LIMIT, until
+
+SERVED = """
+import time
+from backstay.server.orphans import follow_parent
+follow_parent()
+time.sleep(100_000)
+"""
+Supervisor = subprocess.Popen[bytes]
+
+
+@contextmanager
+def supervising(temporary: Path) -> Iterator[Supervisor]:
+    """A supervisor that keeps its folder in this one; its children sleep."""
+    variables = {k: v for k, v in environ().items() if not k.startswith("COVERAGE")}
+    command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
+    process = subprocess.Popen(
+        [*command, sys.executable, "-c", SERVED], env=variables | {"TMPDIR": str(temporary)}
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
+
+
+def kept(temporary: Path) -> set[Path]:
+    """The folders of supervisors that are complete."""
+    return {found.parent for found in temporary.glob(f"{PREFIX}*/metrics")}
+
+
+def kill(temporary: Path) -> Path:
+    """The folder that a killed supervisor leaves behind."""
+    before = kept(temporary)
+    with supervising(temporary) as one:
+        until(lambda: kept(temporary) - before)
+        (left,) = kept(temporary) - before
+        one.kill()
+        one.wait(LIMIT)
+    return left
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    with supervising(tmp_path_factory.mktemp("idle")) as process:
+        until(lambda: process.pid in living().values())
+        yield process
+
+
+@needs_proc
+def test_an_idle_supervisor_keeps_little_memory_and_is_not_woken(idle: Supervisor) -> None:
+    until(lambda: is_idle(idle.pid))
+    assert proportional_bytes(idle.pid) < 15 * 2**20
+
+
+def test_the_folder_of_a_killed_supervisor_goes_with_the_next_start(tmp_path: Path) -> None:
+    left = kill(tmp_path)
+    (left / "metrics" / "counter_1.db").touch()
+    assert left.exists()
+    with supervising(tmp_path):
+        until(lambda: kept(tmp_path) - {left})
+        assert left not in kept(tmp_path)
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_living_supervisor_stays(tmp_path: Path) -> None:
+    with supervising(tmp_path) as one:
+        (first,) = until(lambda: kept(tmp_path))
+        os.kill(one.pid, signal.SIGSTOP)  # it lives, though it does nothing
+        with supervising(tmp_path):
+            until(lambda: len(kept(tmp_path)) == 2)
+            assert first in kept(tmp_path)
+        os.kill(one.pid, signal.SIGCONT)
+        assert one.poll() is None
+
+
+def test_what_only_has_the_name_of_such_a_folder_stays(tmp_path: Path) -> None:
+    theirs, temporary = tmp_path / "theirs", tmp_path / "temporary"
+    (theirs / "metrics").mkdir(parents=True)
+    temporary.mkdir()
+    (temporary / f"{PREFIX}link").symlink_to(theirs)
+    (temporary / f"{PREFIX}file").touch()
+    os.mkfifo(temporary / f"{PREFIX}pipe")
+    (temporary / "another").mkdir()
+    strange = set(temporary.iterdir())
+    left = kill(temporary)
+    (left / "link").symlink_to(theirs)
+    with supervising(temporary):
+        until(lambda: not left.exists())
+    assert set(temporary.iterdir()) == strange
+    assert (theirs / "metrics").exists()
+
+
+def test_servers_that_start_at_once_each_have_a_folder_and_remove_what_was_left(
+    tmp_path: Path,
+) -> None:
+    kill(tmp_path)
+
+    def start(_: int) -> None:
+        with supervising(tmp_path) as process:
+            until(lambda: process.pid in living().values())
+            process.terminate()
+            assert process.wait(LIMIT) == 0
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(start, range(8)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_command_ends_it_with_a_sentence_and_nothing_is_left(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
+    served = (
+        "import os, subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100_000)'])\n"
+        "print(child.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [*command, sys.executable, "-c", served],
+        env=environ(TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "The server ended by itself (code -9).\n"
+    assert none_lives({int(done.stdout)})
+    assert list(tmp_path.iterdir()) == []
