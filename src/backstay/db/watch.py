@@ -60,11 +60,14 @@ class Watch:
                 self.met(DAMAGED, found)
 
     def met(self, trouble: Trouble, cause: str) -> None:
-        """Hold it against the database for its time, and log it once in that."""
+        """Hold it against the database for its time, and log it once in that.
+
+        A command that is run by hand keeps no log: it tells its own error.
+        """
         if not trouble.seconds:
             return
         now = self._monotonic()
-        if now >= self._until.get(trouble, 0.0):
+        if structlog.is_configured() and now >= self._until.get(trouble, 0.0):
             log.error("the database is out of order", reason=trouble.told, cause=cause)
         self._until[trouble] = now + trouble.seconds
 
