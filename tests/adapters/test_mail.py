@@ -1,6 +1,7 @@
 """Shows how mail is written and handed over, and what cannot be smuggled into it."""
 
 import io
+from collections.abc import Iterator
 from email.policy import SMTP
 from errno import ENOSPC
 from pathlib import Path
@@ -177,6 +178,22 @@ async def test_the_console_shows_the_text() -> None:
     stream = io.StringIO()
     await ConsoleMailer(stream).send(MAIL)
     assert "To: ada@example.org\nSubject: A subject\n\nSome text" in stream.getvalue()
+
+
+@pytest.fixture
+def full() -> Iterator[io.TextIOWrapper]:
+    """A stream whose disk is full."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs Linux")
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        stream = io.TextIOWrapper(file, write_through=True)
+        yield stream
+        stream.detach()
+
+
+async def test_a_mail_that_the_console_does_not_take_is_not_sent(full: io.TextIOWrapper) -> None:
+    with pytest.raises(MailNotSent, match="No space left"):
+        await ConsoleMailer(full).send(MAIL)
 
 
 def test_a_token_is_bound_to_purpose_link_and_key() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 from concurrent_log_handler import ConcurrentRotatingFileHandler
 
+from backstay.adapters.log_stream import Forgiving
+
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
 """Old files that are kept of each."""
@@ -115,7 +117,8 @@ class _File(ConcurrentRotatingFileHandler):
         """Say once what keeps it from being written; the log is no place for that."""
         if not self._told:
             self._told = True
-            print(f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+            told = f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}"
+            print(told, file=Forgiving(sys.stderr))
 
 
 class _FromLibraries(logging.Handler):

@@ -3,11 +3,12 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from backstay.adapters.log_stream import Forgiving
 from backstay.core.masking import tells_secret
 
 Keep = Callable[[Mapping[str, Any]], None]
@@ -37,7 +38,7 @@ def configure(level: str, form: Literal["console", "json"], keep: Keep | None = 
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Forgiving(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 

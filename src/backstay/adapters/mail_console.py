@@ -3,7 +3,7 @@
 import sys
 from typing import TextIO
 
-from backstay.core.mail import Mail
+from backstay.core.mail import Mail, MailNotSent
 
 
 class ConsoleMailer:
@@ -16,4 +16,7 @@ class ConsoleMailer:
         """Print one mail."""
         rule = "-" * 72
         told = f"{rule}\nTo: {mail.recipient}\nSubject: {mail.subject}\n\n{mail.text}\n{rule}"
-        print(told, file=self._stream or sys.stderr, flush=True)
+        try:
+            print(told, file=self._stream or sys.stderr, flush=True)
+        except OSError as error:
+            raise MailNotSent(f"The mail cannot be printed: {error.strerror}.") from error

@@ -9,7 +9,7 @@ from backstay.core.background import in_background
 from backstay.core.errors import AppError
 from backstay.core.jobs import JobStore
 from backstay.core.lifeline import is_draining
-from backstay.core.ports import PrincipalChannel
+from backstay.core.ports import Check, PrincipalChannel
 from backstay.db.session import Database
 
 PATIENCE = 1.5
@@ -41,35 +41,36 @@ class DatabaseVitals:
         self._schema_fault = schema_fault
         self._asking: set[asyncio.Task[str | None]] = set()
 
-    async def checks(self) -> dict[str, str]:
-        """The state of each dependency."""
+    async def checks(self) -> dict[str, Check]:
+        """Each dependency by its name."""
         database, queue = await asyncio.gather(
-            self._state(self._database.ping), self._state(self._why_jobs_wait)
+            self._check(self._database.ping), self._check(self._why_jobs_wait)
         )
-        if database == "ok" and self._database.options.can_corrupt:
-            database = "degraded"
+        if database.state == "ok" and self._database.options.can_corrupt:
+            database = Check("degraded")
         found = {
             "database": database,
-            "principal_channel": self._channel.state(),
-            "cache": self._links.state,
+            "principal_channel": Check(self._channel.state()),
+            "cache": Check(self._links.state),
             "queue": queue,
         }
         if self._database.replica_engine is not None:
-            found["replica"] = await self._state(self._database.ping_replica)
+            found["replica"] = await self._check(self._database.ping_replica)
         return found
 
     async def why_not_ready(self) -> str | None:
         """Why no request should be sent here, or None when they may."""
         if is_draining():
             return "the server is about to stop"
-        return await self._bounded(self._schema_fault) or await self._bounded(self._database.ping)
+        return await self._bounded(self._database.ping) or await self._bounded(self._schema_fault)
 
     async def _why_jobs_wait(self) -> str | None:
         oldest = max((each.oldest for each in await self._jobs.backlog()), default=0.0)
         return f"a job has waited for {oldest:.0f} s" if oldest > LATE_SECONDS else None
 
-    async def _state(self, ask: Ask) -> str:
-        return "error" if await self._bounded(ask) else "ok"
+    async def _check(self, ask: Ask) -> Check:
+        reason = await self._bounded(ask)
+        return Check("error", reason) if reason else Check("ok")
 
     async def _bounded(self, ask: Ask) -> str | None:
         asking = in_background(ask())

@@ -238,12 +238,21 @@ class PrincipalChannel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a dependency does: ``ok``, ``off`` when there is none, ``error``, or ``degraded`` when
+    it fails and is done without; and why, where that is known.
+    """
+
+    state: str
+    reason: str | None = None
+
+
 class Vitals(Protocol):
     """Looks after what the application depends on."""
 
-    async def checks(self) -> dict[str, str]:
-        """The state of each dependency: ``ok``, ``off`` when there is none, ``error``, or
-        ``degraded`` when it fails and is done without."""
+    async def checks(self) -> dict[str, Check]:
+        """Each dependency by its name."""
         ...
 
     async def why_not_ready(self) -> str | None:

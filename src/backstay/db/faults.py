@@ -18,15 +18,18 @@ from backstay.core.errors import (
     Invalid,
 )
 from backstay.db.base import Base
+from backstay.db.sqlite_file import WouldBeLost
+from backstay.db.troubles import NOT_SAVED, READ_ONLY, READ_ONLY_FILE, trouble_of
 
 U = TypeVar("U", Index, UniqueConstraint)
 
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?!index )(.+)")
 _SQLITE_INDEX = re.compile(r"UNIQUE constraint failed: index '(.+)'")
-_RETRY = {"Retry-After": "1"}
+_RETRY, _RETRY_LATER = {"Retry-After": "1"}, {"Retry-After": "15"}
 _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
-_CANCELLED = "57014"
-_TRANSIENT = {"40001", "40P01", "53300", "57P01", "57P03", "08000", "08003", "08006"}
+_ENDED = {"57014", "25P03", "25P04"}
+_TRANSIENT = ("08", "57P", "40001", "40003", "40P01", "53300", "55P03")
+"""SQLSTATEs that pass by themselves, or how they begin."""
 
 
 class ShareInUse(DatabaseUnavailable):
@@ -41,17 +44,28 @@ def taken_by(constraint: U, error: type[Conflict]) -> U:
 
 def translate(error: BaseException) -> AppError:
     """The refusal for an error of SQLAlchemy, a driver or the network."""
-    if isinstance(error, IntegrityError):
-        return _integrity(error)
+    if isinstance(error, DBAPIError):
+        return _of_driver(error)
     if isinstance(error, StaleDataError):
         return Conflict("Somebody else changed this at the same moment: read it, then retry.")
     if isinstance(error, PoolTimeout):
         return no_connection_free()
-    if isinstance(error, DBAPIError) and (refused := _of_statement(error.orig)):
+    if isinstance(error, WouldBeLost):
+        return DatabaseUnavailable(NOT_SAVED, headers=_RETRY_LATER)
+    return DatabaseUnavailable(headers=_RETRY) if isinstance(error, OSError) else DatabaseFailed()
+
+
+def _of_driver(error: DBAPIError) -> AppError:
+    if isinstance(error, IntegrityError):
+        return _integrity(error)
+    if refused := _of_statement(error.orig):
         return refused
-    if isinstance(error, OSError) or _is_transient(error):
-        return DatabaseUnavailable(headers=_RETRY)
-    return DatabaseFailed()
+    trouble = trouble_of(error.orig)
+    if trouble in (READ_ONLY, READ_ONLY_FILE) and not error.connection_invalidated:
+        return DatabaseFailed()  # the statement is at fault: it writes where one only reads
+    if trouble is not None:
+        return DatabaseUnavailable(trouble.detail, headers=_RETRY_LATER)
+    return DatabaseUnavailable(headers=_RETRY) if _is_transient(error) else DatabaseFailed()
 
 
 def _of_statement(cause: BaseException | None) -> AppError | None:
@@ -102,13 +116,12 @@ def _is_unstorable(cause: BaseException | None) -> bool:
 
 def _is_timeout(cause: BaseException | None) -> bool:
     interrupted = getattr(cause, "sqlite_errorname", None) == "SQLITE_INTERRUPT"
-    return interrupted or getattr(cause, "sqlstate", None) == _CANCELLED
+    return interrupted or getattr(cause, "sqlstate", None) in _ENDED
 
 
-def _is_transient(error: BaseException) -> bool:
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _TRANSIENT:
+def _is_transient(error: DBAPIError) -> bool:
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    if error.connection_invalidated or sqlstate.startswith(_TRANSIENT):
         return True
     return isinstance(error, OperationalError) and (
         "database is locked" in str(error.orig) or "unable to open" in str(error.orig)

@@ -26,6 +26,7 @@ from backstay.db.folding import FOLDS_ALIKE
 from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
 from backstay.db.turns import Turns
+from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 
 T = TypeVar("T")
 log = structlog.get_logger("backstay.database")
@@ -90,7 +91,10 @@ class Reader:
         return rows[0][0] if rows else None
 
 
-_WRITTEN = text("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+_WRITTEN = text(
+    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    " ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"
+)
 _REPLAYED = text("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
 _ALIVE = text("SELECT 1")
 
@@ -113,6 +117,8 @@ class Database:
         if self.replica_engine is not None:
             turns = Turns(options.replica_max_connections, timeout, each)
             self._replica_reads = Reads(self.replica_engine, turns, options.read_seconds)
+        readers = [e for e in (self.read_engine, self.replica_engine) if e is not None]
+        self.watch = Watch(options.file, self.writer, *readers)
         self._replica = Replica(self._written, self._replayed)
         self._under_way: set[asyncio.Task[Any]] = set()
 
@@ -189,7 +195,7 @@ class Database:
         return int(rows[0][0] or 0)
 
     async def warm_up(self) -> None:
-        """Open the least number of connections, and see whether text is compared as promised.
+        """Open the least number of connections, and see whether all is as it should be.
 
         Raises:
             DatabaseUnavailable: it cannot be reached.
@@ -201,7 +207,10 @@ class Database:
                 for _ in range(min(count, self.options.max_connections)):
                     connection = await engine.connect()
                     opened.push_async_callback(connection.close)
-        if not self.options.is_sqlite:
+        if self.options.is_sqlite:
+            turns = self._reads.turns
+            await self.watch.look_over(Reads(self.read_engine, turns, CHECK_SECONDS))
+        else:
             await self._check_folding()
 
     async def _check_folding(self) -> None:
@@ -239,16 +248,15 @@ class Database:
         """One round trip on each engine of the primary.
 
         Raises:
-            DatabaseUnavailable: there is no answer.
+            DatabaseUnavailable: there is no answer, or nothing can be written.
         """
-        if self.options.is_missing:
-            raise DatabaseUnavailable("The file of the database is gone.")
+        await self.watch.require_sound()
         await self.reader.scalar(_ALIVE)
         if self.options.is_sqlite:
             return  # to ask the one writer would be to wait for whoever writes
         try:
             async with self.writer.connect() as connection:
-                await connection.execute(_ALIVE)
+                await require_writable(connection)
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
 

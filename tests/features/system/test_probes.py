@@ -36,6 +36,7 @@ async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backs
         "status": database,
         "version": backstay.settings.app.version,
         "checks": CHECKS | {"database": database},
+        "reasons": {},
     }
 
 

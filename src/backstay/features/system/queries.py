@@ -81,9 +81,11 @@ class GetHealth(Query[Health]):
 @handles(GetHealth)
 async def get_health(query: GetHealth, vitals: Vitals, app: AppSettings) -> Health:
     checks = await vitals.checks()
-    failed = {"error", "degraded"} & set(checks.values())
-    status: Status = "error" if checks["database"] == "error" else "degraded" if failed else "ok"
-    return Health(status=status, version=app.version, checks=checks)
+    states = {name: check.state for name, check in checks.items()}
+    failed = {"error", "degraded"} & set(states.values())
+    status: Status = "error" if states["database"] == "error" else "degraded" if failed else "ok"
+    reasons = {name: check.reason for name, check in checks.items() if check.reason}
+    return Health(status=status, version=app.version, checks=states, reasons=reasons)
 
 
 class Ping(Query[Pong]):

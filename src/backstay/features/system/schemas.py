@@ -23,12 +23,14 @@ class Health(View):
 
     `principal_channel` is how this process hears that sessions, roles and accounts changed in
     others: `degraded` says that it does not, and reads them from the database within a second.
-    `database` is `degraded` while it is a SQLite that can corrupt files in WAL mode.
+    `database` is `degraded` while it is a SQLite that can corrupt files in WAL mode, and an `error`
+    while it does not answer or cannot be written. `reasons` tells of what is an `error` why.
     """
 
     status: Status
     version: str
     checks: dict[str, str]
+    reasons: dict[str, str]
 
 
 class Readiness(View):
