@@ -100,6 +100,35 @@ async def test_a_server_whose_requests_wait_for_a_lock_is_ready_all_the_same(
     await listing
 
 
+@pytest.mark.parametrize("pool_timeout", [LIMIT])
+async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) -> None:
+    async def told() -> dict[str, float]:
+        lines = (await running.client.get("/metrics")).text.splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("backstay_db_"))
+        return {name.removeprefix("backstay_db_"): float(value) for name, value in pairs}
+
+    async def waits() -> bool:
+        return (await told())['connections_waiting{pool="writer"}'] == 1
+
+    is_sqlite = running.backstay.settings.db.is_sqlite
+    writers = 1 if is_sqlite else 2
+    async with AsyncExitStack() as held:
+        for _ in range(writers):
+            connection = running.backstay.database.writer.connect()
+            held.push_async_callback((await connection).close)
+        creating = asyncio.create_task(running.create())
+        await eventually(waits)
+        during = await told()
+    assert (await creating).status_code == 201
+    after = await told()
+    used, idle = (f'connections{{pool="writer",state="{each}"}}' for each in ("in_use", "idle"))
+    assert (during[used], during[idle]) == (writers, 0)
+    assert (after[used], after[idle]) == (0, writers)
+    assert after['connections_budget{server="primary"}'] == (3 if is_sqlite else 4)
+    assert after['connection_wait_seconds_count{pool="writer"}'] >= 1
+    assert after['connections_waiting{pool="writer"}'] == 0
+
+
 async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -> None:
     answers: list[httpx.Response] = []
 

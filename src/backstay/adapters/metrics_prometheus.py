@@ -7,6 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from backstay.adapters.database_metrics import DatabaseMetrics
 from backstay.adapters.metrics_jobs import JobMetrics
 from backstay.core.jobs import Backlog
 
@@ -33,6 +34,7 @@ class PrometheusMetrics:
             registry=self.registry,
         )
         self.jobs = JobMetrics(self.registry)
+        self.database = DatabaseMetrics(self.registry)
         self._channel = Gauge(
             "backstay_principal_channel_up",
             "Whether every process hears what others change about principals.",
@@ -63,6 +65,7 @@ class PrometheusMetrics:
 
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""
+        self.database.show()
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is None:
             return generate_latest(self.registry)

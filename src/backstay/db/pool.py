@@ -72,7 +72,7 @@ class Budget:
 
     def __init__(self, most: int, least: int = 1) -> None:
         self.pools: list[SharedPool] = []
-        self.report: Callable[[Budget], None] = lambda budget: None
+        self.report: Callable[[], None] = lambda: None
         self.idle_seconds, self.tick_seconds = IDLE_SECONDS, TICK_SECONDS
         self._most, self._least = most, least
         self._elsewhere: set[str] = set()
@@ -132,11 +132,17 @@ class Budget:
     def watch(self) -> None:
         """Look after idle connections from now on, for as long as that may be needed."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self.tick)
 
-    def _tick(self) -> None:
+    @property
+    def is_watched(self) -> bool:
+        """Whether idle connections are looked for."""
+        return self._timer is not None
+
+    def tick(self) -> None:
+        """Close what was idle for too long, and tell how many connections there are."""
         self._timer = None
-        self.report(self)
+        self.report()
         before, surplus = monotonic() - self.idle_seconds, self.open - self.least - self._closing
         idle = [each for _ in range(surplus) if (each := self.oldest(before=before))]
         if idle:

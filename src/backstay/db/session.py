@@ -105,7 +105,10 @@ class Database:
         self.read_engine = reader_engine(options)
         self.probe_engine = probe_engine(options)
         self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
-        self.budget = Budget(options.max_connections + options.is_sqlite, options.min_connections)
+        self.budgets: dict[str, Budget] = {}
+        self.budget = self.budgets["primary"] = Budget(
+            options.max_connections + options.is_sqlite, options.min_connections
+        )
         if not options.is_sqlite:
             self.budget.set_aside("probes")
         self.writing = self._turns(self.writer, self.budget, "writer")
@@ -115,8 +118,9 @@ class Database:
         self.reader = Reader(partial(self._reads.rows, None))
         self._replica_reads = None
         if self.replica_engine is not None:
-            self.replica_budget = Budget(options.replica_max_connections, options.min_connections)
-            turns = self._turns(self.replica_engine, self.replica_budget, "replica")
+            budget = Budget(options.replica_max_connections, options.min_connections)
+            self.budgets["replica"] = budget
+            turns = self._turns(self.replica_engine, budget, "replica")
             self._replica_reads = Reads(self.replica_engine, turns, options.read_seconds)
         self._replica = Replica(self._written, self._replayed)
         self._under_way: set[asyncio.Task[Any]] = set()

@@ -87,6 +87,21 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
         )
 
 
+@_rule(Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
+def there_are_connections_enough(settings: Settings) -> Iterator[Fault]:
+    """A command that reads beside its transaction would wait for itself."""
+    db = settings.db
+    fewest = 3 if db.pgbouncer else 5
+    if not db.is_sqlite and db.max_connections < fewest:
+        listening = "" if db.pgbouncer else "one to hear of changes, one to hear of jobs, "
+        yield Fault(
+            "DB_MAX_CONNECTIONS",
+            f"is below {fewest}, and a process on PostgreSQL needs one connection to read, "
+            f"one to write, {listening}one for probes",
+            f"Set it to {fewest} or more.",
+        )
+
+
 _SHARED = ("RATE_LIMIT_ENABLED", "REDIS_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIMIT_URL")
 
 
