@@ -16,7 +16,12 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backstay.db import sqlite
-from backstay.db.address import postgres_arguments, without_parameters
+from backstay.db.address import (
+    FEWEST,
+    FEWEST_BEHIND_PGBOUNCER,
+    postgres_arguments,
+    without_parameters,
+)
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 from backstay.db.pool import SharedPool
@@ -51,7 +56,7 @@ class EngineOptions:
         One hears what other processes change, one hears of jobs, one answers probes. Nobody can
         listen through PgBouncer.
         """
-        return 1 if self.pgbouncer else 3
+        return (FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else FEWEST) - 2
 
     @property
     def share(self) -> int:
@@ -148,7 +153,10 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
 
 
 def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngine:
-    """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write."""
+    """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write.
+
+    Behind PgBouncer it is a transaction that cannot write.
+    """
     autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     if options.is_sqlite:
         engine = create_async_engine(
@@ -193,7 +201,11 @@ def _postgres(
     if not options.pgbouncer:
         connect["server_settings"] |= _limits(seconds, read_only=read_only)
     else:
+        from backstay.db.pooler import connection_class  # noqa: PLC0415  loads the driver
+
+        extra.pop("isolation_level", None)
         connect |= {
+            "connection_class": connection_class(options.statement_timeout, read_only=read_only),
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": lambda: "",
@@ -220,7 +232,7 @@ def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
     """The settings of a session, which PgBouncer would not keep apart."""
     timeout = str(ceil(seconds * 1000))
     limits = {"statement_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
-    return limits | ({"default_transaction_read_only": "on"} if read_only else {})
+    return limits | {"default_transaction_read_only": "on" if read_only else "off"}
 
 
 def _replace_the_closed(engine: Engine) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row
+from sqlalchemy import Connection, Executable, Row, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
@@ -16,6 +16,7 @@ from backstay.db.turns import Turns
 Parameters = Mapping[str, Any] | None
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
+_CANNOT_WRITE = text("SELECT current_setting('default_transaction_read_only') = 'on'")
 AGAIN_SECONDS = 0.1
 """How long after an interruption that met nothing the next one follows."""
 
@@ -55,6 +56,16 @@ class Reads:
                 return await greenlet_spawn(self._run, statement, parameters)
             except (SQLAlchemyError, OSError) as error:
                 raise translate(error) from error
+
+    async def run_bare(self) -> bool:
+        """Behind PgBouncer, spare reads their transactions if the role itself cannot write.
+
+        It can where a transaction says so, as those of commands do. Whether it was so?
+        """
+        cannot = (await self.rows(None, _CANNOT_WRITE))[0][0]
+        if cannot:
+            self.engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        return bool(cannot)
 
     def _run(self, statement: Executable, parameters: Parameters) -> Rows:
         with self.engine.sync_engine.connect() as connection:

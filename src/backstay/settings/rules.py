@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
+from backstay.db.address import FEWEST, FEWEST_BEHIND_PGBOUNCER
 from backstay.settings.faults import Fault
 from backstay.settings.keys import decode_key, misfit, private_key, public_key, weakness
 from backstay.settings.model import Settings
@@ -91,7 +92,7 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
 def there_are_connections_enough(settings: Settings) -> Iterator[Fault]:
     """A command that reads beside its transaction would wait for itself."""
     db = settings.db
-    fewest = 3 if db.pgbouncer else 5
+    fewest = FEWEST_BEHIND_PGBOUNCER if db.pgbouncer else FEWEST
     if not db.is_sqlite and db.max_connections < fewest:
         listening = "" if db.pgbouncer else "one to hear of changes, one to hear of jobs, "
         yield Fault(
