@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from backstay.core.errors import AppError, DatabaseTimedOut
-from backstay.db import migrate, session
+from backstay.db import migrate, reading
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database, Transaction
 from tests.adapters.linking import logged
@@ -109,7 +109,7 @@ async def test_a_read_cannot_write(
 async def test_a_read_is_bare_where_the_role_cannot_write_either(
     database: Database, role: str
 ) -> None:
-    with logged(session) as logs:
+    with logged(reading) as logs:
         await database.warm_up()
     told = [each for each in logs if "ALTER ROLE" in each.get("mend", "")]
     rows = await database.reader.rows(LIMITS)

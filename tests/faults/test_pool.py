@@ -100,6 +100,35 @@ async def test_a_server_whose_requests_wait_for_a_lock_is_ready_all_the_same(
     await listing
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("pool_timeout", [LIMIT])
+async def test_a_server_opens_no_more_connections_than_it_may(
+    running: Running, seeded_url: str
+) -> None:
+    """Those that listen and that of probes are among them."""
+    observer = await asyncpg.connect(seeded_url)
+    opened = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    asked = [running.client.get(path) for path in (f"{API}/items", ME, "/readyz") for _ in range(9)]
+    work = asyncio.gather(*asked, *(running.create(f"{number}") for number in range(9)))
+    seen = {await observer.fetchval(opened)}
+    while not work.done():
+        seen.add(await observer.fetchval(opened))
+    assert {answer.status_code for answer in await work} == {200, 201}
+    assert max(seen) <= 6
+    budget = running.backstay.database.budget
+    budget.idle_seconds = budget.tick_seconds = 0.0
+
+    async def has_shrunk() -> bool:  # to one for requests, one that listens, one for probes
+        return bool(await observer.fetchval(opened) == 3)
+
+    budget.tick()
+    await eventually(has_shrunk)
+    await observer.close()
+
+
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
 async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) -> None:
     async def told() -> dict[str, float]:

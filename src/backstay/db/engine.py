@@ -15,13 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from backstay.db import sqlite
-from backstay.db.address import (
-    FEWEST,
-    FEWEST_BEHIND_PGBOUNCER,
-    postgres_arguments,
-    without_parameters,
-)
+from backstay.db import address, sqlite
+from backstay.db.address import postgres_arguments, without_parameters
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 from backstay.db.pool import SharedPool
@@ -56,7 +51,7 @@ class EngineOptions:
         One hears what other processes change, one hears of jobs, one answers probes. Nobody can
         listen through PgBouncer.
         """
-        return (FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else FEWEST) - 2
+        return (address.FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else address.FEWEST) - 2
 
     @property
     def share(self) -> int:
@@ -201,15 +196,10 @@ def _postgres(
     if not options.pgbouncer:
         connect["server_settings"] |= _limits(seconds, read_only=read_only)
     else:
-        from backstay.db.pooler import connection_class  # noqa: PLC0415  loads the driver
+        from backstay.db.pooler import pooled  # noqa: PLC0415  loads the driver
 
         extra.pop("isolation_level", None)
-        connect |= {
-            "connection_class": connection_class(options.statement_timeout, read_only=read_only),
-            "statement_cache_size": 0,
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: "",
-        }
+        connect |= pooled(options.statement_timeout, read_only=read_only)
         if read_only:
             connect["command_timeout"] = seconds or None
     engine = create_async_engine(
@@ -230,9 +220,9 @@ def _postgres(
 
 def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
     """The settings of a session, which PgBouncer would not keep apart."""
-    timeout = str(ceil(seconds * 1000))
-    limits = {"statement_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
-    return limits | {"default_transaction_read_only": "on" if read_only else "off"}
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    access = {"default_transaction_read_only": "on" if read_only else "off"}
+    return access | dict.fromkeys(limits, str(ceil(seconds * 1000)))
 
 
 def _replace_the_closed(engine: Engine) -> None:

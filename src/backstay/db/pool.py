@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -15,6 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_, greenlet_spawn
 
 from backstay.core.background import in_background
+from backstay.db.waits import Waits
 
 IDLE_SECONDS = 30.0
 """How long a connection that nobody uses is kept, beyond those that always are."""
@@ -22,25 +22,6 @@ TICK_SECONDS = 1.0
 """How often idle connections are looked for, while there is anything to look for."""
 OWN_SECONDS = 0.05
 """How long to wait for a connection of the same pool before one of another is closed for it."""
-
-
-class Waits:
-    """Counts who waits for a connection, and tells for how many seconds each has waited."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.observe: Callable[[float], None] = lambda seconds: None
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Somebody waits meanwhile."""
-        begun = monotonic()
-        self.now += 1
-        try:
-            yield
-        finally:
-            self.now -= 1
-            self.observe(monotonic() - begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +63,7 @@ class Budget:
 
     @property
     def most(self) -> int:
-        """How many the pools may have open: two at least, one to read and one to write."""
+        """How many the pools may have open: at least one to read and one to write."""
         return max(2, self._most - len(self._elsewhere))
 
     @property
@@ -167,19 +148,17 @@ class Budget:
 
 def pool_of(engine: AsyncEngine) -> "SharedPool":
     """The pool of an engine of ours, until the engine is disposed of."""
-    pool = engine.pool
-    assert isinstance(pool, SharedPool)  # noqa: S101
-    return pool
+    assert isinstance(engine.pool, SharedPool)  # noqa: S101
+    return engine.pool
 
 
 class SharedPool(AsyncAdaptedQueuePool):
     """A pool that shares its budget with others; the connection used last is used first.
 
-    It never opens more than its own size either: what is left is for the others, so that one pool
-    that is used up, such as by commands that wait for a lock, keeps nobody from the other. For the
-    rest connections go where they are asked for: one that is idle is closed for one that is needed
-    in another pool, but not before the pool's own had a chance to come back, since to connect
-    costs more than most statements take.
+    It never opens more than its own size: commands that wait for a lock leave connections to read.
+    For the rest they go where they are asked for: an idle one is closed for one that is needed in
+    another pool, but not before the pool's own had a chance to come back, since to connect costs
+    more than most statements take.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -217,9 +196,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             self.open += 1
             return self._connected()
         found = await_(self._wait())
-        if found is None:
-            return self._connected()
-        if found.pool is self:
+        if found is not None and found.pool is self:
             return found.record
         return self._connected(instead_of=found)
 

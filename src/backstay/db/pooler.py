@@ -11,7 +11,17 @@ else:
     Connection = asyncpg.Connection
 
 
-def connection_class(seconds: float, *, read_only: bool) -> type[Any]:
+def pooled(seconds: float, *, read_only: bool) -> dict[str, Any]:
+    """What the driver needs to be told, which then prepares no statement that outlives its use."""
+    return {
+        "connection_class": _limited(seconds, read_only=read_only),
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    }
+
+
+def _limited(seconds: float, *, read_only: bool) -> type[Any]:
     """Connections whose transactions say how long they may take, and whether they may write.
 
     It is said together with BEGIN, so that it costs no round trip, and ends with the transaction,

@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from backstay.core.addresses import limit_key
 from backstay.core.background import in_background
 from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
@@ -26,7 +25,7 @@ from backstay.db.folding import FOLDS_ALIKE
 from backstay.db.pool import Budget, pool_of
 from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
-from backstay.db.turns import Turns
+from backstay.db.turns import Turns, whose
 
 T = TypeVar("T")
 log = structlog.get_logger("backstay.database")
@@ -138,7 +137,7 @@ class Database:
         the connections of commands only.
         """
         if context.unit_of_work is None:
-            who = _whose(context)
+            who = whose(context)
             if context.origin.job is not None or context.message.takes_long:
                 return Reader(partial(self._long_reads.rows, who))
             if self._replica_reads is None or context.for_many:
@@ -217,18 +216,7 @@ class Database:
         if not self.options.is_sqlite:
             await self._check_folding()
         if self.options.pgbouncer:
-            await self._check_role()
-
-    async def _check_role(self) -> None:
-        """Tell once if reads need transactions of their own, which only PgBouncer makes so."""
-        if not await self._reads.run_bare():
-            log.info(
-                "each read has a transaction of its own",
-                cause="DB_PGBOUNCER is on, and the role could write outside of one",
-                mend="ALTER ROLE ... SET default_transaction_read_only = on, RECONNECT in "
-                "PgBouncer, then restart: a read then takes two round trips less, and commands "
-                "write as before",
-            )
+            await self._reads.spare_transactions()
 
     async def _check_folding(self) -> None:
         """Tell once if this database lower-cases letters in its own way."""
@@ -308,16 +296,3 @@ class Database:
         for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):
             if engine is not None:
                 await engine.dispose()
-
-
-def _whose(context: Context) -> Hashable | None:
-    """Who asks for what a message reads: a user, an address, or None for the application itself.
-
-    What the application asks for somebody's message is theirs.
-    """
-    while context.sender.parent is not None:
-        context = context.sender.parent
-    principal = context.principal
-    if principal.is_system:
-        return None
-    return principal.user_id or limit_key(context.origin.address)

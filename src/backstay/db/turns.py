@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Hashable
 from weakref import WeakValueDictionary
 
+from backstay.core.addresses import limit_key
+from backstay.core.context import Context
 from backstay.db.faults import no_connection_free, share_in_use
-from backstay.db.pool import Waits
+from backstay.db.waits import Waits
 
 
 class Turns:
@@ -76,3 +78,16 @@ class Turn:
     async def __aexit__(self, *_: object) -> None:
         for gate in self._gates:
             gate.release()
+
+
+def whose(context: Context) -> Hashable | None:
+    """Who asks for what a message reads: a user, an address, or None for the application itself.
+
+    What the application asks for somebody's message is theirs.
+    """
+    while context.sender.parent is not None:
+        context = context.sender.parent
+    principal = context.principal
+    if principal.is_system:
+        return None
+    return principal.user_id or limit_key(context.origin.address)

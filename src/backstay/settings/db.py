@@ -204,7 +204,8 @@ class DbSettings(Group):
         False,
         description="PgBouncer with transaction pooling stands in front of the database. Nobody "
         "can `LISTEN` through it: without Redis, who is signed in is read again every 0.75 "
-        "seconds.",
+        "seconds. Limits are set with each transaction; how to spare reads theirs is in "
+        "`docs/guides/production.md`.",
     )
     replica_host: str | None = Field(
         None, description="Host of a read replica; parts not given are those of the primary."
