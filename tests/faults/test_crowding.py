@@ -92,7 +92,7 @@ def features(features: list[Feature]) -> list[Feature]:
 @pytest.fixture
 def variables() -> dict[str, str]:
     return {
-        "DB_MAX_CONNECTIONS": "4",
+        "DB_MAX_CONNECTIONS": "7",
         "DB_MAX_READS_PER_USER": "2",
         "DB_POOL_TIMEOUT": str(LIMIT),
         "DB_READ_TIMEOUT": "0.5",

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import event
@@ -29,9 +30,10 @@ def pool_timeout() -> float:
 
 
 @pytest.fixture
-def variables(pool_timeout: float) -> dict[str, str]:
+def variables(pool_timeout: float, database_kind: str) -> dict[str, str]:
+    """Two connections to read with; on PostgreSQL two to write with, and one more for either."""
     return {
-        "DB_MAX_CONNECTIONS": "2",
+        "DB_MAX_CONNECTIONS": "2" if database_kind == "sqlite" else "6",
         "DB_MIN_CONNECTIONS": "1",
         "DB_POOL_TIMEOUT": str(pool_timeout),
     }
@@ -73,9 +75,87 @@ async def test_readers_that_find_no_connection_are_told_to_retry(running: Runnin
         paths = (ME, "/livez", "/health", "/readyz")
         me, alive, health, ready = await asyncio.gather(*map(running.client.get, paths))
         busy(me)
-        assert [each.status_code for each in (alive, health, ready)] == [200, 503, 503]
+        assert [each.status_code for each in (alive, health, ready)] == [200, 200, 200]
     assert (await running.client.get(f"{API}/items")).status_code == 200
     assert (await running.client.get("/health")).status_code == 200
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("pool_timeout", [LIMIT])
+async def test_a_server_whose_requests_wait_for_a_lock_is_ready_all_the_same(
+    running: Running, seeded_url: str
+) -> None:
+    budget = running.backstay.database.budget
+    other = await asyncpg.connect(seeded_url)
+    async with other.transaction():
+        await other.execute("LOCK TABLE items")
+        waiting = [asyncio.create_task(running.create(f"{number}")) for number in range(9)]
+        listing = asyncio.create_task(running.titles())
+        await eventually(lambda: sum(pool.checkedout() for pool in budget.pools) == 3)
+        assert (await running.client.get("/readyz")).status_code == 200
+        assert (await running.client.get("/health")).json()["checks"]["database"] == "ok"
+        assert not any(each.done() for each in (*waiting, listing))
+    await other.close()
+    assert {(await each).status_code for each in waiting} == {201}
+    await listing
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("pool_timeout", [LIMIT])
+async def test_a_server_opens_no_more_connections_than_it_may(
+    running: Running, seeded_url: str
+) -> None:
+    """Those that listen and that of probes are among them."""
+    observer = await asyncpg.connect(seeded_url)
+    opened = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    asked = [running.client.get(path) for path in (f"{API}/items", ME, "/readyz") for _ in range(9)]
+    work = asyncio.gather(*asked, *(running.create(f"{number}") for number in range(9)))
+    seen = {await observer.fetchval(opened)}
+    while not work.done():
+        seen.add(await observer.fetchval(opened))
+    assert {answer.status_code for answer in await work} == {200, 201}
+    assert max(seen) <= 6
+    budget = running.backstay.database.budget
+    budget.idle_seconds = budget.tick_seconds = 0.0
+
+    async def has_shrunk() -> bool:  # to one for requests, one that listens, one for probes
+        return bool(await observer.fetchval(opened) == 3)
+
+    budget.tick()
+    await eventually(has_shrunk)
+    await observer.close()
+
+
+@pytest.mark.parametrize("pool_timeout", [LIMIT])
+async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) -> None:
+    async def told() -> dict[str, float]:
+        lines = (await running.client.get("/metrics")).text.splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("backstay_db_"))
+        return {name.removeprefix("backstay_db_"): float(value) for name, value in pairs}
+
+    async def waits() -> bool:
+        return (await told())['connections_waiting{pool="writer"}'] == 1
+
+    is_sqlite = running.backstay.settings.db.is_sqlite
+    writers = 1 if is_sqlite else 2
+    async with AsyncExitStack() as held:
+        for _ in range(writers):
+            connection = running.backstay.database.writer.connect()
+            held.push_async_callback((await connection).close)
+        creating = asyncio.create_task(running.create())
+        await eventually(waits)
+        during = await told()
+    assert (await creating).status_code == 201
+    after = await told()
+    used, idle = (f'connections{{pool="writer",state="{each}"}}' for each in ("in_use", "idle"))
+    assert (during[used], during[idle]) == (writers, 0)
+    assert (after[used], after[idle]) == (0, writers)
+    assert after['connections_budget{server="primary"}'] == (3 if is_sqlite else 4)
+    assert after['connection_wait_seconds_count{pool="writer"}'] >= 1
+    assert after['connections_waiting{pool="writer"}'] == 0
 
 
 async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -> None:

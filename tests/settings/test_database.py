@@ -235,6 +235,25 @@ def test_fewest_connections_above_most_is_a_fault(read: Read) -> None:
     assert faulty(loaded) == ["DB_MAX_CONNECTIONS"]
 
 
+@pytest.mark.parametrize(
+    ("url", "pgbouncer", "connections", "is_refused"),
+    [
+        ("postgresql://db/ship", "false", "1", True),
+        ("postgresql://db/ship", "false", "2", True),
+        ("postgresql://db/ship", "false", "4", True),
+        ("postgresql://db/ship", "false", "5", False),
+        ("postgresql://db/ship", "true", "2", True),
+        ("postgresql://db/ship", "true", "3", False),
+        ("sqlite:///ship.db", "false", "1", False),
+    ],
+)
+def test_a_process_has_connections_for_everything_it_does_at_once(
+    read: Read, url: str, pgbouncer: str, connections: str, is_refused: bool
+) -> None:
+    loaded = read(DB_URL=url, DB_PGBOUNCER=pgbouncer, DB_MAX_CONNECTIONS=connections)
+    assert faulty(loaded) == (["DB_MAX_CONNECTIONS"] if is_refused else [])
+
+
 def test_the_rest_has_its_defaults(read: Read) -> None:
     settings = db(read())
     assert (settings.min_connections, settings.max_connections) == (1, 10)

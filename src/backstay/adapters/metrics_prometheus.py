@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from backstay.adapters.database_metrics import DatabaseMetrics
 from backstay.adapters.metrics_jobs import JobMetrics
 from backstay.core.jobs import Backlog
 
@@ -32,6 +33,7 @@ class PrometheusMetrics:
             registry=self.registry,
         )
         self.jobs = JobMetrics(self.registry)
+        self.database = DatabaseMetrics(self.registry)
         self._channel = Gauge(
             "backstay_principal_channel_up",
             "Whether every process hears what others change about principals.",
@@ -62,6 +64,7 @@ class PrometheusMetrics:
 
     def exposition(self) -> bytes:
         """Everything in the text format of Prometheus, of all workers together."""
+        self.database.show()
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is None:
             return generate_latest(self.registry)

@@ -59,6 +59,7 @@ class PostgresPrincipals(SharedPrincipals):
     async def start(self) -> None:
         """Begin to listen, in the background, unless through PgBouncer."""
         if not self._database.options.pgbouncer:
+            self._database.budget.set_aside("listener")
             await super().start()
 
     def flush(self) -> None:

@@ -23,7 +23,7 @@ class PostgresWakeups(SubscribedWakeups):
 
     def __init__(self, database: Database) -> None:
         super().__init__("postgresql")
-        self._options = database.options
+        self._options, self._budget = database.options, database.budget
 
     def publish(self, job_id: UUID) -> None:
         """The commit has told it."""
@@ -31,6 +31,7 @@ class PostgresWakeups(SubscribedWakeups):
     async def listen(self, ring: Ring) -> None:
         """Begin to call ``ring`` whenever a job is stored."""
         if not self._options.pgbouncer:
+            self._budget.set_aside("jobs")
             await super().listen(ring)
 
     @asynccontextmanager

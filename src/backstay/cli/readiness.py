@@ -87,6 +87,16 @@ async def sound_settings() -> Settings:
     return await sound(loaded)
 
 
+async def warn_of_shortage(settings: Settings) -> None:
+    """Tell whether the server may want more connections than PostgreSQL lets in."""
+    if settings.db.is_sqlite:
+        return
+    from backstay.db.capacity import shortage
+
+    if text := await shortage(engine_options(settings), settings.server.worker_count):
+        typer.echo(f"Warning: {text}", err=True)
+
+
 async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:
     settings = loaded.draft
     wanted = settings.is_local and settings.db.fallback_to_sqlite and not settings.db.is_sqlite

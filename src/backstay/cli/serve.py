@@ -8,7 +8,7 @@ import typer
 
 from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner, url_of
-from backstay.cli.readiness import migrates, opened, sound_settings
+from backstay.cli.readiness import migrates, opened, sound_settings, warn_of_shortage
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, ServerSettings, Settings
@@ -37,6 +37,7 @@ def serve(
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         os.environ["APP_PUBLIC_URL"] = url_of(*address)  # the server reads it: links work then
     admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
+    asyncio.run(warn_of_shortage(settings))
     print_banner(settings, address, admin)
     become_supervisor(
         _options(settings.server, address, reload=reload).command(),

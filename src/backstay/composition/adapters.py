@@ -67,6 +67,8 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
     metrics, database = PrometheusMetrics(), Database(options)
+    for server, budget in database.budgets.items():
+        metrics.database.follow(server, budget)
     links = RedisLinks(RedisMetrics(metrics.registry))
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     cache, answers = _cache(settings, links, key, CacheMetrics(metrics.registry))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from pathlib import Path
 from time import monotonic
@@ -15,12 +15,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from backstay.db import sqlite
+from backstay.db import address, sqlite
 from backstay.db.address import postgres_arguments, without_parameters
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
+from backstay.db.pool import SharedPool
 
 log = structlog.get_logger("backstay.database")
+PROBE_SECONDS = 1.5
+"""How long a probe may wait for its own connection, and for its answer."""
 IDLE_SECONDS = 5.0
 """A connection that was used less than this ago is taken to be alive."""
 
@@ -40,6 +43,20 @@ class EngineOptions:
     max_reads_per_user: int = 5
     pool_timeout: float = 2.0
     pgbouncer: bool = False
+
+    @property
+    def kept(self) -> int:
+        """How many of its connections to PostgreSQL a process may need outside of the pools.
+
+        One hears what other processes change, one hears of jobs, one answers probes. Nobody can
+        listen through PgBouncer.
+        """
+        return (address.FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else address.FEWEST) - 2
+
+    @property
+    def share(self) -> int:
+        """How many connections to PostgreSQL may read, and how many write: one is for others."""
+        return max(1, self.max_connections - self.kept - 1)
 
     @property
     def is_sqlite(self) -> bool:
@@ -117,6 +134,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
         engine = create_async_engine(
             _address(options),
             module=sqlite.in_use().dbapi(),
+            poolclass=SharedPool,
             pool_size=1,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
@@ -126,16 +144,20 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
         _sqlite_pragmas(engine.sync_engine, options, read_only=False)
         event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
-    return _postgres(options, options.url, options.max_connections)
+    return _postgres(options, options.url, options.share)
 
 
 def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngine:
-    """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write."""
+    """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write.
+
+    Behind PgBouncer it is a transaction that cannot write.
+    """
     autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     if options.is_sqlite:
         engine = create_async_engine(
             _address(options),
             module=sqlite.in_use().dbapi(),
+            poolclass=SharedPool,
             pool_size=options.max_connections,
             max_overflow=0,
             pool_timeout=options.pool_timeout,
@@ -145,29 +167,44 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
         )
         _sqlite_pragmas(engine.sync_engine, options, read_only=True)
         return engine
-    url, size = options.url, options.max_connections
+    url, size = options.url, options.share
     if replica and options.replica_url:
         url, size = options.replica_url, options.replica_max_connections
     return _postgres(options, url, size, read_only=True, **autocommit)
 
 
+def probe_engine(options: EngineOptions) -> AsyncEngine:
+    """The engine of probes: one connection of its own, which on PostgreSQL could write."""
+    own = replace(options, max_connections=1, pool_timeout=PROBE_SECONDS)
+    if options.is_sqlite:
+        return reader_engine(own)
+    own = replace(own, statement_timeout=PROBE_SECONDS)
+    return _postgres(own, own.url, 1, "backstay probes")
+
+
 def _postgres(
-    options: EngineOptions, url: str, size: int, *, read_only: bool = False, **extra: Any
+    options: EngineOptions,
+    url: str,
+    size: int,
+    application: str = "backstay",
+    *,
+    read_only: bool = False,
+    **extra: Any,
 ) -> AsyncEngine:
-    connect = postgres_arguments(url, "backstay", options.pool_timeout)
+    connect = postgres_arguments(url, application, options.pool_timeout)
     seconds = options.read_seconds if read_only else options.statement_timeout
     if not options.pgbouncer:
         connect["server_settings"] |= _limits(seconds, read_only=read_only)
     else:
-        connect |= {
-            "statement_cache_size": 0,
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: "",
-        }
+        from backstay.db.pooler import pooled  # noqa: PLC0415  loads the driver
+
+        extra.pop("isolation_level", None)
+        connect |= pooled(options.statement_timeout, read_only=read_only)
         if read_only:
             connect["command_timeout"] = seconds or None
     engine = create_async_engine(
         without_parameters(url),
+        poolclass=SharedPool,
         pool_size=size,
         max_overflow=0,
         pool_timeout=options.pool_timeout,
@@ -183,9 +220,9 @@ def _postgres(
 
 def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
     """The settings of a session, which PgBouncer would not keep apart."""
-    timeout = str(ceil(seconds * 1000))
-    limits = {"statement_timeout": timeout, "idle_in_transaction_session_timeout": timeout}
-    return limits | ({"default_transaction_read_only": "on"} if read_only else {})
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    access = {"default_transaction_read_only": "on" if read_only else "off"}
+    return access | dict.fromkeys(limits, str(ceil(seconds * 1000)))
 
 
 def _replace_the_closed(engine: Engine) -> None:

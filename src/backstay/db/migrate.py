@@ -70,12 +70,13 @@ async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> S
 async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -> str | None:
     """What is wrong with the schema of an open database, or None; one cheap statement.
 
+    It is asked on the connection of probes.
+
     Raises:
         AppError: the database cannot be asked.
     """
-    engine = database.read_engine if database.options.is_sqlite else database.writer
     try:
-        return (await _state(database.options, engine, histories)).value or None
+        return (await _state(database.options, database.probe_engine, histories)).value or None
     except (SQLAlchemyError, OSError) as error:
         raise translate(error) from error
 

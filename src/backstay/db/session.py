@@ -1,8 +1,8 @@
 """What handlers ask the database through: the session of a command, the reader of a query."""
 
 import asyncio
-from collections.abc import Coroutine, Hashable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Coroutine, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -10,22 +10,22 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Executable, event, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from backstay.core.addresses import limit_key
 from backstay.core.background import in_background
 from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable, Invalid
 from backstay.core.principal import Principal
-from backstay.db.engine import EngineOptions, reader_engine, writer_engine
+from backstay.db.engine import EngineOptions, probe_engine, reader_engine, writer_engine
 from backstay.db.faults import ShareInUse, translate
 from backstay.db.folding import FOLDS_ALIKE
+from backstay.db.pool import Budget, pool_of
 from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
-from backstay.db.turns import Turns
+from backstay.db.turns import Turns, whose
 from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 
 T = TypeVar("T")
@@ -106,21 +106,35 @@ class Database:
         self.options = options
         self.writer = writer_engine(options)
         self.read_engine = reader_engine(options)
-        timeout, each = options.pool_timeout, options.max_reads_per_user
-        self.writing = Turns(1 if options.is_sqlite else options.max_connections, timeout, each)
-        reading = Turns(options.max_connections, timeout, each)
+        self.probe_engine = probe_engine(options)
+        self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
+        self.budgets: dict[str, Budget] = {}
+        self.budget = self.budgets["primary"] = Budget(
+            options.max_connections + options.is_sqlite, options.min_connections
+        )
+        if not options.is_sqlite:
+            self.budget.set_aside("probes")
+        self.writing = self._turns(self.writer, self.budget, "writer")
+        reading = self._turns(self.read_engine, self.budget, "reader")
         self._reads = Reads(self.read_engine, reading, options.read_seconds)
         self._long_reads = self._unhurried(reading)
         self.reader = Reader(partial(self._reads.rows, None))
-        self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
         self._replica_reads = None
         if self.replica_engine is not None:
-            turns = Turns(options.replica_max_connections, timeout, each)
+            budget = Budget(options.replica_max_connections, options.min_connections)
+            self.budgets["replica"] = budget
+            turns = self._turns(self.replica_engine, budget, "replica")
             self._replica_reads = Reads(self.replica_engine, turns, options.read_seconds)
-        readers = [e for e in (self.read_engine, self.replica_engine) if e is not None]
+        engines = (self.read_engine, self.probe_engine, self.replica_engine)
+        readers = [engine for engine in engines if engine is not None]
         self.watch = Watch(options.file, self.writer, *readers)
         self._replica = Replica(self._written, self._replayed)
         self._under_way: set[asyncio.Task[Any]] = set()
+
+    def _turns(self, engine: AsyncEngine, budget: Budget, name: str) -> Turns:
+        pool, options = pool_of(engine), self.options
+        pool.join(budget, name)
+        return Turns(pool.size(), options.pool_timeout, options.max_reads_per_user, pool.waits)
 
     def reader_of(self, context: Context) -> Reader:
         """A reader that sees the writes of the message under way and of its sender.
@@ -130,7 +144,7 @@ class Database:
         the connections of commands only.
         """
         if context.unit_of_work is None:
-            who = _whose(context)
+            who = whose(context)
             if context.origin.job is not None or context.message.takes_long:
                 return Reader(partial(self._long_reads.rows, who))
             if self._replica_reads is None or context.for_many:
@@ -200,18 +214,19 @@ class Database:
         Raises:
             DatabaseUnavailable: it cannot be reached.
         """
-        count = self.options.min_connections
         engines = (self.read_engine,) if self.options.is_sqlite else (self.read_engine, self.writer)
         async with AsyncExitStack() as opened:
-            for engine in engines:
-                for _ in range(min(count, self.options.max_connections)):
-                    connection = await engine.connect()
-                    opened.push_async_callback(connection.close)
+            for number in range(self.budget.least):
+                engine = engines[number % len(engines)]
+                if pool_of(engine).has_room:
+                    opened.push_async_callback((await engine.connect()).close)
         if self.options.is_sqlite:
             turns = self._reads.turns
             await self.watch.look_over(Reads(self.read_engine, turns, CHECK_SECONDS))
         else:
             await self._check_folding()
+        if self.options.pgbouncer:
+            await self._reads.spare_transactions()
 
     async def _check_folding(self) -> None:
         """Tell once if this database lower-cases letters in its own way."""
@@ -244,21 +259,33 @@ class Database:
         except (SQLAlchemyError, OSError) as error:
             raise translate(error) from error
 
+    @asynccontextmanager
+    async def probing(self) -> AsyncIterator[AsyncConnection]:
+        """The connection of probes: no request holds it, and it waits for none of theirs.
+
+        Raises:
+            DatabaseUnavailable: there is none.
+        """
+        if self.options.is_missing:
+            raise DatabaseUnavailable("The file of the database is gone.")
+        try:
+            async with self.probe_engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise translate(error) from error
+
     async def ping(self) -> None:
-        """One round trip on each engine of the primary.
+        """One round trip to the primary, whatever requests hold.
 
         Raises:
             DatabaseUnavailable: there is no answer, or nothing can be written.
         """
         await self.watch.require_sound()
-        await self.reader.scalar(_ALIVE)
-        if self.options.is_sqlite:
-            return  # to ask the one writer would be to wait for whoever writes
-        try:
-            async with self.writer.connect() as connection:
+        async with self.probing() as connection:
+            if self.options.is_sqlite:
+                await connection.execute(_ALIVE)
+            else:
                 await require_writable(connection)
-        except (SQLAlchemyError, OSError) as error:
-            raise translate(error) from error
 
     async def ping_replica(self) -> None:
         """One round trip to the replica, if there is one.
@@ -280,19 +307,6 @@ class Database:
         """Close every connection, after what is under way."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
-        for engine in (self.writer, self.read_engine, self.replica_engine):
+        for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):
             if engine is not None:
                 await engine.dispose()
-
-
-def _whose(context: Context) -> Hashable | None:
-    """Who asks for what a message reads: a user, an address, or None for the application itself.
-
-    What the application asks for somebody's message is theirs.
-    """
-    while context.sender.parent is not None:
-        context = context.sender.parent
-    principal = context.principal
-    if principal.is_system:
-        return None
-    return principal.user_id or limit_key(context.origin.address)

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Hashable
 from weakref import WeakValueDictionary
 
+from backstay.core.addresses import limit_key
+from backstay.core.context import Context
 from backstay.db.faults import no_connection_free, share_in_use
+from backstay.db.waits import Waits
 
 
 class Turns:
@@ -16,29 +19,36 @@ class Turns:
     where everybody else overtakes them. ``timeout`` is in seconds.
     """
 
-    def __init__(self, connections: int, timeout: float, each: int | None = None) -> None:
-        self._free = asyncio.Semaphore(connections)
+    def __init__(
+        self,
+        connections: int,
+        timeout: float,
+        each: int | None = None,
+        waits: Waits | None = None,
+    ) -> None:
+        self.waits = waits or Waits()
         self._timeout = timeout
+        self._free = asyncio.Semaphore(connections)
         self._each = max(1, min(each or connections, connections - 1))
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
     def of(self, who: Hashable | None) -> "Turn":
         """A turn of somebody, to be entered once; None is the application itself."""
         if who is None:
-            return Turn(self._timeout, self._free)
+            return Turn(self, self._free)
         share = self._shares.get(who)
         if share is None:
             share = self._shares[who] = asyncio.Semaphore(self._each)
-        return Turn(self._timeout, share, self._free)
+        return Turn(self, share, self._free)
 
 
 class Turn:
     """One turn. It keeps the share that it is of: shares that nobody uses are forgotten."""
 
-    __slots__ = ("_gates", "_timeout")
+    __slots__ = ("_gates", "_turns")
 
-    def __init__(self, timeout: float, *gates: asyncio.Semaphore) -> None:
-        self._timeout = timeout
+    def __init__(self, turns: Turns, *gates: asyncio.Semaphore) -> None:
+        self._turns = turns
         self._gates = gates
 
     async def __aenter__(self) -> None:
@@ -48,10 +58,9 @@ class Turn:
             return
         passed: list[asyncio.Semaphore] = []
         try:
-            async with asyncio.timeout(self._timeout):
-                for gate in self._gates:
-                    await gate.acquire()
-                    passed.append(gate)
+            with self._turns.waits.one():
+                async with asyncio.timeout(self._turns._timeout):
+                    await self._pass(passed)
         except BaseException as error:
             for gate in passed:
                 gate.release()
@@ -61,6 +70,24 @@ class Turn:
                 raise share_in_use() from error
             raise no_connection_free() from error
 
+    async def _pass(self, passed: list[asyncio.Semaphore]) -> None:
+        for gate in self._gates:
+            await gate.acquire()
+            passed.append(gate)
+
     async def __aexit__(self, *_: object) -> None:
         for gate in self._gates:
             gate.release()
+
+
+def whose(context: Context) -> Hashable | None:
+    """Who asks for what a message reads: a user, an address, or None for the application itself.
+
+    What the application asks for somebody's message is theirs.
+    """
+    while context.sender.parent is not None:
+        context = context.sender.parent
+    principal = context.principal
+    if principal.is_system:
+        return None
+    return principal.user_id or limit_key(context.origin.address)

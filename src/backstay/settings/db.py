@@ -170,10 +170,15 @@ class DbSettings(Group):
         "when PostgreSQL cannot be reached at their start; refused outside `local`.",
     )
     min_connections: Annotated[Count, AtMost(10_000)] = Field(
-        1, description="Connections kept open."
+        1,
+        description="Connections that an idle process keeps, of all kinds; on PostgreSQL at least "
+        "those that listen, that of probes and one for requests.",
     )
     max_connections: Annotated[Count, AtMost(10_000)] = Field(
-        10, description="Most connections at once, per process."
+        10,
+        description="Most connections at once, per process: on PostgreSQL to read, to write, to "
+        "listen and for probes together (at least 5, or 3 with `DB_PGBOUNCER`), on SQLite those "
+        "that read. See `docs/guides/production.md`.",
     )
     ping_connection: bool = Field(True, description="Test a pooled connection before using it.")
     statement_timeout: Annotated[
@@ -199,7 +204,8 @@ class DbSettings(Group):
         False,
         description="PgBouncer with transaction pooling stands in front of the database. Nobody "
         "can `LISTEN` through it: without Redis, who is signed in is read again every 0.75 "
-        "seconds.",
+        "seconds. Limits are set with each transaction; how to spare reads theirs is in "
+        "`docs/guides/production.md`.",
     )
     replica_host: str | None = Field(
         None, description="Host of a read replica; parts not given are those of the primary."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
+from backstay.db.address import FEWEST, FEWEST_BEHIND_PGBOUNCER
 from backstay.settings.faults import Fault
 from backstay.settings.keys import decode_key, misfit, private_key, public_key, weakness
 from backstay.settings.model import Settings
@@ -85,6 +86,21 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
             "SERVER_WORKERS",
             "asks for more than one process, while the database is SQLite",
             "Set it to 1, or set DB_URL to a PostgreSQL database.",
+        )
+
+
+@_rule(Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
+def there_are_connections_enough(settings: Settings) -> Iterator[Fault]:
+    """A command that reads beside its transaction would wait for itself."""
+    db = settings.db
+    fewest = FEWEST_BEHIND_PGBOUNCER if db.pgbouncer else FEWEST
+    if not db.is_sqlite and db.max_connections < fewest:
+        listening = "" if db.pgbouncer else "one to hear of changes, one to hear of jobs, "
+        yield Fault(
+            "DB_MAX_CONNECTIONS",
+            f"is below {fewest}, and a process on PostgreSQL needs one connection to read, "
+            f"one to write, {listening}one for probes",
+            f"Set it to {fewest} or more.",
         )
 
 

@@ -1,0 +1,78 @@
+"""Whether PostgreSQL lets in as many connections as the processes of an application may open."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from backstay.db.address import FEWEST
+from backstay.db.engine import EngineOptions, driver_arguments
+
+MIGRATION = 2
+"""What `backstay db upgrade` opens: one connection migrates, one looks at the schema."""
+
+_LIMITS = """
+SELECT current_setting('max_connections')::int
+     - current_setting('superuser_reserved_connections')::int
+     - coalesce(current_setting('reserved_connections', true), '0')::int AS server,
+       datconnlimit AS database, rolconnlimit AS role
+  FROM pg_database, pg_roles
+ WHERE datname = current_database() AND rolname = current_user
+"""
+_NAMES = {
+    "server": "the server (max_connections less those it reserves)",
+    "database": "the database (its CONNECTION LIMIT)",
+    "role": "the role (its CONNECTION LIMIT)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How many connections an application may open: processes that serve, and workers."""
+
+    processes: int
+    workers: int
+    each: int
+
+    @property
+    def total(self) -> int:
+        """All of them, and those of a migration meanwhile."""
+        return (self.processes + self.workers) * self.each + MIGRATION
+
+
+async def shortage(options: EngineOptions, processes: int, workers: int = 1) -> str | None:
+    """What is wrong if so many processes want all the connections they may have, or None.
+
+    Nothing is known of a database that cannot be asked, nor of one behind PgBouncer, whose own
+    settings say how many it takes and makes.
+    """
+    if options.is_sqlite or options.pgbouncer:
+        return None
+    _, arguments = driver_arguments(options, "backstay")
+    try:
+        connection = await asyncpg.connect(**arguments)
+        try:
+            row = await connection.fetchrow(_LIMITS)
+        finally:
+            await connection.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return None
+    return shortage_of(Demand(processes, workers, options.max_connections), dict(row or {}))
+
+
+def shortage_of(demand: Demand, limits: dict[str, int]) -> str | None:
+    """The sentence for the narrowest of some limits, of which those below 0 are none."""
+    name, limit = min(
+        ((name, limit) for name, limit in limits.items() if limit >= 0),
+        key=lambda pair: pair[1],
+        default=("", demand.total),
+    )
+    if demand.total <= limit:
+        return None
+    fits = (limit - MIGRATION) // (demand.processes + demand.workers)
+    lower = f"Set DB_MAX_CONNECTIONS to {fits} at most, raise" if fits >= FEWEST else "Raise"
+    return (
+        f"PostgreSQL may run out of connections: {demand.processes} of the server's processes and "
+        f"{demand.workers} workers may open {demand.each} each (DB_MAX_CONNECTIONS), a migration "
+        f"{MIGRATION} more, which makes {demand.total}; {_NAMES[name]} lets in {limit}. "
+        f"{lower} that limit, run fewer processes, or put PgBouncer in front."
+    )

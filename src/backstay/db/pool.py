@@ -1,0 +1,300 @@
+"""The connections of a process: as many as it may have in all, and few while little is asked."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.util import await_, greenlet_spawn
+
+from backstay.core.background import in_background
+from backstay.db.waits import Waits
+
+IDLE_SECONDS = 30.0
+"""How long a connection that nobody uses is kept, beyond those that always are."""
+TICK_SECONDS = 1.0
+"""How often idle connections are looked for, while there is anything to look for."""
+OWN_SECONDS = 0.05
+"""How long to wait for a connection of the same pool before one of another is closed for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A connection that nobody uses, and since when."""
+
+    pool: "SharedPool"
+    record: ConnectionPoolEntry
+    since: float
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """Somebody who waits: for a connection, or for the place of one, which is None.
+
+    Whoever ``claims`` has waited long enough to take the place of another pool's.
+    """
+
+    given: asyncio.Future[Returned | None]
+    claims: bool = False
+
+
+class Budget:
+    """How many connections to one server the pools of a process may have open between them.
+
+    Those beyond ``least`` are closed when they were idle for a while. The timer that sees to it
+    runs only while some are in use or too many.
+    """
+
+    def __init__(self, most: int, least: int = 1) -> None:
+        self.pools: list[SharedPool] = []
+        self.report: Callable[[], None] = lambda: None
+        self.idle_seconds, self.tick_seconds = IDLE_SECONDS, TICK_SECONDS
+        self._most, self._least = most, least
+        self._elsewhere: set[str] = set()
+        self._closing = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def most(self) -> int:
+        """How many the pools may have open: at least one to read and one to write."""
+        return max(2, self._most - len(self._elsewhere))
+
+    @property
+    def least(self) -> int:
+        """How many the pools keep."""
+        return max(1, self._least - len(self._elsewhere))
+
+    @property
+    def open(self) -> int:
+        """How many there are, or are about to be."""
+        return sum(pool.open for pool in self.pools)
+
+    def set_aside(self, purpose: str) -> None:
+        """From now on count a connection for that purpose which is in none of the pools."""
+        self._elsewhere.add(purpose)
+
+    def oldest(self, *, before: float = inf, beside: "SharedPool | None" = None) -> Returned | None:
+        """Take the connection that was used longest ago, if that was before a moment."""
+        pools = [pool for pool in self.pools if pool is not beside and pool.idle]
+        pool = min(pools, key=lambda pool: pool.idle[0].since, default=None)
+        return pool.idle.popleft() if pool and pool.idle[0].since < before else None
+
+    def claim(self) -> Waiting | None:
+        """Who has waited in any pool for long enough to take the place of another one's.
+
+        That place is counted already.
+        """
+        for pool in self.pools:
+            waiting = pool.first_waiting(claims=True) if pool.has_room else None
+            if waiting is not None:
+                pool.open += 1
+                return waiting
+        return None
+
+    def release(self, pool: "SharedPool") -> None:
+        """A connection of a pool is gone: whoever waits may make another."""
+        pool.open -= 1
+        if self.open >= self.most:
+            return
+        for each in (pool, *self.pools):
+            waiting = each.first_waiting() if each.has_room else None
+            if waiting is not None:
+                each.open += 1
+                waiting.given.set_result(None)
+                return
+
+    def watch(self) -> None:
+        """Look after idle connections from now on, for as long as that may be needed."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self.tick)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether idle connections are looked for."""
+        return self._timer is not None
+
+    def tick(self) -> None:
+        """Close what was idle for too long, and tell how many connections there are."""
+        self._timer = None
+        self.report()
+        before, surplus = monotonic() - self.idle_seconds, self.open - self.least - self._closing
+        idle = [each for _ in range(surplus) if (each := self.oldest(before=before))]
+        if idle:
+            self.close_later(*idle)
+        if surplus > 0 or any(pool.checkedout() for pool in self.pools):
+            self.watch()
+
+    def close_later(self, *unused: Returned) -> None:
+        """Close connections in the background."""
+        self._closing += len(unused)
+        task = in_background(greenlet_spawn(self._close, unused))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _close(self, unused: tuple[Returned, ...]) -> None:
+        for each in unused:
+            try:
+                each.pool.close(each.record)
+            finally:
+                self._closing -= 1
+
+
+def pool_of(engine: AsyncEngine) -> "SharedPool":
+    """The pool of an engine of ours, until the engine is disposed of."""
+    assert isinstance(engine.pool, SharedPool)  # noqa: S101
+    return engine.pool
+
+
+class SharedPool(AsyncAdaptedQueuePool):
+    """A pool that shares its budget with others; the connection used last is used first.
+
+    It never opens more than its own size: commands that wait for a lock leave connections to read.
+    For the rest they go where they are asked for: an idle one is closed for one that is needed in
+    another pool, but not before the pool's own had a chance to come back, since to connect costs
+    more than most statements take.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.open = 0
+        self.idle: deque[Returned] = deque()
+        self.waits = Waits()
+        self._waiting: deque[Waiting] = deque()
+        self._is_disposed = False
+        self.join(Budget(self.size()))
+
+    def join(self, budget: Budget, name: str = "") -> None:
+        """Share a budget from now on; before the first connection."""
+        self.budget, self.name = budget, name
+        budget.pools.append(self)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it has fewer connections than it may ever have."""
+        return self.open < self.size()
+
+    def first_waiting(self, *, claims: bool = False) -> Waiting | None:
+        """Take whoever waits for longest; only somebody who claims a place, if so asked."""
+        while self._waiting and self._waiting[0].given.done():
+            self._waiting.popleft()
+        if not self._waiting or (claims and not self._waiting[0].claims):
+            return None
+        return self._waiting.popleft()
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        self.budget.watch()
+        if self.idle:
+            return self.idle.pop().record
+        if self.has_room and self.budget.open < self.budget.most:
+            self.open += 1
+            return self._connected()
+        found = await_(self._wait())
+        if found is not None and found.pool is self:
+            return found.record
+        return self._connected(instead_of=found)
+
+    def _connected(self, instead_of: Returned | None = None) -> ConnectionPoolEntry:
+        """A new connection, whose place is counted already."""
+        try:
+            if instead_of is not None:
+                instead_of.pool.close(instead_of.record)
+            return self._create_connection()
+        except BaseException:
+            self.budget.release(self)
+            raise
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if record.dbapi_connection is None:
+            self.budget.release(self)
+            return
+        returned = Returned(self, record, monotonic())
+        if self._is_disposed:
+            self.budget.close_later(returned)
+        elif waiting := self.first_waiting() or self.budget.claim():
+            waiting.given.set_result(returned)
+        else:
+            self.idle.append(returned)
+
+    def close(self, record: ConnectionPoolEntry) -> None:
+        """Close a connection of this pool; it takes two seconds at most."""
+        try:
+            record.invalidate()
+        finally:
+            self.budget.release(self)
+
+    async def _wait(self) -> Returned | None:
+        waiting = Waiting(asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            with self.waits.one():
+                return await self._found(waiting)
+        except BaseException:
+            self._give_on(waiting)
+            raise
+
+    async def _found(self, waiting: Waiting) -> Returned | None:
+        given = waiting.given
+        own = min(OWN_SECONDS, self.timeout()) if self.open else 0.0
+        await asyncio.wait([given], timeout=own)
+        if not given.done():
+            if self.has_room and (idle := self.budget.oldest(beside=self)):
+                given.cancel()
+                self.open += 1
+                return idle
+            waiting.claims = True
+            await asyncio.wait([given], timeout=self.timeout() - own)
+        if given.done():
+            return given.result()
+        raise PoolTimeout(
+            f"{self.status()}; connection timed out, timeout {self.timeout():.2f}", code="3o7r"
+        )
+
+    def _give_on(self, waiting: Waiting) -> None:
+        """Let others have what came too late for somebody who has stopped waiting."""
+        if waiting.given.cancel() or waiting.given.cancelled():
+            return
+        found = waiting.given.result()
+        if found is None or found.pool is not self:
+            self.budget.release(self)
+        if found is not None:
+            found.pool._do_return_conn(found.record)
+
+    def dispose(self) -> None:
+        """Close what nobody uses now, and the rest when it is returned."""
+        self._is_disposed = True
+        while self.idle:
+            self.idle.pop().record.close()
+            self.open -= 1
+
+    def recreate(self) -> "SharedPool":
+        """An empty pool in the place of this one, which shares the same budget."""
+        pool = super().recreate()
+        assert isinstance(pool, SharedPool)  # noqa: S101
+        pool.join(self.budget, self.name)
+        pool.waits = self.waits
+        if not self.open:
+            self.budget.pools.remove(self)
+        return pool
+
+    def checkedin(self) -> int:
+        """How many connections nobody uses."""
+        return len(self.idle)
+
+    def checkedout(self) -> int:
+        """How many connections are in use."""
+        return self.open - len(self.idle)
+
+    def overflow(self) -> int:
+        """None is ever opened beyond the size of the pool."""
+        return 0
+
+    def status(self) -> str:
+        """How many connections there are, in words."""
+        return f"{self.checkedout()} of {self.size()} connections in use, {self.checkedin()} idle"
