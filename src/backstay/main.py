@@ -18,7 +18,6 @@ from backstay.core.ports import Clock
 from backstay.core.shift import shift
 from backstay.core.startup import settle_memory
 from backstay.core.worker import Worker
-from backstay.db import migrate
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.system.routes import probe_routes
@@ -65,7 +64,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             start_logging(backstay)
-            await migrate.require_current(backstay.database)
+            await backstay.require_schema()
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
             await backstay.start()

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from backstay.core.messages import Command, Message
+from backstay.core.wiring import Place
 from backstay.web.conditional import JSON
 from backstay.web.limits import Limit
 
@@ -28,6 +29,7 @@ class RouteSpec:
         is_page: whether it shows people a page, which the description leaves out.
         max_body_bytes: how large the body may be; as the limit class says unless given.
         path_names: what the message calls a path parameter, where it is not its name.
+        place: where the row is written.
     """
 
     method: str
@@ -46,6 +48,7 @@ class RouteSpec:
     is_page: bool = False
     max_body_bytes: int | None = None
     path_names: dict[str, str] = field(default_factory=dict)
+    place: Place
 
     @cached_property
     def body_bytes(self) -> int | None:
