@@ -67,6 +67,21 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
         await backstay.close()
 
 
+async def require_wiring(settings: Settings) -> None:
+    """Refuse to go on with features that are wired wrongly, or a database that lacks a table.
+
+    Raises:
+        BootError: with every fault.
+        MigrationError: the database is not current.
+        AppError: the database cannot be asked.
+    """
+    backstay = _composed(settings)
+    try:
+        await backstay.require_schema()
+    finally:
+        await backstay.close()
+
+
 def migrates(settings: Settings) -> bool:
     """Whether the database is brought to this version without being asked."""
     return settings.is_local and settings.db.auto_migrate

@@ -8,7 +8,7 @@ import typer
 
 from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner, url_of
-from backstay.cli.readiness import migrates, opened, sound_settings
+from backstay.cli.readiness import migrates, opened, require_wiring, sound_settings
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, ServerSettings, Settings
@@ -36,7 +36,7 @@ def serve(
     address = free_address(host or settings.server.host, port or settings.server.port)
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         os.environ["APP_PUBLIC_URL"] = url_of(*address)  # the server reads it: links work then
-    admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
+    admin = asyncio.run(_make_ready(settings))
     print_banner(settings, address, admin)
     become_supervisor(
         _options(settings.server, address, reload=reload).command(),
@@ -46,6 +46,10 @@ def serve(
 
 
 async def _make_ready(settings: Settings) -> "Admin | None":
+    """See that everything can start, which every worker would refuse for itself otherwise."""
+    if not migrates(settings):
+        await require_wiring(settings)
+        return None
     async with opened(settings) as backstay:
         from backstay.composition import seed
 

@@ -56,7 +56,7 @@ def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
         for name in feature.requires:
             circle = _circle(feature.name, name, needs)
             if name not in needs:
-                near = get_close_matches(name, needs, n=1)
+                near = get_close_matches(name, needs, n=1, cutoff=0.75)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 problem = f"The feature {feature.name} requires {name}, which is not listed.{hint}"
                 mend = f"List {name} before it, or correct the name."
