@@ -1,22 +1,15 @@
 """Shows that commands tell in sentences what is wired wrongly, and end with a failure."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.architecture.tree import copy_of_project, plant
-from tests.cli.process import KEYS, free_port
-from tests.conftest import Templates
-from tests.waiting import LIMIT
+from tests.cli.process import KEYS, free_port, run
+from tests.conftest import PASSWORD, Templates
 
-TOLD = """\
-route.twice  src/backstay/features/items/routes.py:{line}  GET /api/v1/items/{{number}} is routed \
-twice, first as /api/v1/items/{{id}} at src/backstay/features/items/routes.py:{first}. \
-Remove one of them.
-"""
+ROUTES = "src/backstay/features/items/routes.py"
+KNOWN = 'routes.get("/items/{id}", GetItem)'
 PLANTED = 'routes.get("/items/{number}", GetItem, path_names={"number": "id"}, name="other")'
 
 
@@ -39,27 +32,20 @@ def project(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> P
     ],
 )
 def test_what_is_wired_wrongly_is_told(project: Path, command: str, environment: str) -> None:
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(project),
-        "PYTHONPATH": str(project / "src"),
-        "ENVIRONMENT": environment,
-        "DB_URL": f"sqlite:///{project}/shop.db",
-        "ADMIN_PASSWORD": "correct horse",
-        "SERVER_PORT": str(free_port()),
+    done = run(
+        project,
+        command,
+        ENVIRONMENT=environment,
+        PYTHONPATH=str(project / "src"),
+        DB_URL=f"sqlite:///{project}/shop.db",
+        ADMIN_PASSWORD=PASSWORD,
+        SERVER_PORT=str(free_port()),
         **KEYS,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "backstay", command],
-        cwd=project,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
     )
-    lines = (project / "src/backstay/features/items/routes.py").read_text().splitlines()
-    line, first = lines.index(PLANTED) + 1, lines.index('routes.get("/items/{id}", GetItem)') + 1
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.endswith(TOLD.format(line=line, first=first))
-    assert "Traceback" not in done.stderr
+    lines = (project / ROUTES).read_text().splitlines()
+    first, second = (lines.index(row) + 1 for row in (KNOWN, PLANTED))
+    assert done.code == 1
+    assert done.errors.endswith(
+        f"route.twice  {ROUTES}:{second}  GET /api/v1/items/{{number}} is routed twice, "
+        f"first as /api/v1/items/{{id}} at {ROUTES}:{first}. Remove one of them.\n"
+    )
