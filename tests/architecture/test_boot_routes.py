@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 
 from backstay.composition import compose
-from backstay.core.bus import handles
+from backstay.core.bus import BootError, handles
 from backstay.core.messages import PUBLIC, Command, FromPath, Query, View
 from backstay.core.wiring import Code, place_of
 from backstay.features import STANDARD
+from backstay.main import create_app
 from backstay.web.limits import Limit
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
@@ -167,3 +169,25 @@ def test_two_operations_have_two_names(faults: Faults) -> None:
 def test_a_class_of_limits_is_named_by_its_member(faults: Faults) -> None:
     (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
     assert Limit.LOGIN.name in fault.mend
+
+
+def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:
+    """Neither those of routers, nested ones too, nor those of the documentation."""
+    inner, outer = APIRouter(prefix="/rigs"), APIRouter(prefix="/api/v1")
+
+    @inner.get("/{number}")
+    async def show(number: int) -> int:
+        return number
+
+    outer.include_router(inner)
+    docs = Routes("", tag="rigs", versioned=False)
+    docs.get("/docs", FindRigs)
+    rig = rigs(lambda r: r.get("/{id}", GetRig))
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    hiding = feature(*MEMBERS, routes=(*rig.routes, docs))
+    with pytest.raises(BootError) as caught:
+        create_app(settings, [*STANDARD, hiding], routers=[outer])
+    assert {(fault.code, fault.problem.partition(" is ")[0]) for fault in caught.value.faults} == {
+        (TWICE, "GET /api/v1/rigs/{id}"),
+        (TWICE, "GET /docs"),
+    }

@@ -21,7 +21,7 @@ def operation_faults(
                 problem = f"{route} sends {each.message.__name__}, which no feature handles."
                 mend = "Write its handler, and list that module in the manifest."
                 yield Flaw(Code.ROUTE_NO_HANDLER, problem, mend).of(each)
-            first = by_path.setdefault((each.method, _shape(each.path)), each)
+            first = by_path.setdefault((each.method, shape(each.path)), each)
             if first is not each:
                 as_ = "" if first.path == each.path else f"as {first.path} "
                 problem = f"{route} is routed twice, first {as_}at {first.place}."
@@ -33,7 +33,7 @@ def operation_faults(
                 yield Flaw(Code.ROUTE_OPERATION_TWICE, problem, mend).of(each)
 
 
-def _shape(path: str) -> str:
+def shape(path: str) -> str:
     """A path as the index of routes sees it: what a placeholder is called tells nobody apart."""
     parts = path.strip("/").split("/")
     return "/".join("{}" if part.startswith("{") else part for part in parts)
