@@ -20,7 +20,8 @@ for number in range(ROUTES):
 def app() -> FastAPI:
     """The application; granian calls it once per worker."""
     modules: tuple[ModuleType, ...] = ()
-    return create_app(features=[*STANDARD, Feature("bench", modules, (many,))])
+    bench = Feature("bench", modules, (many,), requires=("system",))
+    return create_app(features=[*STANDARD, bench])
 
 
 def far() -> FastAPI:

@@ -7,18 +7,20 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
+from backstay.core.operations import shape
 from backstay.core.origins import origin_of
 from backstay.core.ports import Clock
 from backstay.core.shift import shift
 from backstay.core.startup import settle_memory
+from backstay.core.wiring import BootError, Code, Flaw
 from backstay.core.worker import Worker
-from backstay.db import migrate
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.system.routes import probe_routes
@@ -26,6 +28,7 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
 from backstay.web.auth import Authenticator
+from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of
 from backstay.web.router import RouteIndex
@@ -66,7 +69,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             start_logging(backstay)
-            await migrate.require_current(backstay.database)
+            await backstay.require_schema()
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
             await backstay.start()
@@ -97,6 +100,7 @@ def create_app(
     _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    _check_paths(app, backstay)
     return app
 
 
@@ -139,6 +143,29 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
     errors.install(app)
     app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes, count)
     middleware.install(app, settings, backstay.metrics)
+
+
+def _check_paths(app: FastAPI, backstay: Backstay) -> None:
+    """Refuse routes of features that hide others, such as those of the documentation.
+
+    Raises:
+        BootError: with each of them.
+    """
+    tables = (table for feature in backstay.features for table in feature.routes)
+    root = backstay.settings.app.root_path
+    ours = {
+        (row.method, shape(row.path)): row for table in tables for row in table.operations(root)
+    }
+    faults = []
+    others = [route for route in app.routes if not isinstance(route, Route)]
+    for context in iter_route_contexts(others):
+        for method in context.methods or ():
+            if row := ours.get((method, shape(context.path_format or ""))):
+                problem = f"{method} {row.path} is routed twice: it hides a route of no feature."
+                mend = "Remove one of them."
+                faults.append(Flaw(Code.ROUTE_TWICE, problem, mend).of(row))
+    if faults:
+        raise BootError(faults)
 
 
 def _edge(backstay: Backstay) -> EdgeState:

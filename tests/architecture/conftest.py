@@ -1,8 +1,31 @@
 """The guards look at the application, not at the database: one kind is enough."""
 
+from pathlib import Path
+
 import pytest
+
+from backstay.composition import compose
+from backstay.core.bus import BootError
+from backstay.core.feature import Feature
+from backstay.core.wiring import WiringFault
+from backstay.features import STANDARD
+from tests.architecture.booting import Faults
+from tests.conftest import settings_with
 
 
 @pytest.fixture
 def database_kind() -> str:
     return "sqlite"
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Faults:
+    """What keeps the application from starting with further features."""
+
+    def boot(*features: Feature) -> list[WiringFault]:
+        settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+        with pytest.raises(BootError) as caught:
+            compose(settings, [*STANDARD, *features])
+        return list(caught.value.faults)
+
+    return boot

@@ -12,6 +12,7 @@ from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.adapters.redis_metrics import RedisMetrics
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
+from backstay.core.wiring import Code
 from backstay.features import STANDARD
 from backstay.settings.model import VARIABLES
 from tests.architecture.tree import ROOT
@@ -102,6 +103,10 @@ def test_every_error_code_is_documented_with_its_status() -> None:
 
 def test_every_permission_is_documented_with_who_has_it() -> None:
     assert differences(REFERENCE["Permissions"], permissions()) == []
+
+
+def test_every_error_at_boot_is_documented() -> None:
+    assert list(REFERENCE["Errors at boot"]) == [code.value for code in Code]
 
 
 def test_every_metric_is_documented_with_its_type() -> None:

@@ -7,13 +7,14 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI
 from fastapi.security import HTTPBearer
 
-from backstay.core.feature import Feature
+from backstay.core.bus import BootError, handles
 from backstay.core.messages import SIGNED_IN, Command, View
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
 from backstay.main import create_app
 from backstay.web.limits import Limit
 from backstay.web.routes import Routes
+from tests.architecture.booting import feature
 from tests.architecture.edge import (
     ask,
     method_faults,
@@ -56,7 +57,7 @@ def app_with(
     url: str, folder: Path, *routes: Routes, routers: tuple[APIRouter, ...] = ()
 ) -> FastAPI:
     """An application that is not started, with more routes."""
-    more = Feature("more", routes=routes)
+    more = feature(MakeKeys, make_keys, name="more", routes=routes)
     return create_app(settings_with(url, folder), [*STANDARD, more], routers=routers)
 
 
@@ -108,12 +109,16 @@ class Unheard(Command[None]):
 @pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 def test_what_a_route_owes_is_noticed(unused: str, tmp_path: Path) -> None:
     routes = Routes("", tag="more")
-    routes.get("/items/{other}", GetItem, limit=Limit.EXEMPT)
+    routes.get("/items/{id}", GetItem, limit=Limit.EXEMPT)
     routes.post("/unheard", Unheard)
-    faults = route_faults(app_with(unused, tmp_path, routes))
+    with pytest.raises(BootError):
+        app_with(unused, tmp_path, routes)
+    app = app_with(unused, tmp_path)
+    app.router.routes += routes.build("/api")
+    faults = route_faults(app)
     assert "get_item: 2 routes of this operation id" in faults
     assert "GET /api/v1/items/{}: 2 routes" in faults
-    assert "/api/v1/items/{other}: no limit class" in faults
+    assert "/api/v1/items/{id}: no limit class" in faults
     assert "/api/v1/unheard: no feature handles Unheard" in faults
     assert "/api/v1/unheard: Unheard has no policy of its own" in faults
 
@@ -124,6 +129,11 @@ class ApiKey(View):
 
 class MakeKeys(Command[tuple[ApiKey, ...]]):
     permission = SIGNED_IN
+
+
+@handles(MakeKeys)
+async def make_keys(command: MakeKeys) -> tuple[ApiKey, ...]:
+    return ()
 
 
 def test_secrets_that_would_be_stored_are_noticed(unused: str, tmp_path: Path) -> None:

@@ -81,5 +81,5 @@ async def test_seeding_again_takes_nothing_away(
 
 @pytest.mark.parametrize("name", ["access", "tiers", "users", "auth", "system"])
 def test_the_foundation_cannot_be_left_out(settings: Settings, name: str) -> None:
-    with pytest.raises(BootError, match=f"feature {name}: belongs to the foundation"):
+    with pytest.raises(BootError, match=f"The feature {name} belongs to the foundation"):
         compose(settings, remaining(name))

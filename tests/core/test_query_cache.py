@@ -14,6 +14,7 @@ from backstay.core.errors import Conflict
 from backstay.core.messages import PUBLIC, Command, Query, Scope, Source
 from backstay.core.principal import STRANGER, SYSTEM, Grant, Principal
 from backstay.core.representation import Representation
+from backstay.core.wiring import Code
 from tests.core.depths import (
     DEPTHS,
     READ,
@@ -165,6 +166,9 @@ async def test_nothing_is_kept_when_it_is_switched_off(cache: MemoryCache, house
     assert asked == ["a", "a"]
 
 
+KEPT = "The answer of"
+
+
 def test_a_declaration_that_cannot_work_is_a_fault() -> None:
     class Unknown(Query[Depth]):
         permission = PUBLIC
@@ -193,10 +197,21 @@ def test_a_declaration_that_cannot_work_is_a_fault() -> None:
         permission = PUBLIC
         touches = ("boats:{id}",)
 
-    assert [list(message.faults()) for message in (Unknown, Nobody, Secret, Nested, Touching)] == [
-        ["the tags of `cache` name `id`, which is no field"],
-        ["only views can be kept, which may not be None"],
-        ["`pin` cannot be part of a key, so the answer cannot be kept"],
-        ["`keys.old` cannot be part of a key, so the answer cannot be kept"],
-        ["`touches` names `id`, which is no field"],
+    found = [m.flaws() for m in (Unknown, Nobody, Secret, Nested, Touching)]
+    assert [[(flaw.code, flaw.problem) for flaw in flaws] for flaws in found] == [
+        [
+            (
+                Code.MESSAGE_CACHE,
+                "The tags of `cache` of Unknown name `id`, which is no field of it.",
+            )
+        ],
+        [(Code.MESSAGE_CACHE, f"{KEPT} Nobody cannot be kept: it is no view, or may be None.")],
+        [(Code.MESSAGE_CACHE, f"{KEPT} Secret cannot be kept: `pin` cannot be part of a key.")],
+        [
+            (
+                Code.MESSAGE_CACHE,
+                f"{KEPT} Nested cannot be kept: `keys.old` cannot be part of a key.",
+            )
+        ],
+        [(Code.MESSAGE_TOUCHES, "`touches` of Touching names `id`, which is no field of it.")],
     ]

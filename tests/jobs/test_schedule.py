@@ -15,12 +15,15 @@ from backstay.core.bus import BootError
 from backstay.core.clock import utc_now
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.schedule import Every, Scheduled, Scheduler, cron, every, id_of
+from backstay.core.wiring import Code, place_of
 from backstay.db.job_store import DatabaseJobs
 from backstay.db.jobs import Job, Schedule
 from backstay.features import STANDARD
 from backstay.features.auth.commands.purge import PurgeSessions
 from backstay.features.auth.model import Session
+from backstay.features.system import feature as system
 from backstay.features.system.commands import PurgeJobs
+from backstay.features.tasks import feature as tasks
 from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import Log, Order, Stow, fleet
@@ -204,12 +207,28 @@ def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
     )
     with pytest.raises(BootError) as caught:
         compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, ship])
-    assert str(caught.value).splitlines() == [
-        "schedule PurgeJobs: declared twice",
-        "schedule Stow: Stow cannot be a job: its field `api_token` is a secret, jobs are stored",
-        "schedule lost: Adrift cannot be a job: no feature handles it",
-        "task demo.count: declared twice",
-        "task demo.drift: Adrift cannot be a job: no feature handles it",
+    manifests = place_of(system), place_of(tasks)
+    assert [(fault.code, fault.problem) for fault in caught.value.faults] == [
+        (
+            Code.SCHEDULE_TWICE,
+            f"The schedule PurgeJobs is declared twice, first at {manifests[0]}.",
+        ),
+        (
+            Code.SCHEDULE_COMMAND,
+            "The schedule Stow asks for what no job can be: "
+            "Stow cannot be a job: its field `api_token` is a secret, jobs are stored.",
+        ),
+        (
+            Code.SCHEDULE_COMMAND,
+            "The schedule lost asks for what no job can be: "
+            "Adrift cannot be a job: no feature handles it.",
+        ),
+        (Code.TASK_TWICE, f"The task demo.count is declared twice, first at {manifests[1]}."),
+        (
+            Code.TASK_COMMAND,
+            "The task demo.drift asks for what no job can be: "
+            "Adrift cannot be a job: no feature handles it.",
+        ),
     ]
 
 

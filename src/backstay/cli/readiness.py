@@ -53,15 +53,31 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
 
     Raises:
         MigrationError: the database is not current, or cannot be made so.
+        BootError: features are wired wrongly, or a table is missing; with every fault.
         AppError: the database cannot be asked.
     """
     if migrates(settings):
         await migrate.upgrade(engine_options(settings))
     backstay = _composed(settings)
     try:
-        await migrate.require_current(backstay.database)
+        await backstay.require_schema()
         await backstay.start()
         yield backstay
+    finally:
+        await backstay.close()
+
+
+async def require_wiring(settings: Settings) -> None:
+    """Refuse to go on with features that are wired wrongly, or a database that lacks a table.
+
+    Raises:
+        BootError: with every fault.
+        MigrationError: the database is not current.
+        AppError: the database cannot be asked.
+    """
+    backstay = _composed(settings)
+    try:
+        await backstay.require_schema()
     finally:
         await backstay.close()
 

@@ -8,7 +8,13 @@ import typer
 
 from backstay.cli.address import free_address
 from backstay.cli.banner import print_banner, url_of
-from backstay.cli.readiness import migrates, opened, sound_settings, warn_of_shortage
+from backstay.cli.readiness import (
+    migrates,
+    opened,
+    require_wiring,
+    sound_settings,
+    warn_of_shortage,
+)
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, ServerSettings, Settings
@@ -36,7 +42,7 @@ def serve(
     address = free_address(host or settings.server.host, port or settings.server.port)
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         os.environ["APP_PUBLIC_URL"] = url_of(*address)  # the server reads it: links work then
-    admin = asyncio.run(_make_ready(settings)) if migrates(settings) else None
+    admin = asyncio.run(_make_ready(settings))
     asyncio.run(warn_of_shortage(settings))
     print_banner(settings, address, admin)
     become_supervisor(
@@ -47,6 +53,10 @@ def serve(
 
 
 async def _make_ready(settings: Settings) -> "Admin | None":
+    """See that everything can start, which every worker would refuse for itself otherwise."""
+    if not migrates(settings):
+        await require_wiring(settings)
+        return None
     async with opened(settings) as backstay:
         from backstay.composition import seed
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
 from backstay.adapters.vitals_database import DatabaseVitals
+from backstay.composition import wiring
 from backstay.composition.adapters import (
     Adapters,
     adapters_for,
@@ -15,13 +16,14 @@ from backstay.composition.adapters import (
     mail_for,
 )
 from backstay.composition.pipelines import buses_for
-from backstay.core.bus import BootError, Buses, Registry, Sender
+from backstay.core.bus import Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature, catalog_of, registry_of
 from backstay.core.guesses import Guesses
 from backstay.core.jobs import Bell, JobStore
 from backstay.core.outbox import Outbox
+from backstay.core.ownership import Ownership
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -36,10 +38,13 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.principal_cache import PrincipalCache
+from backstay.core.wiring import BootError
 from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
+from backstay.db.base import Base
 from backstay.db.job_store import DatabaseJobs
+from backstay.db.presence import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal
@@ -58,6 +63,7 @@ class Backstay(Adapters):
 
     settings: Settings
     features: tuple[Feature, ...]
+    models: tuple[type[Base], ...]
     buses: Buses
     principals: PrincipalCache
     channel: PrincipalChannel
@@ -73,6 +79,18 @@ class Backstay(Adapters):
     def cache_is_remote(self) -> bool:
         """Whether to ask the cache may cost a round trip."""
         return bool(self.settings.cache.ttl_seconds) and self.answers is None
+
+    async def require_schema(self) -> None:
+        """Refuse to go on with a database that another version made, or that lacks a table.
+
+        Raises:
+            MigrationError: the database is absent, empty, behind or ahead.
+            BootError: it is current, and a table or column is not there.
+            AppError: the database cannot be asked.
+        """
+        await migrate.require_current(self.database)
+        if faults := await absence_faults(self.database, self.models):
+            raise BootError(faults)
 
     async def start(self) -> None:
         """Connect to Redis, hear what other processes change, and be heard."""
@@ -104,7 +122,8 @@ def compose(
     Raises:
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
-    registry = registry_of(features)
+    registry, ownership = registry_of(features), Ownership(features)
+    models = wiring.models_of(features, ownership)
     adapters = adapters_for(settings, clock, for_requests=for_requests)
 
     async def principal_of_session(session_id: UUID) -> Principal | None:
@@ -115,12 +134,10 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
     schedule = tuple(each for feature in features for each in feature.schedule)
-    services = _services(adapters, features, channel, outbox.store)
+    services = _services(adapters, features, channel, outbox.store, models)
     services |= mail_for(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
-    registry.faults += _foundation_faults(features)
-    if registry.faults:
-        raise BootError("\n".join(registry.faults))
+    wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
         clock=adapters.clock,
         key=adapters.key,
@@ -137,21 +154,13 @@ def compose(
         files=adapters.files,
         settings=settings,
         features=tuple(features),
+        models=models,
         buses=buses,
         principals=principals,
         channel=channel,
         trail=trail,
         workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule),
     )
-
-
-def _foundation_faults(features: Sequence[Feature]) -> list[str]:
-    listed = {feature.name for feature in features}
-    return [
-        f"feature {each.name}: belongs to the foundation and must be listed"
-        for each in STANDARD
-        if each.foundation and each.name not in listed
-    ]
 
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
@@ -163,13 +172,24 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
 
 
 def _services(
-    adapters: Adapters, features: Sequence[Feature], channel: PrincipalChannel, store: JobStore
+    adapters: Adapters,
+    features: Sequence[Feature],
+    channel: PrincipalChannel,
+    store: JobStore,
+    models: Sequence[type[Base]],
 ) -> dict[Any, Any]:
     """What handlers receive that is the same for every message, by its port."""
     database = adapters.database
-    vitals = DatabaseVitals(
-        database, adapters.links, store, channel, lambda: migrate.schema_fault(database)
-    )
+
+    async def schema_fault() -> str | None:
+        found = await migrate.schema_fault(database)
+        faults = () if found else await absence_faults(database, models)
+        told = (
+            f"The database lacks {len(faults)} tables or columns: `backstay db check` names them."
+        )
+        return found or (told if faults else None)
+
+    vitals = DatabaseVitals(database, adapters.links, store, channel, schema_fault)
     return {
         AccessTokens: adapters.tokens,
         BreachedPasswords: adapters.breached,

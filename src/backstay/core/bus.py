@@ -1,15 +1,29 @@
 """Finds the handler of a message and runs the pipeline around it."""
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import cache
-from typing import Any, NamedTuple, ParamSpec, TypeVar, get_type_hints
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from backstay.core.context import ActivityNote, Context, Origin
 from backstay.core.errors import Refused
-from backstay.core.messages import Access, Command, Message, PermissionSpec
-from backstay.core.principal import SYSTEM, Grant, Principal
+from backstay.core.messages import Command, Message
+from backstay.core.principal import SYSTEM, Principal
+from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Representation
+from backstay.core.signatures import hints_of
+from backstay.core.wiring import BootError
+
+__all__ = [
+    "BootError",
+    "Bus",
+    "Buses",
+    "Next",
+    "Provider",
+    "Registry",
+    "Sender",
+    "Step",
+    "handles",
+    "prepares",
+]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -19,12 +33,6 @@ Next = Callable[[Context], Awaitable[Any]]
 Step = Callable[[type[Message[Any]], Next], Next]
 """A pipeline step, applied once per message type at boot: it returns the wrapped call, or
 ``call_next`` itself where it has nothing to do, so that what does not apply costs nothing."""
-
-Provider = Callable[[Context], Any]
-
-
-class BootError(Exception):
-    """The application is wired wrongly and must not start; the text lists every fault."""
 
 
 def handles(
@@ -58,107 +66,6 @@ def prepares(
     return mark
 
 
-class Handler(NamedTuple):
-    """A handler or preparer with the providers of its parameters."""
-
-    function: Callable[..., Awaitable[Any]]
-    providers: tuple[Provider, ...]
-
-    async def call(self, context: Context) -> Any:
-        return await self.function(context.message, *[give(context) for give in self.providers])
-
-
-@cache
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The types of parameters and result, which are asked for several times at boot."""
-    return get_type_hints(function)
-
-
-@cache
-def _parameters(function: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a function in order, by name; None for one that has no type."""
-    hints = _hints(function)
-    return {name: hints.get(name) for name in inspect.signature(function).parameters}
-
-
-class Registry:
-    """Every handler and preparer of an application, checked as a whole at boot."""
-
-    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
-        self.faults: list[str] = []
-        self.handlers: dict[type[Message[Any]], Callable[..., Any]] = {}
-        self.preparers: dict[type[Message[Any]], Callable[..., Any]] = {}
-        for function in functions:
-            self._add(function, "__handles__", self.handlers)
-            self._add(function, "__prepares__", self.preparers)
-
-    def _add(
-        self,
-        function: Callable[..., Any],
-        mark: str,
-        into: dict[type[Message[Any]], Callable[..., Any]],
-    ) -> None:
-        message: type[Message[Any]] | None = getattr(function, mark, None)
-        if message is None:
-            return
-        if message in into:
-            verb = mark.strip("_")
-            first, second = _name(into[message]), _name(function)
-            self.faults.append(f"{message.__name__}: both {first} and {second} {verb[:-1]} it")
-        into[message] = function
-        if mark == "__prepares__" and not issubclass(message, Command):
-            self.faults.append(f"{_name(function)}: only commands can be prepared")
-        parameters = _parameters(function)
-        if not parameters or next(iter(parameters.values())) is not message:
-            self.faults.append(
-                f"{_name(function)}: its first parameter must be the {message.__name__} it is for"
-            )
-
-    def check(self, messages: Iterable[type[Message[Any]]]) -> None:
-        """Note every message that lacks a policy or a handler, or contradicts another.
-
-        Those that have a handler are checked besides, wherever their class is.
-        """
-        specs: dict[str, PermissionSpec] = {}
-        for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
-            policy = message.__dict__.get("permission")
-            if not isinstance(policy, (PermissionSpec, Access)):
-                self.faults.append(
-                    f"{message.__name__}: declare `permission` in its own class body "
-                    "(a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC)"
-                )
-            elif (
-                isinstance(policy, PermissionSpec)
-                and specs.setdefault(policy.key, policy) != policy
-            ):
-                self.faults.append(f"{policy.key}: declared twice, differently")
-            self.faults += [f"{message.__name__}: {fault}" for fault in message.faults()]
-            if message not in self.handlers:
-                self.faults.append(f"{message.__name__}: no handler")
-
-    def bind(
-        self,
-        message: type[Message[Any]],
-        function: Callable[..., Any],
-        providers: Mapping[Any, Provider],
-    ) -> Handler:
-        """Resolve the parameters of a function by type, noting those that nobody provides.
-
-        A message without a permission has no grant that its handler could judge by.
-        """
-        has_grant = isinstance(message.permission, PermissionSpec)
-        chosen: list[Provider] = []
-        for name, kind in list(_parameters(function).items())[1:]:
-            provider = providers.get(kind) if kind is not Grant or has_grant else None
-            if provider is None:
-                self.faults.append(
-                    f"{_name(function)}: nobody provides its parameter `{name}` of type {kind!r}"
-                )
-            else:
-                chosen.append(provider)
-        return Handler(function, tuple(chosen))
-
-
 class Bus:
     """Sends one kind of message: commands or queries."""
 
@@ -176,7 +83,8 @@ class Bus:
             known = dict(providers)
             preparer = registry.preparers.get(message)
             if preparer is not None:
-                known[_hints(preparer).get("return")] = lambda context: context.prepared
+                prepared = (hints_of(preparer) or {}).get("return")
+                known[prepared] = lambda context: context.prepared
             call: Next = registry.bind(message, function, known).call
             for step in reversed(pipeline):
                 call = step(message, call)
@@ -268,7 +176,3 @@ class Sender:
     def as_system(self) -> "Sender":
         """A sender that asks as the application itself."""
         return Sender(self._buses, SYSTEM, self.origin, self.parent)
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"

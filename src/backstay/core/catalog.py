@@ -6,6 +6,7 @@ from typing import Any
 from backstay.core.jobs import JobRun
 from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
+from backstay.core.wiring import Code, Flaw, WiringFault, place_of
 
 
 class Catalog:
@@ -13,10 +14,13 @@ class Catalog:
 
     def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
         self._commands: dict[str, type[Command[Any]]] = {}
-        self.faults: list[str] = []
+        self.faults: list[WiringFault] = []
         for command in commands:
-            if self._commands.setdefault(command.__name__, command) is not command:
-                self.faults.append(f"{command.__name__}: two commands have this name")
+            first = self._commands.setdefault(command.__name__, command)
+            if first is not command:
+                problem = f"Another command is called {command.__name__}, at {place_of(first)}."
+                flaw = Flaw(Code.COMMAND_NAME_TWICE, problem, "Give one of them another name.")
+                self.faults.append(flaw.of(command))
 
     def names(self) -> list[str]:
         """Every name."""

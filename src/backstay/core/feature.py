@@ -8,11 +8,12 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from backstay.core.bus import Registry
 from backstay.core.catalog import Catalog
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
 from backstay.core.outbox import answer_event
+from backstay.core.registry import Registry
 from backstay.core.schedule import Scheduled
+from backstay.core.wiring import Code, Flaw, Place, WiringFault, calling_place, place_of
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -27,7 +28,7 @@ class PersonalData(Query[tuple[View, ...]]):
 class Operation(NamedTuple):
     """How a message is sent over HTTP; ``name`` is the operation id.
 
-    ``has_tier_limit`` tells whether a tier may say how often.
+    ``has_tier_limit`` tells whether a tier may say how often, ``place`` where the row is written.
     """
 
     message: type[Message[Any]]
@@ -35,10 +36,13 @@ class Operation(NamedTuple):
     method: str
     path: str
     has_tier_limit: bool
+    place: Place
 
 
 class RouteTable(Protocol):
     """Where messages are reached over HTTP; the edge knows more of it."""
+
+    place: Place
 
     def operations(self, root_path: str) -> Iterator[Operation]:
         """Every row, under the root path of the application."""
@@ -46,6 +50,10 @@ class RouteTable(Protocol):
 
     def build(self, root_path: str) -> Sequence[Any]:
         """The routes, ready to be appended to an application."""
+        ...
+
+    def faults(self) -> Iterator[WiringFault]:
+        """What is wrong with single rows."""
         ...
 
 
@@ -61,6 +69,7 @@ class Feature:
         tasks: the commands that may be started as jobs over HTTP, by name.
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether it can not be switched off.
+        place: where the manifest is written.
     """
 
     name: str
@@ -71,6 +80,7 @@ class Feature:
     tasks: Mapping[str, type[Command[Any]]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     foundation: bool = False
+    place: Place = field(default_factory=calling_place, compare=False, repr=False)
 
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""
@@ -105,20 +115,10 @@ def features_of(package: str, *names: str) -> tuple[Feature, ...]:
 
 
 def registry_of(features: Sequence[Feature]) -> Registry:
-    """The handlers of all features, with the faults of what is declared and required."""
+    """The handlers of all features, with the faults of what is declared."""
     functions = (function for feature in features for function in feature.functions())
     registry = Registry((answer_event, *functions))
     registry.check(message for feature in features for message in feature.messages())
-    seen: set[str] = set()
-    for feature in features:
-        if feature.name in seen:
-            registry.faults.append(f"feature {feature.name}: listed twice")
-        registry.faults += [
-            f"feature {feature.name}: requires {name}, which must be listed before it"
-            for name in feature.requires
-            if name not in seen
-        ]
-        seen.add(feature.name)
     return registry
 
 
@@ -129,10 +129,20 @@ def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
     return catalog
 
 
-def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[str]:
-    scheduled = [(each.name, type(each.command)) for f in features for each in f.schedule]
-    tasks = [pair for feature in features for pair in feature.tasks.items()]
-    for what, pairs in (("schedule", scheduled), ("task", tasks)):
-        names = [name for name, _ in pairs]
-        yield from (f"{what} {n}: declared twice" for n in sorted(set(names)) if names.count(n) > 1)
-        yield from (f"{what} {n}: {fault}" for n, c in pairs if (fault := catalog.fault(c)))
+def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[WiringFault]:
+    scheduled = [(f, each.name, type(each.command)) for f in features for each in f.schedule]
+    tasks = [(f, *pair) for f in features for pair in f.tasks.items()]
+    for what, asked, twice, refused in (
+        ("schedule", scheduled, Code.SCHEDULE_TWICE, Code.SCHEDULE_COMMAND),
+        ("task", tasks, Code.TASK_TWICE, Code.TASK_COMMAND),
+    ):
+        seen: dict[str, Feature] = {}
+        for feature, name, command in asked:
+            if name in seen:
+                problem = f"The {what} {name} is declared twice, first at {place_of(seen[name])}."
+                yield Flaw(twice, problem, "Give one another name.").of(feature)
+            seen.setdefault(name, feature)
+            if fault := catalog.fault(command):
+                problem = f"The {what} {name} asks for what no job can be: {fault}."
+                mend = "Name a command without secrets that a listed feature handles."
+                yield Flaw(refused, problem, mend).of(feature)

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from backstay.core.messages import Query, Source, View, argument_of
+from backstay.core.wiring import Code, Flaw
 
 V = TypeVar("V", bound=View)
 T = TypeVar("T")
@@ -133,11 +134,24 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         return Page[view] | CursorPage[view]
 
     @classmethod
-    def faults(cls) -> Iterator[str]:
+    def flaws(cls) -> Iterator[Flaw]:
         """A field rule must be able to name whatever is sorted by or searched."""
-        yield from super().faults()
+        yield from super().flaws()
         for name in sorted({*cls.sortable, *cls.searchable} - cls.model_fields.keys()):
-            yield f"sorts by or searches `{name}` without declaring it as a filter"
+            problem = f"{cls.__name__} sorts by or searches `{name}`, which is no filter of it."
+            mend = f"Declare `{name}` as a filter, or leave it out of `sortable` and `searchable`."
+            yield Flaw(Code.LIST_UNDECLARED, problem, mend)
+        for name in PAGING:
+            if cls.model_fields[name].annotation != ListQuery.model_fields[name].annotation:
+                problem = f"{cls.__name__} has a filter `{name}`, which pages, sorts or searches."
+                mend = "Give the filter another name; `columns` of the listing says what it means."
+                yield Flaw(Code.LIST_PARAMETER_TAKEN, problem, mend)
+        conditions = {
+            f"{name}__{o}" for name, kind in cls.filters().items() for o in kind.operators()
+        }
+        for name in sorted(conditions & cls.model_fields.keys()):
+            problem = f"The field `{name}` of {cls.__name__} is a condition of a filter, too."
+            yield Flaw(Code.LIST_PARAMETER_TAKEN, problem, "Give the field another name.")
 
     @property
     def by_cursor(self) -> bool:

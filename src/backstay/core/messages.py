@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from backstay.core.caching import Cached, Tag, unknown_names
 from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.core.masking import masked_fields
+from backstay.core.rules import rule_flaws
+from backstay.core.wiring import Code, Flaw
 
 if TYPE_CHECKING:
     from backstay.core.principal import Principal
@@ -121,11 +123,18 @@ class Message(BaseModel, Generic[R_co]):
         return argument_of(cls, Command, Query)
 
     @classmethod
-    def faults(cls) -> Iterator[str]:
+    def flaws(cls) -> Iterator[Flaw]:
         """What is wrong with the declaration, beyond its policy: the application will not boot."""
+        yield from rule_flaws(cls.__name__, cls.rules)
+        reserved = {name for base in cls.__mro__ if base.__module__ in _OURS for name in vars(base)}
         for name, field in cls.model_fields.items():
+            if name in reserved:
+                problem = f"The field `{name}` of {cls.__name__} hides what every message has."
+                yield Flaw(Code.MESSAGE_FIELD_RESERVED, problem, "Give it another name.")
             if any(_names_source(inner) for inner in get_args(field.annotation)):
-                yield f"`{name}`: write FromQuery[int | None], not FromQuery[int] | None"
+                problem = f"The source of the field `{name}` of {cls.__name__} would be lost."
+                mend = "Write FromQuery[int | None], not FromQuery[int] | None."
+                yield Flaw(Code.MESSAGE_SOURCE_LOST, problem, mend)
 
     def named_fields(self) -> set[tuple[Source, str]]:
         """Every field the sender named, for field rules.
@@ -168,10 +177,12 @@ class Command(Message[R_co]):
     job_queue: ClassVar[str] = DEFAULT_QUEUE
 
     @classmethod
-    def faults(cls) -> Iterator[str]:
-        yield from super().faults()
+    def flaws(cls) -> Iterator[Flaw]:
+        yield from super().flaws()
         for name in unknown_names(cls.touches, cls.model_fields):
-            yield f"`touches` names `{name}`, which is no field"
+            problem = f"`touches` of {cls.__name__} names `{name}`, which is no field of it."
+            mend = "Name a field, or write a function of the context."
+            yield Flaw(Code.MESSAGE_TOUCHES, problem, mend)
 
     @classmethod
     def takes_key(cls) -> bool:
@@ -189,19 +200,26 @@ class Query(Message[R_co]):
     cache: ClassVar[Cached | None] = None
 
     @classmethod
-    def faults(cls) -> Iterator[str]:
-        yield from super().faults()
-        cache = cls.__dict__.get("cache")
+    def flaws(cls) -> Iterator[Flaw]:
+        yield from super().flaws()
+        cache, name = cls.__dict__.get("cache"), cls.__name__
         if cache is None:
             return
-        for name in unknown_names(cache.tags, cls.model_fields):
-            yield f"the tags of `cache` name `{name}`, which is no field"
+        for tag in unknown_names(cache.tags, cls.model_fields):
+            problem = f"The tags of `cache` of {name} name `{tag}`, which is no field of it."
+            mend = "Name a field, or write a function of the context."
+            yield Flaw(Code.MESSAGE_CACHE, problem, mend)
         excluded = [name for name, field in cls.model_fields.items() if field.exclude]
-        for name in (*excluded, *masked_fields(cls)):
-            yield f"`{name}` cannot be part of a key, so the answer cannot be kept"
-        result = cls.result_type()
+        for field in (*excluded, *masked_fields(cls)):
+            problem = f"The answer of {name} cannot be kept: `{field}` cannot be part of a key."
+            yield Flaw(Code.MESSAGE_CACHE, problem, "Remove `cache`.")
+        try:
+            result = cls.result_type()
+        except TypeError:
+            return  # told of the message itself
         if not all(_is_view(option) for option in get_args(result) or (result,)):
-            yield "only views can be kept, which may not be None"
+            problem = f"The answer of {name} cannot be kept: it is no view, or may be None."
+            yield Flaw(Code.MESSAGE_CACHE, problem, "Remove `cache`, or answer with a view.")
 
 
 def argument_of(model: type[BaseModel], *generics: type[BaseModel]) -> Any:
@@ -229,6 +247,10 @@ class View(BaseModel):
 def optional() -> Any:
     """The default of a field that a partial update may leave out but never set to null."""
     return Field(default_factory=lambda: None)
+
+
+_OURS = frozenset({__name__, "backstay.core.listing"})
+"""Where the bases of messages are; a field that is called like what they have would hide it."""
 
 
 def _is_view(result: Any) -> bool:

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ def application() -> "DrainingApp":
     """The application of one worker, which is imported here and nowhere else."""
     hurry_imports()
     with without_extras():
+        from backstay.core.wiring import BootError
         from backstay.main import create_app
         from backstay.settings import load_settings
 
@@ -40,7 +42,11 @@ def application() -> "DrainingApp":
     settings = load_settings()
     ask = partial(ask_for_replacement, Path(os.environ[FOLDER]), os.getppid())
     retire = ask if settings.server.type == "granian" else end_soon
-    return DrainingApp(create_app(settings), settings.server.max_requests, retire)
+    try:
+        app = create_app(settings)
+    except BootError as error:  # what was edited under `--reload` may be wired wrongly
+        sys.exit(str(error))
+    return DrainingApp(app, settings.server.max_requests, retire)
 
 
 class DrainingApp:

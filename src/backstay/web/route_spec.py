@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from backstay.core.messages import Command, Message
+from backstay.core.wiring import Place
 from backstay.web.conditional import JSON
 from backstay.web.limits import Limit
 
@@ -38,6 +39,7 @@ class RouteSpec:
         max_body_bytes: how large the body may be; as the limit class says unless given.
         grants_tokens: whether a form that is sent here is a token request of OAuth2 (RFC 6749).
         path_names: what the message calls a path parameter, where it is not its name.
+        place: where the row is written.
     """
 
     method: str
@@ -60,6 +62,7 @@ class RouteSpec:
     max_body_bytes: int | None = None
     grants_tokens: bool = False
     path_names: dict[str, str] = field(default_factory=dict)
+    place: Place
 
     @cached_property
     def body_bytes(self) -> int | None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from backstay.core.feature import Operation
 from backstay.core.messages import Message
+from backstay.core.wiring import WiringFault, calling_place
 from backstay.web.limits import Limit
+from backstay.web.route_flaws import flaws_of
 from backstay.web.route_spec import RouteSpec
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Routes:
         self._prefix = prefix
         self._tag = tag
         self._versioned = versioned
+        self.place = calling_place()
         self.specs: list[RouteSpec] = []
 
     def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
@@ -37,6 +40,7 @@ class Routes:
                 message=message,
                 tag=self._tag,
                 versioned=self._versioned,
+                place=calling_place(__file__),
                 **options,
             )
         )
@@ -73,7 +77,13 @@ class Routes:
         for spec in self.specs:
             path = self._under(root_path) + spec.path
             by_tier = spec.limit is Limit.GENERAL
-            yield Operation(spec.message, spec.operation_id, spec.method, path, by_tier)
+            name, place = spec.operation_id, spec.place
+            yield Operation(spec.message, name, spec.method, path, by_tier, place)
+
+    def faults(self) -> Iterator[WiringFault]:
+        """What is wrong with single rows."""
+        for spec in self.specs:
+            yield from (flaw.of(spec) for flaw in flaws_of(spec))
 
     def _under(self, root_path: str) -> str:
         return f"{root_path}/v1" if self._versioned else ""

@@ -78,7 +78,8 @@ routes.patch("/{id}", MovePerson, status=204)
 @pytest.fixture
 def features(features: list[Feature]) -> list[Feature]:
     here = sys.modules[__name__]
-    return [*features, Feature("places", modules=(here,), routes=(routes,))]
+    requires = ("access", "users")
+    return [*features, Feature("places", modules=(here,), routes=(routes,), requires=requires)]
 
 
 @pytest.fixture

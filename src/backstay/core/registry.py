@@ -1,0 +1,136 @@
+"""Every handler of an application, checked as a whole at boot."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from backstay.core.context import Context
+from backstay.core.messages import Access, Command, Message, PermissionSpec
+from backstay.core.principal import Grant
+from backstay.core.signatures import flaws_of, hints_of, parameters_of
+from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+
+Provider = Callable[[Context], Any]
+Function = Callable[..., Awaitable[Any]]
+
+
+class Handler(NamedTuple):
+    """A handler or preparer with the providers of its parameters."""
+
+    function: Function
+    providers: tuple[Provider, ...]
+
+    async def call(self, context: Context) -> Any:
+        return await self.function(context.message, *[give(context) for give in self.providers])
+
+
+class Registry:
+    """Every handler and preparer of an application, by the message it is for."""
+
+    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+        self.faults: list[WiringFault] = []
+        self.handlers: dict[type[Message[Any]], Function] = {}
+        self.preparers: dict[type[Message[Any]], Function] = {}
+        for function in functions:
+            self._add(function, "__handles__", self.handlers)
+            self._add(function, "__prepares__", self.preparers)
+
+    def _add(self, function: Function, mark: str, into: dict[type[Message[Any]], Function]) -> None:
+        message: type[Message[Any]] | None = getattr(function, mark, None)
+        if message is None or into.get(message) is function:
+            return
+        prepares = mark == "__prepares__"
+        if message in into:
+            self._note(function, _rival(message, into[message], function, prepares=prepares))
+        into[message] = function
+        if prepares and not issubclass(message, Command):
+            problem = f"{function.__qualname__} prepares a query; only commands can be prepared."
+            self._note(
+                function,
+                Flaw(Code.HANDLER_PREPARES_QUERY, problem, "Do its work in the handler."),
+            )
+        self._note(function, *flaws_of(function, message, prepares=prepares))
+
+    def _note(self, thing: Any, *flaws: Flaw) -> None:
+        self.faults += [flaw.of(thing) for flaw in flaws]
+
+    def check(self, messages: Iterable[type[Message[Any]]]) -> None:
+        """Note every message that lacks a policy or a handler, or contradicts another.
+
+        Those that have a handler are checked besides, wherever their class is.
+        """
+        specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]] = {}
+        for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
+            self._note(message, *_policy_flaws(message, specs), *_own_flaws(message))
+            if message not in self.handlers:
+                problem = f"{message.__name__} has no handler."
+                mend = "Write one with `@handles` under it, or remove the message."
+                self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, mend))
+
+    def bind(
+        self,
+        message: type[Message[Any]],
+        function: Function,
+        providers: Mapping[Any, Provider],
+    ) -> Handler:
+        """Resolve the parameters of a function by type, noting those that nobody provides.
+
+        A message without a permission has no grant that its handler could judge by.
+        """
+        has_grant = isinstance(message.permission, PermissionSpec)
+        chosen: list[Provider] = []
+        for name, kind in list(parameters_of(function).items())[1:]:
+            provider = providers.get(kind) if kind is not Grant or has_grant else None
+            if provider is not None:
+                chosen.append(provider)
+            elif hints_of(function) is not None:
+                self._note(function, _unprovided(message, function, name, kind))
+        return Handler(function, tuple(chosen))
+
+
+def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
+    verb = "prepare" if of["prepares"] else "handle"
+    told = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
+    return Flaw(Code.HANDLER_TWICE, f"Both {told} {verb} {message.__name__}.", "Remove one.")
+
+
+def _unprovided(message: type[Message[Any]], function: Function, name: str, kind: Any) -> Flaw:
+    mend = "Give it a type that handlers of its kind receive, or remove it."
+    if kind is Grant:
+        mend = f"Let {message.__name__} declare a permission, or remove the parameter."
+    told = getattr(kind, "__name__", None) or repr(kind)
+    problem = f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {told}."
+    return Flaw(Code.HANDLER_PARAMETER, problem, mend)
+
+
+def _policy_flaws(
+    message: type[Message[Any]], specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]]
+) -> Iterator[Flaw]:
+    policy = message.__dict__.get("permission")
+    if not isinstance(policy, (PermissionSpec, Access)):
+        problem = f"{message.__name__} does not declare `permission` in its own class body."
+        mend = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
+        yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, mend)
+    elif isinstance(policy, PermissionSpec):
+        known, first = specs.setdefault(policy.key, (policy, message))
+        if known != policy:
+            told = f"{first.__name__} ({place_of(first)})"
+            problem = f"{policy.key} is declared differently by {told} and {message.__name__}."
+            mend = "Declare it once, and name that in both."
+            yield Flaw(Code.PERMISSION_TWICE, problem, mend)
+
+
+@cache
+def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
+    """What is wrong with a message, whatever the application: tests, which make many, pay once."""
+    try:
+        message.result_type()
+    except TypeError:
+        problem = f"{message.__name__} does not say what it asks for."
+        mend = "Derive it from Command or Query with the type of the result in brackets."
+        return (Flaw(Code.MESSAGE_NO_RESULT, problem, mend), *message.flaws())
+    return tuple(message.flaws())
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

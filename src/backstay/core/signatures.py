@@ -1,0 +1,125 @@
+"""Compares what a handler says of itself with the message it is for; asked at boot only."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Never, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from backstay.core.errors import Refused
+from backstay.core.messages import Message
+from backstay.core.wiring import Code, Flaw
+
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@cache
+def hints_of(function: Callable[..., Any]) -> dict[str, Any] | None:
+    """The types of parameters and result; None when a name among them means nothing."""
+    try:
+        return get_type_hints(function)
+    except Exception:  # whatever the evaluation of an annotation may raise
+        return None
+
+
+@cache
+def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters of a function in order, by name; None for one that has no type."""
+    hints = hints_of(function) or {}
+    return {name: hints.get(name) for name in inspect.signature(function).parameters}
+
+
+@cache
+def flaws_of(
+    function: Callable[..., Any], message: type[Message[Any]], *, prepares: bool
+) -> tuple[Flaw, ...]:
+    """What is wrong with a handler, or with a preparer, of a message."""
+    return tuple(_flaws(function, message, prepares=prepares))
+
+
+def _flaws(
+    function: Callable[..., Any], message: type[Message[Any]], *, prepares: bool
+) -> Iterator[Flaw]:
+    name, wanted = function.__qualname__, message.__name__
+    if not inspect.iscoroutinefunction(function):
+        mend = "Write `async def`, and return the result instead of yielding it."
+        yield Flaw(Code.HANDLER_NOT_ASYNC, f"{name} is no async function.", mend)
+    hints = hints_of(function)
+    if hints is None:
+        problem = f"The annotations of {name} name something that does not exist when it runs."
+        mend = "Import it outside of `if TYPE_CHECKING`, or correct the name."
+        yield Flaw(Code.HANDLER_UNREADABLE, problem, mend)
+        return
+    given = inspect.signature(function).parameters
+    if not given or hints.get(next(iter(given))) is not message:
+        problem = f"The first parameter of {name} must be the {wanted} it is for."
+        mend = f"Begin its parameters with one of type {wanted}."
+        yield Flaw(Code.HANDLER_MESSAGE, problem, mend)
+    for each in given.values():
+        if each.kind not in _BY_POSITION:
+            problem = f"The parameter `{each.name}` of {name} cannot be passed by position."
+            mend = "Name each parameter, without `*` in front of it."
+            yield Flaw(Code.HANDLER_PARAMETER, problem, mend)
+    yield from _result_flaws(name, hints, message, prepares=prepares)
+
+
+def _result_flaws(
+    name: str, hints: dict[str, Any], message: type[Message[Any]], *, prepares: bool
+) -> Iterator[Flaw]:
+    if "return" not in hints:
+        mend = "Annotate it: `-> None` where there is none."
+        yield Flaw(Code.HANDLER_RESULT, f"{name} does not say what it returns.", mend)
+        return
+    if prepares:
+        return
+    try:
+        wanted = message.result_type()
+    except TypeError:
+        return  # told of the message itself
+    if not fits(hints["return"], wanted):
+        kind = message.__name__
+        problem = f"{name} returns {_told(hints['return'])}, while {kind} asks for {_told(wanted)}."
+        mend = f"Return that, or derive {kind} from what is returned."
+        yield Flaw(Code.HANDLER_RESULT, problem, mend)
+
+
+def fits(told: Any, wanted: Any) -> bool:
+    """Whether what is annotated can be what is asked for; refusals aside, they always can.
+
+    Where only a type checker can judge, it does.
+    """
+    options = tuple(_options(wanted))
+    return all(
+        any(_fits(one, other) for other in options)
+        for one in _options(told)
+        if not (isinstance(one, type) and issubclass(one, Refused))
+    )
+
+
+def _options(kind: Any) -> Iterator[Any]:
+    if get_origin(kind) in {Union, UnionType}:
+        for each in get_args(kind):
+            yield from _options(each)
+    elif get_origin(kind) is Annotated:
+        yield from _options(get_args(kind)[0])
+    else:
+        yield NoneType if kind is None else kind
+
+
+def _fits(told: Any, wanted: Any) -> bool:
+    if told == wanted or told in (Any, Never, NoReturn) or wanted in (Any, object):
+        return True
+    one, other = get_origin(told) or told, get_origin(wanted) or wanted
+    if not isinstance(one, type) or not isinstance(other, type):
+        return True
+    try:
+        if not issubclass(one, other) and (one, other) != (int, float):
+            return False
+    except TypeError:  # a protocol that cannot be asked
+        return True
+    inner, outer = get_args(told), get_args(wanted)
+    return len(inner) != len(outer) or all(map(fits, inner, outer))
+
+
+def _told(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -1,0 +1,145 @@
+"""What keeps an application from starting: one record per fault, and the error that tells them."""
+
+import inspect
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Code(StrEnum):
+    """What can be wired wrongly; ``docs/reference.md`` says what each means."""
+
+    MESSAGE_NO_PERMISSION = "message.no_permission"
+    MESSAGE_NO_RESULT = "message.no_result"
+    MESSAGE_NO_HANDLER = "message.no_handler"
+    MESSAGE_FIELD_RESERVED = "message.field_reserved"
+    MESSAGE_SOURCE_LOST = "message.source_lost"
+    MESSAGE_CACHE = "message.cache"
+    MESSAGE_TOUCHES = "message.touches"
+    MESSAGE_RULE = "message.rule"
+    LIST_PARAMETER_TAKEN = "list.parameter_taken"
+    LIST_UNDECLARED = "list.undeclared"
+    PERMISSION_TWICE = "permission.twice"
+    HANDLER_TWICE = "handler.twice"
+    HANDLER_NOT_ASYNC = "handler.not_async"
+    HANDLER_UNREADABLE = "handler.unreadable"
+    HANDLER_MESSAGE = "handler.message"
+    HANDLER_PARAMETER = "handler.parameter"
+    HANDLER_RESULT = "handler.result"
+    HANDLER_PREPARES_QUERY = "handler.prepares_query"
+    SUBSCRIBER_NO_EVENT = "subscriber.no_event"
+    SUBSCRIBER_SHAPE = "subscriber.shape"
+    ROUTE_TWICE = "route.twice"
+    ROUTE_OPERATION_TWICE = "route.operation_twice"
+    ROUTE_NO_HANDLER = "route.no_handler"
+    ROUTE_PATH = "route.path"
+    ROUTE_PLACEHOLDER = "route.placeholder"
+    ROUTE_LOCATION = "route.location"
+    ROUTE_METHOD = "route.method"
+    ROUTE_STATUS = "route.status"
+    ROUTE_LIMIT = "route.limit"
+    ROUTE_NOT_LISTED = "route.not_listed"
+    FEATURE_TWICE = "feature.twice"
+    FEATURE_FOUNDATION = "feature.foundation"
+    FEATURE_REQUIRES_UNKNOWN = "feature.requires_unknown"
+    FEATURE_REQUIRES_LATER = "feature.requires_later"
+    FEATURE_REQUIRES_CIRCLE = "feature.requires_circle"
+    FEATURE_REQUIRES_MISSING = "feature.requires_missing"
+    FEATURE_MODULE_NOT_LISTED = "feature.module_not_listed"
+    FEATURE_MODULE_TWICE = "feature.module_twice"
+    FEATURE_MESSAGE_UNHANDLED = "feature.message_unhandled"
+    FEATURE_EXPORT = "feature.export"
+    COMMAND_NAME_TWICE = "command.name_twice"
+    SCHEDULE_TWICE = "schedule.twice"
+    SCHEDULE_COMMAND = "schedule.command"
+    TASK_TWICE = "task.twice"
+    TASK_COMMAND = "task.command"
+    TABLE_MISSING = "table.missing"
+    TABLE_COLUMN_MISSING = "table.column_missing"
+
+
+class Place(NamedTuple):
+    """Where something is written. ``module`` is the dotted name of that file."""
+
+    file: str
+    line: int
+    module: str = ""
+
+    def __str__(self) -> str:
+        """``file:line``, the file as seen from the working directory if it is below that."""
+        file = Path(self.file)
+        if file.is_relative_to(here := Path.cwd()):
+            file = file.relative_to(here)
+        return f"{file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class WiringFault:
+    """One thing wired wrongly: where it is written, what about it, how to mend it."""
+
+    code: Code
+    where: str
+    problem: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.code}  {self.where}  {self.problem} {self.mend}"
+
+
+class Flaw(NamedTuple):
+    """What is wrong with one class or function, whose place is known to who asks."""
+
+    code: Code
+    problem: str
+    mend: str
+
+    def of(self, thing: Any) -> WiringFault:
+        """The fault that this is, told with the place of its class, function or table."""
+        return WiringFault(self.code, str(place_of(thing)), self.problem, self.mend)
+
+
+class BootError(Exception):
+    """The application is wired wrongly and must not start; ``faults`` holds every reason."""
+
+    def __init__(self, faults: Iterable[WiringFault]) -> None:
+        self.faults = tuple(dict.fromkeys(faults))
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.faults))
+
+
+def place_of(thing: Any) -> Place:
+    """Where a class or function is written, or whatever has a ``place``.
+
+    Source files are read for it, so it is asked of what is wrong alone.
+    """
+    place = getattr(thing, "place", None)
+    if isinstance(place, Place):
+        return place
+    if inspect.isfunction(thing):
+        code = inspect.unwrap(thing).__code__
+        return Place(code.co_filename, code.co_firstlineno, thing.__module__)
+    module = sys.modules.get(str(getattr(thing, "__module__", "")))
+    file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"
+    try:
+        return Place(file, inspect.findsource(thing)[1] + 1)
+    except (OSError, TypeError):
+        return Place(file, 1)
+
+
+def calling_place(*helpers: str) -> Place:
+    """Where the code was called that asks this: the next frame above that is no helper's.
+
+    ``helpers`` are the files to look above of; code that was generated has none.
+    """
+    frame = sys._getframe(1)
+    passed = {frame.f_code.co_filename, __file__, *helpers}
+    while frame.f_back is not None and (
+        frame.f_code.co_filename in passed or frame.f_code.co_filename.startswith("<")
+    ):
+        frame = frame.f_back
+    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", ""))

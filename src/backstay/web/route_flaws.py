@@ -1,0 +1,123 @@
+"""Looks at the rows of a table of routes: what would answer wrongly must not start."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from backstay.core.messages import Command, Query, Source
+from backstay.core.wiring import Code, Flaw
+from backstay.web.limits import Limit
+from backstay.web.route_spec import RouteSpec
+
+_PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
+
+
+@cache
+def flaws_of(spec: RouteSpec) -> tuple[Flaw, ...]:
+    """What is wrong with one row, by itself."""
+    return tuple(_flaws(spec))
+
+
+def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    yield from _path_flaws(spec)
+    yield from _method_flaws(spec)
+    yield from _answer_flaws(spec)
+    limit: Any = spec.limit
+    if not isinstance(limit, Limit):
+        problem = f"{_route(spec)} has the limit {limit!r}, which is no class of limits."
+        yield Flaw(Code.ROUTE_LIMIT, problem, f"Take one of Limit: {', '.join(Limit.__members__)}.")
+    if spec.endpoint is None:  # one of its own reads the request by itself
+        yield from _placeholder_flaws(spec)
+
+
+def _route(spec: RouteSpec) -> str:
+    return f"{spec.method} {spec.path or '(no path)'}"
+
+
+def _path_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    path = spec.path
+    if not path.startswith("/") or (path.endswith("/") and path != "/") or "//" in path:
+        problem = f"The path of {_route(spec)} does not begin with one `/`, or ends with one."
+        yield Flaw(Code.ROUTE_PATH, problem, "Write it like `/orders/{id}`.")
+
+
+def _method_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    """Who follows a link changes nothing; a search too long for a URL may be posted."""
+    name = spec.message.__name__
+    if spec.method == "GET" and issubclass(spec.message, Command) and not spec.is_page:
+        problem = f"{_route(spec)} sends the command {name}: whoever follows a link changes things."
+        yield Flaw(Code.ROUTE_METHOD, problem, "Route it with post, put, patch or delete.")
+    if spec.method in {"PUT", "PATCH", "DELETE"} and issubclass(spec.message, Query):
+        problem = f"{_route(spec)} sends the query {name}, which changes nothing."
+        yield Flaw(Code.ROUTE_METHOD, problem, "Route it with get, or with post if it has a body.")
+    if spec.method == "GET" and spec.endpoint is None and Source.JSON in _sources(spec).values():
+        problem = f"{_route(spec)} sends {name}, which has fields in the body; GET has none."
+        yield Flaw(Code.ROUTE_METHOD, problem, "Take them from the query, or route it with post.")
+
+
+def _answer_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    creates = spec.status == 201 or spec.location is not None
+    if creates and issubclass(spec.message, Query):
+        problem = f"{_route(spec)} says that {spec.message.__name__} creates; it is a query."
+        yield Flaw(Code.ROUTE_STATUS, problem, "Remove `location` and `status=201`.")
+    results = _results(spec)
+    if not 200 <= spec.status < 300:
+        problem = f"{_route(spec)} answers success with {spec.status}."
+        yield Flaw(Code.ROUTE_STATUS, problem, "Use a status from 200 to 299.")
+    elif spec.endpoint is None and spec.status in {204, 205} and set(results) - {NoneType}:
+        problem = f"{_route(spec)} answers {spec.status}, which has no body, with a result."
+        yield Flaw(Code.ROUTE_STATUS, problem, "Set `status=200`, or ask for None.")
+    if spec.location is not None and spec.endpoint is None:
+        yield from _location_flaws(spec, spec.location, results)
+
+
+def _location_flaws(spec: RouteSpec, location: str, results: tuple[Any, ...]) -> Iterator[Flaw]:
+    models = [each for each in results if isinstance(each, type) and issubclass(each, BaseModel)]
+    for name in _PLACEHOLDER.findall(location):
+        if not models or any(name not in _shown(model) for model in models):
+            told = " or ".join(getattr(each, "__name__", str(each)) for each in results)
+            problem = f"`location` of {_route(spec)} names `{name}`, which is no field of {told}."
+            yield Flaw(Code.ROUTE_LOCATION, problem, "Name a field of the result.")
+
+
+def _placeholder_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    message, written = spec.message.__name__, _PLACEHOLDER.findall(spec.path)
+    sources = _sources(spec)
+    for name in [*written, *(each for each in spec.path_names if each not in written)]:
+        field = spec.path_names.get(name, name)
+        if name not in written:
+            problem = f"`path_names` of {_route(spec)} names `{name}`, which is not in the path."
+            yield Flaw(Code.ROUTE_PLACEHOLDER, problem, "Remove it.")
+        elif sources.get(field) is not Source.PATH:
+            problem = (
+                f"{_route(spec)} has `{{{name}}}`; {message} has no field `{field}` from a path."
+            )
+            mend = f"Declare `{field}: FromPath[...]` in {message}, or name what it calls this."
+            yield Flaw(Code.ROUTE_PLACEHOLDER, problem, mend)
+    filled = {spec.path_names.get(name, name) for name in written}
+    for field, source in sources.items():
+        if source is Source.PATH and field not in filled:
+            problem = f"{_route(spec)} lacks `{{{field}}}`, which {message} takes from the path."
+            yield Flaw(Code.ROUTE_PLACEHOLDER, problem, f"Put `{{{field}}}` into the path.")
+
+
+def _sources(spec: RouteSpec) -> dict[str, Source]:
+    return dict(spec.message.sources())
+
+
+def _results(spec: RouteSpec) -> tuple[Any, ...]:
+    try:
+        result = spec.message.result_type()
+    except TypeError:
+        return ()
+    return tuple(NoneType if each is None else each for each in get_args(result) or (result,))
+
+
+def _shown(model: type[BaseModel]) -> set[str]:
+    """The names by which an answer holds its fields."""
+    named = {field.serialization_alias or name for name, field in model.model_fields.items()}
+    return named | set(model.model_computed_fields)

@@ -1,0 +1,24 @@
+"""Features that are made up, and what keeps an application with them from starting."""
+
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from backstay.core.feature import Feature
+from backstay.core.wiring import WiringFault
+
+Faults = Callable[..., list[WiringFault]]
+
+
+def feature(
+    *members: Callable[..., Any],
+    name: str = "rigs",
+    requires: Iterable[str] = (),
+    **said: Any,
+) -> Feature:
+    """A feature whose one module holds these messages and functions of the calling module."""
+    module = ModuleType(sys._getframe(1).f_globals["__name__"])
+    for member in members:
+        setattr(module, member.__name__, member)
+    return Feature(name, modules=(module,), requires=tuple(requires), **said)

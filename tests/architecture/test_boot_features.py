@@ -1,0 +1,193 @@
+"""Shows that features which leave one another or a part of themselves out do not start."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay.core.bus import BootError
+from backstay.core.feature import Feature, PersonalData
+from backstay.core.wiring import Code, Flaw, WiringFault
+from backstay.features import STANDARD
+from backstay.main import create_app
+from tests.architecture.booting import Faults, feature
+from tests.architecture.tree import plant
+from tests.conftest import settings_with
+
+ORDERS = """
+from backstay.core.bus import handles
+from backstay.core.messages import SYSTEM_ONLY, Command
+
+
+class PlaceOrder(Command[None]):
+    permission = SYSTEM_ONLY
+
+
+@handles(PlaceOrder)
+async def place_order(command: PlaceOrder) -> None: ...
+"""
+MANIFEST = """
+from backstay.core.feature import Feature
+from harbour.orders import commands
+
+feature = Feature("orders", modules=(commands,))
+"""
+SENDING = """
+from backstay.core.bus import handles
+from backstay.core.messages import SYSTEM_ONLY, Command
+from harbour.orders.commands import PlaceOrder
+
+
+class OpenShop(Command[None]):
+    permission = SYSTEM_ONLY
+
+
+@handles(OpenShop)
+async def open_shop(command: OpenShop) -> None: ...
+"""
+REACTING = """
+from backstay.core.events import subscribes
+from backstay.features.users.events import UserRegistered
+
+
+@subscribes(UserRegistered)
+def on_user_registered(event: UserRegistered) -> None: ...
+"""
+ROUTES = """
+from backstay.web.routes import Routes
+
+routes = Routes("/orders", tag="orders")
+"""
+UNLISTED = """
+from backstay.core.feature import Feature
+from harbour.orders import events, routes
+
+feature = Feature("orders", requires=("users",))
+"""
+SHOP = """
+from backstay.core.feature import Feature
+from harbour.shop import commands
+
+feature = Feature("shop", modules=(commands,), requires={requires})
+"""
+
+
+class Project:
+    """A package of features in the working directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "harbour"
+        self.plant("__init__.py", "")
+        self.plant("orders/commands.py", ORDERS)
+
+    def plant(self, module: str, code: str) -> None:
+        plant(self._folder, module, code)
+
+    def feature(self, name: str) -> Feature:
+        invalidate_caches()
+        found = import_module(f"harbour.{name}").feature
+        assert isinstance(found, Feature)
+        return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield Project(tmp_path)
+    for name in [each for each in sys.modules if each.partition(".")[0] == "harbour"]:
+        del sys.modules[name]
+
+
+def test_what_is_used_is_required(project: Project, faults: Faults, tmp_path: Path) -> None:
+    project.plant("orders/__init__.py", MANIFEST)
+    project.plant("shop/commands.py", SENDING)
+    project.plant("shop/__init__.py", SHOP.format(requires=()))
+    orders, shop = project.feature("orders"), project.feature("shop")
+    assert faults(orders, shop) == [
+        WiringFault(
+            Code.FEATURE_REQUIRES_MISSING,
+            "harbour/shop/__init__.py:6",
+            "The feature shop uses PlaceOrder of orders, which it does not require.",
+            'Add "orders" to `requires` of the manifest.',
+        )
+    ]
+    project.plant("yard/commands.py", SENDING)
+    project.plant("yard/__init__.py", SHOP.replace("shop", "yard").format(requires=("orders",)))
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    app = create_app(settings, [*STANDARD, orders, project.feature("yard")])
+    app.state.backstay.passwords.close()
+
+
+def test_what_is_sent_is_handled(project: Project, faults: Faults) -> None:
+    project.plant("orders/__init__.py", MANIFEST)
+    project.plant("shop/commands.py", SENDING)
+    project.plant("shop/__init__.py", SHOP.format(requires=()))
+    found = faults(project.feature("shop"))
+    assert {Code.FEATURE_MESSAGE_UNHANDLED} <= {fault.code for fault in found}
+    assert any("PlaceOrder, which nobody handles" in fault.problem for fault in found)
+
+
+def test_what_a_folder_has_is_listed(project: Project, faults: Faults) -> None:
+    project.plant("orders/__init__.py", UNLISTED)
+    project.plant("orders/events.py", REACTING)
+    project.plant("orders/routes.py", ROUTES)
+    found = faults(project.feature("orders"))
+    assert [(fault.code, fault.where) for fault in found] == [
+        (Code.FEATURE_MODULE_NOT_LISTED, "harbour/orders/events.py:7"),
+        (Code.ROUTE_NOT_LISTED, "harbour/orders/routes.py:5"),
+    ]
+
+
+def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Faults) -> None:
+    (typo,) = faults(feature(name="a", requires=["itmes"]))
+    assert typo.code is Code.FEATURE_REQUIRES_UNKNOWN
+    assert typo.problem.endswith("Did you mean items?")
+    (late,) = faults(feature(name="a", requires=["b"]), feature(name="b"))
+    assert late.code is Code.FEATURE_REQUIRES_LATER
+    assert late.mend == "List b before a."
+
+
+def test_features_in_a_circle_are_told_once_with_the_circle(faults: Faults) -> None:
+    ring = [feature(name=n, requires=[m]) for n, m in (("a", "b"), ("b", "c"), ("c", "a"))]
+    (fault,) = faults(*ring)
+    assert fault.code is Code.FEATURE_REQUIRES_CIRCLE
+    assert fault.problem == "Features require one another in a circle: a -> b -> c -> a."
+    (own,) = faults(feature(name="a", requires=["a"]))
+    assert own.problem.endswith("in a circle: a -> a.")
+
+
+class ExportRigs(PersonalData):
+    """Nobody answers this."""
+
+
+@pytest.mark.parametrize("exports", [{"rigs": ExportRigs}, {"rigs": int}])
+def test_what_is_exported_is_answered(faults: Faults, exports: Any) -> None:
+    (fault,) = faults(feature(exports=exports))
+    assert fault.code is Code.FEATURE_EXPORT
+
+
+def test_an_export_hides_no_other(faults: Faults) -> None:
+    items = next(each for each in STANDARD if each.name == "items")
+    (fault,) = faults(feature(requires=("items",), exports=items.exports))
+    assert fault.code is Code.FEATURE_EXPORT
+    assert f"first at {items.place}" in fault.problem
+
+
+def test_two_features_share_no_module(faults: Faults) -> None:
+    one = feature(name="one")
+    (fault,) = faults(one, Feature("two", modules=one.modules))
+    assert fault.code is Code.FEATURE_MODULE_TWICE
+
+
+def test_an_error_is_printed_a_line_a_fault() -> None:
+    made_up = Flaw(Code.FEATURE_TWICE, "It is said twice.", "Say it once.").of(feature)
+    error = BootError([made_up, made_up])
+    assert error.faults == (made_up,)
+    assert str(error) == (
+        f"feature.twice  tests/architecture/booting.py:{feature.__code__.co_firstlineno}"
+        "  It is said twice. Say it once."
+    )

@@ -1,0 +1,193 @@
+"""Shows that routes which could not answer, or answer something else, do not start in silence."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+
+from backstay.composition import compose
+from backstay.core.bus import BootError, handles
+from backstay.core.messages import PUBLIC, Command, FromPath, Query, View
+from backstay.core.wiring import Code, place_of
+from backstay.features import STANDARD
+from backstay.main import create_app
+from backstay.web.limits import Limit
+from backstay.web.routes import Routes
+from tests.architecture.booting import Faults, feature
+from tests.conftest import settings_with
+
+
+class RigView(View):
+    id: int
+
+
+class GetRig(Query[RigView]):
+    permission = PUBLIC
+
+    id: FromPath[int]
+
+
+@handles(GetRig)
+async def get_rig(query: GetRig) -> RigView:
+    return RigView(id=query.id)
+
+
+class FindRigs(Query[RigView]):
+    permission = PUBLIC
+
+    text: str = ""
+
+
+@handles(FindRigs)
+async def find_rigs(query: FindRigs) -> RigView:
+    raise NotImplementedError
+
+
+class MakeRig(Command[RigView]):
+    permission = PUBLIC
+
+    name: str = ""
+
+
+@handles(MakeRig)
+async def make_rig(command: MakeRig) -> RigView:
+    raise NotImplementedError
+
+
+class NameRig(Command[RigView]):
+    permission = PUBLIC
+
+    id: int
+    name: str
+
+
+@handles(NameRig)
+async def name_rig(command: NameRig) -> RigView:
+    raise NotImplementedError
+
+
+class Unheard(Command[None]):
+    permission = PUBLIC
+
+
+MEMBERS = (GetRig, get_rig, FindRigs, find_rigs, MakeRig, make_rig, NameRig, name_rig)
+Say = Callable[[Routes], None]
+
+
+def rigs(*said: Say) -> Any:
+    routes = Routes("/rigs", tag="rigs")
+    for say in said:
+        say(routes)
+    return feature(*MEMBERS, routes=(routes,))
+
+
+def test_sound_routes_start(tmp_path: Path) -> None:
+    """A search that is too long for a URL may be posted."""
+    sound = rigs(
+        lambda r: r.get("/{id}", GetRig),
+        lambda r: r.get("/by-number/{number}", GetRig, path_names={"number": "id"}, name="other"),
+        lambda r: r.post("", MakeRig, location="/rigs/{id}"),
+        lambda r: r.post("/search", FindRigs),
+        lambda r: r.delete("/all", Wipe),
+    )
+    module = sound.modules[0]
+    vars(module).update(Wipe=Wipe, wipe=wipe)
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    compose(settings, [*STANDARD, sound]).passwords.close()
+
+
+class Wipe(Command[None]):
+    permission = PUBLIC
+
+
+@handles(Wipe)
+async def wipe(command: Wipe) -> None: ...
+
+
+TWICE = Code.ROUTE_TWICE
+WRONG: dict[str, tuple[Code, Say]] = {
+    "a path without a slash": (Code.ROUTE_PATH, lambda r: r.get("x/{id}/", GetRig)),
+    "a message of nobody": (Code.ROUTE_NO_HANDLER, lambda r: r.post("/unheard", Unheard)),
+    "no such field": (Code.ROUTE_PLACEHOLDER, lambda r: r.get("/{text}/x", FindRigs)),
+    "a field of the body": (Code.ROUTE_PLACEHOLDER, lambda r: r.patch("/{id}", NameRig)),
+    "a name that is not there": (
+        Code.ROUTE_PLACEHOLDER,
+        lambda r: r.get("/{id}", GetRig, path_names={"number": "id"}),
+    ),
+    "a field from nowhere": (Code.ROUTE_PLACEHOLDER, lambda r: r.get("/one", GetRig)),
+    "a place without a field": (
+        Code.ROUTE_LOCATION,
+        lambda r: r.post("", MakeRig, location="/rigs/{number}"),
+    ),
+    "GET of a command": (Code.ROUTE_METHOD, lambda r: r.get("", MakeRig)),
+    "PUT of a query": (Code.ROUTE_METHOD, lambda r: r.put("", FindRigs)),
+    "DELETE of a query": (Code.ROUTE_METHOD, lambda r: r.delete("", FindRigs, status=200)),
+    "a query that creates": (
+        Code.ROUTE_STATUS,
+        lambda r: r.post("", FindRigs, location="/rigs/{id}"),
+    ),
+    "success that is none": (Code.ROUTE_STATUS, lambda r: r.post("", MakeRig, status=404)),
+    "an answer without a body": (Code.ROUTE_STATUS, lambda r: r.delete("", MakeRig)),
+    "an unknown limit": (Code.ROUTE_LIMIT, lambda r: r.get("", FindRigs, limit="often")),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_route_that_could_not_answer_is_refused(faults: Faults, name: str) -> None:
+    code, say = WRONG[name]
+    found = faults(rigs(say))
+    assert {fault.code for fault in found} == {code}
+    assert found[0].where.startswith("tests/architecture/test_boot_routes.py:")
+
+
+def test_two_routes_of_one_path_are_refused_whatever_their_placeholders_are_called(
+    faults: Faults,
+) -> None:
+    by_number = {"number": "id"}
+    first = rigs(lambda r: r.get("/{id}", GetRig))
+    second = Routes("/rigs", tag="rigs")
+    second.get("/{number}", GetRig, path_names=by_number, name="by_number")
+    row = second.specs[0].place
+    found = faults(feature(*MEMBERS, routes=(*first.routes, second)))
+    (fault,) = found
+    assert (fault.code, fault.where) == (TWICE, str(place_of(second.specs[0])))
+    assert row.line == place_of(second).line + 1
+    assert fault.problem.startswith(
+        "GET /api/v1/rigs/{number} is routed twice, first as /api/v1/rigs/{id} at tests/"
+    )
+    assert fault.mend == "Remove one of them."
+
+
+def test_two_operations_have_two_names(faults: Faults) -> None:
+    (fault,) = faults(rigs(lambda r: r.get("", FindRigs), lambda r: r.post("/x", FindRigs)))
+    assert fault.code is Code.ROUTE_OPERATION_TWICE
+    assert fault.problem.endswith("is the operation find_rigs, as GET /api/v1/rigs is.")
+
+
+def test_a_class_of_limits_is_named_by_its_member(faults: Faults) -> None:
+    (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
+    assert Limit.LOGIN.name in fault.mend
+
+
+def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:
+    """Neither those of routers, nested ones too, nor those of the documentation."""
+    inner, outer = APIRouter(prefix="/rigs"), APIRouter(prefix="/api/v1")
+
+    @inner.get("/{number}")
+    async def show(number: int) -> int:
+        return number
+
+    outer.include_router(inner)
+    docs = Routes("", tag="rigs", versioned=False)
+    docs.get("/docs", FindRigs)
+    rig = rigs(lambda r: r.get("/{id}", GetRig))
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    hiding = feature(*MEMBERS, routes=(*rig.routes, docs))
+    with pytest.raises(BootError) as caught:
+        create_app(settings, [*STANDARD, hiding], routers=[outer])
+    assert {(fault.code, fault.problem.partition(" is ")[0]) for fault in caught.value.faults} == {
+        (TWICE, "GET /api/v1/rigs/{id}"),
+        (TWICE, "GET /docs"),
+    }

@@ -1,0 +1,51 @@
+"""Shows that commands tell in sentences what is wired wrongly, and end with a failure."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import copy_of_project, plant
+from tests.cli.process import KEYS, free_port, run
+from tests.conftest import PASSWORD, Templates
+
+ROUTES = "src/backstay/features/items/routes.py"
+KNOWN = 'routes.get("/items/{id}", GetItem)'
+PLANTED = 'routes.get("/items/{number}", GetItem, path_names={"number": "id"}, name="other")'
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    plant(copy_of_project(folder), "features/items/routes.py", PLANTED)
+    templates.copy("sqlite", folder, "shop.db")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "environment"),
+    [
+        ("serve", "local"),
+        ("serve", "production"),
+        ("worker", "local"),
+        ("routes", "local"),
+        ("openapi", "local"),
+    ],
+)
+def test_what_is_wired_wrongly_is_told(project: Path, command: str, environment: str) -> None:
+    done = run(
+        project,
+        command,
+        ENVIRONMENT=environment,
+        PYTHONPATH=str(project / "src"),
+        DB_URL=f"sqlite:///{project}/shop.db",
+        ADMIN_PASSWORD=PASSWORD,
+        SERVER_PORT=str(free_port()),
+        **KEYS,
+    )
+    lines = (project / ROUTES).read_text().splitlines()
+    first, second = (lines.index(row) + 1 for row in (KNOWN, PLANTED))
+    assert done.code == 1
+    assert done.errors.endswith(
+        f"route.twice  {ROUTES}:{second}  GET /api/v1/items/{{number}} is routed twice, "
+        f"first as /api/v1/items/{{id}} at {ROUTES}:{first}. Remove one of them.\n"
+    )

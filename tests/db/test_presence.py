@@ -1,0 +1,81 @@
+"""Shows that a database whose tables are gone is noticed at the start and by the probe."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from backstay.composition import Backstay, compose
+from backstay.core.bus import BootError
+from backstay.core.wiring import Code, place_of
+from backstay.db import migrate
+from backstay.db.presence import absence_faults
+from backstay.features.items.model import Item
+from backstay.features.system.queries import GetReadiness
+from backstay.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ship(settings: Settings) -> AsyncIterator[Backstay]:
+    backstay = compose(settings)
+    yield backstay
+    await backstay.close()
+
+
+async def write(ship: Backstay, *statements: str) -> None:
+    async with ship.database.writer.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def test_every_table_of_the_platform_is_there(ship: Backstay) -> None:
+    await ship.require_schema()
+    tables = {str(model.__table__.name) for model in ship.models}  # type: ignore[attr-defined]
+    assert {"items", "users", "sessions", "jobs", "activity", "idempotency_keys"} <= tables
+    assert (await ship.system(GetReadiness())).status == "ready"
+
+
+async def test_a_table_that_is_missing_is_told_with_its_model(ship: Backstay) -> None:
+    await write(ship, "DROP TABLE items")
+    assert await migrate.schema_fault(ship.database) is None
+    with pytest.raises(BootError) as caught:
+        await ship.require_schema()
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.where) == (Code.TABLE_MISSING, str(place_of(Item)))
+    assert fault.problem == "The database has no table items, which Item is."
+    assert "backstay db revision" in fault.mend
+    told: Any = await ship.system(GetReadiness())
+    assert (told.status, "items" in told.reason) == ("not ready", False)
+    assert told.reason == "The database lacks 1 tables or columns: `backstay db check` names them."
+
+
+async def test_a_column_that_is_missing_is_told(ship: Backstay) -> None:
+    await write(ship, "ALTER TABLE items RENAME COLUMN description TO about")
+    (fault,) = await absence_faults(ship.database, ship.models)
+    assert fault.code is Code.TABLE_COLUMN_MISSING
+    assert fault.problem == "The database has no column items.description."
+
+
+async def test_what_there_is_besides_is_left_alone(ship: Backstay) -> None:
+    await write(
+        ship, "ALTER TABLE items ADD COLUMN weight INTEGER", "CREATE TABLE whims (a INTEGER)"
+    )
+    await ship.require_schema()
+
+
+async def test_tables_are_looked_for_where_statements_look(ship: Backstay) -> None:
+    """In the schemas of the search path, and in no other."""
+    if ship.database.options.is_sqlite:
+        pytest.skip("SQLite has no schemas")
+    await write(ship, "CREATE SCHEMA elsewhere", "ALTER TABLE items SET SCHEMA elsewhere")
+    assert [each.code for each in await absence_faults(ship.database, ship.models)] == [
+        Code.TABLE_MISSING
+    ]
+    async with ship.database.writer.connect() as connection:
+        name = await connection.scalar(text("SELECT current_database()"))
+    await write(ship, f'ALTER DATABASE "{name}" SET search_path = elsewhere, public')
+    await ship.database.writer.dispose()
+    assert await absence_faults(ship.database, ship.models) == ()
