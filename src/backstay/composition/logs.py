@@ -1,20 +1,35 @@
 """Where the log of a process that serves or works goes."""
 
+import atexit
 import os
+from collections.abc import Callable
 
 import structlog
 
 from backstay import __version__
+from backstay.adapters import log_libraries
 from backstay.adapters.log_structlog import configure
 from backstay.composition import Backstay
 from backstay.db import sqlite
 
 
-def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
-    """The log goes to standard error and, where that can be done, to files."""
+def start_logging(backstay: Backstay, greeting: str = "server started") -> Callable[[], None]:
+    """The log goes to standard error and, where that can be done, to files.
+
+    What it returns tells and writes what is left to tell, and closes the files. So does the end of
+    the process.
+    """
     settings = backstay.settings.log
-    configure(settings.level, settings.format, backstay.files.server)
+    settle = configure(settings.level, settings.format, backstay.files.server)
+    log_libraries.take_over()
     reason = backstay.files.start()
+
+    def stop() -> None:
+        atexit.unregister(stop)
+        settle()
+        backstay.files.stop()
+
+    atexit.register(stop)
     log = structlog.get_logger("backstay.server")
     log.info(greeting, version=__version__, pid=os.getpid())
     if reason is not None:
@@ -30,3 +45,4 @@ def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
             sqlite=sqlite.in_use().version_text,
             mend=sqlite.MEND,
         )
+    return stop
