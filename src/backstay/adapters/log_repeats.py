@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -45,7 +45,7 @@ class Repeats:
         self._tell = tell
         self._clock = clock
         self._told: dict[Hashable, _Told] = {}
-        self._lock = Lock()
+        self._lock = RLock()  # whatever is collected as garbage meanwhile may log an error, too
 
     def __call__(self, _: WrappedLogger, name: str, event: EventDict) -> EventDict:
         """The event, if it is to be told."""
@@ -82,10 +82,11 @@ class Repeats:
 
     def _over(self) -> list[Hashable]:
         now = self._clock()
-        return [key for key, told in self._told.items() if now - told.since >= PERIOD]
+        return [key for key, told in list(self._told.items()) if now - told.since >= PERIOD]
 
     def _take(self, keys: Iterable[Hashable]) -> list[_Told]:
-        return [self._told.pop(key) for key in keys]
+        taken = [self._told.pop(key, None) for key in keys]
+        return [told for told in taken if told is not None]
 
     def _report(self, over: Iterable[_Told]) -> None:
         for told in over:

@@ -2,9 +2,11 @@
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
+from threading import Lock
 from traceback import format_exception
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -31,9 +33,9 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
         *([_disarm] if form == "console" else []),
         _renderer(form),
     ]
-    printed = structlog.PrintLoggerFactory(sys.stderr)
+    lines = Lines(sys.stderr)
     every = structlog.make_filtering_bound_logger(logging.NOTSET)
-    summing = structlog.wrap_logger(printed(), [structlog.processors.add_log_level, *shown], every)
+    summing = structlog.wrap_logger(lines, [structlog.processors.add_log_level, *shown], every)
     repeats = Repeats(lambda name, event: getattr(summing, name)(**event))
     structlog.configure(
         processors=[
@@ -43,10 +45,34 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
             *shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=printed,
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     return repeats.settle
+
+
+class Lines:
+    """Writes line by line. Whoever comes while somebody writes leaves the line to them, so that
+    nobody waits: the two may be one thread, which logs as it collects garbage.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lock = Lock()
+        self._waiting: deque[str] = deque()
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        self._waiting.append(line)
+        while self._waiting and self._lock.acquire(blocking=False):
+            try:
+                while self._waiting:
+                    self._file.write(self._waiting.popleft() + "\n")
+                self._file.flush()
+            finally:
+                self._lock.release()
+
+    debug = info = warning = error = critical = msg
 
 
 def _renderer(form: Form) -> Processor:

@@ -23,7 +23,8 @@ class Health(View):
 
     `principal_channel` is how this process hears that sessions, roles and accounts changed in
     others: `degraded` says that it does not, and reads them from the database within a second.
-    `database` is `degraded` while it is a SQLite that can corrupt files in WAL mode.
+    `database` is `degraded` while it is a SQLite that can corrupt files in WAL mode. There is
+    `mail`, `degraded`, where no mail server is configured; one that is configured is not asked.
     """
 
     status: Status
