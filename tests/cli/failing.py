@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -24,7 +25,7 @@ class Error(Exception):
         super().__init__(f"{way}: cannot connect to {DSN}\nasked twice")
 
 
-def fail(way: str) -> Any:
+def fail(way: str, *_: Any) -> Any:
     raise Error(way)
 
 
@@ -83,7 +84,10 @@ def application() -> Any:
     from backstay import main  # noqa: PLC0415
     from backstay.server import worker  # noqa: PLC0415
 
-    main.create_app = partial(main.create_app, routers=[router], on_stop=[stop])
+    if "CANNOT_START" in os.environ:
+        main.create_app = partial(fail, "start")
+    else:
+        main.create_app = partial(main.create_app, routers=[router], on_stop=[stop])
     return worker.application()
 
 

@@ -2,7 +2,9 @@
 
 import atexit
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -11,6 +13,22 @@ from backstay.adapters import log_libraries
 from backstay.adapters.log_structlog import configure
 from backstay.composition import Backstay
 from backstay.db import sqlite
+from backstay.settings import LogSettings
+
+CANNOT_START = 3
+"""How a worker ends whose application cannot be made: gunicorn does not start it again then."""
+
+
+@contextmanager
+def end_in_the_log(settings: LogSettings) -> Iterator[None]:
+    """Log what fails before the application can, and end this process."""
+    configure(settings.level, settings.format)
+    log_libraries.take_over()
+    try:
+        yield
+    except Exception:
+        structlog.get_logger("backstay.server").exception("the application cannot be made")
+        sys.exit(CANNOT_START)
 
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> Callable[[], None]:

@@ -29,15 +29,18 @@ def application() -> "DrainingApp":
     """The application of one worker, which is imported here and nowhere else."""
     hurry_imports()
     with without_extras():
+        from backstay.composition.logs import end_in_the_log
         from backstay.main import create_app
         from backstay.settings import load_settings
 
     follow_parent()
     signal.signal(LEAVE, leave)
     settings = load_settings()
+    with end_in_the_log(settings.log):
+        app = create_app(settings)
     ask = partial(ask_for_replacement, Path(os.environ[FOLDER]))
     retire = ask if settings.server.type == "granian" else end_soon
-    return DrainingApp(create_app(settings), settings.server.max_requests, retire)
+    return DrainingApp(app, settings.server.max_requests, retire)
 
 
 class DrainingApp:
