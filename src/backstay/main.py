@@ -67,8 +67,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        stop_logging = start_logging(backstay)
         try:
-            start_logging(backstay)
             await backstay.require_schema()
             await backstay.database.warm_up()
             await backstay.passwords.warm_up()
@@ -83,7 +83,7 @@ def create_app(
         finally:
             await backstay.close()
             structlog.get_logger("backstay.server").info("server stopped", pid=os.getpid())
-            backstay.files.stop()
+            stop_logging()
 
     app = FastAPI(
         title=settings.app.title,

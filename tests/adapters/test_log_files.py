@@ -6,12 +6,16 @@ import logging
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from backstay.adapters.log_files import LogFiles
+from backstay.adapters.log_libraries import take_over
+from backstay.adapters.log_structlog import configure
 from backstay.main import create_app
 from tests.cli.process import serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, client_of, settings_with
@@ -32,6 +36,14 @@ for number in range({LINES}):
     files.server({{"pid": os.getpid(), "number": number, "padding": "x" * 40}})
 files.stop()
 """
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """The configuration of logging is restored in the end."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def entries(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -70,8 +82,11 @@ def test_only_so_many_old_files_are_kept(tmp_path: Path) -> None:
     assert entries(tmp_path, "activity") == []
 
 
+@pytest.mark.usefixtures("restored")
 def test_what_libraries_warn_of_is_kept_too(tmp_path: Path) -> None:
     files = LogFiles(str(tmp_path))
+    configure("INFO", "json", files.server)
+    take_over()
     assert files.start() is None
     logging.getLogger("some.library").warning("deep water: %s m", 12)
     logging.getLogger("some.library").info("nothing to see")

@@ -8,10 +8,13 @@ from uuid import UUID
 
 import pytest
 
+from backstay.adapters import principals_shared
 from backstay.adapters.principals_shared import Beat, SharedPrincipals
 from backstay.core.clock import utc_now
 from backstay.core.principal import Principal
 from backstay.core.principal_cache import PrincipalCache
+from tests.adapters.linking import logged
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +30,7 @@ class Held(SharedPrincipals):
         cache = PrincipalCache(nobody, monotonic=monotonic, clock=utc_now)
         super().__init__(cache, lambda _: None)
         self.begun, self.go = asyncio.Event(), asyncio.Event()
-        self.beats = 0
+        self.beats, self.ends = 0, False
 
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[Beat]:
@@ -37,6 +40,8 @@ class Held(SharedPrincipals):
         self.beats += 1
         self.begun.set()
         await self.go.wait()
+        if self.ends:
+            raise ConnectionError("the database stops, too")
 
 
 async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
@@ -48,3 +53,20 @@ async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
     channel.go.set()
     await stopping
     assert channel.beats == 2
+
+
+@pytest.mark.parametrize("is_stopping", [True, False])
+async def test_a_loss_is_told_unless_a_stop_was_asked_for(is_stopping: bool) -> None:
+    channel = Held()
+    channel.ends = True
+    with logged(principals_shared) as logs:
+        await channel.start()
+        await channel.begun.wait()
+        stopping = asyncio.create_task(channel.stop()) if is_stopping else None
+        await asyncio.sleep(0)
+        channel.go.set()
+        await (stopping or eventually(lambda: logs))
+        await channel.stop()
+    told = [(entry["event"], entry["reason"]) for entry in logs]
+    reason = "ConnectionError: the database stops, too"
+    assert told == ([] if is_stopping else [("principal channel lost", reason)])

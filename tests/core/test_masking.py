@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
+import pytest
 from pydantic import BaseModel, Field, Secret, SecretBytes, SecretStr
 from typing_extensions import TypeAliasType
 
-from backstay.core.masking import masked_fields, secret_fields
+from backstay.core.masking import masked_fields, secret_fields, without_secrets
 
 
 class Pin(SecretStr):
@@ -38,3 +39,26 @@ def test_masked_fields_are_found_by_their_type() -> None:
 
 def test_secrets_are_found_by_their_name_too() -> None:
     assert secret_fields(Outer) == [*MASKED, "api_token"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("at postgresql://shop:hush@db/x?a=b", "at postgresql://shop:********@db/x?a=b"),
+        ("redis://:hu@sh@cache:6379/0 refuses", "redis://:********@cache:6379/0 refuses"),
+        ("amqp://a:hush@b, amqp://c:hush@d", "amqp://a:********@b, amqp://c:********@d"),
+        ("host=db password=hush user=x", "host=db password=******** user=x"),
+        ("password='hu sh' user=x", "password=******** user=x"),
+        ('{"refresh_token": "hush", "a": 1}', '{"refresh_token": ********, "a": 1}'),
+        ("Authorization: Bearer hush", "Authorization: ********"),
+        ("?sslpassword=hush&sslmode=require", "?sslpassword=********&sslmode=require"),
+        ("API_KEY = hush", "API_KEY = ********"),
+        ('password authentication failed for user "x"', None),
+        ("http://example.org:80/a@b", "http://example.org:********@b"),
+        ("http://example.org/a:b@c", None),
+        ("no token there", None),
+    ],
+)
+def test_texts_of_others_are_told_without_secrets(text: str, told: str | None) -> None:
+    assert without_secrets(text) == (told or text)
+    assert "hush" not in without_secrets(text)

@@ -1,13 +1,16 @@
 """Shows that a database that goes away is admitted, and that its return is enough."""
 
 import asyncio
+import re
 from collections import Counter
 
 import httpx
 import pytest
 from sqlalchemy import text
 
+from backstay.web import middleware
 from tests.adapters.clocks import StandingClock
+from tests.adapters.linking import logged
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
 from tests.features.steps import API, AUTH, ME, execute, needs, sign_in
@@ -61,6 +64,25 @@ async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
     assert (await running.create("After")).status_code == 201
     assert (await sign_in(running.client, "admin@example.com")).status_code == 200
     assert await running.titles() == ["Before", "After"]
+
+
+async def test_each_request_that_failed_says_why_in_its_line(wired: tuple[Wire, Running]) -> None:
+    wire, running = wired
+    running.backstay.principals._monotonic = StandingClock()
+    user_id = (await running.client.get(ME)).json()["id"]
+    await wire.cut()
+    with logged(middleware) as logs:
+        answers = await everything(running)
+        answers.append(await running.client.get("/readyz"))
+    assert [entry["event"] for entry in logs] == ["request"] * len(answers)
+    for answer, line in zip(answers, logs, strict=True):
+        assert line["request_id"] == answer.headers["x-request-id"]
+        assert (line["status"], line["log_level"]) == (503, "warning")
+    for line in logs[:-1]:
+        assert line["code"] == "db_unavailable"
+        assert re.match(r"(Connection\w+|OSError|Interface\w+): \S", line["reason"])
+    assert [line.get("user_id") for line in logs[:2]] == [user_id] * 2
+    assert "database" in logs[-1]["reason"]
 
 
 async def test_a_database_that_does_not_answer_delays_only_those_who_ask_it(

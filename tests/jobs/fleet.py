@@ -196,12 +196,35 @@ class Watch(Command[None]):
     times: int = 1
 
 
+async def look_round() -> None:
+    """What a watch does after its first sighting; a test may have it wait for something."""
+
+
 @handles(Watch)
 async def watch(command: Watch, events: Events) -> None:
     for number, ship in enumerate(command.ships):
         event = Sighted(ship=ship, number=number)
         for _ in range(command.times):
             await events.publish(event)
+        if number == 0:
+            await look_round()
+
+
+class Mistake(Command[None]):
+    """Sends two watches; what the second one saw it did not see after all."""
+
+    permission = SIGNED_IN
+
+    seen: Watch
+    imagined: Watch
+
+
+@handles(Mistake)
+async def mistake(command: Mistake, send: Sender, session: Transaction) -> None:
+    await send(command.seen)
+    async with session.begin_nested() as savepoint:
+        await send(command.imagined)
+        await savepoint.rollback()
 
 
 class Log(Command[None]):

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from operator import attrgetter
 from typing import ClassVar
 
 import pytest
@@ -15,11 +16,12 @@ from backstay.core.principal import SYSTEM
 from backstay.db.jobs import Job
 from tests.features.steps import execute
 from tests.jobs import fleet
-from tests.jobs.fleet import Log, Sighted, Watch
+from tests.jobs.fleet import Log, Mistake, Sighted, Watch
 from tests.jobs.steps import Captain, drain, drain_again, jobs, words
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
+position = attrgetter("position")
 
 
 async def test_every_subscriber_gets_an_event(ships: Backstay, captain: Captain) -> None:
@@ -83,6 +85,30 @@ async def test_a_subscriber_that_fails_is_asked_again(
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
+async def test_transactions_that_publish_crosswise_do_not_wait_for_one_another(
+    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = asyncio.Barrier(2)
+    monkeypatch.setattr(fleet, "look_round", both.wait)
+    there, back = Watch(ships=("sloop", "brig", "sloop")), Watch(ships=("brig", "sloop", "brig"))
+    await asyncio.gather(captain(there), captain(back))
+    monkeypatch.undo()
+    await drain(ships)
+    logs = [row for row in sorted(await jobs(ships), key=position) if row.name == "Log"]
+    assert sorted(row.finished_at for row in logs) == [row.finished_at for row in logs]
+    for ship in ("brig", "sloop"):
+        numbers = "".join(row.payload[-3] for row in logs if f'"{ship}' in row.payload)
+        assert numbers in {"021", "102"}
+
+
+async def test_what_did_not_happen_after_all_is_not_told(ships: Backstay, captain: Captain) -> None:
+    watches = Watch(ships=("sloop", "brig")), Watch(ships=("galley", "brig"))
+    await captain(Mistake(seen=watches[0], imagined=watches[1]))
+    await drain(ships)
+    assert await words(ships) == ["alarm brig1", "alarm sloop0", "brig1", "sloop0"]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
 async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Backstay) -> None:
     outbox = ships.workplace.outbox
     first, second = (
@@ -92,6 +118,7 @@ async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Ba
 
         async def publish() -> None:
             await outbox.store.insert(two, second)
+            await outbox.store.line_up(two, [second.id])
             await two.commit()
 
         async def is_stored_or_waits() -> bool:
@@ -99,6 +126,7 @@ async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Ba
             return later.done() or bool((await execute(ships, text(waiting))).all())
 
         await outbox.store.insert(one, first)
+        await outbox.store.line_up(one, [first.id])
         later = asyncio.create_task(publish())
         await eventually(is_stored_or_waits)
         assert await drain(ships) == 0

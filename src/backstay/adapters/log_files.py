@@ -2,17 +2,15 @@
 
 import json
 import logging
-import sys
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import structlog
 from concurrent_log_handler import ConcurrentRotatingFileHandler
-
-from backstay.adapters.log_stream import Forgiving
 
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
@@ -36,7 +34,6 @@ class LogFiles:
         self._lines: dict[str, deque[str]] = {}
         self._stopping = Event()
         self._thread: Thread | None = None
-        self._from_libraries = _FromLibraries(self)
 
     def start(self) -> str | None:
         """Open the files; why it could not be done, or None. Without a folder nothing happens."""
@@ -52,18 +49,12 @@ class LogFiles:
         self._stopping.clear()
         self._thread = Thread(target=self._work, args=(files,), name="log files", daemon=True)
         self._thread.start()
-        for logger in _roots():
-            if not logger.handlers and logging.lastResort is not None:
-                logger.addHandler(logging.lastResort)  # which a handler of ours would replace
-            logger.addHandler(self._from_libraries)
         return None
 
     def stop(self) -> None:
         """Write what waits and close the files."""
         if self._thread is None:
             return
-        for logger in _roots():
-            logger.removeHandler(self._from_libraries)
         self._stopping.set()
         self._called.set()
         self._thread.join()
@@ -114,38 +105,11 @@ class _File(ConcurrentRotatingFileHandler):
     _told = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say once what keeps it from being written; the log is no place for that."""
+        """Say once what keeps it from being written, on standard error at least."""
         if not self._told:
             self._told = True
-            told = f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}"
-            print(told, file=Forgiving(sys.stderr))
-
-
-class _FromLibraries(logging.Handler):
-    """Warnings of libraries, in the form of our own events."""
-
-    def __init__(self, files: LogFiles) -> None:
-        super().__init__(logging.WARNING)
-        self._files = files
-
-    def emit(self, record: logging.LogRecord) -> None:
-        event = {
-            "event": record.getMessage(),
-            "logger": record.name,
-            "level": record.levelname.lower(),
-            "timestamp": datetime.fromtimestamp(record.created, UTC),
-        }
-        if record.exc_info:
-            event["exception"] = logging.Formatter().formatException(record.exc_info)
-        self._files.server(event)
-
-
-def _roots() -> list[logging.Logger]:
-    """The loggers that pass nothing on: the root, and those of servers."""
-    known = logging.root.manager.loggerDict.values()
-    return [logging.root] + [
-        logger for logger in known if isinstance(logger, logging.Logger) and not logger.propagate
-    ]
+            log = structlog.get_logger("backstay.server")
+            log.exception("a log file cannot be written", file=self.baseFilename)
 
 
 def _plain(value: Any) -> str:

@@ -1,11 +1,13 @@
-"""The Mailer port where nobody said how mail is sent: none is lost, each is tried again."""
+"""The Mailer port where nobody said how mail is sent: each is kept as a job that failed and why."""
 
-from backstay.core.mail import Mail, MailNotSent
+from backstay.core.mail import Mail, NoMailServer
 
 
 class NoMailer:
-    """Refuses every mail for now."""
+    """Refuses every mail."""
 
     async def send(self, mail: Mail) -> None:
         """Say what is missing."""
-        raise MailNotSent("No mail can be sent: set MAIL_HOST, or MAIL_BACKEND.")
+        raise NoMailServer(
+            "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
+        )

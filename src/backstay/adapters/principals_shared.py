@@ -10,6 +10,7 @@ import structlog
 
 from backstay.adapters.cache_memory import MemoryCache
 from backstay.adapters.principals_memory import LocalPrincipals
+from backstay.core.causes import cause_of
 from backstay.core.principal_cache import PrincipalCache
 
 log = structlog.get_logger("backstay.principals")
@@ -84,8 +85,8 @@ class SharedPrincipals(LocalPrincipals, ABC):
                     self.flush()
                     await self._follow(beat)
             except Exception as error:
-                if not self._is_lost:
-                    log.warning("principal channel lost", error=repr(error))
+                if not self._is_lost and not self._stopping.is_set():
+                    log.warning("principal channel lost", reason=cause_of(error))
                 self._is_lost = True
                 self._report(False)
             if self._stopping.is_set():

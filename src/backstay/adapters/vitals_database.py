@@ -23,7 +23,7 @@ Ask = Callable[[], Coroutine[Any, Any, str | None]]
 class DatabaseVitals:
     """Looks after the database; ``schema_fault`` says what is wrong with its schema.
 
-    ``channel`` tells how principals are heard of.
+    ``channel`` tells how principals are heard of; ``lacks_mail`` that nothing sends mails.
     """
 
     def __init__(
@@ -33,12 +33,15 @@ class DatabaseVitals:
         jobs: JobStore,
         channel: PrincipalChannel,
         schema_fault: Ask,
+        *,
+        lacks_mail: bool = False,
     ) -> None:
         self._database = database
         self._links = links
         self._jobs = jobs
         self._channel = channel
         self._schema_fault = schema_fault
+        self._lacks_mail = lacks_mail
         self._asking: set[asyncio.Task[str | None]] = set()
 
     async def checks(self) -> dict[str, Check]:
@@ -56,6 +59,8 @@ class DatabaseVitals:
         }
         if self._database.replica_engine is not None:
             found["replica"] = await self._check(self._database.ping_replica)
+        if self._lacks_mail:
+            found["mail"] = Check("degraded")
         return found
 
     async def why_not_ready(self) -> str | None:

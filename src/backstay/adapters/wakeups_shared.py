@@ -25,6 +25,7 @@ class SubscribedWakeups(ABC):
     def __init__(self, channel: str) -> None:
         self._channel = channel
         self._listening: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self.is_healthy = False
 
     @abstractmethod
@@ -37,18 +38,20 @@ class SubscribedWakeups(ABC):
 
     async def listen(self, ring: Ring) -> None:
         """Begin to call ``ring`` whenever there may be work."""
+        self._is_stopping = False
         self._listening = asyncio.create_task(self._listen(ring))
 
     async def stop(self) -> None:
         """Neither tell nor listen any longer."""
         if self._listening is not None:
+            self._is_stopping = True  # what it waits for may end otherwise than by the cancellation
             self._listening.cancel()
             await asyncio.wait({self._listening}, timeout=STOP_SECONDS)
             self._listening = None
 
     async def _listen(self, ring: Ring) -> None:
         is_lost, delay = False, FIRST_DELAY
-        while True:
+        while not self._is_stopping:
             try:
                 async with self.subscription(ring) as follow:
                     if is_lost:
@@ -57,7 +60,7 @@ class SubscribedWakeups(ABC):
                     ring()
                     await follow()
             except Exception as error:
-                if not is_lost:
+                if not is_lost and not self._is_stopping:
                     kind = type(error).__name__  # its text may hold a password
                     log.warning("jobs are polled for", channel=self._channel, error=kind)
                 is_lost = True

@@ -76,6 +76,11 @@ class Backstay(Adapters):
         return Sender(self.buses, SYSTEM)
 
     @property
+    def lacks_mail_server(self) -> bool:
+        """Whether mails are written that nothing sends."""
+        return _lacks_mail_server(self.settings, self.features)
+
+    @property
     def cache_is_remote(self) -> bool:
         """Whether to ask the cache may cost a round trip."""
         return bool(self.settings.cache.ttl_seconds) and self.answers is None
@@ -134,7 +139,8 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
     schedule = tuple(each for feature in features for each in feature.schedule)
-    services = _services(adapters, features, channel, outbox.store, models)
+    lacks_mail = _lacks_mail_server(settings, features)
+    services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
     buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
     wiring.check(registry, features, ownership, settings.app.root_path)
@@ -171,12 +177,18 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
     return Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
 
 
+def _lacks_mail_server(settings: Settings, features: Sequence[Feature]) -> bool:
+    return settings.mail.chosen is None and any(each.name == "mail" for each in features)
+
+
 def _services(
     adapters: Adapters,
     features: Sequence[Feature],
     channel: PrincipalChannel,
     store: JobStore,
     models: Sequence[type[Base]],
+    *,
+    lacks_mail: bool,
 ) -> dict[Any, Any]:
     """What handlers receive that is the same for every message, by its port."""
     database = adapters.database
@@ -189,7 +201,9 @@ def _services(
         )
         return found or (told if faults else None)
 
-    vitals = DatabaseVitals(database, adapters.links, store, channel, schema_fault)
+    vitals = DatabaseVitals(
+        *(database, adapters.links, store, channel, schema_fault), lacks_mail=lacks_mail
+    )
     return {
         AccessTokens: adapters.tokens,
         BreachedPasswords: adapters.breached,

@@ -1,20 +1,58 @@
 """Where the log of a process that serves or works goes."""
 
+import atexit
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from backstay import __version__
+from backstay.adapters import log_libraries
 from backstay.adapters.log_structlog import configure
 from backstay.composition import Backstay
+from backstay.core.wiring import BootError
 from backstay.db import sqlite
+from backstay.settings import LogSettings
+
+CANNOT_START = 3
+"""How a worker ends whose application cannot be made: gunicorn does not start it again then."""
 
 
-def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
-    """The log goes to standard error and, where that can be done, to files."""
+@contextmanager
+def end_in_the_log(settings: LogSettings) -> Iterator[None]:
+    """Log what fails before the application can, and end this process."""
+    configure(settings.level, settings.format)
+    log_libraries.take_over()
+    try:
+        yield
+    except BootError as error:
+        for fault in error.faults:
+            structlog.get_logger("backstay.server").error(str(fault))
+        sys.exit(CANNOT_START)
+    except Exception:
+        structlog.get_logger("backstay.server").exception("the application cannot be made")
+        sys.exit(CANNOT_START)
+
+
+def start_logging(backstay: Backstay, greeting: str = "server started") -> Callable[[], None]:
+    """The log goes to standard error and, where that can be done, to files.
+
+    What it returns tells and writes what is left to tell, and closes the files. So does the end of
+    the process.
+    """
     settings = backstay.settings.log
-    configure(settings.level, settings.format, backstay.files.server)
+    settle = configure(settings.level, settings.format, backstay.files.server)
+    log_libraries.take_over()
     reason = backstay.files.start()
+
+    def stop() -> None:
+        atexit.unregister(stop)
+        settle()
+        backstay.files.stop()
+
+    atexit.register(stop)
     log = structlog.get_logger("backstay.server")
     log.info(greeting, version=__version__, pid=os.getpid())
     if reason is not None:
@@ -30,3 +68,11 @@ def start_logging(backstay: Backstay, greeting: str = "server started") -> None:
             sqlite=sqlite.in_use().version_text,
             mend=sqlite.MEND,
         )
+    if backstay.lacks_mail_server:
+        log.warning(
+            "no mail server is configured: no mail leaves, so that nobody can reset a password or "
+            "confirm an address",
+            mend="set MAIL_HOST, or MAIL_BACKEND; mails of until then are jobs that failed with "
+            "mail.no_server and can be repeated",
+        )
+    return stop

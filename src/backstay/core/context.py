@@ -96,14 +96,17 @@ class ActivityNote:
 class UnitOfWork:
     """The transaction of a command and of whatever its handler sends, and what goes with it.
 
-    ``writes`` are statements, with their parameters, that end it; ``after_commit`` is done once it
-    is committed.
+    ``writes`` are statements, with their parameters, that end it. ``before_commit`` is done when
+    nothing else is left to write, ``after_commit`` once it is committed. ``in_sequence`` are new
+    jobs that wait for one another.
     """
 
     transaction: Any
     changes: PrincipalChanges = field(default_factory=PrincipalChanges)
     tags: CacheTags = field(default_factory=CacheTags)
     writes: list[tuple[Any, Mapping[str, Any]]] = field(default_factory=list)
+    before_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    in_sequence: list[UUID] = field(default_factory=list)
     after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 

@@ -135,10 +135,17 @@ class Backlog:
 
 
 class JobStore(Protocol):
-    """Keeps jobs. Each method is one transaction of its own, except ``insert``."""
+    """Keeps jobs. Each method that is given no transaction is one of its own."""
 
     async def insert(self, transaction: Any, job: NewJob) -> UUID:
         """Store a job in a transaction; the id of the one that is there if it is not unique."""
+        ...
+
+    async def line_up(self, transaction: Any, job_ids: Sequence[UUID]) -> None:
+        """Put new jobs behind all others of their sequences, as the last act of a transaction.
+
+        Until it ends, others that do so with the same sequence wait.
+        """
         ...
 
     async def announce(self, transaction: Any, job_id: UUID) -> None:

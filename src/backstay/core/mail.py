@@ -30,6 +30,12 @@ class MailNotSent(Unavailable):
     code, title = "mail.not_sent", "The mail could not be handed over"
 
 
+class NoMailServer(MailNotSent):
+    """Nobody said how mail is sent. To try again is no use before somebody does."""
+
+    status, code, title = 422, "mail.no_server", "No mail server is configured"
+
+
 class MailNotWritten(Invalid):
     code, title = "mail.not_written", "The mail cannot be written from its template"
 

@@ -1,5 +1,6 @@
-"""Which fields hold secrets, by their type or by their name."""
+"""Which fields hold secrets, by their type or by their name; and texts without them."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
@@ -7,6 +8,21 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 MASKED = Secret, SecretBytes, SecretStr
 SECRETS = ("password", "secret", "token", "authorization", "cookie", "api_key")
+
+HIDDEN = "********"
+_IN_URL = re.compile(r"(://[^\s:/@]{0,200}:)\S{1,1000}@")
+_NAMED = re.compile(
+    rf"((?:{'|'.join(SECRETS)}|passwd|passphrase)[\w-]{{0,40}}[\"']?\s{{0,3}}[=:]\s{{0,3}})"
+    r"(?:(?:bearer|basic)\s{1,3})?"
+    r"(?:\"[^\"]{0,1000}\"?|'[^']{0,1000}'?|[^\s,;&]{1,1000})",
+    re.IGNORECASE,
+)
+
+
+def without_secrets(text: str) -> str:
+    """A text of somebody else, such as an error's, without the passwords of URLs in it and what
+    stands behind the name of a secret."""
+    return _NAMED.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}@", text))
 
 
 def tells_secret(name: str) -> bool:

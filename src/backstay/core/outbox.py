@@ -1,6 +1,7 @@
 """What handlers leave behind in their transaction: jobs, and events that become jobs."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -73,7 +74,13 @@ class Outbox:
             address=origin.address,
             traceparent=origin.traceparent,
         )
-        job_id = await self.store.insert(context.unit.transaction, job)
+        unit = context.unit
+        job_id = await self.store.insert(unit.transaction, job)
+        if job.sequence is not None and job_id == job.id:
+            if not unit.in_sequence:
+                line_up = partial(self.store.line_up, unit.transaction, unit.in_sequence)
+                unit.before_commit.append(line_up)
+            unit.in_sequence.append(job_id)
         self.wake_after(context, job_id)
         return job_id
 

@@ -82,6 +82,6 @@ async def _wait(task: asyncio.Task[T], if_late: Callable[[T], Awaitable[None]] |
         return
     error = task.exception()
     if error is not None:
-        log.warning("a late answer is an error", reason=str(error))
+        log.warning("a late answer is an error", fault=error)
     elif if_late is not None:
         await if_late(task.result())

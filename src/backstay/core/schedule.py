@@ -127,7 +127,7 @@ class Scheduler:
                 self._is_lost = False
             except Exception as error:
                 if not self._is_lost:
-                    log.warning("schedules cannot be looked at", reason=str(error))
+                    log.warning("schedules cannot be looked at", fault=error)
                 self._is_lost, nap = True, 1.0
             await asyncio.sleep(nap)
 

@@ -4,8 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+
 from backstay.core.schedule import Scheduler
 from backstay.core.worker import Worker, Workplace
+
+log = structlog.get_logger("backstay.jobs")
 
 PATIENCE = 5.0
 """Seconds beyond their grace after which whatever still hangs is cancelled."""
@@ -20,6 +24,8 @@ async def shift(place: Workplace, worker: Worker, *, grace: float) -> AsyncItera
         await wakeups.listen(place.outbox.bell.ring)
     scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
     working = asyncio.create_task(worker.work())
+    for task in (scheduling, working):
+        task.add_done_callback(_tell_if_dead)
     try:
         yield
     finally:
@@ -29,3 +35,10 @@ async def shift(place: Workplace, worker: Worker, *, grace: float) -> AsyncItera
         await asyncio.wait(at_work, timeout=grace + PATIENCE)
         working.cancel()
         await asyncio.wait(at_work, timeout=LAST_SECONDS)
+
+
+def _tell_if_dead(task: asyncio.Task[None]) -> None:
+    """Whatever it died of is told at once: nobody awaits it before the end."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.critical("no more jobs are run or scheduled here", exc_info=error)

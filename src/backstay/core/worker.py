@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from backstay.core.bus import Buses, Sender
+from backstay.core.causes import cause_of
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
 from backstay.core.jobs import (
@@ -143,7 +144,7 @@ class Worker:
             runs = await self._patience(claiming, self._give_back)
         except Exception as error:
             if not self._faults:
-                log.warning("jobs cannot be claimed", reason=str(error))
+                log.warning("jobs cannot be claimed", fault=error)
             self._faults.append(error)
             await asyncio.sleep(self._place.pace.rest)
             return 0
@@ -189,7 +190,7 @@ class Worker:
                 self._store.renew(list(held.values()), self._place.pace.lease)
             )
         except Exception as error:
-            log.warning("leases of jobs cannot be renewed", reason=str(error))
+            log.warning("leases of jobs cannot be renewed", fault=error)
             return
         for task, run in held.items():
             if run.id not in told or told[run.id]:
@@ -201,7 +202,7 @@ class Worker:
         try:
             lost = await self._patience(self._store.lost())
         except Exception as error:
-            log.warning("lost jobs cannot be looked for", reason=str(error))
+            log.warning("lost jobs cannot be looked for", fault=error)
             return
         held = {run.id for run in self._running.values()}  # late, but not lost: they are renewed
         lost = [run for run in lost if run.id not in held]
@@ -219,26 +220,30 @@ class Worker:
         with structlog.contextvars.bound_contextvars(
             job_id=str(run.id), job=run.name, request_id=run.request_id, trace_id=run.trace_id
         ):
-            outcome = await self._outcome(run)
+            outcome, why = await self._outcome(run)
             seconds = monotonic() - started
             self._place.observe(run.name, outcome, seconds)
-            log.info("job", outcome=outcome, attempt=run.attempt, ms=round(seconds * 1000, 1))
+            log.info(
+                "job", outcome=outcome, attempt=run.attempt, ms=round(seconds * 1000, 1), **why
+            )
 
-    async def _outcome(self, run: JobRun) -> str:
+    async def _outcome(self, run: JobRun) -> tuple[str, dict[str, str]]:
+        """What became of a run and, where it failed, why."""
         store = self._store
         try:
             if run.is_cancelled:
                 await self._tell(store.cancelled(run))
-                return "cancelled"
+                return "cancelled", {}
             await self._send(run)
         except asyncio.CancelledError:
             if not run.is_cancelled:
-                return "given up"
+                return "given up", {}
             await self._tell(store.cancelled(run))
-            return "cancelled"
+            return "cancelled", {}
         except Exception as error:
-            return await self._failed(run, error)
-        return "succeeded"
+            why = {"code": told(error)[0], "reason": cause_of(error)}
+            return await self._failed(run, error), why
+        return "succeeded", {}
 
     async def _send(self, run: JobRun) -> None:
         command = self._place.outbox.load(run)
@@ -277,4 +282,4 @@ class Worker:
         try:
             await self._patience(storing)
         except Exception as error:
-            log.warning("what became of a job cannot be stored", reason=str(error))
+            log.warning("what became of a job cannot be stored", fault=error)

@@ -117,7 +117,7 @@ class AuditTrail:
         if row["user_id"] is None:
             return
         if isinstance(error, DatabaseUnavailable):
-            log.error("activity not written", **_shown(row))
+            log.error("activity not written", fault=error, **_shown(row))
         elif context.principal.user_id is not None:
             await self._write(row)
         else:
@@ -129,7 +129,7 @@ class AuditTrail:
         try:
             await self._database.write(_INSERT, row)
         except Exception as error:
-            log.error("activity not written", reason=str(error), **_shown(row))  # noqa: TRY400
+            log.error("activity not written", fault=error, **_shown(row))  # noqa: TRY400
         else:
             self._written(row)
 

@@ -128,7 +128,20 @@ _BACKLOG = (
 )
 _NOTIFY = func.pg_notify(CHANNEL, Job.queue)
 _ANNOUNCE = select(_NOTIFY).where(Job.id == bindparam("job_id"))
-_ALONE = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("sequence"), 0)))
+_NEW = Job.id.in_(bindparam("new", expanding=True))
+_key = func.hashtextextended(Job.sequence, 0).label("key")
+_keys = select(_key).where(_NEW).distinct().order_by(_key).subquery()
+_ALONE = select(func.pg_advisory_xact_lock(_keys.c.key))
+"""The sequences of new jobs, each for this transaction alone: in one order whoever asks, or two
+that have some in common could wait for each other."""
+_in_order = select(Job.id).where(_NEW).order_by(Job.position).subquery()
+_behind = select(_in_order.c.id, func.nextval("jobs_position").label("position")).subquery()
+_LINE_UP = (
+    update(Job)
+    .where(Job.id == _behind.c.id)
+    .values(position=_behind.c.position)
+    .execution_options(synchronize_session=False)
+)
 _SLOTS = select(NOW, Schedule.name, Schedule.slot)
 
 
@@ -145,12 +158,7 @@ class DatabaseJobs:
         self._insert = _insert(is_sqlite=self._is_sqlite)
 
     async def insert(self, transaction: Transaction, job: NewJob) -> UUID:
-        """Store a job in a transaction; the id of the one that is there if it is not unique.
-
-        PostgreSQL counts ``position`` whenever it is asked, so those of one sequence take turns.
-        """
-        if job.sequence is not None and not self._is_sqlite:
-            await transaction.execute(_ALONE, {"sequence": job.sequence})
+        """Store a job in a transaction; the id of the one that is there if it is not unique."""
         while True:
             found = (await transaction.execute(self._insert, asdict(job))).first()
             if found is not None:
@@ -160,6 +168,16 @@ class DatabaseJobs:
             )
             if other is not None:
                 return other
+
+    async def line_up(self, transaction: Transaction, job_ids: Sequence[UUID]) -> None:
+        """Put new jobs behind all others of their sequences, as the last act of a transaction.
+
+        PostgreSQL counts ``position`` whenever it is asked, so those who ask for one sequence take
+        turns; on SQLite nobody else writes meanwhile.
+        """
+        if not self._is_sqlite:
+            await transaction.execute(_ALONE, {"new": job_ids})
+            await transaction.execute(_LINE_UP, {"new": job_ids})
 
     async def announce(self, transaction: Transaction, job_id: UUID) -> None:
         """Tell of a job that a transaction changed what :meth:`insert` tells of a new one."""

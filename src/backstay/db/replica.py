@@ -43,7 +43,7 @@ class Replica:
     def failed(self, error: Exception) -> None:
         """Leave the replica alone for a while; the primary serves its readers."""
         self._rests_until = monotonic() + REST_SECONDS
-        log.warning("replica failed", error=str(error), seconds=REST_SECONDS)
+        log.warning("replica failed", rest=REST_SECONDS, fault=error)
 
     async def serves(self, principal: Principal) -> bool:
         """Whether a read of this principal may go to the replica.

@@ -42,6 +42,7 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                     try:
                         result = await call_next(context)
                         await channel.announce(context)
+                        await _last(session, unit)
                         await greenlet_spawn(_finish, session.sync_session, unit.writes)
                     except BaseException:
                         await session.close()
@@ -64,6 +65,15 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
         return run
 
     return transaction
+
+
+async def _last(session: Transaction, unit: UnitOfWork) -> None:
+    """Do what waits for other transactions: by then nobody has to wait for a row of this one who
+    holds what is waited for."""
+    if unit.before_commit:
+        await session.flush()
+    for act in unit.before_commit:
+        await act()
 
 
 async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:

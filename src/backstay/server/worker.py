@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ def application() -> "DrainingApp":
     """The application of one worker, which is imported here and nowhere else."""
     hurry_imports()
     with without_extras():
-        from backstay.core.wiring import BootError
+        from backstay.composition.logs import end_in_the_log
         from backstay.main import create_app
         from backstay.settings import load_settings
 
@@ -40,12 +39,10 @@ def application() -> "DrainingApp":
     follow_parent()
     signal.signal(LEAVE, leave)
     settings = load_settings()
+    with end_in_the_log(settings.log):
+        app = create_app(settings)
     ask = partial(ask_for_replacement, Path(os.environ[FOLDER]), os.getppid())
     retire = ask if settings.server.type == "granian" else end_soon
-    try:
-        app = create_app(settings)
-    except BootError as error:  # what was edited under `--reload` may be wired wrongly
-        sys.exit(str(error))
     return DrainingApp(app, settings.server.max_requests, retire)
 
 

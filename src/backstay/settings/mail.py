@@ -45,7 +45,8 @@ class MailSettings(Group):
         None,
         description="`smtp` sends, `file` keeps mails in `MAIL_DIR`, `console` prints them and is "
         "refused outside `local`, as their links would stand in the log. Not set, it is `smtp` "
-        "where `MAIL_HOST` is set; else no mail leaves, and the jobs that send it fail.",
+        "where `MAIL_HOST` is set; else no mail leaves, and the jobs that send it fail with "
+        "`mail.no_server`.",
     )
     host: str | None = Field(None, description="Mail server.")
     port: Port | None = Field(

@@ -44,7 +44,9 @@ class ServerSettings(Group):
     graceful_timeout: Annotated[SomeSeconds, AtMost(WEEK)] = Field(
         30, description="Seconds that running requests get to finish when the server stops."
     )
-    log: bool = Field(True, description="Log every request.")
+    log: bool = Field(
+        True, description="Log every request; those that fail are logged in any case."
+    )
     trusted_proxies: Networks = Field(
         (),
         description="Networks of the proxies whose forwarded addresses are believed; everything "

@@ -1,6 +1,7 @@
 """Every error as a problem (RFC 9457), none of which repeats what was submitted."""
 
 import json
+from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from backstay.core.causes import cause_of
 from backstay.core.errors import AppError
 from backstay.core.validation import invalid
 from backstay.web.oauth import ErrorCode, members_of
@@ -87,25 +89,31 @@ def _of_framework(error: HTTPException) -> AppError:
     return refusal
 
 
-def _id(request: Request) -> str:
-    return str(request.scope.get("backstay.request_id", ""))
-
-
-def _tell(request: Request, error: AppError) -> None:
-    """Log an error of the server's; what will pass by itself does not need its traceback."""
+def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
+    """Log an error of the server's, and leave its cause to the line of the request."""
+    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return
+    reason, request_id = leave_cause(scope, error), scope.get("backstay.request_id", "")
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        log.warning("unavailable", code=error.code, reason=reason, request_id=_id(request))
+        told = {"code": error.code, "reason": reason, "request_id": request_id}
+        log.warning("unavailable", **told, fault=error)
     else:
-        log.error("request failed", code=error.code, request_id=_id(request), exc_info=error)
+        log.error("request failed", code=error.code, request_id=request_id, exc_info=error)
+
+
+def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
+    """Leave the cause of a failure to the line of the request; what it is."""
+    code = error.code if isinstance(error, AppError) else AppError.code
+    reason = cause_of(error)
+    scope["backstay.cause"] = {"code": code, "reason": reason}
+    return reason
 
 
 def install(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
     async def refused(request: Request, error: Any) -> Response:
-        if error.status >= 500:
-            _tell(request, error)
+        tell(request.scope, error)
         return problem_response(request.scope, error)
 
     async def not_valid(request: Request, error: Any) -> Response:

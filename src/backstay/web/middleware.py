@@ -20,7 +20,7 @@ from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, 
 from backstay.core.origins import normal_origin
 from backstay.settings import Settings
 from backstay.web.bodies import check_encoding, check_length, narrowed, too_large
-from backstay.web.errors import problem_response
+from backstay.web.errors import leave_cause, problem_response, tell
 from backstay.web.fields import fields_of
 from backstay.web.hosts import check_host
 from backstay.web.traces import parent_of
@@ -112,16 +112,31 @@ class Edge:
             elapsed = time.perf_counter() - started
             route = getattr(scope.get("route"), "path_format", "unmatched")
             self._metrics.observe(scope["method"], route, status, elapsed)
-            if self._access_log:
-                log.info(
-                    "request",
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    ms=round(elapsed * 1000, 1),
-                    request_id=request_id,
-                    trace_id=trace[3:35].decode(),
-                )
+            failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "backstay.cause" in scope
+            if self._access_log or failed:
+                _tell_of(scope, status, elapsed, failed=failed)
+
+
+def _tell_of(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:
+    """The line of a request. One that failed says why, and to whom it happened."""
+    trace: bytes = scope["backstay.trace"]
+    line = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "request_id": scope["backstay.request_id"],
+        "trace_id": trace[3:35].decode(),
+    }
+    if not failed:
+        log.info("request", **line)
+        return
+    line |= scope.get("backstay.cause", {})
+    principal = scope.get("backstay.principal")
+    if principal is not None and principal.user_id is not None:
+        line["user_id"] = str(principal.user_id)
+    tell_of = log.warning if status == HTTPStatus.SERVICE_UNAVAILABLE else log.error
+    tell_of("request", **line)
 
 
 class Faults:
@@ -159,6 +174,7 @@ class Faults:
             self._check(scope)
             await self._app(scope, self._bounded(scope, receive), watch)
         except AppError as error:
+            tell(scope, error)
             if started:
                 raise
             await problem_response(scope, error)(scope, receive, send)
@@ -166,6 +182,7 @@ class Faults:
             await watch({"type": "http.response.start", "status": CLIENT_GONE, "headers": []})
             await watch({"type": "http.response.body"})
         except Exception as error:
+            leave_cause(scope, error)
             log.exception("unhandled error", request_id=scope["backstay.request_id"])
             if started:
                 raise

@@ -69,6 +69,12 @@ class Accepted(View):
     detail: str
 
 
+UNSENT = Accepted(
+    detail="No mail leaves this server before whoever runs it has named a mail server."
+)
+"""The answer to everybody where none is configured."""
+
+
 class LinkState(View):
     """Whether a link may still be used."""
 

@@ -27,14 +27,20 @@ from backstay.web.state import MetricsAccess, edge_of, sender_of
 async def health(request: Request) -> Response:
     """200 when all is well or something optional is down, 503 when requests cannot be served."""
     result = await sender_of(request)(GetHealth())
-    return Response(render(result), 503 if result.status == "error" else 200, media_type=JSON)
+    if result.status != "error":
+        return Response(render(result), media_type=JSON)
+    failed = [name for name, state in result.checks.items() if state == "error"]
+    request.scope["backstay.cause"] = {"reason": f"error of {', '.join(failed)}"}
+    return Response(render(result), 503, media_type=JSON)
 
 
 async def readyz(request: Request) -> Response:
     """200 when requests may be sent here, else 503."""
     result = await sender_of(request)(GetReadiness())
-    status = 200 if result.status == "ready" else 503
-    return Response(render(result), status, media_type=JSON)
+    if result.status == "ready":
+        return Response(render(result), media_type=JSON)
+    request.scope["backstay.cause"] = {"reason": result.reason}
+    return Response(render(result), 503, media_type=JSON)
 
 
 async def metrics(request: Request) -> Response:

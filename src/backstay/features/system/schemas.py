@@ -24,7 +24,8 @@ class Health(View):
     `principal_channel` is how this process hears that sessions, roles and accounts changed in
     others: `degraded` says that it does not, and reads them from the database within a second.
     `database` is `degraded` while it is a SQLite that can corrupt files in WAL mode, and an `error`
-    while it does not answer or cannot be written. `reasons` tells of what is an `error` why.
+    while it does not answer or cannot be written. `reasons` tells of what is an `error` why. There
+    is `mail`, `degraded`, where no mail server is configured; one that is configured is not asked.
     """
 
     status: Status

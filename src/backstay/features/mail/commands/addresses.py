@@ -14,10 +14,13 @@ from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.queries import FindLink
-from backstay.features.mail.schemas import Accepted, Purpose, Template, TokenText
+from backstay.features.mail.schemas import UNSENT, Accepted, Purpose, Template, TokenText
 from backstay.features.users.commands.email import ConfirmEmail
 from backstay.features.users.events import EmailChangeRequested, EmailReplaced, UserRegistered
 from backstay.features.users.queries.accounts import GetAccount
+from backstay.settings import MailSettings
+
+ANSWER = Accepted(detail="If an address of yours is to be confirmed, a mail is on its way to it.")
 
 
 class MailVerification(Command[None]):
@@ -101,7 +104,7 @@ class ResendVerification(Command[Accepted]):
 
 @handles(ResendVerification)
 async def resend_verification(
-    command: ResendVerification, principal: Principal, jobs: Jobs
+    command: ResendVerification, principal: Principal, jobs: Jobs, settings: MailSettings
 ) -> Accepted:
     await jobs.as_system().enqueue(MailVerification(user_id=principal.id))
-    return Accepted(detail="If an address of yours is to be confirmed, a mail is on its way to it.")
+    return ANSWER if settings.chosen else UNSENT

@@ -12,13 +12,14 @@ from backstay.core.ports import Clock, Passwords
 from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.queries import FindLink
-from backstay.features.mail.schemas import Accepted, Link, Purpose, TokenText
+from backstay.features.mail.schemas import UNSENT, Accepted, Link, Purpose, TokenText
 from backstay.features.users.commands.email import ConfirmEmail
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import Email, Password
+from backstay.settings import MailSettings
 
 ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")
 
@@ -39,11 +40,11 @@ class ForgotPassword(Command[Accepted]):
 
 
 @handles(ForgotPassword)
-async def forgot_password(command: ForgotPassword, jobs: Jobs) -> Accepted:
+async def forgot_password(command: ForgotPassword, jobs: Jobs, settings: MailSettings) -> Accepted:
     delay = random.uniform(*DELAY)  # noqa: S311
     mail = MailResetLink(email=command.email)
     await jobs.as_system().enqueue(mail, delay=delay, unique=command.email)
-    return ANSWER
+    return ANSWER if settings.chosen else UNSENT
 
 
 class MailResetLink(Command[None]):

@@ -90,7 +90,7 @@ async def hand_over(
         mail = templates.write(command.template, command.recipient, {"url": url, **command.values})
         await mailer.send(mail)
     except AppError as error:
-        log.warning("mail not sent", template=command.template, reason=error.detail)
+        log.warning("mail not sent", template=command.template, reason=error.detail, fault=error)
         raise
     return HandedOver()
 

@@ -10,7 +10,7 @@ from backstay.core.errors import AppError, Invalid
 from backstay.core.messages import Command
 from backstay.core.validation import validated
 from backstay.features.mail.commands.addresses import VerifyEmail
-from backstay.features.mail.commands.passwords import ANSWER, ForgotPassword, ResetPassword
+from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.queries import CheckLink
 from backstay.features.mail.schemas import Purpose
 from backstay.web.limits import Limit
@@ -28,10 +28,12 @@ async def forgot_page(request: Request) -> Response:
 
 async def forgot_form(request: Request) -> Response:
     """Ask for the mail."""
-    error = await _send(request, ForgotPassword, "email")
-    if error is not None:
+    fields = await form_of(request, "email")
+    try:
+        told = await sender_of(request)(validated(ForgotPassword.model_validate, fields))
+    except Invalid:
         return page(_FORGOT, _alarm("This is not an e-mail address.") + _email_form(), status=422)
-    return page(_FORGOT, f"<p>{escape(ANSWER.detail)}</p>")
+    return page(_FORGOT, f"<p>{escape(told.detail)}</p>")
 
 
 async def reset_page(request: Request) -> Response:

@@ -1,0 +1,112 @@
+"""Keeps an outage from filling the log: what repeats itself is told once a period and counted."""
+
+import sys
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from threading import RLock
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from structlog import DropEvent
+from structlog.typing import EventDict, WrappedLogger
+
+from backstay.core.causes import cause_of, place_of, root_of
+
+PERIOD = 60.0
+"""Seconds for which an error that was told is only counted."""
+MOST = 200
+"""How many errors are known at once; of more, the oldest counts as over."""
+
+Tell = Callable[[str, EventDict], None]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+@dataclass(slots=True)
+class _Told:
+    """An event that was told, and how often it came since."""
+
+    name: str
+    event: EventDict
+    since: float
+    more: int = 0
+
+
+class Repeats:
+    """A step of structlog. Two errors are the same if they go back to one kind of error, raised in
+    one line of code, and are told as the same event.
+
+    An event tells of an error by ``exc_info``, or by ``fault`` where it is no fault of the code;
+    either way its traceback is told along with it. What comes again within a period is dropped; the
+    number follows, with ``tell``, before the first event after the period, or by `settle`.
+    """
+
+    def __init__(self, tell: Tell, clock: Callable[[], float] = monotonic) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._told: dict[Hashable, _Told] = {}
+        self._lock = RLock()  # whatever is collected as garbage meanwhile may log an error, too
+
+    def __call__(self, _: WrappedLogger, name: str, event: EventDict) -> EventDict:
+        """The event, if it is to be told."""
+        error = _error_of(event)
+        same = event.pop("same", event["event"] if error is not None else None)
+        if error is not None:
+            event["exc_info"] = error
+            event.setdefault("reason", cause_of(error))
+        key = None if same is None else (same, *_kind_of(error))
+        with self._lock:
+            is_new = self._is_new(key)
+            over = self._take(self._over())
+            if is_new and key is not None:
+                brief = {k: v for k, v in event.items() if k in {"event", "reason", "logger"}}
+                self._told[key] = _Told(name, brief, self._clock())
+                over += self._take(list(self._told)[:-MOST])
+        self._report(over)
+        if not is_new:
+            raise DropEvent
+        return event
+
+    def settle(self) -> None:
+        """Tell the numbers of all that was counted until now."""
+        with self._lock:
+            over = self._take(list(self._told))
+        self._report(over)
+
+    def _is_new(self, key: Hashable) -> bool:
+        told = self._told.get(key)
+        if told is None or self._clock() - told.since >= PERIOD:
+            return True
+        told.more += 1
+        return False
+
+    def _over(self) -> list[Hashable]:
+        now = self._clock()
+        return [key for key, told in list(self._told.items()) if now - told.since >= PERIOD]
+
+    def _take(self, keys: Iterable[Hashable]) -> list[_Told]:
+        taken = [self._told.pop(key, None) for key in keys]
+        return [told for told in taken if told is not None]
+
+    def _report(self, over: Iterable[_Told]) -> None:
+        for told in over:
+            if told.more:
+                seconds = round(self._clock() - told.since)
+                self._tell(told.name, {**told.event, "more": told.more, "seconds": seconds})
+
+
+def _error_of(event: EventDict) -> BaseException | None:
+    """The error that an event tells of, in any form that `logging` knows."""
+    given: Any = event.pop("fault", None) or event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()
+    if isinstance(given, tuple):
+        given = given[1]
+    return given if isinstance(given, BaseException) else None
+
+
+def _kind_of(error: BaseException | None) -> tuple[type[BaseException] | None, str]:
+    if error is None:
+        return None, ""
+    root = root_of(error)
+    return type(root), place_of(root)

@@ -1,0 +1,100 @@
+"""A server whose application fails in every way: ``python -m tests.cli.failing OPTIONS``."""
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+DSN = "postgresql://shop:hush@db.example.org/shop"
+router = APIRouter(prefix="/planted")
+
+
+class Error(Exception):
+    """Tells where the database is, and what with."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__(f"{way}: cannot connect to {DSN}\nasked twice")
+
+
+def fail(way: str, *_: Any) -> Any:
+    raise Error(way)
+
+
+class Clumsy:
+    def __del__(self) -> None:
+        fail("unraisable")
+
+
+@router.get("/bug")
+async def bug() -> None:
+    fail("bug")
+
+
+@router.get("/late")
+async def late() -> StreamingResponse:
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half"
+        fail("late")
+
+    return StreamingResponse(half())
+
+
+@router.get("/aside")
+async def aside() -> None:
+    """Fail where no request fails with it."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(fail, "callback")
+    dying = asyncio.create_task(_die())
+    await asyncio.wait({dying})
+    del dying
+    gc.collect()
+    thread = threading.Thread(target=fail, args=("thread",), name="clumsy")
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    Clumsy()
+    warnings.warn(f"warned of {DSN}", stacklevel=1)
+    library = logging.getLogger("library")
+    library.warning("two lines\nof %s", DSN)
+    library.warning("no number: %d", "x")
+    try:
+        fail("library")
+    except Error:
+        library.exception("it failed")
+
+
+async def _die() -> None:
+    raise Error("task")
+
+
+async def stop(_: Any) -> None:
+    fail("stop")
+
+
+def application() -> Any:
+    """The usual one, and the routes above."""
+    from backstay import main  # noqa: PLC0415
+    from backstay.server import worker  # noqa: PLC0415
+
+    if "CANNOT_START" in os.environ:
+        main.create_app = partial(fail, "start")
+    else:
+        main.create_app = partial(main.create_app, routers=[router], on_stop=[stop])
+    return worker.application()
+
+
+if __name__ == "__main__":
+    from backstay.server import parent
+    from tests.cli import failing
+
+    parent.APPLICATION = "tests.cli.failing:application"
+    vars(parent)["application"] = failing.application
+    parent.main(*sys.argv[1:])

@@ -1,0 +1,90 @@
+"""Shows that each line of a log for machines is an event, however the application fails."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from backstay.core.lifeline import FOLDER, METRICS
+from backstay.server.options import Options
+from tests.cli.process import SOURCE, environ, free_port
+from tests.waiting import LIMIT, until
+
+ROOT = SOURCE.parent
+
+
+def lines(folder: Path) -> list[str]:
+    return [line for name in ("out", "err") for line in (folder / name).read_text().splitlines()]
+
+
+@contextmanager
+def failing(kind: str, folder: Path, **variables: str) -> Iterator[httpx.Client]:
+    """A server whose application fails; it prints into the folder, and is gone in the end."""
+    (folder / METRICS).mkdir()
+    port = free_port()
+    options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=False)
+    command = [sys.executable, "-m", "tests.cli.failing", options.command()[-1]]
+    settings = {"LOG_FORMAT": "json", "SERVER_TYPE": kind, FOLDER: str(folder)} | variables
+    environment = environ(**settings)
+    environment["PYTHONPATH"] += f":{ROOT}"
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT) as client:
+            yield client
+        process.send_signal(signal.SIGTERM)
+        process.wait(LIMIT)
+    finally:
+        process.kill()
+        process.wait(LIMIT)
+
+
+def fail_in_every_way(client: httpx.Client, folder: Path) -> None:
+    def status(path: str) -> int | None:
+        try:
+            return client.get(path, headers={"Connection": "close"}).status_code
+        except httpx.TransportError:
+            return None
+
+    until(lambda: status("/livez") == 200, lambda: lines(folder))
+    assert status("/planted/bug") == 500
+    status("/planted/late")
+    assert status("/planted/aside") == 200
+    until(lambda: "library" in "".join(lines(folder)))
+
+
+def test_every_line_is_an_event_whatever_fails(home: Path, kind: str) -> None:
+    with failing(kind, home) as client:
+        fail_in_every_way(client, home)
+    printed = lines(home)
+    events: list[dict[str, Any]] = [json.loads(line) for line in printed]
+    assert all({"event", "level", "timestamp"} <= event.keys() for event in events)
+    for way in ("bug", "late", "callback", "task", "thread", "unraisable", "library", "stop"):
+        assert f"Error: {way}: cannot connect to postgresql://shop:********@" in "".join(printed)
+    (late,) = (event for event in events if event.get("path") == "/planted/late")
+    assert (late["status"], late["level"], "late" in late["reason"]) == (200, "error", True)
+    said = " ".join(event["event"] for event in events)
+    for words in ("warned of postgresql://shop:********@", "two lines\nof ", "no number: %d"):
+        assert words in said
+    assert "hush" not in "".join(printed)
+    kept = (home / "logs" / "server.log").read_text("utf-8").splitlines()
+    assert {json.loads(line)["event"] for line in kept} >= {"request", "server stopped"}
+    assert "hush" not in "".join(kept)
+
+
+@pytest.mark.parametrize("kind", ["granian"])
+def test_what_keeps_the_application_from_being_made_is_an_event(home: Path, kind: str) -> None:
+    with failing(kind, home, CANNOT_START="true"):
+        until(lambda: any(line.endswith("}") for line in lines(home)), lambda: lines(home))
+        printed = lines(home)
+    event = json.loads(printed[0])
+    assert event["event"] == "the application cannot be made"
+    assert event["reason"].startswith("Error: start: cannot connect to postgresql://shop:********@")
+    assert not any(line.startswith(("Traceback", "  File")) for line in printed)
