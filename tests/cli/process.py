@@ -15,6 +15,7 @@ import httpx
 
 from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
+from tests.patient import PATIENT
 from tests.waiting import LIMIT, until
 
 COMMAND = [sys.executable, "-m", "backstay"]
@@ -111,7 +112,7 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", str(port), *arguments],
             cwd=folder,
-            env=environ(**variables),
+            env=environ(**PATIENT | variables),
             stdout=out,
             stderr=err,
             text=True,

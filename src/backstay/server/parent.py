@@ -3,32 +3,23 @@
 It loads no more than that server, which loads the application in its workers.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backstay.core.lifeline import FOLDER, METRICS
-from backstay.server.closing import LEAVE, let_the_last_in
+from backstay.server.closing import let_the_last_in
 from backstay.server.options import Options, options_from
 from backstay.server.orphans import follow_parent
 from backstay.server.worker import REPLACE, application
 
-if TYPE_CHECKING:
-    from granian.server.mp import MPServer
-
 APPLICATION = "backstay.server.worker:application"
 HTTP = "backstay.server.uvicorn_http:Http"
-REPLACEMENT_SECONDS = 10.0
-"""How long a new granian worker gets to start before the one it replaces is stopped."""
 GIVING_BACK_SECONDS = 3
-"""How long it gets to give back jobs beyond the time they have to finish."""
-
-
+"""How long a worker gets to give back jobs beyond the time they have to finish."""
 CONNECTIONS = 65_536
 """How many connections a granian worker holds, idle ones too, before others have to wait."""
 
@@ -52,8 +43,10 @@ def _granian(options: Options) -> None:
     from granian.log import LogLevels
     from watchfiles import PythonFilter
 
+    from backstay.server.granian_parent import Granian
+
     multiprocessing.set_start_method("spawn")
-    _granian_parent()(
+    Granian(
         "backstay",
         options.host,
         options.port,
@@ -71,43 +64,6 @@ def _granian(options: Options) -> None:
         reload_filter=PythonFilter,
         reload_ignore_worker_failure=True,
     ).serve(target_loader=application, wrap_loader=False)
-
-
-def _granian_parent() -> "type[MPServer]":
-    """Replaces a worker when that says so, where granian would look at the memory of each."""
-    from granian.server.mp import MPServer, WorkerProcess
-
-    def terminate(worker: WorkerProcess) -> None:
-        worker.interrupt_by_parent = True
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.inner.pid, LEAVE)  # each worker has a socket of its own
-
-    WorkerProcess.terminate = terminate  # type: ignore[method-assign]
-
-    class Granian(MPServer):
-        def startup(self, spawn_target: Any, target_loader: Any) -> None:
-            super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-            if not self.reload_on_changes:
-                threading.Thread(target=self._hear_workers, daemon=True).start()
-
-        def _hear_workers(self) -> None:
-            while signal.sigwait({REPLACE}):  # a handler could meet the lock that its set() takes
-                self.rss_signal = True
-                self.main_loop_interrupt.set()
-
-        def _watch_workers_rss(self) -> None:
-            """Nobody is looked at: a worker tells."""
-
-        def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
-            for worker in list(self.wrks):
-                asked = Path(os.environ[FOLDER]) / str(worker.inner.pid)
-                if asked.exists():
-                    asked.unlink()
-                    self._respawn_workers(
-                        [worker.idx], spawn_target, target_loader, delay=REPLACEMENT_SECONDS
-                    )
-
-    return Granian
 
 
 def _uvicorn(options: Options) -> None:

@@ -23,6 +23,8 @@ LEAVING_SECONDS = 2.0
 """How long a worker that has served its number of requests closes connections before it ends."""
 REPLACE = signal.SIGUSR1
 """Tells the process that started a worker that one has left word."""
+STARTED = "started-"
+"""What the name of a file begins with that a worker leaves once it serves; its id follows."""
 _GLANCE = 0.1
 _CLOSE = (b"connection", b"close")
 
@@ -41,9 +43,11 @@ def application() -> "DrainingApp":
     settings = load_settings()
     with end_in_the_log(settings.log):
         app = create_app(settings)
-    ask = partial(ask_for_replacement, Path(os.environ[FOLDER]), os.getppid())
+    folder = Path(os.environ[FOLDER])
+    ask = partial(ask_for_replacement, folder, os.getppid())
     retire = ask if settings.server.type == "granian" else end_soon
-    return DrainingApp(app, settings.server.max_requests, retire)
+    started = (folder / f"{STARTED}{os.getpid()}").touch
+    return DrainingApp(app, settings.server.max_requests, started, retire)
 
 
 class DrainingApp:
@@ -51,11 +55,18 @@ class DrainingApp:
 
     So no client is left with an open connection on which its next request would be lost. After
     ``max_requests``, and up to a tenth more so that workers do not end together, ``retire`` is
-    called once; 0 is never.
+    called once; 0 is never. ``started`` is called when it can serve.
     """
 
-    def __init__(self, app: "ASGIApp", max_requests: int, retire: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: "ASGIApp",
+        max_requests: int,
+        started: Callable[[], None],
+        retire: Callable[[], None],
+    ) -> None:
         self._app = app
+        self._started = started
         self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
         self._retire = retire
         self._leaving = False
@@ -67,6 +78,8 @@ class DrainingApp:
             self._count()
             if self._leaves():
                 send = _closing(send)
+        elif scope["type"] == "lifespan":
+            send = _telling(send, self._started)
         await self._app(scope, receive, send)
 
     def _count(self) -> None:
@@ -90,6 +103,15 @@ def _closing(send: "Send") -> "Send":
         await send(message)
 
     return close
+
+
+def _telling(send: "Send", started: Callable[[], None]) -> "Send":
+    async def tell(message: "Message") -> None:
+        if message["type"] == "lifespan.startup.complete":
+            started()
+        await send(message)
+
+    return tell
 
 
 def end_soon() -> None:
