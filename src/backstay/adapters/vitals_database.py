@@ -42,7 +42,7 @@ class DatabaseVitals:
         self._channel = channel
         self._schema_fault = schema_fault
         self._lacks_mail = lacks_mail
-        self._asking: set[asyncio.Task[str | None]] = set()
+        self._asking: dict[Ask, asyncio.Task[str | None]] = {}
 
     async def checks(self) -> dict[str, Check]:
         """Each dependency by its name."""
@@ -78,14 +78,23 @@ class DatabaseVitals:
         return Check("error", reason) if reason else Check("ok")
 
     async def _bounded(self, ask: Ask) -> str | None:
-        asking = in_background(ask())
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        """Whoever asks what is being asked already gets the same answer: anybody may ask, and many
+        at once would make each other wait for longer than a load balancer's question may take."""
+        asking = self._asking.get(ask)
+        if asking is None:
+            asking = self._asking[ask] = in_background(ask())
+            asking.add_done_callback(lambda task: self._forget(ask, task))
         done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
         if not done:
+            self._forget(ask, asking)
             asking.cancel()  # and not awaited: a dead connection takes seconds to let go of
+        if not done or asking.cancelled():
             return f"the database did not answer within {PATIENCE} s"
         try:
             return asking.result()
         except AppError as error:
             return error.detail
+
+    def _forget(self, ask: Ask, asking: asyncio.Task[str | None]) -> None:
+        if self._asking.get(ask) is asking:
+            del self._asking[ask]

@@ -3,13 +3,14 @@
 import asyncio
 import io
 import sys
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from backstay.adapters import vitals_database
 from backstay.adapters.vitals_database import PATIENCE, Ask, DatabaseVitals
@@ -19,7 +20,7 @@ from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to
 from tests.features.steps import API, execute, running
 from tests.files import well
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +162,29 @@ async def test_a_database_out_of_reach_is_told_quickly(
         assert (await client.get("/readyz")).status_code == 200
         health = await client.get("/health")
         assert (health.status_code, health.json()["checks"]["database"]) == (200, "ok")
+
+
+@pytest.mark.usefixtures("patient")
+async def test_however_many_ask_at_once_the_database_is_asked_once(
+    client: httpx.AsyncClient, backstay: Backstay, asked: list[str]
+) -> None:
+    """Anybody may ask, as often as they like: a load balancer must not have to wait for them."""
+    statements: list[str] = []
+
+    def note(_: object, __: object, statement: str, *more: object) -> None:
+        if statement in {"SELECT 1", "SHOW transaction_read_only"}:
+            statements.append(statement)
+
+    engine = backstay.database.probe_engine.sync_engine
+    async with AsyncExitStack() as held:
+        held.push_async_callback((await backstay.database.probe_engine.connect()).close)
+        event.listen(engine, "before_cursor_execute", note)
+        probes = [asyncio.create_task(client.get("/readyz")) for _ in range(20)]
+        await eventually(lambda: asked.count("asked") == len(probes))
+    answers = await asyncio.gather(*probes)
+    event.remove(engine, "before_cursor_execute", note)
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(statements) == 1
 
 
 def _tells_nothing_of(url: str, told: str) -> None:
