@@ -8,6 +8,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from backstay.server.closing import LEAVE
 from backstay.server.worker import REPLACE, STARTED
 
 _GLANCE = 0.05
+_AGAIN_SECONDS = 2.0
+"""How long after a worker that could not start in the place of another one the next one does."""
 
 
 def _leave(worker: Any) -> None:
@@ -57,23 +62,40 @@ class Granian(MPServer):
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
-        """Stop each once another one serves in its place, or has failed to."""
+        """Stop each once another one serves in its place: until one does, it is tried again."""
         for idx in workers:
             self.respawned_wrks[idx] = time.monotonic()
             old: Any = self.wrks[idx]
-            new: Any = self._spawn_worker(idx, spawn_target, target_loader)
-            self.wrks[idx] = new
-            new.start()
-            while not (self.interrupt_signal or _can_replace(new, old)):
-                time.sleep(_GLANCE)
+            while not self._is_replaced(old, self._spawn_worker(idx, spawn_target, target_loader)):
+                self._wait(partial(_has_ended, old), _AGAIN_SECONDS)
             old.terminate()
             old.join(self.workers_kill_timeout)
             if old.is_alive():
                 old.kill()
                 old.join()
 
+    def _is_replaced(self, old: Any, new: Any) -> bool:
+        """Start another one. If it fails while the old one serves, that is no crash, of which two
+        in a row end the server: the database may be away."""
+        self.wrks[old.idx] = new
+        new.interrupt_by_parent = is_spared = old.is_alive()
+        new.start()
+        started = Path(os.environ[FOLDER]) / f"{STARTED}{new.inner.pid}"
+        self._wait(
+            lambda: (
+                started.exists()
+                or not (started.parent.exists() and new.is_alive() and old.is_alive())
+            )
+        )
+        started.unlink(missing_ok=True)  # numbers of processes come again
+        new.interrupt_by_parent = False
+        return self.interrupt_signal or new.is_alive() or not is_spared
 
-def _can_replace(new: Any, old: Any) -> bool:
-    """Whether a worker serves, or nothing is gained by waiting until it does."""
-    started = Path(os.environ[FOLDER]) / f"{STARTED}{new.inner.pid}"
-    return started.exists() or not (new.is_alive() and old.is_alive())
+    def _wait(self, is_over: Callable[[], bool], seconds: float = inf) -> None:
+        end = time.monotonic() + seconds
+        while not (self.interrupt_signal or is_over() or time.monotonic() >= end):
+            time.sleep(_GLANCE)
+
+
+def _has_ended(worker: Any) -> bool:
+    return not worker.is_alive()

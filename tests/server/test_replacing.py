@@ -1,0 +1,43 @@
+"""Shows that a worker serves until another one does in its place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from backstay.core.lifeline import FOLDER
+from backstay.server.worker import STARTED
+from tests.cli.process import SOURCE, environ, free_port
+from tests.server.replacing import FAILED, FORBIDDEN
+from tests.waiting import LIMIT, until
+
+
+def test_a_worker_serves_for_as_long_as_none_can_start_in_its_place(tmp_path: Path) -> None:
+    """The database may be away at that moment: the server would end, and not start again."""
+    port = free_port()
+    variables = environ(**{FOLDER: str(tmp_path)})
+    variables["PYTHONPATH"] += f":{SOURCE.parent}"
+    command = [sys.executable, "-m", "tests.server.replacing", str(port)]
+
+    def answered() -> str:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}", timeout=LIMIT).text
+        except httpx.TransportError:
+            return ""
+
+    def failed_twice_while_it_serves() -> bool:
+        assert answered() == first
+        return len(list(tmp_path.glob(f"{FAILED}*"))) > 1
+
+    with subprocess.Popen(command, env=variables) as parent:
+        try:
+            until(lambda: bool(list(tmp_path.glob(f"{STARTED}*"))))
+            (tmp_path / FORBIDDEN).touch()
+            first = answered()
+            until(failed_twice_while_it_serves)
+            (tmp_path / FORBIDDEN).unlink()
+            until(lambda: answered() not in {first, ""})
+            assert parent.poll() is None
+        finally:
+            parent.terminate()
