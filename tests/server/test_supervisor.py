@@ -1,6 +1,7 @@
 """Shows that the supervisor keeps little and sleeps, and that a dead one leaves nothing behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,17 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
 def test_an_idle_supervisor_keeps_little_memory_and_is_not_woken(idle: Supervisor) -> None:
     until(lambda: is_idle(idle.pid))
     assert proportional_bytes(idle.pid) < 15 * 2**20
+
+
+def test_without_its_folder_a_server_is_still_stopped_in_order(tmp_path: Path) -> None:
+    """Whatever cleans up the folder of temporary files takes it after a while."""
+    with supervising(tmp_path) as one:
+        until(lambda: kept(tmp_path))
+        until(lambda: one.pid in living().values())
+        (folder,) = kept(tmp_path)
+        shutil.rmtree(folder)
+        one.terminate()
+        assert one.wait(LIMIT) == 0
 
 
 def test_the_folder_of_a_killed_supervisor_goes_with_the_next_start(tmp_path: Path) -> None:

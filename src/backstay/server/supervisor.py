@@ -87,7 +87,8 @@ class Supervisor:
         self._signals += 1
 
     def _stop(self, server: "subprocess.Popen[bytes]", folder: Path) -> None:
-        (folder / DRAINING).touch()
+        with contextlib.suppress(OSError):  # somebody cleaned up there, or the disk is full
+            (folder / DRAINING).touch()
         self._wait(server, signals=2, seconds=self._drain_seconds)
         if self._signals < 2 and server.poll() is None:
             server.send_signal(signal.SIGTERM)

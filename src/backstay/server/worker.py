@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ def application() -> "DrainingApp":
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, os.getppid())
     retire = ask if settings.server.type == "granian" else end_soon
-    started = (folder / f"{STARTED}{os.getpid()}").touch
+    started = partial(_leave_word, folder / f"{STARTED}{os.getpid()}")
     return DrainingApp(app, settings.server.max_requests, started, retire)
 
 
@@ -124,5 +125,12 @@ def end_soon() -> None:
 def ask_for_replacement(folder: Path, parent: int) -> None:
     """Leave word for the process that started this one, which has a new one ready first."""
     if os.getppid() == parent:  # else it has ended, and this one is about to
-        (folder / str(os.getpid())).touch()
+        _leave_word(folder / str(os.getpid()))
         os.kill(parent, REPLACE)
+
+
+def _leave_word(file: Path) -> None:
+    """Where that cannot be done, nobody's request or start fails: somebody cleaned up the folder
+    of temporary files, or its disk is full."""
+    with suppress(OSError):
+        file.touch()
