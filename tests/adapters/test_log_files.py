@@ -15,7 +15,7 @@ import structlog
 
 from backstay.adapters.log_files import LogFiles
 from backstay.adapters.log_libraries import take_over
-from backstay.adapters.log_structlog import configure
+from backstay.adapters.log_structlog import Form, configure
 from backstay.main import create_app
 from tests.cli.process import serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, client_of, settings_with
@@ -147,3 +147,15 @@ async def test_a_folder_that_cannot_be_written_is_a_warning(
     async with app.router.lifespan_context(app), client_of(app) as client:
         assert "LOG_DIR cannot be written" in told.getvalue()
         assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_process_without_standard_error_logs_to_its_files_alone(
+    form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    kept: list[object] = []
+    configure("INFO", form, lambda event: kept.append(event["event"]))
+    structlog.get_logger().info("told")
+    assert kept == ["told"]

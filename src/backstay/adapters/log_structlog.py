@@ -80,7 +80,7 @@ def _renderer(form: Form) -> Processor:
     if form == "json":
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(),
+        colors=sys.stderr is not None and sys.stderr.isatty(),
         exception_formatter=structlog.dev.plain_traceback,  # others show local variables
     )
 
