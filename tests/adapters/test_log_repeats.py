@@ -13,6 +13,7 @@ from backstay.adapters import log_repeats
 from backstay.adapters.log_repeats import MOST, PERIOD, Repeats
 from backstay.adapters.log_structlog import configure
 from backstay.core.errors import DatabaseUnavailable
+from backstay.db.turns import Turns
 from tests.adapters.clocks import StandingClock
 
 
@@ -118,3 +119,19 @@ def test_only_so_much_is_remembered_and_nothing_uncounted(
     told = [(event["event"], event.get("more")) for event in written.taken()]
     assert told == [("a", None), ("b", None), ("a", 1), ("c", None), ("a", None)]
     assert MOST < 1000
+
+
+async def test_time_limits_of_different_things_are_not_the_same(written: Written) -> None:
+    """All of them are raised in one line of Python's own: somebody who only has to wait for their
+    own reads must not hide that no connection is free."""
+    turns = Turns(2, 0.0, each=1)
+    with pytest.raises(DatabaseUnavailable) as own:
+        async with turns.of("somebody"), turns.of("somebody"):
+            pass
+    with pytest.raises(DatabaseUnavailable) as anybodys:
+        async with turns.of(None), turns.of(None), turns.of(None):
+            pass
+    for error in (own.value, anybodys.value):
+        written.log.warning("unavailable", fault=error)
+    reasons = [event["reason"] for event in written.taken()]
+    assert reasons == [f"TimeoutError: {error.value.detail}" for error in (own, anybodys)]

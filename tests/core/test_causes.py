@@ -32,6 +32,8 @@ async def too_late() -> None:
     [
         (TimeoutError(), "TimeoutError"),
         (raised(DatabaseUnavailable(), TimeoutError()), "TimeoutError"),
+        (raised(DatabaseUnavailable("All in use."), TimeoutError()), "TimeoutError: All in use."),
+        (raised(OSError("outer"), TimeoutError("slow")), "TimeoutError: slow"),
         (ConnectionRefusedError(111, "refused"), "ConnectionRefusedError: [Errno 111] refused"),
         (raised(OSError("outer"), raised(OSError(), KeyError("x"))), "KeyError: 'x'"),
         (Unavailable("Not at the moment."), "Not at the moment."),

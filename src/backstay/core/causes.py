@@ -16,20 +16,36 @@ def root_of(error: BaseException) -> BaseException:
 
     A cancelled task is how a time limit works, and no cause.
     """
+    return _root(error)[0]
+
+
+def limited_by(error: BaseException) -> BaseException | None:
+    """The error that was raised from a time limit, if the error goes back to one that says nothing
+    of what it is for: it is the same text, from the same line of Python's, for each."""
+    root, outer = _root(error)
+    is_limit = isinstance(root, TimeoutError) and not root.args
+    return outer if is_limit else None
+
+
+def _root(error: BaseException) -> tuple[BaseException, BaseException | None]:
+    """What an error goes back to, and what was raised from that."""
+    outer = None
     for _ in range(_DEPTH):
         cause = error.__cause__
         if isinstance(error, BaseExceptionGroup):
             cause = error.exceptions[0]
         if cause is None or isinstance(cause, CancelledError):
             break
-        error = cause
-    return error
+        outer, error = error, cause
+    return error, outer
 
 
 def cause_of(error: BaseException) -> str:
     """What an error goes back to: its kind, and the first line of its text if it has one."""
     root = root_of(error)
-    text = without_secrets(_first_line(root))[:LENGTH]
+    limited = limited_by(error)
+    is_named = isinstance(limited, AppError) and limited.detail != limited.title
+    text = without_secrets(_first_line(limited if limited and is_named else root))[:LENGTH]
     if isinstance(root, AppError):
         return text
     kind = type(root).__name__
