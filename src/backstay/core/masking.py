@@ -11,18 +11,31 @@ SECRETS = ("password", "secret", "token", "authorization", "cookie", "api_key")
 
 HIDDEN = "********"
 _IN_URL = re.compile(r"(://[^\s:/@]{0,200}:)\S{1,1000}@")
+_COOKIES = re.compile(r"(\bcookie:\s{0,3})[^\s\"'][^\n]{0,4000}", re.IGNORECASE)
 _NAMED = re.compile(
-    rf"((?:{'|'.join(SECRETS)}|passwd|passphrase)[\w-]{{0,40}}[\"']?\s{{0,3}}[=:]\s{{0,3}})"
+    rf"((?:{'|'.join(SECRETS)}|passwd|passphrase|api-?key|private_?key)[\w-]{{0,40}}"
+    r"(?:[\"']?\s{0,3}[=:]\s{0,3}|[\"'],\s{0,3}(?=b?[\"'])))"
     r"(?:(?:bearer|basic)\s{1,3})?"
-    r"(?:\"[^\"]{0,1000}\"?|'[^']{0,1000}'?|[^\s,;&]{1,1000})",
+    r"(?:b?\"(?:[^\"\\]|\\.){0,1000}\"?|b?'(?:[^'\\]|\\.){0,1000}'?|[^\s,;&]{1,1000})",
     re.IGNORECASE,
 )
+_BEARER = re.compile(r"(\bbearer\s{1,3})[\w.~+/=-]{16,4000}", re.IGNORECASE)
+_ROW_ENDS = r"\)[^\n()]{0,200}(?:\n|$)"
+_ROW = re.compile(
+    rf"(DETAIL:\s{{0,3}})[^\n(]{{0,200}}\((?:(?!{_ROW_ENDS})[\s\S]){{0,5000}}(?:\)[^\n()]{{0,200}})?"
+)
+"""What PostgreSQL tells of a constraint: the values of the key, or of the whole row."""
+_ARGUMENT = re.compile(r"(invalid input for query argument \$\d{1,5}: )[^\n]{1,4000}")
+"""What asyncpg tells of a parameter of another type."""
 
 
 def without_secrets(text: str) -> str:
-    """A text of somebody else, such as an error's, without the passwords of URLs in it and what
-    stands behind the name of a secret."""
-    return _NAMED.sub(rf"\1{HIDDEN}", _IN_URL.sub(rf"\1{HIDDEN}@", text))
+    """A text of somebody else, such as an error's, without the passwords of URLs in it, what
+    stands behind the name of a secret, and the rows that a database driver repeats."""
+    text = _IN_URL.sub(rf"\1{HIDDEN}@", text)
+    for pattern in (_COOKIES, _NAMED, _BEARER, _ROW, _ARGUMENT):
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    return text
 
 
 def tells_secret(name: str) -> bool:
