@@ -180,3 +180,20 @@ async def test_a_file_that_was_damaged_is_told_from_the_start(
         answer = await client.get("/health")
         assert answer.status_code == 503
         assert "damaged" in answer.json()["reasons"]["database"]
+
+
+async def test_rows_that_break_a_rule_of_their_table_are_no_damage(
+    settings: Settings, file: Path, clock: FrozenClock
+) -> None:
+    """An import may have put them there; a backup would have them, too."""
+    with look_into(file) as connection:
+        connection.execute("CREATE TABLE counts (number INTEGER CHECK (number > 0))")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("INSERT INTO counts VALUES (-1)")
+        connection.execute("PRAGMA ignore_check_constraints = OFF")
+        assert connection.execute("PRAGMA quick_check").fetchall() == [
+            ("CHECK constraint failed in counts",)
+        ]
+    async with started(settings, clock) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await sign_in(client, ADMIN_EMAIL)).status_code == 200

@@ -1,6 +1,7 @@
 """Whether a database can do its work: what its statements met, what its server and its file say."""
 
 import asyncio
+import re
 from contextlib import suppress
 from math import inf
 from pathlib import Path
@@ -22,7 +23,9 @@ CHECK_SECONDS = 0.5
 """How long the file of SQLite is looked over at the start: a large one only in part."""
 
 _IS_READ_ONLY = text("SHOW transaction_read_only")
-_QUICK_CHECK = text("PRAGMA quick_check(1)")
+_QUICK_CHECK = text("PRAGMA quick_check")
+_OF_ROWS = re.compile(r"CHECK constraint failed in |[\w-]+ value in ")
+"""Findings about rows that break a rule of their table; SQLite reads and writes them."""
 
 
 class Watch:
@@ -55,9 +58,10 @@ class Watch:
     async def look_over(self, reads: Reads) -> None:
         """See whether the file of SQLite is damaged; whoever finds that out later is heard, too."""
         with suppress(AppError):  # it takes too long, or is so damaged that `met` has been told
-            ((found,),) = await reads.rows(None, _QUICK_CHECK)
-            if found != "ok":
-                self.met(DAMAGED, found)
+            found = [told for (told,) in await reads.rows(None, _QUICK_CHECK)]
+            damage = [told for told in found if told != "ok" and not _OF_ROWS.match(told)]
+            if damage:
+                self.met(DAMAGED, damage[0])
 
     def met(self, trouble: Trouble, cause: str) -> None:
         """Hold it against the database for its time, and log it once in that.
