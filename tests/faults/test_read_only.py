@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backstay.core.errors import DatabaseFailed
+from backstay.core.errors import DatabaseFailed, DatabaseUnavailable
 from tests.conftest import ADMIN_EMAIL
 from tests.faults.conftest import Running
 from tests.features.steps import API, execute, needs, sign_in
@@ -129,4 +129,18 @@ async def test_a_query_that_writes_is_still_a_fault_of_its_own(running: Running)
             await reads.rows(None, text("CREATE TABLE of_a_query ()"))
     after = await execute(running.backstay, text("SELECT pg_backend_pid()"))
     assert before.scalar() == after.scalar()
+    assert await is_well(running.client)
+
+
+async def test_a_query_that_finds_no_room_is_no_reason_to_refuse_others(running: Running) -> None:
+    """Whoever sorts more than fits must not take the server out of service."""
+    function = (
+        "CREATE FUNCTION sort() RETURNS int LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$"
+    )
+    await execute(running.backstay, text(function))
+    database = running.backstay.database
+    for reads in (database._reads, database._long_reads):
+        with pytest.raises(DatabaseUnavailable):
+            await reads.rows(None, text("SELECT sort()"))
     assert await is_well(running.client)

@@ -94,11 +94,12 @@ class Watch:
                 context.is_disconnect = True
             cause = context.original_exception
             trouble = trouble_of(cause)
+            could_write = writes and not _is_read_only(context)
             if trouble in (READ_ONLY, READ_ONLY_FILE):
-                if not writes or _is_read_only(context):
+                if not could_write:
                     return
                 context.is_disconnect = True
-            if trouble is not None and (writes or trouble.seconds == inf):
+            if trouble is not None and (could_write or trouble.seconds == inf):
                 self.met(trouble, reason(cause))
 
 
