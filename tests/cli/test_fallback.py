@@ -61,7 +61,7 @@ def test_the_server_and_its_workers_go_on_with_the_file_after_one_try(
     url = f"postgresql://ann:a-very-own-secret@127.0.0.1:{silent.port}/shop"
     (home / ".env").write_text(f"DB_URL={url}\nDB_REPLICA_HOST=127.0.0.1")
     person = {"email": ADMIN_EMAIL, "password": PASSWORD}
-    with serving(home, SERVER_WORKERS="2", **WANTED) as server:
+    with serving(home, SERVER_WORKERS="2", DB_POOL_TIMEOUT="1", **WANTED) as server:
         until(lambda: server.ask("/readyz") == 200)
         until(lambda: len(workers(server)) >= 2)
         assert server.client.post("/api/v1/auth/login", json=person).status_code == 200

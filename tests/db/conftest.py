@@ -65,7 +65,7 @@ def context(message: Message[Any], principal: Principal) -> Context:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    options = EngineOptions(database_url, max_connections=5, pool_timeout=LIMIT, read_timeout=LIMIT)
+    options = EngineOptions(database_url, max_connections=8, pool_timeout=LIMIT, read_timeout=LIMIT)
     create_file(options)
     database = Database(options)
     async with database.writer.begin() as connection:

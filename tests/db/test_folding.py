@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import event, literal, select
 
 from backstay.core.listing import Text
-from backstay.db import session
+from backstay.db import folding
 from backstay.db.engine import EngineOptions
 from backstay.db.folding import fold
 from backstay.db.queries import contains
@@ -122,7 +122,7 @@ async def test_a_database_that_compares_otherwise_is_told_of(
     told = []
     for url in (options.url, elsewhere):
         database = Database(EngineOptions(url))
-        with logged(session) as logs:
+        with logged(folding) as logs:
             await database.warm_up()
             told.append([each["event"] for each in logs])
         await database.dispose()

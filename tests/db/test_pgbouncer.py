@@ -29,6 +29,10 @@ OF_THE_SESSION = (
     " WHERE source = 'session' AND name <> 'application_name' ORDER BY name"
 )
 """Without what PgBouncer itself sets anew for each client."""
+LOCKS = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE locktype = 'advisory' AND datname = current_database()"
+)
 INSERT = text("INSERT INTO words VALUES ('written')")
 
 
@@ -162,7 +166,7 @@ async def test_nothing_is_left_for_the_next_client(
     assert await other.fetch(OF_THE_SESSION) == before
     assert await other.fetchval("SHOW statement_timeout") == "7s"
     assert await other.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''") == 0
-    assert not await other.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    assert not await other.fetchval(LOCKS)
     await other.close()
 
 

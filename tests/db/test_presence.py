@@ -77,5 +77,5 @@ async def test_tables_are_looked_for_where_statements_look(ship: Backstay) -> No
     async with ship.database.writer.connect() as connection:
         name = await connection.scalar(text("SELECT current_database()"))
     await write(ship, f'ALTER DATABASE "{name}" SET search_path = elsewhere, public')
-    await ship.database.writer.dispose()
+    await ship.database.probe_engine.dispose()
     assert await absence_faults(ship.database, ship.models) == ()

@@ -113,6 +113,7 @@ def test_a_server_that_can_write_no_file_at_all_goes_on(
             bearer(client.post(f"{AUTH}/login", json=body).json()["access_token"])
         )
         assert client.post(f"{API}/items", json={"title": "Kept"}).status_code == 201
+        server.is_broken = True
         limit(server, 1)
         for _ in range(3):
             refused(client.post(f"{API}/items", json={"title": "Lost"}))

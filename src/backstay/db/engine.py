@@ -221,7 +221,7 @@ def _postgres(
 def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
     """The settings of a session, which PgBouncer would not keep apart."""
     limits = ("statement_timeout", "idle_in_transaction_session_timeout")
-    access = {"default_transaction_read_only": "on" if read_only else "off"}
+    access = {"default_transaction_read_only": "on"} if read_only else {}
     return access | dict.fromkeys(limits, str(ceil(seconds * 1000)))
 
 

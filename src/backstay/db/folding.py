@@ -5,10 +5,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from sqlalchemy import Boolean, String, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+from backstay.core.errors import Invalid
+from backstay.db.reading import Reads
+
+log = structlog.get_logger("backstay.database")
 
 _FINAL_SIGMA, _SIGMA = "\u03c2", "\u03c3"
 _DOTTED_I, _I = "i\u0307", "i"
@@ -82,5 +88,21 @@ def _folded(sql: str) -> str:
 
 
 _TRIED = "\u03a3I\u0130"
-FOLDS_ALIKE = select(_Folded(literal(_TRIED, String)) == fold(_TRIED))
+_FOLDS_ALIKE = select(_Folded(literal(_TRIED, String)) == fold(_TRIED))
 """Whether this database of PostgreSQL folds as Python does: by its encoding and LC_CTYPE."""
+
+
+async def tell_if_letters_differ(reads: Reads) -> None:
+    """Tell if this PostgreSQL lower-cases letters in its own way."""
+    try:
+        rows = await reads.rows(None, _FOLDS_ALIKE)
+        alike = rows[0][0]
+    except Invalid:
+        alike = False  # its encoding does not know these letters
+    if not alike:
+        log.warning(
+            "letters outside of ASCII are not searched as promised",
+            cause="the database's LC_CTYPE or encoding lower-cases them in another way",
+            mend="make the database anew with ENCODING 'UTF8' and a UTF-8 locale, such as "
+            "C.UTF-8, and restore its dump there",
+        )

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ARRAY, String, Table, TextClause, bindparam, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backstay.core.wiring import Code, Flaw, WiringFault
 from backstay.db.base import Base
-from backstay.db.faults import translate
 from backstay.db.session import Database
 
 _MEND = (
@@ -36,25 +34,21 @@ async def absence_faults(
     Raises:
         AppError: the database cannot be asked.
     """
-    is_sqlite = database.options.is_sqlite
-    engine = database.read_engine if is_sqlite else database.writer
-    try:
-        found = await _found(engine, models, _IN_SQLITE if is_sqlite else _IN_POSTGRES)
-    except (SQLAlchemyError, OSError) as error:
-        raise translate(error) from error
+    async with database.probing() as connection:
+        statement = _IN_SQLITE if database.options.is_sqlite else _IN_POSTGRES
+        found = await _found(connection, models, statement)
     return tuple(fault for model in models for fault in _faults(model, found))
 
 
 async def _found(
-    engine: AsyncEngine, models: Sequence[type[Base]], statement: TextClause
+    connection: AsyncConnection, models: Sequence[type[Base]], statement: TextClause
 ) -> dict[str, set[str]]:
     """The columns of the tables that are there, by the quoted names of those."""
     names = [_quoted(table) for model in models for table in _tables(model)]
     given = {"names": names} if statement is _IN_POSTGRES else {}
     found: dict[str, set[str]] = {}
-    async with engine.connect() as connection:
-        for table, column in await connection.execute(statement, given):
-            found.setdefault(table, set()).add(column)
+    for table, column in await connection.execute(statement, given):
+        found.setdefault(table, set()).add(column)
     return found
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-import structlog
 from sqlalchemy import Executable, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -17,11 +16,11 @@ from backstay.core.background import in_background
 from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable, Invalid
+from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
 from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, probe_engine, reader_engine, writer_engine
 from backstay.db.faults import ShareInUse, translate
-from backstay.db.folding import FOLDS_ALIKE
+from backstay.db.folding import tell_if_letters_differ
 from backstay.db.pool import Budget, pool_of
 from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
@@ -29,7 +28,6 @@ from backstay.db.turns import Turns, whose
 from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 
 T = TypeVar("T")
-log = structlog.get_logger("backstay.database")
 
 LAST_SECONDS = 2.0
 """How long what is under way may take when the connections are to be closed."""
@@ -224,24 +222,9 @@ class Database:
             turns = self._reads.turns
             await self.watch.look_over(Reads(self.read_engine, turns, CHECK_SECONDS))
         else:
-            await self._check_folding()
+            await tell_if_letters_differ(self._long_reads)
         if self.options.pgbouncer:
             await self._reads.spare_transactions()
-
-    async def _check_folding(self) -> None:
-        """Tell once if this database lower-cases letters in its own way."""
-        try:
-            rows = await self._long_reads.rows(None, FOLDS_ALIKE)
-            alike = rows[0][0]
-        except Invalid:
-            alike = False  # its encoding does not know these letters
-        if not alike:
-            log.warning(
-                "letters outside of ASCII are not searched as promised",
-                cause="the database's LC_CTYPE or encoding lower-cases them in another way",
-                mend="make the database anew with ENCODING 'UTF8' and a UTF-8 locale, such as "
-                "C.UTF-8, and restore its dump there",
-            )
 
     async def write(self, statement: Executable, parameters: Parameters = None) -> Rows:
         """Run one statement in a transaction of its own; the rows that it returns.

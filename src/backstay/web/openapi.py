@@ -33,16 +33,24 @@ def openapi_of(
         scheme = {"type": "oauth2", "flows": {"password": {"tokenUrl": login_path, "scopes": {}}}}
         common.share("securitySchemes", BEARER, scheme)
         conditional = _conditional(features)
-        for route in app.routes:
-            if isinstance(route, Route) and not route.spec.is_page:
-                operation = schema["paths"][route.path_format][route.spec.method.lower()]
-                is_conditional = route.spec.message in conditional
-                describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
+        for (path, method), route in _described(app).items():
+            operation = schema["paths"][path][method.lower()]
+            is_conditional = route.spec.message in conditional
+            describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
         schemas = schema["components"]["schemas"]
         schemas.update({name: tidied(part) for name, part in schemas.items()})
         schema["tags"] = _tags(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _described(app: FastAPI) -> dict[tuple[str, str], Route]:
+    """The routes of ours by what they are found under."""
+    return {
+        (route.path_format, route.spec.method): route
+        for route in app.routes
+        if isinstance(route, Route) and not route.spec.is_page
+    }
 
 
 def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:

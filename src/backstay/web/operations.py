@@ -192,9 +192,11 @@ def _unwell(route: Route, answered: Node, common: Components) -> Node:
 def _not_modified(route: Route, common: Components) -> Node:
     if route.spec.method != "GET" or not _has_tag(route):
         return {}
-    headers = common.headers((*ALWAYS, *COUNTED, "ETag", "Cache-Control"))
+    of_lists = ("Link",) if _is_list(route) else ()
+    headers = common.headers((*ALWAYS, *COUNTED, *of_lists, "ETag", "Cache-Control"))
     part = {"description": "The client has what is shown", "headers": headers}
-    return {"304": common.share("responses", "NotModified", part)}
+    name = "ListNotModified" if of_lists else "NotModified"
+    return {"304": common.share("responses", name, part)}
 
 
 def _refusals(route: Route, conditions: list[str]) -> set[int]:
