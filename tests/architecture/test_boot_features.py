@@ -142,6 +142,39 @@ def test_what_a_folder_has_is_listed(project: Project, faults: Faults) -> None:
     ]
 
 
+TABLE = """
+from functools import partial, wraps
+
+from sqlalchemy import func
+from structlog import get_logger
+
+log = get_logger()
+
+
+class Proxy:
+    def __getattr__(self, name: str):
+        raise RuntimeError("nothing is there yet")
+
+
+current = Proxy()
+made = eval("lambda: 1", {})
+wrapped = wraps(partial(print))(lambda: None)
+wrapped.__module__ = __name__
+wrapped.__handles__ = int
+"""
+
+
+def test_only_what_is_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
+    """A module may hold what has every attribute, what has none yet, what belongs nowhere."""
+    project.plant("orders/__init__.py", UNLISTED.replace("events, routes", "model"))
+    project.plant("orders/model.py", TABLE)
+    (fault,) = faults(project.feature("orders"))
+    assert (fault.code, fault.where) == (
+        Code.FEATURE_MODULE_NOT_LISTED,
+        "harbour/orders/model.py:18",
+    )
+
+
 def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Faults) -> None:
     (typo,) = faults(feature(name="a", requires=["itmes"]))
     assert typo.code is Code.FEATURE_REQUIRES_UNKNOWN

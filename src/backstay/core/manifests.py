@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from inspect import isclass, isfunction
+from inspect import getattr_static, isclass, isfunction
 from typing import Any
 
 from backstay.core.feature import Feature, PersonalData
@@ -10,7 +10,7 @@ from backstay.core.messages import Access, Message, PermissionSpec
 from backstay.core.ownership import Member, Ownership
 from backstay.core.registry import Registry
 from backstay.core.subscribers import subscriber_faults
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
 
 _MARKS = ("__handles__", "__prepares__", "__subscribes__")
 
@@ -161,8 +161,10 @@ def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFa
 
 
 def _is_table(value: Any) -> bool:
-    parts = ("operations", "build", "place")
-    return not isclass(value) and all(hasattr(value, name) for name in parts)
+    """Looked at without asking it: some values have whatever attribute they are asked for."""
+    kind = type(value)
+    is_placed = isinstance(getattr_static(value, "place", None), Place)
+    return is_placed and hasattr(kind, "operations") and hasattr(kind, "build")
 
 
 def _is_sent(value: Any) -> bool:

@@ -46,7 +46,7 @@ class Ownership:
                 owner: str | None = feature.name
                 if isinstance(value, _NAMED):
                     origin = value.__name__ if isinstance(value, ModuleType) else value.__module__
-                    owner = self.owner(origin)
+                    owner = self.owner(origin or "")  # generated code may be from nowhere
                 if owner == feature.name and is_listed:
                     continue
                 if owner is not None or (isinstance(value, type) and issubclass(value, Message)):

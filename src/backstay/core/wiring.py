@@ -121,7 +121,7 @@ def place_of(thing: Any) -> Place:
     if isinstance(place, Place):
         return place
     if inspect.isfunction(thing):
-        code = inspect.unwrap(thing).__code__
+        code = getattr(inspect.unwrap(thing), "__code__", thing.__code__)
         return Place(code.co_filename, code.co_firstlineno, thing.__module__)
     module = sys.modules.get(str(getattr(thing, "__module__", "")))
     file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"
