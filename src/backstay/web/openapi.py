@@ -44,11 +44,12 @@ def _described(
     scheme = {"type": "oauth2", "flows": {"password": {"tokenUrl": login_path, "scopes": {}}}}
     common.share("securitySchemes", BEARER, scheme)
     conditional = _conditional(features)
-    for route in app.routes:
-        if isinstance(route, Route) and not route.spec.is_page:
-            operation = schema["paths"][route.path_format][route.spec.method.lower()]
-            is_conditional = route.spec.message in conditional
-            describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
+    ours = [r for r in app.routes if isinstance(r, Route) and not r.spec.is_page]
+    # what is added by hand may be there twice: the framework has described the last one
+    for (path, method), route in {(r.path_format, r.spec.method): r for r in ours}.items():
+        operation = schema["paths"][path][method.lower()]
+        is_conditional = route.spec.message in conditional
+        describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
     schemas = schema["components"]["schemas"]
     schemas.update({name: tidied(part) for name, part in schemas.items()})
     schema["tags"] = _tags(schema)
