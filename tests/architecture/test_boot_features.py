@@ -13,6 +13,7 @@ from backstay.core.feature import Feature, PersonalData
 from backstay.core.wiring import Code, Flaw, WiringFault
 from backstay.features import STANDARD
 from backstay.main import create_app
+from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
 from tests.architecture.tree import plant
 from tests.conftest import settings_with
@@ -208,6 +209,25 @@ def test_an_export_hides_no_other(faults: Faults) -> None:
     (fault,) = faults(feature(requires=("items",), exports=items.exports))
     assert fault.code is Code.FEATURE_EXPORT
     assert f"first at {items.place}" in fault.problem
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"modules": sys}, "`modules` of the feature rigs is no tuple"),
+        ({"modules": ("rigs",)}, "`modules` of the feature rigs holds 'rigs'"),
+        ({"routes": Routes("/rigs", tag="rigs")}, "`routes` of the feature rigs is no tuple"),
+        ({"routes": (sys,)}, "`routes` of the feature rigs holds <module 'sys' (built-in)>"),
+        ({"requires": "users"}, "`requires` of the feature rigs is no tuple"),
+        ({"requires": (sys,)}, "`requires` of the feature rigs holds <module 'sys' (built-in)>"),
+    ],
+)
+def test_a_manifest_lists_what_it_should(faults: Faults, said: dict[str, Any], what: str) -> None:
+    """Without the comma parentheses make no tuple, and a module is not the table in it."""
+    (fault,) = faults(Feature("rigs", **said))
+    assert fault.code is Code.FEATURE_SHAPE
+    assert fault.where.startswith("tests/architecture/test_boot_features.py:")
+    assert fault.problem.startswith(what)
 
 
 def test_two_features_share_no_module(faults: Faults) -> None:

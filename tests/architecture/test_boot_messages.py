@@ -8,6 +8,7 @@ import pytest
 
 from backstay.composition import compose
 from backstay.core.bus import handles, prepares
+from backstay.core.caching import Cached
 from backstay.core.errors import Conflict, Refused
 from backstay.core.events import Event, subscribes
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Text
@@ -15,6 +16,7 @@ from backstay.core.messages import PUBLIC, Command, Query, View
 from backstay.core.principal import Principal
 from backstay.core.wiring import Code, WiringFault
 from backstay.features import STANDARD
+from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
 from tests.conftest import settings_with
 
@@ -130,7 +132,9 @@ async def vague(command: Vague) -> None: ...
 
 
 def test_a_message_says_what_it_asks_for(faults: Faults) -> None:
-    (fault,) = faults(feature(Vague, vague))
+    routes = Routes("/rigs", tag="rigs")
+    routes.post("", Vague, location="/rigs/{id}")
+    (fault,) = faults(feature(Vague, vague, routes=(routes,)))
     assert fault.code is Code.MESSAGE_NO_RESULT
     assert fault.where == line_of(vague, -4)
 
@@ -197,6 +201,54 @@ def test_parameters_and_results_can_be_told(faults: Faults) -> None:
     assert told(faults(feature(MoveRig, by_name_alone))) == [Code.HANDLER_PARAMETER]
     assert told(faults(feature(MoveRig, move_rig, prepares_what))) == [Code.HANDLER_RESULT]
     assert told(faults(feature(MoveRig, unreadable))) == [Code.HANDLER_UNREADABLE]
+
+
+@handles(MoveRig)
+async def untyped(command: MoveRig, principal) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+
+
+def test_a_parameter_without_a_type_is_told_as_that(faults: Faults) -> None:
+    (fault,) = faults(feature(MoveRig, untyped))
+    assert fault.code is Code.HANDLER_PARAMETER
+    assert fault.problem == "The parameter `principal` of untyped has no type."
+
+
+class PaintRig(Command[None]):
+    permission = PUBLIC
+    touches = "rigs"  # type: ignore[assignment]
+
+
+@handles(PaintRig)
+async def paint_rig(command: PaintRig) -> None: ...
+
+
+class KeptRig(Query[RigView]):
+    permission = PUBLIC
+    cache = Cached(tags="rigs")  # type: ignore[arg-type]
+
+
+@handles(KeptRig)
+async def kept_rig(query: KeptRig) -> RigView:
+    raise NotImplementedError
+
+
+class AlwaysKept(Query[RigView]):
+    permission = PUBLIC
+    cache = True  # type: ignore[assignment]
+
+
+@handles(AlwaysKept)
+async def always_kept(query: AlwaysKept) -> RigView:
+    raise NotImplementedError
+
+
+def test_a_text_is_not_taken_for_as_many_tags_as_it_has_letters(faults: Faults) -> None:
+    (fault,) = faults(feature(PaintRig, paint_rig))
+    assert (fault.code, fault.mend) == (Code.MESSAGE_TOUCHES, "Write `touches = (tag,)`.")
+    (fault,) = faults(feature(KeptRig, kept_rig))
+    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, "Write `tags=(tag,)`.")
+    (fault,) = faults(feature(AlwaysKept, always_kept))
+    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, "Write `cache = Cached(...)`.")
 
 
 async def agrees_later(principal: Principal, message: Any) -> bool:

@@ -135,6 +135,15 @@ WRONG: dict[str, tuple[Code, Say]] = {
     "a query in the path": (Code.ROUTE_PATH, lambda r: r.get("/{id}?all=true", GetRig)),
     "a placeholder that is open": (Code.ROUTE_PATH, lambda r: r.get("/{id", GetRig)),
     "a placeholder with spaces": (Code.ROUTE_PATH, lambda r: r.get("/{ id }", GetRig)),
+    "a handler instead of its message": (
+        Code.ROUTE_NO_MESSAGE,
+        lambda r: r.get("/{id}", get_rig),  # type: ignore[arg-type]
+    ),
+    "a view": (Code.ROUTE_NO_MESSAGE, lambda r: r.get("/{id}", RigView)),  # type: ignore[arg-type]
+    "what is sent itself": (
+        Code.ROUTE_NO_MESSAGE,
+        lambda r: r.post("", MakeRig()),  # type: ignore[arg-type]
+    ),
     "a message of nobody": (Code.ROUTE_NO_HANDLER, lambda r: r.post("/unheard", Unheard)),
     "no such field": (Code.ROUTE_PLACEHOLDER, lambda r: r.get("/{text}/x", FindRigs)),
     "a field of the body": (Code.ROUTE_PLACEHOLDER, lambda r: r.patch("/{id}", NameRig)),

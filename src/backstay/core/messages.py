@@ -179,6 +179,11 @@ class Command(Message[R_co]):
     @classmethod
     def flaws(cls) -> Iterator[Flaw]:
         yield from super().flaws()
+        touches: Any = cls.touches
+        if not isinstance(touches, tuple | list):
+            problem = f"`touches` of {cls.__name__} is no tuple."
+            yield Flaw(Code.MESSAGE_TOUCHES, problem, "Write `touches = (tag,)`.")
+            return
         for name in unknown_names(cls.touches, cls.model_fields):
             problem = f"`touches` of {cls.__name__} names `{name}`, which is no field of it."
             mend = "Name a field, or write a function of the context."
@@ -204,6 +209,15 @@ class Query(Message[R_co]):
         yield from super().flaws()
         cache, name = cls.__dict__.get("cache"), cls.__name__
         if cache is None:
+            return
+        if not isinstance(cache, Cached):
+            problem = f"`cache` of {name} is {cache!r}."
+            yield Flaw(Code.MESSAGE_CACHE, problem, "Write `cache = Cached(...)`.")
+            return
+        tags: Any = cache.tags
+        if not isinstance(tags, tuple | list):
+            problem = f"The tags of `cache` of {name} are no tuple."
+            yield Flaw(Code.MESSAGE_CACHE, problem, "Write `tags=(tag,)`.")
             return
         for tag in unknown_names(cache.tags, cls.model_fields):
             problem = f"The tags of `cache` of {name} name `{tag}`, which is no field of it."

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from inspect import isclass
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -24,6 +25,12 @@ def flaws_of(spec: RouteSpec) -> tuple[Flaw, ...]:
 
 
 def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    message: Any = spec.message
+    if not is_message(message):
+        problem = f"{_route(spec)} names {getattr(message, '__name__', repr(message))}, no message."
+        mend = "Name the class that derives from Command or Query."
+        yield Flaw(Code.ROUTE_NO_MESSAGE, problem, mend)
+        return
     in_path = tuple(_path_flaws(spec))
     yield from in_path
     yield from _method_flaws(spec)
@@ -34,6 +41,11 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         yield Flaw(Code.ROUTE_LIMIT, problem, f"Take one of Limit: {', '.join(Limit.__members__)}.")
     if spec.endpoint is None and not in_path:  # one of its own reads the request by itself
         yield from _placeholder_flaws(spec)
+
+
+def is_message(value: Any) -> bool:
+    """Whether it can be sent."""
+    return isclass(value) and issubclass(value, (Command, Query))
 
 
 def _route(spec: RouteSpec) -> str:
@@ -72,7 +84,7 @@ def _answer_flaws(spec: RouteSpec) -> Iterator[Flaw]:
     elif spec.endpoint is None and spec.status in {204, 205} and set(results) - {NoneType}:
         problem = f"{_route(spec)} answers {spec.status}, which has no body, with a result."
         yield Flaw(Code.ROUTE_STATUS, problem, "Set `status=200`, or ask for None.")
-    if spec.location is not None and spec.endpoint is None:
+    if spec.location is not None and spec.endpoint is None and results:
         yield from _location_flaws(spec, spec.location, results)
 
 
