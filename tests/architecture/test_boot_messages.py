@@ -8,7 +8,6 @@ import pytest
 
 from backstay.composition import compose
 from backstay.core.bus import handles, prepares
-from backstay.core.caching import Cached
 from backstay.core.errors import Conflict, Refused
 from backstay.core.events import Event, subscribes
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Text
@@ -211,44 +210,6 @@ def test_a_parameter_without_a_type_is_told_as_that(faults: Faults) -> None:
     (fault,) = faults(feature(MoveRig, untyped))
     assert fault.code is Code.HANDLER_PARAMETER
     assert fault.problem == "The parameter `principal` of untyped has no type."
-
-
-class PaintRig(Command[None]):
-    permission = PUBLIC
-    touches = "rigs"  # type: ignore[assignment]
-
-
-@handles(PaintRig)
-async def paint_rig(command: PaintRig) -> None: ...
-
-
-class KeptRig(Query[RigView]):
-    permission = PUBLIC
-    cache = Cached(tags="rigs")  # type: ignore[arg-type]
-
-
-@handles(KeptRig)
-async def kept_rig(query: KeptRig) -> RigView:
-    raise NotImplementedError
-
-
-class AlwaysKept(Query[RigView]):
-    permission = PUBLIC
-    cache = True  # type: ignore[assignment]
-
-
-@handles(AlwaysKept)
-async def always_kept(query: AlwaysKept) -> RigView:
-    raise NotImplementedError
-
-
-def test_a_text_is_not_taken_for_as_many_tags_as_it_has_letters(faults: Faults) -> None:
-    (fault,) = faults(feature(PaintRig, paint_rig))
-    assert (fault.code, fault.mend) == (Code.MESSAGE_TOUCHES, "Write `touches = (tag,)`.")
-    (fault,) = faults(feature(KeptRig, kept_rig))
-    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, "Write `tags=(tag,)`.")
-    (fault,) = faults(feature(AlwaysKept, always_kept))
-    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, "Write `cache = Cached(...)`.")
 
 
 async def agrees_later(principal: Principal, message: Any) -> bool:

@@ -27,7 +27,8 @@ def flaws_of(spec: RouteSpec) -> tuple[Flaw, ...]:
 def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
     message: Any = spec.message
     if not is_message(message):
-        problem = f"{_route(spec)} names {getattr(message, '__name__', repr(message))}, no message."
+        named = message if hasattr(message, "__name__") else type(message)
+        problem = f"{_route(spec)} names {named.__name__}, which is no message class."
         mend = "Name the class that derives from Command or Query."
         yield Flaw(Code.ROUTE_NO_MESSAGE, problem, mend)
         return
