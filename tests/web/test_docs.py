@@ -1,8 +1,8 @@
 """Shows who may read the documentation, and that its pages need nobody else."""
 
+import asyncio
 import base64
 import re
-import asyncio
 import threading
 from typing import Any
 
