@@ -1,6 +1,7 @@
 """Shows that messages, handlers and subscribers which could not work do not start in silence."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,28 @@ def line_of(function: Callable[..., Any], below: int = 0) -> str:
     return f"{Path(__file__).relative_to(Path.cwd())}:{function.__code__.co_firstlineno + below}"
 
 
-def test_a_handler_may_answer_more_precisely_and_refuse(tmp_path: Path) -> None:
-    sound = feature(GetRig, get_rig, MoveRig, move_rig, FindRig, find_rig)
+def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that is not async itself: what it returns is awaited all the same."""
+
+    @wraps(function)
+    def call(*given: Any) -> Any:
+        return function(*given)
+
+    return call
+
+
+class LiftRig(Command[None]):
+    permission = PUBLIC
+
+
+@handles(LiftRig)
+@watched
+async def lift_rig(command: LiftRig) -> None: ...
+
+
+def test_a_handler_may_answer_more_precisely_refuse_and_be_decorated(tmp_path: Path) -> None:
+    pairs = GetRig, get_rig, MoveRig, move_rig, FindRig, find_rig, LiftRig, lift_rig
+    sound = feature(*pairs)
     settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
     compose(settings, [*STANDARD, sound]).passwords.close()
 
