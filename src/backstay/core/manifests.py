@@ -186,9 +186,8 @@ def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFa
 
 def _is_table(value: Any) -> bool:
     """Looked at without asking it: some values have whatever attribute they are asked for."""
-    kind = type(value)
-    is_placed = isinstance(getattr_static(value, "place", None), Place)
-    return is_placed and hasattr(kind, "operations") and hasattr(kind, "build")
+    can = all(hasattr(type(value), name) for name in ("operations", "build"))
+    return can and isinstance(getattr_static(value, "place", None), Place)
 
 
 def _is_sent(value: Any) -> bool:
