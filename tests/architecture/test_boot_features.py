@@ -176,6 +176,42 @@ def test_only_what_is_a_table_of_routes_is_taken_for_one(project: Project, fault
     )
 
 
+def test_tests_beside_a_feature_are_no_part_of_it(project: Project, tmp_path: Path) -> None:
+    """What starts must not depend on whether tests are loaded, too."""
+    project.plant("orders/__init__.py", MANIFEST)
+    project.plant("orders/tests/__init__.py", "")
+    project.plant("orders/tests/test_orders.py", REACTING)
+    project.plant("orders/conftest.py", ROUTES)
+    orders = project.feature("orders")
+    import_module("harbour.orders.tests.test_orders")
+    import_module("harbour.orders.conftest")
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    create_app(settings, [*STANDARD, orders]).state.backstay.passwords.close()
+
+
+TWO = """
+from backstay.core.feature import Feature
+from harbour.fleet import orders, shop
+
+feature = Feature("orders", modules=(orders,))
+shops = Feature("shop", modules=(shop,), requires=("orders",))
+"""
+
+
+def test_what_stands_under_two_manifests_belongs_to_none(project: Project, tmp_path: Path) -> None:
+    project.plant("fleet/__init__.py", TWO)
+    project.plant("fleet/orders.py", ORDERS)
+    project.plant(
+        "fleet/shop.py", SENDING.replace("harbour.orders.commands", "harbour.fleet.orders")
+    )
+    project.plant("fleet/start.py", "from harbour.fleet.shop import OpenShop")
+    orders = project.feature("fleet")
+    import_module("harbour.fleet.start")
+    shops = sys.modules["harbour.fleet"].shops
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    create_app(settings, [*STANDARD, orders, shops]).state.backstay.passwords.close()
+
+
 def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Faults) -> None:
     (typo,) = faults(feature(name="a", requires=["itmes"]))
     assert typo.code is Code.FEATURE_REQUIRES_UNKNOWN
