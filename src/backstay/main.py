@@ -14,7 +14,6 @@ from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
-from backstay.core.operations import shape
 from backstay.core.origins import origin_of
 from backstay.core.ports import Clock
 from backstay.core.shift import shift
@@ -97,10 +96,10 @@ def create_app(
     )
     app.state.backstay = backstay
     app.state.edge = _edge(backstay)
-    _install(app, backstay)
+    index = _install(app, backstay)
     for router in routers:
         app.include_router(router)
-    _check_paths(app, backstay)
+    _check_paths(app, index)
     return app
 
 
@@ -125,7 +124,7 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
         yield
 
 
-def _install(app: FastAPI, backstay: Backstay) -> None:
+def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     settings = backstay.settings
     root = settings.app.root_path
     routes = [r for f in backstay.features for table in f.routes for r in table.build(root)]
@@ -141,29 +140,28 @@ def _install(app: FastAPI, backstay: Backstay) -> None:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = RouteIndex(app.router.middleware_stack, routes, count)
+    app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes, count)
     middleware.install(app, settings, backstay.metrics)
+    return index
 
 
-def _check_paths(app: FastAPI, backstay: Backstay) -> None:
+def _check_paths(app: FastAPI, index: RouteIndex) -> None:
     """Refuse routes of features that hide others, such as those of the documentation.
 
     Raises:
         BootError: with each of them.
     """
-    tables = (table for feature in backstay.features for table in feature.routes)
-    root = backstay.settings.app.root_path
-    ours = {
-        (row.method, shape(row.path)): row for table in tables for row in table.operations(root)
-    }
     faults = []
     others = [route for route in app.routes if not isinstance(route, Route)]
     for context in iter_route_contexts(others):
-        for method in context.methods or ():
-            if row := ours.get((method, shape(context.path_format or ""))):
-                problem = f"{method} {row.path} is routed twice: it hides a route of no feature."
-                mend = "Remove one of them."
-                faults.append(Flaw(Code.ROUTE_TWICE, problem, mend).of(row))
+        path = context.path_format or ""
+        for method in {*(context.methods or ())} - {"HEAD"}:
+            taker = index.taker(method, path)
+            if isinstance(taker, Route):
+                first = f"{taker.spec.method} {taker.path}"
+                problem = f"{first} is before {method} {path} of no feature, which nobody reaches."
+                mend = "Give one of them another path, or remove it."
+                faults.append(Flaw(Code.ROUTE_TWICE, problem, mend).of(taker.spec))
     if faults:
         raise BootError(faults)
 

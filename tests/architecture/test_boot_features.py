@@ -13,6 +13,7 @@ from backstay.core.feature import Feature, PersonalData
 from backstay.core.wiring import Code, Flaw, WiringFault
 from backstay.features import STANDARD
 from backstay.main import create_app
+from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
 from tests.architecture.tree import plant
 from tests.conftest import settings_with
@@ -142,6 +143,75 @@ def test_what_a_folder_has_is_listed(project: Project, faults: Faults) -> None:
     ]
 
 
+TABLE = """
+from functools import partial, wraps
+
+from sqlalchemy import func
+from structlog import get_logger
+
+log = get_logger()
+
+
+class Proxy:
+    def __getattr__(self, name: str):
+        raise RuntimeError("nothing is there yet")
+
+
+current = Proxy()
+made = eval("lambda: 1", {})
+wrapped = wraps(partial(print))(lambda: None)
+wrapped.__module__ = __name__
+wrapped.__handles__ = int
+"""
+
+
+def test_only_what_is_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
+    """A module may hold what has every attribute, what has none yet, what belongs nowhere."""
+    project.plant("orders/__init__.py", UNLISTED.replace("events, routes", "model"))
+    project.plant("orders/model.py", TABLE)
+    (fault,) = faults(project.feature("orders"))
+    assert (fault.code, fault.where) == (
+        Code.FEATURE_MODULE_NOT_LISTED,
+        "harbour/orders/model.py:18",
+    )
+
+
+def test_tests_beside_a_feature_are_no_part_of_it(project: Project, tmp_path: Path) -> None:
+    """What starts must not depend on whether tests are loaded, too."""
+    project.plant("orders/__init__.py", MANIFEST)
+    project.plant("orders/tests/__init__.py", "")
+    project.plant("orders/tests/test_orders.py", REACTING)
+    project.plant("orders/conftest.py", ROUTES)
+    orders = project.feature("orders")
+    import_module("harbour.orders.tests.test_orders")
+    import_module("harbour.orders.conftest")
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    create_app(settings, [*STANDARD, orders]).state.backstay.passwords.close()
+
+
+TWO = """
+from backstay.core.feature import Feature
+from harbour.fleet import orders, shop
+
+feature = Feature("orders", modules=(orders,))
+shops = Feature("shop", modules=(shop,), requires=("orders",))
+"""
+
+
+def test_what_stands_under_two_manifests_belongs_to_none(project: Project, tmp_path: Path) -> None:
+    project.plant("fleet/__init__.py", TWO)
+    project.plant("fleet/orders.py", ORDERS)
+    project.plant(
+        "fleet/shop.py", SENDING.replace("harbour.orders.commands", "harbour.fleet.orders")
+    )
+    project.plant("fleet/start.py", "from harbour.fleet.shop import OpenShop")
+    orders = project.feature("fleet")
+    import_module("harbour.fleet.start")
+    shops = sys.modules["harbour.fleet"].shops
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    create_app(settings, [*STANDARD, orders, shops]).state.backstay.passwords.close()
+
+
 def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Faults) -> None:
     (typo,) = faults(feature(name="a", requires=["itmes"]))
     assert typo.code is Code.FEATURE_REQUIRES_UNKNOWN
@@ -175,6 +245,25 @@ def test_an_export_hides_no_other(faults: Faults) -> None:
     (fault,) = faults(feature(requires=("items",), exports=items.exports))
     assert fault.code is Code.FEATURE_EXPORT
     assert f"first at {items.place}" in fault.problem
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"modules": sys}, "`modules` of the feature rigs is no tuple"),
+        ({"modules": ("rigs",)}, "`modules` of the feature rigs holds 'rigs'"),
+        ({"routes": Routes("/rigs", tag="rigs")}, "`routes` of the feature rigs is no tuple"),
+        ({"routes": (sys,)}, "`routes` of the feature rigs holds <module 'sys' (built-in)>"),
+        ({"requires": "users"}, "`requires` of the feature rigs is no tuple"),
+        ({"requires": (sys,)}, "`requires` of the feature rigs holds <module 'sys' (built-in)>"),
+    ],
+)
+def test_a_manifest_lists_what_it_should(faults: Faults, said: dict[str, Any], what: str) -> None:
+    """Without the comma parentheses make no tuple, and a module is not the table in it."""
+    (fault,) = faults(Feature("rigs", **said))
+    assert fault.code is Code.FEATURE_SHAPE
+    assert fault.where.startswith("tests/architecture/test_boot_features.py:")
+    assert fault.problem.startswith(what)
 
 
 def test_two_features_share_no_module(faults: Faults) -> None:

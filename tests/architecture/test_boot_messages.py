@@ -1,6 +1,7 @@
 """Shows that messages, handlers and subscribers which could not work do not start in silence."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from backstay.core.messages import PUBLIC, Command, Query, View
 from backstay.core.principal import Principal
 from backstay.core.wiring import Code, WiringFault
 from backstay.features import STANDARD
+from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
 from tests.conftest import settings_with
 
@@ -65,8 +67,28 @@ def line_of(function: Callable[..., Any], below: int = 0) -> str:
     return f"{Path(__file__).relative_to(Path.cwd())}:{function.__code__.co_firstlineno + below}"
 
 
-def test_a_handler_may_answer_more_precisely_and_refuse(tmp_path: Path) -> None:
-    sound = feature(GetRig, get_rig, MoveRig, move_rig, FindRig, find_rig)
+def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that is not async itself: what it returns is awaited all the same."""
+
+    @wraps(function)
+    def call(*given: Any) -> Any:
+        return function(*given)
+
+    return call
+
+
+class LiftRig(Command[None]):
+    permission = PUBLIC
+
+
+@handles(LiftRig)
+@watched
+async def lift_rig(command: LiftRig) -> None: ...
+
+
+def test_a_handler_may_answer_more_precisely_refuse_and_be_decorated(tmp_path: Path) -> None:
+    pairs = GetRig, get_rig, MoveRig, move_rig, FindRig, find_rig, LiftRig, lift_rig
+    sound = feature(*pairs)
     settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
     compose(settings, [*STANDARD, sound]).passwords.close()
 
@@ -130,7 +152,9 @@ async def vague(command: Vague) -> None: ...
 
 
 def test_a_message_says_what_it_asks_for(faults: Faults) -> None:
-    (fault,) = faults(feature(Vague, vague))
+    routes = Routes("/rigs", tag="rigs")
+    routes.post("", Vague, location="/rigs/{id}")
+    (fault,) = faults(feature(Vague, vague, routes=(routes,)))
     assert fault.code is Code.MESSAGE_NO_RESULT
     assert fault.where == line_of(vague, -4)
 
@@ -197,6 +221,16 @@ def test_parameters_and_results_can_be_told(faults: Faults) -> None:
     assert told(faults(feature(MoveRig, by_name_alone))) == [Code.HANDLER_PARAMETER]
     assert told(faults(feature(MoveRig, move_rig, prepares_what))) == [Code.HANDLER_RESULT]
     assert told(faults(feature(MoveRig, unreadable))) == [Code.HANDLER_UNREADABLE]
+
+
+@handles(MoveRig)
+async def untyped(command: MoveRig, principal) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+
+
+def test_a_parameter_without_a_type_is_told_as_that(faults: Faults) -> None:
+    (fault,) = faults(feature(MoveRig, untyped))
+    assert fault.code is Code.HANDLER_PARAMETER
+    assert fault.problem == "The parameter `principal` of untyped has no type."
 
 
 async def agrees_later(principal: Principal, message: Any) -> bool:

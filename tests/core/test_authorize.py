@@ -155,3 +155,19 @@ async def test_public_messages_have_rules_too() -> None:
     with pytest.raises(Forbidden):
         await ask(OpenCarefully(), STRANGER)
     await ask(OpenCarefully(), Principal(user_id=new_id(), level=6))
+
+
+async def has_berth(principal: Principal, message: Any) -> bool:
+    return False
+
+
+class OpenLater(Open):
+    permission = PUBLIC
+    rules = (lambda principal, _: has_berth(principal, None),)  # type: ignore[assignment, return-value]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'has_berth' was never awaited")
+async def test_a_rule_that_has_yet_to_answer_does_not_agree() -> None:
+    """That it is one cannot be seen before it is asked."""
+    with pytest.raises(Forbidden):
+        await ask(OpenLater(), USER)

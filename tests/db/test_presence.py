@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Computed, Integer, String, Table, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql import quoted_name
 
 from backstay.composition import Backstay, compose
 from backstay.core.bus import BootError
@@ -79,3 +81,47 @@ async def test_tables_are_looked_for_where_statements_look(ship: Backstay) -> No
     await write(ship, f'ALTER DATABASE "{name}" SET search_path = elsewhere, public')
     await ship.database.probe_engine.dispose()
     assert await absence_faults(ship.database, ship.models) == ()
+
+
+async def test_what_has_nothing_to_do_with_the_models_cannot_fail(ship: Backstay) -> None:
+    """SQLite keeps views of tables that are gone, and no longer says what columns those have."""
+    await write(ship, "CREATE TABLE whims (a INTEGER)", "CREATE VIEW stale AS SELECT a FROM whims")
+    if ship.database.options.is_sqlite:
+        await write(ship, "PRAGMA legacy_alter_table = ON", "DROP TABLE whims")
+    await ship.require_schema()
+
+
+class Strange(DeclarativeBase):
+    """Models that are no part of the application."""
+
+
+class Shape(Strange):
+    __tablename__ = "ÄPFEL"
+
+    id: Mapped[int] = mapped_column("GRÖSSE", primary_key=True)
+    half: Mapped[int] = mapped_column(Computed('"GRÖSSE" / 2', persisted=True))
+
+
+class Outline(Strange):
+    __table__ = Table(
+        quoted_name("OUTLINES", quote=False),
+        Strange.metadata,
+        Column("id", Integer, primary_key=True),
+    )
+
+
+class Versioned(Strange):
+    __tablename__ = "versioned"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    xmin: Mapped[str] = mapped_column(String, system=True)
+
+
+async def test_names_mean_what_they_mean_in_statements(ship: Backstay) -> None:
+    """Whatever their case; computed columns and those that every table has are there, too."""
+    shown: list[Any] = [Shape, Outline]
+    if not ship.database.options.is_sqlite:
+        shown.append(Versioned)
+    async with ship.database.writer.begin() as connection:
+        await connection.run_sync(Strange.metadata.create_all)
+    assert await absence_faults(ship.database, shown) == ()

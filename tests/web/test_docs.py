@@ -1,5 +1,6 @@
 """Shows who may read the documentation, and that its pages need nobody else."""
 
+import asyncio
 import base64
 import re
 import threading
@@ -77,6 +78,12 @@ async def test_others_are_answered_while_the_description_is_made(
 
     app.openapi = describe  # type: ignore[method-assign]
     assert (await client.get("/openapi.json")).json()["made_by"] != threading.get_ident()
+
+
+async def test_many_who_ask_at_once_get_one_description(app: FastAPI) -> None:
+    """The framework cannot describe the same routes in two threads: some would get an error."""
+    found = await asyncio.gather(*(asyncio.to_thread(app.openapi) for _ in range(8)))
+    assert len(set(map(id, found))) == 1
 
 
 class TestStaging:

@@ -127,6 +127,7 @@ def compose(
     Raises:
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
+    wiring.check_shapes(features)
     registry, ownership = registry_of(features), Ownership(features)
     models = wiring.models_of(features, ownership)
     adapters = adapters_for(settings, clock, for_requests=for_requests)

@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 
 from backstay.core.feature import Feature
-from backstay.core.manifests import manifest_faults
+from backstay.core.manifests import manifest_faults, shape_faults
 from backstay.core.operations import operation_faults
 from backstay.core.ownership import Ownership
 from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, WiringFault
 from backstay.db.base import Base
 from backstay.features import STANDARD
+
+
+def check_shapes(features: Sequence[Feature]) -> None:
+    """Refuse manifests that cannot be read.
+
+    Raises:
+        BootError: with every fault of theirs.
+    """
+    if faults := tuple(shape_faults(features)):
+        raise BootError(faults)
 
 
 def check(

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from backstay.core.wiring import Code, Flaw
 
 if TYPE_CHECKING:
     from backstay.core.context import Context
@@ -78,11 +80,17 @@ def resolver(tags: tuple[Tag, ...]) -> Callable[["Context"], Iterator[str]]:
     return resolve
 
 
-def unknown_names(tags: Iterable[Tag], fields: Iterable[str]) -> Iterator[str]:
-    """The names that tags use and that are neither a field nor ``principal``."""
+def tag_flaws(code: Code, says: str, tags: Any, fields: Iterable[str]) -> Iterator[Flaw]:
+    """What is wrong with tags: a text would be as many as it has letters.
+
+    ``says`` is the beginning of a sentence: who names them.
+    """
+    if not isinstance(tags, tuple | list):
+        yield Flaw(code, f"{says} no tuple of tags.", "Write `(tag,)`, with the comma.")
+        return
     known = {*fields, "principal"}
-    for tag in tags:
-        if isinstance(tag, str):
-            yield from (
-                name for _, name, _, _ in Formatter().parse(tag) if name and name not in known
-            )
+    for tag in (tag for tag in tags if isinstance(tag, str)):
+        for _, name, _, _ in Formatter().parse(tag):
+            if name and name not in known:
+                problem = f"{says} `{name}`, which is no field of it."
+                yield Flaw(code, problem, "Name a field, or write a function of the context.")

@@ -1,8 +1,8 @@
 """Compares what manifests say with one another, and with what the modules of features do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from inspect import isclass, isfunction
+from inspect import getattr_static, isclass, isfunction, ismodule
 from typing import Any
 
 from backstay.core.feature import Feature, PersonalData
@@ -10,9 +10,33 @@ from backstay.core.messages import Access, Message, PermissionSpec
 from backstay.core.ownership import Member, Ownership
 from backstay.core.registry import Registry
 from backstay.core.subscribers import subscriber_faults
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
 
 _MARKS = ("__handles__", "__prepares__", "__subscribes__")
+
+
+def shape_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
+    """What manifests have in place of tuples of modules, tables of routes and names.
+
+    Nothing else can be asked of a feature before.
+    """
+    for feature in features:
+        for name, (what, is_one) in _HELD.items():
+            held, of = getattr(feature, name), f"`{name}` of the feature {feature.name}"
+            mend = f"Write `{name}=({what},)`, with the comma."
+            if not isinstance(held, tuple | list):
+                yield Flaw(Code.FEATURE_SHAPE, f"{of} is no tuple.", mend).of(feature)
+                continue
+            for each in held:
+                if not is_one(each):
+                    yield Flaw(Code.FEATURE_SHAPE, f"{of} holds {each!r}.", mend).of(feature)
+
+
+_HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "modules": ("module", ismodule),
+    "routes": ("module.routes", lambda each: hasattr(type(each), "operations")),
+    "requires": ('"name"', lambda each: isinstance(each, str)),
+}
 
 
 def manifest_faults(
@@ -161,8 +185,9 @@ def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFa
 
 
 def _is_table(value: Any) -> bool:
-    parts = ("operations", "build", "place")
-    return not isclass(value) and all(hasattr(value, name) for name in parts)
+    """Looked at without asking it: some values have whatever attribute they are asked for."""
+    can = all(hasattr(type(value), name) for name in ("operations", "build"))
+    return can and isinstance(getattr_static(value, "place", None), Place)
 
 
 def _is_sent(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeV
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from backstay.core.caching import Cached, Tag, unknown_names
+from backstay.core.caching import Cached, Tag, tag_flaws
 from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.core.masking import masked_fields
 from backstay.core.rules import rule_flaws
@@ -179,10 +179,8 @@ class Command(Message[R_co]):
     @classmethod
     def flaws(cls) -> Iterator[Flaw]:
         yield from super().flaws()
-        for name in unknown_names(cls.touches, cls.model_fields):
-            problem = f"`touches` of {cls.__name__} names `{name}`, which is no field of it."
-            mend = "Name a field, or write a function of the context."
-            yield Flaw(Code.MESSAGE_TOUCHES, problem, mend)
+        says = f"`touches` of {cls.__name__} names"
+        yield from tag_flaws(Code.MESSAGE_TOUCHES, says, cls.touches, cls.model_fields)
 
     @classmethod
     def takes_key(cls) -> bool:
@@ -205,10 +203,12 @@ class Query(Message[R_co]):
         cache, name = cls.__dict__.get("cache"), cls.__name__
         if cache is None:
             return
-        for tag in unknown_names(cache.tags, cls.model_fields):
-            problem = f"The tags of `cache` of {name} name `{tag}`, which is no field of it."
-            mend = "Name a field, or write a function of the context."
-            yield Flaw(Code.MESSAGE_CACHE, problem, mend)
+        if not isinstance(cache, Cached):
+            problem = f"`cache` of {name} is {cache!r}."
+            yield Flaw(Code.MESSAGE_CACHE, problem, "Write `cache = Cached(...)`.")
+            return
+        says = f"The tags of `cache` of {name} name"
+        yield from tag_flaws(Code.MESSAGE_CACHE, says, cache.tags, cls.model_fields)
         excluded = [name for name, field in cls.model_fields.items() if field.exclude]
         for field in (*excluded, *masked_fields(cls)):
             problem = f"The answer of {name} cannot be kept: `{field}` cannot be part of a key."

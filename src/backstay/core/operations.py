@@ -1,17 +1,20 @@
 """Compares the routes of all features with one another and with what is handled."""
 
+import re
 from collections.abc import Container, Iterator, Sequence
 
 from backstay.core.feature import Feature, Operation
 from backstay.core.messages import Message
 from backstay.core.wiring import Code, Flaw, WiringFault
 
+_PLACEHOLDER = re.compile(r"\{[^}]*\}")
+
 
 def operation_faults(
     features: Sequence[Feature], handled: Container[type[Message[object]]], root_path: str
 ) -> Iterator[WiringFault]:
     """What is wrong with the routes of an application."""
-    by_path: dict[tuple[str, str], Operation] = {}
+    by_path: dict[tuple[str, str], list[Operation]] = {}
     by_name: dict[str, Operation] = {}
     for table in (table for feature in features for table in feature.routes):
         yield from table.faults()
@@ -21,19 +24,27 @@ def operation_faults(
                 problem = f"{route} sends {each.message.__name__}, which no feature handles."
                 mend = "Write its handler, and list that module in the manifest."
                 yield Flaw(Code.ROUTE_NO_HANDLER, problem, mend).of(each)
-            first = by_path.setdefault((each.method, shape(each.path)), each)
-            if first is not each:
+            before = by_path.setdefault((each.method, _shape(each.path)), [])
+            first = next((one for one in before if _takes(one.path, each.path)), None)
+            before.append(each)
+            if first is not None:
                 as_ = "" if first.path == each.path else f"as {first.path} "
                 problem = f"{route} is routed twice, first {as_}at {first.place}."
                 yield Flaw(Code.ROUTE_TWICE, problem, "Remove one of them.").of(each)
-            first = by_name.setdefault(name, each)
-            if first is not each:
-                problem = f"{route} is the operation {name}, as {first.method} {first.path} is."
+            other = by_name.setdefault(name, each)
+            if other is not each:
+                problem = f"{route} is the operation {name}, as {other.method} {other.path} is."
                 mend = "Give it a `name=` of its own."
                 yield Flaw(Code.ROUTE_OPERATION_TWICE, problem, mend).of(each)
 
 
-def shape(path: str) -> str:
+def _shape(path: str) -> str:
     """A path as the index of routes sees it: what a placeholder is called tells nobody apart."""
     parts = path.strip("/").split("/")
     return "/".join("{}" if part.startswith("{") else part for part in parts)
+
+
+def _takes(path: str, other: str) -> bool:
+    """Whether a path of the same shape takes the requests of another one."""
+    parts = map(re.escape, _PLACEHOLDER.split(path))
+    return re.fullmatch("[^/]+".join(parts), _PLACEHOLDER.sub("x", other)) is not None

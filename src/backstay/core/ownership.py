@@ -1,5 +1,6 @@
 """Tells which feature a module belongs to: the one that lists it, or whose manifest is above it."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from types import FunctionType, ModuleType
@@ -46,7 +47,7 @@ class Ownership:
                 owner: str | None = feature.name
                 if isinstance(value, _NAMED):
                     origin = value.__name__ if isinstance(value, ModuleType) else value.__module__
-                    owner = self.owner(origin)
+                    owner = self.owner(origin or "")  # generated code may be from nowhere
                 if owner == feature.name and is_listed:
                     continue
                 if owner is not None or (isinstance(value, type) and issubclass(value, Message)):
@@ -58,6 +59,8 @@ class Ownership:
             yield from ((feature, module, True) for module in feature.modules)
         for name, module in list(sys.modules.items()):
             if name in self._listing or name.partition(".")[0] not in self._tops:
+                continue
+            if _OF_TESTS.search(name):
                 continue
             found = by_name.get(self.owner(name) or "")
             if found is not None:
@@ -78,13 +81,17 @@ class Member(NamedTuple):
     owner: str | None
 
 
+_OF_TESTS = re.compile(r"\.(tests?|conftest|test_\w+)(\.|$)")
+"""Modules that no server loads."""
 _NAMED = (type, FunctionType, ModuleType)
 
 
 def _manifest(module: str) -> Feature | None:
-    """The manifest that is written in a module."""
+    """The manifest that is written in a module; None where there are several."""
     members: dict[str, Any] = vars(sys.modules[module]) if module in sys.modules else {}
-    for value in list(members.values()):
-        if isinstance(value, Feature) and value.place.module == module:
-            return value
-    return None
+    here = {
+        value.name: value
+        for value in list(members.values())
+        if isinstance(value, Feature) and value.place.module == module
+    }
+    return next(iter(here.values())) if len(here) == 1 else None

@@ -1,5 +1,6 @@
 """The pipeline steps that need nothing but Python; `composition/pipelines.py` says their order."""
 
+from inspect import isawaitable
 from typing import Any
 
 from backstay.core.bus import Next, Registry, Step
@@ -29,7 +30,8 @@ def authorize(message: type[Message[Any]], call_next: Next) -> Next:
                 _check_fields(context.message, grant)
             context.grant = grant
         for rule in rules:
-            if not rule(principal, context.message):
+            agrees = rule(principal, context.message)
+            if not agrees or isawaitable(agrees):  # what has yet to answer does not agree
                 raise Forbidden
         return await call_next(context)
 

@@ -99,6 +99,9 @@ def _unprovided(message: type[Message[Any]], function: Function, name: str, kind
     if kind is Grant:
         mend = f"Let {message.__name__} declare a permission, or remove the parameter."
     told = getattr(kind, "__name__", None) or repr(kind)
+    if kind is None:
+        problem = f"The parameter `{name}` of {function.__qualname__} has no type."
+        return Flaw(Code.HANDLER_PARAMETER, problem, mend)
     problem = f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {told}."
     return Flaw(Code.HANDLER_PARAMETER, problem, mend)
 

@@ -41,7 +41,7 @@ def _flaws(
     function: Callable[..., Any], message: type[Message[Any]], *, prepares: bool
 ) -> Iterator[Flaw]:
     name, wanted = function.__qualname__, message.__name__
-    if not inspect.iscoroutinefunction(function):
+    if not inspect.iscoroutinefunction(inspect.unwrap(function)):
         mend = "Write `async def`, and return the result instead of yielding it."
         yield Flaw(Code.HANDLER_NOT_ASYNC, f"{name} is no async function.", mend)
     hints = hints_of(function)

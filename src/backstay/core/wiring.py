@@ -34,6 +34,7 @@ class Code(StrEnum):
     SUBSCRIBER_SHAPE = "subscriber.shape"
     ROUTE_TWICE = "route.twice"
     ROUTE_OPERATION_TWICE = "route.operation_twice"
+    ROUTE_NO_MESSAGE = "route.no_message"
     ROUTE_NO_HANDLER = "route.no_handler"
     ROUTE_PATH = "route.path"
     ROUTE_PLACEHOLDER = "route.placeholder"
@@ -42,6 +43,7 @@ class Code(StrEnum):
     ROUTE_STATUS = "route.status"
     ROUTE_LIMIT = "route.limit"
     ROUTE_NOT_LISTED = "route.not_listed"
+    FEATURE_SHAPE = "feature.shape"
     FEATURE_TWICE = "feature.twice"
     FEATURE_FOUNDATION = "feature.foundation"
     FEATURE_REQUIRES_UNKNOWN = "feature.requires_unknown"
@@ -121,7 +123,7 @@ def place_of(thing: Any) -> Place:
     if isinstance(place, Place):
         return place
     if inspect.isfunction(thing):
-        code = inspect.unwrap(thing).__code__
+        code = getattr(inspect.unwrap(thing), "__code__", thing.__code__)
         return Place(code.co_filename, code.co_firstlineno, thing.__module__)
     module = sys.modules.get(str(getattr(thing, "__module__", "")))
     file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"

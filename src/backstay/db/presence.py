@@ -1,9 +1,9 @@
 """Compares the tables that models need with those that are there: migrations may never make one."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import ARRAY, String, Table, TextClause, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ARRAY, String, Table, bindparam, text
 
 from backstay.core.wiring import Code, Flaw, WiringFault
 from backstay.db.base import Base
@@ -14,13 +14,13 @@ _MEND = (
     "what was removed; what is made elsewhere must be made before the start."
 )
 _IN_SQLITE = text(
-    "SELECT '\"' || lower(made.name) || '\"', lower(had.name) FROM sqlite_master AS made "
-    "JOIN pragma_table_info(made.name) AS had WHERE made.type IN ('table', 'view')"
+    "SELECT wanted.key, lower(had.name) FROM json_each(:names) AS wanted "
+    "JOIN pragma_table_xinfo(wanted.value) AS had"
 )
 _IN_POSTGRES = text(
     "SELECT wanted.name, had.attname FROM unnest(:names) AS wanted(name) "
     "JOIN pg_attribute AS had ON had.attrelid = to_regclass(wanted.name) "
-    "WHERE had.attnum > 0 AND NOT had.attisdropped"
+    "WHERE NOT had.attisdropped"
 ).bindparams(bindparam("names", type_=ARRAY(String)))
 
 
@@ -34,35 +34,35 @@ async def absence_faults(
     Raises:
         AppError: the database cannot be asked.
     """
-    async with database.probing() as connection:
-        statement = _IN_SQLITE if database.options.is_sqlite else _IN_POSTGRES
-        found = await _found(connection, models, statement)
-    return tuple(fault for model in models for fault in _faults(model, found))
-
-
-async def _found(
-    connection: AsyncConnection, models: Sequence[type[Base]], statement: TextClause
-) -> dict[str, set[str]]:
-    """The columns of the tables that are there, by the quoted names of those."""
-    names = [_quoted(table) for model in models for table in _tables(model)]
-    given = {"names": names} if statement is _IN_POSTGRES else {}
+    is_sqlite = database.options.is_sqlite
+    written = database.probe_engine.dialect.identifier_preparer.format_table
+    tables = [(model, written(table), table) for model in models for table in _tables(model)]
+    asked = {name: table.name for _, name, table in tables}
+    given = json.dumps(asked) if is_sqlite else list(asked)
     found: dict[str, set[str]] = {}
-    for table, column in await connection.execute(statement, given):
-        found.setdefault(table, set()).add(column)
-    return found
+    async with database.probing() as connection:
+        statement = _IN_SQLITE if is_sqlite else _IN_POSTGRES
+        for name, column in await connection.execute(statement, {"names": given}):
+            found.setdefault(name, set()).add(column)
+    as_kept = _in_sqlite if is_sqlite else str
+    return tuple(
+        flaw.of(model)
+        for model, name, table in tables
+        for flaw in _flaws(model, table, found.get(name), as_kept)
+    )
 
 
-def _faults(model: type[Base], found: dict[str, set[str]]) -> Iterator[WiringFault]:
-    for table in _tables(model):
-        there = found.get(_quoted(table)) or found.get(_quoted(table).lower())
-        if there is None:
-            problem = f"The database has no table {table.fullname}, which {model.__name__} is."
-            yield Flaw(Code.TABLE_MISSING, problem, _MEND).of(model)
-            continue
-        for column in table.columns:
-            if column.name not in there and column.name.lower() not in there:
-                problem = f"The database has no column {table.fullname}.{column.name}."
-                yield Flaw(Code.TABLE_COLUMN_MISSING, problem, _MEND).of(model)
+def _flaws(
+    model: type[Base], table: Table, there: set[str] | None, as_kept: Callable[[str], str]
+) -> Iterator[Flaw]:
+    if there is None:
+        problem = f"The database has no table {table.fullname}, which {model.__name__} is."
+        yield Flaw(Code.TABLE_MISSING, problem, _MEND)
+        return
+    for column in table.columns:
+        if as_kept(column.name) not in there:
+            problem = f"The database has no column {table.fullname}.{column.name}."
+            yield Flaw(Code.TABLE_COLUMN_MISSING, problem, _MEND)
 
 
 def _tables(model: type[Base]) -> Iterator[Table]:
@@ -70,6 +70,6 @@ def _tables(model: type[Base]) -> Iterator[Table]:
         yield model.__table__
 
 
-def _quoted(table: Table) -> str:
-    parts = (table.schema, table.name) if table.schema else (table.name,)
-    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+def _in_sqlite(name: str) -> str:
+    """A name as `lower` of SQLite answers it: no letter counts but those of ASCII."""
+    return name.encode().lower().decode()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any, get_type_hints
 
 from fastapi import FastAPI
@@ -14,43 +15,45 @@ from backstay.web.dispatch import Route
 from backstay.web.operations import Components, Node, describe, tidied
 from backstay.web.route_spec import BEARER
 
+_making = Lock()
+
 
 def openapi_of(
     app: FastAPI, login_path: str, features: Iterable[Feature], max_age: int
 ) -> dict[str, Any]:
-    """The OpenAPI description, made once."""
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            contact=app.contact,
-            license_info=app.license_info,
-            servers=[{"url": "/"}],
-        )
-        common = Components(schema.setdefault("components", {}))
-        scheme = {"type": "oauth2", "flows": {"password": {"tokenUrl": login_path, "scopes": {}}}}
-        common.share("securitySchemes", BEARER, scheme)
-        conditional = _conditional(features)
-        for (path, method), route in _described(app).items():
-            operation = schema["paths"][path][method.lower()]
-            is_conditional = route.spec.message in conditional
-            describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
-        schemas = schema["components"]["schemas"]
-        schemas.update({name: tidied(part) for name, part in schemas.items()})
-        schema["tags"] = _tags(schema)
-        app.openapi_schema = schema
-    return app.openapi_schema
+    """The OpenAPI description, made once: the framework fails where two threads make it."""
+    with _making:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app, login_path, features, max_age)
+        return app.openapi_schema
 
 
-def _described(app: FastAPI) -> dict[tuple[str, str], Route]:
-    """The routes of ours by what they are found under."""
-    return {
-        (route.path_format, route.spec.method): route
-        for route in app.routes
-        if isinstance(route, Route) and not route.spec.is_page
-    }
+def _described(
+    app: FastAPI, login_path: str, features: Iterable[Feature], max_age: int
+) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        contact=app.contact,
+        license_info=app.license_info,
+        servers=[{"url": "/"}],
+    )
+    common = Components(schema.setdefault("components", {}))
+    scheme = {"type": "oauth2", "flows": {"password": {"tokenUrl": login_path, "scopes": {}}}}
+    common.share("securitySchemes", BEARER, scheme)
+    conditional = _conditional(features)
+    ours = [r for r in app.routes if isinstance(r, Route) and not r.spec.is_page]
+    # what is added by hand may be there twice: the framework has described the last one
+    for (path, method), route in {(r.path_format, r.spec.method): r for r in ours}.items():
+        operation = schema["paths"][path][method.lower()]
+        is_conditional = route.spec.message in conditional
+        describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
+    schemas = schema["components"]["schemas"]
+    schemas.update({name: tidied(part) for name, part in schemas.items()})
+    schema["tags"] = _tags(schema)
+    return schema
 
 
 def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from functools import cache
-from types import NoneType
-from typing import Any, get_args
+from inspect import isclass
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -13,6 +14,7 @@ from backstay.core.wiring import Code, Flaw
 from backstay.web.limits import Limit
 from backstay.web.route_spec import RouteSpec
 
+_PATH = re.compile(r"/|(?:/(?:[^/{}?#\s]|\{\w+(?::\w+)?\})+)+")
 _PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
 
 
@@ -23,15 +25,28 @@ def flaws_of(spec: RouteSpec) -> tuple[Flaw, ...]:
 
 
 def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
-    yield from _path_flaws(spec)
+    message: Any = spec.message
+    if not is_message(message):
+        named = message if hasattr(message, "__name__") else type(message)
+        problem = f"{_route(spec)} names {named.__name__}, which is no message class."
+        mend = "Name the class that derives from Command or Query."
+        yield Flaw(Code.ROUTE_NO_MESSAGE, problem, mend)
+        return
+    in_path = tuple(_path_flaws(spec))
+    yield from in_path
     yield from _method_flaws(spec)
     yield from _answer_flaws(spec)
     limit: Any = spec.limit
     if not isinstance(limit, Limit):
         problem = f"{_route(spec)} has the limit {limit!r}, which is no class of limits."
         yield Flaw(Code.ROUTE_LIMIT, problem, f"Take one of Limit: {', '.join(Limit.__members__)}.")
-    if spec.endpoint is None:  # one of its own reads the request by itself
+    if spec.endpoint is None and not in_path:  # one of its own reads the request by itself
         yield from _placeholder_flaws(spec)
+
+
+def is_message(value: Any) -> bool:
+    """Whether it can be sent."""
+    return isclass(value) and issubclass(value, (Command, Query))
 
 
 def _route(spec: RouteSpec) -> str:
@@ -39,10 +54,9 @@ def _route(spec: RouteSpec) -> str:
 
 
 def _path_flaws(spec: RouteSpec) -> Iterator[Flaw]:
-    path = spec.path
-    if not path.startswith("/") or (path.endswith("/") and path != "/") or "//" in path:
-        problem = f"The path of {_route(spec)} does not begin with one `/`, or ends with one."
-        yield Flaw(Code.ROUTE_PATH, problem, "Write it like `/orders/{id}`.")
+    if not _PATH.fullmatch(spec.path):
+        mend = "Write it like `/orders/{id}`: one `/` at the beginning, none at the end, no `?`."
+        yield Flaw(Code.ROUTE_PATH, f"No request has the path of {_route(spec)}.", mend)
 
 
 def _method_flaws(spec: RouteSpec) -> Iterator[Flaw]:
@@ -71,7 +85,7 @@ def _answer_flaws(spec: RouteSpec) -> Iterator[Flaw]:
     elif spec.endpoint is None and spec.status in {204, 205} and set(results) - {NoneType}:
         problem = f"{_route(spec)} answers {spec.status}, which has no body, with a result."
         yield Flaw(Code.ROUTE_STATUS, problem, "Set `status=200`, or ask for None.")
-    if spec.location is not None and spec.endpoint is None:
+    if spec.location is not None and spec.endpoint is None and results:
         yield from _location_flaws(spec, spec.location, results)
 
 
@@ -114,7 +128,8 @@ def _results(spec: RouteSpec) -> tuple[Any, ...]:
         result = spec.message.result_type()
     except TypeError:
         return ()
-    return tuple(NoneType if each is None else each for each in get_args(result) or (result,))
+    options = get_args(result) if get_origin(result) in {Union, UnionType} else (result,)
+    return tuple(NoneType if each is None else each for each in options)
 
 
 def _shown(model: type[BaseModel]) -> set[str]:

@@ -80,6 +80,17 @@ class RouteIndex:
         finally:
             scope["method"] = "HEAD"
 
+    def taker(self, method: str, path: str) -> APIRoute | None:
+        """The route that takes the requests of a path; one of another method refuses them."""
+        node = self._find(path)
+        if node is None or not node.routes:
+            return None
+        route = node.routes.get(method)
+        if route is None:
+            return next(iter(node.routes.values()))
+        match, _ = route.matches({"type": "http", "method": method, "path": path})
+        return route if match is Match.FULL else None
+
     def _find(self, path: str) -> "_Node | None":
         if path != "/" and path.endswith("/"):
             return None

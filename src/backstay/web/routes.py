@@ -12,7 +12,7 @@ from backstay.core.feature import Operation
 from backstay.core.messages import Message
 from backstay.core.wiring import WiringFault, calling_place
 from backstay.web.limits import Limit
-from backstay.web.route_flaws import flaws_of
+from backstay.web.route_flaws import flaws_of, is_message
 from backstay.web.route_spec import RouteSpec
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Routes:
 
     def operations(self, root_path: str) -> Iterator[Operation]:
         """What is sent by which method and path."""
-        for spec in self.specs:
+        for spec in filter(lambda each: is_message(each.message), self.specs):
             path = self._under(root_path) + spec.path
             by_tier = spec.limit is Limit.GENERAL
             name, place = spec.operation_id, spec.place

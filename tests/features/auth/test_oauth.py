@@ -107,6 +107,8 @@ class TestWhereAddressesAreVerified:
         (LOGIN, {**SIGN_IN, 'nä"m\\e\n': "x"}, {'nä"m\\e\n'}),
         (LOGIN, {**SIGN_IN, "transport": "header"}, {"transport"}),
         (LOGIN, {**SIGN_IN, "username": [ADMIN_EMAIL, "eve"]}, {"username"}),
+        (LOGIN, {**SIGN_IN, "username": "eve", "login": ADMIN_EMAIL}, {"body"}),
+        (LOGIN, {**SIGN_IN, "username": "eve", "email": ADMIN_EMAIL}, {"body"}),
         (LOGIN, {**SIGN_IN, "grant_type": ["password", "password"]}, {"grant_type"}),
         (LOGIN, {**SIGN_IN, "client_id": ["a", "b"]}, {"client_id"}),
         (REFRESH, {}, {"grant_type"}),

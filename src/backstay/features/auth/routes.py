@@ -53,9 +53,9 @@ async def log_in(request: Request) -> Response:
     if media_type_of(request.scope) == FORM:
         fields = await _form(request, "password", is_told=False)
         fields.pop("grant_type", None)
-        username = fields.pop("username", None)
-        named = {"login": username} if username else {}
-        message = validated(Login.model_validate, {"transport": "body", **named, **fields})
+        if "login" not in fields and fields.get("username"):
+            fields["login"] = fields.pop("username")
+        message = validated(Login.model_validate, {"transport": "body", **fields})
     else:
         message = validated(Login.model_validate_json, await request.body())
     in_cookie = message.transport == "cookie"

@@ -1,0 +1,52 @@
+"""Shows that tags which would outdate nothing do not start in silence."""
+
+from backstay.core.bus import handles
+from backstay.core.caching import Cached
+from backstay.core.messages import PUBLIC, Command, Query, View
+from backstay.core.wiring import Code
+from tests.architecture.booting import Faults, feature
+
+
+class RigView(View):
+    id: int
+
+
+TUPLE = "Write `(tag,)`, with the comma."
+
+
+class PaintRig(Command[None]):
+    permission = PUBLIC
+    touches = "rigs"  # type: ignore[assignment]
+
+
+@handles(PaintRig)
+async def paint_rig(command: PaintRig) -> None: ...
+
+
+class KeptRig(Query[RigView]):
+    permission = PUBLIC
+    cache = Cached(tags="rigs")  # type: ignore[arg-type]
+
+
+@handles(KeptRig)
+async def kept_rig(query: KeptRig) -> RigView:
+    raise NotImplementedError
+
+
+class AlwaysKept(Query[RigView]):
+    permission = PUBLIC
+    cache = True  # type: ignore[assignment]
+
+
+@handles(AlwaysKept)
+async def always_kept(query: AlwaysKept) -> RigView:
+    raise NotImplementedError
+
+
+def test_a_text_is_not_taken_for_as_many_tags_as_it_has_letters(faults: Faults) -> None:
+    (fault,) = faults(feature(PaintRig, paint_rig))
+    assert (fault.code, fault.mend) == (Code.MESSAGE_TOUCHES, TUPLE)
+    (fault,) = faults(feature(KeptRig, kept_rig))
+    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, TUPLE)
+    (fault,) = faults(feature(AlwaysKept, always_kept))
+    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, "Write `cache = Cached(...)`.")
