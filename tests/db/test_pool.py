@@ -216,7 +216,7 @@ async def test_connections_that_nobody_uses_are_closed_down_to_the_least(
 
     await eventually(has_shrunk)
     assert budget.open == budget.least == 2
-    await eventually(lambda: not budget.is_watched)
+    await eventually(lambda: budget._timer is None)
     assert await database.reader.scalar(ONE) == 1
 
 
@@ -224,7 +224,7 @@ async def test_what_is_used_now_and_then_is_kept(database: Database) -> None:
     async with AsyncExitStack() as held:
         await holding(held, database.writer, 3)
     database.budget.tick()
-    assert (database.budget.open, database.budget.is_watched) == (3, True)
+    assert (database.budget.open, database.budget._timer is None) == (3, False)
 
 
 async def test_what_is_opened_ahead_is_within_the_least(

@@ -115,11 +115,6 @@ class Budget:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self.tick)
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether idle connections are looked for."""
-        return self._timer is not None
-
     def tick(self) -> None:
         """Close what was idle for too long, and tell how many connections there are."""
         self._timer = None
