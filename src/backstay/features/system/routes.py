@@ -29,8 +29,8 @@ async def health(request: Request) -> Response:
     result = await sender_of(request)(GetHealth())
     if result.status != "error":
         return Response(render(result), media_type=JSON)
-    failed = [name for name, state in result.checks.items() if state == "error"]
-    request.scope["backstay.cause"] = {"reason": f"error of {', '.join(failed)}"}
+    reason = "; ".join(f"{name}: {told}" for name, told in result.reasons.items())
+    request.scope["backstay.cause"] = {"reason": reason}
     return Response(render(result), 503, media_type=JSON)
 
 
