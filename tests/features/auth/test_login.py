@@ -106,7 +106,7 @@ async def test_the_form_may_choose_the_transport(ada: httpx.AsyncClient, transpo
     [
         ({"grant_type": "client_credentials"}, "grant_type"),
         ({"is_superuser": "true"}, "is_superuser"),
-        ({"username": ""}, "body"),
+        ({"username": ""}, "username"),
     ],
 )
 async def test_another_form_is_refused(
