@@ -10,7 +10,8 @@ from backstay.core import shift as shift_module
 from backstay.core.schedule import Scheduler
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
-from tests.waiting import LIMIT
+from tests.adapters.linking import logged
+from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -52,3 +53,18 @@ async def test_what_is_cancelled_has_ended_before_the_connections_close(
     async with shift(place, worker, grace=0.0):
         await has_looked.wait()
     assert worker.has_ended
+
+
+async def test_a_scheduler_that_dies_is_told_of_at_once(
+    ships: Backstay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(scheduler: Scheduler) -> None:
+        raise LookupError("the plan is gone")
+
+    monkeypatch.setattr(Scheduler, "work", die)
+    with logged(shift_module) as logs:
+        async with shift(ships.workplace, Reluctant(ships.workplace), grace=0.0):
+            await eventually(lambda: logs)
+    (event,) = logs
+    assert event["event"] == "no more jobs are run or scheduled here"
+    assert isinstance(event["exc_info"], LookupError)

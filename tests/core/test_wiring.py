@@ -1,0 +1,71 @@
+"""Shows how single things are judged when an application is wired."""
+
+from typing import Annotated, Any, Protocol
+
+import pytest
+
+from backstay.core.caching import Cached
+from backstay.core.catalog import Catalog
+from backstay.core.messages import PUBLIC, Command, Query
+from backstay.core.rules import rule_flaws
+from backstay.core.signatures import fits
+from backstay.core.wiring import Code, place_of
+
+
+class Named(Protocol):
+    name: str
+
+
+@pytest.mark.parametrize("rules", [lambda principal, message: True, "rule", [bool]])
+def test_rules_that_are_no_tuple_are_told(rules: Any) -> None:
+    (flaw,) = rule_flaws("PlantTree", rules)
+    assert flaw.code is Code.MESSAGE_RULE
+    assert "no tuple" in flaw.problem
+    assert "comma" in flaw.mend
+
+
+def test_a_rule_that_does_not_tell_what_it_takes_is_believed() -> None:
+    assert list(rule_flaws("PlantTree", (max,))) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted", "is_right"),
+    [
+        (Annotated[int, "of trees"], int, True),
+        (Annotated[str, "of trees"], int, False),
+        (int | None, int, False),
+        (int, int | None, True),
+        ("Tree", int, True),  # what only a type checker knows
+        (int, Named, True),
+        (list[int], list[str], False),
+    ],
+)
+def test_a_result_fits_or_does_not(told: Any, wanted: Any, is_right: bool) -> None:
+    assert fits(told, wanted) is is_right
+
+
+def test_two_commands_of_one_name_are_told() -> None:
+    def another() -> type[Command[Any]]:
+        class PlantTree(Command[None]):
+            permission = PUBLIC
+
+        return PlantTree
+
+    first, second = another(), another()
+    assert Catalog([first, first]).faults == []
+    (fault,) = Catalog([first, second]).faults
+    assert fault.code is Code.COMMAND_NAME_TWICE
+    assert str(place_of(first)) in fault.problem
+
+
+def test_what_is_written_nowhere_has_a_place_all_the_same() -> None:
+    place = place_of(type("Made", (), {"__module__": __name__}))
+    assert (place.file, place.line) == (__file__, 1)
+
+
+def test_a_kept_answer_of_no_known_type_is_told_of_once() -> None:
+    class CountTrees(Query):  # type: ignore[type-arg]
+        permission = PUBLIC
+        cache = Cached()
+
+    assert [flaw.code for flaw in CountTrees.flaws()] == []
