@@ -40,6 +40,7 @@ def test_what_is_wired_wrongly_is_told(project: Path, command: str, environment:
         DB_URL=f"sqlite:///{project}/shop.db",
         ADMIN_PASSWORD=PASSWORD,
         SERVER_PORT=str(free_port()),
+        COVERAGE_PROCESS_CONFIG="",  # of the package, not of a copy
         **KEYS,
     )
     lines = (project / ROUTES).read_text().splitlines()
