@@ -37,6 +37,7 @@ def test_a_file_and_a_folder_are_taken(read: Read, tmp_path: Path) -> None:
         ("password\n", "lines HASH:COUNT"),
         ("F" * 35 + ":1\n", "lines HASH:COUNT"),
         ("x" * 100_000, "lines HASH:COUNT"),
+        (LINE.format("0") + "x" * 100_000, "lines HASH:COUNT"),
         (LINE.format("F") + LINE.format("0"), "order of its hashes"),
         ({}, "folder without files"),
         ({"0000.txt": "F" * 35 + ":1\n"}, "folder without files"),

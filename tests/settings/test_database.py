@@ -219,6 +219,10 @@ class TestReplica:
         url = "postgresql+asyncpg://reader:a%20b@replica:5433/copy"
         assert db(loaded).replica_sqlalchemy_url == url
 
+    def test_its_port_alone_makes_another_server_of_the_same_host(self, read: Read) -> None:
+        loaded = read(DB_URL="postgresql://primary:5432/shop", DB_REPLICA_PORT="5433")
+        assert db(loaded).replica_sqlalchemy_url == "postgresql+asyncpg://primary:5433/shop"
+
     def test_a_url_is_stronger_than_parts(self, read: Read) -> None:
         loaded = read(DB_NAME="a", DB_REPLICA_URL="postgres://replica/b", DB_REPLICA_PORT="1")
         assert db(loaded).replica_sqlalchemy_url == "postgresql+asyncpg://replica/b"

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from backstay.settings import files, read_settings
-from backstay.settings.files import KEPT, MOST_BYTES
+from backstay.settings.files import KEPT, MOST_BYTES, MOST_KEPT, Unreadable, read_text
 from tests.settings.reading import Read, faulty
 from tests.waiting import LIMIT
 
@@ -152,3 +152,10 @@ def test_files_that_are_read_again_and_again_are_none(read: Read, tmp_path: Path
         "SECURITY_BREACHED_PASSWORDS_FILE"
     ]
     assert faulty(read(DB_URL=f"postgresql://h/d?sslrootcert={path}")) == ["DB_URL"]
+
+
+def test_pipes_that_are_too_long_together_are_refused(tmp_path: Path) -> None:
+    environ = {KEPT: json.dumps({"/another": "x" * (MOST_KEPT - 100)})}
+    with pipe(tmp_path / "key", "y" * 100), pytest.raises(Unreadable, match="too long"):
+        read_text(tmp_path / "key", environ)
+    assert "key" not in environ[KEPT]
