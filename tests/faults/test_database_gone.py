@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from math import inf
+from time import monotonic
 
 import httpx
 import pytest
@@ -69,8 +69,8 @@ async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
 
 async def test_each_request_that_failed_says_why_in_its_line(wired: tuple[Wire, Running]) -> None:
     wire, running = wired
-    principals = running.backstay.principals
-    await eventually(lambda: principals._complete_until > -inf)  # the channel forgets all before
+    principals, signed_in_at = running.backstay.principals, monotonic()
+    await eventually(lambda: principals._complete_until >= signed_in_at)  # of that it has heard
     principals._monotonic = StandingClock()
     user_id = (await running.client.get(ME)).json()["id"]
     await wire.cut()
