@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backstay.core.causes import cause_of, place_of, root_of
+from backstay.core.causes import cause_of, raised_at, root_of
 from backstay.core.errors import AppError, DatabaseUnavailable, Unavailable
 
 
@@ -64,5 +64,5 @@ def test_causes_in_a_circle_end() -> None:
 def test_an_error_is_where_it_was_raised() -> None:
     error = raised(DatabaseUnavailable(), raised(OSError()))
     raising: Callable[..., BaseException] = raised
-    assert place_of(root_of(error)) == f"{__file__}:{raising.__code__.co_firstlineno + 3}"
-    assert place_of(OSError()) == ""
+    assert raised_at(root_of(error)) == f"{__file__}:{raising.__code__.co_firstlineno + 3}"
+    assert raised_at(OSError()) == ""

@@ -11,7 +11,7 @@ from typing import Any
 from structlog import DropEvent
 from structlog.typing import EventDict, WrappedLogger
 
-from backstay.core.causes import cause_of, limited_by, place_of, root_of
+from backstay.core.causes import cause_of, limited_by, raised_at, root_of
 
 PERIOD = 60.0
 """Seconds for which an error that was told is only counted."""
@@ -109,4 +109,4 @@ def _kind_of(error: BaseException | None) -> tuple[type[BaseException] | None, s
     if error is None:
         return None, ""
     root = root_of(error)
-    return type(root), place_of(limited_by(error) or root)
+    return type(root), raised_at(limited_by(error) or root)

@@ -60,7 +60,7 @@ def _first_line(error: BaseException) -> str:
     return text[: 4 * LENGTH].partition("\n")[0].rstrip()
 
 
-def place_of(error: BaseException) -> str:
+def raised_at(error: BaseException) -> str:
     """The line of code that raised it."""
     frames = [*walk_tb(error.__traceback__)]
     if not frames:
