@@ -84,7 +84,7 @@ def test_what_keeps_the_application_from_being_made_is_an_event(home: Path, kind
     with failing(kind, home, CANNOT_START="true"):
         until(lambda: any(line.endswith("}") for line in lines(home)), lambda: lines(home))
         printed = lines(home)
-    event = json.loads(printed[0])
+    event = json.loads(next(line for line in printed if line.startswith("{")))
     assert event["event"] == "the application cannot be made"
     assert event["reason"].startswith("Error: start: cannot connect to postgresql://shop:********@")
     assert not any(line.startswith(("Traceback", "  File")) for line in printed)
