@@ -79,7 +79,7 @@ async def stop(_: Any) -> None:
     fail("stop")
 
 
-def application() -> Any:
+def application(started_by: int | None = None) -> Any:
     """The usual one, and the routes above."""
     from backstay import main  # noqa: PLC0415
     from backstay.server import worker  # noqa: PLC0415
@@ -88,7 +88,7 @@ def application() -> Any:
         main.create_app = partial(fail, "start")
     else:
         main.create_app = partial(main.create_app, routers=[router], on_stop=[stop])
-    return worker.application()
+    return worker.application(started_by)
 
 
 if __name__ == "__main__":

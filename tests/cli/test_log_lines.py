@@ -1,6 +1,7 @@
 """Shows that each line of a log for machines is an event, however the application fails."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def failing(kind: str, folder: Path, **variables: str) -> Iterator[httpx.Client]
     """A server whose application fails; it prints into the folder, and is gone in the end."""
     (folder / METRICS).mkdir()
     port = free_port()
-    options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=False)
+    options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=False, supervisor=os.getpid())
     command = [sys.executable, "-m", "tests.cli.failing", options.command()[-1]]
     settings = {"LOG_FORMAT": "json", "SERVER_TYPE": kind, FOLDER: str(folder)} | variables
     environment = environ(**settings)

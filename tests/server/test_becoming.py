@@ -26,14 +26,15 @@ def hurried(*arguments):
 os.execv = hurried
 print(os.getpid())
 served = '''
-import os, time
+import os, sys, time
 from backstay.server.orphans import follow_parent
 
-follow_parent()
+follow_parent(int(sys.argv[1]))
 print(os.getppid(), flush=True)
-time.sleep(100_000)
+time.sleep(float(sys.argv[2]))
 '''
-become_supervisor([sys.executable, "-c", served], drain_seconds=0, graceful_seconds=0)
+command = [sys.executable, "-c", served, str(os.getpid()), sys.argv[2]]
+become_supervisor(command, drain_seconds=0, graceful_seconds=0)
 """
 
 
@@ -42,7 +43,7 @@ def test_a_signal_on_the_way_stops_the_server_that_it_was_to_become(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(int(number))],
+        [sys.executable, "-c", PROGRAM, str(int(number)), str(LIMIT)],
         cwd=tmp_path,
         env=environ(),
         capture_output=True,

@@ -13,5 +13,6 @@ def test_what_a_command_tells_is_what_was_wanted() -> None:
         timeout=60,
         graceful_timeout=30,
         reload=False,
+        supervisor=4711,
     )
     assert options_from(options.command()[-1]) == options

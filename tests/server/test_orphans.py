@@ -1,5 +1,6 @@
 """Shows that a process sleeps until the one that started it has ended, and ends then."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,21 +16,26 @@ CHILD = """
 import os, sys, time
 from backstay.server import orphans
 
-if sys.argv[1:] == ["as elsewhere"]:
+if sys.argv[1] == "as elsewhere":
     def cannot_tell(parent):
         raise OSError
     orphans._sleep_until_end = cannot_tell
-orphans.follow_parent()
+orphans.follow_parent(int(sys.argv[2]))
 print(os.getpid(), flush=True)
-time.sleep(100_000)
+time.sleep(float(sys.argv[3]))
 """
-PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+PARENT = """
+import os, subprocess, sys
+
+child, where, seconds = sys.argv[1:]
+subprocess.run([sys.executable, "-c", child, where, str(os.getpid()), seconds])
+"""
 
 
 @contextmanager
 def followed(where: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A process, and the one that it has started."""
-    command = [sys.executable, "-c", PARENT, CHILD, where]
+    command = [sys.executable, "-c", PARENT, CHILD, where, str(LIMIT)]
     with subprocess.Popen(command, env=environ(), stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         try:
@@ -53,3 +59,12 @@ def test_it_ends_soon_after_one_that_was_killed(where: str) -> None:
         parent.kill()
         parent.wait(LIMIT)
         assert none_lives({child})
+
+
+@pytest.mark.parametrize("where", ["as here", "as elsewhere"])
+def test_it_ends_where_the_one_that_started_it_had_ended_before(where: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as before:
+        pass
+    command = [sys.executable, "-c", CHILD, where, str(before.pid), str(LIMIT)]
+    done = subprocess.run(command, env=environ(), capture_output=True, timeout=LIMIT, check=False)
+    assert done.returncode == -signal.SIGTERM

@@ -17,11 +17,11 @@ from tests.cli.process import environ, living, none_lives
 from tests.server.idle import is_idle, needs_proc, proportional_bytes
 from tests.waiting import LIMIT, until
 
-SERVED = """
-import time
+SERVED = f"""
+import os, time
 from backstay.server.orphans import follow_parent
-follow_parent()
-time.sleep(100_000)
+follow_parent(os.getppid())
+time.sleep({LIMIT})
 """
 Supervisor = subprocess.Popen[bytes]
 
@@ -140,7 +140,7 @@ def test_a_killed_command_ends_it_with_a_sentence_and_nothing_is_left(tmp_path: 
     command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
     served = (
         "import os, subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100_000)'])\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print(child.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )

@@ -74,4 +74,5 @@ def _options(server: ServerSettings, address: tuple[str, int], *, reload: bool) 
         timeout=server.timeout,
         graceful_timeout=server.graceful_timeout,
         reload=reload,
+        supervisor=os.getpid(),  # this process becomes it
     )

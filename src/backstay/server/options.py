@@ -16,6 +16,8 @@ class Options(NamedTuple):
     timeout: int
     graceful_timeout: int
     reload: bool
+    supervisor: int
+    """The id of the process that starts it and that it does not outlive."""
 
     def command(self) -> list[str]:
         """What serves so."""

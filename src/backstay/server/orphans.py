@@ -14,9 +14,11 @@ LOOK_SECONDS = 0.25
 """How often it looks for that one where the system cannot tell of an end."""
 
 
-def follow_parent() -> None:
-    """End this process soon after the one that started it, however that one ended."""
-    parent = os.getppid()
+def follow_parent(parent: int) -> None:
+    """End this process soon after the one that started it, however that one ended.
+
+    ``parent`` is the id that the starting process told, since it may have ended by now.
+    """
 
     def watch() -> None:
         with suppress(OSError):  # an old kernel, a sandbox, or it has ended already

@@ -30,7 +30,7 @@ def main(told: str) -> None:
     is_granian = options.reload or options.type == "granian"
     if is_granian:  # before there are threads, each of which begins with what is blocked here
         signal.pthread_sigmask(signal.SIG_BLOCK, {REPLACE})
-    follow_parent()
+    follow_parent(options.supervisor)
     if options.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(os.environ[FOLDER]) / METRICS)
     run = _granian if is_granian else {"uvicorn": _uvicorn, "gunicorn": _gunicorn}[options.type]
@@ -105,6 +105,7 @@ def _gunicorn(options: Options) -> None:
     from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
     host = f"[{options.host}]" if ":" in options.host else options.host
+    parent = os.getpid()
     settings = {
         "bind": f"{host}:{options.port}",
         "workers": options.workers,
@@ -120,7 +121,7 @@ def _gunicorn(options: Options) -> None:
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
-            return application()
+            return application(parent)
 
     class Parent(Arbiter):  # type: ignore[misc]
         def stop(self, graceful: bool = True) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,11 @@ _GLANCE = 0.1
 _CLOSE = (b"connection", b"close")
 
 
-def application() -> "DrainingApp":
-    """The application of one worker, which is imported here and nowhere else."""
+def application(parent: int | None = None) -> "DrainingApp":
+    """The application of one worker, which is imported here and nowhere else.
+
+    ``parent`` is the id of the process that started the worker, where it was not spawned.
+    """
     hurry_imports()
     with without_extras():
         from backstay.composition.logs import end_in_the_log
@@ -39,16 +43,22 @@ def application() -> "DrainingApp":
         from backstay.settings import load_settings
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent has it blocked
-    follow_parent()
+    parent = parent or _spawned_by()
+    follow_parent(parent)
     signal.signal(LEAVE, leave)
     settings = load_settings()
     with end_in_the_log(settings.log):
         app = create_app(settings)
     folder = Path(os.environ[FOLDER])
-    ask = partial(ask_for_replacement, folder, os.getppid())
+    ask = partial(ask_for_replacement, folder, parent)
     retire = ask if settings.server.type == "granian" else end_soon
     started = partial(_leave_word, folder / f"{STARTED}{os.getpid()}")
     return DrainingApp(app, settings.server.max_requests, started, retire)
+
+
+def _spawned_by() -> int:
+    starter = parent_process()
+    return os.getppid() if starter is None or starter.pid is None else starter.pid
 
 
 class DrainingApp:
