@@ -23,8 +23,8 @@ ADDRESSES = ("10.0.0.11:8000", "10.0.0.12:8000")
 DRAIN_SECONDS = "3"
 CALLERS = 8
 READS, WRITES = 200, 50
-PAUSE = 0.1
-"""Seconds between requests of one caller while no server stops."""
+PAUSE, HURRIED = 0.1, 0.01
+"""Seconds between requests of one caller while no server stops, and while one does."""
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ class Load:
                 status, body = await caller("POST", "/api/v1/items", title)
                 assert status == 201, body
                 self.writes += 1
-            await asyncio.sleep(0 if self.hurry.is_set() else PAUSE)
+            await asyncio.sleep(HURRIED if self.hurry.is_set() else PAUSE)
         await caller.close()
         assert caller.repeated == 0
 
