@@ -171,3 +171,11 @@ async def test_a_rule_that_has_yet_to_answer_does_not_agree() -> None:
     """That it is one cannot be seen before it is asked."""
     with pytest.raises(Forbidden):
         await ask(OpenLater(), USER)
+
+
+async def test_where_no_transaction_is_open_nothing_can_be_left_for_its_end() -> None:
+    registry = Registry(())
+    buses = Buses(Bus(Command, registry, (), {}), Bus(Command, registry, (), {}))
+    context = Context(Own(), USER, Origin(), Sender(buses, USER))
+    with pytest.raises(LookupError, match="no transaction is open"):
+        _ = context.unit

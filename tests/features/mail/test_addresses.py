@@ -227,3 +227,11 @@ async def test_an_address_that_was_confirmed_meanwhile_is_not_asked_about_again(
     await person.client.post(f"{AUTH}/email/verify/resend")
     assert (await verify(client, token)).status_code == 204
     assert await post.deliver() == []
+
+
+async def test_nobody_is_mailed_about_an_account_that_was_deleted_meanwhile(
+    login: Login, post: Post
+) -> None:
+    admin, person = await login("admin"), await login()
+    assert (await admin.client.delete(f"{API}/users/{person.id}")).status_code == 204
+    assert await post.deliver() == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,6 +14,8 @@ from backstay.core.mail import Mail
 from backstay.features.auth.commands import devices
 from backstay.features.auth.commands.devices import PurgeDevices
 from backstay.features.auth.model import Device
+from backstay.features.mail.commands.notices import tell_former_address
+from backstay.features.users.events import EmailReplaced
 from tests.conftest import PASSWORD, FrozenClock, Login, client_of
 from tests.features.mail.post import Post, reset
 from tests.features.steps import API, AUTH, OTHER_PASSWORD, client_at, execute, refresh, sign_in
@@ -233,3 +236,7 @@ class TestLocal:
         body = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
         await person.client.post(f"{AUTH}/password/change", json=body)
         assert notices(await post.deliver()) == []
+
+
+async def test_an_event_of_a_version_that_did_not_know_the_former_address_mails_nobody() -> None:
+    assert tell_former_address(EmailReplaced(user_id=uuid4())) is None
