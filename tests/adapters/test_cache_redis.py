@@ -12,7 +12,7 @@ import pytest
 
 from backstay.adapters import cache_redis
 from backstay.adapters.cache_redis import RedisCache
-from backstay.core.principal_cache import MAX_STALENESS
+from backstay.core.caching import MAX_STALENESS
 from tests.adapters.caches import Source, redis_cache
 from tests.adapters.clocks import StandingClock
 from tests.services.valkey import ValkeyServer

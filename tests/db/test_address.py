@@ -21,8 +21,8 @@ from sqlalchemy import text
 from backstay.core.clock import utc_now
 from backstay.db import migrate
 from backstay.db.engine import EngineOptions, driver_arguments, reader_engine, writer_engine
+from backstay.db.options import engine_options
 from backstay.settings import read_settings
-from backstay.settings.engine import engine_options
 from tests.services.postgres import PostgresServer
 from tests.waiting import LIMIT
 

@@ -14,7 +14,7 @@ from backstay.composition import Backstay, compose
 from backstay.core.bus import BootError
 from backstay.core.clock import utc_now
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.schedule import Every, Scheduled, Scheduler, cron, every, id_of
+from backstay.core.schedule import Every, Scheduled, cron, every
 from backstay.core.wiring import Code, place_of
 from backstay.db.job_store import DatabaseJobs
 from backstay.db.jobs import Job, Schedule
@@ -24,6 +24,7 @@ from backstay.features.auth.model import Session
 from backstay.features.system import feature as system
 from backstay.features.system.commands import PurgeJobs
 from backstay.features.tasks import feature as tasks
+from backstay.jobs.scheduler import Scheduler, id_of
 from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import Log, Order, Stow, fleet

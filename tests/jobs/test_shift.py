@@ -7,9 +7,9 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core import shift as shift_module
-from backstay.core.schedule import Scheduler
 from backstay.core.shift import shift
 from backstay.core.worker import Worker
+from backstay.jobs.scheduler import Scheduler
 from tests.adapters.linking import logged
 from tests.waiting import LIMIT, eventually
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from backstay.adapters.cache_metrics import CacheMetrics
 from backstay.core.background import in_background
+from backstay.core.caching import MAX_STALENESS
 from backstay.core.ports import Load
-from backstay.core.principal_cache import MAX_STALENESS
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024

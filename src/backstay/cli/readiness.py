@@ -13,6 +13,7 @@ from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
 from backstay.db.migrate import MigrationError, State, Unreachable
+from backstay.db.options import engine_options
 from backstay.settings import (
     DEFAULT_URL,
     ConfigurationError,
@@ -22,7 +23,6 @@ from backstay.settings import (
     Settings,
     read_settings,
 )
-from backstay.settings.engine import engine_options
 
 if TYPE_CHECKING:
     from backstay.composition import Backstay

@@ -19,7 +19,7 @@ from backstay.composition.pipelines import buses_for
 from backstay.core.bus import Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.events import Subscriptions
-from backstay.core.feature import Feature, catalog_of, registry_of
+from backstay.core.feature import Feature
 from backstay.core.guesses import Guesses
 from backstay.core.jobs import Bell, JobStore
 from backstay.core.outbox import Outbox
@@ -44,6 +44,7 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.job_store import DatabaseJobs
+from backstay.db.options import engine_options
 from backstay.db.presence import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess, declared_permissions
@@ -52,7 +53,6 @@ from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
 from backstay.settings import Settings
-from backstay.settings.engine import engine_options
 
 __all__ = ["Backstay", "compose", "engine_options", "seed"]
 
@@ -128,7 +128,7 @@ def compose(
         BootError: the features contradict each other or a rule of messages; with every fault.
     """
     wiring.check_shapes(features)
-    registry, ownership = registry_of(features), Ownership(features)
+    registry, ownership = wiring.registry_of(features), Ownership(features)
     models = wiring.models_of(features, ownership)
     adapters = adapters_for(settings, clock, for_requests=for_requests)
 
@@ -172,7 +172,7 @@ def compose(
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
     """Where handlers leave jobs and events; faults of both are noted in the registry."""
-    catalog = catalog_of(registry, features)
+    catalog = wiring.catalog_of(registry, features)
     store = DatabaseJobs(adapters.database, catalog.names())
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
     return Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)

@@ -30,9 +30,9 @@ from backstay.core.jobs import Wakeups
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.core.principal_cache import MAX_AGE, PrincipalCache
+from backstay.db.options import engine_options
 from backstay.db.session import Database
 from backstay.settings import MailSettings, Settings, decode_key
-from backstay.settings.engine import engine_options
 
 if TYPE_CHECKING:
     from backstay.adapters.principals_postgres import PostgresPrincipals

@@ -1,13 +1,16 @@
 """Looks at the features of an application as a whole, before anything of it starts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from backstay.core.catalog import Catalog
 from backstay.core.feature import Feature
 from backstay.core.manifests import manifest_faults, shape_faults
+from backstay.core.messages import Command
 from backstay.core.operations import operation_faults
+from backstay.core.outbox import answer_event
 from backstay.core.ownership import Ownership
 from backstay.core.registry import Registry
-from backstay.core.wiring import BootError, Code, Flaw, WiringFault
+from backstay.core.wiring import BootError, Code, Flaw, WiringFault, place_of
 from backstay.db.base import Base
 from backstay.features import STANDARD
 
@@ -64,3 +67,37 @@ def models_of(features: Sequence[Feature], ownership: Ownership) -> tuple[type[B
         or model.__module__.startswith(f"{Base.__module__.rpartition('.')[0]}.")
     ]
     return tuple(sorted(needed, key=lambda model: (model.__module__, model.__name__)))
+
+
+def registry_of(features: Sequence[Feature]) -> Registry:
+    """The handlers of all features, with the faults of what is declared."""
+    functions = (function for feature in features for function in feature.functions())
+    registry = Registry((answer_event, *functions))
+    registry.check(message for feature in features for message in feature.messages())
+    return registry
+
+
+def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
+    """What jobs can be made of; faults of what features want as jobs are noted in the registry."""
+    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
+    registry.faults += [*catalog.faults, *_job_faults(features, catalog)]
+    return catalog
+
+
+def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[WiringFault]:
+    scheduled = [(f, each.name, type(each.command)) for f in features for each in f.schedule]
+    tasks = [(f, *pair) for f in features for pair in f.tasks.items()]
+    for what, asked, twice, refused in (
+        ("schedule", scheduled, Code.SCHEDULE_TWICE, Code.SCHEDULE_COMMAND),
+        ("task", tasks, Code.TASK_TWICE, Code.TASK_COMMAND),
+    ):
+        seen: dict[str, Feature] = {}
+        for feature, name, command in asked:
+            if name in seen:
+                problem = f"The {what} {name} is declared twice, first at {place_of(seen[name])}."
+                yield Flaw(twice, problem, "Give one another name.").of(feature)
+            seen.setdefault(name, feature)
+            if fault := catalog.fault(command):
+                problem = f"The {what} {name} asks for what no job can be: {fault}."
+                mend = "Name a command without secrets that a listed feature handles."
+                yield Flaw(refused, problem, mend).of(feature)

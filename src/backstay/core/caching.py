@@ -10,6 +10,9 @@ from backstay.core.wiring import Code, Flaw
 if TYPE_CHECKING:
     from backstay.core.context import Context
 
+MAX_STALENESS = 0.75
+"""Seconds by which others' changes are seen even if no news come; own are seen at once."""
+
 Tag = str | Callable[["Context"], Iterable[str]]
 """A name for what an answer shows. A text may name fields of its message, and ``{principal}``,
 the id of who sends it: ``items:{id}``. Whatever else decides is a function of the context."""

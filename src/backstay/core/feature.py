@@ -8,12 +8,9 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from backstay.core.catalog import Catalog
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
-from backstay.core.outbox import answer_event
-from backstay.core.registry import Registry
 from backstay.core.schedule import Scheduled
-from backstay.core.wiring import Code, Flaw, Place, WiringFault, calling_place, place_of
+from backstay.core.wiring import Place, WiringFault, calling_place
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -112,37 +109,3 @@ def _is_message(value: Any) -> bool:
 def features_of(package: str, *names: str) -> tuple[Feature, ...]:
     """The manifests of the named folders of a package, in that order."""
     return tuple(import_module(f"{package}.{name}").feature for name in names)
-
-
-def registry_of(features: Sequence[Feature]) -> Registry:
-    """The handlers of all features, with the faults of what is declared."""
-    functions = (function for feature in features for function in feature.functions())
-    registry = Registry((answer_event, *functions))
-    registry.check(message for feature in features for message in feature.messages())
-    return registry
-
-
-def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
-    """What jobs can be made of; faults of what features want as jobs are noted in the registry."""
-    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
-    registry.faults += [*catalog.faults, *_job_faults(features, catalog)]
-    return catalog
-
-
-def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[WiringFault]:
-    scheduled = [(f, each.name, type(each.command)) for f in features for each in f.schedule]
-    tasks = [(f, *pair) for f in features for pair in f.tasks.items()]
-    for what, asked, twice, refused in (
-        ("schedule", scheduled, Code.SCHEDULE_TWICE, Code.SCHEDULE_COMMAND),
-        ("task", tasks, Code.TASK_TWICE, Code.TASK_COMMAND),
-    ):
-        seen: dict[str, Feature] = {}
-        for feature, name, command in asked:
-            if name in seen:
-                problem = f"The {what} {name} is declared twice, first at {place_of(seen[name])}."
-                yield Flaw(twice, problem, "Give one another name.").of(feature)
-            seen.setdefault(name, feature)
-            if fault := catalog.fault(command):
-                problem = f"The {what} {name} asks for what no job can be: {fault}."
-                mend = "Name a command without secrets that a listed feature handles."
-                yield Flaw(refused, problem, mend).of(feature)

@@ -8,12 +8,11 @@ from math import inf
 from uuid import UUID
 
 from backstay.core.background import in_background
+from backstay.core.caching import MAX_STALENESS
 from backstay.core.principal import Principal
 
 MAX_AGE = 60.0
 """Seconds that a principal is believed while the channel tells of every change."""
-MAX_STALENESS = 0.75
-"""Seconds by which others' changes are seen even if the channel fails; own are seen at once."""
 
 
 class PrincipalCache:

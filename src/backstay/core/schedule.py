@@ -1,26 +1,14 @@
-"""What is done by the clock: once per slot in the whole cluster, however many workers there are."""
+"""When the application sends itself a command: periods and cron expressions, as slots of time."""
 
-import asyncio
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Any, Protocol
-from uuid import UUID
 
-import structlog
 from cronsim import CronSim, CronSimError
 
-from backstay.core.clock import first_id_at, new_trace
 from backstay.core.messages import Command
-from backstay.core.outbox import Outbox
-from backstay.core.principal import SYSTEM
 
-log = structlog.get_logger("backstay.jobs")
-
-LONGEST_NAP = 30.0
-"""Seconds after which the database is asked for its time again, at most."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PERIOD = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
 
@@ -109,71 +97,3 @@ def cron(expression: str, command: Command[Any], name: str = "") -> Scheduled:
     except (CronSimError, StopIteration) as error:
         raise ValueError(f"{expression!r} is no cron expression that ever matches") from error
     return Scheduled(name or type(command).__name__, command, trigger)
-
-
-class Scheduler:
-    """Makes a job of each slot that has come. What was missed fires once."""
-
-    def __init__(self, schedule: Sequence[Scheduled], outbox: Outbox) -> None:
-        self._schedule = schedule
-        self._outbox = outbox
-        self._is_lost = False
-
-    async def work(self) -> None:
-        """Fire until cancelled."""
-        while True:
-            try:
-                nap = await self.tick()
-                self._is_lost = False
-            except Exception as error:
-                if not self._is_lost:
-                    log.warning("schedules cannot be looked at", fault=error)
-                self._is_lost, nap = True, 1.0
-            await asyncio.sleep(nap)
-
-    async def tick(self) -> float:
-        """Fire what is due; seconds until the next slot. Only the database's time counts."""
-        now, last = await self._outbox.store.slots()
-        naps = [LONGEST_NAP]
-        for each in self._schedule:
-            try:
-                following = each.trigger.next_slot(now)
-                naps.append(0.05 + (following - now).total_seconds())
-                await self._look_at(each, last.get(each.name), now, following)
-            except Exception:
-                log.exception("schedule cannot be fired", schedule=each.name)
-        return min(naps)
-
-    async def _look_at(
-        self, each: Scheduled, last: datetime | None, now: datetime, following: datetime
-    ) -> None:
-        store, slot = self._outbox.store, each.trigger.slot(now)
-        if last is not None and last > following:
-            told = {"schedule": each.name, "last": last.isoformat()}
-            log.warning("schedule fired in the future: a clock was wrong; it begins anew", **told)
-            await store.forget(each.name, after=following)
-            last = None
-        if last is None and not each.trigger.fires_at_once:
-            await store.see(each.name, slot)
-        elif last is None or last < slot:
-            await self._fire(each, slot)
-
-    async def _fire(self, each: Scheduled, slot: datetime) -> None:
-        request_id, traceparent = new_trace()
-        job = self._outbox.new(
-            each.command,
-            SYSTEM,
-            id=id_of(each.name, slot),
-            unique_key=f"schedule:{each.name}",
-            request_id=request_id,
-            traceparent=traceparent,
-        )
-        if await self._outbox.store.fire(each.name, slot, job):
-            log.info("schedule fired", schedule=each.name, slot=slot.isoformat())
-            self._outbox.wake(job.id)
-
-
-def id_of(name: str, slot: datetime) -> UUID:
-    """The id of the job of a slot, the same for everybody: UUIDv7, of that moment (RFC 9562)."""
-    digest = int.from_bytes(blake2b(name.encode(), digest_size=10).digest())
-    return UUID(int=first_id_at(slot).int | digest & ~(0xF << 76 | 3 << 62) | 7 << 76 | 2 << 62)

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from backstay.core.schedule import Scheduler
 from backstay.core.worker import Worker, Workplace
+from backstay.jobs.scheduler import Scheduler
 
 log = structlog.get_logger("backstay.jobs")
 

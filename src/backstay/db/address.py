@@ -5,9 +5,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy.engine import URL, make_url
 
-FEWEST, FEWEST_BEHIND_PGBOUNCER = 5, 3
-"""Connections to PostgreSQL that a process needs: to read, to write, to listen, for probes."""
-
 _OF_THE_DSN = (
     "sslcert",
     "sslcrl",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from backstay.db.address import FEWEST
 from backstay.db.engine import EngineOptions, driver_arguments
+from backstay.settings.db import FEWEST
 
 MIGRATION = 2
 """What `backstay db upgrade` opens: one connection migrates, one looks at the schema."""

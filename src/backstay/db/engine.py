@@ -15,11 +15,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from backstay.db import address, sqlite
+from backstay.db import sqlite
 from backstay.db.address import postgres_arguments, without_parameters
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 from backstay.db.pool import SharedPool
+from backstay.settings.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
 
 log = structlog.get_logger("backstay.database")
 PROBE_SECONDS = 1.5
@@ -51,7 +52,7 @@ class EngineOptions:
         One hears what other processes change, one hears of jobs, one answers probes. Nobody can
         listen through PgBouncer.
         """
-        return (address.FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else address.FEWEST) - 2
+        return (FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else FEWEST) - 2
 
     @property
     def share(self) -> int:

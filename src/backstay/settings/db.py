@@ -25,6 +25,8 @@ DRIVERS = {
     "sqlite": SQLITE,
     SQLITE: SQLITE,
 }
+FEWEST, FEWEST_BEHIND_PGBOUNCER = 5, 3
+"""Connections to PostgreSQL that a process needs: to read, to write, to listen, for probes."""
 PARTS = ("driver", "host", "port", "name", "user", "password")
 REPLICA_PARTS = ("replica_host", "replica_port", "replica_name", "replica_user", "replica_password")
 

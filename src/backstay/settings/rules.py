@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from backstay.db.address import FEWEST, FEWEST_BEHIND_PGBOUNCER
+from backstay.settings.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
 from backstay.settings.faults import Fault
 from backstay.settings.keys import decode_key, misfit, private_key, public_key, weakness
 from backstay.settings.model import Settings

@@ -1,0 +1,1 @@
+"""Jobs: commands that are stored, claimed by workers and sent later."""
