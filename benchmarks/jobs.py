@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select, text
 
-from backstay.adapters.log_structlog import configure
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.outbox import Jobs
-from backstay.core.worker import Worker
 from backstay.db import migrate
-from backstay.db.jobs import Job
 from backstay.features import STANDARD
+from backstay.jobs.outbox import Jobs
+from backstay.jobs.tables import Job
+from backstay.jobs.worker import Worker
+from backstay.observability.logging import configure
 from backstay.settings import load_settings
 from tests.services.postgres import PostgresServer
 

@@ -15,7 +15,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.adapters import redis_connection
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
@@ -24,6 +23,7 @@ from backstay.db.engine import EngineOptions
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.main import create_app
+from backstay.redis import connection as redis_connection
 from backstay.settings import Settings, load_settings
 from tests.files import affected
 from tests.services import valkey as valkey_service

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backstay.adapters import limiter_redis
-from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.composition import adapters
+from backstay.limits import redis as redis_limits
+from backstay.limits.memory import MemoryLimiter
 from backstay.settings import Settings
 from tests.conftest import settings_with
 from tests.waiting import LIMIT
@@ -29,5 +29,5 @@ def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Sett
 def still_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stands still for limits: nothing is regained while a test counts."""
     now = time.monotonic_ns()
-    for module in (adapters, limiter_redis):
+    for module in (adapters, redis_limits):
         monkeypatch.setattr(module, "MemoryLimiter", partial(MemoryLimiter, clock=lambda: now))

@@ -14,9 +14,9 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from backstay import main
-from backstay.adapters import passwords_argon2
 from backstay.core.startup import settle_memory
 from backstay.db import engine, sqlite
+from backstay.security import passwords as passwords_argon2
 from tests import selection
 from tests.files import affected
 from tests.services import postgres as postgres_service

@@ -16,13 +16,13 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.origins import origin_of
 from backstay.core.ports import Clock
-from backstay.core.shift import shift
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw
-from backstay.core.worker import Worker
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.system.routes import probe_routes
+from backstay.jobs.run import shift
+from backstay.jobs.worker import Worker
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress

@@ -7,13 +7,13 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import backstay
-from backstay.adapters.cache_metrics import CacheMetrics
-from backstay.adapters.metrics_prometheus import PrometheusMetrics
-from backstay.adapters.redis_metrics import RedisMetrics
+from backstay.caching.metrics import CacheMetrics
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
 from backstay.core.wiring import Code
 from backstay.features import STANDARD
+from backstay.observability.metrics import PrometheusMetrics
+from backstay.redis.metrics import RedisMetrics
 from backstay.settings.model import VARIABLES
 from tests.architecture.tree import ROOT
 
@@ -93,6 +93,15 @@ def commands() -> Iterator[str]:
             yield f"backstay {name}"
 
 
+def moved(pages: Iterable[Path]) -> list[str]:
+    """The files and folders of the package that pages name and that are not there."""
+    package = ROOT / "src" / "backstay"
+    rooms = "|".join(each.name for each in package.iterdir() if each.is_dir())
+    named = re.compile(rf"`((?:{rooms})/[\w/]+(?:\.py)?)`")
+    found = (name for page in pages for name in named.findall(page.read_text("utf-8")))
+    return [name for name in found if not (package / name).exists()]
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = tables((ROOT / "docs" / "reference.md").read_text("utf-8"))
 
@@ -119,6 +128,17 @@ def test_every_command_is_documented() -> None:
 
 def test_every_setting_is_documented() -> None:
     assert unmentioned((variable.name for variable in VARIABLES), PAGES) == []
+
+
+def test_the_pages_about_the_package_name_files_that_are_there() -> None:
+    about = [ROOT / "docs" / "ARCHITECTURE.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert moved(about) == []
+
+
+def test_a_file_that_was_moved_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("`db/engine.py` opens what `db/migrations` made, `db/motor.py` nothing.")
+    assert moved([page]) == ["db/motor.py"]
 
 
 def test_what_is_missing_stale_or_wrong_is_noticed() -> None:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Protocol
 import pytest
 
 from backstay.core.caching import Cached
-from backstay.core.catalog import Catalog
 from backstay.core.messages import PUBLIC, Command, Query
 from backstay.core.rules import rule_flaws
 from backstay.core.signatures import fits
 from backstay.core.wiring import Code, place_of
+from backstay.jobs.catalog import Catalog
 
 
 class Named(Protocol):

@@ -11,17 +11,17 @@ from uuid import UUID
 
 import pytest
 
-from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.core.bus import Bus, Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.context import Context, Origin
 from backstay.core.messages import SYSTEM_ONLY, Command, Message, Query
 from backstay.core.principal import SYSTEM, Principal
-from backstay.core.principal_cache import PrincipalCache
 from backstay.db.base import Base
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
+from backstay.principals.cache import PrincipalCache
+from backstay.principals.channel_memory import LocalPrincipals
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
 from tests.waiting import LIMIT, eventually

@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert, select
 
-from backstay.adapters.principals_memory import LocalPrincipals
 from backstay.composition import Backstay, compose
 from backstay.core.bus import Bus, Buses, Registry, Sender, handles
 from backstay.core.clock import first_id_at, new_id, utc_now
@@ -21,12 +20,13 @@ from backstay.core.feature import Feature
 from backstay.core.messages import PUBLIC, SIGNED_IN, Command, FromPath
 from backstay.core.principal import STRANGER, Principal
 from backstay.db.activity import Activity
-from backstay.db.purging import BATCH
 from backstay.db.session import WRITING, Transaction
 from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
+from backstay.jobs.purging import BATCH
 from backstay.main import create_app
+from backstay.principals.channel_memory import LocalPrincipals
 from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT

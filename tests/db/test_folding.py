@@ -10,9 +10,9 @@ from backstay.db.engine import EngineOptions
 from backstay.db.folding import fold
 from backstay.db.queries import contains
 from backstay.db.session import Database
-from tests.adapters.linking import logged
 from tests.db.books import ListBooks, book, pages, store, titles
 from tests.db.tables import Book
+from tests.logs import logged
 from tests.services.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio

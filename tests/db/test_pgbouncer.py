@@ -12,8 +12,8 @@ from backstay.core.errors import AppError, DatabaseTimedOut
 from backstay.db import migrate, reading
 from backstay.db.engine import EngineOptions
 from backstay.db.session import Database, Transaction
-from tests.adapters.linking import logged
 from tests.db.conftest import Commands
+from tests.logs import logged
 from tests.services.pgbouncer import PgBouncer
 from tests.waiting import LIMIT, eventually
 

@@ -17,11 +17,11 @@ from backstay.db import sqlite
 from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
 from backstay.db.session import Database, Transaction
 from backstay.db.sqlite import Sqlite, Version, first_sound, is_affected
-from tests.adapters.linking import logged
 from tests.db.books import book, store
 from tests.db.conftest import Commands
 from tests.db.tables import Book
 from tests.files import affected, look_into
+from tests.logs import logged
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,8 @@ from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.main import create_app
 from backstay.settings import Settings
-from tests.adapters.clocks import StandingClock
 from tests.cli.process import environ
+from tests.clocks import StandingClock
 from tests.conftest import PASSWORD, client_of
 from tests.features.steps import AUTH, ME, bearer, register, sign_in
 from tests.waiting import LIMIT, eventually

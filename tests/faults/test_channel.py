@@ -10,8 +10,6 @@ import asyncpg
 import httpx
 import pytest
 
-from backstay.adapters import principals_shared
-from backstay.adapters.principals_postgres import CHANNEL, PostgresPrincipals
 from backstay.cli.readiness import opened
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
@@ -22,7 +20,8 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.features.items.commands import UpdateItem
-from tests.adapters.linking import logged
+from backstay.principals import channel as channel_module
+from backstay.principals.channel_postgres import CHANNEL, PostgresPrincipals
 from tests.cli.process import KEYS, serving
 from tests.conftest import settings_with
 from tests.faults.pair import (
@@ -36,6 +35,7 @@ from tests.faults.pair import (
     run,
 )
 from tests.features.steps import API, ME
+from tests.logs import logged
 from tests.waiting import LIMIT, eventually
 
 ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -120,7 +120,7 @@ class TestOnPostgres:
     async def test_listeners_that_hang_delay_a_change_by_less_than_a_second(
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(principals_shared, "PATIENCE", LIMIT)
+        monkeypatch.setattr(channel_module, "PATIENCE", LIMIT)
         (_, headers), (_, control) = await two.join(), await two.join(settled=True)
         with paused(await two.listeners()):
             told = await log_out(two.one, headers)
@@ -132,7 +132,7 @@ class TestOnPostgres:
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         unnoticed = await two.join_to_be_ended()
-        with logged(principals_shared) as logs:
+        with logged(channel_module) as logs:
             await two.end_listeners()
             await two.other.answers(401, ME, unnoticed)
             await eventually(lambda: len(logs) == 4)
@@ -147,7 +147,7 @@ class TestOnPostgres:
         self, two: TwoMembers
     ) -> None:
         listeners = await two.listeners()
-        with logged(principals_shared) as logs:
+        with logged(channel_module) as logs:
             for payload in ("", "{", "null", "[]", '{"users": 5}', '{"users": ["x"]}'):
                 headers = await two.join_to_be_ended()
                 assert await two.other.status(ME, headers) == 200, payload
@@ -190,7 +190,7 @@ class TestOnPostgres:
 
         await eventually(is_well)
         silent = await two.listeners()
-        monkeypatch.setattr(principals_shared, "PATIENCE", 0.5)
+        monkeypatch.setattr(channel_module, "PATIENCE", 0.5)
 
         def refuse() -> None:
             raise ConnectionError
@@ -199,7 +199,7 @@ class TestOnPostgres:
             with monkeypatch.context() as until_seen:  # a new listener would be there too soon
                 until_seen.setattr(two.other.backstay.channel, "subscription", refuse)
                 await eventually(is_degraded)
-            monkeypatch.setattr(principals_shared, "PATIENCE", LIMIT)
+            monkeypatch.setattr(channel_module, "PATIENCE", LIMIT)
             await eventually(is_well)
             headers = await two.join_to_be_ended()
             await two.sql("SELECT pg_notify('backstay_principals', '')")

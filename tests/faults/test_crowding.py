@@ -18,8 +18,8 @@ from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Query, View
 from backstay.db.session import Reader
 from backstay.web import errors
 from backstay.web.routes import Routes
-from tests.adapters.linking import logged
 from tests.features.steps import API, client_at
+from tests.logs import logged
 from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from backstay.web import middleware
-from tests.adapters.clocks import StandingClock
-from tests.adapters.linking import logged
+from tests.clocks import StandingClock
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
 from tests.features.steps import API, AUTH, ME, execute, needs, sign_in
+from tests.logs import logged
 from tests.waiting import eventually
 from tests.web.problems import problem
 

@@ -14,12 +14,12 @@ from backstay.core.errors import DatabaseUnavailable
 from backstay.db import sqlite_file, watch
 from backstay.db.troubles import LOST, READ_ONLY_FILE
 from backstay.settings import Settings
-from tests.adapters.linking import logged
 from tests.conftest import ADMIN_EMAIL, FrozenClock
 from tests.faults.conftest import Running
 from tests.features.steps import API, needs, sign_in
 from tests.features.steps import running as started
 from tests.files import look_into
+from tests.logs import logged
 from tests.web.problems import problem
 
 pytestmark = [

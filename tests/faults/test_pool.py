@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import event
 
 from backstay.web import errors
-from tests.adapters.linking import logged
 from tests.faults.conftest import Running
 from tests.features.steps import API, ME, needs
 from tests.files import look_into
+from tests.logs import logged
 from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 

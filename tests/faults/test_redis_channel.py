@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
 DYING = """
 import os, sys, anyio
 from uuid import UUID
-from backstay.adapters.principals_redis import RedisPrincipals
+from backstay.principals.channel_redis import RedisPrincipals
 from backstay.composition import compose
 from backstay.features.access.commands import JoinRole
 from backstay.settings import load_settings

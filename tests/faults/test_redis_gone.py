@@ -11,16 +11,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.adapters import vitals_database
-from backstay.adapters.redis_link import RedisLink
 from backstay.main import create_app
+from backstay.observability import health as health_module
+from backstay.redis.client import RedisLink
 from backstay.settings import Settings
-from tests.adapters.linking import PATIENCE, be_patient, vain_commands
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.conftest import Running, signed_in
 from tests.faults.proxy import Wire
 from tests.features.steps import API, AUTH, ME, sign_in
 from tests.files import well
+from tests.redis.linking import PATIENCE, be_patient, vain_commands
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
 
@@ -100,7 +100,7 @@ async def served(
     clock: FrozenClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[OnRedis]:
-    monkeypatch.setattr(vitals_database, "PATIENCE", LIMIT)
+    monkeypatch.setattr(health_module, "PATIENCE", LIMIT)
     async with on(limited, clock) as (app, client):
         await signed_in(app, client)
         served = OnRedis(app, client)

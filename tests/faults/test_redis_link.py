@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import uvloop
 
-from backstay.adapters import redis_link
-from backstay.adapters.redis_connection import Connection
-from backstay.adapters.redis_link import RedisLink, RedisUnavailable
-from tests.adapters.linking import (
+from backstay.redis import client as redis_client
+from backstay.redis.client import RedisLink, RedisUnavailable
+from backstay.redis.connection import Connection
+from tests.faults.proxy import Wire
+from tests.redis.linking import (
     PATIENCE,
     Open,
     be_hasty,
@@ -20,7 +21,6 @@ from tests.adapters.linking import (
     fails_at_once,
     link_to,
 )
-from tests.faults.proxy import Wire
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
 
@@ -101,7 +101,7 @@ async def test_a_server_that_dies_costs_nothing_and_is_found_again(
 async def test_it_is_missed_without_being_used(
     link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert redis_link.BEAT_SECONDS + PATIENCE < 1
+    assert redis_client.BEAT_SECONDS + PATIENCE < 1
     with valkey.frozen():
         await eventually(lambda: not link.is_up)
         be_patient(monkeypatch)

@@ -6,14 +6,10 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from backstay.adapters import redis_link
-from backstay.adapters.redis_link import RedisRefused, RedisUnavailable
-from tests.adapters.linking import (
-    Open,
-    address_of,
-    fails_at_once,
-    logged,
-)
+from backstay.redis import client as redis_client
+from backstay.redis.client import RedisRefused, RedisUnavailable
+from tests.logs import logged
+from tests.redis.linking import Open, address_of, fails_at_once
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
 
@@ -22,15 +18,15 @@ from tests.waiting import LIMIT, eventually
 async def test_loss_and_return_are_told_once_each_and_never_the_password(
     linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_link, "STEADY_SECONDS", LIMIT)
-    with logged(redis_link) as logs:
+    monkeypatch.setattr(redis_client, "STEADY_SECONDS", LIMIT)
+    with logged(redis_client) as logs:
         link = await linked(valkey.url)
         for _ in range(2):
             valkey.kill()
             await eventually(lambda: not link.is_up)
             valkey.start()
             await eventually(lambda: link.is_up)
-        monkeypatch.setattr(redis_link, "STEADY_SECONDS", 0)
+        monkeypatch.setattr(redis_client, "STEADY_SECONDS", 0)
         await eventually(lambda: "back" in logs[-1]["event"])
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [
         ("warning", "redis lost: each process goes on by itself"),
@@ -42,7 +38,7 @@ async def test_loss_and_return_are_told_once_each_and_never_the_password(
 
 @pytest.mark.usefixtures("patient")
 async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: ValkeyServer) -> None:
-    with logged(redis_link) as logs:
+    with logged(redis_client) as logs:
         link = await linked(replace(address_of(valkey.url), password="a-wrong-guess"))
         fails_at_once(link)
     assert "WRONGPASS" in logs[0]["reason"]
@@ -57,7 +53,7 @@ async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: Valk
 async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
     linked: Open, valkey: ValkeyServer, change: dict[str, object]
 ) -> None:
-    with logged(redis_link) as logs:
+    with logged(redis_client) as logs:
         link = await linked(replace(address_of(valkey.url), **change))  # type: ignore[arg-type]
         assert not link.is_up
     assert [entry["event"] for entry in logs] == ["redis lost: each process goes on by itself"]
@@ -94,7 +90,7 @@ async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) 
 async def test_a_link_that_is_stopped_says_nothing_and_can_be_started_again(
     linked: Open, valkey: ValkeyServer
 ) -> None:
-    with logged(redis_link) as logs:
+    with logged(redis_client) as logs:
         link = await linked(valkey.url)
         await link.stop()
         fails_at_once(link)

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from backstay.adapters import redis_link
+from backstay.redis import client as redis_client
 from backstay.settings import RedisAddress
-from tests.adapters.linking import address_of, link_to, logged
 from tests.faults.proxy import wire_to
+from tests.logs import logged
+from tests.redis.linking import address_of, link_to
 from tests.services.valkey import ValkeyServer
 
 pytestmark = pytest.mark.usefixtures("patient")
@@ -76,7 +77,7 @@ async def test_a_server_with_a_known_certificate_is_used(
 async def test_any_other_is_not_used(
     address: RedisAddress, change: dict[str, object], reason: str
 ) -> None:
-    with logged(redis_link) as logs:
+    with logged(redis_client) as logs:
         link = link_to(replace(address, **change))  # type: ignore[arg-type]
         await link.start()
         assert not link.is_up

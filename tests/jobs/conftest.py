@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from backstay.composition import Backstay, compose, seed
-from backstay.core.worker import GetPrincipalOfUser
 from backstay.features import STANDARD
 from backstay.features.users.commands.accounts import RegisterUser
+from backstay.jobs.worker import GetPrincipalOfUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import VOYAGES, fleet

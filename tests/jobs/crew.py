@@ -18,9 +18,9 @@ from typing import Any
 from sqlalchemy import event
 
 from backstay.composition import Backstay, compose
-from backstay.core.shift import shift
-from backstay.core.worker import Worker
 from backstay.features import STANDARD
+from backstay.jobs.run import shift
+from backstay.jobs.worker import Worker
 from tests.conftest import settings_with
 from tests.jobs.fleet import fleet
 from tests.jobs.steps import BRISK

@@ -21,9 +21,9 @@ from backstay.core.messages import (
     PermissionSpec,
     Scope,
 )
-from backstay.core.outbox import Events, Jobs
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
+from backstay.jobs.outbox import Events, Jobs
 from tests.waiting import eventually
 
 VOYAGES = "CREATE TABLE voyages (word VARCHAR(100), sailor VARCHAR(40))"

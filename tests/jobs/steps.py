@@ -14,11 +14,11 @@ from backstay.composition import Backstay
 from backstay.core.bus import Sender
 from backstay.core.context import Origin
 from backstay.core.messages import Message
-from backstay.core.patience import Pace
 from backstay.core.principal import Principal
-from backstay.core.worker import Worker, Workplace
-from backstay.db.job_store import NOW
-from backstay.db.jobs import Job
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import Job
+from backstay.jobs.timing import Pace
+from backstay.jobs.worker import Worker, Workplace
 from tests.features.steps import execute
 from tests.waiting import LIMIT, eventually
 

@@ -13,7 +13,7 @@ from backstay.core.events import Event
 from backstay.core.jobs import MAX_ATTEMPTS
 from backstay.core.messages import Message
 from backstay.core.principal import SYSTEM
-from backstay.db.jobs import Job
+from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs import fleet
 from tests.jobs.fleet import Log, Mistake, Sighted, Watch

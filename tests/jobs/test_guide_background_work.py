@@ -11,11 +11,11 @@ from sqlalchemy import update
 
 from backstay.composition import Backstay, compose
 from backstay.core.feature import Feature
-from backstay.db.job_store import NOW
-from backstay.db.jobs import Job
 from backstay.features import STANDARD
 from backstay.features.tasks.commands import StartTask
 from backstay.jobs.scheduler import Scheduler
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import Job
 from tests.features.guides import followed, message_of
 from tests.features.steps import execute
 from tests.jobs.steps import Captain, drain, jobs

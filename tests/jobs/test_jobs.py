@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import select, text, update
 
 from backstay.composition import Backstay
-from backstay.core import worker as workers
 from backstay.core.errors import Forbidden, NotFound
 from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
 from backstay.db.activity import Activity
-from backstay.db.jobs import Job
 from backstay.db.now import SecondsFromNow
 from backstay.features.system.commands import PurgeJobs
 from backstay.features.users.commands.administration import BlockUser
+from backstay.jobs import worker as workers
+from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs.fleet import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core import worker as workers
+from backstay.jobs import worker as workers
 from tests.cli.process import environ
 from tests.jobs.fleet import Enlist, Order
 from tests.jobs.steps import (

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from backstay.composition import Backstay
-from backstay.db.job_store import NOW
-from backstay.db.jobs import Job
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs.fleet import Drift, Enlist, Order, Sail
 from tests.jobs.steps import Captain, becomes, drain, drain_again, job, jobs, words

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from backstay.composition import Backstay
 from backstay.core.jobs import TASK_QUEUE
-from backstay.db.jobs import Job
+from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs.fleet import Enlist, Order
 from tests.jobs.steps import Captain, at_work, drain, job, jobs

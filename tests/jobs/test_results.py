@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import update
 
 from backstay.composition import Backstay
-from backstay.core import worker as workers
-from backstay.db.job_store import NOW
-from backstay.db.jobs import Job
 from backstay.features.tasks.commands import RetryTask
+from backstay.jobs import worker as workers
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import Job
 from tests.features.steps import execute, needs
 from tests.jobs.fleet import Order
 from tests.jobs.steps import Captain, drain, drain_again, job

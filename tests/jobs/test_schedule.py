@@ -16,8 +16,6 @@ from backstay.core.clock import utc_now
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.schedule import Every, Scheduled, cron, every
 from backstay.core.wiring import Code, place_of
-from backstay.db.job_store import DatabaseJobs
-from backstay.db.jobs import Job, Schedule
 from backstay.features import STANDARD
 from backstay.features.auth.commands.purge import PurgeSessions
 from backstay.features.auth.model import Session
@@ -25,6 +23,8 @@ from backstay.features.system import feature as system
 from backstay.features.system.commands import PurgeJobs
 from backstay.features.tasks import feature as tasks
 from backstay.jobs.scheduler import Scheduler, id_of
+from backstay.jobs.store import DatabaseJobs
+from backstay.jobs.tables import Job, Schedule
 from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
 from tests.jobs.fleet import Log, Order, Stow, fleet

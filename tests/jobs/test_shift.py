@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core import shift as shift_module
-from backstay.core.shift import shift
-from backstay.core.worker import Worker
+from backstay.jobs import run as run_module
+from backstay.jobs.run import shift
 from backstay.jobs.scheduler import Scheduler
-from tests.adapters.linking import logged
+from backstay.jobs.worker import Worker
+from tests.logs import logged
 from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
@@ -38,8 +38,8 @@ def database_kind() -> str:
 async def test_what_is_cancelled_has_ended_before_the_connections_close(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shift_module, "PATIENCE", 0.0)
-    monkeypatch.setattr(shift_module, "LAST_SECONDS", LIMIT)
+    monkeypatch.setattr(run_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(run_module, "LAST_SECONDS", LIMIT)
     tick, has_looked = Scheduler.tick, asyncio.Event()
 
     async def look(scheduler: Scheduler) -> float:
@@ -62,7 +62,7 @@ async def test_a_scheduler_that_dies_is_told_of_at_once(
         raise LookupError("the plan is gone")
 
     monkeypatch.setattr(Scheduler, "work", die)
-    with logged(shift_module) as logs:
+    with logged(run_module) as logs:
         async with shift(ships.workplace, Reluctant(ships.workplace), grace=0.0):
             await eventually(lambda: logs)
     (event,) = logs

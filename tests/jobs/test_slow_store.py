@@ -7,7 +7,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.errors import DatabaseUnavailable
-from backstay.db.job_store import DatabaseJobs
+from backstay.jobs.store import DatabaseJobs
 from tests.jobs.fleet import Order
 from tests.jobs.steps import Captain, drain, job, words, worker
 from tests.waiting import LIMIT

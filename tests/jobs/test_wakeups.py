@@ -11,13 +11,14 @@ import pytest
 from aio_pika import ExchangeType
 from sqlalchemy import text, update
 
-from backstay.adapters import wakeups_broker, wakeups_postgres, wakeups_shared
 from backstay.composition import Backstay, compose
-from backstay.core.patience import Pace
-from backstay.core.shift import shift
-from backstay.db.job_store import NOW
-from backstay.db.jobs import Job
 from backstay.features.tasks.commands import RetryTask
+from backstay.jobs import notify_broker, notify_postgres
+from backstay.jobs import subscription as subscription_module
+from backstay.jobs.run import shift
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import Job
+from backstay.jobs.timing import Pace
 from tests.conftest import settings_with
 from tests.features.steps import execute, needs
 from tests.jobs.fleet import Order
@@ -101,7 +102,7 @@ class TestPostgres:
         elsewhere: Elsewhere,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(wakeups_postgres, "BEAT_SECONDS", 0.05)
+        monkeypatch.setattr(notify_postgres, "BEAT_SECONDS", 0.05)
         async with elsewhere(DEAF) as other:
             await asleep(other)
             bell = other.place.outbox.bell.hung()
@@ -141,7 +142,7 @@ class TestBroker:
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A broker that is there but busy is not taken to be away."""
-        monkeypatch.setattr(wakeups_broker, "PATIENCE", 10 * LIMIT)
+        monkeypatch.setattr(notify_broker, "PATIENCE", 10 * LIMIT)
 
     @pytest.mark.usefixtures("patient")
     async def test_ids_call_workers_elsewhere(
@@ -173,8 +174,8 @@ class TestBroker:
         broker: Broker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(wakeups_broker, "REST_SECONDS", 0.2)
-        monkeypatch.setattr(wakeups_shared, "LAST_DELAY", 0.2)
+        monkeypatch.setattr(notify_broker, "REST_SECONDS", 0.2)
+        monkeypatch.setattr(subscription_module, "LAST_DELAY", 0.2)
         async with elsewhere(replace(DEAF, poll=0.1)) as other:
             await told(other)
             broker.kill()
@@ -198,7 +199,7 @@ class TestBroker:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Nobody waits for it, who would wait longer than this test does."""
-        monkeypatch.setattr(wakeups_broker, "REST_SECONDS", 10 * LIMIT)
+        monkeypatch.setattr(notify_broker, "REST_SECONDS", 10 * LIMIT)
         if is_away:
             broker.kill()
         with nullcontext() if is_away else broker.frozen():
@@ -229,7 +230,7 @@ async def until_heard(captain: Captain, hired: Watched) -> int:
 
 
 def test_at_rabbitmq_each_worker_has_a_queue_that_gets_every_id() -> None:
-    brokers: list[Any] = [wakeups_broker._broker("amqp://127.0.0.1") for _ in range(2)]
+    brokers: list[Any] = [notify_broker._broker("amqp://127.0.0.1") for _ in range(2)]
     assert {each._exchange.type for each in brokers} == {ExchangeType.FANOUT}
     assert len({each._exchange.name for each in brokers}) == 1
     queues = [queue for each in brokers for queue in each._task_queues]

@@ -13,7 +13,7 @@ from tests.waiting import until
 pytestmark = needs_proc
 LOGGING = """
 import sys, time
-from backstay.adapters.log_files import LogFiles
+from backstay.observability.log_files import LogFiles
 
 files = LogFiles(sys.argv[1])
 assert files.start() is None

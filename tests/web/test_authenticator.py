@@ -7,9 +7,9 @@ import pytest
 from backstay.core.clock import new_id, utc_now
 from backstay.core.ports import AccessClaims
 from backstay.core.principal import Principal
-from backstay.core.principal_cache import PrincipalCache
+from backstay.principals.cache import PrincipalCache
 from backstay.web.auth import Authenticator
-from tests.adapters.clocks import StandingClock
+from tests.clocks import StandingClock
 
 pytestmark = pytest.mark.anyio
 PERSON = new_id()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from backstay.adapters.log_structlog import configure
+from backstay.observability.logging import configure
 
 Form = Literal["console", "json"]
 Start = Callable[[Form], tuple[Any, io.StringIO]]

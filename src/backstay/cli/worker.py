@@ -10,9 +10,9 @@ import typer
 from backstay.cli.readiness import opened, sound_settings
 from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
-from backstay.core.shift import shift
 from backstay.core.startup import settle_memory
-from backstay.core.worker import Worker
+from backstay.jobs.run import shift
+from backstay.jobs.worker import Worker
 from backstay.settings import Settings
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from backstay.adapters.refresh_tokens_hmac import HmacRefreshTokens
-from backstay.adapters.vitals_database import DatabaseVitals
 from backstay.composition import wiring
 from backstay.composition.adapters import (
     Adapters,
@@ -15,15 +13,13 @@ from backstay.composition.adapters import (
     channel_for,
     mail_for,
 )
+from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import buses_for
 from backstay.core.bus import Buses, Registry, Sender
 from backstay.core.clock import utc_now
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
-from backstay.core.guesses import Guesses
 from backstay.core.jobs import Bell, JobStore
-from backstay.core.outbox import Outbox
-from backstay.core.ownership import Ownership
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -37,13 +33,10 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import SYSTEM, Principal
-from backstay.core.principal_cache import PrincipalCache
 from backstay.core.wiring import BootError
-from backstay.core.worker import Workplace
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
-from backstay.db.job_store import DatabaseJobs
 from backstay.db.options import engine_options
 from backstay.db.presence import absence_faults
 from backstay.features import STANDARD
@@ -52,6 +45,13 @@ from backstay.features.auth.queries import GetPrincipal
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
+from backstay.jobs.outbox import Outbox
+from backstay.jobs.store import DatabaseJobs
+from backstay.jobs.worker import Workplace
+from backstay.observability.health import DatabaseVitals
+from backstay.principals.cache import PrincipalCache
+from backstay.security.guesses import Guesses
+from backstay.security.refresh_tokens import HmacRefreshTokens
 from backstay.settings import Settings
 
 __all__ = ["Backstay", "compose", "engine_options", "seed"]

@@ -4,39 +4,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backstay.adapters.breached_passwords import BreachedPasswordFiles
-from backstay.adapters.cache_memory import MemoryCache
-from backstay.adapters.cache_metrics import CacheMetrics
-from backstay.adapters.cache_redis import RedisCache
-from backstay.adapters.cache_seal import Seal
-from backstay.adapters.limiter_memory import MemoryLimiter
-from backstay.adapters.limiter_off import NoLimiter
-from backstay.adapters.limiter_redis import RedisLimiter
-from backstay.adapters.log_files import LogFiles
-from backstay.adapters.mail_console import ConsoleMailer
-from backstay.adapters.mail_file import FileMailer
-from backstay.adapters.mail_off import NoMailer
-from backstay.adapters.mail_templates_jinja import JinjaMailTemplates
-from backstay.adapters.mail_tokens_hmac import HmacMailTokens
-from backstay.adapters.metrics_prometheus import PrometheusMetrics
-from backstay.adapters.passwords_argon2 import Argon2Passwords
-from backstay.adapters.principals_channels import Channels
-from backstay.adapters.principals_redis import RedisPrincipals
-from backstay.adapters.redis_links import RedisLinks
-from backstay.adapters.redis_metrics import RedisMetrics
-from backstay.adapters.tokens_jwt import JwtAccessTokens
-from backstay.adapters.wakeups_broker import BrokerWakeups
+from backstay.caching.memory import MemoryCache
+from backstay.caching.metrics import CacheMetrics
+from backstay.caching.redis import RedisCache
+from backstay.caching.signing import Seal
 from backstay.core.jobs import Wakeups
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
-from backstay.core.principal_cache import MAX_AGE, PrincipalCache
 from backstay.db.options import engine_options
 from backstay.db.session import Database
+from backstay.jobs.notify_broker import BrokerWakeups
+from backstay.limits.memory import MemoryLimiter
+from backstay.limits.off import NoLimiter
+from backstay.limits.redis import RedisLimiter
+from backstay.mailing.console import ConsoleMailer
+from backstay.mailing.file import FileMailer
+from backstay.mailing.off import NoMailer
+from backstay.mailing.templates import JinjaMailTemplates
+from backstay.mailing.tokens import HmacMailTokens
+from backstay.observability.log_files import LogFiles
+from backstay.observability.metrics import PrometheusMetrics
+from backstay.principals.cache import MAX_AGE, PrincipalCache
+from backstay.principals.channel_redis import RedisPrincipals
+from backstay.principals.channels import Channels
+from backstay.redis.clients import RedisLinks
+from backstay.redis.metrics import RedisMetrics
+from backstay.security.access_tokens import JwtAccessTokens
+from backstay.security.breached_passwords import BreachedPasswordFiles
+from backstay.security.passwords import Argon2Passwords
 from backstay.settings import MailSettings, Settings, decode_key
 
 if TYPE_CHECKING:
-    from backstay.adapters.principals_postgres import PostgresPrincipals
-    from backstay.adapters.principals_sqlite import SqlitePrincipals
+    from backstay.principals.channel_postgres import PostgresPrincipals
+    from backstay.principals.channel_sqlite import SqlitePrincipals
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,10 @@ def channel_for(
 def _principals_of(database: Database) -> "type[SqlitePrincipals | PostgresPrincipals]":
     """The channel of a database; the driver of the other one is not loaded."""
     if database.options.is_sqlite:
-        from backstay.adapters.principals_sqlite import SqlitePrincipals
+        from backstay.principals.channel_sqlite import SqlitePrincipals
 
         return SqlitePrincipals
-    from backstay.adapters.principals_postgres import PostgresPrincipals
+    from backstay.principals.channel_postgres import PostgresPrincipals
 
     return PostgresPrincipals
 
@@ -135,7 +135,7 @@ def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
 def _mailer(mail: MailSettings, sender: str, clock: Clock) -> Mailer:
     """What hands mails over; that which speaks SMTP is loaded only where it is used."""
     if mail.chosen == "smtp":
-        from backstay.adapters.mail_smtp import SmtpMailer
+        from backstay.mailing.smtp import SmtpMailer
 
         return SmtpMailer(mail, sender, clock)
     return ConsoleMailer() if mail.chosen == "console" else NoMailer()
@@ -164,6 +164,6 @@ def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
     broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
     if database.options.is_sqlite:
         return broker
-    from backstay.adapters.wakeups_postgres import PostgresWakeups
+    from backstay.jobs.notify_postgres import PostgresWakeups
 
     return PostgresWakeups(database), *broker

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import structlog
 
 from backstay import __version__
-from backstay.adapters import log_libraries
-from backstay.adapters.log_structlog import configure
 from backstay.composition import Backstay
 from backstay.core.wiring import BootError
 from backstay.db import sqlite
+from backstay.observability import log_libraries
+from backstay.observability.logging import configure
 from backstay.settings import LogSettings
 
 CANNOT_START = 3

@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from backstay import __version__
+from backstay.caching.steps import QueryCache
 from backstay.composition.adapters import Adapters
 from backstay.core.bus import Bus, Buses, Provider, Registry, Sender
 from backstay.core.context import ActivityNote, Context, Origin
 from backstay.core.jobs import Progress
 from backstay.core.messages import Command, PermissionSpec, Query
-from backstay.core.outbox import Jobs, Outbox, leaving
 from backstay.core.pipeline import authorize, conditional, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
-from backstay.core.query_cache import QueryCache
 from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors
 from backstay.db.idempotency import Idempotency
-from backstay.db.job_step import finish_job
 from backstay.db.listing import Paginator
-from backstay.db.purging import Purge
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
+from backstay.jobs.outbox import Jobs, Outbox, leaving
+from backstay.jobs.purging import Purge
+from backstay.jobs.step import finish_job
 from backstay.settings import Settings
 from backstay.settings.group import Group
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from backstay.core.catalog import Catalog
+from backstay.composition.manifests import manifest_faults, shape_faults
+from backstay.composition.operations import operation_faults
+from backstay.composition.ownership import Ownership
 from backstay.core.feature import Feature
-from backstay.core.manifests import manifest_faults, shape_faults
 from backstay.core.messages import Command
-from backstay.core.operations import operation_faults
-from backstay.core.outbox import answer_event
-from backstay.core.ownership import Ownership
 from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, WiringFault, place_of
 from backstay.db.base import Base
 from backstay.features import STANDARD
+from backstay.jobs.catalog import Catalog
+from backstay.jobs.outbox import answer_event
 
 
 def check_shapes(features: Sequence[Feature]) -> None:

@@ -1,4 +1,4 @@
-"""What the application needs from the outside, each implemented by modules of `adapters`."""
+"""What the application needs from the outside; `composition/adapters.py` says what it gets."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class BreachedPasswords(Protocol):
 class Passwords(Protocol):
     """Hashes passwords off the event loop, a bounded number at once.
 
-    They are checked by :class:`backstay.core.guesses.Guesses` alone, which counts.
+    They are checked by :class:`backstay.security.guesses.Guesses` alone, which counts.
     """
 
     async def hash(self, password: str) -> str:

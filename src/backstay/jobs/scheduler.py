@@ -9,9 +9,9 @@ from uuid import UUID
 import structlog
 
 from backstay.core.clock import first_id_at, new_trace
-from backstay.core.outbox import Outbox
 from backstay.core.principal import SYSTEM
 from backstay.core.schedule import Scheduled
+from backstay.jobs.outbox import Outbox
 
 log = structlog.get_logger("backstay.jobs")
 

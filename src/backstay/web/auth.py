@@ -5,7 +5,7 @@ from collections.abc import Callable
 from backstay.core.errors import Unauthenticated
 from backstay.core.ports import AccessClaims, AccessTokens
 from backstay.core.principal import Principal
-from backstay.core.principal_cache import PrincipalCache
+from backstay.principals.cache import PrincipalCache
 
 INVALID = 'Bearer error="invalid_token"'
 

@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backstay.adapters.metrics_prometheus import PrometheusMetrics
 from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
 from backstay.core.origins import normal_origin
+from backstay.observability.metrics import PrometheusMetrics
 from backstay.settings import Settings
 from backstay.web.bodies import check_encoding, check_length, narrowed, too_large
 from backstay.web.errors import leave_cause, problem_response, tell

@@ -10,9 +10,9 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import TypeAdapter, ValidationError
 
-from backstay.adapters import passwords_argon2
 from backstay.composition import Backstay
 from backstay.features.users import schemas
+from backstay.security import passwords as passwords_argon2
 from tests.features.auth.test_enumeration import CountingHasher, work
 from tests.features.steps import change_user, register, sign_in
 from tests.web.problems import problem

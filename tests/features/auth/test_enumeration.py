@@ -9,10 +9,10 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 
-from backstay.adapters import passwords_argon2
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.users.model import User
+from backstay.security import passwords as passwords_argon2
 from tests.conftest import PASSWORD, Login
 from tests.features.steps import AUTH, change_user, execute, refresh, register, sign_in
 from tests.web.problems import problem

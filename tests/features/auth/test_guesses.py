@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.core import guesses
-from backstay.core.guesses import DELAY, FAILURE_RATE, PLACES
+from backstay.security import guesses
+from backstay.security.guesses import DELAY, FAILURE_RATE, PLACES
 from tests.conftest import PASSWORD, Login
 from tests.features.steps import AUTH, ME, bearer, client_at, register, sign_in
 from tests.waiting import eventually

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.core import guesses
+from backstay.security import guesses
 from tests.conftest import ADMIN_EMAIL, PASSWORD
 from tests.features.steps import AUTH, JWKS, client_at, register, sign_in
 from tests.web.problems import problem

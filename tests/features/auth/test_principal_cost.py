@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from backstay.adapters import principals_shared
 from backstay.composition import Backstay
 from backstay.core.messages import Scope
-from backstay.core.worker import GetPrincipalOfUser
+from backstay.jobs.worker import GetPrincipalOfUser
+from backstay.principals import channel as channel_module
 from tests.conftest import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, hears, needs
@@ -36,8 +36,8 @@ class Time:
 @pytest.fixture
 def time(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> Time:
     now = Time(backstay)
-    monkeypatch.setattr(principals_shared, "monotonic", now)
-    monkeypatch.setattr(principals_shared, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(channel_module, "monotonic", now)
+    monkeypatch.setattr(channel_module, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(backstay.principals, "_monotonic", now)
     return now
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from backstay.adapters.refresh_tokens_hmac import MAX_WALK
 from backstay.composition import Backstay
 from backstay.features.auth.model import Session
+from backstay.security.refresh_tokens import MAX_WALK
 from tests.conftest import FrozenClock, Login
 from tests.features.steps import AUTH, bearer, execute, is_signed_in, refresh, session_row
 from tests.web.problems import problem

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from backstay.adapters import cache_memory
+from backstay.caching import memory as cache_memory
 from backstay.composition import Backstay
 from backstay.core.messages import Scope, Source
 from backstay.core.principal import Effect

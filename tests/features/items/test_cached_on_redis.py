@@ -4,9 +4,9 @@ import pickle
 
 import pytest
 
-from backstay.adapters import redis_connection
-from backstay.adapters.cache_redis import RedisCache
+from backstay.caching.redis import RedisCache
 from backstay.composition import Backstay
+from backstay.redis import connection as redis_connection
 from tests.conftest import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.items.test_cached import Count, reads, told_only, until_seen  # noqa: F401

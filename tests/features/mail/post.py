@@ -7,9 +7,9 @@ from uuid import UUID
 
 import httpx
 
-from backstay.adapters.mail_file import FileMailer
 from backstay.composition import Backstay
 from backstay.core.mail import KeptMail, Mail
+from backstay.mailing.file import FileMailer
 from tests.features.steps import AUTH
 from tests.jobs.steps import settle
 

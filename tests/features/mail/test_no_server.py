@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete
 
 from backstay.composition import Backstay, compose
-from backstay.db.jobs import Job
+from backstay.jobs.tables import Job
 from backstay.settings import Settings
 from tests.conftest import ADMIN_EMAIL, FrozenClock, Login, settings_with
 from tests.features.mail.post import Post, forgot

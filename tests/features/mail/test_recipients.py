@@ -7,13 +7,13 @@ import httpx
 import pytest
 import structlog
 
-from backstay.adapters.limiter_memory import MemoryLimiter
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.mail.commands import sending
 from backstay.features.mail.commands.sending import BEYOND, SHARE, SendMail
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.events import PasswordSetter
+from backstay.limits.memory import MemoryLimiter
 from tests.conftest import Login, Person
 from tests.features.mail.post import Post, ask_for_address, forgot, verify
 from tests.features.steps import AUTH, change_user, register

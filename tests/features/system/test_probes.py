@@ -12,9 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
-from backstay.adapters import vitals_database
-from backstay.adapters.vitals_database import PATIENCE, Ask, DatabaseVitals
 from backstay.composition import Backstay
+from backstay.observability import health as health_module
+from backstay.observability.health import PATIENCE, Ask, DatabaseVitals
 from backstay.settings import Settings
 from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to
@@ -94,7 +94,7 @@ async def test_a_schema_of_another_version_is_not_ready(
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that does not answer is waited for longer than any test takes."""
-    monkeypatch.setattr(vitals_database, "PATIENCE", 10 * LIMIT)
+    monkeypatch.setattr(health_module, "PATIENCE", 10 * LIMIT)
 
 
 @pytest.mark.usefixtures("patient")
@@ -149,7 +149,7 @@ async def test_a_database_out_of_reach_is_told_quickly(
             wire.jam()
         assert (await asyncio.wait_for(client.get("/livez"), LIMIT)).status_code == 200
         with monkeypatch.context() as patch:
-            patch.setattr(vitals_database, "PATIENCE", 0.2)
+            patch.setattr(health_module, "PATIENCE", 0.2)
             for path in ("/readyz", "/health", f"{API}/healthcheck"):
                 asked.clear()
                 answer = await asyncio.wait_for(client.get(path), LIMIT)

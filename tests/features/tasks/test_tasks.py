@@ -7,8 +7,8 @@ from sqlalchemy import update
 
 from backstay.composition import Backstay
 from backstay.core.clock import new_id
-from backstay.db.jobs import Job
 from backstay.features.tasks.commands import MOST
+from backstay.jobs.tables import Job
 from tests.conftest import Login, Person
 from tests.features.steps import API, execute
 from tests.jobs.steps import at_work, becomes, drain

@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backstay.adapters import breached_passwords
 from backstay.composition import Backstay
 from backstay.core.errors import Invalid
 from backstay.features.users.commands.admins import CreateAdmin
-from tests.adapters.linking import logged
+from backstay.security import breached_passwords
 from tests.conftest import PASSWORD, Login
 from tests.features.steps import API, AUTH, register
+from tests.logs import logged
 from tests.web.problems import fields_of, problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]

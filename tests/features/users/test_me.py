@@ -10,7 +10,6 @@ from backstay.composition import Backstay
 from backstay.core.bus import Sender
 from backstay.core.context import Context, Origin, PrincipalChanges, UnitOfWork
 from backstay.core.errors import Conflict
-from backstay.core.outbox import Events
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
@@ -21,6 +20,7 @@ from backstay.features.users.commands.accounts import (
     delete_me,
     update_me,
 )
+from backstay.jobs.outbox import Events
 from tests.conftest import PASSWORD, FrozenClock, Login
 from tests.features.steps import (
     API,

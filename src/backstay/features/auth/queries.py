@@ -10,7 +10,6 @@ from backstay.core.caching import Cached
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.feature import PersonalData
-from backstay.core.guesses import Guesses
 from backstay.core.messages import (
     PUBLIC,
     SIGNED_IN,
@@ -24,7 +23,6 @@ from backstay.core.names import normalised_login
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import Principal
 from backstay.core.rates import NO_RULES
-from backstay.core.worker import GetPrincipalOfUser
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
@@ -40,6 +38,8 @@ from backstay.features.tiers.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import Account, Secret
+from backstay.jobs.worker import GetPrincipalOfUser
+from backstay.security.guesses import Guesses
 
 LIVE = (
     Session.ended_at.is_(None),

@@ -6,7 +6,6 @@ import structlog
 from sqlalchemy import or_
 
 from backstay.core.bus import handles
-from backstay.core.catalog import Catalog
 from backstay.core.clock import first_id_at
 from backstay.core.context import ActivityNote
 from backstay.core.idempotency import KEPT
@@ -15,12 +14,13 @@ from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
 from backstay.db.activity import Activity
 from backstay.db.idempotency import StoredAnswer
-from backstay.db.job_store import NOW
-from backstay.db.jobs import UNFINISHED, Job
 from backstay.db.now import SecondsFromNow
-from backstay.db.purging import Purge
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
+from backstay.jobs.catalog import Catalog
+from backstay.jobs.purging import Purge
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import UNFINISHED, Job
 from backstay.settings import LogSettings
 
 DAY = 86_400.0

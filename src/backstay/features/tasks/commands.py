@@ -14,15 +14,15 @@ from backstay.core.errors import Conflict, FieldFault, Invalid, RateLimited
 from backstay.core.feature import Feature
 from backstay.core.jobs import TASK_QUEUE, JobState, Progress
 from backstay.core.messages import SIGNED_IN, Command, FromPath, PermissionSpec, Scope
-from backstay.core.outbox import Jobs
 from backstay.core.principal import Grant, Principal
 from backstay.core.validation import validated
-from backstay.db.job_store import NOW
-from backstay.db.jobs import UNFINISHED, Job
 from backstay.db.queries import count, one_or_404, visible
 from backstay.db.session import Transaction
 from backstay.features.tasks.queries import IS_TASK
 from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
+from backstay.jobs.outbox import Jobs
+from backstay.jobs.store import NOW
+from backstay.jobs.tables import UNFINISHED, Job
 
 MOST = 20
 """How many unfinished tasks somebody may have, or a few more where they are started at once."""

@@ -12,11 +12,11 @@ from backstay.core.jobs import TASK_QUEUE, JobState
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
 from backstay.core.principal import Grant, Principal
-from backstay.db.jobs import Job
 from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.tasks.schemas import TaskDetail, TaskExport, TaskSummary
+from backstay.jobs.tables import Job
 
 IS_TASK = Job.queue == TASK_QUEUE
 """Other jobs in somebody's name are not theirs to see or to stop."""

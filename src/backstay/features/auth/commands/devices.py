@@ -10,14 +10,14 @@ from backstay.core.addresses import limit_key
 from backstay.core.bus import handles
 from backstay.core.context import Origin
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.outbox import Events
 from backstay.core.ports import Clock, RefreshTokens
-from backstay.db.purging import Purge
 from backstay.db.queries import delete_where, update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.events import NewDeviceSignedIn
 from backstay.features.auth.model import Device
 from backstay.features.users.schemas import Account
+from backstay.jobs.outbox import Events
+from backstay.jobs.purging import Purge
 
 KEPT = timedelta(days=180)
 """How long a device is known after it was last signed in from."""

@@ -7,8 +7,8 @@ from sqlalchemy import or_
 from backstay.core.bus import handles
 from backstay.core.messages import SYSTEM_ONLY, Command
 from backstay.core.ports import Clock
-from backstay.db.purging import Purge
 from backstay.features.auth.model import Session
+from backstay.jobs.purging import Purge
 
 KEPT = timedelta(days=7)
 """How long a session can still be looked into after its end."""

@@ -13,7 +13,6 @@ from backstay.core.bus import Sender, handles
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import RateLimited, Refused
 from backstay.core.messages import PUBLIC, Command
-from backstay.core.outbox import Events
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
@@ -36,6 +35,7 @@ from backstay.features.auth.schemas import (
 )
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.schemas import Account
+from backstay.jobs.outbox import Events
 from backstay.settings import SecuritySettings
 
 log = structlog.get_logger("backstay.security")

@@ -12,7 +12,6 @@ from backstay.core.clock import new_id
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges
 from backstay.core.errors import Forbidden
 from backstay.core.messages import PUBLIC, Command
-from backstay.core.outbox import Events
 from backstay.core.ports import AccessTokens, Clock, Passwords, RefreshToken, RefreshTokens
 from backstay.db.session import Transaction
 from backstay.features.auth.commands.devices import note_device
@@ -22,6 +21,7 @@ from backstay.features.auth.queries import CheckCredentials
 from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
 from backstay.features.users.commands.password import StorePassword
 from backstay.features.users.schemas import Account, Secret
+from backstay.jobs.outbox import Events
 from backstay.settings import SecuritySettings
 
 

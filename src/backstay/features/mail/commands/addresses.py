@@ -7,7 +7,6 @@ from backstay.core.context import ActivityNote
 from backstay.core.events import subscribes
 from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command
-from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
@@ -18,6 +17,7 @@ from backstay.features.mail.schemas import UNSENT, Accepted, Purpose, Template, 
 from backstay.features.users.commands.email import ConfirmEmail
 from backstay.features.users.events import EmailChangeRequested, EmailReplaced, UserRegistered
 from backstay.features.users.queries.accounts import GetAccount
+from backstay.jobs.outbox import Jobs
 from backstay.settings import MailSettings
 
 ANSWER = Accepted(detail="If an address of yours is to be confirmed, a mail is on its way to it.")

@@ -7,15 +7,15 @@ from sqlalchemy import func, select
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock
-from backstay.db.purging import Purge
 from backstay.db.queries import delete_where
 from backstay.db.session import Transaction
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.model import MailToken
 from backstay.features.mail.schemas import LIFETIMES, Link, Purpose, Template, TokenNotValid
 from backstay.features.users.schemas import Account
+from backstay.jobs.outbox import Jobs
+from backstay.jobs.purging import Purge
 
 MOST, WITHIN = 5, timedelta(hours=1)
 """How many links of a purpose one account is mailed within that time, or a few more at once."""

@@ -7,7 +7,6 @@ from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import ActivityNote
 from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Command
-from backstay.core.outbox import Jobs
 from backstay.core.ports import Clock, Passwords
 from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up
@@ -19,6 +18,7 @@ from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.features.users.queries.passwords import VetPassword
 from backstay.features.users.schemas import Email, Password
+from backstay.jobs.outbox import Jobs
 from backstay.settings import MailSettings
 
 ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")

@@ -8,7 +8,6 @@ from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import FieldFault, Forbidden, Invalid, NotFound
 from backstay.core.messages import PUBLIC, SIGNED_IN, Command, optional
-from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
@@ -32,6 +31,7 @@ from backstay.features.users.schemas import (
     UserDetail,
     Username,
 )
+from backstay.jobs.outbox import Events
 from backstay.settings import SecuritySettings
 
 

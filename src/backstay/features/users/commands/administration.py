@@ -6,7 +6,6 @@ from backstay.core.bus import Sender, handles, prepares
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import NotFound
 from backstay.core.messages import Command, FromPath, PermissionSpec, optional
-from backstay.core.outbox import Events
 from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
@@ -27,6 +26,7 @@ from backstay.features.users.schemas import (
     UserDetail,
     Username,
 )
+from backstay.jobs.outbox import Events
 
 UPDATE = PermissionSpec("users", "update", description="Change the accounts of users")
 BLOCK = PermissionSpec("users", "block", description="Block and unblock users")

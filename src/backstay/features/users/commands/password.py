@@ -6,11 +6,11 @@ from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import SYSTEM_ONLY, Command
-from backstay.core.outbox import Events
 from backstay.db.session import Transaction
 from backstay.features.users.commands.people import locked_user
 from backstay.features.users.events import PasswordReplaced, PasswordSetter
 from backstay.features.users.model import User
+from backstay.jobs.outbox import Events
 
 
 class StorePassword(Command[int]):

@@ -17,7 +17,6 @@ from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
-from backstay.db.jobs import Job
 from backstay.db.queries import contains, delete_where, exists
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
@@ -27,6 +26,7 @@ from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
 from backstay.features.users.schemas import UserDetail
+from backstay.jobs.tables import Job
 
 DELETE = PermissionSpec("users", "delete", description="Delete and restore users")
 ERASE = PermissionSpec("users", "erase", description="Remove users for good")

@@ -7,7 +7,6 @@ from sqlalchemy import bindparam, or_, select
 from backstay.core.bus import Sender, handles
 from backstay.core.context import Origin
 from backstay.core.errors import Forbidden, RateLimited
-from backstay.core.guesses import Guesses
 from backstay.core.messages import SIGNED_IN, SYSTEM_ONLY, Query
 from backstay.core.names import normalised_login
 from backstay.core.ports import Limiter
@@ -16,6 +15,7 @@ from backstay.db.session import Reader
 from backstay.features.access.queries import ListSuperusers
 from backstay.features.users.model import User
 from backstay.features.users.schemas import Account, Profile, Secret
+from backstay.security.guesses import Guesses
 from backstay.settings import SecuritySettings
 
 

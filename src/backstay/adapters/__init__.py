@@ -1,1 +1,0 @@
-"""The ports, each implemented with one technology: `<port>_<technology>.py`."""

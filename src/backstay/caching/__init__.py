@@ -1,0 +1,1 @@
+"""Answers that are kept: the steps of the pipeline, in process, on Redis."""

@@ -1,0 +1,112 @@
+"""What Redis and the other processes must be told is outdated, if not now, then later."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
+from os import urandom
+
+from backstay.caching.memory import EVERYTHING, likeness
+from backstay.redis.client import RedisFault, RedisLink, RedisUnavailable
+
+TAG_SECONDS = 86_400
+"""How long the version of a tag is known at least; whoever finds none chooses a new one."""
+KINDS = ("entry", "list", "size", "count")
+"""What is kept under a key."""
+MOST_UNSENT = 1_000
+"""What Redis may have missed; of more, everything of that kind is outdated."""
+ALL = {"tags": ("tags", EVERYTHING), "keys": ("patterns", "*"), "patterns": ("patterns", "*")}
+
+
+class Invalidation:
+    """Sends what is outdated at once; what Redis missed, in the background when it is back.
+
+    Names come with their kind: ``tags``, ``keys`` or ``patterns``.
+    """
+
+    def __init__(self, link: RedisLink, prefix: str) -> None:
+        self._link, self._prefix = link, prefix
+        self.channel = prefix + "outdated"
+        self.sender = urandom(8).hex()
+        self._unsent: set[tuple[str, str]] = set()
+        self._catching_up: asyncio.Task[None] | None = None
+
+    def named(self, kind: str, key: str) -> str:
+        """How Redis calls something."""
+        return f"{self._prefix}{kind}:{key}"
+
+    def require_sent(self) -> None:
+        """Whoever has outdated something that Redis still holds goes on without it.
+
+        Raises:
+            RedisUnavailable: Redis has missed something.
+        """
+        if self._unsent:
+            raise RedisUnavailable("it was not told yet what is outdated")
+
+    async def send(self, outdated: Iterable[tuple[str, str]]) -> None:
+        """Make Redis and all others forget, but nobody wait for what was missed before."""
+        told = set(outdated)
+        try:
+            await self._send(told)
+        except RedisFault:
+            missed = self._unsent | told
+            is_much = len(missed) > MOST_UNSENT
+            self._unsent = {ALL[kind] for kind, _ in missed} if is_much else missed
+
+    def catch_up(self) -> None:
+        """Begin to send what was missed, unless that is under way."""
+        if self._unsent and (self._catching_up is None or self._catching_up.done()):
+            self._catching_up = asyncio.create_task(self._send_missed())
+
+    async def publish(self, kind: str, names: Iterable[str]) -> None:
+        """Tell the other processes.
+
+        Raises:
+            RedisFault: Redis did not do it.
+        """
+        payload = json.dumps([self.sender, kind, list(names)])
+        await self._link.call("PUBLISH", self.channel, payload)
+
+    async def _send_missed(self) -> None:
+        late = self._unsent
+        with suppress(RedisFault):
+            await self._send(late)
+            if self._unsent is late:  # nothing was missed meanwhile
+                self._unsent = set()
+
+    async def _send(self, outdated: Iterable[tuple[str, str]]) -> None:
+        acts = {"tags": self._change, "keys": self._remove, "patterns": self._sweep}
+        groups = groupby(sorted(outdated), key=itemgetter(0))
+        await asyncio.gather(*(acts[kind]([name for _, name in named]) for kind, named in groups))
+
+    async def _change(self, tags: list[str]) -> None:
+        """Give tags other versions."""
+        named = [self.named("tag", tag) for tag in tags]
+        await asyncio.gather(
+            *(self._link.call("SET", tag, urandom(8), "EX", TAG_SECONDS) for tag in named),
+            self.publish("tags", tags),
+        )
+
+    async def _remove(self, keys: list[str]) -> None:
+        """Delete keys."""
+        named = [self.named(kind, key) for key in keys for kind in KINDS]
+        await asyncio.gather(self._link.call("DEL", *named), self.publish("keys", keys))
+
+    async def _sweep(self, patterns: list[str]) -> None:
+        """Delete the keys like patterns; told twice, as they may be read again in between."""
+        await self.publish("tags", [EVERYTHING])
+        for pattern in patterns:
+            exactly = f"{self._prefix}(?:{'|'.join(KINDS)}):{likeness(pattern).pattern}"
+            roughly = self.named("*", re.sub(r"[*?^\\\[\]]+", "*", pattern))
+            like, cursor = re.compile(exactly, re.DOTALL), None
+            while cursor != b"0":
+                scan = ("SCAN", cursor or 0, "MATCH", roughly, "COUNT", 10_000)
+                cursor, found = await self._link.call(*scan)
+                keys = [key for key in found if like.fullmatch(key.decode(errors="replace"))]
+                if keys:
+                    await self._link.call("UNLINK", *keys)
+        await self.publish("tags", [EVERYTHING])

@@ -1,0 +1,240 @@
+"""The Cache port on Redis, with a cache in process in front: a hot read costs no round trip."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from os import urandom
+from typing import NamedTuple
+
+from backstay.caching.invalidation import TAG_SECONDS, Invalidation
+from backstay.caching.memory import EVERYTHING, MemoryCache, Watch
+from backstay.caching.metrics import CacheMetrics
+from backstay.caching.signing import Seal
+from backstay.core.ports import Load
+from backstay.redis.client import RedisFault, RedisLink, Script
+
+LOCK_MS = 5_000
+WAIT_SECONDS = 0.2
+"""How long another process may take to load what is asked for here too."""
+POLL_SECONDS = 0.015
+_COUNT = Script.of(
+    "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) "
+    "if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
+    "return n"
+)
+_PUSH = Script.of(
+    "if redis.call('EXISTS', KEYS[1], KEYS[2]) == 1 then redis.call('DEL', KEYS[1], KEYS[2]) end "
+    "if redis.call('INCRBY', KEYS[2], ARGV[1]) > tonumber(ARGV[2]) then "
+    "return redis.call('DEL', KEYS[1], KEYS[2]) end "
+    "for i = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end "
+    "redis.call('PEXPIRE', KEYS[1], ARGV[3]) redis.call('PEXPIRE', KEYS[2], ARGV[3])"
+)
+"""A list and its bytes: without one of them, or beyond the most that it may have, both go."""
+
+
+class Found(NamedTuple):
+    """What Redis knew at one moment: a value and its remaining seconds, the tags' versions."""
+
+    value: bytes | None
+    lasts: float
+    versions: tuple[bytes | None, ...]
+
+
+class RedisCache(MemoryCache):
+    """What has tags is kept together with their versions of when it was asked for.
+
+    A tag is outdated by giving it another version, so whatever was loaded before, or is being
+    loaded, no longer fits; nobody keeps lists of keys. A tag without a version (new, expired,
+    evicted, flushed) fits nothing: the next to load chooses one. What Redis could not be told is
+    told later (``Invalidation``); until then nothing there is believed. Everything carries a keyed
+    hash over its key, versions and value, so what others plant there is as good as absent.
+    """
+
+    def __init__(self, link: RedisLink, secret: bytes, metrics: CacheMetrics) -> None:
+        super().__init__(metrics)
+        self._link = link
+        self._seal = Seal(secret)
+        self._invalidation = Invalidation(link, f"backstay:{self._seal.name}:")
+        self._named = self._invalidation.named
+        self.rely_on_channel()
+        link.subscribe(self._invalidation.channel, self)
+
+    async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
+        """What is kept here or in Redis, or None."""
+        if tags and (near := self.near(key, tags)) is not None:
+            return near
+        watch = self.watch(key, tags)
+        try:
+            found = await self._find(key, tags)
+            return self._believe(watch, found, tags)
+        except RedisFault:
+            return self.near(key, tags)
+        finally:
+            self.unwatch(watch)
+
+    async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
+        """Keep a value in Redis, or here while there is none."""
+        if not self.fits(key, len(value), tags):
+            return await self.delete(key)
+        try:
+            versions = (await self._find(key, tags)).versions
+            await self._store(key, value, ttl, tags, versions)
+            self.forget_keys([key])
+            if tags:
+                await self._invalidation.publish("keys", [key])
+        except RedisFault:
+            await self.delete(key)  # what is there is older
+            self.keep(key, value, ttl, tags)
+
+    async def fetch(self, watch: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
+        """Ask Redis, then whoever loads it elsewhere; else load."""
+        unlock = partial(self._link.call, "DEL", self._named("lock", watch.key))
+        try:
+            found, is_locked = await self._find_or_lock(watch.key, tags)
+        except RedisFault:
+            return await super().fetch(watch, load, ttl, tags)
+        after = [unlock] if is_locked else []
+        try:
+            kept = self._believe(watch, found, tags)
+            if kept is not None:
+                return kept
+            value = await super().fetch(watch, load, ttl, tags)
+            if watch.holds:
+                after.append(partial(self._store, watch.key, value, ttl, tags, found.versions))
+            return value
+        finally:
+            with suppress(RedisFault):  # it makes a cache better, never an answer right
+                await asyncio.gather(*(act() for act in after))
+
+    async def delete(self, *keys: str) -> None:
+        """Forget keys, everywhere."""
+        await super().delete(*keys)
+        await self._invalidation.send(("keys", key) for key in keys)
+
+    async def delete_tags(self, *tags: str) -> None:
+        """Give the tags other versions, and tell every process."""
+        await super().delete_tags(*tags)
+        await self._invalidation.send(("tags", tag) for tag in tags)
+
+    async def delete_matching(self, pattern: str) -> None:
+        """Look at all the keys of the server's database for those like a pattern."""
+        await super().delete_matching(pattern)
+        await self._invalidation.send([("patterns", pattern)])
+
+    async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
+        """Add to a number in Redis, or here while there is none."""
+        milliseconds = max(1, int(ttl * 1000))
+        try:
+            self._invalidation.require_sent()
+            return int(
+                await self._link.run(_COUNT, [self._named("count", key)], [by, milliseconds])
+            )
+        except RedisFault:
+            return await super().increment(key, by, ttl=ttl)
+
+    async def push(self, key: str, *values: bytes, ttl: float) -> None:
+        """Append to a list in Redis, or here while there is none."""
+        if not self.fits(key, sum(map(len, values))):
+            return await self.delete(key)
+        named = self._named("list", key)
+        sealed = [self._seal.close(named, (), value) for value in values]
+        bounds = sum(map(len, sealed)), self.max_value, max(1, int(ttl * 1000))
+        try:
+            self._invalidation.require_sent()
+            await self._link.run(_PUSH, [named, self._named("size", key)], [*bounds, *sealed])
+        except RedisFault:
+            await super().push(key, *values, ttl=ttl)
+
+    async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
+        """A part of a list."""
+        named = self._named("list", key)
+        try:
+            self._invalidation.require_sent()
+            listed = await self._link.call("LRANGE", named, start, stop)
+        except RedisFault:
+            return await super().slice(key, start, stop)
+        opened = (self._seal.open(named, (), sealed) for sealed in listed)
+        return [value for value in opened if value is not None]
+
+    def subscribed(self) -> None:
+        """A subscription begins; what was published before it is unknown."""
+        self.forget_all()
+
+    def complete_until(self, moment: float) -> None:
+        """Called by the link, whenever Redis has answered."""
+        super().complete_until(moment)
+        self._invalidation.catch_up()
+
+    def heard(self, payload: bytes) -> None:
+        """Another process, or this one, has outdated something."""
+        try:
+            sender, kind, names = json.loads(payload)
+            if kind == "tags" and EVERYTHING in names:
+                self.forget_all()
+            elif sender != self._invalidation.sender:
+                {"tags": self.forget_tags, "keys": self.forget_keys}[kind](names)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            self.forget_all()
+
+    async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
+        """A value, or the right to load it; or the duty, when nobody else gets it done."""
+        self._invalidation.require_sent()
+        deadline = time.monotonic() + WAIT_SECONDS
+        locking = ("SET", self._named("lock", key), "", "NX", "PX", LOCK_MS)
+        while True:
+            found, locked = await asyncio.gather(self._find(key, tags), self._link.call(*locking))
+            if found.value is not None or locked or time.monotonic() > deadline:
+                return found, bool(locked)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _find(self, key: str, tags: tuple[str, ...]) -> Found:
+        """Read the entry together with the versions of its tags: one round trip."""
+        self._invalidation.require_sent()
+        named = self._named("entry", key)
+        keys = [self._named("tag", tag) for tag in (EVERYTHING, *tags)] if tags else []
+        left, (sealed, *versions) = await asyncio.gather(
+            self._link.call("PTTL", named), self._link.call("MGET", named, *keys)
+        )
+        nothing = Found(None, 0.0, tuple(versions))
+        is_whole = sealed is not None and None not in versions
+        value = self._seal.open(named, versions, sealed) if is_whole else None
+        if value is None:
+            return nothing
+        lasts = int.from_bytes(value[:8]) / 1000 - time.time()
+        return Found(value[8:], min(lasts, left / 1000), tuple(versions)) if lasts > 0 else nothing
+
+    def _believe(self, watch: Watch, found: Found, tags: tuple[str, ...]) -> bytes | None:
+        """What was found, which is kept here too unless it was outdated meanwhile."""
+        if found.value is None:
+            return None
+        self.metrics.far_hits.inc()
+        if tags and watch.holds:
+            self.keep(watch.key, found.value, found.lasts, tags, watch.since)
+        return found.value
+
+    async def _store(
+        self,
+        key: str,
+        value: bytes,
+        ttl: float,
+        tags: tuple[str, ...],
+        versions: Sequence[bytes | None],
+    ) -> None:
+        if not self.fits(key, len(value), tags):
+            return
+        named, milliseconds = self._named("entry", key), int(ttl * 1000)
+        given = [version or urandom(8) for version in versions]
+        fresh = [
+            ("SET", self._named("tag", tag), version, "NX", "EX", max(TAG_SECONDS, int(2 * ttl)))
+            for tag, version, before in zip((EVERYTHING, *tags), given, versions, strict=False)
+            if before is None
+        ]
+        expires = int(time.time() * 1000) + milliseconds
+        sealed = self._seal.close(named, given, expires.to_bytes(8) + value)
+        await asyncio.gather(
+            *(self._link.call(*command) for command in fresh),
+            self._link.call("SET", named, sealed, "PX", max(1, milliseconds)),
+        )

@@ -1,0 +1,197 @@
+"""Compares what manifests say with one another, and with what the modules of features do."""
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from inspect import getattr_static, isclass, isfunction, ismodule
+from typing import Any
+
+from backstay.composition.ownership import Member, Ownership
+from backstay.composition.subscribers import subscriber_faults
+from backstay.core.feature import Feature, PersonalData
+from backstay.core.messages import Access, Message, PermissionSpec
+from backstay.core.registry import Registry
+from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
+
+_MARKS = ("__handles__", "__prepares__", "__subscribes__")
+
+
+def shape_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
+    """What manifests have in place of tuples of modules, tables of routes and names.
+
+    Nothing else can be asked of a feature before.
+    """
+    for feature in features:
+        for name, (what, is_one) in _HELD.items():
+            held, of = getattr(feature, name), f"`{name}` of the feature {feature.name}"
+            mend = f"Write `{name}=({what},)`, with the comma."
+            if not isinstance(held, tuple | list):
+                yield Flaw(Code.FEATURE_SHAPE, f"{of} is no tuple.", mend).of(feature)
+                continue
+            for each in held:
+                if not is_one(each):
+                    yield Flaw(Code.FEATURE_SHAPE, f"{of} holds {each!r}.", mend).of(feature)
+
+
+_HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "modules": ("module", ismodule),
+    "routes": ("module.routes", lambda each: hasattr(type(each), "operations")),
+    "requires": ('"name"', lambda each: isinstance(each, str)),
+}
+
+
+def manifest_faults(
+    features: Sequence[Feature], registry: Registry, ownership: Ownership
+) -> Iterator[WiringFault]:
+    """What is wrong between features."""
+    members = list(ownership.members())
+    yield from _names(features)
+    yield from _requirements(features)
+    yield from _exports(features, registry)
+    yield from subscriber_faults(features)
+    yield from _left_out(features, members)
+    yield from _not_required(features, members, ownership)
+    yield from _unheard(members, registry)
+
+
+def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
+    seen: dict[str, Feature] = {}
+    listing: dict[int, Feature] = {}
+    for feature in features:
+        if feature.name in seen:
+            first = seen[feature.name]
+            problem = f"Another feature is called {feature.name}, at {place_of(first)}."
+            if first is feature:
+                problem = f"The feature {feature.name} is listed twice."
+            yield Flaw(Code.FEATURE_TWICE, problem, "Rename or remove one.").of(feature)
+        seen.setdefault(feature.name, feature)
+        for module in feature.modules:
+            other = listing.setdefault(id(module), feature)
+            if other is not feature:
+                problem = f"{module.__name__} is a module of {other.name} and of {feature.name}."
+                mend = "Let one of them list it; the other may require that."
+                yield Flaw(Code.FEATURE_MODULE_TWICE, problem, mend).of(feature)
+
+
+def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
+    needs = {feature.name: feature.requires for feature in features}
+    seen: set[str] = set()
+    told: set[frozenset[str]] = set()
+    for feature in features:
+        for name in feature.requires:
+            circle = _circle(feature.name, name, needs)
+            if name not in needs:
+                near = get_close_matches(name, needs, n=1, cutoff=0.75)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                problem = f"The feature {feature.name} requires {name}, which is not listed.{hint}"
+                mend = f"List {name} before it, or correct the name."
+                yield Flaw(Code.FEATURE_REQUIRES_UNKNOWN, problem, mend).of(feature)
+            elif circle and frozenset(circle) not in told:
+                told.add(frozenset(circle))
+                problem = f"Features require one another in a circle: {' -> '.join(circle)}."
+                mend = "Let one of them react to an event of the other instead."
+                yield Flaw(Code.FEATURE_REQUIRES_CIRCLE, problem, mend).of(feature)
+            elif not circle and name not in seen:
+                problem = f"The feature {feature.name} requires {name}, which is listed after it."
+                mend = f"List {name} before {feature.name}."
+                yield Flaw(Code.FEATURE_REQUIRES_LATER, problem, mend).of(feature)
+        seen.add(feature.name)
+
+
+def _circle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[str]:
+    """The way from a feature through one that it requires back to itself; empty if none leads."""
+    ways, visited = [[start, through]], {through}
+    while ways:
+        way = ways.pop(0)
+        if way[-1] == start:
+            return way
+        for name in needs.get(way[-1], ()):
+            if name not in visited:
+                visited.add(name)
+                ways.append([*way, name])
+    return []
+
+
+def _exports(features: Sequence[Feature], registry: Registry) -> Iterator[WiringFault]:
+    seen: dict[str, Feature] = {}
+    question: Any
+    for feature in features:
+        for name, question in feature.exports.items():
+            problem = None
+            if name in seen:
+                problem = f"The export {name} is declared twice, first at {place_of(seen[name])}."
+            elif not (isclass(question) and issubclass(question, PersonalData)):
+                problem = f"The export {name} is no PersonalData query."
+            elif question not in registry.handlers:
+                problem = f"The export {name} asks {question.__name__}, which nobody handles."
+            if problem is not None:
+                mend = "Name a PersonalData query of this feature, under a name of its own."
+                yield Flaw(Code.FEATURE_EXPORT, problem, mend).of(feature)
+            seen.setdefault(name, feature)
+
+
+def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[WiringFault]:
+    """What a manifest should list, and would be without effect."""
+    tables = {id(table) for feature in features for table in feature.routes}
+    for feature, module, is_listed, _, value, _ in members:
+        if is_listed:
+            continue
+        if isfunction(value) and value.__module__ == module.__name__:
+            if any(hasattr(value, mark) for mark in _MARKS):
+                told = f"the feature {feature.name} does not list {module.__name__}"
+                problem = f"{value.__name__} is never called: {told}."
+                mend = "Add that to `modules` of the manifest."
+                yield Flaw(Code.FEATURE_MODULE_NOT_LISTED, problem, mend).of(value)
+        elif _is_table(value) and id(value) not in tables:
+            tables.add(id(value))
+            problem = f"Nobody reaches these routes: the feature {feature.name} does not list them."
+            mend = "Add this table to `routes` of the manifest."
+            yield Flaw(Code.ROUTE_NOT_LISTED, problem, mend).of(value)
+
+
+def _not_required(
+    features: Sequence[Feature], members: Sequence[Member], ownership: Ownership
+) -> Iterator[WiringFault]:
+    used: dict[tuple[str, str], tuple[Feature, str]] = {}
+    for feature, what, owner in _uses(features, members, ownership):
+        if owner is not None and owner not in {feature.name, *feature.requires}:
+            used.setdefault((feature.name, owner), (feature, what))
+    for (_, owner), (feature, what) in used.items():
+        problem = f"The feature {feature.name} uses {what} of {owner}, which it does not require."
+        mend = f'Add "{owner}" to `requires` of the manifest.'
+        yield Flaw(Code.FEATURE_REQUIRES_MISSING, problem, mend).of(feature)
+
+
+def _uses(
+    features: Sequence[Feature], members: Sequence[Member], ownership: Ownership
+) -> Iterator[tuple[Feature, str, str | None]]:
+    """What the modules and routes of each feature name, and the feature that this is from."""
+    yield from ((each.feature, each.name, each.owner) for each in members)
+    for feature in features:
+        for message in {row.message for table in feature.routes for row in table.operations("")}:
+            yield feature, message.__name__, ownership.owner(message.__module__)
+
+
+def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
+    """Messages of no feature here that one imports, so that it may send them."""
+    told: set[tuple[str, type[Any]]] = set()
+    for feature, _, _, _, value, owner in members:
+        if owner == feature.name or not _is_sent(value) or value in registry.handlers:
+            continue
+        if (feature.name, value) not in told:
+            told.add((feature.name, value))
+            problem = f"The feature {feature.name} uses {value.__name__}, which nobody handles."
+            mend = f"List the feature that {value.__module__} belongs to, or do without it."
+            yield Flaw(Code.FEATURE_MESSAGE_UNHANDLED, problem, mend).of(feature)
+
+
+def _is_table(value: Any) -> bool:
+    """Looked at without asking it: some values have whatever attribute they are asked for."""
+    can = all(hasattr(type(value), name) for name in ("operations", "build"))
+    return can and isinstance(getattr_static(value, "place", None), Place)
+
+
+def _is_sent(value: Any) -> bool:
+    """Whether it is a message, and no base of messages."""
+    if not isclass(value) or not issubclass(value, Message) or value in {Message, PersonalData}:
+        return False
+    return isinstance(value.__dict__.get("permission"), PermissionSpec | Access)

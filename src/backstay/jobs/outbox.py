@@ -1,0 +1,228 @@
+"""What handlers leave behind in their transaction: jobs, and events that become jobs."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from backstay.core.bus import Next, Provider, handles
+from backstay.core.context import Context
+from backstay.core.events import Event, Subscription, Subscriptions
+from backstay.core.jobs import (
+    MAX_ATTEMPTS,
+    Actor,
+    Bell,
+    JobRun,
+    JobStore,
+    NewJob,
+    Wakeups,
+)
+from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.pipeline import authorize
+from backstay.core.principal import SYSTEM, Principal
+from backstay.jobs.catalog import Catalog
+
+log = structlog.get_logger("backstay.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Where jobs go; one per application."""
+
+    store: JobStore
+    catalog: Catalog
+    subscriptions: Subscriptions
+    bell: Bell
+    wakeups: tuple[Wakeups, ...] = ()
+
+    def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
+        """The job that a command becomes.
+
+        Raises:
+            TypeError: the command must not be stored.
+        """
+        actor = Actor.USER if principal.user_id is not None else Actor.ANONYMOUS
+        return NewJob(
+            type(command).__name__,
+            self.catalog.dump(command),
+            Actor.SYSTEM if principal.is_system else actor,
+            principal.user_id,
+            **{"queue": type(command).job_queue, **options},
+        )
+
+    def load(self, run: JobRun) -> Command[Any]:
+        """The command of a job; of a subscriber that had failed, its answer.
+
+        Raises:
+            ValidationError: it was stored by another version of this application.
+            KeyError: there is no such subscription, or no such kind of event, any more.
+        """
+        command = self.catalog.load(run)
+        if not isinstance(command, AnswerEvent):
+            return command
+        asked = command.subscription, command.kind, command.event
+        return self.subscriptions.answer(*asked) or command
+
+    async def put(self, context: Context, job: NewJob) -> UUID:
+        """Store a job in the transaction of a message under way; tell workers once it is kept."""
+        origin = context.origin
+        job = replace(
+            job,
+            request_id=origin.request_id,
+            address=origin.address,
+            traceparent=origin.traceparent,
+        )
+        unit = context.unit
+        job_id = await self.store.insert(unit.transaction, job)
+        if job.sequence is not None and job_id == job.id:
+            if not unit.in_sequence:
+                line_up = partial(self.store.line_up, unit.transaction, unit.in_sequence)
+                unit.before_commit.append(line_up)
+            unit.in_sequence.append(job_id)
+        self.wake_after(context, job_id)
+        return job_id
+
+    def wake_after(self, context: Context, job_id: UUID) -> None:
+        """Tell workers once the transaction under way is kept."""
+
+        async def wake() -> None:
+            self.wake(job_id)
+
+        context.unit.after_commit.append(wake)
+
+    def wake(self, job_id: UUID) -> None:
+        """Tell workers here and elsewhere of a job that is stored."""
+        self.bell.ring()
+        for wakeups in self.wakeups:
+            wakeups.publish(job_id)
+
+
+class Jobs:
+    """Enqueues commands on behalf of one principal, in the transaction under way."""
+
+    __slots__ = ("_context", "_outbox", "_principal")
+
+    def __init__(
+        self, outbox: Outbox, context: Context, principal: Principal | None = None
+    ) -> None:
+        self._outbox = outbox
+        self._context = context
+        self._principal = principal or context.principal
+
+    async def enqueue(
+        self,
+        command: Command[Any],
+        *,
+        delay: float = 0.0,
+        unique: str | None = None,
+        queue: str | None = None,
+        attempts: int = MAX_ATTEMPTS,
+    ) -> UUID:
+        """Store a command to be sent after the commit, by a worker, as this principal.
+
+        It is authorised now and, with what the principal then may, when it runs. Returns the id
+        of the job.
+
+        Args:
+            delay: seconds to wait at least.
+            unique: while a job of the same command with this key is unfinished, no other is made.
+            queue: which workers take it, if not that of the command.
+            attempts: how often it may fail before it is given up.
+
+        Raises:
+            AppError: the principal may not send it.
+            TypeError: the command holds a secret, or nobody handles it.
+        """
+        kind = type(command)
+        job = self._outbox.new(
+            command,
+            self._principal,
+            queue=queue or kind.job_queue,
+            delay=delay,
+            max_attempts=attempts,
+            unique_key=None if unique is None else f"{kind.__name__}:{unique}",
+        )
+        sender = self._context.sender
+        await authorize(kind, _allowed)(
+            Context(command, self._principal, self._context.origin, sender)
+        )
+        return await self._outbox.put(self._context, job)
+
+    async def wake(self, job_id: UUID) -> None:
+        """Once the transaction is kept, tell workers of a job that may run again."""
+        await self._outbox.store.announce(self._context.unit.transaction, job_id)
+        self._outbox.wake_after(self._context, job_id)
+
+    def as_system(self) -> "Jobs":
+        """Enqueues what the application itself is to do."""
+        return Jobs(self._outbox, self._context, SYSTEM)
+
+
+class Events:
+    """Tells what has happened, in the transaction in which it does."""
+
+    __slots__ = ("_context", "_outbox")
+
+    def __init__(self, outbox: Outbox, context: Context) -> None:
+        self._outbox = outbox
+        self._context = context
+
+    async def publish(self, event: Event) -> None:
+        """Store one job per subscriber; those about the same aggregate keep their order.
+
+        A subscriber that fails has a job, too: it is asked again when that runs.
+        """
+        for subscription in self._outbox.subscriptions.of(event):
+            about = f"{subscription.name}:{getattr(event, event.aggregate)}"
+            key = f"{subscription.name}:{event.event_id}"
+            job = self._job(subscription, event, sequence=about, unique_key=key)
+            if job is not None:
+                await self._outbox.put(self._context, job)
+
+    def _job(self, asked: Subscription, event: Event, **options: Any) -> NewJob | None:
+        kind = type(event).__name__
+        try:
+            command = asked.react(event)
+            return None if command is None else self._outbox.new(command, SYSTEM, **options)
+        except Exception:
+            log.exception("subscriber failed", subscription=asked.name, event_type=kind)
+            stored = event.model_dump(mode="json")
+            again = AnswerEvent(subscription=asked.name, kind=kind, event=stored)
+            return self._outbox.new(again, SYSTEM, **options)
+
+
+class AnswerEvent(Command[None]):
+    """Asks a subscriber once more that failed when its event was published.
+
+    The worker of such a job sends the command that the subscriber returns, or this one where it
+    returns none.
+    """
+
+    permission = SYSTEM_ONLY
+
+    subscription: str
+    kind: str
+    event: dict[str, Any]
+
+
+@handles(AnswerEvent)
+async def answer_event(command: AnswerEvent) -> None:
+    """The subscriber has nothing to do."""
+
+
+def leaving(outbox: Outbox) -> dict[Any, Provider]:
+    """What the handler of a command receives to leave something behind with, or to look there."""
+    return {
+        Catalog: lambda context: outbox.catalog,
+        Jobs: lambda context: Jobs(outbox, context),
+        Events: lambda context: Events(outbox, context),
+    }
+
+
+async def _pass(context: Context) -> None:
+    """Nothing more is asked than whether it is allowed."""
+
+
+_allowed: Next = _pass

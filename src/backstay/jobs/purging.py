@@ -1,0 +1,45 @@
+"""Removes rows whose time is over: a batch at a time, so that nobody waits for it."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, select
+
+from backstay.core.context import Context
+from backstay.core.messages import Command
+from backstay.db.base import Base
+from backstay.db.queries import delete_where
+from backstay.jobs.outbox import Jobs
+
+BATCH = 1000
+
+
+class Purge:
+    """What a command that purges receives; where a batch was full, it is enqueued once more."""
+
+    __slots__ = ("_context", "_jobs")
+
+    def __init__(self, context: Context, jobs: Jobs) -> None:
+        self._context = context
+        self._jobs = jobs
+
+    async def __call__(
+        self,
+        entity: type[Base],
+        *over: ColumnElement[bool],
+        oldest: SQLColumnExpression[Any] | None = None,
+    ) -> bool:
+        """Remove rows that meet every predicate, the ``oldest`` first; whether more may be left.
+
+        Those that somebody holds are left for another time.
+        """
+        session, command = self._context.unit.transaction, self._context.message
+        key = entity.__mapper__.primary_key[0]
+        batch = select(key).where(*over).limit(BATCH).with_for_update(skip_locked=True)
+        if oldest is not None:
+            batch = batch.order_by(oldest)
+        purged = await delete_where(session, entity, key.in_(batch))
+        if not purged:
+            self._context.note.skip()
+        if purged == BATCH and isinstance(command, Command):
+            await self._jobs.enqueue(command)
+        return purged == BATCH

@@ -1,0 +1,285 @@
+"""Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from backstay.core.bus import Buses, Sender
+from backstay.core.causes import cause_of
+from backstay.core.context import Origin
+from backstay.core.errors import Unauthenticated
+from backstay.core.jobs import (
+    TASK_QUEUE,
+    Actor,
+    JobLost,
+    JobRun,
+    JobTimedOut,
+    backoff,
+    is_final,
+    told,
+)
+from backstay.core.messages import SYSTEM_ONLY, Query
+from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.schedule import Scheduled
+from backstay.jobs.outbox import Outbox
+from backstay.jobs.timing import PACE, Pace, Patience
+
+log = structlog.get_logger("backstay.jobs")
+
+
+class GetPrincipalOfUser(Query[Principal | None]):
+    """A user as they are now, signed in or not; None when they may not sign in."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What every worker of an application works with.
+
+    ``observe`` is told the name, outcome and seconds of each run.
+    """
+
+    outbox: Outbox
+    buses: Buses
+    observe: Callable[[str, str, float], None]
+    schedule: tuple[Scheduled, ...] = ()
+    pace: Pace = PACE
+
+
+class Worker:
+    """Runs jobs. Its claims are leases, so that it may die at any moment."""
+
+    def __init__(
+        self, place: Workplace, *, queues: Sequence[str] | None = None, concurrency: int = 5
+    ) -> None:
+        self._place = place
+        self._store = place.outbox.store
+        self._bell, self._wakeups = place.outbox.bell, place.outbox.wakeups
+        self._queues = queues
+        self._concurrency = concurrency
+        self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
+        self._running: dict[asyncio.Task[None], JobRun] = {}
+        self._called = self._bell.hung()
+        self._is_stopping, self._grace = False, 0.0
+        self._faults: deque[Exception] = deque(maxlen=place.pace.tries)
+        self._patience = Patience(place.pace.lease / 3)
+
+    async def work(self) -> None:
+        """Run whatever there is, until :meth:`stop`; then finish or give back what runs."""
+        async with self._beating():
+            while not self._is_stopping:
+                self._called.clear()
+                if not await self._claim():
+                    await self._wait()
+            await self._finish()
+
+    async def drain(self) -> int:
+        """Run until nothing is ready or :meth:`stop`, and return how many runs there were.
+
+        Raises:
+            AppError: the database could not be asked, several times in a row.
+        """
+        count = 0
+        async with self._beating():
+            while not self._is_stopping:
+                was_idle = not self._running
+                claimed = await self._claim()
+                if len(self._faults) == self._place.pace.tries:
+                    raise self._faults[-1]
+                count += claimed
+                if self._running and not claimed:
+                    await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                elif self._patience.late:
+                    await asyncio.wait(self._patience.late, timeout=self._place.pace.rest)
+                elif was_idle and not claimed and not self._faults:
+                    break  # what ended meanwhile may have left more
+            await self._finish()
+        return count
+
+    def stop(self, grace: float) -> None:
+        """Claim nothing more; what still runs after so many seconds is given back."""
+        self._is_stopping, self._grace = True, grace
+        self._called.set()
+
+    async def _finish(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._grace)
+        left = dict(self._running)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        await self._give_back(list(left.values()))
+
+    @asynccontextmanager
+    async def _beating(self) -> AsyncIterator[None]:
+        await self._recover()
+        acts = (self._renew, self._recover)
+        hearts = [asyncio.create_task(self._beat(act)) for act in acts]
+        try:
+            yield
+        finally:
+            for heart in hearts:
+                heart.cancel()
+            await asyncio.wait(hearts, timeout=self._place.pace.beat)
+            self._bell.taken_down(self._called)
+
+    async def _claim(self) -> int:
+        """Start as many jobs as there is room for; how many."""
+        room = self._concurrency - len(self._running)
+        if room <= 0:
+            return 0
+        claiming = self._store.claim(self._queues, room, self._place.pace.lease, self._reserved)
+        try:
+            runs = await self._patience(claiming, self._give_back)
+        except Exception as error:
+            if not self._faults:
+                log.warning("jobs cannot be claimed", fault=error)
+            self._faults.append(error)
+            await asyncio.sleep(self._place.pace.rest)
+            return 0
+        self._faults.clear()
+        for run in runs:
+            task = asyncio.create_task(self._run(run))
+            self._running[task] = run
+            task.add_done_callback(self._done)
+        return len(runs)
+
+    async def _give_back(self, runs: Sequence[JobRun]) -> None:
+        """Release jobs that this worker has claimed and will not finish: others may take them."""
+        for run in runs:
+            await self._tell(self._store.release(run))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._called.set()
+
+    async def _wait(self) -> None:
+        pace = self._place.pace
+        is_told = any(wakeups.is_healthy for wakeups in self._wakeups)
+        longest = pace.idle if is_told else pace.poll
+        if len(self._running) < self._concurrency:
+            with suppress(Exception):
+                due = await self._patience(self._store.next_due(self._queues))
+                longest = longest if due is None else max(0.01, min(longest, due))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._called.wait(), longest)
+
+    async def _beat(self, act: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self._place.pace.beat)
+            await act()
+
+    async def _renew(self) -> None:
+        """Hold on to what runs; end what somebody cancelled, and what others have taken over."""
+        held = dict(self._running)
+        if not held:
+            return
+        try:
+            told = await self._patience(
+                self._store.renew(list(held.values()), self._place.pace.lease)
+            )
+        except Exception as error:
+            log.warning("leases of jobs cannot be renewed", fault=error)
+            return
+        for task, run in held.items():
+            if run.id not in told or told[run.id]:
+                run.is_cancelled = told.get(run.id, False)
+                task.cancel()
+
+    async def _recover(self) -> None:
+        """What a worker died of, or with, is tried again like what failed: not all at once."""
+        try:
+            lost = await self._patience(self._store.lost())
+        except Exception as error:
+            log.warning("lost jobs cannot be looked for", fault=error)
+            return
+        held = {run.id for run in self._running.values()}  # late, but not lost: they are renewed
+        lost = [run for run in lost if run.id not in held]
+        for run in lost:
+            log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
+            if run.is_cancelled:
+                await self._tell(self._store.cancelled(run))
+            else:
+                await self._failed(run, JobLost())
+        if lost:
+            self._called.set()
+
+    async def _run(self, run: JobRun) -> None:
+        started = monotonic()
+        with structlog.contextvars.bound_contextvars(
+            job_id=str(run.id), job=run.name, request_id=run.request_id, trace_id=run.trace_id
+        ):
+            outcome, why = await self._outcome(run)
+            seconds = monotonic() - started
+            self._place.observe(run.name, outcome, seconds)
+            log.info(
+                "job", outcome=outcome, attempt=run.attempt, ms=round(seconds * 1000, 1), **why
+            )
+
+    async def _outcome(self, run: JobRun) -> tuple[str, dict[str, str]]:
+        """What became of a run and, where it failed, why."""
+        store = self._store
+        try:
+            if run.is_cancelled:
+                await self._tell(store.cancelled(run))
+                return "cancelled", {}
+            await self._send(run)
+        except asyncio.CancelledError:
+            if not run.is_cancelled:
+                return "given up", {}
+            await self._tell(store.cancelled(run))
+            return "cancelled", {}
+        except Exception as error:
+            why = {"code": told(error)[0], "reason": cause_of(error)}
+            return await self._failed(run, error), why
+        return "succeeded", {}
+
+    async def _send(self, run: JobRun) -> None:
+        command = self._place.outbox.load(run)
+        origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
+        try:
+            async with asyncio.timeout(command.job_timeout) as limit:
+                await Sender(self._place.buses, await self._principal(run), origin)(command)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
+
+    async def _principal(self, run: JobRun) -> Principal:
+        if run.actor == Actor.SYSTEM:
+            return SYSTEM
+        if run.user_id is None:
+            return STRANGER
+        ask = Sender(self._place.buses, SYSTEM)
+        principal = await ask(GetPrincipalOfUser(user_id=run.user_id))
+        if principal is None:
+            raise Unauthenticated("Whoever asked for it may no longer sign in.")
+        return principal
+
+    async def _failed(self, run: JobRun, error: Exception) -> str:
+        store, (code, sentence) = self._store, told(error)
+        if code == "internal_error":
+            log.error("job failed", attempt=run.attempt, exc_info=error)
+        if is_final(error) or run.attempt >= run.max_attempts:
+            await self._tell(store.fail(run, code, sentence))
+            return "failed"
+        await self._tell(store.retry(run, code, sentence, backoff(run.attempt - run.spared)))
+        return "retried"
+
+    async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
+        """What cannot be stored is found out when the lease ends."""
+        try:
+            await self._patience(storing)
+        except Exception as error:
+            log.warning("what became of a job cannot be stored", fault=error)

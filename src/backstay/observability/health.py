@@ -1,0 +1,100 @@
+"""The Vitals port: asks the database, within a bound; Redis is asked all the time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from backstay.core.background import in_background
+from backstay.core.errors import AppError
+from backstay.core.jobs import JobStore
+from backstay.core.lifeline import is_draining
+from backstay.core.ports import Check, PrincipalChannel
+from backstay.db.session import Database
+from backstay.redis.clients import RedisLinks
+
+PATIENCE = 1.5
+"""Seconds after which a database that does not answer counts as down."""
+LATE_SECONDS = 60.0
+"""How long a job that could run may wait before the queue counts as down: no worker takes it."""
+
+Ask = Callable[[], Coroutine[Any, Any, str | None]]
+
+
+class DatabaseVitals:
+    """Looks after the database; ``schema_fault`` says what is wrong with its schema.
+
+    ``channel`` tells how principals are heard of; ``lacks_mail`` that nothing sends mails.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        links: RedisLinks,
+        jobs: JobStore,
+        channel: PrincipalChannel,
+        schema_fault: Ask,
+        *,
+        lacks_mail: bool = False,
+    ) -> None:
+        self._database = database
+        self._links = links
+        self._jobs = jobs
+        self._channel = channel
+        self._schema_fault = schema_fault
+        self._lacks_mail = lacks_mail
+        self._asking: dict[Ask, asyncio.Task[str | None]] = {}
+
+    async def checks(self) -> dict[str, Check]:
+        """Each dependency by its name."""
+        database, queue = await asyncio.gather(
+            self._check(self._database.ping), self._check(self._why_jobs_wait)
+        )
+        if database.state == "ok" and self._database.options.can_corrupt:
+            database = Check("degraded")
+        found = {
+            "database": database,
+            "principal_channel": Check(self._channel.state()),
+            "cache": Check(self._links.state),
+            "queue": queue,
+        }
+        if self._database.replica_engine is not None:
+            found["replica"] = await self._check(self._database.ping_replica)
+        if self._lacks_mail:
+            found["mail"] = Check("degraded")
+        return found
+
+    async def why_not_ready(self) -> str | None:
+        """Why no request should be sent here, or None when they may."""
+        if is_draining():
+            return "the server is about to stop"
+        return await self._bounded(self._database.ping) or await self._bounded(self._schema_fault)
+
+    async def _why_jobs_wait(self) -> str | None:
+        oldest = max((each.oldest for each in await self._jobs.backlog()), default=0.0)
+        return f"a job has waited for {oldest:.0f} s" if oldest > LATE_SECONDS else None
+
+    async def _check(self, ask: Ask) -> Check:
+        reason = await self._bounded(ask)
+        return Check("error", reason) if reason else Check("ok")
+
+    async def _bounded(self, ask: Ask) -> str | None:
+        """Whoever asks what is being asked already gets the same answer: anybody may ask, and many
+        at once would make each other wait for longer than a load balancer's question may take."""
+        asking = self._asking.get(ask)
+        if asking is None:
+            asking = self._asking[ask] = in_background(ask())
+            asking.add_done_callback(lambda task: self._forget(ask, task))
+        done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
+        if not done:
+            self._forget(ask, asking)
+            asking.cancel()  # and not awaited: a dead connection takes seconds to let go of
+        if not done or asking.cancelled():
+            return f"the database did not answer within {PATIENCE} s"
+        try:
+            return asking.result()
+        except AppError as error:
+            return error.detail
+
+    def _forget(self, ask: Ask, asking: asyncio.Task[str | None]) -> None:
+        if self._asking.get(ask) is asking:
+            del self._asking[ask]

@@ -1,0 +1,120 @@
+"""Structured logs on standard error: lines for people in a console, JSON for machines."""
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from threading import Lock
+from traceback import format_exception
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from backstay.core.masking import HIDDEN, tells_secret, without_secrets
+from backstay.observability.log_repeats import Repeats
+from backstay.observability.log_stream import Forgiving
+
+Keep = Callable[[Mapping[str, Any]], None]
+Form = Literal["console", "json"]
+
+
+def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], None]:
+    """Set up logging for this process; values under telling keys are masked, as are secrets in the
+    texts of errors.
+
+    ``keep`` is told every event as well, once it may be shown. What it returns tells how often came
+    what was only counted until then.
+    """
+    shown: list[Processor] = [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _mask,
+        _write_out,
+        *([_copies(keep)] if keep is not None else []),
+        *([_disarm] if form == "console" else []),
+        _renderer(form),
+    ]
+    lines = Lines(cast(TextIO, Forgiving(sys.stderr)))
+    every = structlog.make_filtering_bound_logger(logging.NOTSET)
+    summing = structlog.wrap_logger(lines, [structlog.processors.add_log_level, *shown], every)
+    repeats = Repeats(lambda name, event: getattr(summing, name)(**event))
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            repeats,
+            structlog.processors.add_log_level,
+            *shown,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=True,
+    )
+    return repeats.settle
+
+
+class Lines:
+    """Writes line by line. Whoever comes while somebody writes leaves the line to them, so that
+    nobody waits: the two may be one thread, which logs as it collects garbage.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lock = Lock()
+        self._waiting: deque[str] = deque()
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        self._waiting.append(line)
+        while self._waiting and self._lock.acquire(blocking=False):
+            try:
+                while self._waiting:
+                    self._file.write(self._waiting.popleft() + "\n")
+                self._file.flush()
+            finally:
+                self._lock.release()
+
+    debug = info = warning = error = critical = msg
+
+
+def _renderer(form: Form) -> Processor:
+    if form == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr is not None and sys.stderr.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,  # others show local variables
+    )
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROLS_OF_LINES = {code: shown for code, shown in _CONTROLS.items() if code != ord("\n")}
+
+
+def _disarm(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Show control characters, such as those of a path, instead of sending them to a terminal."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = value.translate(_CONTROLS_OF_LINES if key == "exception" else _CONTROLS)
+    return event
+
+
+def _write_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The traceback of an error as a text."""
+    error = event.pop("exc_info", None)
+    if error is not None:
+        event["exception"] = without_secrets("".join(format_exception(error)).rstrip())
+    return event
+
+
+def _copies(keep: Keep) -> Processor:
+    def copy(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        keep(event)
+        return event
+
+    return copy
+
+
+def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key in event:
+        if key != "event" and tells_secret(key):
+            event[key] = HIDDEN
+    return event

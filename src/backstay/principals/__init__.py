@@ -1,0 +1,1 @@
+"""Principals that are kept in process, and how processes hear that one has changed."""

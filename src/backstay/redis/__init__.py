@@ -1,0 +1,1 @@
+"""The client of Redis, shared by everything that uses it."""

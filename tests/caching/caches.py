@@ -1,0 +1,49 @@
+"""The two caches under test, and what one process is told of another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from backstay.caching.memory import MemoryCache
+from backstay.caching.metrics import CacheMetrics
+from backstay.caching.redis import RedisCache
+from tests.redis.linking import link_to
+
+SECRET = b"a secret of the server, which has thirty-two bytes"
+
+
+def memory_cache(**bounds: int) -> MemoryCache:
+    return MemoryCache(CacheMetrics(CollectorRegistry()), **bounds)
+
+
+@asynccontextmanager
+async def redis_cache(
+    url: str, secret: bytes = SECRET, *, is_started: bool = True
+) -> AsyncIterator[RedisCache]:
+    """What one process has: a link of its own, and a cache behind it."""
+    link = link_to(url)
+    cache = RedisCache(link, secret, CacheMetrics(CollectorRegistry()))
+    if is_started:
+        await link.start()
+    yield cache
+    await link.stop()
+
+
+class Source:
+    """Something to load, counted; while it is held, nobody gets it."""
+
+    def __init__(self, value: bytes = b"first", *, is_held: bool = False) -> None:
+        self.value = value
+        self.loads = 0
+        self.started, self.may_end = asyncio.Event(), asyncio.Event()
+        if not is_held:
+            self.may_end.set()
+
+    async def load(self) -> bytes:
+        self.loads += 1
+        self.started.set()
+        await asyncio.sleep(0)
+        await self.may_end.wait()
+        return self.value

@@ -1,0 +1,206 @@
+"""Shows that Redis learns later what it missed of what was outdated, and that nobody waits."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from backstay.caching import invalidation as cache_invalidation
+from backstay.caching.redis import RedisCache
+from backstay.redis import client as redis_client
+from tests.caching.caches import Source, redis_cache
+from tests.faults.proxy import Wire
+from tests.logs import logged
+from tests.redis.linking import be_hasty, be_patient, vain_commands
+from tests.services.valkey import ValkeyServer
+from tests.waiting import LIMIT, eventually
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
+
+TAGS = ("items", "items:1")
+
+
+async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
+    """Wait until nothing is found any more."""
+
+    async def is_gone() -> bool:
+        return await cache.get(key, tags=tags) is None
+
+    await eventually(is_gone, lambda: f"{key} is still there")
+
+
+def held(
+    cache: RedisCache, command: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], asyncio.Event]:
+    """Keep a command from Redis: how often it was asked for so far, and what lets it go."""
+    call, asked, free = cache._link.call, [], asyncio.Event()
+
+    async def wait(*words: Any) -> Any:
+        if words[0] == command:
+            asked.append(command)
+            await free.wait()
+        return await call(*words)
+
+    monkeypatch.setattr(cache._link, "call", wait)
+    return asked, free
+
+
+async def go_on_without(cache: RedisCache) -> None:
+    """Do what a cache can do by itself; only the first may have asked Redis in vain."""
+    assert await cache.remember("new", Source(b"fresh").load, ttl=60, tags=TAGS) == b"fresh"
+    failed, _ = vain_commands(cache._link)
+    await cache.delete_tags("items:1")
+    await cache.set("own", b"x", ttl=60)
+    assert await cache.get("own") == b"x"
+    assert await cache.increment("n", ttl=60) == 1
+    assert vain_commands(cache._link)[0] == failed
+
+
+async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(wire: Wire) -> None:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
+        await one.set("k", b"stale", ttl=60, tags=TAGS)
+        async with wire.gone():
+            await go_on_without(one)
+        await eventually(lambda: one._link.is_up and two._link.is_up)
+        await gone(two, "k", TAGS)
+
+
+async def test_what_a_server_that_hangs_has_missed_it_learns_when_it_goes_on(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_hasty(monkeypatch)
+    async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
+        await one.set("k", b"stale", ttl=60, tags=TAGS)
+        with valkey.frozen():
+            await go_on_without(one)
+            be_patient(monkeypatch)
+        await eventually(lambda: one._link.is_up and two._link.is_up)
+        await gone(two, "k", TAGS)
+
+
+async def test_keys_and_patterns_that_redis_missed_are_deleted_when_it_is_back(
+    wire: Wire,
+) -> None:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
+        for key in ("boat:1", "boat:2", "ship:1", "ship:2"):
+            await one.set(key, b"stale", ttl=60)
+        await one.increment("boat:3", ttl=60)
+        async with wire.gone():
+            await one.delete("ship:1")
+            await one.delete_matching("boat:*")
+        await eventually(lambda: one._link.is_up and two._link.is_up)
+        for key in ("boat:1", "boat:2", "ship:1"):
+            await gone(two, key)
+        assert await two.increment("boat:3", ttl=60) == 1
+        assert await two.get("ship:2") == b"stale"
+
+
+async def test_what_redis_refused_is_told_as_soon_as_it_takes_it(valkey: ValkeyServer) -> None:
+    async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
+        await one.set("k", b"stale", ttl=60, tags=TAGS)
+        valkey.call("ACL", "SETUSER", "default", "-set")
+        try:
+            await one.delete_tags("items:1")
+            assert await two.get("k", tags=TAGS) == b"stale"
+        finally:
+            valkey.call("ACL", "SETUSER", "default", "+set")
+        await gone(two, "k", TAGS)
+
+
+async def test_while_it_tells_what_redis_missed_nobody_waits_and_nothing_there_is_believed(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
+        await one.set("missed", b"stale", ttl=60)
+        await one.set("tagged", b"stale", ttl=60, tags=TAGS)
+        await one.increment("count", 5, ttl=60)
+        await one.push("list", b"stale", ttl=60)
+        sweeps, may_sweep = held(one, "SCAN", monkeypatch)
+        async with wire.gone():
+            await one.delete_matching("*")
+        await eventually(lambda: sweeps)
+        async with asyncio.timeout(LIMIT):
+            await one.delete_tags("items:1")
+            await gone(two, "tagged", TAGS)
+            await one.set("new", b"new", ttl=60)
+            assert await one.increment("count", ttl=60) == 1
+            await one.push("list", b"new", ttl=60)
+            assert await one.slice("list") == [b"new"]
+        assert await one.get("missed") is None
+        assert len(sweeps) == 1
+        may_sweep.set()
+        await gone(two, "missed")
+        assert await two.increment("count", ttl=60) == 1
+        assert await two.slice("list") == []
+
+
+@pytest.mark.parametrize("tags", [(), TAGS])
+async def test_what_is_set_while_redis_is_away_is_not_undone_by_what_it_holds(
+    wire: Wire, tags: tuple[str, ...]
+) -> None:
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
+        await one.set("k", b"old", ttl=60, tags=tags)
+        async with wire.gone():
+            await one.set("k", b"new", ttl=60, tags=tags)
+            assert await one.get("k", tags=tags) == b"new"
+        await eventually(lambda: one._link.is_up and two._link.is_up)
+        assert await one.get("k", tags=tags) != b"old"
+        await gone(two, "k", tags)
+        assert await one.get("k", tags=tags) != b"old"
+
+
+async def test_what_was_set_before_redis_went_is_not_taken_for_the_newest(
+    wire: Wire,
+) -> None:
+    async with redis_cache(wire.url) as cache:
+        async with wire.gone():
+            await cache.set("k", b"away", ttl=60)
+        await eventually(lambda: cache._link.is_up and not cache._invalidation._unsent)
+        await cache.set("k", b"newer", ttl=60)
+        async with wire.gone():
+            assert await cache.get("k") != b"away"
+
+
+async def test_a_process_believes_nothing_on_redis_that_it_could_not_outdate(
+    valkey: ValkeyServer,
+) -> None:
+    async with redis_cache(valkey.url) as cache:
+        await cache.set("k", b"stale", ttl=60)
+        valkey.call("ACL", "SETUSER", "default", "-del")
+        try:
+            await cache.delete("k")
+            assert await cache.get("k") is None
+        finally:
+            valkey.call("ACL", "SETUSER", "default", "+del")
+
+
+async def test_that_redis_refuses_something_is_told_once(valkey: ValkeyServer) -> None:
+    valkey.call("ACL", "SETUSER", "default", "-mget", "-incrby")
+    try:
+        with logged(redis_client) as logs:
+            async with redis_cache(valkey.url) as cache:
+                for _ in range(3):
+                    assert await cache.remember("k", Source().load, ttl=60, tags=TAGS) == b"first"
+                    await cache.get("other")
+    finally:
+        valkey.call("ACL", "SETUSER", "default", "+mget", "+incrby")
+    (refusal,) = (entry for entry in logs if "refuses" in entry["event"])
+    assert (refusal["command"], "NOPERM" in refusal["reason"]) == ("MGET", True)
+
+
+async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_invalidation, "MOST_UNSENT", 3)
+    async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
+        for delete in (one.delete_tags, one.delete, one.delete_matching):
+            await one.set("k", b"stale", ttl=60, tags=TAGS)
+            await one.set("plain", b"stale", ttl=60)
+            async with wire.gone():
+                for number in range(5):
+                    await delete(f"other:{number}")
+            await eventually(lambda: one._link.is_up and two._link.is_up)
+            await gone(two, "k", TAGS)
+            if delete != one.delete_tags:
+                await gone(two, "plain")
+            await eventually(lambda: not one._invalidation._unsent)

@@ -1,0 +1,217 @@
+"""Shows whose answers are kept for whom, and when commands outdate them."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, SecretStr
+
+from backstay.caching.memory import MemoryCache
+from backstay.caching.metrics import CacheMetrics
+from backstay.core.caching import Cached
+from backstay.core.errors import Conflict
+from backstay.core.messages import PUBLIC, Command, Query, Scope, Source
+from backstay.core.principal import STRANGER, SYSTEM, Grant, Principal
+from backstay.core.representation import Representation
+from backstay.core.wiring import Code
+from tests.caching.depths import (
+    DEPTHS,
+    READ,
+    Depth,
+    GetDepth,
+    GetHeir,
+    GetRefused,
+    GetShared,
+    House,
+    Sound,
+    SoundAll,
+    asked,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def cache() -> MemoryCache:
+    return MemoryCache(CacheMetrics(CollectorRegistry()))
+
+
+@pytest.fixture
+def house(cache: MemoryCache) -> House:
+    DEPTHS.clear()
+    asked.clear()
+    return House(cache)
+
+
+def somebody(number: int = 1, grant: Grant | None = None, **fields: Any) -> Principal:
+    grants = {READ.key: grant or Grant(Scope.ANY)}
+    return Principal(user_id=UUID(int=number), grants=grants, **fields)
+
+
+async def test_an_answer_is_kept_for_whoever_it_was_worked_out_for(house: House) -> None:
+    for _ in range(2):
+        await house.sender(somebody(1))(GetDepth(name="a"))
+    assert asked == ["a"]
+    await house.sender(somebody(1))(GetDepth(name="b"))
+    await house.sender(somebody(2))(GetDepth(name="a"))
+    await house.sender()(GetDepth(name="a"))
+    assert asked == ["a", "b", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        somebody(1, Grant(Scope.OWN)),
+        somebody(1, Grant(Scope.ANY, denied={Source.QUERY: frozenset({"x"})})),
+        somebody(1, Grant(Scope.ANY, allowed={Source.QUERY: frozenset({"name"})})),
+        somebody(1, roles=("captain",)),
+        somebody(1, level=3),
+        somebody(1, is_superuser=True),
+        somebody(1, tier="gold"),
+        Principal(
+            user_id=UUID(int=1),
+            grants={READ.key: Grant(Scope.ANY), "harbours:read": Grant(Scope.OWN)},
+        ),
+    ],
+)
+async def test_whoever_may_do_something_else_gets_another_answer(
+    house: House, changed: Principal
+) -> None:
+    await house.sender(somebody(1))(GetDepth(name="a"))
+    await house.sender(changed)(GetDepth(name="a"))
+    assert asked == ["a", "a"]
+
+
+async def test_what_is_shared_is_shared_by_those_who_reach_any_row(house: House) -> None:
+    own = Grant(Scope.OWN)
+    for principal in (somebody(1), somebody(2, level=3), SYSTEM):
+        await house.sender(principal)(GetShared())
+    assert asked == ["shared"]
+    for principal in (somebody(1, own), somebody(2, own)):
+        await house.sender(principal)(GetShared())
+    assert asked == ["shared"] * 3
+
+
+async def test_another_version_or_another_shape_reads_nothing_of_this_one(
+    house: House, cache: MemoryCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.sender()(GetDepth(name="a"))
+    await House(cache, "2").sender()(GetDepth(name="a"))
+    assert asked == ["a", "a"]
+
+    class Deeper(Depth):
+        feet: int | None = None
+
+    monkeypatch.setattr(GetDepth, "result_type", lambda: Deeper)
+    await House(cache).sender()(GetDepth(name="a"))
+    assert asked == ["a", "a", "a"]
+
+
+async def test_a_command_outdates_what_it_touches_after_its_commit(house: House) -> None:
+    send = house.sender(somebody(1))
+    assert (await send(GetDepth(name="a"))).metres is None
+    assert (await send(Sound(name="a", metres=4))).metres == 4
+    assert (await send(GetDepth(name="a"))).metres == 4
+    await send(GetDepth(name="b"))
+    before = len(asked)
+    await send(SoundAll(metres=5))
+    assert [(await send(GetDepth(name=name))).metres for name in "ab"] == [5, 5]
+    assert len(asked) == before + 4
+
+
+async def test_inside_a_transaction_nothing_is_kept_nor_believed(house: House) -> None:
+    system = house.sender()
+    await system(GetDepth(name="a"))
+    with pytest.raises(Conflict):
+        await house.sender(somebody(1))(Sound(name="a", metres=9, fails=True))
+    assert (await system(GetDepth(name="a"))).metres is None
+    assert asked == ["a"]
+    assert (await house.sender(somebody(1))(Sound(name="b", metres=1))).metres == 1
+    assert asked == ["a", "b"]
+    await system(GetDepth(name="b"))
+    assert asked == ["a", "b", "b"]
+
+
+async def test_handlers_outdate_tags_keys_and_patterns(house: House, cache: MemoryCache) -> None:
+    for key in ("key", "log:1", "other"):
+        await cache.set(key, b"x", ttl=60)
+    await cache.set("tagged", b"x", ttl=60, tags=("all",))
+    await cache.set("by", b"x", ttl=60, tags=(f"by:{UUID(int=1)}",))
+    await house.sender(somebody(1))(SoundAll(metres=1))
+    assert [await cache.get(key) for key in ("key", "log:1", "other")] == [None, None, b"x"]
+    assert await cache.get("tagged", tags=("all",)) is None
+    assert await cache.get("by", tags=(f"by:{UUID(int=1)}",)) is None
+
+
+async def test_refusals_and_what_is_only_inherited_are_not_kept(house: House) -> None:
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            await house.sender(STRANGER)(GetRefused())
+        await house.sender()(GetHeir(name="a"))
+    assert asked == ["refused", "a"] * 2
+
+
+async def test_the_edge_gets_bytes_and_code_a_view(house: House) -> None:
+    edge = await house.sender().for_the_edge(GetDepth(name="a"))
+    assert isinstance(edge, Representation)
+    assert edge.body == b'{"name":"a","metres":null}'
+    assert await house.sender()(GetDepth(name="a")) == Depth(name="a", metres=None)
+
+
+async def test_nothing_is_kept_when_it_is_switched_off(cache: MemoryCache, house: House) -> None:
+    off = House(cache, ttl=0)
+    for _ in range(2):
+        await off.sender()(GetDepth(name="a"))
+    assert asked == ["a", "a"]
+
+
+KEPT = "The answer of"
+
+
+def test_a_declaration_that_cannot_work_is_a_fault() -> None:
+    class Unknown(Query[Depth]):
+        permission = PUBLIC
+        cache = Cached(tags=("boats:{id}", "{principal}"))
+
+    class Nobody(Query[Depth | None]):
+        permission = PUBLIC
+        cache = Cached()
+
+    class Secret(Query[Depth]):
+        permission = PUBLIC
+        cache = Cached()
+
+        pin: SecretStr | None = None
+
+    class Keys(BaseModel):
+        old: tuple[SecretStr, ...] | None = None
+
+    class Nested(Query[Depth]):
+        permission = PUBLIC
+        cache = Cached()
+
+        keys: Keys
+
+    class Touching(Command[None]):
+        permission = PUBLIC
+        touches = ("boats:{id}",)
+
+    found = [m.flaws() for m in (Unknown, Nobody, Secret, Nested, Touching)]
+    assert [[(flaw.code, flaw.problem) for flaw in flaws] for flaws in found] == [
+        [
+            (
+                Code.MESSAGE_CACHE,
+                "The tags of `cache` of Unknown name `id`, which is no field of it.",
+            )
+        ],
+        [(Code.MESSAGE_CACHE, f"{KEPT} Nobody cannot be kept: it is no view, or may be None.")],
+        [(Code.MESSAGE_CACHE, f"{KEPT} Secret cannot be kept: `pin` cannot be part of a key.")],
+        [
+            (
+                Code.MESSAGE_CACHE,
+                f"{KEPT} Nested cannot be kept: `keys.old` cannot be part of a key.",
+            )
+        ],
+        [(Code.MESSAGE_TOUCHES, "`touches` of Touching names `id`, which is no field of it.")],
+    ]

@@ -1,0 +1,126 @@
+"""Shows that the limiter in process is exact, tells the truth, and forgets the right keys."""
+
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backstay.core.rates import Rate
+from backstay.limits.memory import SECOND, MemoryLimiter
+
+pytestmark = pytest.mark.anyio
+
+FIVE = Rate(5, 60)
+rates = st.builds(Rate, st.integers(1, 200), st.integers(1, 100))
+
+
+class Time:
+    """Nanoseconds that pass on demand."""
+
+    def __init__(self) -> None:
+        self.now = 77
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+
+@given(rates)
+async def test_a_burst_is_exactly_the_limit(rate: Rate) -> None:
+    limiter = MemoryLimiter(Time())
+    left = [await limiter.hit("a", rate) for _ in range(rate.limit + 2)]
+    assert [v.remaining for v in left] == [*range(rate.limit - 1, -1, -1), 0, 0]
+    assert [v.allowed for v in left] == [True] * rate.limit + [False] * 2
+    assert left[-1].reset_after == pytest.approx(rate.period, abs=1e-6)
+
+
+@given(rates, st.lists(st.floats(0, 30), max_size=50))
+async def test_no_window_holds_more_than_twice_the_limit(rate: Rate, pauses: list[float]) -> None:
+    clock = Time()
+    limiter = MemoryLimiter(clock)
+    passed = []
+    for pause in pauses:
+        clock.forward(pause)
+        if (await limiter.hit("a", rate)).allowed:
+            passed.append(clock.now)
+    for start in passed:
+        within = [at for at in passed if start <= at <= start + rate.period * SECOND]
+        assert len(within) <= 2 * rate.limit
+
+
+@given(rates, st.integers(1, 300))
+async def test_who_waits_as_told_is_let_in_and_not_before(rate: Rate, times: int) -> None:
+    clock = Time()
+    limiter = MemoryLimiter(clock)
+    for _ in range(times):
+        verdict = await limiter.hit("a", rate)
+    while verdict.allowed:
+        verdict = await limiter.hit("a", rate)
+    clock.now += round(verdict.retry_after * SECOND) - 1
+    assert not (await limiter.hit("a", rate)).allowed
+    clock.now += 1
+    assert (await limiter.hit("a", rate)).allowed
+
+
+async def test_looking_does_not_count() -> None:
+    limiter = MemoryLimiter(Time())
+    assert (await limiter.peek("a", FIVE)).remaining == 5
+    await limiter.hit("a", FIVE)
+    for _ in range(9):
+        seen = await limiter.peek("a", FIVE)
+    assert (seen.allowed, seen.remaining, seen.retry_after) == (True, 4, 0)
+    for _ in range(4):
+        await limiter.hit("a", FIVE)
+    seen = await limiter.peek("a", FIVE)
+    assert (seen.allowed, seen.remaining) == (False, 0)
+    assert seen.retry_after == pytest.approx(12)
+
+
+async def test_keys_and_rates_are_counted_apart() -> None:
+    limiter = MemoryLimiter(Time())
+    for key, rate in (("a", FIVE), ("b", FIVE), ("a", Rate(5, 61))):
+        assert (await limiter.hit(key, rate)).remaining == 4
+
+
+async def test_a_rate_beyond_counting_is_no_fault() -> None:
+    limiter = MemoryLimiter(Time())
+    assert (await limiter.hit("a", Rate(10**12, 1))).allowed
+
+
+async def test_what_is_paid_is_forgotten() -> None:
+    clock = Time()
+    limiter = MemoryLimiter(clock)
+    for number in range(10_000):
+        await limiter.hit(f"client {number}", FIVE)
+        clock.forward(1)
+    assert len(limiter) < 30
+
+
+async def test_a_flood_of_addresses_stays_bounded_and_forgets_nobody_who_owes_more() -> None:
+    clock, numbers = Time(), count()
+    limiter = MemoryLimiter(clock, max_keys=100)
+    for _ in range(5):
+        await limiter.hit("guessing", FIVE)
+    for _ in range(5_000):
+        await limiter.hit(f"flood {next(numbers)}", FIVE)
+        clock.forward(0.002)
+    assert len(limiter) == 100
+    assert not (await limiter.hit("guessing", FIVE)).allowed
+
+
+@given(rates)
+async def test_what_is_taken_back_was_never_counted(rate: Rate) -> None:
+    time = Time()
+    limiter = MemoryLimiter(time)
+    for _ in range(rate.limit):
+        await limiter.hit("a", rate)
+    await limiter.take_back("a", rate)
+    assert [(await limiter.hit("a", rate)).allowed for _ in range(2)] == [True, False]
+    time.forward(rate.period + 1)
+    await limiter.take_back("a", rate)
+    await limiter.take_back("b", rate)
+    assert (await limiter.peek("a", rate)).remaining == rate.limit
+    assert len(limiter) == 1

@@ -1,0 +1,21 @@
+"""What a module logs while a test runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import structlog
+from structlog.testing import LogCapture
+from structlog.typing import EventDict
+
+
+@contextmanager
+def logged(module: ModuleType) -> Iterator[list[EventDict]]:
+    """What a module logs meanwhile, whatever logging an application has configured before."""
+    capture, log = LogCapture(), vars(module)["log"]
+    kind = structlog.make_filtering_bound_logger(0)
+    vars(module)["log"] = structlog.wrap_logger(None, [capture], kind)
+    try:
+        yield capture.entries
+    finally:
+        vars(module)["log"] = log

@@ -1,0 +1,243 @@
+"""Shows how mail is written and handed over, and what cannot be smuggled into it."""
+
+import io
+from collections.abc import Iterator
+from email.policy import SMTP
+from errno import ENOSPC
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+from pydantic import ValidationError
+
+from backstay.composition.adapters import mail_for
+from backstay.core.clock import new_id, utc_now
+from backstay.core.jobs import is_final
+from backstay.core.mail import Mail, Mailer, MailNotSent, MailNotWritten, MailRefused
+from backstay.features.mail.commands.sending import SendMail
+from backstay.mailing import file as mail_file
+from backstay.mailing.console import ConsoleMailer
+from backstay.mailing.file import FileMailer
+from backstay.mailing.message import message_of
+from backstay.mailing.templates import JinjaMailTemplates
+from backstay.mailing.tokens import HmacMailTokens
+from backstay.settings import load_settings
+from tests.settings.conftest import OTHER, STRONG
+
+pytestmark = pytest.mark.anyio
+
+SENDER = "Shop <shop@example.org>"
+MAIL = Mail("ada@example.org", "A subject", "Some text\n", "<p>Some text</p>\n")
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "ada@example.org\r\nBcc: eve@example.org",
+        "ada@example.org\nBcc: eve@example.org",
+        "ada@example.org, eve@example.org",
+        "ada@example.org>\r\n\r\nHello",
+        "Ada <ada@example.org>",
+        "ada",
+        "@",
+        "",
+    ],
+)
+def test_a_recipient_is_one_address(recipient: str) -> None:
+    with pytest.raises(MailRefused):
+        message_of(Mail(recipient, "A subject", "", ""), SENDER, utc_now())
+
+
+@pytest.mark.parametrize("subject", ["A\r\nBcc: eve@example.org", "A\nB", "A\rB"])
+def test_a_subject_is_one_line(subject: str) -> None:
+    with pytest.raises(MailRefused):
+        message_of(Mail("ada@example.org", subject, "", ""), SENDER, utc_now())
+
+
+def test_a_body_stays_a_body() -> None:
+    text = "\r\n.\r\nMAIL FROM:<eve@example.org>\r\n\r\nBcc: eve@example.org\n"
+    message = message_of(Mail("ada@example.org", "A subject", text, text), SENDER, utc_now())
+    assert message["Bcc"] is None
+    assert {name for name, _ in message.items()} == {
+        *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"),
+        *("MIME-Version", "Content-Type"),
+    }
+
+
+def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
+    templates = JinjaMailTemplates("<Shop> & Co")
+    mail = templates.write(
+        "verify_email", "o'ada@example.org", {"url": "https://x.example/?a=1&b=2"}
+    )
+    assert mail.subject == "Confirm your e-mail address for <Shop> & Co"
+    assert "https://x.example/?a=1&b=2\n" in mail.text
+    assert "&lt;Shop&gt; &amp; Co" in mail.html
+    assert "<Shop>" not in mail.html
+    assert 'href="https://x.example/?a=1&amp;b=2"' in mail.html
+
+
+def test_a_name_of_several_lines_stays_in_the_subject() -> None:
+    templates = JinjaMailTemplates("Shop\r\nBcc: eve@example.org")
+    mail = templates.write("reset_password", "ada@example.org", {"url": "https://x.example"})
+    assert message_of(mail, SENDER, utc_now())["Bcc"] is None
+
+
+def test_templates_of_a_project_replace_ours_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "verify_email.txt").write_text("Ahoy {{ recipient }}\n\n{{ url }}\n")
+    templates = JinjaMailTemplates("Shop", str(tmp_path))
+    mail = templates.write("verify_email", "ada@example.org", {"url": "https://x.example"})
+    assert (mail.subject, mail.text) == ("Ahoy ada@example.org", "https://x.example\n")
+    assert "Confirm the address" in mail.html
+    other = templates.write("reset_password", "ada@example.org", {"url": "https://x.example"})
+    assert other.subject == "Set a new password for Shop"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("nothing", "There is no mail template nothing.txt."),
+        ("half", "There is no mail template half.html."),
+        ("order", "The mail template order: 'number' is undefined."),
+        ("torn", "The mail template torn: unexpected '}'."),
+    ],
+)
+def test_a_mail_that_cannot_be_written_says_why_and_is_not_tried_again(
+    tmp_path: Path, template: str, told: str
+) -> None:
+    for name in ("order", "torn"):
+        (tmp_path / f"{name}.html").touch()
+    (tmp_path / "half.txt").touch()
+    (tmp_path / "order.txt").write_text("Order {{ number }}")
+    (tmp_path / "torn.txt").write_text("{{ } }}")
+    with pytest.raises(MailNotWritten) as refused:
+        JinjaMailTemplates("Shop", str(tmp_path)).write(template, "ada@example.org", {})
+    assert refused.value.detail == told
+    assert is_final(refused.value)
+
+
+def test_values_may_have_any_name_but_of_what_every_template_knows(tmp_path: Path) -> None:
+    values = {"template": "a", "self": "b", "values": "c"}
+    for kind in ("txt", "html"):
+        (tmp_path / f"odd.{kind}").write_text("{{ template }}{{ values }} {{ recipient }}")
+    mail = SendMail(template="odd", recipient="ada@example.org", values=values)
+    written = JinjaMailTemplates("Shop", str(tmp_path)).write(
+        mail.template, mail.recipient, mail.values
+    )
+    assert written.subject == "ac ada@example.org"
+    for name in ("recipient", "app_name"):
+        with pytest.raises(ValidationError, match="Every template knows"):
+            SendMail(template="odd", recipient="ada@example.org", values={name: "a"})
+
+
+async def test_files_are_private_and_the_oldest_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_file, "KEPT", 10)
+    box = FileMailer(tmp_path / "a" / "mail", SENDER, utc_now)
+    assert (await box.mails(), await box.mail(new_id())) == ((), None)
+    for number in range(13):
+        await box.send(Mail("ada@example.org", f"Number {number}", "Äther\n", "<p>Äther</p>\n"))
+    kept = await box.mails()
+    assert [each.mail.subject for each in kept] == [
+        f"Number {number}" for number in range(12, 2, -1)
+    ]
+    assert await box.mail(kept[7].id) == kept[7]
+    assert kept[0].mail.text.strip() == "Äther"
+    folder = tmp_path / "a" / "mail"
+    assert S_IMODE(folder.stat().st_mode) == 0o700
+    assert {S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mail").write_text("a file")
+    with pytest.raises(MailNotSent, match="MAIL_DIR cannot be written"):
+        await FileMailer(tmp_path / "mail", SENDER, utc_now).send(MAIL)
+
+
+async def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", fill)
+    with pytest.raises(MailNotSent, match="No space left"):
+        await FileMailer(tmp_path / "mail", SENDER, utc_now).send(MAIL)
+    assert list((tmp_path / "mail").iterdir()) == []
+
+
+async def test_what_is_not_a_mail_is_left_out(tmp_path: Path) -> None:
+    box = FileMailer(tmp_path, SENDER, utc_now)
+    await box.send(MAIL)
+    (tmp_path / "notes.eml").write_text("hello")
+    (tmp_path / f"{new_id()}.eml").write_text("hello")
+    assert [each.mail.subject for each in await box.mails()] == ["A subject"]
+
+
+async def test_the_console_shows_the_text() -> None:
+    stream = io.StringIO()
+    await ConsoleMailer(stream).send(MAIL)
+    assert "To: ada@example.org\nSubject: A subject\n\nSome text" in stream.getvalue()
+
+
+@pytest.fixture
+def full() -> Iterator[io.TextIOWrapper]:
+    """A stream whose disk is full."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs Linux")
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        stream = io.TextIOWrapper(file, write_through=True)
+        yield stream
+        stream.detach()
+
+
+async def test_a_mail_that_the_console_does_not_take_is_not_sent(full: io.TextIOWrapper) -> None:
+    with pytest.raises(MailNotSent, match="No space left"):
+        await ConsoleMailer(full).send(MAIL)
+
+
+def test_a_token_is_bound_to_purpose_link_and_key() -> None:
+    tokens, link_id = HmacMailTokens(b"k" * 32), new_id()
+    token = tokens.write("reset", link_id)
+    assert tokens.read("reset", token) == link_id
+    assert tokens.read("verify", token) is None
+    assert HmacMailTokens(b"l" * 32).read("reset", token) is None
+    assert tokens.read("reset", tokens.write("reset", new_id())) != link_id
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "FileMailer"),
+        ({"MAIL_BACKEND": "console"}, "ConsoleMailer"),
+        ({"MAIL_BACKEND": "smtp", "MAIL_HOST": "mail.example.org"}, "SmtpMailer"),
+        ({"ENVIRONMENT": "production"}, "NoMailer"),
+        ({"ENVIRONMENT": "production", "MAIL_HOST": "mail.example.org"}, "SmtpMailer"),
+    ],
+)
+async def test_the_settings_choose(
+    tmp_path: Path, variables: dict[str, str], expected: str
+) -> None:
+    keys = {"SECURITY_SECRET_KEY": STRONG, "SECURITY_REFRESH_TOKEN_SECRET": OTHER}
+    settings = load_settings({**keys, **variables}, tmp_path)
+    chosen = mail_for(settings, b"k" * 32, utc_now)[Mailer]
+    assert type(chosen).__name__ == expected
+    if expected == "NoMailer":
+        with pytest.raises(MailNotSent, match="set MAIL_HOST"):
+            await chosen.send(MAIL)
+
+
+def test_a_message_is_written_for_the_wire() -> None:
+    raw = message_of(MAIL, SENDER, utc_now()).as_bytes(policy=SMTP)
+    assert b"\r\n" in raw
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+
+
+def test_a_mailbox_has_one_pseudonym_that_tells_nothing() -> None:
+    tokens = HmacMailTokens(b"k" * 32)
+    name = tokens.pseudonym("ada@example.org")
+    assert len(bytes.fromhex(name)) == 16
+    assert {tokens.pseudonym(f"{each}@EXAMPLE.org") for each in ("Ada", "ada+x", "ada+")} == {name}
+    others = ("bob@example.org", "ada@example.com", "+ada@example.org", "+bob@example.org")
+    assert len({name, *map(tokens.pseudonym, others)}) == 5
+    assert HmacMailTokens(b"l" * 32).pseudonym("ada@example.org") != name

@@ -1,0 +1,76 @@
+"""Shows that metrics of several workers tell the state of the living, and what all counted."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from backstay.observability.worker_metrics import exposition
+
+WORKER = """
+from backstay.observability.metrics import PrometheusMetrics
+metrics = PrometheusMetrics()
+for up in {states}:
+    metrics.principal_channel(up)
+    print(metrics.exposition().decode())
+"""
+
+
+def test_one_worker_that_hears_nothing_is_seen_until_it_is_gone(tmp_path: Path) -> None:
+    def told(states: list[bool]) -> list[str]:
+        ran = subprocess.run(
+            [sys.executable, "-c", WORKER.format(states=states)],
+            env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        lines = ran.stdout.splitlines()
+        return [line.split()[1] for line in lines if line.startswith("backstay_principal_channel")]
+
+    assert told([True, False]) == ["1.0", "0.0"]
+    assert told([True]) == ["1.0"]
+
+
+COUNTING = """
+import os
+from backstay.observability.metrics import PrometheusMetrics
+from backstay.core.jobs import Backlog
+metrics = PrometheusMetrics()
+metrics.observe("GET", "/livez", 200, 0.003)
+metrics.observe("GET", "/only/{pid}", 200, 0.2)
+metrics.show([Backlog("mail", {number}, 1.0)])
+metrics.principal_channel(True)
+print(os.getpid())
+"""
+
+
+def test_what_dead_workers_counted_stays_in_as_many_files_as_two_need(tmp_path: Path) -> None:
+    def count(number: int) -> None:
+        subprocess.run(
+            [sys.executable, "-c", COUNTING.format(number=number, pid=number)],
+            env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            capture_output=True,
+            check=True,
+        )
+
+    (tmp_path / "counter_999999999.db").touch()  # its worker was killed while it made the file
+    seen = set()
+    for number in range(1, 4):
+        count(number)
+        told = exposition(tmp_path).decode()
+        seen.add(len(list(tmp_path.glob("*.db"))))
+        livez = 'method="GET",route="/livez"'
+        for line in (
+            f'requests_total{{{livez},status="200"}} {number}.0',
+            f"seconds_count{{{livez}}} {number}.0",
+            f'seconds_bucket{{le="0.0025",{livez}}} 0.0',
+            f'seconds_bucket{{le="0.005",{livez}}} {number}.0',
+            'requests_total{method="GET",route="/only/1",status="200"} 1.0',
+        ):
+            assert line in told, told
+        assert re.search(rf"^backstay_job.*{{.*mail.*}} {number}.0$", told, re.MULTILINE), told
+        assert "backstay_principal_channel_up" not in told
+        assert exposition(tmp_path).decode() == told
+    assert len(seen) == 1

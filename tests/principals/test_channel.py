@@ -1,0 +1,72 @@
+"""Shows that a channel that stops tells first what was outdated until then."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from uuid import UUID
+
+import pytest
+
+from backstay.core.clock import utc_now
+from backstay.core.principal import Principal
+from backstay.principals import channel as channel_module
+from backstay.principals.cache import PrincipalCache
+from backstay.principals.channel import Beat, SharedPrincipals
+from tests.logs import logged
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+async def nobody(_: UUID) -> Principal | None:
+    return None
+
+
+class Held(SharedPrincipals):
+    """A channel whose first beat takes until it is let go."""
+
+    def __init__(self) -> None:
+        cache = PrincipalCache(nobody, monotonic=monotonic, clock=utc_now)
+        super().__init__(cache, lambda _: None)
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+        self.beats, self.ends = 0, False
+
+    @asynccontextmanager
+    async def subscription(self) -> AsyncIterator[Beat]:
+        yield self._beat
+
+    async def _beat(self) -> None:
+        self.beats += 1
+        self.begun.set()
+        await self.go.wait()
+        if self.ends:
+            raise ConnectionError("the database stops, too")
+
+
+async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
+    channel = Held()
+    await channel.start()
+    await channel.begun.wait()
+    stopping = asyncio.create_task(channel.stop())
+    await asyncio.sleep(0)
+    channel.go.set()
+    await stopping
+    assert channel.beats == 2
+
+
+@pytest.mark.parametrize("is_stopping", [True, False])
+async def test_a_loss_is_told_unless_a_stop_was_asked_for(is_stopping: bool) -> None:
+    channel = Held()
+    channel.ends = True
+    with logged(channel_module) as logs:
+        await channel.start()
+        await channel.begun.wait()
+        stopping = asyncio.create_task(channel.stop()) if is_stopping else None
+        await asyncio.sleep(0)
+        channel.go.set()
+        await (stopping or eventually(lambda: logs))
+        await channel.stop()
+    told = [(entry["event"], entry["reason"]) for entry in logs]
+    reason = "ConnectionError: the database stops, too"
+    assert told == ([] if is_stopping else [("principal channel lost", reason)])

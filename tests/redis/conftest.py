@@ -1,0 +1,58 @@
+"""Links to Redis, and how time passes for those who use them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from backstay.caching import memory as cache_memory
+from backstay.principals import channel as channel_module
+from backstay.redis import client as redis_client
+from backstay.redis.client import RedisLink
+from tests.clocks import StandingClock
+from tests.faults.proxy import Wire, wire_to
+from tests.redis.linking import Open, be_patient, link_to
+from tests.services.valkey import ValkeyServer
+from tests.waiting import LIMIT
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is not given up because it is late."""
+    be_patient(monkeypatch)
+
+
+@pytest.fixture
+def without_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks whether the other side is there, except once as a connection begins."""
+    for module in (redis_client, channel_module):
+        monkeypatch.setattr(module, "BEAT_SECONDS", LIMIT)
+
+
+@pytest.fixture
+async def linked() -> AsyncIterator[Open]:
+    """Opens links, which are stopped in the end."""
+    async with AsyncExitStack() as opened:
+
+        async def open_one(*arguments: object) -> RedisLink:
+            link = link_to(*arguments)  # type: ignore[arg-type]
+            await link.start()
+            opened.push_async_callback(link.stop)
+            return link
+
+        yield open_one
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
+    """The clock of every cache in this process, whose entries do not age by themselves."""
+    clock = StandingClock()
+    monkeypatch.setattr(cache_memory, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+async def wire(valkey: ValkeyServer) -> AsyncIterator[Wire]:
+    """A wire to Valkey, at whose `url` it can be taken away."""
+    async with wire_to(valkey.url) as (wire, _):
+        yield wire

@@ -1,0 +1,59 @@
+"""Links of tests to a server, how long they wait for it, and what they log."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backstay.redis import client as redis_client
+from backstay.redis import connection as redis_connection
+from backstay.redis.client import RedisLink, RedisUnavailable
+from backstay.redis.metrics import RedisMetrics
+from backstay.settings import RedisAddress
+from backstay.settings.redis import RedisUrl
+from tests.waiting import LIMIT
+
+Open = Callable[..., Awaitable[RedisLink]]
+"""Opens a link to an address."""
+PATIENCE, CONNECT_SECONDS = redis_connection.PATIENCE, redis_client.CONNECT_SECONDS
+
+
+def address_of(url: str) -> RedisAddress:
+    """The parts of a Redis URL."""
+    address = RedisUrl(url).address
+    assert address is not None
+    return address
+
+
+def link_to(url: str | RedisAddress, registry: CollectorRegistry | None = None) -> RedisLink:
+    """A link that is not started yet."""
+    address = address_of(url) if isinstance(url, str) else url
+    return RedisLink(address, RedisMetrics(registry or CollectorRegistry()).of("redis"))
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, connections that begin are not given up because Redis is late."""
+    monkeypatch.setattr(redis_connection, "PATIENCE", LIMIT)
+    monkeypatch.setattr(redis_client, "CONNECT_SECONDS", LIMIT)
+
+
+def be_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, connections that begin are given up as soon as the product does."""
+    monkeypatch.setattr(redis_connection, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(redis_client, "CONNECT_SECONDS", CONNECT_SECONDS)
+
+
+def vain_commands(link: RedisLink) -> tuple[float, float]:
+    """How many commands were asked in vain, and how many were not even sent."""
+    metrics = link._metrics
+    failed, spared = (
+        next(sample.value for each in counter.collect() for sample in each.samples)
+        for counter in (metrics.failed, metrics.short_circuited)
+    )
+    return failed, spared
+
+
+def fails_at_once(link: RedisLink) -> None:
+    """Assert that a command fails before it has waited for anything."""
+    with pytest.raises(RedisUnavailable):
+        link.call("GET", "key").send(None)

@@ -1,0 +1,65 @@
+"""Shows that commands of one turn share a round trip and that each gets its own reply."""
+
+import asyncio
+
+import pytest
+
+from backstay.redis.client import RedisLink, RedisRefused, Script
+from tests.redis.linking import Open
+from tests.services.valkey import ValkeyServer
+
+pytestmark = pytest.mark.usefixtures("patient", "without_beats")
+
+
+@pytest.fixture
+async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
+    return await linked(valkey.url)
+
+
+async def test_replies_are_bytes_numbers_lists_and_nothing(link: RedisLink) -> None:
+    assert await link.call("SET", "key", "é", "PX", 10_000) == b"OK"
+    assert await link.call("GET", "key") == "é".encode()
+    assert await link.call("GET", "other") is None
+    assert await link.call("RPUSH", "list", b"\x00\xff", 1, 0.5) == 3
+    assert await link.call("LRANGE", "list", 0, -1) == [b"\x00\xff", b"1", b"0.5"]
+
+
+async def test_concurrent_commands_share_a_round_trip_and_get_their_own_replies(
+    link: RedisLink, valkey: ValkeyServer
+) -> None:
+    valkey.call("CONFIG", "RESETSTAT")
+    assert await asyncio.gather(*[link.call("ECHO", number) for number in range(200)]) == [
+        str(number).encode() for number in range(200)
+    ]
+    assert valkey.reads() < 8  # with those of the questions asked here
+
+
+async def test_who_is_cancelled_takes_nobody_elses_reply(link: RedisLink) -> None:
+    asking = [asyncio.ensure_future(link.call("ECHO", number)) for number in range(3)]
+    await asyncio.sleep(0)
+    asking[1].cancel()
+    assert await asking[0] == b"0"
+    assert await asking[2] == b"2"
+
+
+async def test_an_error_of_one_command_concerns_nobody_else(link: RedisLink) -> None:
+    await link.call("SET", "key", "text")
+    wrong = asyncio.ensure_future(link.call("INCR", "key"))
+    assert await link.call("GET", "key") == b"text"
+    with pytest.raises(RedisRefused):
+        await wrong
+    assert link.is_up
+
+
+async def test_a_script_is_sent_once_and_again_after_it_was_forgotten(
+    link: RedisLink, valkey: ValkeyServer
+) -> None:
+    script = Script.of("return {KEYS[1], ARGV[1], ARGV[2]}")
+    valkey.call("CONFIG", "RESETSTAT")
+    for _ in range(3):
+        assert await link.run(script, ["key"], ["one", 2]) == [b"key", b"one", b"2"]
+    assert (valkey.calls_of("eval"), valkey.calls_of("evalsha")) == (1, 3)
+    valkey.flush()
+    assert await link.run(script, ["key"], ["one", 2]) == [b"key", b"one", b"2"]
+    with pytest.raises(RedisRefused, match="no such thing"):
+        await link.run(Script.of("return redis.error_reply('ERR no such thing')"), [])
