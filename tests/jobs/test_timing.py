@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from backstay.core.errors import Unavailable
+from backstay.jobs import timing
 from backstay.jobs.timing import Patience
 from tests.logs import logged
 from tests.waiting import eventually
