@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from backstay.composition import compose
-from backstay.core.bus import BootError
 from backstay.core.feature import Feature
-from backstay.core.wiring import WiringFault
+from backstay.core.wiring import BootError, WiringFault
 from backstay.features import STANDARD
 from tests.architecture.booting import Faults
 from tests.conftest import settings_with

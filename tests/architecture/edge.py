@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from backstay.composition import Backstay
 from backstay.core.masking import tells_secret
-from backstay.core.messages import PUBLIC, Access, PermissionSpec
+from backstay.core.permissions import PUBLIC, Access, PermissionSpec
 from backstay.web.conditional import JSON
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE

@@ -10,15 +10,8 @@ import pytest
 from backstay.composition import compose
 from backstay.core.bus import handles, prepares
 from backstay.core.listing import CursorPage, ListQuery, Page, Text
-from backstay.core.messages import (
-    PUBLIC,
-    SIGNED_IN,
-    Command,
-    FromQuery,
-    PermissionSpec,
-    Query,
-    View,
-)
+from backstay.core.messages import Command, FromQuery, Query, View
+from backstay.core.permissions import PUBLIC, SIGNED_IN, PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant
 from backstay.core.wiring import Code

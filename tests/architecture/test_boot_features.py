@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from backstay.core.bus import BootError
 from backstay.core.feature import Feature, PersonalData
-from backstay.core.wiring import Code, Flaw, WiringFault
+from backstay.core.wiring import BootError, Code, Flaw, WiringFault
 from backstay.features import STANDARD
 from backstay.main import create_app
 from backstay.web.routes import Routes
@@ -20,7 +19,8 @@ from tests.conftest import settings_with
 
 ORDERS = """
 from backstay.core.bus import handles
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 
 
 class PlaceOrder(Command[None]):
@@ -38,7 +38,8 @@ feature = Feature("orders", modules=(commands,))
 """
 SENDING = """
 from backstay.core.bus import handles
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from harbour.orders.commands import PlaceOrder
 
 

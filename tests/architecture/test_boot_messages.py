@@ -12,7 +12,8 @@ from backstay.core.bus import handles, prepares
 from backstay.core.errors import Conflict, Refused
 from backstay.core.events import Event, subscribes
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Text
-from backstay.core.messages import PUBLIC, Command, Query, View
+from backstay.core.messages import Command, Query, View
+from backstay.core.permissions import PUBLIC
 from backstay.core.principal import Principal
 from backstay.core.wiring import Code, WiringFault
 from backstay.features import STANDARD

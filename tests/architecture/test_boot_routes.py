@@ -8,9 +8,10 @@ import pytest
 from fastapi import APIRouter
 
 from backstay.composition import compose
-from backstay.core.bus import BootError, handles
-from backstay.core.messages import PUBLIC, Command, FromPath, Query, View
-from backstay.core.wiring import Code, place_of
+from backstay.core.bus import handles
+from backstay.core.messages import Command, FromPath, Query, View
+from backstay.core.permissions import PUBLIC
+from backstay.core.wiring import BootError, Code, place_of
 from backstay.features import STANDARD
 from backstay.main import create_app
 from backstay.web.limits import Limit

@@ -2,7 +2,8 @@
 
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
-from backstay.core.messages import PUBLIC, Command, Query, View
+from backstay.core.messages import Command, Query, View
+from backstay.core.permissions import PUBLIC
 from backstay.core.wiring import Code
 from tests.architecture.booting import Faults, feature
 

@@ -14,7 +14,8 @@ from fastapi.routing import iter_route_contexts
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
 from backstay.core.feature import Feature
-from backstay.core.messages import SIGNED_IN, Query, View
+from backstay.core.messages import Query, View
+from backstay.core.permissions import SIGNED_IN
 from backstay.features import STANDARD
 from backstay.web.client_cache import for_clients
 from backstay.web.dispatch import Route

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db.base import Base
 from backstay.db.engine import create_file
 from backstay.db.session import CommitForbidden, Transaction

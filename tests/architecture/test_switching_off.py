@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.composition import compose, seed
-from backstay.core.bus import BootError
 from backstay.core.feature import Feature
+from backstay.core.wiring import BootError
 from backstay.features import STANDARD
 from backstay.main import create_app
 from backstay.settings import Settings

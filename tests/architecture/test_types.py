@@ -8,7 +8,8 @@ from pathlib import Path
 from tests.architecture.tree import ROOT
 
 SNIPPET = """
-from backstay.core.bus import Sender, handles, prepares
+from backstay.core.bus import handles, prepares
+from backstay.core.context import Sender
 from backstay.core.errors import NotFound, Refused
 from backstay.features.items.commands import CreateItem, DeleteItem
 from backstay.features.items.queries import GetItem

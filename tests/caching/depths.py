@@ -4,22 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from backstay.caching.steps import QueryCache
-from backstay.core.bus import Bus, Buses, Next, Registry, Sender, handles
-from backstay.core.caching import Cached, CacheTags
-from backstay.core.context import Context, UnitOfWork
+from backstay.core.bus import Bus, Next, handles
+from backstay.core.caching import Cached, CacheTags, TagContext
+from backstay.core.context import Buses, Context, Sender, UnitOfWork
 from backstay.core.errors import Conflict, Refused
-from backstay.core.messages import (
-    PUBLIC,
-    SIGNED_IN,
-    Command,
-    Message,
-    PermissionSpec,
-    Query,
-    View,
-)
+from backstay.core.messages import Command, Message, Query, View
+from backstay.core.permissions import PUBLIC, SIGNED_IN, PermissionSpec
 from backstay.core.pipeline import authorize
 from backstay.core.ports import Cache
 from backstay.core.principal import SYSTEM, Principal
+from backstay.core.registry import Registry
 
 READ = PermissionSpec("boats", "read")
 DEPTHS: dict[str, int] = {}
@@ -76,8 +70,8 @@ async def get_refused(query: GetRefused) -> Depth | Refused:
     return Refused(Conflict())
 
 
-def of_name(context: Context) -> Iterator[str]:
-    yield f"depths:{context.message.name}"  # type: ignore[attr-defined]
+def of_name(context: TagContext) -> Iterator[str]:
+    yield f"depths:{context.message.name}"
 
 
 class Sound(Command[Depth]):

@@ -11,7 +11,8 @@ from backstay.caching.memory import MemoryCache
 from backstay.caching.metrics import CacheMetrics
 from backstay.core.caching import Cached
 from backstay.core.errors import Conflict
-from backstay.core.messages import PUBLIC, Command, Query, Scope, Source
+from backstay.core.messages import Command, Query
+from backstay.core.permissions import PUBLIC, Scope, Source
 from backstay.core.principal import STRANGER, SYSTEM, Grant, Principal
 from backstay.core.representation import Representation
 from backstay.core.wiring import Code

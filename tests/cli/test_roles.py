@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from backstay.composition import compose
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.core.principal import Effect
 from backstay.features.access.commands.grants import AddFieldRule, GrantPermission
 from backstay.features.access.commands.roles import CreateRole

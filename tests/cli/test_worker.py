@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from backstay.composition import compose
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.jobs.tables import Job

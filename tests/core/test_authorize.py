@@ -4,24 +4,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from backstay.core.bus import Bus, Buses, Registry, Sender
+from backstay.core.bus import Bus
 from backstay.core.clock import new_id
-from backstay.core.context import Context, Origin
+from backstay.core.context import Buses, Context, Origin, Sender
 from backstay.core.errors import Forbidden, Unauthenticated
-from backstay.core.messages import (
-    PUBLIC,
-    SIGNED_IN,
-    SYSTEM_ONLY,
-    Command,
-    FromQuery,
-    Message,
-    PermissionSpec,
-    Rule,
-    Scope,
-    Source,
-)
+from backstay.core.messages import Command, FromQuery, Message, Rule
+from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec, Scope, Source
 from backstay.core.pipeline import authorize
 from backstay.core.principal import STRANGER, SYSTEM, UNLIMITED, Grant, Principal
+from backstay.core.registry import Registry
 
 pytestmark = pytest.mark.anyio
 

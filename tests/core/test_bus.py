@@ -11,13 +11,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
-from backstay.core.bus import Bus, Buses, Provider, Registry, Sender, handles, prepares
+from backstay.core.bus import Bus, handles, prepares
 from backstay.core.clock import new_id, utc_now
-from backstay.core.context import Context, PrincipalChanges
+from backstay.core.context import Buses, Context, PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
-from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command, Query
+from backstay.core.messages import Command, Query
+from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.registry import Provider, Registry
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import WRITING, Database, Reader, Transaction
 from backstay.db.transaction import transaction_with

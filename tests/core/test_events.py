@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from backstay.core.events import Event, Subscriptions, subscribes
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 
 
 class TreePlanted(Event):

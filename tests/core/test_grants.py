@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import (
     STRANGER,
     SYSTEM,

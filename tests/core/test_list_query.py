@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from backstay.core.listing import MAX_ROWS, Equals, ListQuery, Range, Text
-from backstay.core.messages import PUBLIC, FromPath, Source, View
+from backstay.core.messages import FromPath, View
+from backstay.core.permissions import PUBLIC, Source
 
 
 class Row(View):

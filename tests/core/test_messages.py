@@ -7,19 +7,8 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from backstay.core.clock import new_id
-from backstay.core.messages import (
-    PUBLIC,
-    SYSTEM_ONLY,
-    Command,
-    FromPath,
-    FromQuery,
-    Message,
-    PermissionSpec,
-    Query,
-    Source,
-    View,
-    optional,
-)
+from backstay.core.messages import Command, FromPath, FromQuery, Message, Query, View, optional
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 
 
 class Address(BaseModel):

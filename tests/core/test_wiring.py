@@ -5,7 +5,8 @@ from typing import Annotated, Any, Protocol
 import pytest
 
 from backstay.core.caching import Cached
-from backstay.core.messages import PUBLIC, Command, Query
+from backstay.core.messages import Command, Query
+from backstay.core.permissions import PUBLIC
 from backstay.core.rules import rule_flaws
 from backstay.core.signatures import fits
 from backstay.core.wiring import Code, place_of

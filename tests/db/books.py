@@ -10,7 +10,8 @@ from sqlalchemy import insert
 
 from backstay.core.clock import new_id, utc_now
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import PUBLIC, View
+from backstay.core.messages import View
+from backstay.core.permissions import PUBLIC
 from backstay.core.principal import STRANGER, UNLIMITED, Grant, Principal
 from backstay.db.cursors import Cursors
 from backstay.db.listing import Listing, Paginator

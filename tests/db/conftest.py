@@ -11,11 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from backstay.core.bus import Bus, Buses, Registry, Sender
+from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
-from backstay.core.context import Context, Origin
-from backstay.core.messages import SYSTEM_ONLY, Command, Message, Query
+from backstay.core.context import Buses, Context, Origin, Sender
+from backstay.core.messages import Command, Message, Query
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
+from backstay.core.registry import Registry
 from backstay.db.base import Base
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction

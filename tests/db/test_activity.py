@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import event, insert, select
 
 from backstay.composition import Backstay, compose
-from backstay.core.bus import Bus, Buses, Registry, Sender, handles
+from backstay.core.bus import Bus, handles
 from backstay.core.clock import first_id_at, new_id, utc_now
-from backstay.core.context import ActivityNote, PrincipalChanges
+from backstay.core.context import ActivityNote, Buses, PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Refused
 from backstay.core.feature import Feature
-from backstay.core.messages import PUBLIC, SIGNED_IN, Command, FromPath
+from backstay.core.messages import Command, FromPath
+from backstay.core.permissions import PUBLIC, SIGNED_IN
 from backstay.core.principal import STRANGER, Principal
+from backstay.core.registry import Registry
 from backstay.db.activity import Activity
 from backstay.db.session import WRITING, Transaction
 from backstay.db.transaction import transaction_with

@@ -16,7 +16,8 @@ from backstay.core.context import UnitOfWork
 from backstay.core.errors import DatabaseTimedOut
 from backstay.core.feature import PersonalData
 from backstay.core.jobs import JobRun
-from backstay.core.messages import PUBLIC, Message, Query
+from backstay.core.messages import Message, Query
+from backstay.core.permissions import PUBLIC
 from backstay.core.principal import Principal
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Reader, Transaction

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backstay.core.context import UnitOfWork
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
 from backstay.db.cursors import Cursors

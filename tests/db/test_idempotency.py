@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from backstay.composition import Backstay, compose
-from backstay.core.bus import Sender, handles
-from backstay.core.context import Origin
+from backstay.core.bus import handles
+from backstay.core.context import Origin, Sender
 from backstay.core.errors import Conflict, Refused
 from backstay.core.feature import Feature
 from backstay.core.idempotency import IdempotencyKey, KeyInUse, Replayed
-from backstay.core.messages import SIGNED_IN, Command, FromPath, View
+from backstay.core.messages import Command, FromPath, View
+from backstay.core.permissions import SIGNED_IN
 from backstay.core.principal import Principal
 from backstay.db.activity import Activity
 from backstay.db.idempotency import StoredAnswer

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from sqlalchemy import and_, bindparam, join
 
 from backstay.composition import compose
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
 from backstay.core.clock import utc_now
+from backstay.core.context import Sender
 from backstay.core.errors import Invalid
 from backstay.core.feature import Feature
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import PUBLIC, SIGNED_IN, FromPath, Scope, View
+from backstay.core.messages import FromPath, View
+from backstay.core.permissions import PUBLIC, SIGNED_IN, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Database

@@ -9,8 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql import quoted_name
 
 from backstay.composition import Backstay, compose
-from backstay.core.bus import BootError
-from backstay.core.wiring import Code, place_of
+from backstay.core.wiring import BootError, Code, place_of
 from backstay.db import migrate
 from backstay.db.presence import absence_faults
 from backstay.features.items.model import Item

@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from backstay.core.clock import new_id, utc_now
 from backstay.core.errors import NotFound
-from backstay.core.messages import Scope, View
+from backstay.core.messages import View
+from backstay.core.permissions import Scope
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
 from backstay.db.queries import (
     columns_of,

@@ -16,7 +16,8 @@ from backstay.core.bus import handles
 from backstay.core.clock import new_id
 from backstay.core.context import PrincipalChanges
 from backstay.core.feature import Feature
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.features.items.commands import UpdateItem

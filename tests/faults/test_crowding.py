@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from sqlalchemy import event, text
 
 from backstay.composition import Backstay
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
+from backstay.core.context import Sender
 from backstay.core.feature import Feature
-from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Query, View
+from backstay.core.messages import Query, View
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
 from backstay.db.session import Reader
 from backstay.web import errors
 from backstay.web.routes import Routes

@@ -7,7 +7,7 @@ from uuid import UUID
 from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.core.listing import Text
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect
 from backstay.features.access.commands.grants import AddFieldRule, GrantPermission
 from backstay.features.access.commands.members import AssignRole

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.core.messages import Source
+from backstay.core.permissions import Source
 from tests.conftest import Login
 from tests.features.access.steps import Keeper, permissions_by_key
 from tests.features.steps import API, needs

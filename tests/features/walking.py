@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.core.listing import ListQuery
-from backstay.core.messages import PUBLIC
+from backstay.core.permissions import PUBLIC
 from backstay.db.activity import Activity
 from backstay.db.base import Base
 from backstay.web.dispatch import Route

@@ -9,18 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from backstay.core.bus import Sender, handles, prepares
+from backstay.core.bus import handles, prepares
+from backstay.core.context import Sender
 from backstay.core.errors import Conflict, Forbidden, NotFound
 from backstay.core.events import Event, subscribes
 from backstay.core.feature import Feature
 from backstay.core.jobs import Progress
-from backstay.core.messages import (
-    SIGNED_IN,
-    SYSTEM_ONLY,
-    Command,
-    PermissionSpec,
-    Scope,
-)
+from backstay.core.messages import Command
+from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Events, Jobs

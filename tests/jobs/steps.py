@@ -11,8 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 
 from backstay.composition import Backstay
-from backstay.core.bus import Sender
-from backstay.core.context import Origin
+from backstay.core.context import Origin, Sender
 from backstay.core.messages import Message
 from backstay.core.principal import Principal
 from backstay.jobs.store import NOW

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select, update
 
 from backstay.composition import Backstay, compose
-from backstay.core.bus import BootError
 from backstay.core.clock import utc_now
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.schedule import Every, Scheduled, cron, every
-from backstay.core.wiring import Code, place_of
+from backstay.core.wiring import BootError, Code, place_of
 from backstay.features import STANDARD
 from backstay.features.auth.commands.purge import PurgeSessions
 from backstay.features.auth.model import Session

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from backstay.core.listing import PAGING
-from backstay.core.messages import PUBLIC
+from backstay.core.permissions import PUBLIC
 from backstay.core.representation import Preconditions
 from backstay.web.dispatch import Route
 from backstay.web.middleware import EXPOSED

@@ -12,7 +12,8 @@ from backstay.core.bus import Next
 from backstay.core.caching import Cached, CacheTags, resolver
 from backstay.core.context import Context
 from backstay.core.errors import Refused
-from backstay.core.messages import Command, Message, Scope
+from backstay.core.messages import Command, Message
+from backstay.core.permissions import Scope
 from backstay.core.ports import Cache
 from backstay.core.representation import Representation, represent
 

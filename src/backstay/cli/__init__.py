@@ -94,8 +94,8 @@ def _print_what_can_be_printed() -> None:
 
 def _explained(error: Exception) -> tuple[str, int] | None:
     """What to tell about an error that can be foreseen, and the exit code."""
-    from backstay.core.bus import BootError
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
+    from backstay.core.wiring import BootError
     from backstay.db.migrate import MigrationError
     from backstay.db.reasons import reason
     from backstay.settings import ConfigurationError

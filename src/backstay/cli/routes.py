@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from starlette.routing import BaseRoute
 
 from backstay.cli.output import print_columns
-from backstay.core.messages import PermissionSpec
+from backstay.core.permissions import PermissionSpec
 from backstay.core.rates import Rate
 from backstay.main import create_app
 from backstay.settings import load_settings

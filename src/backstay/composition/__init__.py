@@ -15,8 +15,8 @@ from backstay.composition.adapters import (
 )
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import buses_for
-from backstay.core.bus import Buses, Registry, Sender
 from backstay.core.clock import utc_now
+from backstay.core.context import Buses, Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import Bell, JobStore
@@ -33,6 +33,7 @@ from backstay.core.ports import (
     Vitals,
 )
 from backstay.core.principal import SYSTEM, Principal
+from backstay.core.registry import Registry
 from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail

@@ -8,7 +8,8 @@ from typing import Any
 from backstay.composition.ownership import Member, Ownership
 from backstay.composition.subscribers import subscriber_faults
 from backstay.core.feature import Feature, PersonalData
-from backstay.core.messages import Access, Message, PermissionSpec
+from backstay.core.messages import Message
+from backstay.core.permissions import Access, PermissionSpec
 from backstay.core.registry import Registry
 from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
 

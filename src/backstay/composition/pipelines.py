@@ -6,13 +6,15 @@ from typing import Any
 from backstay import __version__
 from backstay.caching.steps import QueryCache
 from backstay.composition.adapters import Adapters
-from backstay.core.bus import Bus, Buses, Provider, Registry, Sender
-from backstay.core.context import ActivityNote, Context, Origin
+from backstay.core.bus import Bus
+from backstay.core.context import ActivityNote, Buses, Context, Origin, Sender
 from backstay.core.jobs import Progress
-from backstay.core.messages import Command, PermissionSpec, Query
+from backstay.core.messages import Command, Query
+from backstay.core.permissions import PermissionSpec
 from backstay.core.pipeline import authorize, conditional, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
+from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
 from backstay.db.cursors import Cursors

@@ -1,29 +1,13 @@
 """Finds the handler of a message and runs the pipeline around it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from backstay.core.context import ActivityNote, Context, Origin
+from backstay.core.context import Context
 from backstay.core.errors import Refused
 from backstay.core.messages import Command, Message
-from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider, Registry
-from backstay.core.representation import Representation
 from backstay.core.signatures import hints_of
-from backstay.core.wiring import BootError
-
-__all__ = [
-    "BootError",
-    "Bus",
-    "Buses",
-    "Next",
-    "Provider",
-    "Registry",
-    "Sender",
-    "Step",
-    "handles",
-    "prepares",
-]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -104,75 +88,3 @@ class Bus:
         if isinstance(result, Refused):
             raise result.error
         return result
-
-
-class Buses(NamedTuple):
-    """The two instances."""
-
-    commands: Bus
-    queries: Bus
-
-
-class Sender:
-    """Sends messages on behalf of one principal; the only way into the application.
-
-    A handler that takes a ``Sender`` sends further messages inside its own transaction.
-    """
-
-    __slots__ = ("_buses", "origin", "parent", "principal")
-
-    def __init__(
-        self,
-        buses: Buses,
-        principal: Principal,
-        origin: Origin | None = None,
-        parent: Context | None = None,
-    ) -> None:
-        self._buses = buses
-        self.principal = principal
-        self.origin = origin or Origin()
-        self.parent = parent
-
-    async def __call__(self, message: Message[R]) -> R:
-        """Send a message and return its result.
-
-        Raises:
-            AppError: the message was refused.
-        """
-        result: R = await self._send(self._context(message))
-        return result
-
-    async def for_the_edge(
-        self, message: Message[R], admission: Awaitable[None] | None = None
-    ) -> R | Representation:
-        """Send a message; where its answer is kept, it is told as the bytes that are kept.
-
-        Raises:
-            AppError: the message was refused, or ``admission``, which was under way, was.
-        """
-        context = self._context(message)
-        context.as_sent, context.admission = True, admission
-        result: R | Representation = await self._send(context)
-        return result
-
-    def _context(self, message: Message[Any]) -> Context:
-        if self.parent is None:
-            return Context(message, self.principal, self.origin, self)
-        return Context(
-            *(message, self.principal, self.origin, self),
-            unit_of_work=self.parent.unit_of_work,
-            note=ActivityNote(self.parent.note),
-            for_many=self.parent.for_many,
-        )
-
-    async def _send(self, context: Context) -> Any:
-        is_command = isinstance(context.message, Command)
-        return await (self._buses.commands if is_command else self._buses.queries).send(context)
-
-    def inside(self, context: Context) -> "Sender":
-        """A sender whose messages join the transaction of a message under way."""
-        return Sender(self._buses, context.principal, context.origin, context)
-
-    def as_system(self) -> "Sender":
-        """A sender that asks as the application itself."""
-        return Sender(self._buses, SYSTEM, self.origin, self.parent)

@@ -3,17 +3,35 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from backstay.core.principal import Grant, Principal
 from backstay.core.wiring import Code, Flaw
-
-if TYPE_CHECKING:
-    from backstay.core.context import Context
 
 MAX_STALENESS = 0.75
 """Seconds by which others' changes are seen even if no news come; own are seen at once."""
 
-Tag = str | Callable[["Context"], Iterable[str]]
+
+class TagContext(Protocol):
+    """A message under way, as far as tags depend on it."""
+
+    @property
+    def message(self) -> Any:
+        """What is sent."""
+        ...
+
+    @property
+    def principal(self) -> Principal:
+        """Who sends it."""
+        ...
+
+    @property
+    def grant(self) -> Grant:
+        """How far that may reach."""
+        ...
+
+
+Tag = str | Callable[[TagContext], Iterable[str]]
 """A name for what an answer shows. A text may name fields of its message, and ``{principal}``,
 the id of who sends it: ``items:{id}``. Whatever else decides is a function of the context."""
 
@@ -66,10 +84,10 @@ class CacheTags:
         return taken
 
 
-def resolver(tags: tuple[Tag, ...]) -> Callable[["Context"], Iterator[str]]:
+def resolver(tags: tuple[Tag, ...]) -> Callable[[TagContext], Iterator[str]]:
     """What tells the tags of a message under way."""
 
-    def resolve(context: "Context") -> Iterator[str]:
+    def resolve(context: TagContext) -> Iterator[str]:
         for tag in tags:
             if not isinstance(tag, str):
                 yield from tag(context)

@@ -2,18 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from backstay.core.caching import CacheTags
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
-from backstay.core.messages import Message
-from backstay.core.principal import UNLIMITED, Grant, Principal
-from backstay.core.representation import Preconditions
+from backstay.core.messages import Command, Message
+from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
+from backstay.core.representation import Preconditions, Representation
 
-if TYPE_CHECKING:
-    from backstay.core.bus import Sender
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +147,83 @@ class Context:
     def is_nested(self) -> bool:
         """Whether another message's handler sent it."""
         return self.sender.parent is not None
+
+
+class Sends(Protocol):
+    """A bus: it runs the pipeline of a message."""
+
+    async def send(self, context: Context) -> Any:
+        """The result of the context's message."""
+        ...
+
+
+class Buses(NamedTuple):
+    """The bus of commands and that of queries."""
+
+    commands: Sends
+    queries: Sends
+
+
+class Sender:
+    """Sends messages on behalf of one principal; the only way into the application.
+
+    A handler that takes a ``Sender`` sends further messages inside its own transaction.
+    """
+
+    __slots__ = ("_buses", "origin", "parent", "principal")
+
+    def __init__(
+        self,
+        buses: Buses,
+        principal: Principal,
+        origin: Origin | None = None,
+        parent: Context | None = None,
+    ) -> None:
+        self._buses = buses
+        self.principal = principal
+        self.origin = origin or Origin()
+        self.parent = parent
+
+    async def __call__(self, message: Message[R]) -> R:
+        """Send a message and return its result.
+
+        Raises:
+            AppError: the message was refused.
+        """
+        result: R = await self._send(self._context(message))
+        return result
+
+    async def for_the_edge(
+        self, message: Message[R], admission: Awaitable[None] | None = None
+    ) -> R | Representation:
+        """Send a message; where its answer is kept, it is told as the bytes that are kept.
+
+        Raises:
+            AppError: the message was refused, or ``admission``, which was under way, was.
+        """
+        context = self._context(message)
+        context.as_sent, context.admission = True, admission
+        result: R | Representation = await self._send(context)
+        return result
+
+    def _context(self, message: Message[Any]) -> Context:
+        if self.parent is None:
+            return Context(message, self.principal, self.origin, self)
+        return Context(
+            *(message, self.principal, self.origin, self),
+            unit_of_work=self.parent.unit_of_work,
+            note=ActivityNote(self.parent.note),
+            for_many=self.parent.for_many,
+        )
+
+    async def _send(self, context: Context) -> Any:
+        is_command = isinstance(context.message, Command)
+        return await (self._buses.commands if is_command else self._buses.queries).send(context)
+
+    def inside(self, context: Context) -> "Sender":
+        """A sender whose messages join the transaction of a message under way."""
+        return Sender(self._buses, context.principal, context.origin, context)
+
+    def as_system(self) -> "Sender":
+        """A sender that asks as the application itself."""
+        return Sender(self._buses, SYSTEM, self.origin, self.parent)

@@ -8,7 +8,8 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Query, View
+from backstay.core.messages import Command, Message, Query, View
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
 from backstay.core.schedule import Scheduled
 from backstay.core.wiring import Place, WiringFault, calling_place
 

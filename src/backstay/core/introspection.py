@@ -6,7 +6,8 @@ from typing import Any
 
 from backstay.core.listing import PAGING, ListQuery
 from backstay.core.masking import tells_secret
-from backstay.core.messages import Message, Source, View
+from backstay.core.messages import Message, View
+from backstay.core.permissions import Source
 
 CONSTRAINTS = (
     "format", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum",

@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from backstay.core.messages import Query, Source, View, argument_of
+from backstay.core.messages import Query, View, argument_of
+from backstay.core.permissions import Source
 from backstay.core.wiring import Code, Flaw
 
 V = TypeVar("V", bound=View)

@@ -1,10 +1,8 @@
 """Messages: what can be asked of the application, each with its own policy."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, final, get_args
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,70 +10,20 @@ from pydantic_core import PydanticCustomError
 from backstay.core.caching import Cached, Tag, tag_flaws
 from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.core.masking import masked_fields
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, Policy, Source
+from backstay.core.principal import Principal
 from backstay.core.rules import rule_flaws
 from backstay.core.wiring import Code, Flaw
 
-if TYPE_CHECKING:
-    from backstay.core.principal import Principal
-
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
-
-
-class Scope(StrEnum):
-    """How far a grant reaches: rows the principal owns, or any row."""
-
-    OWN = "OWN"
-    ANY = "ANY"
-
-
-class Source(StrEnum):
-    """Where a field of a message comes from in an HTTP request."""
-
-    PATH = "PATH"
-    QUERY = "QUERY"
-    JSON = "JSON"
 
 
 FromPath = Annotated[T, Source.PATH]
 FromQuery = Annotated[T, Source.QUERY]
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class PermissionSpec:
-    """A permission declared in code; roles receive it as a grant in the database.
-
-    ``everyone`` is the scope at which the seeded role ``user`` receives it when the permission
-    first appears, or None when that role does not.
-    """
-
-    resource: str
-    action: str
-    operation: str | None = None
-    description: str = ""
-    everyone: Scope | None = None
-
-    @property
-    def key(self) -> str:
-        """``resource:action[:operation]``, the name used in grants and answers."""
-        return ":".join(part for part in (self.resource, self.action, self.operation) if part)
-
-
-class Access(StrEnum):
-    """Policies that need no grant."""
-
-    PUBLIC = "public"
-    SIGNED_IN = "signed in"
-    SYSTEM = "system"
-
-
-PUBLIC = Access.PUBLIC
-SIGNED_IN = Access.SIGNED_IN
-SYSTEM_ONLY = Access.SYSTEM
-
-Policy = PermissionSpec | Access
-Rule = Callable[["Principal", Any], bool]
+Rule = Callable[[Principal, Any], bool]
 
 
 class Message(BaseModel, Generic[R_co]):

@@ -3,11 +3,13 @@
 from inspect import isawaitable
 from typing import Any
 
-from backstay.core.bus import Next, Registry, Step
+from backstay.core.bus import Next, Step
 from backstay.core.context import Context
 from backstay.core.errors import FieldFault, Forbidden, Refused, Unauthenticated
-from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Command, Message, PermissionSpec, Source
+from backstay.core.messages import Command, Message
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 from backstay.core.principal import Grant
+from backstay.core.registry import Registry
 
 
 def authorize(message: type[Message[Any]], call_next: Next) -> Next:

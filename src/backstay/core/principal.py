@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from backstay.core.errors import Forbidden
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.rates import NO_RULES, RateRules
 
 

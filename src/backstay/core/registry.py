@@ -5,7 +5,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from backstay.core.context import Context
-from backstay.core.messages import Access, Command, Message, PermissionSpec
+from backstay.core.messages import Command, Message
+from backstay.core.permissions import Access, PermissionSpec
 from backstay.core.principal import Grant
 from backstay.core.signatures import flaws_of, hints_of, parameters_of
 from backstay.core.wiring import Code, Flaw, WiringFault, place_of

@@ -15,7 +15,8 @@ from backstay.core.clock import new_id
 from backstay.core.context import Context
 from backstay.core.errors import AppError, DatabaseUnavailable, Forbidden, Refused
 from backstay.core.masking import tells_secret
-from backstay.core.messages import PUBLIC, Command, Message, PermissionSpec, Source
+from backstay.core.messages import Command, Message
+from backstay.core.permissions import PUBLIC, PermissionSpec, Source
 from backstay.core.ports import Clock
 from backstay.core.principal import Principal
 from backstay.db.base import Base

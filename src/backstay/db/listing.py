@@ -11,7 +11,8 @@ from sqlalchemy.types import TypeEngine
 
 from backstay.core.errors import FieldFault, Forbidden, Invalid
 from backstay.core.listing import CursorPage, ListQuery, Page
-from backstay.core.messages import Scope, Source, View
+from backstay.core.messages import View
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.base import Base
 from backstay.db.cursors import Cursors, unusable

@@ -27,7 +27,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import make_transient_to_detached
 
 from backstay.core.errors import NotFound
-from backstay.core.messages import Scope, View
+from backstay.core.messages import View
+from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.base import Base, Entity, stamp_of
 from backstay.db.folding import Contains, fold

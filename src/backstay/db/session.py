@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from backstay.core.background import in_background
-from backstay.core.bus import Provider
 from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
 from backstay.core.principal import Principal
+from backstay.core.registry import Provider
 from backstay.db.engine import EngineOptions, probe_engine, reader_engine, writer_engine
 from backstay.db.faults import ShareInUse, translate
 from backstay.db.folding import tell_if_letters_differ

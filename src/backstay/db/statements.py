@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.visitors import iterate
 
 from backstay.core.listing import ListQuery
-from backstay.core.messages import Source, View
+from backstay.core.messages import View
+from backstay.core.permissions import Source
 from backstay.db.base import Base, SoftDelete
 from backstay.db.folding import Contains
 from backstay.db.queries import Expressions, column_of, columns_of

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from backstay.core.bus import Next, Provider, handles
+from backstay.core.bus import Next, handles
 from backstay.core.context import Context
 from backstay.core.events import Event, Subscription, Subscriptions
 from backstay.core.jobs import (
@@ -19,9 +19,11 @@ from backstay.core.jobs import (
     NewJob,
     Wakeups,
 )
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.pipeline import authorize
 from backstay.core.principal import SYSTEM, Principal
+from backstay.core.registry import Provider
 from backstay.jobs.catalog import Catalog
 
 log = structlog.get_logger("backstay.jobs")

@@ -11,9 +11,8 @@ from uuid import UUID
 
 import structlog
 
-from backstay.core.bus import Buses, Sender
 from backstay.core.causes import cause_of
-from backstay.core.context import Origin
+from backstay.core.context import Buses, Origin, Sender
 from backstay.core.errors import Unauthenticated
 from backstay.core.jobs import (
     TASK_QUEUE,
@@ -25,7 +24,8 @@ from backstay.core.jobs import (
     is_final,
     told,
 )
-from backstay.core.messages import SYSTEM_ONLY, Query
+from backstay.core.messages import Query
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox

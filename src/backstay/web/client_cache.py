@@ -5,7 +5,8 @@ from functools import cache
 from typing import Any
 
 from backstay.core.caching import Cached
-from backstay.core.messages import PUBLIC, Message
+from backstay.core.messages import Message
+from backstay.core.permissions import PUBLIC
 
 NOTHING: Mapping[str, str] = {}
 

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
-from backstay.core.messages import PUBLIC, Message
+from backstay.core.messages import Message
+from backstay.core.permissions import PUBLIC
 from backstay.core.validation import MOST_FAULTS
 from backstay.web.answers import answer
 from backstay.web.bodies import narrow

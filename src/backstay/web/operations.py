@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from backstay.core.listing import PAGING, ListQuery
-from backstay.core.messages import PUBLIC
+from backstay.core.permissions import PUBLIC
 from backstay.web.client_cache import for_clients, kept_by_clients
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE, PROBLEMS, Problem, TokenProblem

@@ -12,7 +12,8 @@ from starlette.requests import Request
 
 from backstay.core.errors import FieldFault, Invalid
 from backstay.core.listing import Filter, ListQuery
-from backstay.core.messages import Message, Source
+from backstay.core.messages import Message
+from backstay.core.permissions import Source
 from backstay.core.validation import MOST_FAULTS, check_extent, validated
 from backstay.web.fields import fields_of
 

@@ -9,7 +9,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from backstay.core.messages import Command, Query, Source
+from backstay.core.messages import Command, Query
+from backstay.core.permissions import Source
 from backstay.core.wiring import Code, Flaw
 from backstay.web.limits import Limit
 from backstay.web.route_spec import RouteSpec

@@ -7,8 +7,7 @@ from enum import Enum
 from starlette.requests import Request
 from starlette.types import Scope
 
-from backstay.core.bus import Buses, Sender
-from backstay.core.context import Device, Origin
+from backstay.core.context import Buses, Device, Origin, Sender
 from backstay.core.errors import AppError
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.principal import STRANGER, Principal

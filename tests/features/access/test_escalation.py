@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from backstay.composition import Backstay
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.core.errors import Forbidden
 from backstay.core.principal import Principal
 from backstay.features.access.commands.roles import UpdateRole

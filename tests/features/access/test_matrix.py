@@ -14,15 +14,8 @@ from sqlalchemy import select, update
 from backstay.composition import Backstay
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
-from backstay.core.messages import (
-    Command,
-    FromPath,
-    FromQuery,
-    PermissionSpec,
-    Scope,
-    Source,
-    optional,
-)
+from backstay.core.messages import Command, FromPath, FromQuery, optional
+from backstay.core.permissions import PermissionSpec, Scope, Source
 from backstay.core.principal import Effect, Grant, Principal
 from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import delete, update
 
 from backstay.composition import Backstay
-from backstay.core.bus import Sender
 from backstay.core.clock import utc_now
+from backstay.core.context import Sender
 from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
-from backstay.core.messages import Message, PermissionSpec, Scope
+from backstay.core.messages import Message
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Effect, Principal
 from backstay.features.access.commands.grants import (
     AddFieldRule,

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from backstay.composition import Backstay
-from backstay.core.messages import Source
+from backstay.core.permissions import Source
 from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.access.model import Permission, PermissionField
 from backstay.features.access.queries.permissions import ListUndeclared

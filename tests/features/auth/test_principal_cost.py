@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.jobs.worker import GetPrincipalOfUser
 from backstay.principals import channel as channel_module
 from tests.conftest import Login, Person

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from backstay.caching import memory as cache_memory
 from backstay.composition import Backstay
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect
 from backstay.features.items.queries import GetItem, ListItems
 from tests.conftest import FrozenClock, Login, Person

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect
 from tests.conftest import Login, Person
 from tests.features.granting import Rule, grant

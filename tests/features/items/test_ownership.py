@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from tests.conftest import Login, Person
 from tests.features.granting import grant
 from tests.features.items.conftest import ITEMS, Make

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.db.activity import Activity
 from backstay.features.system.commands import PurgeActivity
 from tests.conftest import ADMIN_EMAIL, PASSWORD, FrozenClock, Login

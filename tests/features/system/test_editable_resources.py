@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 from backstay.composition import Backstay, seed
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
-from backstay.core.messages import Command, FromPath, PermissionSpec, Scope, Source
+from backstay.core.messages import Command, FromPath
+from backstay.core.permissions import PermissionSpec, Scope, Source
 from backstay.core.principal import Effect
 from backstay.features import STANDARD
 from backstay.main import create_app

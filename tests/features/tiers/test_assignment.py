@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import update
 
 from backstay.composition import Backstay, seed
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.features.access.commands import JoinRole
 from backstay.features.users.model import User
 from backstay.settings import Settings

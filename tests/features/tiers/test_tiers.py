@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from tests.conftest import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, Trail, said

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from tests.conftest import Person
 from tests.features.granting import grant
 from tests.features.steps import API, OTHER_PASSWORD

@@ -6,10 +6,9 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core.bus import Sender
-from backstay.core.context import Context, Origin, UnitOfWork
+from backstay.core.context import Context, Origin, Sender, UnitOfWork
 from backstay.core.errors import Forbidden
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect, Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect
 from backstay.features.access.commands import JoinRole
 from backstay.features.access.model import Role

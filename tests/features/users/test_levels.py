@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from backstay.composition import Backstay
 from backstay.core.clock import new_id, utc_now
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.features.access.model import Role, RoleMember
 from backstay.features.users.model import User
 from tests.conftest import Login, Person

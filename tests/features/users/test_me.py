@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from backstay.core.bus import Sender
-from backstay.core.context import Context, Origin, PrincipalChanges, UnitOfWork
+from backstay.core.context import Context, Origin, PrincipalChanges, Sender, UnitOfWork
 from backstay.core.errors import Conflict
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions

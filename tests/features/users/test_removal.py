@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from backstay.composition import Backstay
-from backstay.core.messages import Scope, Source
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect
 from backstay.db.base import Base
 from backstay.features.access.model import RoleMember

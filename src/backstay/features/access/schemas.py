@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from backstay.core.messages import Scope, Source, View
+from backstay.core.messages import View
+from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Effect, Grant, RoleGrant, merge_grants
 
 

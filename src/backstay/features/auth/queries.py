@@ -5,21 +5,14 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
 from backstay.core.caching import Cached
-from backstay.core.context import ActivityNote, Origin
+from backstay.core.context import ActivityNote, Origin, Sender
 from backstay.core.errors import NotFound, Unauthenticated
 from backstay.core.feature import PersonalData
-from backstay.core.messages import (
-    PUBLIC,
-    SIGNED_IN,
-    SYSTEM_ONLY,
-    FromPath,
-    PermissionSpec,
-    Query,
-    View,
-)
+from backstay.core.messages import FromPath, Query, View
 from backstay.core.names import normalised_login
+from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import Principal
 from backstay.core.rates import NO_RULES

@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles
 from backstay.core.caching import CacheTags
-from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec, Scope, optional
+from backstay.core.messages import Command, FromPath, FromQuery, optional
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions

@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
-from backstay.core.caching import Cached
-from backstay.core.context import Context
+from backstay.core.caching import Cached, TagContext
 from backstay.core.errors import NotFound
 from backstay.core.feature import PersonalData
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
+from backstay.core.messages import FromPath, Query, View
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of
@@ -53,7 +53,7 @@ async def get_item(
     return ItemDetail.model_validate(row)
 
 
-def _shown(context: Context) -> Iterator[str]:
+def _shown(context: TagContext) -> Iterator[str]:
     """The tag of what a list may show: the rows of one owner, or any."""
     own = context.grant.scope is Scope.OWN
     yield f"items:of:{context.principal.user_id}" if own else "items"

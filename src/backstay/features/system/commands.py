@@ -10,7 +10,8 @@ from backstay.core.clock import first_id_at
 from backstay.core.context import ActivityNote
 from backstay.core.idempotency import KEPT
 from backstay.core.jobs import JobState
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.db.activity import Activity
 from backstay.db.idempotency import StoredAnswer

@@ -17,15 +17,8 @@ from backstay.core.feature import Feature, PersonalData
 from backstay.core.introspection import fields_of
 from backstay.core.jobs import JobStore
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
-from backstay.core.messages import (
-    PUBLIC,
-    SYSTEM_ONLY,
-    Command,
-    Message,
-    PermissionSpec,
-    Query,
-    View,
-)
+from backstay.core.messages import Command, Message, Query, View
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import Clock, Metrics, Vitals
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import Field
 
 from backstay.core.introspection import MessageField
-from backstay.core.messages import Scope, View
+from backstay.core.messages import View
+from backstay.core.permissions import Scope
 
 Status = Literal["ok", "degraded", "error"]
 

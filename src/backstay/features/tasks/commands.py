@@ -13,7 +13,8 @@ from backstay.core.bus import handles, prepares
 from backstay.core.errors import Conflict, FieldFault, Invalid, RateLimited
 from backstay.core.feature import Feature
 from backstay.core.jobs import TASK_QUEUE, JobState, Progress
-from backstay.core.messages import SIGNED_IN, Command, FromPath, PermissionSpec, Scope
+from backstay.core.messages import Command, FromPath
+from backstay.core.permissions import SIGNED_IN, PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.core.validation import validated
 from backstay.db.queries import count, one_or_404, visible

@@ -10,7 +10,8 @@ from backstay.core.errors import NotFound
 from backstay.core.feature import PersonalData
 from backstay.core.jobs import TASK_QUEUE, JobState
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, View
+from backstay.core.messages import FromPath, Query, View
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of

@@ -9,7 +9,8 @@ from backstay.core.bus import handles
 from backstay.core.caching import Cached
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
-from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
+from backstay.core.messages import FromPath, Query
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.core.rates import Rate, RateRule, RateRules
 from backstay.db.listing import Listing, Paginator

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.core.errors import Forbidden
-from backstay.core.messages import Command, PermissionSpec, Scope
+from backstay.core.messages import Command
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Grant
 from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.access.model import Role

@@ -4,10 +4,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import FieldFault, Invalid
-from backstay.core.messages import Command, FromPath, PermissionSpec, Scope
+from backstay.core.messages import Command, FromPath
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Effect
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404

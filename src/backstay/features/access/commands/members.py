@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict, NotFound
-from backstay.core.messages import Command, FromPath, PermissionSpec
+from backstay.core.messages import Command, FromPath
+from backstay.core.permissions import PermissionSpec
 from backstay.core.representation import Preconditions
 from backstay.db.session import Reader, Transaction
 from backstay.features.access.commands.authority import Authority, authority_over

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict
-from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec, optional
+from backstay.core.messages import Command, FromPath, FromQuery, optional
+from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.feature import Feature
 from backstay.core.introspection import fields_of
-from backstay.core.messages import SYSTEM_ONLY, Command, Message, PermissionSpec, Source
+from backstay.core.messages import Command, Message
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Source
 from backstay.db.session import Transaction
 from backstay.features.access.model import (
     FieldRule,

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from backstay.core.messages import SYSTEM_ONLY, Query
+from backstay.core.messages import Query
+from backstay.core.permissions import SYSTEM_ONLY
 
 
 class RequireUser(Query[None]):

@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import String, bindparam, cast, func, select
 
 from backstay.core.bus import handles
-from backstay.core.messages import SYSTEM_ONLY, Query, Scope, Source
+from backstay.core.messages import Query
+from backstay.core.permissions import SYSTEM_ONLY, Scope, Source
 from backstay.core.principal import Effect, RoleGrant, merge_grants
 from backstay.db.session import Reader
 from backstay.features.access.model import Role, RoleMember

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import JSON, Boolean, bindparam, literal, or_, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
 from backstay.core.caching import Cached
+from backstay.core.context import Sender
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
-from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope, Source
+from backstay.core.messages import FromPath, Query
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
 from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader

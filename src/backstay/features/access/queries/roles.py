@@ -5,11 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
 from backstay.core.caching import Cached
+from backstay.core.context import Sender
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import SYSTEM_ONLY, FromPath, PermissionSpec, Query, Scope
+from backstay.core.messages import FromPath, Query
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.queries import columns_of

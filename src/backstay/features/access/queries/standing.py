@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.core.errors import Forbidden
-from backstay.core.messages import Message, PermissionSpec
+from backstay.core.messages import Message
+from backstay.core.permissions import PermissionSpec
 from backstay.features.access.queries.accounts import RequireActive
 from backstay.features.access.queries.membership import GetMembership
 from backstay.features.access.schemas import EVERYTHING, Membership

@@ -9,7 +9,8 @@ from sqlalchemy.orm import aliased
 from backstay.core.addresses import limit_key
 from backstay.core.bus import handles
 from backstay.core.context import Origin
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, RefreshTokens
 from backstay.db.queries import delete_where, update_where
 from backstay.db.session import Transaction

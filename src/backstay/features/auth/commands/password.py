@@ -1,8 +1,9 @@
 """Changing the password, which ends every other session."""
 
-from backstay.core.bus import Sender, handles, prepares
-from backstay.core.context import PrincipalChanges
-from backstay.core.messages import SIGNED_IN, Command
+from backstay.core.bus import handles, prepares
+from backstay.core.context import PrincipalChanges, Sender
+from backstay.core.messages import Command
+from backstay.core.permissions import SIGNED_IN
 from backstay.core.ports import Passwords
 from backstay.core.principal import Principal
 from backstay.db.queries import update_where

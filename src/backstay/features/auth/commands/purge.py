@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlalchemy import or_
 
 from backstay.core.bus import handles
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.features.auth.model import Session
 from backstay.jobs.purging import Purge

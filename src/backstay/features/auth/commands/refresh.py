@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 from pydantic import Field
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import ActivityNote, Origin, PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
 from backstay.core.errors import RateLimited, Refused
-from backstay.core.messages import PUBLIC, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import PUBLIC
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction

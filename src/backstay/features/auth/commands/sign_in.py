@@ -7,11 +7,12 @@ from uuid import UUID
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from backstay.core.bus import Sender, handles, prepares
+from backstay.core.bus import handles, prepares
 from backstay.core.clock import new_id
-from backstay.core.context import ActivityNote, Origin, PrincipalChanges
+from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
 from backstay.core.errors import Forbidden
-from backstay.core.messages import PUBLIC, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import PUBLIC
 from backstay.core.ports import AccessTokens, Clock, Passwords, RefreshToken, RefreshTokens
 from backstay.db.session import Transaction
 from backstay.features.auth.commands.devices import note_device

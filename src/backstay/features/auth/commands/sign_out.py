@@ -5,17 +5,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import ActivityNote, Origin, PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
 from backstay.core.errors import NotFound, Unauthenticated
-from backstay.core.messages import (
-    PUBLIC,
-    SIGNED_IN,
-    Command,
-    FromPath,
-    FromQuery,
-    PermissionSpec,
-)
+from backstay.core.messages import Command, FromPath, FromQuery
+from backstay.core.permissions import PUBLIC, SIGNED_IN, PermissionSpec
 from backstay.core.ports import AccessTokens, Clock, RefreshTokens
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction

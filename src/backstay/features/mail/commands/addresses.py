@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import ActivityNote
+from backstay.core.bus import handles
+from backstay.core.context import ActivityNote, Sender
 from backstay.core.events import subscribes
 from backstay.core.mail import MAIL_QUEUE
-from backstay.core.messages import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction

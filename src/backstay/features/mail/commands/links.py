@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 
 from backstay.core.bus import handles
 from backstay.core.clock import new_id
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.db.queries import delete_where
 from backstay.db.session import Transaction

@@ -3,10 +3,11 @@
 import random
 from dataclasses import dataclass
 
-from backstay.core.bus import Sender, handles, prepares
-from backstay.core.context import ActivityNote
+from backstay.core.bus import handles, prepares
+from backstay.core.context import ActivityNote, Sender
 from backstay.core.mail import MAIL_QUEUE
-from backstay.core.messages import PUBLIC, SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
 from backstay.core.ports import Clock, Passwords
 from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up

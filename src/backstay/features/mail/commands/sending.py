@@ -12,7 +12,8 @@ from backstay.core.bus import handles, prepares
 from backstay.core.context import ActivityNote, Origin
 from backstay.core.errors import AppError
 from backstay.core.mail import MAIL_QUEUE, Mailer, MailTemplates, MailTokens
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Limiter
 from backstay.core.rates import Rate
 from backstay.features.mail.schemas import NOTICES, Purpose, Template, TemplateName

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import FieldFault, Forbidden, Invalid
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath, optional

@@ -3,9 +3,10 @@
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import ActivityNote
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.bus import handles
+from backstay.core.context import ActivityNote, Sender
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db.session import Transaction
 from backstay.features.tiers.commands.rate_limits import CreateRateLimit
 from backstay.features.tiers.commands.tiers import CreateTier

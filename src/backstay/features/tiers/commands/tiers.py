@@ -2,10 +2,11 @@
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Forbidden
-from backstay.core.messages import Command, FromPath, PermissionSpec, Scope, optional
+from backstay.core.messages import Command, FromPath, optional
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Grant
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404

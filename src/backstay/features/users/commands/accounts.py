@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender, handles, prepares
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles, prepares
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import FieldFault, Forbidden, Invalid, NotFound
-from backstay.core.messages import PUBLIC, SIGNED_IN, Command, optional
+from backstay.core.messages import Command, optional
+from backstay.core.permissions import PUBLIC, SIGNED_IN
 from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions

@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from backstay.core.bus import Sender, handles, prepares
-from backstay.core.context import PrincipalChanges
+from backstay.core.bus import handles, prepares
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import NotFound
-from backstay.core.messages import Command, FromPath, PermissionSpec, optional
+from backstay.core.messages import Command, FromPath, optional
+from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction

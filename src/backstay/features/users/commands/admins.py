@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from backstay.core.bus import Sender, handles, prepares
+from backstay.core.bus import handles, prepares
+from backstay.core.context import Sender
 from backstay.core.errors import NotFound
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Passwords
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction

@@ -5,7 +5,8 @@ from uuid import UUID
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.db.session import Transaction
 from backstay.features.users.commands.people import locked_user

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
 from backstay.features.access.commands import JoinRole

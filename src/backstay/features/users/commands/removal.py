@@ -8,12 +8,13 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError, to_json
 from sqlalchemy import Column, ForeignKey, and_, delete, literal, or_, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
 from backstay.core.caching import CacheTags
-from backstay.core.context import PrincipalChanges
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict
 from backstay.core.mail import MAIL_QUEUE
-from backstay.core.messages import Command, FromPath, FromQuery, PermissionSpec
+from backstay.core.messages import Command, FromPath, FromQuery
+from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.model import User

@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import ActivityNote, PrincipalChanges
+from backstay.core.bus import handles
+from backstay.core.context import ActivityNote, PrincipalChanges, Sender
 from backstay.core.errors import Forbidden
-from backstay.core.messages import SYSTEM_ONLY, Command, FromPath, PermissionSpec
+from backstay.core.messages import Command, FromPath
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.queries import update_where

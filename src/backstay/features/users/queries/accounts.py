@@ -4,11 +4,12 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, or_, select
 
-from backstay.core.bus import Sender, handles
-from backstay.core.context import Origin
+from backstay.core.bus import handles
+from backstay.core.context import Origin, Sender
 from backstay.core.errors import Forbidden, RateLimited
-from backstay.core.messages import SIGNED_IN, SYSTEM_ONLY, Query
+from backstay.core.messages import Query
 from backstay.core.names import normalised_login
+from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY
 from backstay.core.ports import Limiter
 from backstay.core.principal import Principal
 from backstay.db.session import Reader

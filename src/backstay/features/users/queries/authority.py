@@ -3,9 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from backstay.core.bus import Sender
+from backstay.core.context import Sender
 from backstay.core.errors import Forbidden
-from backstay.core.messages import Command, Message, PermissionSpec, Scope
+from backstay.core.messages import Command, Message
+from backstay.core.permissions import PermissionSpec, Scope
 from backstay.features.access.queries import GetMembership, ListDeletedPowers, standing_of
 from backstay.features.access.schemas import Membership
 

@@ -7,11 +7,13 @@ from uuid import UUID
 from pydantic import Field, field_validator
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
+from backstay.core.context import Sender
 from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
-from backstay.core.messages import FromPath, PermissionSpec, Query
+from backstay.core.messages import FromPath, Query
 from backstay.core.names import normalised_login
+from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader

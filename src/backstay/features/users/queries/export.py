@@ -1,9 +1,11 @@
 """Everything that the application holds about a person, told to that person."""
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
+from backstay.core.context import Sender
 from backstay.core.errors import NotFound
 from backstay.core.feature import Feature
-from backstay.core.messages import SIGNED_IN, Query
+from backstay.core.messages import Query
+from backstay.core.permissions import SIGNED_IN
 from backstay.core.principal import Principal
 from backstay.features.users.queries.accounts import GetAccount, profile_of
 from backstay.features.users.schemas import Export

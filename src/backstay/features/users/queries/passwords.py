@@ -2,7 +2,8 @@
 
 from backstay.core.bus import handles
 from backstay.core.errors import FieldFault, Invalid
-from backstay.core.messages import SYSTEM_ONLY, Query
+from backstay.core.messages import Query
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import BreachedPasswords
 from backstay.features.users.schemas import Secret, vet_password
 from backstay.settings import AppSettings

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
+from backstay.core.context import Sender
 from backstay.core.errors import Conflict, NotFound, Unauthenticated
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath

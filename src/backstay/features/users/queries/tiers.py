@@ -4,7 +4,8 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
 
-from backstay.core.bus import Sender, handles
+from backstay.core.bus import handles
+from backstay.core.context import Sender
 from backstay.core.errors import NotFound
 from backstay.core.messages import FromPath, Query
 from backstay.core.principal import Grant, Principal, check_reach

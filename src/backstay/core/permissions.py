@@ -1,0 +1,56 @@
+"""What a message asks of whoever sends it: a permission, or that somebody is known."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import final
+
+
+class Scope(StrEnum):
+    """How far a grant reaches: rows the principal owns, or any row."""
+
+    OWN = "OWN"
+    ANY = "ANY"
+
+
+class Source(StrEnum):
+    """Where a field of a message comes from in an HTTP request."""
+
+    PATH = "PATH"
+    QUERY = "QUERY"
+    JSON = "JSON"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PermissionSpec:
+    """A permission declared in code; roles receive it as a grant in the database.
+
+    ``everyone`` is the scope at which the seeded role ``user`` receives it when the permission
+    first appears, or None when that role does not.
+    """
+
+    resource: str
+    action: str
+    operation: str | None = None
+    description: str = ""
+    everyone: Scope | None = None
+
+    @property
+    def key(self) -> str:
+        """``resource:action[:operation]``, the name used in grants and answers."""
+        return ":".join(part for part in (self.resource, self.action, self.operation) if part)
+
+
+class Access(StrEnum):
+    """Policies that need no grant."""
+
+    PUBLIC = "public"
+    SIGNED_IN = "signed in"
+    SYSTEM = "system"
+
+
+PUBLIC = Access.PUBLIC
+SIGNED_IN = Access.SIGNED_IN
+SYSTEM_ONLY = Access.SYSTEM
+
+Policy = PermissionSpec | Access
