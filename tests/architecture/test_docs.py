@@ -135,6 +135,14 @@ def test_the_pages_about_the_package_name_files_that_are_there() -> None:
     assert moved(about) == []
 
 
+def test_the_pipelines_are_shown_as_they_are_written() -> None:
+    written = (ROOT / "src/backstay/composition/pipelines.py").read_text("utf-8")
+    steps = re.findall(r"^ {8}([\w.]+,  # .+)$", written, re.MULTILINE)
+    shown = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
+    assert len(steps) > 10
+    assert re.findall(r"^ {7}([\w.]+,  # .+)$", shown, re.MULTILINE) == steps
+
+
 def test_a_file_that_was_moved_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("`db/engine.py` opens what `db/migrations` made, `db/motor.py` nothing.")

@@ -132,8 +132,8 @@ class House:
             CacheTags: lambda context: context.unit.tags,
         }
         self.buses = Buses(
-            Bus(Command, registry, (authorize, transaction, kept.touching), providers),
-            Bus(Query, registry, (authorize, kept.cached), providers),
+            Bus(Command, registry, (authorize, transaction, kept.outdate), providers),
+            Bus(Query, registry, (authorize, kept.answer), providers),
         )
         assert registry.faults == []
 

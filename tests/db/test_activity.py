@@ -201,7 +201,7 @@ async def test_a_change_that_nobody_can_be_told_of_is_still_a_success_with_one_r
     ship: Backstay,
 ) -> None:
     step = transaction_with(ship.database, Mute(ship.principals), utc_now)
-    pipeline = (ship.trail.around, step, ship.trail.within)
+    pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
     bus = Bus(Command, registry, pipeline, WRITING)
     assert registry.faults == []

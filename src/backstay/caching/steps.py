@@ -30,7 +30,7 @@ class QueryCache:
         self._ttl = ttl
         self._version = version
 
-    def cached(self, message: type[Message[Any]], call_next: Next) -> Next:
+    def answer(self, message: type[Message[Any]], call_next: Next) -> Next:
         """Of a query, after it is authorised: answer with what is kept, else keep the answer.
 
         Inside a transaction nothing is kept nor believed. Errors are never kept.
@@ -65,7 +65,7 @@ class QueryCache:
 
         return run
 
-    def touching(self, message: type[Message[Any]], call_next: Next) -> Next:
+    def outdate(self, message: type[Message[Any]], call_next: Next) -> Next:
         """Of a command, inside its transaction: see that what it touches is forgotten after it."""
         resolve = resolver(message.touches) if issubclass(message, Command) else None
         if resolve is None:

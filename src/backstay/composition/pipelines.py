@@ -38,22 +38,34 @@ def buses_for(
     outbox: Outbox,
     services: Mapping[Any, Any],
 ) -> Buses:
-    """Commands and queries, each with its steps from the outside in."""
+    """Commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
     prepare = prepare_with(registry, providers)
     transaction = transaction_with(adapters.database, channel, adapters.clock)
-    once = Idempotency(adapters.database, adapters.clock)
+    retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
-    commanding = (
-        *(once.around, trail.around, authorize, prepare),
-        *(transaction, once.within, finish_job, trail.within, kept.touching, conditional),
+    command_steps = (
+        retries.hold,  # of requests with one Idempotency-Key, one at a time
+        trail.note_refusal,  # what fails is noted, after the rollback
+        authorize,  # the grant, its field rules, the rules of the message
+        prepare,  # what is slow, such as hashing, while no connection is held
+        transaction,  # committed before the answer exists
+        retries.replay,  # for a known Idempotency-Key its stored answer, else this one is stored
+        finish_job,  # the job that sent the command is done with this commit, or not at all
+        trail.record,  # what succeeds is noted in the same commit
+        kept.outdate,  # kept answers that show what changes are forgotten after the commit
+        conditional,  # a request that wants nothing to be there, where something is, is refused
     )
-    asking = (trail.around, authorize, kept.cached)
+    query_steps = (
+        trail.note_refusal,  # what is forbidden is noted
+        authorize,  # the grant, its field rules, the rules of the message
+        kept.answer,  # an answer that is kept, else this one is kept
+    )
     writing = providers | WRITING | leaving(outbox) | _purging(outbox)
     return Buses(
-        commands=Bus(Command, registry, commanding, writing),
-        queries=Bus(Query, registry, asking, providers),
+        commands=Bus(Command, registry, command_steps, writing),
+        queries=Bus(Query, registry, query_steps, providers),
     )
 
 

@@ -74,7 +74,7 @@ class AuditTrail:
         self._written = written
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def within(self, message: type[Message[Any]], call_next: Next) -> Next:
+    def record(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The step inside the transaction: the row of what succeeds, or is refused for good."""
 
         async def run(context: Context) -> Any:
@@ -88,7 +88,7 @@ class AuditTrail:
 
         return run
 
-    def around(self, message: type[Message[Any]], call_next: Next) -> Next:
+    def note_refusal(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The outermost step: the row of a command that failed, or of a forbidden query."""
         if not issubclass(message, Command) and message.permission is PUBLIC:
             return call_next

@@ -42,8 +42,8 @@ class Idempotency:
         self._clock = clock
         self._under_way: set[bytes] = set()
 
-    def around(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """The outermost step: duplicates within this process wait for no connection."""
+    def hold(self, message: type[Message[Any]], call_next: Next) -> Next:
+        """The outermost step: duplicates within this process are refused without a connection."""
         if not (issubclass(message, Command) and message.takes_key()):
             return call_next
 
@@ -61,7 +61,7 @@ class Idempotency:
 
         return run
 
-    def within(self, message: type[Message[Any]], call_next: Next) -> Next:
+    def replay(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The step inside the transaction: the stored answer, else the command and its answer.
 
         A lock held until the transaction ends keeps other processes out; SQLite has one writer.
