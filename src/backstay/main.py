@@ -12,9 +12,9 @@ from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
+from backstay.core.addresses import origin_of
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
-from backstay.core.origins import origin_of
 from backstay.core.ports import Clock
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from backstay.core.lifeline import FOLDER, METRICS
+from backstay.core.runtime_dir import FOLDER, METRICS
 from backstay.server.options import Options
 from tests.cli.process import SOURCE, environ, free_port
 from tests.waiting import LIMIT, until

@@ -15,9 +15,8 @@ from backstay.core.clock import new_id, utc_now
 from backstay.core.jobs import is_final
 from backstay.core.mail import Mail, Mailer, MailNotSent, MailNotWritten, MailRefused
 from backstay.features.mail.commands.sending import SendMail
-from backstay.mailing import file as mail_file
-from backstay.mailing.console import ConsoleMailer
-from backstay.mailing.file import FileMailer
+from backstay.mailing import local
+from backstay.mailing.local import ConsoleMailer, FileMailer
 from backstay.mailing.message import message_of
 from backstay.mailing.templates import JinjaMailTemplates
 from backstay.mailing.tokens import HmacMailTokens
@@ -132,7 +131,7 @@ def test_values_may_have_any_name_but_of_what_every_template_knows(tmp_path: Pat
 async def test_files_are_private_and_the_oldest_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail_file, "KEPT", 10)
+    monkeypatch.setattr(local, "KEPT", 10)
     box = FileMailer(tmp_path / "a" / "mail", SENDER, utc_now)
     assert (await box.mails(), await box.mail(new_id())) == ((), None)
     for number in range(13):

@@ -11,7 +11,7 @@ import pytest
 from backstay.core.clock import utc_now
 from backstay.core.jobs import is_final
 from backstay.core.mail import Mail, MailNotSent, MailRefused
-from backstay.mailing.file import FileMailer
+from backstay.mailing.local import FileMailer
 from backstay.mailing.message import message_of
 from backstay.mailing.smtp import SmtpMailer
 from backstay.settings import load_settings

@@ -13,7 +13,7 @@ from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 
-from backstay.core.lifeline import FOLDER
+from backstay.core.runtime_dir import FOLDER
 from backstay.server.closing import LEAVE, leave
 from backstay.server.granian_parent import Granian
 from backstay.server.worker import REPLACE, STARTED, DrainingApp, ask_for_replacement

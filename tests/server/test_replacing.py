@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from backstay.core.lifeline import FOLDER
+from backstay.core.runtime_dir import FOLDER
 from backstay.server.worker import STARTED
 from tests.cli.process import SOURCE, environ, free_port
 from tests.server.replacing import FAILED, FORBIDDEN

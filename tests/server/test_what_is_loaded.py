@@ -36,7 +36,7 @@ def test_the_supervisor_is_the_standard_library(tmp_path: Path) -> None:
     ours = {name for name in loaded if name.partition(".")[0] == "backstay"}
     assert {name.partition(".")[0] for name in loaded - ours} <= sys.stdlib_module_names
     assert ours == {
-        *("backstay", "backstay.core", "backstay.core.lifeline"),
+        *("backstay", "backstay.core", "backstay.core.runtime_dir"),
         *("backstay.server", "backstay.server.supervisor", "backstay.server.run_folder"),
     }
 

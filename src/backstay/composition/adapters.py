@@ -17,9 +17,7 @@ from backstay.jobs.notify_broker import BrokerWakeups
 from backstay.limits.memory import MemoryLimiter
 from backstay.limits.off import NoLimiter
 from backstay.limits.redis import RedisLimiter
-from backstay.mailing.console import ConsoleMailer
-from backstay.mailing.file import FileMailer
-from backstay.mailing.off import NoMailer
+from backstay.mailing.local import ConsoleMailer, FileMailer, NoMailer
 from backstay.mailing.templates import JinjaMailTemplates
 from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles

@@ -1,7 +1,8 @@
-"""Network addresses, and what they are counted by."""
+"""Network addresses and what they are counted by; origins of web pages as they are compared."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -52,3 +53,21 @@ def limit_key(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, 64), strict=False))
     return str(parsed or address)
+
+
+_DEFAULT_PORTS = {"http://": ":80", "https://": ":443"}
+
+
+def normal_origin(origin: str) -> str:
+    """An origin as browsers write it (RFC 6454, 6.2): in lower case, without a default port."""
+    written = origin.lower()
+    for scheme, port in _DEFAULT_PORTS.items():
+        if written.startswith(scheme):
+            return written.removesuffix(port)
+    return written
+
+
+def origin_of(url: str) -> str:
+    """The origin of a URL: no path, and as browsers write it."""
+    parts = urlsplit(url)
+    return normal_origin(f"{parts.scheme}://{parts.netloc}")

@@ -1,13 +1,33 @@
 """First come, first served at a pool of connections, and nobody takes all of them."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from time import monotonic
 from weakref import WeakValueDictionary
 
 from backstay.core.addresses import limit_key
 from backstay.core.context import Context
 from backstay.db.faults import no_connection_free, share_in_use
-from backstay.db.waits import Waits
+
+
+class Waits:
+    """Counts who waits for a connection, and tells for how many seconds each has waited."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.observe: Callable[[float], None] = lambda seconds: None
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Somebody waits meanwhile."""
+        begun = monotonic()
+        self.now += 1
+        try:
+            yield
+        finally:
+            self.now -= 1
+            self.observe(monotonic() - begun)
 
 
 class Turns:

@@ -7,8 +7,8 @@ from typing import Any
 from backstay.core.background import in_background
 from backstay.core.errors import AppError
 from backstay.core.jobs import JobStore
-from backstay.core.lifeline import is_draining
 from backstay.core.ports import Check, PrincipalChannel
+from backstay.core.runtime_dir import is_draining
 from backstay.db.session import Database
 from backstay.redis.clients import RedisLinks
 

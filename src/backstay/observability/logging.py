@@ -4,6 +4,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from threading import Lock
 from traceback import format_exception
 from typing import Any, Literal, TextIO, cast
@@ -13,7 +14,6 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from backstay.core.masking import HIDDEN, tells_secret, without_secrets
 from backstay.observability.log_repeats import Repeats
-from backstay.observability.log_stream import Forgiving
 
 Keep = Callable[[Mapping[str, Any]], None]
 Form = Literal["console", "json"]
@@ -118,3 +118,26 @@ def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if key != "event" and tells_secret(key):
             event[key] = HIDDEN
     return event
+
+
+class Forgiving:
+    """Drops what a stream cannot take: its disk is full, say, or its reader has gone.
+
+    It is None where the process was started with that stream closed.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, or lose it."""
+        with suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what was written."""
+        with suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()

@@ -16,7 +16,7 @@ from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
-from backstay.core.lifeline import FOLDER
+from backstay.core.runtime_dir import FOLDER
 from backstay.server.closing import LEAVE
 from backstay.server.worker import REPLACE, STARTED
 

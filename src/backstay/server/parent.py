@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backstay.core.lifeline import FOLDER, METRICS
+from backstay.core.runtime_dir import FOLDER, METRICS
 from backstay.server.closing import let_the_last_in
 from backstay.server.options import Options, options_from
 from backstay.server.orphans import follow_parent

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backstay.core.lifeline import DRAINING, FOLDER, METRICS
+from backstay.core.runtime_dir import DRAINING, FOLDER, METRICS
 from backstay.server.run_folder import run_folder
 
 PATIENCE = 5.0

@@ -12,7 +12,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backstay.core.lifeline import FOLDER, is_draining
+from backstay.core.runtime_dir import FOLDER, is_draining
 from backstay.core.startup import hurry_imports, without_extras
 from backstay.server.closing import LEAVE, leave
 from backstay.server.orphans import follow_parent

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from backstay.core.addresses import Network, parse_network
-from backstay.core.origins import normal_origin
+from backstay.core.addresses import Network, normal_origin, parse_network
 from backstay.core.rates import Rate
 from backstay.settings.faults import Refused
 from backstay.settings.group import Kind, MayBeEmpty

@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backstay.core.addresses import normal_origin
 from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
-from backstay.core.origins import normal_origin
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.settings import Settings
 from backstay.web.bodies import check_encoding, check_length, narrowed, too_large

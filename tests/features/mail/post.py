@@ -9,7 +9,7 @@ import httpx
 
 from backstay.composition import Backstay
 from backstay.core.mail import KeptMail, Mail
-from backstay.mailing.file import FileMailer
+from backstay.mailing.local import FileMailer
 from tests.features.steps import AUTH
 from tests.jobs.steps import settle
 

@@ -9,7 +9,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.mail import Mail
-from backstay.mailing.file import FileMailer
+from backstay.mailing.local import FileMailer
 from tests.conftest import Login
 from tests.features.mail.post import Post, ask_for_address
 from tests.features.steps import ME, OTHER_PASSWORD, register, sign_in

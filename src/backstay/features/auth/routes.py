@@ -8,9 +8,9 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backstay.core.addresses import normal_origin
 from backstay.core.context import Device
 from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
-from backstay.core.origins import normal_origin
 from backstay.core.representation import render
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT

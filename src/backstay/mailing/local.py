@@ -1,17 +1,19 @@
-"""The Mailer and Mailbox ports in a folder: what a developer's application sends is kept there."""
+"""The mailers of a machine without a mail server: a folder with a mailbox, a terminal, or none."""
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
+from typing import TextIO
 from uuid import UUID
 
 from backstay.core.clock import new_id
-from backstay.core.mail import KeptMail, Mail, MailNotSent
+from backstay.core.mail import KeptMail, Mail, MailNotSent, NoMailServer
 from backstay.core.ports import Clock
 from backstay.mailing.message import message_of
 
@@ -82,3 +84,29 @@ def _kept(mail_id: UUID, message: EmailMessage) -> KeptMail:
         str(message["To"]), str(message["Subject"]), parts.get("plain", ""), parts.get("html", "")
     )
     return KeptMail(mail_id, sent_at, mail)
+
+
+class ConsoleMailer:
+    """Prints the text of each mail."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    async def send(self, mail: Mail) -> None:
+        """Print one mail."""
+        rule = "-" * 72
+        told = f"{rule}\nTo: {mail.recipient}\nSubject: {mail.subject}\n\n{mail.text}\n{rule}"
+        try:
+            print(told, file=self._stream or sys.stderr, flush=True)
+        except OSError as error:
+            raise MailNotSent(f"The mail cannot be printed: {error.strerror}.") from error
+
+
+class NoMailer:
+    """Refuses every mail."""
+
+    async def send(self, mail: Mail) -> None:
+        """Say what is missing."""
+        raise NoMailServer(
+            "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
+        )
