@@ -56,6 +56,10 @@ def _foundation_faults(features: Sequence[Feature]) -> list[WiringFault]:
     ]
 
 
+_FOUNDATION = ("backstay.db.", "backstay.jobs.")
+"""The rooms whose tables every application has."""
+
+
 def models_of(features: Sequence[Feature], ownership: Ownership) -> tuple[type[Base], ...]:
     """Those of the features and of what they stand on; others may be loaded that nobody asks."""
     listed = {feature.name for feature in features}
@@ -63,8 +67,7 @@ def models_of(features: Sequence[Feature], ownership: Ownership) -> tuple[type[B
     needed = [
         model
         for model in loaded
-        if ownership.owner(model.__module__) in listed
-        or model.__module__.startswith(f"{Base.__module__.rpartition('.')[0]}.")
+        if ownership.owner(model.__module__) in listed or model.__module__.startswith(_FOUNDATION)
     ]
     return tuple(sorted(needed, key=lambda model: (model.__module__, model.__name__)))
 
