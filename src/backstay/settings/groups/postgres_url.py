@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
 
-from backstay.settings.faults import Refused
-from backstay.settings.postgres_parameters import ADDRESS, kept
+from backstay.settings.errors import SettingError
+from backstay.settings.groups.postgres_parameters import ADDRESS, kept
 
 DEFAULT_PORT = 5432
 _PARTS = re.compile(
@@ -32,7 +32,7 @@ class Malformed(ValueError):
 
 
 def read(text: str) -> URL:
-    """Read a URL; raises `Malformed`, or `Refused` on what cannot be used."""
+    """Read a URL; raises `Malformed`, or `SettingError` on what cannot be used."""
     match = _PARTS.fullmatch(text)
     if match is None or "@" in match[2] + match[3] or "#" in match[2] + match[3]:
         raise Malformed
@@ -82,7 +82,9 @@ def _places(text: str, ports: str) -> list[Place]:
     if len(numbers) == 1:
         numbers *= len(places)
     if len(numbers) != len(places):
-        raise Refused("has another number of ports than of hosts", "Write one port for each host.")
+        raise SettingError(
+            "has another number of ports than of hosts", "Write one port for each host."
+        )
     return [(host, own or port) for (host, own), port in zip(places, numbers, strict=True)]
 
 
@@ -125,4 +127,4 @@ def _once(name: str, value: str | Sequence[str]) -> str:
         return value
     if name == "host":
         return ",".join(value)
-    raise Refused("has a parameter more than once", "Write each parameter once.")
+    raise SettingError("has a parameter more than once", "Write each parameter once.")
