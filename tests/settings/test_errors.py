@@ -1,4 +1,4 @@
-"""Faults: all at once, each with a mend, none invented, none hiding another."""
+"""What is wrong is told all at once, each with a hint, none invented, none hiding another."""
 
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def test_the_error_counts_its_faults() -> None:
         ("DB_MAX_CONNECTIONS", "0"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_one_fault_with_a_mend(
+def test_a_value_of_the_wrong_kind_is_one_fault_with_a_hint(
     read: Read, variable: str, value: str
 ) -> None:
     loaded = read({variable: value})
