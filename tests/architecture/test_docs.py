@@ -14,7 +14,7 @@ from backstay.core.wiring import Code
 from backstay.features import STANDARD
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.redis.metrics import RedisMetrics
-from backstay.settings.model import VARIABLES
+from backstay.settings.variables import VARIABLES
 from tests.architecture.tree import ROOT
 
 Rows = Mapping[str, str]

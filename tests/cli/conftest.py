@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from backstay.cli import main
-from backstay.settings.model import VARIABLES
+from backstay.settings.variables import VARIABLES
 from tests.cli.process import Result, Server, serving
 from tests.conftest import Templates
 

@@ -18,7 +18,7 @@ def lines(call: Call, algorithm: str) -> dict[str, str]:
 def test_production_takes_what_is_printed(call: Call, tmp_path: Path, algorithm: str) -> None:
     printed, again = lines(call, algorithm), lines(call, algorithm)
     loaded = read_settings(printed | {"ENVIRONMENT": "production"}, tmp_path)
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.settings is not None
     assert loaded.settings.security.algorithm == algorithm
     assert printed["SECURITY_SECRET_KEY"] != again["SECURITY_SECRET_KEY"]

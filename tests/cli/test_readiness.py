@@ -8,19 +8,19 @@ import pytest
 from backstay.cli.readiness import opened, sound
 from backstay.composition import engine_options, seed
 from backstay.db import migrate
-from backstay.settings import ConfigurationError, Fault, load_settings, read_settings
+from backstay.settings import ConfigurationError, SettingError, load_settings, read_settings
 from tests.cli.process import KEYS
 from tests.files import look_into
 
 PRODUCTION = {"ENVIRONMENT": "production", "ADMIN_PASSWORD": "correct horse", **KEYS}
 
 
-def faults(folder: Path, **variables: str) -> list[Fault]:
+def faults(folder: Path, **variables: str) -> list[SettingError]:
     environ = {"DB_URL": f"sqlite:///{folder}/test.db", **variables}
     try:
         asyncio.run(sound(read_settings(environ, folder)))
     except ConfigurationError as error:
-        return list(error.faults)
+        return list(error.errors)
     return []
 
 
@@ -43,7 +43,7 @@ def without(*names: str) -> dict[str, str]:
 def test_an_absent_database_is_a_fault_and_has_no_admin(tmp_path: Path) -> None:
     (absent,) = faults(tmp_path, **PRODUCTION)
     assert (absent.variable, absent.wrong) == ("DB_URL", "names a database that does not exist yet")
-    assert "backstay db upgrade" in absent.mend
+    assert "backstay db upgrade" in absent.hint
     assert [f.variable for f in faults(tmp_path, **without("ADMIN_PASSWORD"))] == [
         "DB_URL",
         "ADMIN_PASSWORD",
@@ -61,7 +61,7 @@ def test_a_database_behind_or_ahead_is_a_fault(tmp_path: Path) -> None:
     upgrade(tmp_path, "platform_0001")
     (behind,) = faults(tmp_path, **PRODUCTION)
     assert "behind" in behind.wrong
-    assert "backstay db upgrade" in behind.mend
+    assert "backstay db upgrade" in behind.hint
     with look_into(tmp_path / "test.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
     (ahead,) = faults(tmp_path, **PRODUCTION)

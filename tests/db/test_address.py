@@ -114,7 +114,7 @@ def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
 
 def options_of(folder: Path, **variables: str) -> EngineOptions:
     loaded = read_settings({"DB_POOL_TIMEOUT": str(LIMIT), **variables}, folder)
-    assert loaded.settings is not None, loaded.faults
+    assert loaded.settings is not None, loaded.errors
     return engine_options(loaded.settings)
 
 

@@ -10,7 +10,7 @@ from backstay.redis import connection as redis_connection
 from backstay.redis.client import RedisLink, RedisUnavailable
 from backstay.redis.metrics import RedisMetrics
 from backstay.settings import RedisAddress
-from backstay.settings.redis import RedisUrl
+from backstay.settings.groups.redis import RedisUrl
 from tests.waiting import LIMIT
 
 Open = Callable[..., Awaitable[RedisLink]]

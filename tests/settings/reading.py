@@ -14,4 +14,4 @@ class Read(Protocol):
 
 def faulty(loaded: Loaded) -> list[str]:
     """The variables at fault, in the order in which they are told."""
-    return [fault.variable for fault in loaded.faults]
+    return [fault.variable for fault in loaded.errors]

@@ -24,7 +24,7 @@ def test_a_file_and_a_folder_are_taken(read: Read, tmp_path: Path) -> None:
     (folder / "0000A").write_text("F" * 35 + ":1\n")
     for path in (file, folder):
         loaded = read({NAME: str(path)})
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert loaded.settings is not None
         assert loaded.settings.security.breached_passwords_file == str(path)
 
@@ -57,8 +57,8 @@ def test_another_is_refused_with_the_reason(
         path.write_text(content, newline="")
     loaded = read({NAME: str(path)})
     assert faulty(loaded) == [NAME]
-    assert reason in loaded.faults[0].wrong
-    assert "downloader" in loaded.faults[0].mend
+    assert reason in loaded.errors[0].wrong
+    assert "downloader" in loaded.errors[0].hint
 
 
 @pytest.mark.parametrize(
@@ -68,5 +68,5 @@ def test_another_is_refused_with_the_reason(
 def test_what_is_no_file_at_all_is_not_read(read: Read, path: str, reason: str) -> None:
     loaded = read({NAME: path})
     assert faulty(loaded) == [NAME]
-    assert loaded.faults[0].wrong.startswith("cannot be read: ")
-    assert loaded.faults[0].wrong.endswith(reason)
+    assert loaded.errors[0].wrong.startswith("cannot be read: ")
+    assert loaded.errors[0].wrong.endswith(reason)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from backstay.cli.config import config
 from backstay.settings import example_env, reference_markdown
-from backstay.settings.model import VARIABLES
+from backstay.settings.variables import VARIABLES
 
 app = typer.Typer()
 app.command()(config)

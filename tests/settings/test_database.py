@@ -15,7 +15,7 @@ from tests.settings.reading import Read, faulty
 
 
 def db(loaded: Loaded) -> DbSettings:
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.settings is not None
     return loaded.settings.db
 
@@ -112,8 +112,8 @@ def test_so_does_its_name(read: Read, name: str) -> None:
 def test_an_unknown_parameter_may_be_a_part_of_the_password_and_is_not_named(read: Read) -> None:
     loaded = read(DB_URL="postgresql://host/name?user=u&password=first&secret=1")
     assert faulty(loaded) == ["DB_URL"]
-    assert "secret" not in loaded.faults[0].wrong + loaded.faults[0].mend
-    assert "parameter nobodys" in read(DB_URL="postgresql://host/name?nobodys=1").faults[0].wrong
+    assert "secret" not in loaded.errors[0].wrong + loaded.errors[0].hint
+    assert "parameter nobodys" in read(DB_URL="postgresql://host/name?nobodys=1").errors[0].wrong
 
 
 class TestParts:

@@ -4,12 +4,10 @@ import re
 
 import pytest
 
-from backstay.settings.describe import kind
-from backstay.settings.group import Variable
-from backstay.settings.model import VARIABLES
+from backstay.settings.variables import VARIABLES, Variable
 from tests.settings.reading import Read, faulty
 
-DURATIONS = [each for each in VARIABLES if re.search(r"\b(seconds|days)\b", kind(each))]
+DURATIONS = [each for each in VARIABLES if re.search(r"\b(seconds|days)\b", each.kind)]
 
 
 def test_durations_are_found() -> None:
@@ -22,14 +20,14 @@ def test_durations_are_found() -> None:
 
 @pytest.mark.parametrize("variable", DURATIONS, ids=lambda each: each.name)
 def test_a_duration_has_an_end(read: Read, variable: Variable) -> None:
-    most = int(kind(variable).rpartition("at most ")[2])
+    most = int(variable.kind.rpartition("at most ")[2])
     assert faulty(read({variable.name: "9" * 400})) == [variable.name]
     for value in (str(most + 1), "99999999999999"):
         loaded = read({variable.name: value})
         assert faulty(loaded) == [variable.name]
-        (fault,) = loaded.faults
-        assert fault.wrong == f"is above {most}"
-        assert fault.mend == f"Set it to {most} at most."
+        (error,) = loaded.errors
+        assert error.wrong == f"is above {most}"
+        assert error.hint == f"Set it to {most} at most."
     settings = {"DB_STATEMENT_TIMEOUT": "0", variable.name: str(most)}
     assert faulty(read(settings)) == []
 

@@ -94,7 +94,7 @@ def test_one_that_was_opened_by_a_shell_is_read(read: Read) -> None:
     os.close(sink)
     loaded = read(ADMIN_PASSWORD_FILE=f"/dev/fd/{source}")
     os.close(source)
-    assert loaded.faults == ()
+    assert loaded.errors == ()
 
 
 def test_whoever_is_started_by_its_reader_need_not_read_it(

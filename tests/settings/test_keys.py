@@ -94,9 +94,9 @@ class TestStrength:
     ) -> None:
         loaded = read(production | {variable: value})
         assert faulty(loaded) == [variable]
-        assert value not in f"{loaded.faults}".replace("generate-secrets", "")
+        assert value not in f"{loaded.errors}".replace("generate-secrets", "")
         loaded = read({variable: value})
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert len(loaded.warnings) == 1
         assert loaded.warnings[0].startswith(variable)
         assert f" {value} " not in loaded.warnings[0]
@@ -115,7 +115,7 @@ class TestStrength:
         self, read: Read, production: dict[str, str], value: str
     ) -> None:
         loaded = read(production | {SECRET: value, PREVIOUS: value})
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert loaded.warnings == ()
 
     @pytest.mark.parametrize("variable", [SECRET, REFRESH])
@@ -125,14 +125,14 @@ class TestStrength:
         del production[variable]
         loaded = read(production)
         assert faulty(loaded) == [variable]
-        assert loaded.faults[0].wrong == "is missing"
-        assert "backstay generate-secrets" in loaded.faults[0].mend
+        assert loaded.errors[0].wrong == "is missing"
+        assert "backstay generate-secrets" in loaded.errors[0].hint
 
     def test_the_two_secrets_differ(self, read: Read, production: dict[str, str]) -> None:
         encoded = "base64:" + base64.b64encode(STRONG.encode()).decode()
         assert faulty(read(production | {SECRET: STRONG, REFRESH: encoded})) == [REFRESH]
         loaded = read({SECRET: STRONG, REFRESH: STRONG})
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert "is the same as SECURITY_SECRET_KEY" in loaded.warnings[0]
 
     def test_a_small_rsa_key_is_refused_outside_local(
@@ -140,7 +140,7 @@ class TestStrength:
     ) -> None:
         environ = {"SECURITY_ALGORITHM": "RS256", SECRET: private_pem(SMALL_RSA)}
         assert faulty(read(production | environ)) == [SECRET]
-        assert read(environ).faults == ()
+        assert read(environ).errors == ()
 
 
 class TestFit:
@@ -157,7 +157,7 @@ class TestFit:
     ) -> None:
         loaded = read(SECURITY_ALGORITHM=algorithm)
         assert faulty(loaded) == [SECRET]
-        assert f"generate-secrets --algorithm {algorithm}" in loaded.faults[0].mend
+        assert f"generate-secrets --algorithm {algorithm}" in loaded.errors[0].hint
 
     @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
     def test_what_is_no_private_key_of_that_kind_is_refused(
@@ -178,7 +178,7 @@ class TestFit:
         encoded = "base64:" + base64.b64encode(pem.encode()).decode()
         for value in (pem, pem.replace("\n", r"\n"), encoded):
             loaded = read(production | {"SECURITY_ALGORITHM": algorithm, SECRET: value})
-            assert loaded.faults == ()
+            assert loaded.errors == ()
             assert loaded.warnings == ()
 
     @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
@@ -189,7 +189,7 @@ class TestFit:
 
     def test_a_public_key_belongs_to_the_private_key(self, read: Read) -> None:
         environ = {"SECURITY_ALGORITHM": "Ed25519", SECRET: private_pem(ED)}
-        assert read(environ | {PUBLIC: public_pem(ED)}).faults == ()
+        assert read(environ | {PUBLIC: public_pem(ED)}).errors == ()
         stranger = public_pem(Ed25519PrivateKey.generate())
         for value in (stranger, public_pem(RSA), private_pem(ED), "nonsense", "base64:!!"):
             loaded = read(environ | {PUBLIC: value})
@@ -201,16 +201,16 @@ class TestFit:
         assert faulty(read(environ)) == [SECRET]
 
     def test_hs256_has_no_use_for_a_public_key(self, read: Read) -> None:
-        assert read({PUBLIC: "anything"}).faults == ()
+        assert read({PUBLIC: "anything"}).errors == ()
 
     def test_previous_keys_may_be_either_half_and_of_the_same_kind(self, read: Read) -> None:
         environ = {"SECURITY_ALGORITHM": "Ed25519", SECRET: private_pem(ED)}
         older = Ed25519PrivateKey.generate()
-        assert read(environ | {PREVIOUS: f"{private_pem(older)},{public_pem(older)}"}).faults == ()
+        assert read(environ | {PREVIOUS: f"{private_pem(older)},{public_pem(older)}"}).errors == ()
         loaded = read(environ | {PREVIOUS: f"{public_pem(older)},{public_pem(RSA)},{STRONG}"})
         assert faulty(loaded) == [PREVIOUS, PREVIOUS]
-        assert "number 2" in loaded.faults[0].wrong
-        assert "number 3" in loaded.faults[1].wrong
+        assert "number 2" in loaded.errors[0].wrong
+        assert "number 3" in loaded.errors[1].wrong
 
 
 def test_keys_in_brackets_may_hold_commas(read: Read) -> None:
@@ -232,4 +232,4 @@ def test_text_that_is_not_utf8_is_a_fault_that_does_not_repeat_it(
 def test_half_a_character_in_json_is_a_fault(read: Read) -> None:
     loaded = read({PREVIOUS: r'["\ud800"]'})
     assert faulty(loaded) == [PREVIOUS]
-    assert "is not UTF-8 text" in loaded.faults[0].wrong
+    assert "is not UTF-8 text" in loaded.errors[0].wrong

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from backstay.settings import Loaded, load_settings
-from backstay.settings import local as local_module
+from backstay.settings.files import kept_secret
 from tests.settings.reading import Read, faulty
 
 STRONG = "q9Wm3Xr7Tz1Lk5Vb8Np2Hs6Yd4Gf0JcAeUiOtRwEy"
@@ -50,7 +50,7 @@ def test_none_is_created_outside_local(read: Read, tmp_path: Path, environment: 
 def test_kept_ones_are_not_used_outside_local(read: Read) -> None:
     read()
     loaded = read(ENVIRONMENT="production")
-    assert {fault.variable for fault in loaded.faults} == {
+    assert {fault.variable for fault in loaded.errors} == {
         "SECURITY_SECRET_KEY",
         "SECURITY_REFRESH_TOKEN_SECRET",
     }
@@ -90,7 +90,7 @@ def test_a_start_waits_for_a_secret_that_is_being_written(
     path.parent.mkdir()
     path.touch()
     monkeypatch.setattr("time.sleep", lambda _: path.write_text(STRONG))
-    assert local_module.kept_secret(tmp_path, "secret_key") == STRONG
+    assert kept_secret(tmp_path, "secret_key") == STRONG
 
 
 def test_an_empty_file_is_a_fault(
@@ -101,7 +101,7 @@ def test_an_empty_file_is_a_fault(
     (tmp_path / ".backstay" / "secret_key").touch()
     loaded = read()
     assert faulty(loaded) == ["SECURITY_SECRET_KEY"]
-    assert "its file is empty" in loaded.faults[0].wrong
+    assert "its file is empty" in loaded.errors[0].wrong
 
 
 def test_a_place_that_cannot_hold_them_is_a_fault_each(read: Read, tmp_path: Path) -> None:
@@ -111,4 +111,4 @@ def test_a_place_that_cannot_hold_them_is_a_fault_each(read: Read, tmp_path: Pat
         "SECURITY_SECRET_KEY",
         "SECURITY_REFRESH_TOKEN_SECRET",
     ]
-    assert "cannot be kept in ./.backstay" in loaded.faults[0].wrong
+    assert "cannot be kept in ./.backstay" in loaded.errors[0].wrong

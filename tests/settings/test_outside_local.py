@@ -47,7 +47,7 @@ def test_several_workers_without_anything_to_share_are_told_all_that_is_missing(
 @pytest.mark.parametrize(("variable", "environ"), REFUSED)
 def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]) -> None:
     loaded = read(environ)
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.warnings == ()
     assert loaded.origins[variable] == "environment"
 
@@ -68,5 +68,5 @@ def test_what_is_safe_is_taken(
     read: Read, production: dict[str, str], environ: dict[str, str]
 ) -> None:
     loaded = read(production | environ)
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.settings is not None

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from backstay.settings import Loaded
-from backstay.settings.postgres_parameters import ADDRESS, DROPPED, KEPT, REFUSED
+from backstay.settings.groups.postgres_parameters import ADDRESS, DROPPED, KEPT, REFUSED
 from tests.settings.reading import Read, faulty
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "database-urls.md"
@@ -27,7 +27,7 @@ LIBPQ = """
 
 
 def url_of(loaded: Loaded) -> str:
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.settings is not None
     return loaded.settings.db.sqlalchemy_url.removeprefix("postgresql+asyncpg://")
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_done_is_refused_with_what_to_do(read: Read, query: str, 
         environ = {"DB_URL": "postgresql://h/d", variable: f"postgresql://u:{SECRET}@h/d?{query}"}
         loaded = read(environ)
         assert faulty(loaded) == [variable]
-        assert mend in loaded.faults[0].mend
+        assert mend in loaded.errors[0].hint
         assert SECRET not in str(loaded)
 
 
@@ -132,7 +132,7 @@ def test_a_demand_that_is_not_met_is_always_refused(read: Read) -> None:
     for name in REFUSED:
         loaded = read(DB_URL=f"postgresql://h/d?{name}={SECRET}")
         assert faulty(loaded) == ["DB_URL"]
-        assert name in loaded.faults[0].wrong
+        assert name in loaded.errors[0].wrong
         assert SECRET not in str(loaded)
 
 
@@ -167,5 +167,5 @@ def test_what_is_asked_of_the_primary_is_not_asked_of_a_replica(read: Read) -> N
 def test_no_password_is_shown(read: Read) -> None:
     query = urlencode({"password": SECRET, "sslpassword": SECRET})
     loaded = read(DB_URL=f"postgresql://u@h/d?{query}")
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert SECRET not in str(loaded) + loaded.shown["DB_URL"]

@@ -19,7 +19,7 @@ def test_a_broker_is_understood_and_never_shown(read: Read, url: str) -> None:
 )
 def test_anything_else_is_a_fault_that_says_how_to_mend_it(read: Read, url: str) -> None:
     loaded = read(QUEUE_URL=url)
-    (fault,) = loaded.faults
+    (fault,) = loaded.errors
     assert fault.variable == "QUEUE_URL"
     assert "redis://user:password@host" in str(fault)
     assert "hush" not in str(fault)

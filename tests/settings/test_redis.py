@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from backstay.settings import Loaded, RedisAddress, RedisSettings
-from backstay.settings.redis import RedisUrl
+from backstay.settings.groups.redis import RedisUrl
 from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
 
 def redis(loaded: Loaded) -> RedisSettings:
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.settings is not None
     return loaded.settings.redis
 
@@ -44,7 +44,7 @@ def test_what_is_no_redis_url_is_a_fault_that_does_not_repeat_it(
     loaded = read({variable: url})
     assert faulty(loaded) == [variable]
     assert "s3cr3t" not in str(loaded)
-    assert "redis://user:password@host:6379/0" in loaded.faults[0].mend
+    assert "redis://user:password@host:6379/0" in loaded.errors[0].hint
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backstay.settings import example_env, reference_markdown
-from backstay.settings.model import VARIABLES
+from backstay.settings.variables import VARIABLES
 from tests.settings.reading import Read
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -34,7 +34,7 @@ def test_the_example_says_every_default_of_local(read: Read, tmp_path: Path) -> 
     untouched = read()
     (tmp_path / ".env").write_text("\n".join(settings))
     loaded = read()
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     parts = {"DB_DRIVER", "DB_HOST", "DB_PORT", "REDIS_HOST", "REDIS_PORT", "REDIS_DB"}
     for name, value in untouched.shown.items():
         assert name in parts or loaded.shown[name] == value

@@ -29,7 +29,7 @@ def test_a_broken_json_list_is_refused(text: str) -> None:
 def test_a_broken_list_is_a_fault_that_does_not_repeat_a_secret(read: Read) -> None:
     loaded = read(SECURITY_PREVIOUS_KEYS='["hidden-key')
     assert faulty(loaded) == ["SECURITY_PREVIOUS_KEYS"]
-    assert "hidden-key" not in str(loaded.faults)
+    assert "hidden-key" not in str(loaded.errors)
 
 
 @pytest.mark.parametrize("text", ["", "  ", ",", " , ", "[]", " [ ] "])
@@ -260,7 +260,7 @@ def test_the_administrators_password_is_judged_by_length_and_not_repeated(
 ) -> None:
     loaded = read(ADMIN_PASSWORD=password)
     assert faulty(loaded) == ["ADMIN_PASSWORD"]
-    assert password not in str(loaded.faults)
+    assert password not in str(loaded.errors)
 
 
 def test_a_refusal_in_code_does_not_repeat_the_value() -> None:
@@ -275,4 +275,4 @@ def test_an_address_is_normalised_and_has_no_name_in_front(read: Read, name: str
     assert loaded.shown[name] == "a@münchen.de"
     loaded = read({name: "Bob <bob@example.org>"})
     assert faulty(loaded) == [name]
-    assert "e-mail address" in loaded.faults[0].mend
+    assert "e-mail address" in loaded.errors[0].hint

@@ -34,9 +34,9 @@ def config(
     console.print(_table(loaded))
     for warning in loaded.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
-    for fault in loaded.faults:
+    for fault in loaded.errors:
         console.print(Text(f"Fault: {fault}", style="red"))
-    if loaded.faults:
+    if loaded.errors:
         raise typer.Exit(2)
 
 

@@ -17,9 +17,9 @@ from backstay.db.options import engine_options
 from backstay.settings import (
     DEFAULT_URL,
     ConfigurationError,
-    Fault,
     Loaded,
     SecuritySettings,
+    SettingError,
     Settings,
     read_settings,
 )
@@ -34,10 +34,10 @@ _FAULTS = {
     State.BEHIND: ("names a database that is behind this version", _UPGRADE),
     State.AHEAD: ("names a database that a newer version has migrated", "Install that version."),
 }
-_NO_ADMIN = Fault(
-    "ADMIN_PASSWORD",
+_NO_ADMIN = SettingError(
     "is missing, while there is no administrator",
     "Set it to a password of 8 to 128 characters, then run: backstay db upgrade",
+    "ADMIN_PASSWORD",
 )
 _FELL_BACK = f"""\
 Warning: {{cause}}
@@ -131,13 +131,13 @@ async def sound(loaded: Loaded) -> Settings:
     Raises:
         ConfigurationError: with every fault of both.
     """
-    faults = [*loaded.faults, *await _database_faults(loaded)]
+    faults = [*loaded.errors, *await _database_faults(loaded)]
     if loaded.settings is None or faults:
         raise ConfigurationError(faults)
     return loaded.settings
 
 
-async def _database_faults(loaded: Loaded) -> list[Fault]:
+async def _database_faults(loaded: Loaded) -> list[SettingError]:
     settings = loaded.draft
     if _unknown_database(loaded) or migrates(settings):
         return []
@@ -145,10 +145,10 @@ async def _database_faults(loaded: Loaded) -> list[Fault]:
         state = await migrate.state(engine_options(settings))
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
-        return [Fault("DB_URL", wrong, "See that it runs, and that this address is right.")]
+        return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]
     faults = []
     if state in _FAULTS:
-        faults.append(Fault("DB_URL", *_FAULTS[state]))
+        faults.append(SettingError(*_FAULTS[state], "DB_URL"))
     if not settings.is_local and not await _has_or_gets_admin(loaded, state):
         faults.append(_NO_ADMIN)
     return faults

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from backstay.db.engine import EngineOptions, driver_arguments
-from backstay.settings.db import FEWEST
+from backstay.settings.groups.db import FEWEST
 
 MIGRATION = 2
 """What `backstay db upgrade` opens: one connection migrates, one looks at the schema."""

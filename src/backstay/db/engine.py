@@ -20,7 +20,7 @@ from backstay.db.address import postgres_arguments, without_parameters
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
 from backstay.db.pool import SharedPool
-from backstay.settings.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
+from backstay.settings.groups.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
 
 log = structlog.get_logger("backstay.database")
 PROBE_SECONDS = 1.5

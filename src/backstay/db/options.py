@@ -1,7 +1,7 @@
 """How to connect to the database, from the settings."""
 
 from backstay.db.engine import EngineOptions
-from backstay.settings.model import Settings
+from backstay.settings import Settings
 
 
 def engine_options(settings: Settings) -> EngineOptions:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import structlog
 
 from backstay.core.errors import Unavailable
-from backstay.settings.breaches import HEX_OF_SHA1, RANGE
+from backstay.settings.groups.breaches import HEX_OF_SHA1, RANGE
 
 log = structlog.get_logger("backstay.passwords")
 

@@ -1,24 +1,16 @@
 """Settings: read once from the environment, checked as a whole, frozen from then on."""
 
-from backstay.settings.app import AppSettings
-from backstay.settings.db import DEFAULT_URL, DatabaseUrl, DbSettings
-from backstay.settings.faults import ConfigurationError, Fault
-from backstay.settings.groups import (
-    AdminSettings,
-    Environment,
-    GeneralSettings,
-    LogSettings,
-    RateLimitSettings,
-)
-from backstay.settings.keys import decode_key
-from backstay.settings.loading import Loaded, load_settings, read_settings
-from backstay.settings.mail import MailSettings
-from backstay.settings.model import Settings
-from backstay.settings.queue import QueueSettings
-from backstay.settings.redis import RedisAddress, RedisSettings
+from backstay.settings.errors import ConfigurationError, SettingError
+from backstay.settings.groups import Settings
+from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
+from backstay.settings.groups.db import DEFAULT_URL, DatabaseUrl, DbSettings
+from backstay.settings.groups.keys import decode_key
+from backstay.settings.groups.mail import MailSettings
+from backstay.settings.groups.redis import QueueSettings, RedisAddress, RedisSettings
+from backstay.settings.groups.security import AdminSettings, SecuritySettings
+from backstay.settings.groups.server import RateLimitSettings, ServerSettings
+from backstay.settings.reader import Loaded, load_settings, read_settings
 from backstay.settings.reference import example_env, reference_markdown
-from backstay.settings.security import SecuritySettings
-from backstay.settings.server import ServerSettings
 from backstay.settings.values import parse_rate
 
 __all__ = [
@@ -29,7 +21,6 @@ __all__ = [
     "DatabaseUrl",
     "DbSettings",
     "Environment",
-    "Fault",
     "GeneralSettings",
     "Loaded",
     "LogSettings",
@@ -40,6 +31,7 @@ __all__ = [
     "RedisSettings",
     "SecuritySettings",
     "ServerSettings",
+    "SettingError",
     "Settings",
     "decode_key",
     "example_env",

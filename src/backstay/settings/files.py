@@ -2,10 +2,13 @@
 
 A pipe can be read only once, but every process of a server reads the settings. So whoever reads one
 keeps its text in the environment, which the processes that it starts get: they are the same user's.
+
+Keeps, too, the secrets that a developer's machine needs, so that a first run asks for nothing.
 """
 
 import json
 import os
+import secrets
 import select
 import stat
 import time
@@ -20,6 +23,10 @@ MOST_KEPT = 120_000
 """Characters; Linux hands on no longer variable."""
 PATIENCE = 10.0
 """Seconds in which a pipe must have been written to its end."""
+FOLDER = ".backstay"
+"""Where the secrets of a developer's machine are kept."""
+_TRIES = 100
+_PAUSE_SECONDS = 0.01
 
 
 class Unreadable(Exception):
@@ -105,3 +112,28 @@ def _until_its_end(descriptor: int) -> bytes:
             break
         content += chunk
     return content
+
+
+def kept_secret(directory: Path, name: str) -> str:
+    """Return the secret kept as `.backstay/<name>`, created at the first call; raises OSError.
+
+    Of processes that start together one creates it, and the others wait until it is written.
+    """
+    path = directory / FOLDER / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return _written(path)
+    value = secrets.token_urlsafe(48)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(value)
+    return value
+
+
+def _written(path: Path) -> str:
+    for _ in range(_TRIES):
+        if value := path.read_text("utf-8", "replace").strip():
+            return value
+        time.sleep(_PAUSE_SECONDS)
+    raise OSError(0, "its file is empty")

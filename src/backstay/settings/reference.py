@@ -2,9 +2,7 @@
 
 import inspect
 
-from backstay.settings.describe import default, kind
-from backstay.settings.group import InLocal, Variable, prefix_of, variables_of
-from backstay.settings.model import GROUPS
+from backstay.settings.variables import GROUPS, VARIABLES, Variable
 
 _HEAD = """\
 # Settings
@@ -36,12 +34,12 @@ _EXAMPLE_HEAD = """\
 def reference_markdown() -> str:
     """Return the page `docs/settings.md`."""
     sections = [_HEAD]
-    for group in GROUPS.values():
-        prefix = prefix_of(group)
+    for name, group in GROUPS.items():
+        prefix = group.env_prefix
         title = group.model_config.get("title") or group.__name__
         sections.append(f"## {title}{f' (`{prefix}`)' if prefix else ''}\n")
         sections.append(f"{inspect.getdoc(group)}\n")
-        rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, variables_of(group))]
+        rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, _of(name))]
         sections.append("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
     return "\n".join(sections)
 
@@ -49,18 +47,22 @@ def reference_markdown() -> str:
 def example_env() -> str:
     """Return an `.env.example`: every setting with its default in `local`, commented out."""
     sections = [_EXAMPLE_HEAD]
-    for group in GROUPS.values():
+    for name, group in GROUPS.items():
         lines = [f"# --- {group.model_config.get('title')} ---"]
-        for variable in variables_of(group):
+        for variable in _of(name):
             lines.append(f"# {variable.info.description}")
-            lines.append(f"#{variable.name}={default(variable, local=True)}")
+            lines.append(f"#{variable.name}={variable.default(local=True)}")
         sections.append("\n".join(lines) + "\n")
     return "\n".join(sections)
 
 
+def _of(group: str) -> list[Variable]:
+    return [variable for variable in VARIABLES if variable.group == group]
+
+
 def _row(variable: Variable) -> tuple[str, ...]:
     others = ", ".join(f"`{name}`" for name in variable.names[1:])
-    words = f"{kind(variable)}, secret" if variable.secret else kind(variable)
+    words = f"{variable.kind}, secret" if variable.secret else variable.kind
     return (
         f"`{variable.name}`",
         words.replace("|", "\\|"),
@@ -71,8 +73,8 @@ def _row(variable: Variable) -> tuple[str, ...]:
 
 
 def _default(variable: Variable) -> str:
-    general, local = default(variable, local=False), default(variable, local=True)
+    general, local = variable.default(local=False), variable.default(local=True)
     code = f"`{general}`" if general else ""
-    if not variable.marker(InLocal):
+    if variable.setting.in_local is None:
         return code
     return f"{code or 'empty'}; in `local` `{local}`"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from backstay.settings.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
-from backstay.settings.faults import Fault
-from backstay.settings.keys import decode_key, misfit, private_key, public_key, weakness
-from backstay.settings.model import Settings
+from backstay.settings.errors import SettingError
+from backstay.settings.groups import Settings
+from backstay.settings.groups.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
+from backstay.settings.groups.keys import decode_key, key_error, private_key, public_key, weakness
 
-Check = Callable[[Settings], Iterator[Fault]]
+Check = Callable[[Settings], Iterator[SettingError]]
 
 SECRET = "SECURITY_SECRET_KEY"  # noqa: S105
 REFRESH = "SECURITY_REFRESH_TOKEN_SECRET"
@@ -58,49 +58,51 @@ def _rule(applies: Applies, *reads: str) -> Callable[[Check], Check]:
 
 
 @_rule(Applies.OUTSIDE_LOCAL, "APP_DEBUG")
-def debug_is_off(settings: Settings) -> Iterator[Fault]:
+def debug_is_off(settings: Settings) -> Iterator[SettingError]:
     """Errors would show internals to strangers."""
     if settings.app.debug:
-        yield Fault("APP_DEBUG", "is on, which shows internals to strangers", "Set it to false.")
+        yield SettingError(
+            "is on, which shows internals to strangers", "Set it to false.", "APP_DEBUG"
+        )
 
 
 @_rule(Applies.OUTSIDE_LOCAL, "SERVER_TRUSTED_PROXIES")
-def not_everyone_is_a_proxy(settings: Settings) -> Iterator[Fault]:
+def not_everyone_is_a_proxy(settings: Settings) -> Iterator[SettingError]:
     """Any caller could claim any address, and so escape every limit."""
     trusted = settings.server.trusted_proxies
     v4 = collapse_addresses([each for each in trusted if isinstance(each, IPv4Network)])
     v6 = collapse_addresses([each for each in trusted if isinstance(each, IPv6Network)])
     if 0 in {network.prefixlen for networks in (v4, v6) for network in networks}:
-        yield Fault(
-            "SERVER_TRUSTED_PROXIES",
+        yield SettingError(
             "trusts every address, so that any caller can pretend to be another",
             "List the networks of your own proxies, such as 10.0.0.0/8.",
+            "SERVER_TRUSTED_PROXIES",
         )
 
 
 @_rule(Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS")
-def one_worker_on_sqlite(settings: Settings) -> Iterator[Fault]:
+def one_worker_on_sqlite(settings: Settings) -> Iterator[SettingError]:
     """Several processes would wait for one another's writes."""
     if settings.db.is_sqlite and settings.server.workers != 1:
-        yield Fault(
-            "SERVER_WORKERS",
+        yield SettingError(
             "asks for more than one process, while the database is SQLite",
             "Set it to 1, or set DB_URL to a PostgreSQL database.",
+            "SERVER_WORKERS",
         )
 
 
 @_rule(Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
-def there_are_connections_enough(settings: Settings) -> Iterator[Fault]:
+def there_are_connections_enough(settings: Settings) -> Iterator[SettingError]:
     """A command that reads beside its transaction would wait for itself."""
     db = settings.db
     fewest = FEWEST_BEHIND_PGBOUNCER if db.pgbouncer else FEWEST
     if not db.is_sqlite and db.max_connections < fewest:
         listening = "" if db.pgbouncer else "one to hear of changes, one to hear of jobs, "
-        yield Fault(
-            "DB_MAX_CONNECTIONS",
+        yield SettingError(
             f"is below {fewest}, and a process on PostgreSQL needs one connection to read, "
             f"one to write, {listening}one for probes",
             f"Set it to {fewest} or more.",
+            "DB_MAX_CONNECTIONS",
         )
 
 
@@ -108,151 +110,151 @@ _SHARED = ("RATE_LIMIT_ENABLED", "REDIS_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIM
 
 
 @_rule(Applies.OUTSIDE_LOCAL, "SERVER_WORKERS", *_SHARED)
-def several_workers_share_redis(settings: Settings) -> Iterator[Fault]:
+def several_workers_share_redis(settings: Settings) -> Iterator[SettingError]:
     """Each process would count only the requests, and keep only the answers, it has seen."""
-    redis, mend = settings.redis, "Set REDIS_URL to a Redis server, or SERVER_WORKERS to 1."
+    redis, hint = settings.redis, "Set REDIS_URL to a Redis server, or SERVER_WORKERS to 1."
     if settings.server.workers == 1:
         return
     if settings.rate_limit.enabled and redis.rate_limit_address is None:
         name = "REDIS_RATE_LIMIT_URL" if redis.address else "REDIS_URL"
-        yield Fault(name, "keeps rate limits in process, while there are several", mend)
+        yield SettingError("keeps rate limits in process, while there are several", hint, name)
     elif redis.cache_address is None:
         name = "REDIS_CACHE_URL" if redis.address else "REDIS_URL"
-        yield Fault(name, "keeps the cache in process, while there are several", mend)
+        yield SettingError("keeps the cache in process, while there are several", hint, name)
 
 
 @_rule(Applies.OUTSIDE_LOCAL, "DB_FALLBACK_TO_SQLITE")
-def no_fallback_to_sqlite(settings: Settings) -> Iterator[Fault]:
+def no_fallback_to_sqlite(settings: Settings) -> Iterator[SettingError]:
     """Data would silently be written to a file nobody keeps."""
     if settings.db.fallback_to_sqlite:
-        yield Fault(
-            "DB_FALLBACK_TO_SQLITE",
+        yield SettingError(
             "is on, which would write data to a file that nobody keeps",
             "Set it to false.",
+            "DB_FALLBACK_TO_SQLITE",
         )
 
 
 @_rule(Applies.ALWAYS, "MAIL_BACKEND", "MAIL_HOST")
-def smtp_has_a_host(settings: Settings) -> Iterator[Fault]:
+def smtp_has_a_host(settings: Settings) -> Iterator[SettingError]:
     """No mail could be sent."""
     if settings.mail.chosen == "smtp" and not settings.mail.host:
-        yield Fault(
-            "MAIL_HOST",
+        yield SettingError(
             "is missing, while MAIL_BACKEND is smtp",
             "Set it to the name of your mail server.",
+            "MAIL_HOST",
         )
 
 
 @_rule(Applies.OUTSIDE_LOCAL, "MAIL_BACKEND")
-def mail_is_not_printed(settings: Settings) -> Iterator[Fault]:
+def mail_is_not_printed(settings: Settings) -> Iterator[SettingError]:
     """Whoever reads the log could reset any password."""
     if settings.mail.backend == "console":
-        yield Fault(
-            "MAIL_BACKEND",
+        yield SettingError(
             "is console, which would write links that reset passwords to the log",
             "Set it to smtp, and MAIL_HOST to your mail server.",
+            "MAIL_BACKEND",
         )
 
 
 @_rule(Applies.WARNS_IN_LOCAL, "MAIL_TLS", "MAIL_PASSWORD")
-def mail_password_is_encrypted(settings: Settings) -> Iterator[Fault]:
+def mail_password_is_encrypted(settings: Settings) -> Iterator[SettingError]:
     """Everybody on the way could read it."""
     if settings.mail.tls == "none" and settings.mail.password:
-        yield Fault(
-            "MAIL_TLS",
+        yield SettingError(
             "is none, which would send MAIL_PASSWORD readable by everybody on the way",
             "Set it to starttls or tls.",
+            "MAIL_TLS",
         )
 
 
 @_rule(Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)
-def secret_key_is_given(settings: Settings) -> Iterator[Fault]:
+def secret_key_is_given(settings: Settings) -> Iterator[SettingError]:
     """Without it no token can be signed."""
     if not settings.security.secret_key.get_secret_value():
-        yield Fault(SECRET, "is missing", _NEW_KEY[settings.security.algorithm])
+        yield SettingError("is missing", _NEW_KEY[settings.security.algorithm], SECRET)
 
 
 @_rule(Applies.ALWAYS, "ENVIRONMENT", REFRESH)
-def refresh_secret_is_given(settings: Settings) -> Iterator[Fault]:
+def refresh_secret_is_given(settings: Settings) -> Iterator[SettingError]:
     """Without it no refresh token can be stored."""
     if not settings.security.refresh_token_secret.get_secret_value():
-        yield Fault(REFRESH, "is missing", _NEW_SECRET)
+        yield SettingError("is missing", _NEW_SECRET, REFRESH)
 
 
 @_rule(Applies.ALWAYS, ALGORITHM, SECRET)
-def secret_key_fits(settings: Settings) -> Iterator[Fault]:
+def secret_key_fits(settings: Settings) -> Iterator[SettingError]:
     """A key of another kind would fail at the first login, or sign with a public text."""
     algorithm = settings.security.algorithm
     value = settings.security.secret_key.get_secret_value()
-    if value and (reason := misfit(value, algorithm, signs=True)):
-        yield Fault(SECRET, reason, _NEW_KEY[algorithm])
+    if value and (reason := key_error(value, algorithm, signs=True)):
+        yield SettingError(reason, _NEW_KEY[algorithm], SECRET)
 
 
 @_rule(Applies.ALWAYS, REFRESH)
-def refresh_secret_fits(settings: Settings) -> Iterator[Fault]:
+def refresh_secret_fits(settings: Settings) -> Iterator[SettingError]:
     """It keys a hash, whatever the algorithm of the tokens."""
     value = settings.security.refresh_token_secret.get_secret_value()
-    if reason := misfit(value, "HS256", signs=True):
-        yield Fault(REFRESH, reason, _NEW_SECRET)
+    if reason := key_error(value, "HS256", signs=True):
+        yield SettingError(reason, _NEW_SECRET, REFRESH)
 
 
 @_rule(Applies.ALWAYS, ALGORITHM, PREVIOUS)
-def previous_keys_fit(settings: Settings) -> Iterator[Fault]:
+def previous_keys_fit(settings: Settings) -> Iterator[SettingError]:
     """A retired key of another algorithm could not check anything."""
     algorithm = settings.security.algorithm
     for number, key in enumerate(settings.security.previous_keys, 1):
-        if reason := misfit(key.get_secret_value(), algorithm, signs=False):
-            yield Fault(
-                PREVIOUS,
+        if reason := key_error(key.get_secret_value(), algorithm, signs=False):
+            yield SettingError(
                 f"has a key, number {number}, that {reason}",
                 f"Remove it, or give the key that was used with {algorithm}.",
+                PREVIOUS,
             )
 
 
 @_rule(Applies.ALWAYS, ALGORITHM, SECRET, PUBLIC)
-def public_key_matches(settings: Settings) -> Iterator[Fault]:
+def public_key_matches(settings: Settings) -> Iterator[SettingError]:
     """Tokens would be signed with one key and checked with another."""
     security = settings.security
     if security.public_key is None or security.algorithm == "HS256":
         return
-    mend = "Remove it: it is worked out from SECURITY_SECRET_KEY."
+    hint = "Remove it: it is worked out from SECURITY_SECRET_KEY."
     try:
         public = public_key(security.public_key.get_secret_value(), security.algorithm)
     except ValueError as error:
-        yield Fault(PUBLIC, str(error), mend)
+        yield SettingError(str(error), hint, PUBLIC)
         return
     private = security.secret_key.get_secret_value()
-    if misfit(private, security.algorithm, signs=True):
+    if key_error(private, security.algorithm, signs=True):
         return
     if private_key(private, security.algorithm).public_key() != public:
-        yield Fault(PUBLIC, "does not belong to SECURITY_SECRET_KEY", mend)
+        yield SettingError("does not belong to SECURITY_SECRET_KEY", hint, PUBLIC)
 
 
 @_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, SECRET)
-def secret_key_is_strong(settings: Settings) -> Iterator[Fault]:
+def secret_key_is_strong(settings: Settings) -> Iterator[SettingError]:
     """Who guesses it can sign in as anybody."""
     algorithm = settings.security.algorithm
     if reason := _weak(settings.security.secret_key.get_secret_value(), algorithm):
-        yield Fault(SECRET, reason, _NEW_KEY[algorithm])
+        yield SettingError(reason, _NEW_KEY[algorithm], SECRET)
 
 
 @_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, PREVIOUS)
-def previous_keys_are_strong(settings: Settings) -> Iterator[Fault]:
+def previous_keys_are_strong(settings: Settings) -> Iterator[SettingError]:
     """A retired key is as good as the present one to who guesses it."""
     for number, key in enumerate(settings.security.previous_keys, 1):
         if reason := _weak(key.get_secret_value(), settings.security.algorithm):
-            yield Fault(PREVIOUS, f"has a key, number {number}, that {reason}", "Remove it.")
+            yield SettingError(f"has a key, number {number}, that {reason}", "Remove it.", PREVIOUS)
 
 
 @_rule(Applies.WARNS_IN_LOCAL, REFRESH)
-def refresh_secret_is_strong(settings: Settings) -> Iterator[Fault]:
+def refresh_secret_is_strong(settings: Settings) -> Iterator[SettingError]:
     """Who guesses it can make refresh tokens out of a leaked table."""
     if reason := _weak(settings.security.refresh_token_secret.get_secret_value(), "HS256"):
-        yield Fault(REFRESH, reason, _NEW_SECRET)
+        yield SettingError(reason, _NEW_SECRET, REFRESH)
 
 
 @_rule(Applies.WARNS_IN_LOCAL, SECRET, REFRESH)
-def the_secrets_differ(settings: Settings) -> Iterator[Fault]:
+def the_secrets_differ(settings: Settings) -> Iterator[SettingError]:
     """One leak must not be two."""
     key = settings.security.secret_key.get_secret_value()
     refresh = settings.security.refresh_token_secret.get_secret_value()
@@ -261,10 +263,10 @@ def the_secrets_differ(settings: Settings) -> Iterator[Fault]:
     except ValueError:
         return
     if same:
-        yield Fault(REFRESH, "is the same as SECURITY_SECRET_KEY", _NEW_SECRET)
+        yield SettingError("is the same as SECURITY_SECRET_KEY", _NEW_SECRET, REFRESH)
 
 
 def _weak(value: str, algorithm: str) -> str | None:
     """Judge the strength of a key that is given and usable; anything else is told elsewhere."""
-    usable = value and not misfit(value, algorithm, signs=False)
+    usable = value and not key_error(value, algorithm, signs=False)
     return weakness(value, algorithm) if usable else None

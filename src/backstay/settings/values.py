@@ -1,4 +1,4 @@
-"""Reads the values that are more than text or a number: lists, networks, origins, rates."""
+"""Reads and writes values that are more than text: lists, networks, origins, rates."""
 
 import json
 import re
@@ -10,9 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from backstay.core.addresses import Network, normal_origin, parse_network
 from backstay.core.rates import Rate
-from backstay.settings.faults import Refused
-from backstay.settings.group import Kind, MayBeEmpty
+from backstay.settings.errors import SettingError
+from backstay.settings.group import Setting
 
+MASK = "********"
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 _EVERYTHING = ("0.0.0.0/0", "::/0")
@@ -25,7 +26,7 @@ _ALLOWED_HOST = re.compile(rf"\*|(?:\*\.)?{_HOST}", re.ASCII)
 def parse_rate(text: str) -> Rate:
     """Read `N/second`, `N/minute`, `N/hour` or `N/day`; raises ValueError for anything else."""
     if not (match := _RATE.fullmatch(text)):
-        raise Refused("is not a rate", "Write a number above 0 and a unit, such as 5/minute.")
+        raise SettingError("is not a rate", "Write a number above 0 and a unit, such as 5/minute.")
     return Rate(int(match[1]), PERIODS[match[2]])
 
 
@@ -33,6 +34,19 @@ def write_rate(rate: Rate) -> str:
     """Write a rate as `parse_rate` reads it, where there is a unit for its period."""
     unit = next((unit for unit, length in PERIODS.items() if length == rate.period), None)
     return f"{rate.limit}/{unit or f'{rate.period} s'}"
+
+
+def shown(value: object) -> str:
+    """Write a value as it would be set, with secrets masked."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(shown(entry) for entry in value)
+    if isinstance(value, Rate):
+        return write_rate(value)
+    if type(value) is SecretStr:
+        return MASK if value else ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def split(value: str) -> tuple[str, ...]:
@@ -45,7 +59,7 @@ def split(value: str) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise Refused(
+        raise SettingError(
             "begins like a JSON list but is not a JSON list of texts",
             'Write ["one", "two"], or one,two without brackets.',
         )
@@ -64,7 +78,7 @@ def _networks(value: object) -> object:
         try:
             networks += map(parse_network, _EVERYTHING if entry == "*" else (entry,))
         except ValueError as error:
-            raise Refused(
+            raise SettingError(
                 f"holds something that is no network: {error}",
                 "List networks such as 10.0.0.0/8, or single addresses such as 192.0.2.7.",
             ) from None
@@ -73,14 +87,14 @@ def _networks(value: object) -> object:
 
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     if "*" in origins:
-        raise Refused(
+        raise SettingError(
             "allows every origin (*), while credentials are allowed too",
             "List each origin that may call the API, such as https://app.example.com.",
         )
     trimmed = tuple(origin.removesuffix("/") for origin in origins)
     for origin in trimmed:
         if not _ORIGIN.fullmatch(origin):
-            raise Refused(
+            raise SettingError(
                 f"holds {origin!r}, which is no origin",
                 "Write scheme, host and port only, such as https://app.example.com: "
                 "no path, no wildcard, no pattern.",
@@ -91,7 +105,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     for host in hosts:
         if not _ALLOWED_HOST.fullmatch(host):
-            raise Refused(
+            raise SettingError(
                 f"holds {host!r}, which is no host name",
                 "Write names such as api.example.com or *.example.com, without scheme and port.",
             )
@@ -106,7 +120,7 @@ def web_address(value: str) -> str:
     except ValueError:
         sound = False
     if not sound or re.search(r"[?#@\s]", value):
-        raise Refused(
+        raise SettingError(
             "is not a web address",
             "Write scheme and host, such as https://api.example.com: no user, query or fragment.",
         )
@@ -123,24 +137,28 @@ def _strict(rate: Rate) -> Rate:
 
 _LIST = "list (JSON or commas)"
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), Kind(_LIST), MayBeEmpty()]
-SecretTexts = Annotated[tuple[SecretStr, ...], BeforeValidator(_texts), Kind(_LIST), MayBeEmpty()]
-Networks = Annotated[
-    tuple[Network, ...], BeforeValidator(_networks), Kind("list of networks"), MayBeEmpty()
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), Setting(kind=_LIST, may_be_empty=True)]
+SecretTexts = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_texts), Setting(kind=_LIST, may_be_empty=True)
 ]
-Origins = Annotated[Texts, AfterValidator(_origins), Kind("list of origins")]
-Hosts = Annotated[Texts, AfterValidator(_hosts), Kind("list of hosts")]
+Networks = Annotated[
+    tuple[Network, ...],
+    BeforeValidator(_networks),
+    Setting(kind="list of networks", may_be_empty=True),
+]
+Origins = Annotated[Texts, AfterValidator(_origins), Setting(kind="list of origins")]
+Hosts = Annotated[Texts, AfterValidator(_hosts), Setting(kind="list of hosts")]
 StrictRate = Annotated[
-    Rate, BeforeValidator(_rate), AfterValidator(_strict), Kind("rate, such as 5/minute")
+    Rate, BeforeValidator(_rate), AfterValidator(_strict), Setting(kind="rate, such as 5/minute")
 ]
 """One that guards credentials."""
 
 Name = Annotated[str, Field(min_length=1)]
-Port = Annotated[int, Field(ge=1, le=65535), Kind("port (1 to 65535)")]
-Count = Annotated[int, Field(ge=1), Kind("whole number above 0")]
-Seconds = Annotated[int, Field(ge=1), Kind("whole seconds above 0")]
+Port = Annotated[int, Field(ge=1, le=65535), Setting(kind="port (1 to 65535)")]
+Count = Annotated[int, Field(ge=1), Setting(kind="whole number above 0")]
+Seconds = Annotated[int, Field(ge=1), Setting(kind="whole seconds above 0")]
 """A duration; each has its ``AtMost``, as have the next."""
-SomeSeconds = Annotated[int, Field(ge=0), Kind("whole seconds")]
-WholeDays = Annotated[int, Field(ge=0), Kind("whole days")]
+SomeSeconds = Annotated[int, Field(ge=0), Setting(kind="whole seconds")]
+WholeDays = Annotated[int, Field(ge=0), Setting(kind="whole days")]
 DAY = PERIODS["day"]
 WEEK, MONTH, YEAR = 7 * DAY, 30 * DAY, 365 * DAY

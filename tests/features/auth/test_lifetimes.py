@@ -3,8 +3,7 @@
 import httpx
 import pytest
 
-from backstay.settings.group import AtMost
-from backstay.settings.model import VARIABLES
+from backstay.settings.variables import VARIABLES
 from tests.conftest import ADMIN_EMAIL
 from tests.features.steps import ME, bearer, refresh, sign_in
 from tests.patient import PATIENT
@@ -15,8 +14,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def variables() -> dict[str, str]:
     left_out = {*PATIENT, "DB_MIN_CONNECTIONS"}  # all of which would be opened
-    longest = {each.name: each.marker(AtMost) for each in VARIABLES if each.name not in left_out}
-    return {name: str(mark.most) for name, mark in longest.items() if mark is not None}
+    longest = {each.name: each.setting.at_most for each in VARIABLES if each.name not in left_out}
+    return {name: str(most) for name, most in longest.items() if most is not None}
 
 
 async def test_the_longest_lifetimes_let_people_in(client: httpx.AsyncClient) -> None:

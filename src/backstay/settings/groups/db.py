@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from backstay.settings import postgres_url
-from backstay.settings.faults import Refused
-from backstay.settings.group import Also, AtMost, BuiltFrom, Default, Group, Kind
-from backstay.settings.postgres_url import DEFAULT_PORT
+from backstay.settings.errors import SettingError
+from backstay.settings.group import Group, Setting
+from backstay.settings.groups import postgres_url
+from backstay.settings.groups.postgres_url import DEFAULT_PORT
 from backstay.settings.values import WEEK, Count, Port
 
 DEFAULT_URL = "sqlite:///./backstay.db"
@@ -59,11 +58,11 @@ class DatabaseUrl(SecretStr):
 
 def _driver(value: str) -> str:
     if value not in DRIVERS:
-        raise Refused("is not a known driver", "Use postgresql or sqlite.")
+        raise SettingError("is not a known driver", "Use postgresql or sqlite.")
     return DRIVERS[value]
 
 
-_MEND = (
+_HINT = (
     "Write postgresql://user:password@host:5432/name (special characters percent-encoded) "
     f"or {DEFAULT_URL}; or give the parts instead, such as DB_HOST."
 )
@@ -72,25 +71,27 @@ _MEND = (
 def _normalised(text: str) -> URL:
     driver = text.partition(":")[0]
     if "://" in text and driver not in DRIVERS:
-        raise Refused("names a database that is not supported", _MEND)
+        raise SettingError("names a database that is not supported", _HINT)
     try:
         url = _file(make_url(text)) if DRIVERS.get(driver) == SQLITE else postgres_url.read(text)
-    except Refused:
+    except SettingError:
         raise
     except (ArgumentError, ValueError):
-        raise Refused("is not a database URL", _MEND) from None
+        raise SettingError("is not a database URL", _HINT) from None
     return url.set(drivername=DRIVERS[driver])
 
 
 def _file(url: URL) -> URL:
     """Only a file is the same for all connections of all processes."""
     if url.host:
-        raise Refused("has too few slashes: a SQLite URL names a file, not a host", _MEND)
+        raise SettingError("has too few slashes: a SQLite URL names a file, not a host", _HINT)
     if url.query:
-        raise Refused("has parameters, and a SQLite URL takes none", "End it with the file's name.")
+        raise SettingError(
+            "has parameters, and a SQLite URL takes none", "End it with the file's name."
+        )
     name = url.database
     if not name or name == ":memory:" or name.startswith("file:"):
-        raise Refused(
+        raise SettingError(
             "names no file, and each connection would have a database of its own",
             f"Name a file, such as {DEFAULT_URL}.",
         )
@@ -101,16 +102,16 @@ def _composed(parts: Mapping[str, Any]) -> URL:
     name, password = parts["name"], parts["password"]
     driver = parts["driver"] or POSTGRESQL
     if driver == SQLITE:
-        with _blamed_on("DB_NAME"):
+        with _blaming("DB_NAME"):
             return _file(URL.create(SQLITE, database=name)) if name else _normalised(DEFAULT_URL)
     if not name:
-        raise Refused(
+        raise SettingError(
             "is missing while other parts of the database's address are given",
             "Set it to the database's name, or give the whole address as DB_URL.",
             variable="DB_NAME",
         )
     if parts["password"] and not parts["user"]:
-        raise Refused("is missing, and DB_PASSWORD is set", "Set it, too.", variable="DB_USER")
+        raise SettingError("is missing, and DB_PASSWORD is set", "Set it, too.", variable="DB_USER")
     url = URL.create(
         driver,
         username=parts["user"],
@@ -124,7 +125,7 @@ def _at(url: URL, variable: str, host: str, port: int | None) -> URL:
     try:
         return postgres_url.at(url, [(each, port) for each in postgres_url.hosts(host)])
     except ValueError:
-        raise Refused(
+        raise SettingError(
             "is not a host",
             "Write a name, an address or the folder of a socket; the port is a setting of its own.",
             variable=variable,
@@ -132,34 +133,31 @@ def _at(url: URL, variable: str, host: str, port: int | None) -> URL:
 
 
 @contextmanager
-def _blamed_on(variable: str) -> Iterator[None]:
+def _blaming(variable: str) -> Iterator[None]:
     try:
         yield
-    except Refused as refused:
-        raise Refused(refused.wrong, refused.mend, variable) from None
+    except SettingError as error:
+        raise SettingError(error.wrong, error.hint, variable) from None
 
 
-class DbSettings(Group):
+class DbSettings(Group, title="Database"):
     """The database: one URL, or its parts. Without either, SQLite in the working directory."""
 
-    model_config = SettingsConfigDict(title="Database", env_prefix="DB_")
+    env_prefix: ClassVar = "DB_"
 
     driver: Annotated[
-        str | None, AfterValidator(lambda value: value and _driver(value)), Default("postgresql")
+        Annotated[str, AfterValidator(_driver)] | None, Setting(default="postgresql")
     ] = Field(None, description="`postgresql` or `sqlite`.")
-    host: Annotated[str | None, Default("localhost")] = Field(
+    host: Annotated[str | None, Setting(default="localhost")] = Field(
         None, description="Host, several with commas, or the folder of a socket."
     )
-    port: Annotated[Port | None, Default("5432")] = Field(None, description="Port.")
+    port: Annotated[Port | None, Setting(default="5432")] = Field(None, description="Port.")
     name: str | None = Field(None, description="Name of the database; for SQLite, its file.")
     user: str | None = Field(None, description="User to sign in as.")
     password: SecretStr | None = Field(None, description="That user's password, as it is.")
     url: Annotated[
         DatabaseUrl,
-        Also("DATABASE_URL"),
-        BuiltFrom(PARTS),
-        Default(DEFAULT_URL),
-        Kind("database URL"),
+        Setting(also="DATABASE_URL", parts=PARTS, default=DEFAULT_URL, kind="database URL"),
     ] = Field(
         DatabaseUrl(""),
         description="Address of the database; stronger than the parts above. `postgresql://`, "
@@ -171,12 +169,12 @@ class DbSettings(Group):
         description=f"Let `serve` and `worker` go on with `{DEFAULT_URL}`, and without a replica, "
         "when PostgreSQL cannot be reached at their start; refused outside `local`.",
     )
-    min_connections: Annotated[Count, AtMost(10_000)] = Field(
+    min_connections: Annotated[Count, Setting(at_most=10_000)] = Field(
         1,
         description="Connections that an idle process keeps, of all kinds; on PostgreSQL at least "
         "those that listen, that of probes and one for requests.",
     )
-    max_connections: Annotated[Count, AtMost(10_000)] = Field(
+    max_connections: Annotated[Count, Setting(at_most=10_000)] = Field(
         10,
         description="Most connections at once, per process: on PostgreSQL to read, to write, to "
         "listen and for probes together (at least 5, or 3 with `DB_PGBOUNCER`), on SQLite those "
@@ -184,23 +182,23 @@ class DbSettings(Group):
     )
     ping_connection: bool = Field(True, description="Test a pooled connection before using it.")
     statement_timeout: Annotated[
-        float, Field(ge=0, allow_inf_nan=False), Kind("seconds"), AtMost(WEEK)
+        float, Field(ge=0, allow_inf_nan=False), Setting(kind="seconds", at_most=WEEK)
     ] = Field(30.0, description="Seconds a statement may run; 0 is without end.")
     read_timeout: Annotated[
-        float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0"), AtMost(300)
+        float, Field(gt=0, allow_inf_nan=False), Setting(kind="seconds above 0", at_most=300)
     ] = Field(
         5.0,
         description="Seconds a query of a request may run before it is ended and answered with "
         "503; not above `DB_STATEMENT_TIMEOUT`, which is for commands, jobs, exports and the "
         "command line.",
     )
-    max_reads_per_user: Annotated[Count, AtMost(10_000)] = Field(
+    max_reads_per_user: Annotated[Count, Setting(at_most=10_000)] = Field(
         5,
         description="Most queries of one user, or of one address that is not signed in, at once, "
         "per process; always fewer than there are connections. Further ones wait.",
     )
     pool_timeout: Annotated[
-        float, Field(gt=0, allow_inf_nan=False), Kind("seconds above 0"), AtMost(WEEK)
+        float, Field(gt=0, allow_inf_nan=False), Setting(kind="seconds above 0", at_most=WEEK)
     ] = Field(2.0, description="Seconds to wait for a free connection before answering 503.")
     pgbouncer: bool = Field(
         False,
@@ -216,10 +214,10 @@ class DbSettings(Group):
     replica_name: str | None = Field(None, description="Name of the replica's database.")
     replica_user: str | None = Field(None, description="User to sign in to the replica as.")
     replica_password: SecretStr | None = Field(None, description="That user's password.")
-    replica_url: Annotated[DatabaseUrl | None, BuiltFrom(REPLICA_PARTS), Kind("database URL")] = (
-        Field(None, description="Address of a read replica; stronger than its parts.")
-    )
-    replica_max_connections: Annotated[Count, AtMost(10_000)] = Field(
+    replica_url: Annotated[
+        DatabaseUrl | None, Setting(parts=REPLICA_PARTS, kind="database URL")
+    ] = Field(None, description="Address of a read replica; stronger than its parts.")
+    replica_max_connections: Annotated[Count, Setting(at_most=10_000)] = Field(
         10, description="Most connections to the replica at once, per process."
     )
     auto_migrate: bool = Field(
@@ -239,7 +237,9 @@ class DbSettings(Group):
     @classmethod
     def _at_least_the_minimum(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("min_connections", 1):
-            raise Refused("is below DB_MIN_CONNECTIONS", "Raise it, or lower DB_MIN_CONNECTIONS.")
+            raise SettingError(
+                "is below DB_MIN_CONNECTIONS", "Raise it, or lower DB_MIN_CONNECTIONS."
+            )
         return value
 
     @field_validator("replica_url")
@@ -260,7 +260,7 @@ class DbSettings(Group):
         if on_sqlite and data.get("fallback_to_sqlite"):
             return None
         if on_sqlite or url.drivername == SQLITE:
-            raise Refused(
+            raise SettingError(
                 "asks for a replica, which SQLite does not have",
                 "Remove the DB_REPLICA_ settings, or use PostgreSQL.",
             )

@@ -1,13 +1,15 @@
-"""The settings that decide who is let in, for how long, and how often they may try."""
+"""The settings of who is let in, for how long, and how often they may try; the first of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
+from unicodedata import normalize
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
+from backstay.core.names import EmailAddress
 from backstay.core.rates import Rate
-from backstay.settings.breaches import breached_passwords
-from backstay.settings.group import Also, AtMost, Group, Kind
+from backstay.settings.errors import SettingError
+from backstay.settings.group import Group, Setting
+from backstay.settings.groups.breaches import breached_passwords
 from backstay.settings.values import (
     MONTH,
     YEAR,
@@ -19,14 +21,14 @@ from backstay.settings.values import (
 )
 
 
-class SecuritySettings(Group):
+class SecuritySettings(Group, title="Security"):
     """Keys, lifetimes, registration, and the limits of the auth routes.
 
     A key is taken as it stands, or, behind the prefix `base64:`, as the bytes that follow.
     `HS256` wants a secret of at least 32 bytes, the others a private key in PEM.
     """
 
-    model_config = SettingsConfigDict(title="Security", env_prefix="SECURITY_")
+    env_prefix: ClassVar = "SECURITY_"
 
     algorithm: Literal["HS256", "RS256", "Ed25519", "EdDSA"] = Field(
         "HS256",
@@ -34,7 +36,7 @@ class SecuritySettings(Group):
         "older name of `Ed25519`, for clients that do not know the new one: the keys are the same, "
         "and tokens under either name are accepted under both.",
     )
-    secret_key: Annotated[SecretStr, Also("SECRET_KEY")] = Field(
+    secret_key: Annotated[SecretStr, Setting(also="SECRET_KEY")] = Field(
         SecretStr(""),
         description="Key that signs access tokens. For `HS256` it is created once in `local`; "
         "otherwise it must be set.",
@@ -52,25 +54,24 @@ class SecuritySettings(Group):
     )
     issuer: Name = Field("backstay", description="`iss` of access tokens.")
     audience: Name = Field("backstay", description="`aud` of access tokens.")
-    clock_skew_seconds: Annotated[SomeSeconds, AtMost(600)] = Field(
+    clock_skew_seconds: Annotated[SomeSeconds, Setting(at_most=600)] = Field(
         30, description="Seconds by which clocks may differ when a token is checked."
     )
-    access_token_expire_seconds: Annotated[Seconds, AtMost(MONTH)] = Field(
+    access_token_expire_seconds: Annotated[Seconds, Setting(at_most=MONTH)] = Field(
         900, description="Lifetime of an access token."
     )
-    refresh_token_expire_seconds: Annotated[Seconds, AtMost(10 * YEAR)] = Field(
+    refresh_token_expire_seconds: Annotated[Seconds, Setting(at_most=10 * YEAR)] = Field(
         604800, description="Seconds after which an unused session ends."
     )
-    session_lifetime_seconds: Annotated[Seconds, AtMost(10 * YEAR)] = Field(
+    session_lifetime_seconds: Annotated[Seconds, Setting(at_most=10 * YEAR)] = Field(
         2592000, description="Seconds after which every session ends."
     )
     registration: Literal["open", "closed"] = Field(
         "open", description="Whether strangers may create an account."
     )
     breached_passwords_file: Annotated[
-        str | None,
-        AfterValidator(lambda value: value and breached_passwords(value)),
-        Kind("file or folder"),
+        Annotated[str, AfterValidator(breached_passwords)] | None,
+        Setting(kind="file or folder"),
     ] = Field(
         None,
         description="Copy of Pwned Passwords (SHA-1) in which new passwords are looked up: the "
@@ -90,3 +91,40 @@ class SecuritySettings(Group):
     verify_rate_limit: StrictRate = Field(
         Rate(10, 60), description="E-mail addresses confirmed, and mails for it, per address."
     )
+
+
+class AdminSettings(Group, title="First administrator"):
+    """What is created when there is none: the administrator, and the tier of new users."""
+
+    env_prefix: ClassVar = "ADMIN_"
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        "Administrator", description="Display name."
+    )
+    email: Annotated[EmailAddress, Setting(kind="e-mail address")] = Field(
+        "admin@example.com", description="E-mail address to sign in with."
+    )
+    username: Annotated[
+        str,
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+        Field(pattern=r"^[a-z0-9_.-]{3,32}$"),
+        Setting(kind="3 to 32 of a-z, 0-9, _ . -"),
+    ] = Field("admin", description="User name to sign in with.")
+    password: SecretStr | None = Field(
+        None,
+        description="Password, 8 to 128 characters. In `local` a random one is printed once when "
+        "this is not set.",
+    )
+
+    tier_name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
+        Setting(kind="1 to 64 of A-Z, a-z, 0-9, _ . -", also="TIER_NAME"),
+    ] = Field("free", description="Tier that every new user receives.")
+
+    @field_validator("password")
+    @classmethod
+    def _of_decent_length(cls, password: SecretStr | None) -> SecretStr | None:
+        if password and not 8 <= len(normalize("NFC", password.get_secret_value())) <= 128:
+            raise SettingError("is too short or too long", "Choose one of 8 to 128 characters.")
+        return password

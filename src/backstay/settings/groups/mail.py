@@ -5,16 +5,15 @@ from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import parseaddr
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from backstay.core.mail import ascii_domain
-from backstay.settings.app import AppSettings
-from backstay.settings.faults import Refused
-from backstay.settings.group import Group, InLocal, Kind
+from backstay.settings.errors import SettingError
+from backstay.settings.group import Group, Setting
+from backstay.settings.groups.app import AppSettings
 from backstay.settings.values import Port
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
@@ -29,19 +28,19 @@ def _sender(value: str) -> str:
     except (ValueError, IndexError, HeaderParseError):
         sound = False
     if not sound:
-        raise Refused(
+        raise SettingError(
             "is not an e-mail address",
             "Write shop@example.com, or with a name: Shop <shop@example.com>.",
         )
     return value
 
 
-class MailSettings(Group):
+class MailSettings(Group, title="Mail"):
     """How mail leaves. Jobs send it, so that a mail server that is down delays it only."""
 
-    model_config = SettingsConfigDict(title="Mail", env_prefix="MAIL_")
+    env_prefix: ClassVar = "MAIL_"
 
-    backend: Annotated[Literal["console", "file", "smtp"] | None, InLocal("file")] = Field(
+    backend: Annotated[Literal["console", "file", "smtp"] | None, Setting(in_local="file")] = Field(
         None,
         description="`smtp` sends, `file` keeps mails in `MAIL_DIR`, `console` prints them and is "
         "refused outside `local`, as their links would stand in the log. Not set, it is `smtp` "
@@ -58,23 +57,22 @@ class MailSettings(Group):
         "starttls", description="`starttls` after a greeting in clear, `tls` from the start."
     )
     from_: Annotated[
-        str | None,
-        AfterValidator(lambda value: value and _sender(value)),
-        Kind("e-mail address, with a name or without"),
+        Annotated[str, AfterValidator(_sender)] | None,
+        Setting(kind="e-mail address, with a name or without"),
     ] = Field(
         None,
         description="Whom mails are from; else `noreply` at the host of `APP_PUBLIC_URL`, named "
         "as `APP_NAME`.",
     )
-    notices: Annotated[bool, InLocal(False)] = Field(
+    notices: Annotated[bool, Setting(in_local=False)] = Field(
         True,
         description="Mail the owner of an account when its password is replaced, when somebody "
         "signs in from a device not seen before, and when a refresh token was copied.",
     )
-    dir: Annotated[str, Kind("folder")] = Field(
+    dir: Annotated[str, Setting(kind="folder")] = Field(
         "./.backstay/mail", description="Folder of the backend `file`; it keeps the latest 200."
     )
-    templates_dir: Annotated[str | None, Kind("folder")] = Field(
+    templates_dir: Annotated[str | None, Setting(kind="folder")] = Field(
         None, description="Folder of your own templates; those that it lacks are the built-in ones."
     )
 

@@ -92,7 +92,7 @@ def verifying_key(value: str, algorithm: str) -> PublicKey:
     return public_key(value, algorithm)
 
 
-def misfit(value: str, algorithm: str, *, signs: bool) -> str | None:
+def key_error(value: str, algorithm: str, *, signs: bool) -> str | None:
     """Say why a key cannot sign (or only check) tokens with an algorithm; None when it can."""
     try:
         if algorithm != "HS256":

@@ -1,24 +1,23 @@
-"""The settings of Redis, and the one form its URLs have in the rest of the code."""
+"""The settings of Redis, of the broker of jobs, and the one form Redis has in other code."""
 
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from backstay.settings.faults import Refused
-from backstay.settings.group import BuiltFrom, Default, Group, Kind
+from backstay.settings.errors import SettingError
+from backstay.settings.group import Group, Setting
 from backstay.settings.values import Port
 
 IN_PROCESS = "memory://"
 PARTS = ("host", "port", "db", "username", "password")
 DEFAULT_PORT = 6379
 CA_CERTS = "ssl_ca_certs"
-_MEND = (
+_HINT = (
     "Write redis://user:password@host:6379/0 (special characters percent-encoded), rediss:// for "
     f"TLS, or {IN_PROCESS} for none; or give the parts instead, such as REDIS_HOST."
 )
@@ -90,7 +89,7 @@ def _sound(url: RedisUrl) -> RedisUrl:
     try:
         url.address  # noqa: B018
     except ValueError:
-        raise Refused("is not a Redis URL", _MEND) from None
+        raise SettingError("is not a Redis URL", _HINT) from None
     return url
 
 
@@ -105,31 +104,31 @@ def _composed(parts: Mapping[str, Any]) -> RedisUrl:
     with suppress(ValueError):
         if url.address and url.address.host == name.lower():
             return url
-    raise Refused("is not a host", "Write a name or an address, without a port.", "REDIS_HOST")
+    raise SettingError("is not a host", "Write a name or an address, without a port.", "REDIS_HOST")
 
 
-class RedisSettings(Group):
+class RedisSettings(Group, title="Redis"):
     """Redis, Valkey or Dragonfly: what processes share. Without it each keeps its own."""
 
-    model_config = SettingsConfigDict(title="Redis", env_prefix="REDIS_")
+    env_prefix: ClassVar = "REDIS_"
 
-    host: Annotated[str | None, Default("localhost")] = Field(None, description="Host.")
-    port: Annotated[Port | None, Default("6379")] = Field(None, description="Port.")
-    db: Annotated[int | None, Field(ge=0, le=99_999), Default("0"), Kind("whole number")] = Field(
-        None, description="Number of the database."
+    host: Annotated[str | None, Setting(default="localhost")] = Field(None, description="Host.")
+    port: Annotated[Port | None, Setting(default="6379")] = Field(None, description="Port.")
+    db: Annotated[int | None, Field(ge=0, le=99_999), Setting(default="0", kind="whole number")] = (
+        Field(None, description="Number of the database.")
     )
     username: str | None = Field(None, description="User to sign in as.")
     password: SecretStr | None = Field(None, description="That user's password, as it is.")
-    url: Annotated[RedisUrl, BuiltFrom(PARTS), Default(IN_PROCESS), Kind("Redis URL")] = Field(
+    url: Annotated[RedisUrl, Setting(parts=PARTS, default=IN_PROCESS, kind="Redis URL")] = Field(
         RedisUrl(""),
         description="Address of the server; stronger than the parts above. `redis://`, `rediss://` "
         f"(TLS; `?{CA_CERTS}=FILE` names further authorities); `{IN_PROCESS}`: everything stays in "
         "process.",
     )
-    cache_url: Annotated[RedisUrl | None, Kind("Redis URL")] = Field(
+    cache_url: Annotated[RedisUrl | None, Setting(kind="Redis URL")] = Field(
         None, description="Another server for the cache; else that of `REDIS_URL`."
     )
-    rate_limit_url: Annotated[RedisUrl | None, Kind("Redis URL")] = Field(
+    rate_limit_url: Annotated[RedisUrl | None, Setting(kind="Redis URL")] = Field(
         None, description="Another server for rate limits; else that of `REDIS_URL`."
     )
 
@@ -160,3 +159,34 @@ class RedisSettings(Group):
     def rate_limit_address(self) -> RedisAddress | None:
         """Where requests are counted; None when each process counts its own."""
         return (self.rate_limit_url or self.url).address
+
+
+_BROKERS = ("redis", "rediss", "amqp", "amqps", "nats", "tls")
+
+
+def _broker(url: SecretStr) -> SecretStr:
+    hint = (
+        "Write redis://user:password@host:6379/0, amqp://user:password@host:5672/ or "
+        "nats://host:4222; with TLS rediss://, amqps:// or tls://. Without it jobs are polled for."
+    )
+    try:
+        parts = urlsplit(url.get_secret_value())
+        sound = parts.scheme in _BROKERS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise SettingError("is not the URL of a broker that is supported", hint)
+    return url
+
+
+class QueueSettings(Group, title="Queue"):
+    """What tells workers that a job was stored, besides the database."""
+
+    env_prefix: ClassVar = "QUEUE_"
+
+    url: Annotated[SecretStr, AfterValidator(_broker)] | None = Field(
+        None,
+        description="Broker over which workers are told of new jobs: `redis://`, `amqp://` "
+        "(RabbitMQ) or `nats://`. It carries ids only; the jobs are in the database, where workers "
+        "find them without it, too.",
+    )

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
 
-from backstay.settings.faults import Refused
-from backstay.settings.postgres_parameters import ADDRESS, kept
+from backstay.settings.errors import SettingError
+from backstay.settings.groups.postgres_parameters import ADDRESS, kept
 
 DEFAULT_PORT = 5432
 _PARTS = re.compile(
@@ -23,19 +23,18 @@ was another host's."""
 _PLACE = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
 
+_NO_URL = "not a URL"
+"""`DbSettings` says it in its own words."""
+
 Place = tuple[str, int | None]
 """A host, or the folder of a socket, and a port."""
 
 
-class Malformed(ValueError):
-    """A text that is no URL; whoever reads the setting words that."""
-
-
 def read(text: str) -> URL:
-    """Read a URL; raises `Malformed`, or `Refused` on what cannot be used."""
+    """Read a URL; raises SettingError on what cannot be used, ValueError on what is none."""
     match = _PARTS.fullmatch(text)
     if match is None or "@" in match[2] + match[3] or "#" in match[2] + match[3]:
-        raise Malformed
+        raise ValueError(_NO_URL)
     url = make_url(match[1] + match[3])
     query = {name: _once(name, value) for name, value in url.query.items()}
     address = {name: query.pop(name) for name in ADDRESS if query.get(name)}
@@ -75,14 +74,16 @@ def _places(text: str, ports: str) -> list[Place]:
     """Hosts with commas, with a port after each, or with ports of their own: one, or as many."""
     places = [_place(part) for part in text.split(",")]
     if len(places) > 1 and not all(host for host, _ in places):
-        raise Malformed
+        raise ValueError(_NO_URL)
     if not ports:
         return places
     numbers = [_port(number) for number in ports.split(",")]
     if len(numbers) == 1:
         numbers *= len(places)
     if len(numbers) != len(places):
-        raise Refused("has another number of ports than of hosts", "Write one port for each host.")
+        raise SettingError(
+            "has another number of ports than of hosts", "Write one port for each host."
+        )
     return [(host, own or port) for (host, own), port in zip(places, numbers, strict=True)]
 
 
@@ -96,15 +97,15 @@ def _place(text: str) -> Place:
     elif match := _PLACE.fullmatch(text):
         host, port = match[1].removeprefix("[").removesuffix("]"), match[2]
     else:
-        raise Malformed
+        raise ValueError(_NO_URL)
     if host and not _is_host(host):
-        raise Malformed
+        raise ValueError(_NO_URL)
     return host, _port(port) if port else None
 
 
 def _port(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65_535:
-        raise Malformed
+        raise ValueError(_NO_URL)
     return int(text)
 
 
@@ -125,4 +126,4 @@ def _once(name: str, value: str | Sequence[str]) -> str:
         return value
     if name == "host":
         return ",".join(value)
-    raise Refused("has a parameter more than once", "Write each parameter once.")
+    raise SettingError("has a parameter more than once", "Write each parameter once.")

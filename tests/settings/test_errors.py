@@ -1,10 +1,10 @@
-"""Faults: all at once, each with a mend, none invented, none hiding another."""
+"""What is wrong is told all at once, each with a hint, none invented, none hiding another."""
 
 from pathlib import Path
 
 import pytest
 
-from backstay.settings import ConfigurationError, Fault, load_settings
+from backstay.settings import ConfigurationError, SettingError, load_settings
 from tests.settings.reading import Read, faulty
 
 
@@ -35,12 +35,12 @@ def test_all_faults_of_all_groups_and_rules_are_told_at_once(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError) as caught:
         load_settings(environ, tmp_path)
     expected = environ.keys() - {"ENVIRONMENT"} | {"SECURITY_REFRESH_TOKEN_SECRET"}
-    assert {fault.variable for fault in caught.value.faults} == expected
-    assert len(caught.value.faults) == len(expected)
+    assert {fault.variable for fault in caught.value.errors} == expected
+    assert len(caught.value.errors) == len(expected)
     text = str(caught.value)
-    for fault in caught.value.faults:
+    for fault in caught.value.errors:
         assert f"{fault.variable}: {fault.wrong}" in text
-        assert fault.mend in text
+        assert fault.hint in text
 
 
 def test_a_fault_in_one_setting_does_not_hide_or_invent_others(
@@ -62,7 +62,7 @@ def test_a_value_that_cannot_be_read_is_not_also_called_missing(read: Read) -> N
 
 
 def test_the_error_counts_its_faults() -> None:
-    one = Fault("APP_DEBUG", "is on", "Set it to false.")
+    one = SettingError("is on", "Set it to false.", "APP_DEBUG")
     assert str(ConfigurationError([one])) == (
         "The configuration has 1 fault.\n  APP_DEBUG: is on.\n    Set it to false."
     )
@@ -101,17 +101,17 @@ def test_the_error_counts_its_faults() -> None:
         ("DB_MAX_CONNECTIONS", "0"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_one_fault_with_a_mend(
+def test_a_value_of_the_wrong_kind_is_one_fault_with_a_hint(
     read: Read, variable: str, value: str
 ) -> None:
     loaded = read({variable: value})
     assert faulty(loaded) == [variable]
-    assert loaded.faults[0].wrong
-    assert loaded.faults[0].mend
+    assert loaded.errors[0].wrong
+    assert loaded.errors[0].hint
     assert variable not in loaded.shown
 
 
 def test_a_word_that_is_no_number_is_told_with_an_example(read: Read) -> None:
-    fault = read(SERVER_PORT="eighty").faults[0]
+    fault = read(SERVER_PORT="eighty").errors[0]
     assert fault.wrong.startswith("should be a valid integer")
-    assert fault.mend == "Set it to: port (1 to 65535), such as 8000."
+    assert fault.hint == "Set it to: port (1 to 65535), such as 8000."

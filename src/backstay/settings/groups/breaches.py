@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from backstay.settings.faults import Refused
+from backstay.settings.errors import SettingError
 from backstay.settings.files import Unreadable, open_plain
 
 HEX_OF_SHA1 = 40
@@ -17,8 +17,8 @@ _LINE = re.compile(rb"([0-9A-Fa-f]+):[0-9]+\r?\n?")
 
 def breached_passwords(value: str) -> str:
     """Check that a path is a folder or file of breached passwords."""
-    if wrong := _fault_of(Path(value)):
-        raise Refused(
+    if wrong := _wrong_with(Path(value)):
+        raise SettingError(
             wrong,
             "Name the folder, or the one file ordered by hash, that the downloader of Pwned "
             "Passwords wrote; or leave it out.",
@@ -26,20 +26,20 @@ def breached_passwords(value: str) -> str:
     return value
 
 
-def _fault_of(path: Path) -> str | None:
+def _wrong_with(path: Path) -> str | None:
     """What is wrong, or None; only samples are read."""
     try:
         if path.is_dir():
-            return _fault_of_folder(path)
+            return _wrong_with_folder(path)
         with open_plain(path) as file:
-            return _fault_of_file(file)
+            return _wrong_with_file(file)
     except Unreadable as error:
         return f"cannot be read: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
 
-def _fault_of_folder(path: Path) -> str | None:
+def _wrong_with_folder(path: Path) -> str | None:
     name = re.compile(rf"[0-9A-Fa-f]{{{RANGE}}}(\.txt)?")
     found = next((each for each in path.iterdir() if name.fullmatch(each.name)), None)
     if found is None:
@@ -50,7 +50,7 @@ def _fault_of_folder(path: Path) -> str | None:
     return None
 
 
-def _fault_of_file(file: BinaryIO) -> str | None:
+def _wrong_with_file(file: BinaryIO) -> str | None:
     size, before = file.seek(0, 2), b""
     for number in range(SAMPLES):
         start = size * number // SAMPLES

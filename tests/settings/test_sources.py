@@ -17,7 +17,7 @@ from tests.settings.reading import Read, faulty
 
 def test_an_empty_environment_is_a_working_local_configuration(read: Read) -> None:
     loaded = read()
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.warnings == ()
     assert loaded.settings is not None
     assert loaded.settings.environment is Environment.LOCAL
@@ -82,21 +82,21 @@ def test_other_names_are_understood_wherever_they_stand(
     read: Read, tmp_path: Path, other: str, value: str, variable: str
 ) -> None:
     loaded = read({other: value})
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.origins[variable] == f"environment ({other})"
     (tmp_path / ".env").write_text(f"{other}={value}\n")
     assert read().origins[variable] == f".env ({other})"
 
 
 def test_a_fault_names_where_the_value_was_given(read: Read) -> None:
-    fault = read(PORT="eighty").faults[0]
+    fault = read(PORT="eighty").errors[0]
     assert fault.variable == "SERVER_PORT"
     assert fault.wrong.endswith("(given by environment (PORT))")
 
 
 def test_empty_means_not_set(read: Read) -> None:
     loaded = read(SERVER_PORT="", PORT=" ", DB_URL="", ADMIN_PASSWORD="", LOG_LEVEL="")
-    assert loaded.faults == ()
+    assert loaded.errors == ()
     assert loaded.origins["SERVER_PORT"] == "default"
 
 
@@ -129,7 +129,7 @@ class TestFiles:
 
     def test_a_relative_path_starts_at_the_directory(self, read: Read, tmp_path: Path) -> None:
         (tmp_path / "password").write_text("from a file")
-        assert read(ADMIN_PASSWORD_FILE="password").faults == ()
+        assert read(ADMIN_PASSWORD_FILE="password").errors == ()
 
     @pytest.mark.parametrize(
         "name",
@@ -163,8 +163,8 @@ class TestFiles:
     def test_an_absent_file_is_a_fault_that_does_not_repeat_the_path(self, read: Read) -> None:
         loaded = read(ADMIN_PASSWORD_FILE="/run/secrets/pasted-by-mistake")
         assert faulty(loaded) == ["ADMIN_PASSWORD_FILE"]
-        assert "No such file" in loaded.faults[0].wrong
-        assert "pasted-by-mistake" not in str(loaded.faults[0])
+        assert "No such file" in loaded.errors[0].wrong
+        assert "pasted-by-mistake" not in str(loaded.errors[0])
 
     def test_an_unreadable_secret_is_not_also_called_missing_or_created(
         self, read: Read, tmp_path: Path
@@ -185,7 +185,7 @@ class TestFiles:
 
     def test_what_is_no_secret_has_no_file(self, read: Read) -> None:
         loaded = read(SERVER_HOST_FILE="absent")
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert len(loaded.warnings) == 1
 
 
@@ -216,7 +216,7 @@ class TestDotEnv:
     def test_a_broken_line_is_warned_of_and_not_repeated(self, read: Read, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("SERVER_PORT=7000\nADMIN_PASSWORD\n'open=secret\n")
         loaded = read()
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert len(loaded.warnings) == 2
         assert "line 2" in loaded.warnings[0]
         assert "secret" not in "".join(loaded.warnings)
@@ -248,7 +248,7 @@ class TestUnknownVariables:
         self, read: Read, name: str, meant: str
     ) -> None:
         loaded = read({name: "hidden value"})
-        assert loaded.faults == ()
+        assert loaded.errors == ()
         assert loaded.warnings == (f"{name} (environment) is not a setting; did you mean {meant}?",)
 
     def test_an_unknown_setting_is_warned_of(self, read: Read, tmp_path: Path) -> None:

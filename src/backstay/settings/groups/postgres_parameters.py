@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from backstay.settings.faults import Refused
+from backstay.settings.errors import SettingError
 from backstay.settings.files import Unreadable, open_plain
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -85,7 +85,7 @@ REFUSED: Mapping[str, str] = {
 def _one_of(*allowed: str) -> Check:
     def check(name: str, value: str) -> str:
         if value not in allowed:
-            raise Refused(
+            raise SettingError(
                 f"has another {name} than can be used", f"Write one of: {', '.join(allowed)}."
             )
         return value
@@ -95,7 +95,7 @@ def _one_of(*allowed: str) -> Check:
 
 def _text(name: str, value: str) -> str:
     if "\0" in value:
-        raise Refused(f"has a NUL in {name}", "Remove it.")
+        raise SettingError(f"has a NUL in {name}", "Remove it.")
     return value
 
 
@@ -105,7 +105,7 @@ def _file(name: str, value: str) -> str:
     try:
         open_plain(Path(value)).close()
     except Unreadable as error:
-        raise Refused(
+        raise SettingError(
             f"names a file as {name} that cannot be read: {error}",
             "Let it name a readable file; a relative path starts at the working directory.",
         ) from None
@@ -114,7 +114,7 @@ def _file(name: str, value: str) -> str:
 
 def _seconds(name: str, value: str) -> str:
     if not re.fullmatch("[0-9]{1,3}", value) or not 1 <= int(value) <= LONGEST_WAIT:
-        raise Refused(
+        raise SettingError(
             f"has another {name} than can be used", f"Write 1 to {LONGEST_WAIT}, for seconds."
         )
     return value
@@ -122,7 +122,7 @@ def _seconds(name: str, value: str) -> str:
 
 def _options(name: str, value: str) -> str:
     if re.search("statement_timeout|idle_in_transaction_session_timeout", value):
-        raise Refused(f"sets a time limit in {name}", "Set DB_STATEMENT_TIMEOUT instead.")
+        raise SettingError(f"sets a time limit in {name}", "Set DB_STATEMENT_TIMEOUT instead.")
     return _text(name, value)
 
 
@@ -159,7 +159,7 @@ _OTHER_NAMES = {"sslmode": "ssl", "fallback_application_name": "application_name
 
 
 def kept(query: Mapping[str, str], *, has_password: bool) -> dict[str, str]:
-    """The parameters that connections are made with; raises `Refused` on any that cannot be used.
+    """The parameters that connections are made with; raises SettingError on what cannot be used.
 
     No message repeats a value: it may be a part of a password. Nor does it repeat an unknown name
     where a password stood among the parameters, which ends at an ``&`` that is not encoded.
@@ -182,17 +182,19 @@ def _is_dropped(name: str, value: str) -> bool:
     return values is None or value.lower() in values
 
 
-def _refusal(name: str, *, has_password: bool) -> Refused:
+def _refusal(name: str, *, has_password: bool) -> SettingError:
     if name in DROPPED:
-        return Refused(f"has a {name} that cannot be met", DROPPED[name][1])
+        return SettingError(f"has a {name} that cannot be met", DROPPED[name][1])
     if name in REFUSED:
-        return Refused(f"has the parameter {name}, which cannot be used", REFUSED[name])
+        return SettingError(f"has the parameter {name}, which cannot be used", REFUSED[name])
     if has_password or not re.fullmatch("[A-Za-z_]{1,40}", name):
-        return Refused(
+        return SettingError(
             "has an unknown parameter, or a part of its password is taken for one",
             "Remove it, or percent-encode special characters.",
         )
-    return Refused(f"has the unknown parameter {name}", f"Remove it. Known are: {', '.join(KEPT)}.")
+    return SettingError(
+        f"has the unknown parameter {name}", f"Remove it. Known are: {', '.join(KEPT)}."
+    )
 
 
 def _judge_tls(found: dict[str, str]) -> None:
@@ -201,12 +203,12 @@ def _judge_tls(found: dict[str, str]) -> None:
         _judge_system(found)
     mode = found.get("ssl", "prefer")
     if mode.startswith("verify-") and "sslrootcert" not in found and not _has_own_authorities():
-        raise Refused(
+        raise SettingError(
             f"asks for {mode}, and names no authority to trust",
             "Add sslrootcert=FILE, or sslrootcert=system for the authorities of this system.",
         )
     if found.get("sslnegotiation") == "direct" and MODES.index(mode) < MODES.index("require"):
-        raise Refused(
+        raise SettingError(
             "asks for TLS from the first byte on, and not for TLS",
             "Write sslmode=verify-full or sslmode=require, too.",
         )
@@ -215,12 +217,12 @@ def _judge_tls(found: dict[str, str]) -> None:
 
 def _judge_system(found: dict[str, str]) -> None:
     if found.setdefault("ssl", "verify-full") != "verify-full":
-        raise Refused(
+        raise SettingError(
             "trusts the authorities of this system for less than verify-full",
             "Write sslmode=verify-full.",
         )
     if mixed := sorted(_NOT_WITH_SYSTEM & found.keys()):
-        raise Refused(
+        raise SettingError(
             f"has {mixed[0]} beside sslrootcert=system",
             "Let sslrootcert name a file instead, or remove the other one.",
         )
@@ -246,7 +248,7 @@ def _try_certificates(found: Mapping[str, str]) -> None:
             name = "sslcert"
             context.load_cert_chain(found["sslcert"], found["sslkey"], lambda: password)
     except (OSError, ValueError):
-        raise Refused(
+        raise SettingError(
             f"names a file as {name} that TLS cannot use",
             "Name files in PEM form, the key that belongs to sslcert, and its sslpassword if any.",
         ) from None

@@ -1,0 +1,31 @@
+"""Says what is wrong with a configuration: every wrong setting, and never a secret's value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(unsafe_hash=True)
+class SettingError(ValueError):
+    """One wrong setting: what is wrong, a hint how to set it right, and the variable.
+
+    A validator leaves the variable out, unless the value of another one is to blame.
+    """
+
+    wrong: str
+    hint: str
+    variable: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.wrong}.\n    {self.hint}" if self.variable else self.wrong
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; `errors` holds every reason."""
+
+    def __init__(self, errors: Sequence[SettingError]) -> None:
+        super().__init__(tuple(errors))
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        count = "1 fault" if len(self.errors) == 1 else f"{len(self.errors)} faults"
+        return "\n".join([f"The configuration has {count}.", *(f"  {e}" for e in self.errors)])

@@ -1,0 +1,45 @@
+"""The groups of settings, each a frozen model, and `Settings`, which holds them."""
+
+from pydantic import BaseModel, ConfigDict
+
+from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
+from backstay.settings.groups.db import DbSettings
+from backstay.settings.groups.mail import MailSettings
+from backstay.settings.groups.redis import QueueSettings, RedisSettings
+from backstay.settings.groups.security import AdminSettings, SecuritySettings
+from backstay.settings.groups.server import (
+    CacheSettings,
+    ClientCacheSettings,
+    RateLimitSettings,
+    ServerSettings,
+)
+
+
+class Settings(BaseModel):
+    """Every setting, read once and frozen; `load_settings` makes one."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    general: GeneralSettings
+    app: AppSettings
+    server: ServerSettings
+    db: DbSettings
+    redis: RedisSettings
+    cache: CacheSettings
+    client_cache: ClientCacheSettings
+    queue: QueueSettings
+    rate_limit: RateLimitSettings
+    security: SecuritySettings
+    admin: AdminSettings
+    mail: MailSettings
+    log: LogSettings
+
+    @property
+    def environment(self) -> Environment:
+        """Where the application runs."""
+        return self.general.environment
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the application runs on a developer's machine."""
+        return self.environment is Environment.LOCAL

@@ -1,0 +1,107 @@
+"""Finds the values of variables in the environment, in `.env` and in files."""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+from dotenv.parser import parse_stream
+
+from backstay.settings.errors import SettingError
+from backstay.settings.files import Unreadable, read_text
+from backstay.settings.variables import GROUPS, VARIABLES, Variable
+
+Layers = Mapping[str, Mapping[str, str]]
+"""Variables by their origin, the strongest first."""
+
+_CLOSE = 0.75
+_VERY_CLOSE = 0.9
+
+
+class Found(NamedTuple):
+    """A value as text, and where it came from."""
+
+    value: str
+    origin: str
+
+
+def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The values of a `.env` file as they stand (`$` is a character like any other), and warnings.
+
+    Raises:
+        SettingError: it cannot be read; skipped, it might have said that this is production.
+    """
+    values: dict[str, str] = {}
+    warnings: list[str] = []
+    try:
+        text = read_text(path, environ) if os.path.lexists(path) else ""
+    except (Unreadable, OSError) as error:
+        wrong = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        raise SettingError(wrong, "Mend or remove it.", ".env") from None
+    for each in parse_stream(StringIO(text)):
+        if each.key and each.value is not None:
+            values[each.key] = each.value
+        elif each.error or each.key:
+            warnings.append(f".env, line {each.original.line}, is not NAME=value and was skipped")
+    return values, warnings
+
+
+def find(
+    variable: Variable, layers: Layers, directory: Path, environ: MutableMapping[str, str]
+) -> Found | None:
+    """Return a variable's value: the first layer wins, in it the strongest name.
+
+    Raises:
+        SettingError: the value, or the file that it names, is no text.
+    """
+    for origin, values in layers.items():
+        for name in variable.names:
+            value = values.get(name)
+            if value is None or not (value.strip() or variable.setting.may_be_empty):
+                continue
+            if variable.secret and name.endswith("_FILE"):
+                path = directory / value
+                return Found(_content(name, path, environ), f"file {path}")
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise SettingError("is not UTF-8 text", "Write it in UTF-8.", name) from None
+            return Found(value, origin if name == variable.name else f"{origin} ({name})")
+    return None
+
+
+def _content(name: str, path: Path, environ: MutableMapping[str, str]) -> str:
+    hint = "Let it name a readable file, or a pipe, that holds the secret and nothing else."
+    try:
+        value = read_text(path, environ).rstrip("\r\n")
+    except Unreadable as error:
+        raise SettingError(f"names a file that cannot be read: {error}", hint, name) from None
+    if not value.strip():
+        raise SettingError("names an empty file", hint, name)
+    return value
+
+
+def unknown(layers: Layers) -> Iterator[str]:
+    """Warn of variables that look like settings and are none."""
+    known = {name for variable in VARIABLES for name in variable.names}
+    prefixes = tuple(group.env_prefix for group in GROUPS.values() if group.env_prefix)
+    for origin, values in layers.items():
+        for name in sorted(values.keys() - known):
+            upper = name.upper()
+            prefix = next((each for each in prefixes if upper.startswith(each)), "")
+            meant = _closest(upper, prefix, known, prefixes)
+            if prefix or meant:
+                hint = f"; did you mean {meant}?" if meant else ""
+                yield f"{name} ({origin}) is not a setting{hint}"
+
+
+def _closest(name: str, prefix: str, known: Iterable[str], prefixes: tuple[str, ...]) -> str | None:
+    if prefix:
+        likely = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
+    else:
+        likely = [each for each in known if not each.startswith(prefixes)]
+    cutoff = _CLOSE if prefix else _VERY_CLOSE
+    close = difflib.get_close_matches(name.removeprefix(prefix), sorted(likely), 1, cutoff)
+    return f"{prefix}{close[0]}" if close else None
