@@ -15,11 +15,12 @@ from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMedia
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.core.validation import MOST_FAULTS
+from backstay.limits.classes import GENERAL
 from backstay.web.answers import answer
 from backstay.web.bodies import narrow
 from backstay.web.client_cache import kept_here
 from backstay.web.fields import field_of
-from backstay.web.limits import Limit, admission_of
+from backstay.web.limits import admission_of
 from backstay.web.oauth import media_type_of
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
@@ -89,24 +90,25 @@ class Route(APIRoute):
         """Address limit, then authentication, then the user's limit: before the body is read."""
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
         if self.spec.message.permission is PUBLIC:
-            if limit is Limit.GENERAL:
+            if limit is GENERAL:
                 await edge.count(scope, self.path_format)
-            elif limit is not Limit.EXEMPT:
+            elif limit is not None:
                 await edge.limits.by_address(scope, limit)
             return
         try:
             principal = await edge.authenticate(field_of(scope, b"authorization"))
         except AppError:
-            await edge.limits.by_address(scope, limit)
+            if limit is not None:
+                await edge.limits.by_address(scope, limit)
             raise
         scope["backstay.principal"] = principal
-        if limit is Limit.GENERAL:
+        if limit is GENERAL:
             counted = edge.limits.by_user(scope, principal, self.path_format)
             if self.may_be_kept and edge.cache_is_remote:
                 scope["backstay.admission"] = in_background(counted)  # one round trip for both
             else:
                 await counted
-        elif limit is not Limit.EXEMPT:
+        elif limit is not None:
             await edge.limits.by_address(scope, limit)
 
     def _check_form(self, request: Request) -> None:
