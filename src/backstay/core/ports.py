@@ -141,10 +141,6 @@ class Limiter(Protocol):
         """Count one request and say whether it is within the rate."""
         ...
 
-    async def peek(self, key: str, rate: Rate) -> Verdict:
-        """What a request would find, without counting it."""
-        ...
-
     async def take_back(self, key: str, rate: Rate) -> None:
         """Uncount a request that was within the rate."""
         ...
