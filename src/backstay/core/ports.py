@@ -257,7 +257,11 @@ class Vitals(Protocol):
 
 
 class Metrics(Protocol):
-    """Knows what was counted."""
+    """Counts requests, and knows what was counted."""
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record one answered request; ``route`` is the template of its path."""
+        ...
 
     def show(self, backlog: Sequence[Backlog]) -> None:
         """Take note of the jobs that wait."""

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
 from backstay.core.origins import normal_origin
-from backstay.observability.metrics import PrometheusMetrics
+from backstay.core.ports import Metrics
 from backstay.settings import Settings
 from backstay.web.bodies import check_encoding, check_length, narrowed, too_large
 from backstay.web.errors import leave_cause, problem_response, tell
@@ -71,9 +71,7 @@ QUERY_PARAMETERS = 200
 class Edge:
     """Outermost: names the request, joins its trace, adds headers, measures and logs it."""
 
-    def __init__(
-        self, app: ASGIApp, metrics: PrometheusMetrics, *, hsts: bool, access_log: bool
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, hsts: bool, access_log: bool) -> None:
         self._app = app
         self._metrics = metrics
         self._headers = [*_SECURITY, *([_HSTS] if hsts else [])]
@@ -272,7 +270,7 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     return request_id, trace
 
 
-def install(app: FastAPI, settings: Settings, metrics: PrometheusMetrics) -> None:
+def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Put the layers around an application, from the inside out."""
     server, origins = settings.server, settings.app.cors_origins
     app.add_middleware(
