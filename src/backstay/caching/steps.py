@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +17,18 @@ from backstay.core.messages import Command, Message
 from backstay.core.permissions import Scope
 from backstay.core.ports import Cache
 from backstay.core.representation import Representation, represent
+
+
+@dataclass(slots=True)
+class RenderedContext(Context):
+    """That of a sender who hands answers on as they are sent: where an answer is kept, its result
+    is the :class:`Representation` that is kept instead of the view.
+
+    ``admission``, which may be under way, tells whether the sender stays within a limit; it is
+    awaited before anything is done for them.
+    """
+
+    admission: Awaitable[None] | None = None
 
 
 class QueryCache:
@@ -48,7 +61,7 @@ class QueryCache:
                 return await call_next(context)
 
             async def load() -> bytes:
-                context.for_many = True
+                context.shared_result = True
                 result = await call_next(context)
                 if isinstance(result, Refused):
                     raise result.error
@@ -56,12 +69,13 @@ class QueryCache:
 
             key, tags = key_of(context), tuple(tags_of(context))
             found = await cache.get(key, tags=tags)
-            if context.admission is not None:
-                await context.admission
+            rendered = context if isinstance(context, RenderedContext) else None
+            if rendered is not None and rendered.admission is not None:
+                await rendered.admission
             if found is None:
                 found = await cache.remember(key, load, ttl=ttl, tags=tags)
             kept = Representation.unpack(found)
-            return kept if context.as_sent else result_type.validate_json(kept.body)
+            return kept if rendered else result_type.validate_json(kept.body)
 
         return run
 

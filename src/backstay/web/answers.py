@@ -6,6 +6,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backstay.caching.steps import RenderedContext
 from backstay.core.idempotency import Replayed
 from backstay.core.messages import Message
 from backstay.core.representation import Representation, etag_of, represent
@@ -24,7 +25,9 @@ async def answer(
     key = await key_of(request) if spec.takes_key else None
     given = preconditions_of(request)
     sender = sender_of(request, given, key)
-    result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
+    admission = request.scope.get("backstay.admission")
+    context = RenderedContext(message, sender.principal, sender.origin, sender, admission=admission)
+    result = await sender.send(context)
     kept = _representation(result)
     headers = for_clients(spec.message, edge_of(request).client_max_age)
     if kept is not None and kept.links is not None:
