@@ -32,8 +32,7 @@ from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of
 from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, edge_of, metrics_access, sender_of
-from backstay.web.unmatched import count
+from backstay.web.state import EdgeState, count_unmatched, edge_of, metrics_access, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -142,7 +141,9 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes, count)
+    app.router.middleware_stack = index = RouteIndex(
+        app.router.middleware_stack, routes, count_unmatched
+    )
     middleware.install(app, settings, backstay.metrics)
     return index
 

@@ -57,7 +57,7 @@ def test_an_import_upwards_and_a_module_outside_the_layers_are_noticed(tmp_path:
         ("core/errors.py", "starlette.requests", CORE),
         ("core/errors.py", "sqlalchemy", CORE),
         ("features/items/model.py", "fastapi", MESSAGES),
-        ("features/items/schemas.py", "backstay.web.links", MESSAGES),
+        ("features/items/schemas.py", "backstay.web.answers", MESSAGES),
         ("features/items/queries.py", "starlette.requests", MESSAGES),
         ("features/auth/commands/refresh.py", "backstay.security.access_tokens", MESSAGES),
         ("web/middleware.py", "backstay.observability.metrics", EDGE),

@@ -11,17 +11,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
-from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.errors import AppError, FieldFault, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
 from backstay.web.answers import answer
-from backstay.web.bodies import narrow
+from backstay.web.checks import check_media_type, narrow
 from backstay.web.client_cache import kept_here
 from backstay.web.fields import field_of
 from backstay.web.limits import admission_of
-from backstay.web.oauth import media_type_of
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
@@ -125,7 +124,7 @@ class Route(APIRoute):
                 ),
             )
         if self.parameters.has_body:
-            check_media_type(request, *self.spec.media_types)
+            check_media_type(request.scope, *self.spec.media_types)
 
 
 @cache
@@ -143,17 +142,6 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
     return endpoint
-
-
-def check_media_type(request: Request, *allowed: str) -> None:
-    """Refuse a body that says it is something else.
-
-    Raises:
-        UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
-    """
-    given = media_type_of(request.scope)
-    if given and given not in allowed:
-        raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
 
 
 def _summary(message: type[Message[Any]]) -> str:

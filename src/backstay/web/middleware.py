@@ -15,14 +15,20 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
+from backstay.core.errors import AppError, BadRequest, RequestTimeout
 from backstay.core.origins import normal_origin
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
-from backstay.web.bodies import check_encoding, check_length, narrowed, too_large
+from backstay.web.checks import (
+    check_encoding,
+    check_host,
+    check_length,
+    check_uri,
+    narrowed,
+    too_large,
+)
 from backstay.web.errors import leave_cause, problem_response, tell
 from backstay.web.fields import fields_of
-from backstay.web.hosts import check_host
 from backstay.web.traces import parent_of
 
 log = structlog.get_logger("backstay.http")
@@ -62,10 +68,6 @@ BODY_SECONDS = 30.0
 """How long a body may be silent before its request is given up."""
 BODY_BYTES_PER_SECOND = 1024
 """The rate at which a body has to arrive, apart from ``BODY_SECONDS``."""
-URI_BYTES = 32_768
-"""How long path and query may be together: a hundred addresses in one filter fit in."""
-QUERY_PARAMETERS = 200
-"""How many parameters a query may have."""
 
 
 class Edge:
@@ -190,7 +192,7 @@ class Faults:
     def _check(self, scope: Scope) -> None:
         check_host(scope, self._hosts)
         check_length(scope, self._limit)
-        _check_uri(scope)
+        check_uri(scope)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         seen, patience, is_complete = 0, BODY_SECONDS, False
@@ -245,14 +247,6 @@ class Cors(CORSMiddleware):
         return problem_response(
             scope, BadRequest(f"{bytes(answer.body).decode()}.", headers=headers)
         )
-
-
-def _check_uri(scope: Scope) -> None:
-    query: bytes = scope.get("query_string", b"")
-    if len(scope["path"]) + len(query) > URI_BYTES:
-        raise UriTooLong(f"Path and query may have {URI_BYTES} bytes.")
-    if query.count(b"&") >= QUERY_PARAMETERS:
-        raise Invalid(f"The query may have {QUERY_PARAMETERS} parameters.")
 
 
 def _identify(scope: Scope) -> tuple[str, bytes]:

@@ -18,6 +18,8 @@ from backstay.web.address import ClientAddress
 from backstay.web.fields import field_of
 from backstay.web.limits import Limits
 
+DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
+
 
 class MetricsAccess(Enum):
     """Who may read the metrics."""
@@ -85,6 +87,20 @@ def sender_of(
         device=device,
     )
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
+
+
+async def count_unmatched(scope: Scope, path: str) -> None:
+    """Count a request that no route of a feature takes, so that it is limited as well.
+
+    The documentation has a guard of its own and is not counted.
+
+    Raises:
+        RateLimited: too many.
+    """
+    if path in DOCUMENTATION or path.startswith(DOCUMENTATION[-1]):
+        return
+    edge: EdgeState = scope["app"].state.edge
+    await edge.count(scope, None)
 
 
 def metrics_access(settings: Settings) -> MetricsAccess:

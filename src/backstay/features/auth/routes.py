@@ -33,9 +33,10 @@ from backstay.features.auth.schemas import (
 )
 from backstay.limits.classes import LimitClass
 from backstay.web.auth import bearer_token
+from backstay.web.checks import media_type_of
 from backstay.web.conditional import JSON
 from backstay.web.fields import cookies_of, lines_of
-from backstay.web.oauth import UNSUPPORTED, media_type_of
+from backstay.web.oauth import UNSUPPORTED
 from backstay.web.pages import FORM
 from backstay.web.route_spec import BEARER
 from backstay.web.routes import Routes
