@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from backstay.core.bus import Next
-from backstay.core.caching import Cached, CacheTags, resolver
+from backstay.core.caching import CacheTags, declared_cache, resolver
 from backstay.core.context import Context
 from backstay.core.errors import Refused
 from backstay.core.messages import Command, Message
@@ -48,8 +48,8 @@ class QueryCache:
 
         Inside a transaction nothing is kept nor believed. Errors are never kept.
         """
-        declared = message.__dict__.get("cache")
-        if not isinstance(declared, Cached) or not self._ttl or declared.ttl == 0:
+        declared = declared_cache(message)
+        if declared is None or not self._ttl or declared.ttl == 0:
             return call_next
         cache, ttl = self._cache, declared.ttl or self._ttl
         key_of = _keys(message, self._version, shared=declared.shared)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -13,16 +14,18 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from backstay.caching.steps import RenderedContext
+from backstay.core.caching import declared_cache
 from backstay.core.errors import BadRequest
 from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Message
+from backstay.core.permissions import PUBLIC
 from backstay.core.representation import Links, Representation, etag_of, represent
-from backstay.web.client_cache import for_clients, kept_by_clients
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.fields import lines_of
 from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of
 
+_NOTHING: Mapping[str, str] = {}
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LONGEST = 1000
 """Characters of a query; up to four links repeat it."""
@@ -61,6 +64,30 @@ def _representation(result: Any) -> Representation | None:
     if isinstance(result, Replayed):
         return None if result.body is None else Representation(result.body, etag_of(result.body))
     return result if result is None or isinstance(result, Representation) else represent(result)
+
+
+def kept_by_clients(message: type[Message[Any]]) -> bool:
+    """Whether clients may keep the answers of a message, as far as the settings let them."""
+    kept = declared_cache(message)
+    return kept is not None and bool(kept.client)
+
+
+@cache
+def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
+    """The header fields of an answer that its client may keep (RFC 9111): for itself only, unless
+    everybody gets the same."""
+    kept = declared_cache(message)
+    seconds = 0 if kept is None or not max_age else kept.client
+    if seconds is True:
+        seconds = max_age
+    if not seconds:
+        return _NOTHING
+    if message.permission is PUBLIC:
+        return {"Cache-Control": f"public, max-age={seconds}"}
+    return {
+        "Cache-Control": f"private, max-age={seconds}",
+        "Vary": "Authorization, Cookie",
+    }
 
 
 async def _key_of(request: Request) -> IdempotencyKey | None:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
+from backstay.core.caching import declared_cache
 from backstay.core.errors import AppError, FieldFault, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
@@ -18,7 +19,6 @@ from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
 from backstay.web.answers import answer
 from backstay.web.checks import check_media_type, narrow
-from backstay.web.client_cache import kept_here
 from backstay.web.fields import field_of
 from backstay.web.limits import admission_of
 from backstay.web.parameters import Parameters
@@ -53,7 +53,8 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        route.may_be_kept = spec.endpoint is None and kept_here(spec.message)
+        kept = declared_cache(spec.message)
+        route.may_be_kept = spec.endpoint is None and kept is not None and kept.ttl != 0
         if spec.endpoint is None:
             route.app = route._application(prefix)
         return route

@@ -28,8 +28,7 @@ from backstay.web.checks import (
     too_large,
 )
 from backstay.web.errors import leave_cause, problem_response, tell
-from backstay.web.fields import fields_of
-from backstay.web.traces import parent_of
+from backstay.web.fields import fields_of, parent_of
 
 log = structlog.get_logger("backstay.http")
 

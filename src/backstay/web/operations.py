@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from backstay.core.listing import PAGING, ListQuery
 from backstay.core.permissions import PUBLIC
-from backstay.web.client_cache import for_clients, kept_by_clients
+from backstay.web.answers import for_clients, kept_by_clients
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE, PROBLEMS, Problem, TokenProblem
 from backstay.web.headers import ALWAYS, COUNTED, FIELDS, HEADERS, WITH_PROBLEM, taken
