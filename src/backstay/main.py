@@ -20,6 +20,7 @@ from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
+from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
 from backstay.jobs.run import shift
 from backstay.jobs.worker import Worker
@@ -31,8 +32,7 @@ from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of
 from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, metrics_access, rates_of, sender_of
-from backstay.web.unmatched import count
+from backstay.web.state import EdgeState, count_unmatched, edge_of, metrics_access, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -135,12 +135,15 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
         async def may_read(request: Request, login: str, password: str) -> bool:
+            await edge_of(request).limits.by_address(request.scope, LOGIN)
             send = sender_of(request).as_system()
             return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes, count)
+    app.router.middleware_stack = index = RouteIndex(
+        app.router.middleware_stack, routes, count_unmatched
+    )
     middleware.install(app, settings, backstay.metrics)
     return index
 
@@ -174,7 +177,7 @@ def _edge(backstay: Backstay) -> EdgeState:
         authenticate=Authenticator(
             backstay.tokens, backstay.principals, lambda: backstay.clock().timestamp()
         ),
-        limits=Limits(backstay.limiter, rates_of(settings), client_address),
+        limits=Limits(backstay.limiter, settings, client_address),
         client_address=client_address,
         secure_cookies=not settings.is_local,
         public_origin=origin_of(settings.app.public_url),

@@ -16,7 +16,6 @@ from backstay.core.permissions import PUBLIC, Access, PermissionSpec
 from backstay.web.conditional import JSON
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE
-from backstay.web.limits import Limit
 from backstay.web.route_spec import RouteSpec
 from tests.web.described import resolved
 
@@ -70,7 +69,7 @@ def _spec_faults(path: str, spec: RouteSpec, app: FastAPI) -> Iterator[str]:
         yield f"{path}: no feature handles {spec.message.__name__}"
     if not isinstance(spec.message.__dict__.get("permission"), PermissionSpec | Access):
         yield f"{path}: {spec.message.__name__} has no policy of its own"
-    if spec.limit is Limit.EXEMPT and path not in UNLIMITED:
+    if spec.limit is None and path not in UNLIMITED:
         yield f"{path}: no limit class"
     if spec.takes_key:
         shown = names_in(TypeAdapter(spec.message.result_type()).json_schema())
@@ -99,7 +98,7 @@ def _documentation_faults(route: Route, openapi: dict[str, Any]) -> Iterator[str
         return
     owed = {"422", "500", "503"}
     owed |= {"401", "403"} if route.spec.message.permission is not PUBLIC else set()
-    owed |= {"429"} if route.spec.limit is not Limit.EXEMPT else set()
+    owed |= {"429"} if route.spec.limit is not None else set()
     answers = {
         status: list(resolved(openapi, answer).get("content", ()))
         for status, answer in operation["responses"].items()

@@ -13,8 +13,8 @@ from backstay.core.messages import Command, FromPath, Query, View
 from backstay.core.permissions import PUBLIC
 from backstay.core.wiring import BootError, Code, place_of
 from backstay.features import STANDARD
+from backstay.limits.classes import LimitClass
 from backstay.main import create_app
-from backstay.web.limits import Limit
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
 from tests.conftest import settings_with
@@ -214,9 +214,10 @@ def test_two_operations_have_two_names(faults: Faults) -> None:
     assert fault.problem.endswith("is the operation find_rigs, as GET /api/v1/rigs is.")
 
 
-def test_a_class_of_limits_is_named_by_its_member(faults: Faults) -> None:
+def test_a_class_of_limits_is_declared_and_not_named(faults: Faults) -> None:
     (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
-    assert Limit.LOGIN.name in fault.mend
+    assert fault.code is Code.ROUTE_LIMIT
+    assert LimitClass.__name__ in fault.mend
 
 
 def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from backstay.core.feature import Feature
 from backstay.core.messages import Query, View
 from backstay.core.permissions import SIGNED_IN
 from backstay.features import STANDARD
-from backstay.web.client_cache import for_clients
+from backstay.web.answers import for_clients
 from backstay.web.dispatch import Route
 from backstay.web.routes import Routes
 from tests.architecture.edge import ANY_ID

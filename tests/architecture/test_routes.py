@@ -14,7 +14,6 @@ from backstay.core.wiring import BootError
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
 from backstay.main import create_app
-from backstay.web.limits import Limit
 from backstay.web.routes import Routes
 from tests.architecture.booting import feature
 from tests.architecture.edge import (
@@ -111,7 +110,7 @@ class Unheard(Command[None]):
 @pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
 def test_what_a_route_owes_is_noticed(unused: str, tmp_path: Path) -> None:
     routes = Routes("", tag="more")
-    routes.get("/items/{id}", GetItem, limit=Limit.EXEMPT)
+    routes.get("/items/{id}", GetItem, limit=None)
     routes.post("/unheard", Unheard)
     with pytest.raises(BootError):
         app_with(unused, tmp_path, routes)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretStr
 
 from backstay.caching.memory import MemoryCache
 from backstay.caching.metrics import CacheMetrics
+from backstay.caching.steps import RenderedContext
 from backstay.core.caching import Cached
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command, Query
@@ -154,7 +155,8 @@ async def test_refusals_and_what_is_only_inherited_are_not_kept(house: House) ->
 
 
 async def test_the_edge_gets_bytes_and_code_a_view(house: House) -> None:
-    edge = await house.sender().for_the_edge(GetDepth(name="a"))
+    sender, asked_for = house.sender(), GetDepth(name="a")
+    edge = await sender.send(RenderedContext(asked_for, sender.principal, sender.origin, sender))
     assert isinstance(edge, Representation)
     assert edge.body == b'{"name":"a","metres":null}'
     assert await house.sender()(GetDepth(name="a")) == Depth(name="a", metres=None)

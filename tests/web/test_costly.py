@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from backstay.limits.classes import GENERAL, SHORT_BODY_BYTES
+from backstay.web.checks import QUERY_PARAMETERS, URI_BYTES
 from backstay.web.dispatch import Route
-from backstay.web.limits import AUTH_BODY_BYTES, Limit
-from backstay.web.middleware import QUERY_PARAMETERS, URI_BYTES
 from tests.architecture.edge import routes_of
 from tests.conftest import Login
 from tests.features.steps import API, AUTH, JWKS, ME, needs
@@ -22,8 +22,7 @@ def auth_routes(app: FastAPI) -> list[Route]:
     """The routes that sign in, or lead to it."""
     routes = [context.original_route for context in routes_of(app)]
     ours = [route for route in routes if isinstance(route, Route)]
-    classes = set(Limit) - {Limit.GENERAL, Limit.EXEMPT}
-    return [r for r in ours if r.spec.limit in classes and r.spec.method == "POST"]
+    return [r for r in ours if r.spec.limit not in {GENERAL, None} and r.spec.method == "POST"]
 
 
 async def test_auth_routes_take_short_bodies_only(app: FastAPI, login: Login) -> None:
@@ -31,11 +30,11 @@ async def test_auth_routes_take_short_bodies_only(app: FastAPI, login: Login) ->
     for route in auth_routes(app):
         for media_type in route.spec.media_types:
             headers, path = {"Content-Type": media_type}, route.path_format
-            announced = b" " * (AUTH_BODY_BYTES + 1)
-            for content in (announced, stream(AUTH_BODY_BYTES + 1)):
+            announced = b" " * (SHORT_BODY_BYTES + 1)
+            for content in (announced, stream(SHORT_BODY_BYTES + 1)):
                 answer = await person.client.post(path, content=content, headers=headers)
                 body = problem(answer, 413, "too_large")
-                assert body["detail"] == f"The body may have {AUTH_BODY_BYTES} bytes."
+                assert body["detail"] == f"The body may have {SHORT_BODY_BYTES} bytes."
             if route.parameters.has_body:
                 answer = await person.client.post(path, content=announced[:-1], headers=headers)
                 assert answer.status_code in {401, 422, 400, 204}, (path, answer.text)
@@ -45,8 +44,8 @@ async def test_auth_routes_take_short_bodies_only(app: FastAPI, login: Login) ->
 
 
 async def test_other_routes_take_what_the_server_takes(login: Login) -> None:
-    person, padding = await login(), b" " * AUTH_BODY_BYTES
-    for content in (b'{"name": "Ada"}' + padding, stream(AUTH_BODY_BYTES)):
+    person, padding = await login(), b" " * SHORT_BODY_BYTES
+    for content in (b'{"name": "Ada"}' + padding, stream(SHORT_BODY_BYTES)):
         answer = await person.client.patch(
             ME, content=content, headers={"Content-Type": "application/json"}
         )

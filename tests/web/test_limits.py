@@ -4,8 +4,17 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from backstay.core.bus import handles
+from backstay.core.feature import Feature
+from backstay.core.messages import Query, View
+from backstay.core.permissions import PUBLIC
+from backstay.core.rates import Rate
+from backstay.features import STANDARD
+from backstay.limits.classes import LimitClass
 from backstay.main import create_app
 from backstay.settings import Settings
+from backstay.web.routes import Routes
+from tests.architecture.booting import feature
 from tests.conftest import FrozenClock, Login, client_of
 from tests.features.steps import API, JWKS, ME, client_at
 from tests.web.problems import problem
@@ -158,6 +167,46 @@ async def test_a_router_added_by_hand_is_limited(
         failed = await client.get("/bug")
         problem(failed, 500)
         assert left(failed) == 16
+
+
+class Reply(View):
+    text: str
+
+
+class Knock(Query[Reply]):
+    """Ask whether somebody is there."""
+
+    permission = PUBLIC
+
+
+@handles(Knock)
+async def knock(query: Knock) -> Reply:
+    return Reply(text="who is there?")
+
+
+def doors() -> Feature:
+    """A feature whose routes have a limit of its own, or none."""
+    few = LimitClass("doors", lambda settings: Rate(settings.rate_limit.default // 10, 60))
+    routes = Routes("/doors", tag="doors")
+    routes.get("/front", Knock, limit=few)
+    routes.post("/front", Knock, limit=few, name="knock_hard")
+    routes.get("/back", Knock, limit=None, name="knock_at_the_back")
+    return feature(Knock, knock, name="doors", routes=(routes,))
+
+
+async def test_a_feature_declares_limits_of_its_own(settings: Settings, clock: FrozenClock) -> None:
+    app = create_app(settings, [*STANDARD, doors()], clock=clock)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        answers = [
+            await client.get(f"{API}/doors/front"),
+            await client.post(f"{API}/doors/front"),
+            await client.get(f"{API}/doors/front"),
+        ]
+        assert [each.status_code for each in answers] == [200, 200, 429]
+        assert [left(each) for each in answers] == [1, 0, 0]
+        assert {each.headers["ratelimit-policy"] for each in answers} == {'"doors";q=2;w=60'}
+        assert left(await client.get(f"{API}/doors/back")) is None
+        assert left(await client.get(NOWHERE)) == 19
 
 
 class TestWithoutItsRedis:

@@ -2,20 +2,33 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from backstay.core.bus import Next
-from backstay.core.caching import Cached, CacheTags, resolver
+from backstay.core.caching import CacheTags, declared_cache, resolver
 from backstay.core.context import Context
 from backstay.core.errors import Refused
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import Scope
 from backstay.core.ports import Cache
 from backstay.core.representation import Representation, represent
+
+
+@dataclass(slots=True)
+class RenderedContext(Context):
+    """That of a sender who hands answers on as they are sent: where an answer is kept, its result
+    is the :class:`Representation` that is kept instead of the view.
+
+    ``admission``, which may be under way, tells whether the sender stays within a limit; it is
+    awaited before anything is done for them.
+    """
+
+    admission: Awaitable[None] | None = None
 
 
 class QueryCache:
@@ -35,8 +48,8 @@ class QueryCache:
 
         Inside a transaction nothing is kept nor believed. Errors are never kept.
         """
-        declared = message.__dict__.get("cache")
-        if not isinstance(declared, Cached) or not self._ttl or declared.ttl == 0:
+        declared = declared_cache(message)
+        if declared is None or not self._ttl or declared.ttl == 0:
             return call_next
         cache, ttl = self._cache, declared.ttl or self._ttl
         key_of = _keys(message, self._version, shared=declared.shared)
@@ -48,7 +61,7 @@ class QueryCache:
                 return await call_next(context)
 
             async def load() -> bytes:
-                context.for_many = True
+                context.shared_result = True
                 result = await call_next(context)
                 if isinstance(result, Refused):
                     raise result.error
@@ -56,12 +69,13 @@ class QueryCache:
 
             key, tags = key_of(context), tuple(tags_of(context))
             found = await cache.get(key, tags=tags)
-            if context.admission is not None:
-                await context.admission
+            rendered = context if isinstance(context, RenderedContext) else None
+            if rendered is not None and rendered.admission is not None:
+                await rendered.admission
             if found is None:
                 found = await cache.remember(key, load, ttl=ttl, tags=tags)
             kept = Representation.unpack(found)
-            return kept if context.as_sent else result_type.validate_json(kept.body)
+            return kept if rendered else result_type.validate_json(kept.body)
 
         return run
 

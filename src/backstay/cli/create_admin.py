@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from backstay.cli.arguments import refusal
+from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
 from backstay.core.errors import Conflict
 from backstay.features.access.commands import SyncAccess, declared_permissions

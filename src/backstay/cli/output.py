@@ -1,6 +1,10 @@
-"""How commands print: in columns, for people in a terminal and for programs behind a pipe."""
+"""How commands print, for people in a terminal and for programs behind a pipe; how they refuse."""
 
 from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from backstay.core.errors import FieldFault, Invalid
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, header: bool = False) -> None:
@@ -18,3 +22,18 @@ def print_columns(rows: Sequence[Sequence[str]], *, header: bool = False) -> Non
         else:
             line.stylize("bold", 0, widths[0])
         console.print(line)
+
+
+def refusal(error: ValidationError) -> Invalid:
+    """The refusal of the message that arguments were to make: it names each faulty one, never with
+    what was given."""
+    return Invalid(
+        errors=tuple(
+            FieldFault(
+                str(fault["loc"][0]) if fault["loc"] else "input",
+                fault["type"],
+                fault["msg"].rstrip("."),
+            )
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+    )

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
-from backstay.cli.address import free_address
+from backstay.cli.readiness import free_address
 from backstay.composition import Backstay
 from backstay.main import probes_app
 

@@ -1,6 +1,9 @@
-"""What must be in order before anything runs: the settings and the database, judged together."""
+"""What must be in order before anything runs: the settings and the database, judged together, and
+the address to listen on."""
 
+import errno
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
@@ -111,6 +114,30 @@ async def warn_of_shortage(settings: Settings) -> None:
 
     if text := await shortage(engine_options(settings), settings.server.worker_count):
         typer.echo(f"Warning: {text}", err=True)
+
+
+def free_address(host: str, port: int) -> tuple[str, int]:
+    """The address in numbers, after trying it: the server itself would share a port in use.
+
+    Raises:
+        typer.Exit: nobody can listen there.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            wrong = f"Port {port} of {host} is in use."
+            mend = "Stop what listens there, or choose another with SERVER_PORT or --port."
+        else:
+            unknown = isinstance(error, socket.gaierror)
+            reason = error.strerror if unknown else os.strerror(error.errno or 0)
+            wrong = f"Cannot listen on port {port} of {host}: {reason}."
+            mend = "Look at SERVER_HOST and SERVER_PORT, or --host and --port."
+        typer.echo(f"{wrong} {mend}", err=True)
+        raise typer.Exit(1) from error
+    return str(address[0]), port
 
 
 async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:

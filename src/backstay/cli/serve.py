@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.cli.address import free_address
-from backstay.cli.banner import print_banner, url_of
+from backstay.cli.output import print_columns
 from backstay.cli.readiness import (
+    free_address,
     migrates,
     opened,
     require_wiring,
     sound_settings,
     warn_of_shortage,
 )
+from backstay.db import sqlite
+from backstay.db.address import place
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
-from backstay.settings import AppSettings, ServerSettings, Settings
+from backstay.settings import AppSettings, Environment, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
 
 PUBLIC_URL = AppSettings.model_fields["public_url"].default
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def serve(
@@ -41,10 +44,10 @@ def serve(
     settings = asyncio.run(sound_settings())
     address = free_address(host or settings.server.host, port or settings.server.port)
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
-        os.environ["APP_PUBLIC_URL"] = url_of(*address)  # the server reads it: links work then
+        os.environ["APP_PUBLIC_URL"] = _url_of(*address)  # the server reads it: links work then
     admin = asyncio.run(_make_ready(settings))
     asyncio.run(warn_of_shortage(settings))
-    print_banner(settings, address, admin)
+    _print_banner(settings, address, admin)
     become_supervisor(
         _options(settings.server, address, reload=reload).command(),
         drain_seconds=settings.server.drain_seconds,
@@ -76,3 +79,48 @@ def _options(server: ServerSettings, address: tuple[str, int], *, reload: bool) 
         reload=reload,
         supervisor=os.getpid(),  # this process becomes it
     )
+
+
+def _print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | None") -> None:
+    """Tell where the server is, what it uses and how to sign in.
+
+    A made-up password is told here and nowhere else.
+    """
+    url = _url_of(*address)
+    elsewhere = ", and on every other address" if address[0] in _EVERYWHERE else ""
+    rows = [("Address", url + elsewhere)]
+    if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
+        rows.append(("Documentation", f"{url}/docs"))
+    rows += [
+        ("Environment", settings.environment.value),
+        ("Database", _database(settings)),
+        ("In this process", ", ".join(_embedded(settings)) or "nothing that could be elsewhere"),
+    ]
+    if admin is not None and admin.created:
+        made_up = admin.generated_password
+        rows.append(("Administrator", admin.email))
+        rows.append(("Password", f"{made_up} (shown only now)" if made_up else "ADMIN_PASSWORD"))
+    print_columns(rows)
+
+
+def _url_of(host: str, port: int) -> str:
+    """Where this machine finds what listens at an address."""
+    name = _EVERYWHERE.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _embedded(settings: Settings) -> list[str]:
+    """What could be on Redis or in a worker, and is not."""
+    here = {
+        "rate limits": settings.rate_limit.enabled and settings.redis.rate_limit_address is None,
+        "cache": settings.cache.ttl_seconds and settings.redis.cache_address is None,
+        "jobs": settings.is_local,
+    }
+    return [name for name, is_here in here.items() if is_here]
+
+
+def _database(settings: Settings) -> str:
+    url = settings.db.url.parsed
+    if settings.db.is_sqlite:
+        return f"SQLite, {url.database} (version {sqlite.in_use().version_text})"
+    return f"PostgreSQL, {url.database} on {place(settings.db.sqlalchemy_url)}"

@@ -14,8 +14,7 @@ from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.db.options import engine_options
 from backstay.db.session import Database
 from backstay.jobs.notify_broker import BrokerWakeups
-from backstay.limits.memory import MemoryLimiter
-from backstay.limits.off import NoLimiter
+from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.mailing.local import ConsoleMailer, FileMailer, NoMailer
 from backstay.mailing.templates import JinjaMailTemplates

@@ -55,6 +55,12 @@ class Cached:
     client: bool | int = False
 
 
+def declared_cache(message: type) -> Cached | None:
+    """What a message says in its own class body about keeping its answers."""
+    declared = message.__dict__.get("cache")
+    return declared if isinstance(declared, Cached) else None
+
+
 class CacheTags:
     """What a command outdates; it is forgotten after the commit, and never after a rollback."""
 

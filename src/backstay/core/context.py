@@ -10,7 +10,7 @@ from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
 from backstay.core.messages import Command, Message
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
-from backstay.core.representation import Preconditions, Representation
+from backstay.core.representation import Preconditions
 
 R = TypeVar("R")
 
@@ -113,10 +113,8 @@ class UnitOfWork:
 class Context:
     """One message under way.
 
-    ``admission`` tells whether its sender stays within a limit, and must be awaited before
-    anything is done for them. ``as_sent`` asks for bytes where there are bytes: a representation
-    instead of the view. ``for_many`` says that the answer will be given to others, later.
-    ``unit_of_work`` is set as soon as there is a transaction.
+    ``unit_of_work`` is set as soon as there is a transaction. ``shared_result`` says that the
+    answer will be given to others, later.
     """
 
     message: Message[Any]
@@ -128,9 +126,7 @@ class Context:
     unit_of_work: UnitOfWork | None = None
     note: ActivityNote = field(default_factory=ActivityNote)
     activity: Mapping[str, Any] | None = None
-    admission: Awaitable[None] | None = None
-    as_sent: bool = False
-    for_many: bool = False
+    shared_result: bool = False
 
     @property
     def unit(self) -> UnitOfWork:
@@ -190,21 +186,17 @@ class Sender:
         Raises:
             AppError: the message was refused.
         """
-        result: R = await self._send(self._context(message))
+        result: R = await self.send(self._context(message))
         return result
 
-    async def for_the_edge(
-        self, message: Message[R], admission: Awaitable[None] | None = None
-    ) -> R | Representation:
-        """Send a message; where its answer is kept, it is told as the bytes that are kept.
+    async def send(self, context: Context) -> Any:
+        """Send a message by a context that its sender made, and return its result.
 
         Raises:
-            AppError: the message was refused, or ``admission``, which was under way, was.
+            AppError: the message was refused.
         """
-        context = self._context(message)
-        context.as_sent, context.admission = True, admission
-        result: R | Representation = await self._send(context)
-        return result
+        is_command = isinstance(context.message, Command)
+        return await (self._buses.commands if is_command else self._buses.queries).send(context)
 
     def _context(self, message: Message[Any]) -> Context:
         if self.parent is None:
@@ -213,12 +205,8 @@ class Sender:
             *(message, self.principal, self.origin, self),
             unit_of_work=self.parent.unit_of_work,
             note=ActivityNote(self.parent.note),
-            for_many=self.parent.for_many,
+            shared_result=self.parent.shared_result,
         )
-
-    async def _send(self, context: Context) -> Any:
-        is_command = isinstance(context.message, Command)
-        return await (self._buses.commands if is_command else self._buses.queries).send(context)
 
     def inside(self, context: Context) -> "Sender":
         """A sender whose messages join the transaction of a message under way."""

@@ -141,10 +141,6 @@ class Limiter(Protocol):
         """Count one request and say whether it is within the rate."""
         ...
 
-    async def peek(self, key: str, rate: Rate) -> Verdict:
-        """What a request would find, without counting it."""
-        ...
-
     async def take_back(self, key: str, rate: Rate) -> None:
         """Uncount a request that was within the rate."""
         ...
@@ -261,7 +257,11 @@ class Vitals(Protocol):
 
 
 class Metrics(Protocol):
-    """Knows what was counted."""
+    """Counts requests, and knows what was counted."""
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record one answered request; ``route`` is the template of its path."""
+        ...
 
     def show(self, backlog: Sequence[Backlog]) -> None:
         """Take note of the jobs that wait."""

@@ -145,7 +145,7 @@ class Database:
             who = whose(context)
             if context.origin.job is not None or context.message.takes_long:
                 return Reader(partial(self._long_reads.rows, who))
-            if self._replica_reads is None or context.for_many:
+            if self._replica_reads is None or context.shared_result:
                 return Reader(partial(self._reads.rows, who))
             return Reader(partial(self._read_near, self._replica_reads, context.principal, who))
         session: AsyncSession = context.unit_of_work.transaction

@@ -1,1 +1,1 @@
-"""How many requests are let through in a period: counted in process or on Redis."""
+"""How many requests are let through in a period: what they are counted as, and where."""

@@ -1,4 +1,4 @@
-"""The Limiter port in process: exact for one process, forgotten with it."""
+"""The Limiter port in process: exact for one process, forgotten with it; or switched off."""
 
 import time
 from collections import OrderedDict
@@ -40,12 +40,6 @@ class MemoryLimiter:
         self._paid_at[name] = now + debt + price
         return verdict_of(rate, debt + price, price, allowed=True)
 
-    async def peek(self, key: str, rate: Rate) -> Verdict:
-        """What a request would find."""
-        now, price = self._clock(), price_of(rate)
-        debt = max(0, self._paid_at.get(_named(key, rate), now) - now)
-        return verdict_of(rate, debt, price, allowed=debt <= price * (rate.limit - 1))
-
     async def take_back(self, key: str, rate: Rate) -> None:
         """Uncount a request."""
         name = _named(key, rate)
@@ -63,6 +57,17 @@ class MemoryLimiter:
         if len(self._paid_at) + len(owing) >= self._max_keys:
             del owing[min(owing, key=owing.__getitem__)]
         self._paid_at.update(owing)
+
+
+class NoLimiter:
+    """Where limits are switched off: allows every request, and counts none."""
+
+    async def hit(self, key: str, rate: Rate) -> Verdict:
+        """Always within the rate."""
+        return Verdict(True, rate.limit, rate.limit, 0, 0)
+
+    async def take_back(self, key: str, rate: Rate) -> None:
+        """Nothing was counted."""
 
 
 def _named(key: str, rate: Rate) -> str:

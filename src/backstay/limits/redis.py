@@ -8,13 +8,13 @@ from backstay.limits.memory import MemoryLimiter, price_of, verdict_of
 from backstay.redis.client import RedisFault, RedisLink, Script
 
 COUNT = Script.of("""
-local price, most, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local price, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local owed = (tonumber(redis.call('GET', KEYS[1])) or now) - now
 local debt = math.min(math.max(0, owed), most + price)
 local allowed = debt <= most and 1 or 0
-debt = debt + price * cost * allowed
+debt = debt + price * allowed
 if debt > 0 and debt ~= owed then
     redis.call('SET', KEYS[1], string.format('%.0f', now + debt), 'PX', math.ceil(debt / 1000))
 end
@@ -47,16 +47,12 @@ class RedisLimiter:
     async def hit(self, key: str, rate: Rate) -> Verdict:
         """Count one request."""
         try:
-            return await self._count(key, rate, 1)
+            price = _price(rate)
+            args = (price, price * (rate.limit - 1))
+            allowed, debt = await self._link.run(COUNT, (self._name(key, rate),), args)
         except RedisFault:
             return await self._alone.hit(key, _alone(rate))
-
-    async def peek(self, key: str, rate: Rate) -> Verdict:
-        """What a request would find."""
-        try:
-            return await self._count(key, rate, 0)
-        except RedisFault:
-            return await self._alone.peek(key, _alone(rate))
+        return verdict_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
 
     async def take_back(self, key: str, rate: Rate) -> None:
         """Uncount a request."""
@@ -64,12 +60,6 @@ class RedisLimiter:
             await self._link.run(TAKE_BACK, (self._name(key, rate),), (_price(rate),))
         except RedisFault:
             await self._alone.take_back(key, _alone(rate))
-
-    async def _count(self, key: str, rate: Rate, cost: int) -> Verdict:
-        price = _price(rate)
-        args = (price, price * (rate.limit - 1), cost)
-        allowed, debt = await self._link.run(COUNT, (self._name(key, rate),), args)
-        return verdict_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
 
     def _name(self, key: str, rate: Rate) -> str:
         return f"{self._prefix}:{rate.limit}/{rate.period}:{key}"

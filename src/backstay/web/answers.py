@@ -1,34 +1,50 @@
 """Sends a message on behalf of a request, and makes an answer of its result."""
 
+import json
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from hashlib import blake2b
 from typing import Any
 
 from pydantic_core import from_json
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from backstay.core.idempotency import Replayed
+from backstay.caching.steps import RenderedContext
+from backstay.core.caching import declared_cache
+from backstay.core.errors import BadRequest
+from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Message
-from backstay.core.representation import Representation, etag_of, represent
-from backstay.web.client_cache import for_clients, kept_by_clients
+from backstay.core.permissions import PUBLIC
+from backstay.core.representation import Links, Representation, etag_of, represent
 from backstay.web.conditional import JSON, preconditions_of, tagged
-from backstay.web.idempotency import key_of
-from backstay.web.links import link_header
+from backstay.web.fields import lines_of
 from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of
+
+_NOTHING: Mapping[str, str] = {}
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+LONGEST = 1000
+"""Characters of a query; up to four links repeat it."""
 
 
 async def answer(
     request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
 ) -> Response:
     """Send a message on behalf of the request and answer with its result."""
-    key = await key_of(request) if spec.takes_key else None
+    key = await _key_of(request) if spec.takes_key else None
     given = preconditions_of(request)
     sender = sender_of(request, given, key)
-    result = await sender.for_the_edge(message, request.scope.get("backstay.admission"))
+    admission = request.scope.get("backstay.admission")
+    context = RenderedContext(message, sender.principal, sender.origin, sender, admission=admission)
+    result = await sender.send(context)
     kept = _representation(result)
     headers = for_clients(spec.message, edge_of(request).client_max_age)
     if kept is not None and kept.links is not None:
-        headers = {**headers, **link_header(request.scope, kept.links)}
+        headers = {**headers, **_link_header(request.scope, kept.links)}
         if not kept_by_clients(spec.message):
             return Response(kept.body, spec.status, headers, JSON)
         kept = kept._replace(etag=etag_of(kept.body))
@@ -48,3 +64,74 @@ def _representation(result: Any) -> Representation | None:
     if isinstance(result, Replayed):
         return None if result.body is None else Representation(result.body, etag_of(result.body))
     return result if result is None or isinstance(result, Representation) else represent(result)
+
+
+def kept_by_clients(message: type[Message[Any]]) -> bool:
+    """Whether clients may keep the answers of a message, as far as the settings let them."""
+    kept = declared_cache(message)
+    return kept is not None and bool(kept.client)
+
+
+@cache
+def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
+    """The header fields of an answer that its client may keep (RFC 9111): for itself only, unless
+    everybody gets the same."""
+    kept = declared_cache(message)
+    seconds = 0 if kept is None or not max_age else kept.client
+    if seconds is True:
+        seconds = max_age
+    if not seconds:
+        return _NOTHING
+    if message.permission is PUBLIC:
+        return {"Cache-Control": f"public, max-age={seconds}"}
+    return {
+        "Cache-Control": f"private, max-age={seconds}",
+        "Vary": "Authorization, Cookie",
+    }
+
+
+async def _key_of(request: Request) -> IdempotencyKey | None:
+    """The key of a request, if it has one, bound to its target and to what its body and query say.
+
+    Raises:
+        BadRequest: the header is repeated, empty, too long or not printable.
+    """
+    values = lines_of(request.scope, b"idempotency-key")
+    if not values:
+        return None
+    value = values[0].strip()
+    if len(values) > 1 or not _KEY.fullmatch(value):
+        raise BadRequest("Idempotency-Key must be sent once, with 1 to 255 printable characters.")
+    body = await request.body()
+    said = [sorted(request.query_params.multi_items()), from_json(body) if body else None]
+    fingerprint = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=32).digest()
+    return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)
+
+
+def _link_header(scope: Scope, links: Links) -> dict[str, str]:
+    """``Link`` (RFC 8288) with relative references to the neighbouring pages, or nothing; the body
+    carries the same.
+
+    Nor is there one for a query so long that a proxy might refuse the header.
+    """
+    query = scope["query_string"].decode("latin-1")
+    if len(query) > LONGEST:
+        return {}
+    text = _link(scope["path"], query, tuple(links.items()))
+    return {"Link": text} if text else {}
+
+
+@lru_cache(1024)
+def _link(path: str, query: str, links: tuple[tuple[str, int | str], ...]) -> str:
+    url = URL(path=path, query=query)
+    targets = (
+        (relation, url.include_query_params(page=target))
+        if isinstance(target, int)
+        else (relation, url.include_query_params(cursor=target))
+        for relation, target in links
+    )
+    return ", ".join(f'<{_relative(target)}>; rel="{relation}"' for relation, target in targets)
+
+
+def _relative(url: URL) -> str:
+    return f"{url.path}?{url.query}" if url.query else url.path

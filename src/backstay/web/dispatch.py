@@ -11,16 +11,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
-from backstay.core.errors import AppError, FieldFault, Invalid, UnsupportedMediaType
+from backstay.core.caching import declared_cache
+from backstay.core.errors import AppError, FieldFault, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.core.validation import MOST_FAULTS
+from backstay.limits.classes import GENERAL
 from backstay.web.answers import answer
-from backstay.web.bodies import narrow
-from backstay.web.client_cache import kept_here
+from backstay.web.checks import check_media_type, narrow
 from backstay.web.fields import field_of
-from backstay.web.limits import Limit, admission_of
-from backstay.web.oauth import media_type_of
+from backstay.web.limits import admission_of
 from backstay.web.parameters import Parameters
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
@@ -53,7 +53,8 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        route.may_be_kept = spec.endpoint is None and kept_here(spec.message)
+        kept = declared_cache(spec.message)
+        route.may_be_kept = spec.endpoint is None and kept is not None and kept.ttl != 0
         if spec.endpoint is None:
             route.app = route._application(prefix)
         return route
@@ -89,24 +90,25 @@ class Route(APIRoute):
         """Address limit, then authentication, then the user's limit: before the body is read."""
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
         if self.spec.message.permission is PUBLIC:
-            if limit is Limit.GENERAL:
+            if limit is GENERAL:
                 await edge.count(scope, self.path_format)
-            elif limit is not Limit.EXEMPT:
+            elif limit is not None:
                 await edge.limits.by_address(scope, limit)
             return
         try:
             principal = await edge.authenticate(field_of(scope, b"authorization"))
         except AppError:
-            await edge.limits.by_address(scope, limit)
+            if limit is not None:
+                await edge.limits.by_address(scope, limit)
             raise
         scope["backstay.principal"] = principal
-        if limit is Limit.GENERAL:
+        if limit is GENERAL:
             counted = edge.limits.by_user(scope, principal, self.path_format)
             if self.may_be_kept and edge.cache_is_remote:
                 scope["backstay.admission"] = in_background(counted)  # one round trip for both
             else:
                 await counted
-        elif limit is not Limit.EXEMPT:
+        elif limit is not None:
             await edge.limits.by_address(scope, limit)
 
     def _check_form(self, request: Request) -> None:
@@ -123,7 +125,7 @@ class Route(APIRoute):
                 ),
             )
         if self.parameters.has_body:
-            check_media_type(request, *self.spec.media_types)
+            check_media_type(request.scope, *self.spec.media_types)
 
 
 @cache
@@ -141,17 +143,6 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     endpoint.__signature__ = inspect.Signature(parameters.signature)  # type: ignore[attr-defined]
     endpoint.__name__ = spec.operation_id
     return endpoint
-
-
-def check_media_type(request: Request, *allowed: str) -> None:
-    """Refuse a body that says it is something else.
-
-    Raises:
-        UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
-    """
-    given = media_type_of(request.scope)
-    if given and given not in allowed:
-        raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
 
 
 def _summary(message: type[Message[Any]]) -> str:

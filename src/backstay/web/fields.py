@@ -1,8 +1,14 @@
 """The header fields of a request by name, read once for all who ask."""
 
+import re
+
 from starlette.types import Scope
 
 _KEY = "backstay.fields"
+_TRACE = b"traceparent"
+_PARENT = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
+)
 
 
 def fields_of(scope: Scope) -> dict[bytes, bytes]:
@@ -32,3 +38,21 @@ def cookies_of(scope: Scope, name: str) -> list[str]:
     pairs = (pair.partition("=") for line in lines_of(scope, b"cookie") for pair in line.split(";"))
     values = (value.strip().strip('"') for given, _, value in pairs if given.strip() == name)
     return list(dict.fromkeys(filter(None, values)))
+
+
+def parent_of(scope: Scope) -> tuple[bytes, bytes] | None:
+    """The id of the trace that a request is part of, and its flags (W3C Trace Context).
+
+    None where none is told, or not in a known form. Of a later version than 00 what that version
+    says is known: more may follow behind the flags, of which only the first has a meaning.
+    """
+    if _TRACE not in fields_of(scope):
+        return None
+    given = [value for name, value in scope["headers"] if name == _TRACE]
+    parent = _PARENT.fullmatch(given[0]) if len(given) == 1 else None
+    if parent is None:
+        return None
+    version, trace_id, flags, more = parent.groups()
+    if version == b"00":
+        return None if more else (trace_id, flags)
+    return trace_id, b"%02x" % (int(flags, 16) & 1)

@@ -1,8 +1,7 @@
 """Rate limits at the edge, with the headers that announce them."""
 
-from collections.abc import Mapping
-from enum import StrEnum
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from math import ceil
 
 import structlog
@@ -13,50 +12,34 @@ from backstay.core.errors import RateLimited
 from backstay.core.ports import Limiter, Verdict
 from backstay.core.principal import Principal
 from backstay.core.rates import Rate
+from backstay.limits.classes import GENERAL, LimitClass
+from backstay.settings import Settings
 from backstay.web.address import ClientAddress
 
-AUTH_BODY_BYTES = 16_384
-"""Whoever signs in or is about to sends little, and anybody may try."""
 log = structlog.get_logger("backstay.limits")
 
 
-class Limit(StrEnum):
-    """The limit class of a route. The general one counts users; the others count addresses."""
-
-    EXEMPT = "exempt"
-    GENERAL = "default"
-    LOGIN = "login"
-    REFRESH = "refresh"
-    LOGOUT = "logout"
-    REGISTER = "register"
-    FORGOT = "forgot"
-    RESET = "reset"
-    VERIFY = "verify"
-
-    @property
-    def body_bytes(self) -> int | None:
-        """How large the bodies of its routes may be, where that is less than on other routes."""
-        return None if self in {Limit.EXEMPT, Limit.GENERAL} else AUTH_BODY_BYTES
-
-
 class Limits:
-    """Counts requests by limit class."""
+    """Counts requests by limit class; none where the settings switch limits off."""
 
-    def __init__(
-        self, limiter: Limiter, rates: Mapping[Limit, Rate], client_address: ClientAddress
-    ) -> None:
+    def __init__(self, limiter: Limiter, settings: Settings, client_address: ClientAddress) -> None:
         self._limiter = limiter
-        self._rates = rates
+        self._rate_of: Callable[[LimitClass], Rate | None] = cache(
+            lambda limit: limit.rate_in(settings)
+        )
         self._client_address = client_address
         self._without_rule: set[str] = set()
 
-    async def by_address(self, scope: Scope, limit: Limit) -> None:
+    async def by_address(self, scope: Scope, limit: LimitClass) -> None:
         """Count a request of the client's address.
 
         Raises:
             RateLimited: too many.
         """
-        await self._hit(scope, limit, f"{limit}:ip:{limit_key(self._client_address(scope))}")
+        rate = self._rate_of(limit)
+        if rate is not None:
+            key = f"{limit.name}:ip:{limit_key(self._client_address(scope))}"
+            await self._count(scope, limit.name, key, rate)
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
         """Count a request of a signed-in user under the tier's rule for the route, if any.
@@ -66,23 +49,17 @@ class Limits:
         Raises:
             RateLimited: too many.
         """
-        rule = principal.rules.find(template) if template is not None else None
-        if rule is None:
-            if template is not None and template not in self._without_rule:
-                self._tell(template, principal)
-            await self._hit(scope, Limit.GENERAL, f"{Limit.GENERAL}:user:{principal.id}")
-        elif Limit.GENERAL in self._rates:
-            await self._count(scope, rule.path, f"{rule.path}:user:{principal.id}", rule.rate)
-
-    def _tell(self, template: str, principal: Principal) -> None:
-        self._without_rule.add(template)
-        if Limit.GENERAL in self._rates:
-            log.info("the default limit holds: no rule", path=template, tier=principal.tier)
-
-    async def _hit(self, scope: Scope, limit: Limit, key: str) -> None:
-        rate = self._rates.get(limit)
-        if rate is not None:
-            await self._count(scope, limit, key, rate)
+        policy, rate = GENERAL.name, self._rate_of(GENERAL)
+        if rate is None:
+            return
+        if template is not None:
+            rule = principal.rules.find(template)
+            if rule is not None:
+                policy, rate = rule.path, rule.rate
+            elif template not in self._without_rule:
+                self._without_rule.add(template)
+                log.info("the default limit holds: no rule", path=template, tier=principal.tier)
+        await self._count(scope, policy, f"{policy}:user:{principal.id}", rate)
 
     async def _count(self, scope: Scope, policy: str, key: str, rate: Rate) -> None:
         verdict = await self._limiter.hit(key, rate)

@@ -16,14 +16,19 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.addresses import normal_origin
-from backstay.core.errors import AppError, BadRequest, Invalid, RequestTimeout, UriTooLong
-from backstay.observability.metrics import PrometheusMetrics
+from backstay.core.errors import AppError, BadRequest, RequestTimeout
+from backstay.core.ports import Metrics
 from backstay.settings import Settings
-from backstay.web.bodies import check_encoding, check_length, narrowed, too_large
+from backstay.web.checks import (
+    check_encoding,
+    check_host,
+    check_length,
+    check_uri,
+    narrowed,
+    too_large,
+)
 from backstay.web.errors import leave_cause, problem_response, tell
-from backstay.web.fields import fields_of
-from backstay.web.hosts import check_host
-from backstay.web.traces import parent_of
+from backstay.web.fields import fields_of, parent_of
 
 log = structlog.get_logger("backstay.http")
 
@@ -62,18 +67,12 @@ BODY_SECONDS = 30.0
 """How long a body may be silent before its request is given up."""
 BODY_BYTES_PER_SECOND = 1024
 """The rate at which a body has to arrive, apart from ``BODY_SECONDS``."""
-URI_BYTES = 32_768
-"""How long path and query may be together: a hundred addresses in one filter fit in."""
-QUERY_PARAMETERS = 200
-"""How many parameters a query may have."""
 
 
 class Edge:
     """Outermost: names the request, joins its trace, adds headers, measures and logs it."""
 
-    def __init__(
-        self, app: ASGIApp, metrics: PrometheusMetrics, *, hsts: bool, access_log: bool
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, hsts: bool, access_log: bool) -> None:
         self._app = app
         self._metrics = metrics
         self._headers = [*_SECURITY, *([_HSTS] if hsts else [])]
@@ -192,7 +191,7 @@ class Faults:
     def _check(self, scope: Scope) -> None:
         check_host(scope, self._hosts)
         check_length(scope, self._limit)
-        _check_uri(scope)
+        check_uri(scope)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         seen, patience, is_complete = 0, BODY_SECONDS, False
@@ -249,14 +248,6 @@ class Cors(CORSMiddleware):
         )
 
 
-def _check_uri(scope: Scope) -> None:
-    query: bytes = scope.get("query_string", b"")
-    if len(scope["path"]) + len(query) > URI_BYTES:
-        raise UriTooLong(f"Path and query may have {URI_BYTES} bytes.")
-    if query.count(b"&") >= QUERY_PARAMETERS:
-        raise Invalid(f"The query may have {QUERY_PARAMETERS} parameters.")
-
-
 def _identify(scope: Scope) -> tuple[str, bytes]:
     """The request id and the ``traceparent`` of this hop (W3C Trace Context).
 
@@ -272,7 +263,7 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
     return request_id, trace
 
 
-def install(app: FastAPI, settings: Settings, metrics: PrometheusMetrics) -> None:
+def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Put the layers around an application, from the inside out."""
     server, origins = settings.server, settings.app.cors_origins
     app.add_middleware(

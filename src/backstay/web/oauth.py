@@ -10,7 +10,7 @@ from typing import Literal
 from starlette.types import Scope
 
 from backstay.core.errors import AppError, Forbidden
-from backstay.web.fields import field_of
+from backstay.web.checks import media_type_of
 from backstay.web.pages import FORM
 
 UNSUPPORTED = ("grant_type", "literal_error")
@@ -30,11 +30,6 @@ ErrorCode = Literal[
     "temporarily_unavailable",
     "server_error",
 ]
-
-
-def media_type_of(scope: Scope) -> str:
-    """What the body of a request says it is, without parameters; empty when it says nothing."""
-    return (field_of(scope, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 def members_of(scope: Scope, error: AppError) -> dict[str, str]:

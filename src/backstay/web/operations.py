@@ -9,11 +9,10 @@ from pydantic import BaseModel
 
 from backstay.core.listing import PAGING, ListQuery
 from backstay.core.permissions import PUBLIC
-from backstay.web.client_cache import for_clients, kept_by_clients
+from backstay.web.answers import for_clients, kept_by_clients
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE, PROBLEMS, Problem, TokenProblem
 from backstay.web.headers import ALWAYS, COUNTED, FIELDS, HEADERS, WITH_PROBLEM, taken
-from backstay.web.limits import Limit
 from backstay.web.route_spec import BEARER
 
 Node = dict[str, Any]
@@ -158,7 +157,7 @@ def _headers(route: Route, max_age: int) -> Iterator[str]:
     """What an answer of success has."""
     spec = route.spec
     yield from ALWAYS
-    if spec.limit is not Limit.EXEMPT:
+    if spec.limit is not None:
         yield from COUNTED
     if _has_tag(route):
         yield "ETag"
@@ -202,7 +201,7 @@ def _not_modified(route: Route, common: Components) -> Node:
 def _refusals(route: Route, conditions: list[str]) -> set[int]:
     spec = route.spec
     statuses = {400, 422, 500, 503, *spec.refuses}
-    if spec.limit is not Limit.EXEMPT:
+    if spec.limit is not None:
         statuses.add(429)
     if spec.message.permission is not PUBLIC:
         statuses |= {401, 403}

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import Source
 from backstay.core.wiring import Code, Flaw
-from backstay.web.limits import Limit
+from backstay.limits.classes import LimitClass
 from backstay.web.route_spec import RouteSpec
 
 _PATH = re.compile(r"/|(?:/(?:[^/{}?#\s]|\{\w+(?::\w+)?\})+)+")
@@ -38,9 +38,10 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
     yield from _method_flaws(spec)
     yield from _answer_flaws(spec)
     limit: Any = spec.limit
-    if not isinstance(limit, Limit):
+    if not isinstance(limit, LimitClass | None):
         problem = f"{_route(spec)} has the limit {limit!r}, which is no class of limits."
-        yield Flaw(Code.ROUTE_LIMIT, problem, f"Take one of Limit: {', '.join(Limit.__members__)}.")
+        mend = "Declare a LimitClass beside the routes, or None if requests are not counted."
+        yield Flaw(Code.ROUTE_LIMIT, problem, mend)
     if spec.endpoint is None and not in_path:  # one of its own reads the request by itself
         yield from _placeholder_flaws(spec)
 

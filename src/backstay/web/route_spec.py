@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from backstay.core.messages import Command, Message
 from backstay.core.wiring import Place
+from backstay.limits.classes import GENERAL, LimitClass
 from backstay.web.conditional import JSON
-from backstay.web.limits import Limit
 
 BEARER = "bearer"
 """The security scheme of whatever is not public: an access token."""
@@ -23,7 +23,7 @@ class RouteSpec:
     """One row: a method and path of the API and the message that is sent for it.
 
     Attributes:
-        limit: the class under which requests are counted.
+        limit: the class under which requests are counted; None where they are not.
         status: of success, where there is a result.
         location: template of the ``Location`` of what was created, filled from the result.
         endpoint: replaces the standard one where HTTP itself matters.
@@ -47,7 +47,7 @@ class RouteSpec:
     message: type[Message[Any]]
     tag: str
     versioned: bool
-    limit: Limit = Limit.GENERAL
+    limit: LimitClass | None = GENERAL
     status: int = 200
     location: str | None = None
     endpoint: Endpoint | None = None
@@ -67,7 +67,7 @@ class RouteSpec:
     @cached_property
     def body_bytes(self) -> int | None:
         """How large the body may be, where that is less than any may be."""
-        return self.max_body_bytes or self.limit.body_bytes
+        return self.max_body_bytes or (self.limit.body_bytes if self.limit else None)
 
     @property
     def media_types(self) -> tuple[str, ...]:

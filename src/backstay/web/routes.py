@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backstay.core.feature import Operation
 from backstay.core.messages import Message
 from backstay.core.wiring import WiringFault, calling_place
-from backstay.web.limits import Limit
+from backstay.limits.classes import GENERAL
 from backstay.web.route_flaws import flaws_of, is_message
 from backstay.web.route_spec import RouteSpec
 
@@ -76,7 +76,7 @@ class Routes:
         """What is sent by which method and path."""
         for spec in filter(lambda each: is_message(each.message), self.specs):
             path = self._under(root_path) + spec.path
-            by_tier = spec.limit is Limit.GENERAL
+            by_tier = spec.limit is GENERAL
             name, place = spec.operation_id, spec.place
             yield Operation(spec.message, name, spec.method, path, by_tier, place)
 

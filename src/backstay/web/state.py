@@ -11,12 +11,14 @@ from backstay.core.context import Buses, Device, Origin, Sender
 from backstay.core.errors import AppError
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.principal import STRANGER, Principal
-from backstay.core.rates import Rate
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions
+from backstay.limits.classes import GENERAL
 from backstay.settings import Settings
 from backstay.web.address import ClientAddress
 from backstay.web.fields import field_of
-from backstay.web.limits import Limit, Limits
+from backstay.web.limits import Limits
+
+DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
 
 
 class MetricsAccess(Enum):
@@ -56,7 +58,7 @@ class EdgeState:
         except AppError:
             principal = None
         if principal is None:
-            await self.limits.by_address(scope, Limit.GENERAL)
+            await self.limits.by_address(scope, GENERAL)
         else:
             await self.limits.by_user(scope, principal, template)
 
@@ -87,16 +89,18 @@ def sender_of(
     return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
 
 
-def rates_of(settings: Settings) -> dict[Limit, Rate]:
-    """The rate of each limit class; none when limits are off."""
-    if not settings.rate_limit.enabled:
-        return {}
-    general = Rate(settings.rate_limit.default, settings.rate_limit.period)
-    return {Limit.GENERAL: general} | {
-        limit: getattr(settings.security, f"{limit}_rate_limit")
-        for limit in Limit
-        if limit not in {Limit.EXEMPT, Limit.GENERAL}
-    }
+async def count_unmatched(scope: Scope, path: str) -> None:
+    """Count a request that no route of a feature takes, so that it is limited as well.
+
+    The documentation has a guard of its own and is not counted.
+
+    Raises:
+        RateLimited: too many.
+    """
+    if path in DOCUMENTATION or path.startswith(DOCUMENTATION[-1]):
+        return
+    edge: EdgeState = scope["app"].state.edge
+    await edge.count(scope, None)
 
 
 def metrics_access(settings: Settings) -> MetricsAccess:

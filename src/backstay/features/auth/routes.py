@@ -31,11 +31,12 @@ from backstay.features.auth.schemas import (
     RefreshForm,
     TokenAnswer,
 )
+from backstay.limits.classes import LimitClass
 from backstay.web.auth import bearer_token
+from backstay.web.checks import media_type_of
 from backstay.web.conditional import JSON
 from backstay.web.fields import cookies_of, lines_of
-from backstay.web.limits import Limit
-from backstay.web.oauth import UNSUPPORTED, media_type_of
+from backstay.web.oauth import UNSUPPORTED
 from backstay.web.pages import FORM
 from backstay.web.route_spec import BEARER
 from backstay.web.routes import Routes
@@ -200,12 +201,16 @@ _AS_BEARER = {
     }
 }
 
+LOGIN = LimitClass("login", lambda settings: settings.security.login_rate_limit)
+REFRESH = LimitClass("refresh", lambda settings: settings.security.refresh_rate_limit)
+LOGOUT = LimitClass("logout", lambda settings: settings.security.logout_rate_limit)
+
 routes = Routes("/auth", tag="auth")
 routes.post(
     "/login",
     Login,
     endpoint=log_in,
-    limit=Limit.LOGIN,
+    limit=LOGIN,
     bodies={JSON: Login, FORM: LoginForm},
     cookies={DEVICE_COOKIE: "A browser that has signed in before."},
     sets_cookies=True,
@@ -216,7 +221,7 @@ routes.post(
     "/refresh",
     RefreshSession,
     endpoint=refresh,
-    limit=Limit.REFRESH,
+    limit=REFRESH,
     bodies={JSON: RefreshBody, FORM: RefreshForm},
     credentials=_AS_BEARER | _IN_COOKIE,
     sets_cookies=True,
@@ -227,7 +232,7 @@ routes.post(
     "/logout",
     Logout,
     endpoint=log_out,
-    limit=Limit.LOGOUT,
+    limit=LOGOUT,
     bodies={JSON: RefreshBody},
     credentials={BEARER: None, **_AS_BEARER, **_IN_COOKIE},
     sets_cookies=True,
@@ -237,7 +242,7 @@ routes.post(
 routes.get("/sessions", ListSessions)
 routes.delete("/sessions", EndSessions)
 routes.delete("/sessions/{id}", EndSession)
-routes.post("/password/change", ChangePassword, limit=Limit.LOGIN, status=204)
+routes.post("/password/change", ChangePassword, limit=LOGIN, status=204)
 
 user_routes = Routes("/users", tag="auth")
 user_routes.get("/{id}/sessions", ListSessionsOfUser)

@@ -19,7 +19,6 @@ from backstay.features.system.queries import (
 )
 from backstay.web.auth import INVALID, bearer_token
 from backstay.web.conditional import JSON
-from backstay.web.limits import Limit
 from backstay.web.routes import Routes
 from backstay.web.state import MetricsAccess, edge_of, sender_of
 
@@ -58,13 +57,13 @@ async def metrics(request: Request) -> Response:
 
 probe_routes = Routes("", tag="system", versioned=False)
 probe_routes.get("/health", GetHealth, endpoint=health, unwell=503)
-probe_routes.get("/livez", GetLiveness, limit=Limit.EXEMPT)
-probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=Limit.EXEMPT, unwell=503)
+probe_routes.get("/livez", GetLiveness, limit=None)
+probe_routes.get("/readyz", GetReadiness, endpoint=readyz, limit=None, unwell=503)
 probe_routes.get(
     "/metrics",
     GetMetrics,
     endpoint=metrics,
-    limit=Limit.EXEMPT,
+    limit=None,
     credentials={"metrics_token": {"type": "http", "scheme": "bearer"}},
     refuses=(401, 404),
 )

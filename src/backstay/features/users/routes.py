@@ -14,11 +14,13 @@ from backstay.features.users.queries.directory import GetUser, GetUserByUsername
 from backstay.features.users.queries.export import ExportMe
 from backstay.features.users.queries.roles import ListUsersOfRole
 from backstay.features.users.queries.tiers import GetTierOfUser, ListRateLimitsOfUser
-from backstay.web.limits import Limit
+from backstay.limits.classes import LimitClass
 from backstay.web.routes import Routes
 
+REGISTER = LimitClass("register", lambda settings: settings.security.register_rate_limit)
+
 routes = Routes("/users", tag="users")
-routes.post("", RegisterUser, location="/users/{id}", limit=Limit.REGISTER, refuses=(403,))
+routes.post("", RegisterUser, location="/users/{id}", limit=REGISTER, refuses=(403,))
 routes.get("", ListUsers)
 routes.get("/me", GetMe)
 routes.patch("/me", UpdateMe)

@@ -3,14 +3,13 @@
 from backstay.features.mail.commands.addresses import ResendVerification, VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.routes.mailbox import mailbox_routes
-from backstay.features.mail.routes.pages import page_routes
-from backstay.web.limits import Limit
+from backstay.features.mail.routes.pages import FORGOT, RESET, VERIFY, page_routes
 from backstay.web.routes import Routes
 
 __all__ = ["mailbox_routes", "page_routes", "routes"]
 
 routes = Routes("/auth", tag="auth")
-routes.post("/password/forgot", ForgotPassword, status=202, limit=Limit.FORGOT)
-routes.post("/password/reset", ResetPassword, status=204, limit=Limit.RESET)
-routes.post("/email/verify", VerifyEmail, status=204, limit=Limit.VERIFY)
-routes.post("/email/verify/resend", ResendVerification, status=202, limit=Limit.VERIFY)
+routes.post("/password/forgot", ForgotPassword, status=202, limit=FORGOT)
+routes.post("/password/reset", ResetPassword, status=204, limit=RESET)
+routes.post("/email/verify", VerifyEmail, status=204, limit=VERIFY)
+routes.post("/email/verify/resend", ResendVerification, status=202, limit=VERIFY)

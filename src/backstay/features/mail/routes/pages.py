@@ -13,7 +13,7 @@ from backstay.features.mail.commands.addresses import VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.queries import CheckLink
 from backstay.features.mail.schemas import Purpose
-from backstay.web.limits import Limit
+from backstay.limits.classes import LimitClass
 from backstay.web.pages import FORM, form_of, page
 from backstay.web.routes import Routes
 from backstay.web.state import sender_of
@@ -136,6 +136,10 @@ def _email_form() -> str:
     )
 
 
+FORGOT = LimitClass("forgot", lambda settings: settings.security.forgot_rate_limit)
+RESET = LimitClass("reset", lambda settings: settings.security.reset_rate_limit)
+VERIFY = LimitClass("verify", lambda settings: settings.security.verify_rate_limit)
+
 page_routes = Routes("", tag="pages", versioned=False)
 # This page sends nothing: who may send the command may see its form.
 page_routes.get(
@@ -145,7 +149,7 @@ page_routes.post(
     "/forgot-password",
     ForgotPassword,
     endpoint=forgot_form,
-    limit=Limit.FORGOT,
+    limit=FORGOT,
     bodies={FORM: ForgotPassword},
     name="forgot_form",
     is_page=True,
@@ -155,7 +159,7 @@ page_routes.post(
     "/reset-password",
     ResetPassword,
     endpoint=reset_form,
-    limit=Limit.RESET,
+    limit=RESET,
     bodies={FORM: ResetPassword},
     name="reset_form",
     is_page=True,
@@ -165,7 +169,7 @@ page_routes.post(
     "/verify-email",
     VerifyEmail,
     endpoint=verify_form,
-    limit=Limit.VERIFY,
+    limit=VERIFY,
     bodies={FORM: VerifyEmail},
     name="verify_form",
     is_page=True,
