@@ -7,6 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from backstay.core.names import normalised_email, normalised_login
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def test_a_login_has_one_form(text: str, login: str) -> None:
     assert normalised_login(text) == login
 
 
+@examples()
 @given(st.text() | st.emails() | st.builds("{}@{}".format, st.text(), st.text()))
 @example("\u1e9e@example.org")
 @example("\u0130@example.org")
@@ -81,6 +83,7 @@ def test_to_normalise_twice_is_to_normalise_once(text: str) -> None:
     assert not any(category(letter) == "Cc" for letter in login)
 
 
+@examples()
 @given(st.emails())
 def test_an_address_means_itself_in_any_case(text: str) -> None:
     try:

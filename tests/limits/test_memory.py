@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from backstay.core.rates import Rate
 from backstay.limits.memory import SECOND, MemoryLimiter
+from tests.examples import examples
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +29,7 @@ class Time:
         self.now += int(seconds * SECOND)
 
 
+@examples()
 @given(rates)
 async def test_a_burst_is_exactly_the_limit(rate: Rate) -> None:
     limiter = MemoryLimiter(Time())
@@ -37,6 +39,7 @@ async def test_a_burst_is_exactly_the_limit(rate: Rate) -> None:
     assert left[-1].reset_after == pytest.approx(rate.period, abs=1e-6)
 
 
+@examples()
 @given(rates, st.lists(st.floats(0, 30), max_size=50))
 async def test_no_window_holds_more_than_twice_the_limit(rate: Rate, pauses: list[float]) -> None:
     clock = Time()
@@ -51,6 +54,7 @@ async def test_no_window_holds_more_than_twice_the_limit(rate: Rate, pauses: lis
         assert len(within) <= 2 * rate.limit
 
 
+@examples()
 @given(rates, st.integers(1, 300))
 async def test_who_waits_as_told_is_let_in_and_not_before(rate: Rate, times: int) -> None:
     clock = Time()
@@ -97,6 +101,7 @@ async def test_a_flood_of_addresses_stays_bounded_and_forgets_nobody_who_owes_mo
     assert not (await limiter.hit("guessing", FIVE)).allowed
 
 
+@examples()
 @given(rates)
 async def test_what_is_taken_back_was_never_counted(rate: Rate) -> None:
     time = Time()
