@@ -38,8 +38,13 @@ class Operation(NamedTuple):
 
 
 class RouteTable(Protocol):
-    """Where messages are reached over HTTP; the edge knows more of it."""
+    """Where messages are reached over HTTP; the edge knows more of it.
 
+    ``tag`` names it in the description of the API, ``about`` says in a sentence what it is for.
+    """
+
+    tag: str
+    about: str
     place: Place
 
     def operations(self, root_path: str) -> Iterator[Operation]:

@@ -16,6 +16,7 @@ from backstay.web.operations import Components, Node, describe, tidied
 from backstay.web.route_spec import BEARER
 
 _making = Lock()
+_FIRST = {"auth": 0, "users": 1}
 
 
 def openapi_of(
@@ -52,7 +53,7 @@ def _described(
         describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
     schemas = schema["components"]["schemas"]
     schemas.update({name: tidied(part) for name, part in schemas.items()})
-    schema["tags"] = _tags(schema)
+    schema["tags"] = _tags(schema, features)
     return schema
 
 
@@ -66,10 +67,24 @@ def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:
     }
 
 
-def _tags(schema: Node) -> list[Node]:
+def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:
+    """The groups of operations in the order of a reader: whoever is new signs in first, then looks
+    for what this application is about, and last for what every application has.
+    """
     operations = [each for item in schema["paths"].values() for each in item.values()]
     names = dict.fromkeys(tag for each in operations for tag in each.get("tags", ()))
-    return [{"name": name} for name in names]
+    ranks: dict[str, int] = {}
+    about: dict[str, str] = {}
+    for feature in features:
+        rank = _FIRST.get(feature.name, len(_FIRST) + feature.foundation)
+        for table in feature.routes:
+            ranks.setdefault(table.tag, rank)
+            if table.about:
+                about[table.tag] = table.about
+    ordered = sorted(names, key=lambda name: ranks.get(name, len(_FIRST)))
+    return [
+        {"name": name} | ({"description": about[name]} if name in about else {}) for name in ordered
+    ]
 
 
 def openapi_text(app: FastAPI) -> str:

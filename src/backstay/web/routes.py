@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 class Routes:
     """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False.
 
-    ``options`` are the further attributes of :class:`RouteSpec`.
+    ``tag`` names their group in the description of the API, ``about`` says what it is for; one
+    table of a group says it. ``options`` are the further attributes of :class:`RouteSpec`.
     """
 
-    def __init__(self, prefix: str, *, tag: str, versioned: bool = True) -> None:
+    def __init__(self, prefix: str, *, tag: str, about: str = "", versioned: bool = True) -> None:
         self._prefix = prefix
-        self._tag = tag
+        self.tag = tag
+        self.about = about
         self._versioned = versioned
         self.place = calling_place()
         self.specs: list[RouteSpec] = []
@@ -38,7 +40,7 @@ class Routes:
                 method=method,
                 path=self._prefix + path,
                 message=message,
-                tag=self._tag,
+                tag=self.tag,
                 versioned=self._versioned,
                 place=calling_place(__file__),
                 **options,

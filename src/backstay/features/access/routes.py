@@ -24,7 +24,7 @@ GRANT = f"{ROLE}/permissions/{{permission_id}}"
 RULE = f"{GRANT}/fields/{{field_id}}"
 MEMBER = f"{ROLE}/users/{{user_id}}"
 
-routes = Routes("/rbac", tag="rbac")
+routes = Routes("/rbac", tag="rbac", about="Roles, what they may do, and who has them.")
 routes.post("/roles", CreateRole, location="/rbac/roles/{id}")
 routes.get("/roles", ListRoles)
 routes.get(ROLE, GetRole)

@@ -205,7 +205,9 @@ LOGIN = LimitClass("login", lambda settings: settings.security.login_rate_limit)
 REFRESH = LimitClass("refresh", lambda settings: settings.security.refresh_rate_limit)
 LOGOUT = LimitClass("logout", lambda settings: settings.security.logout_rate_limit)
 
-routes = Routes("/auth", tag="auth")
+routes = Routes(
+    "/auth", tag="auth", about="Sign in, refresh, sign out; sessions, passwords, addresses."
+)
 routes.post(
     "/login",
     Login,

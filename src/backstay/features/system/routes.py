@@ -68,7 +68,7 @@ probe_routes.get(
     refuses=(401, 404),
 )
 
-routes = Routes("", tag="system")
+routes = Routes("", tag="system", about="Health, metrics, the audit trail, the cache.")
 routes.get("/healthcheck", GetHealth, endpoint=health, unwell=503, name="get_healthcheck")
 routes.get("/system/ping", Ping)
 routes.get("/system/activity", ListActivity)

@@ -4,7 +4,9 @@ from backstay.features.tasks.commands import MOST_BYTES, CancelTask, RetryTask, 
 from backstay.features.tasks.queries import GetTask, ListTasks
 from backstay.web.routes import Routes
 
-routes = Routes("/tasks", tag="tasks")
+routes = Routes(
+    "/tasks", tag="tasks", about="Work that runs after the answer: start it, follow it, cancel it."
+)
 routes.post("", StartTask, location="/tasks/{id}", status=202, max_body_bytes=MOST_BYTES)
 routes.get("", ListTasks)
 routes.get("/{id}", GetTask)

@@ -14,7 +14,7 @@ LIMITS = f"{TIER}/rate-limits"
 LIMIT = f"{LIMITS}/{{id}}"
 NAMED = {"name": "tier"}
 
-routes = Routes("/tiers", tag="tiers")
+routes = Routes("/tiers", tag="tiers", about="Tiers of users, and how often each may ask.")
 routes.post("", CreateTier, location="/tiers/{name}")
 routes.get("", ListTiers)
 routes.get(TIER, GetTier, path_names=NAMED)

@@ -19,7 +19,7 @@ from backstay.web.routes import Routes
 
 REGISTER = LimitClass("register", lambda settings: settings.security.register_rate_limit)
 
-routes = Routes("/users", tag="users")
+routes = Routes("/users", tag="users", about="Registration, profiles, and the accounts of others.")
 routes.post("", RegisterUser, location="/users/{id}", limit=REGISTER, refuses=(403,))
 routes.get("", ListUsers)
 routes.get("/me", GetMe)
