@@ -29,10 +29,9 @@ FIRST_DELAY, LAST_DELAY = 0.05, 0.5
 """Seconds between attempts to connect again; each delay doubles the one before."""
 STEADY_SECONDS = 1.0
 """How long a connection must last until it counts as being back."""
-PROBE = ("SET", "backstay:probe", "", "PX", 1000)
-"""What a server must do before anything is sent to it: a replica, or one that is full, cannot."""
 UNFIT = frozenset(
     {"LOADING", "READONLY", "MASTERDOWN", "OOM", "MISCONF", "BUSY", "NOAUTH", "CLUSTERDOWN"}
+    | {"MOVED"}
 )
 """Errors that say the server will not serve other commands either."""
 
@@ -77,6 +76,9 @@ class RedisLink:
 
     def __init__(self, address: RedisAddress, metrics: LinkMetrics) -> None:
         self.address = address
+        self.prefix = "backstay:{backstay}:" if address.is_cluster else "backstay:"
+        """How the names of all keys begin. In a Cluster they share a slot, and so a server: the
+        keys of one script must, and news are in order only on one."""
         self._metrics = metrics
         self._subscribers: dict[bytes, Subscriber] = {}
         self._connection: Connection | None = None
@@ -172,16 +174,20 @@ class RedisLink:
     async def _connect(self) -> "Connection":
         """A connection on which everything works."""
         from backstay.redis.connection import Connection
+        from backstay.redis.discovery import locate
 
-        address = self.address
+        address, probe = self.address, f"{self.prefix}probe"
         if address.tls and self._tls is None:
             self._tls = ssl.create_default_context(cafile=address.ca_certs)
+        if address.nodes:
+            address = await locate(address, self._tls, probe)
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await Connection.open(
                 address, self._tls, self._subscribers, self._hear, self._lose
             )
             try:
-                await connection.send(*PROBE)
+                # a replica, or a server that is full, cannot
+                await connection.send("SET", probe, "", "PX", 1000)
             except BaseException as error:
                 await connection.close("it is not fit for use")
                 if isinstance(error, RedisRefused):
@@ -204,7 +210,7 @@ class RedisLink:
             while self.is_up:
                 asked = monotonic()
                 with suppress(RedisFault):
-                    await self.call("PING")
+                    await self.call("EXISTS", f"{self.prefix}probe")  # MOVED, where it is not now
                     self._beat(asked, since)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_SECONDS):

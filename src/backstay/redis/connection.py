@@ -64,7 +64,7 @@ class Connection:
         Raises:
             RedisUnavailable: there is no server, or it does not accept these credentials.
         """
-        wire = _wire_to(address, tls)
+        wire = wire_to(address, tls)
         try:
             await wire.connect()  # type: ignore[no-untyped-call]
             if channels:
@@ -73,7 +73,7 @@ class Connection:
         except BaseException as error:
             await wire.disconnect(nowait=True)
             if isinstance(error, RedisError):
-                raise RedisUnavailable(_reason(error)) from error
+                raise RedisUnavailable(reason_of(error)) from error
             raise
 
     def send(self, *command: EncodableT) -> asyncio.Future[Any]:
@@ -120,7 +120,7 @@ class Connection:
         try:
             await self._wire.send_packed_command(batch, check_health=False)
         except RedisError as error:
-            self.lose(_reason(error))
+            self.lose(reason_of(error))
 
     async def _read(self) -> None:
         try:
@@ -139,7 +139,7 @@ class Connection:
             await self._wire.disconnect(nowait=True)
             self.lose("the server does not speak the protocol of Redis")
         except Exception as error:
-            self.lose(_reason(error))
+            self.lose(reason_of(error))
 
     async def _reply(self) -> Any:
         """The next reply, which may be an error; or that something was pushed."""
@@ -166,7 +166,7 @@ class Connection:
             self.lose(f"it did not answer within {PATIENCE * 1000:.0f} ms")
 
 
-def _wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Connection:
+def wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Connection:
     """A connection that is not connected yet, without any time limit of its own."""
     options: dict[str, Any] = {
         "host": address.host,
@@ -192,7 +192,8 @@ def _text(error: RedisError) -> str:
     return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why something failed, as an operator reads it."""
     if isinstance(error, RedisError) and error.status_code:
         return f"it answers {_text(error)}"
-    return str(error) or repr(error)
+    return str(error) or "it did not answer in time"
