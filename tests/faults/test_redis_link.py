@@ -157,8 +157,8 @@ def test_a_process_that_was_busy_itself_does_not_blame_redis(
             await asyncio.sleep(0)
         time.sleep(2 * PATIENCE)  # noqa: ASYNC251
         if connection._waiting:
-            assert connection._transport is not None
-            select([connection._transport.get_extra_info("socket").fileno()], [], [], LIMIT)
+            assert connection._wire._writer is not None
+            select([connection._wire._writer.get_extra_info("socket").fileno()], [], [], LIMIT)
         be_patient(monkeypatch)
         assert await asking == b"PONG"
         await link.stop()

@@ -70,7 +70,7 @@ async def test_a_server_with_a_known_certificate_is_used(
     [
         ({}, "CERTIFICATE_VERIFY_FAILED"),
         ({"ca_certs": "/no/file"}, "No such file"),
-        ({"tls": False}, "closed the connection"),
+        ({"tls": False}, "closed by server"),
     ],
     ids=["unknown", "no file", "without TLS"],
 )

@@ -1,11 +1,15 @@
 """Shows that commands of one turn share a round trip and that each gets its own reply."""
 
 import asyncio
+from dataclasses import dataclass, replace
 
 import pytest
+from redis.exceptions import DataError
 
+from backstay.redis import client as redis_client
 from backstay.redis.client import RedisLink, RedisRefused, Script
-from tests.redis.linking import Open
+from tests.logs import logged
+from tests.redis.linking import Open, address_of, link_to
 from tests.services.valkey import ValkeyServer
 
 pytestmark = pytest.mark.usefixtures("patient", "without_beats")
@@ -63,3 +67,55 @@ async def test_a_script_is_sent_once_and_again_after_it_was_forgotten(
     assert await link.run(script, ["key"], ["one", 2]) == [b"key", b"one", b"2"]
     with pytest.raises(RedisRefused, match="no such thing"):
         await link.run(Script.of("return redis.error_reply('ERR no such thing')"), [])
+
+
+async def test_whatever_was_published_before_a_reply_was_heard_before_it(
+    linked: Open, valkey: ValkeyServer
+) -> None:
+    """However much that is: nothing else is answered in between."""
+    listener, heard = link_to(valkey.url), Heard([])
+    listener.subscribe("news", heard)
+    await listener.start()
+    publisher = await linked(valkey.url)
+    numbers = [str(number).encode() for number in range(3000)]
+    await asyncio.gather(*(publisher.call("PUBLISH", "news", number) for number in numbers))
+    assert await listener.call("PING") == b"PONG"
+    assert heard.news == numbers
+    await listener.stop()
+
+
+@dataclass
+class Heard:
+    """A subscriber that keeps what it hears."""
+
+    news: list[bytes]
+
+    def subscribed(self) -> None:
+        self.news.clear()
+
+    def heard(self, payload: bytes) -> None:
+        self.news.append(payload)
+
+    def complete_until(self, moment: float) -> None:
+        pass
+
+
+async def test_what_cannot_be_sent_concerns_nobody_else(link: RedisLink) -> None:
+    asking = asyncio.ensure_future(link.call("ECHO", "this"))
+    with pytest.raises(DataError):
+        await link.call("ECHO", None)  # type: ignore[arg-type]
+    assert await asking == b"this"
+
+
+async def test_a_server_that_lets_nobody_listen_is_not_used(
+    valkey: ValkeyServer,
+) -> None:
+    valkey.call("ACL", "SETUSER", "mute", "on", ">secret", "~*", "+@all", "-subscribe")
+    link = link_to(replace(address_of(valkey.url), username="mute", password="secret"))
+    link.subscribe("news", Heard([]))
+    with logged(redis_client) as logs:
+        await link.start()
+        assert not link.is_up
+        await link.stop()
+    assert "NOPERM" in logs[0]["reason"]
+    valkey.call("ACL", "DELUSER", "mute")

@@ -35,11 +35,12 @@ class ValkeyServer:
     is the same object its port stays the same, so that who was connected finds it again.
     """
 
-    def __init__(self, *arguments: str) -> None:
-        self._arguments = arguments
+    def __init__(self, *arguments: str, config: str | None = None) -> None:
+        """A ``config`` becomes a file that the server may rewrite, as Sentinels do."""
+        self._arguments, self._config = arguments, config
         self._guard: subprocess.Popen[bytes] | None = None
         self._pid = 0
-        self.port = _free_port()
+        self.port = free_port()
         self.password = secrets.token_hex(8)
 
     def __enter__(self) -> Self:
@@ -135,8 +136,12 @@ class ValkeyServer:
     def _launch(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="backstay-valkey-"))
         pid_file = folder / "pid"
-        command = [
-            *(str(_program()), "--bind", "127.0.0.1", "--port", str(self.port)),
+        command = [str(_program())]
+        if self._config is not None:
+            (folder / "conf").write_text(self._config)
+            command.append(str(folder / "conf"))
+        command += [
+            *("--bind", "127.0.0.1", "--port", str(self.port)),
             *("--requirepass", self.password, "--save", "", "--appendonly", "no"),
             *("--pidfile", str(pid_file), "--dir", str(folder), "--daemonize", "no"),
             *self._arguments,
@@ -204,7 +209,8 @@ def _program() -> Path:
     return found[0]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,5 +1,7 @@
 """The URL of Redis: its forms, its parts, who uses another, and that its password stays hidden."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,13 @@ def redis(loaded: Loaded) -> RedisSettings:
         "redis://:s3cr3t@ho st",
         "redis://:s3cr3t@[::1",
         "redis://:s3cr3t#4@host",
+        "redis://:s3cr3t@host,other",
+        "redis+sentinel://:s3cr3t@host,other",
+        "redis+sentinel://:s3cr3t@host:0/main",
+        "redis+sentinel://:s3cr3t@host/main/x",
+        "redis+cluster://:s3cr3t@host,other:0",
+        "redis+cluster://:s3cr3t@host/1",
+        "redis+proxy://:s3cr3t@host",
         "memory://s3cr3t",
     ],
 )
@@ -60,6 +69,18 @@ def test_what_is_no_redis_url_is_a_fault_that_does_not_repeat_it(
         (
             "rediss://host/1?ssl_ca_certs=%2Fetc%2Fca.pem",
             RedisAddress("host", db=1, tls=True, ca_certs="/etc/ca.pem"),
+        ),
+        (
+            "redis+sentinel://app:p%2C@one,[::1]:26380/main/2",
+            RedisAddress(
+                *("one", 26379, 2, "app", "p,"),
+                nodes=(("one", 26379), ("::1", 26380)),
+                service="main",
+            ),
+        ),
+        (
+            "rediss+cluster://one,two:6380",
+            RedisAddress("one", tls=True, nodes=(("one", 6379), ("two", 6380))),
         ),
     ],
 )
@@ -139,6 +160,13 @@ def test_the_password_is_hidden_and_nothing_else(read: Read) -> None:
     assert "cr3t" not in str(loaded)
     assert str(redis(loaded).address) == "redis://host:6379/1"
     assert "cr3t" not in repr(redis(loaded).address)
+    for url in (
+        "redis+sentinel://app:*@one:26379,[::1]:1/main/2",
+        "redis+cluster://*@one:1,two:2/0",
+    ):
+        address = RedisUrl(url.replace("*", "s3cr3t")).address
+        assert str(address) == re.sub("//.*@", "//", url)
+        assert "s3cr3t" not in str(RedisUrl(url.replace("*", ":s3cr3t")))
 
 
 def test_what_is_no_redis_url_is_hidden_whole() -> None:

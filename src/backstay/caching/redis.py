@@ -57,7 +57,7 @@ class RedisCache(MemoryCache):
         super().__init__(metrics)
         self._link = link
         self._seal = Seal(secret)
-        self._invalidation = Invalidation(link, f"backstay:{self._seal.name}:")
+        self._invalidation = Invalidation(link, f"{link.prefix}{self._seal.name}:")
         self._named = self._invalidation.named
         self.rely_on_channel()
         link.subscribe(self._invalidation.channel, self)

@@ -24,7 +24,7 @@ from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
 from backstay.principals.channel_redis import RedisPrincipals
 from backstay.principals.channels import Channels
-from backstay.redis.clients import RedisLinks
+from backstay.redis.client import RedisLinks
 from backstay.redis.metrics import RedisMetrics
 from backstay.security.access_tokens import JwtAccessTokens
 from backstay.security.breached_passwords import BreachedPasswordFiles

@@ -41,7 +41,7 @@ class RedisLimiter:
     def __init__(self, link: RedisLink, name: str) -> None:
         """Applications of different names count apart."""
         self._link = link
-        self._prefix = f"backstay:{name}:limit"
+        self._prefix = f"{link.prefix}{name}:limit"
         self._alone = MemoryLimiter()
 
     async def hit(self, key: str, rate: Rate) -> Verdict:

@@ -10,7 +10,7 @@ from backstay.core.jobs import JobStore
 from backstay.core.ports import Check, PrincipalChannel
 from backstay.core.runtime_dir import is_draining
 from backstay.db.session import Database
-from backstay.redis.clients import RedisLinks
+from backstay.redis.client import RedisLinks
 
 PATIENCE = 1.5
 """Seconds after which a database that does not answer counts as down."""

@@ -1,4 +1,4 @@
-"""The link to one Redis server: shared by everybody, and cut as soon as it would make them wait."""
+"""The links to Redis servers: shared by everybody, and cut as soon as they would make them wait."""
 
 import asyncio
 import hashlib
@@ -7,22 +7,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import hiredis
 import structlog
 
-from backstay.redis.connection import (
-    Connection,
-    RedisFault,
-    RedisRefused,
-    RedisUnavailable,
-    Word,
-)
-from backstay.redis.metrics import LinkMetrics
+from backstay.redis.errors import RedisFault, RedisRefused, RedisUnavailable
+from backstay.redis.metrics import LinkMetrics, RedisMetrics
 from backstay.settings import RedisAddress
 
-__all__ = ["RedisFault", "RedisLink", "RedisRefused", "RedisUnavailable", "Script", "Subscriber"]
+if TYPE_CHECKING:
+    from backstay.redis.connection import Connection
+
+__all__ = ["RedisFault", "RedisLink", "RedisLinks", "RedisRefused", "RedisUnavailable", "Script"]
 
 log = structlog.get_logger("backstay.redis")
 
@@ -33,12 +29,13 @@ FIRST_DELAY, LAST_DELAY = 0.05, 0.5
 """Seconds between attempts to connect again; each delay doubles the one before."""
 STEADY_SECONDS = 1.0
 """How long a connection must last until it counts as being back."""
-PROBE = ("SET", "backstay:probe", "", "PX", 1000)
-"""What a server must do before anything is sent to it: a replica, or one that is full, cannot."""
 UNFIT = frozenset(
     {"LOADING", "READONLY", "MASTERDOWN", "OOM", "MISCONF", "BUSY", "NOAUTH", "CLUSTERDOWN"}
+    | {"MOVED"}
 )
 """Errors that say the server will not serve other commands either."""
+
+Word = str | int | float | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,9 @@ class RedisLink:
 
     def __init__(self, address: RedisAddress, metrics: LinkMetrics) -> None:
         self.address = address
+        self.prefix = "backstay:{backstay}:" if address.is_cluster else "backstay:"
+        """How the names of all keys begin. In a Cluster they share a slot, and so a server: the
+        keys of one script must, and news are in order only on one."""
         self._metrics = metrics
         self._subscribers: dict[bytes, Subscriber] = {}
         self._connection: Connection | None = None
@@ -126,13 +126,12 @@ class RedisLink:
             self._metrics.short_circuited.inc()
             raise RedisUnavailable(self._reason)
         try:
-            reply = await connection.send(command)
+            return await connection.send(*command)
         except RedisUnavailable:
             self._metrics.failed.inc()
             raise
-        if isinstance(reply, hiredis.ReplyError):
-            raise self._refusal(connection, str(command[0]), str(reply))
-        return reply
+        except RedisRefused as error:
+            raise self._refusal(connection, str(command[0]), error) from None
 
     async def run(self, script: Script, keys: Sequence[Word], args: Sequence[Word] = ()) -> Any:
         """The reply of a script, which is sent along only to a server that does not know it.
@@ -148,7 +147,8 @@ class RedisLink:
                 raise
         return await self.call("EVAL", script.source, len(keys), *keys, *args)
 
-    def _refusal(self, connection: Connection, command: str, text: str) -> RedisFault:
+    def _refusal(self, connection: "Connection", command: str, error: RedisRefused) -> RedisFault:
+        text = str(error)
         is_known = text.startswith("NOSCRIPT")
         if not is_known:
             self._metrics.failed.inc()
@@ -157,7 +157,7 @@ class RedisLink:
                 self._refused.add(command)
                 event = "redis refuses a command: each process does without it"
                 log.warning(event, address=str(self.address), command=command, reason=text)
-            return RedisRefused(text)
+            return error
         connection.lose(f"it answers {text}")
         return RedisUnavailable(text)
 
@@ -171,31 +171,34 @@ class RedisLink:
             await asyncio.sleep(self._delay)
             self._delay = min(2 * self._delay, LAST_DELAY)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> "Connection":
         """A connection on which everything works."""
-        address, loop = self.address, asyncio.get_running_loop()
+        from backstay.redis.connection import Connection
+        from backstay.redis.discovery import locate
+
+        address, probe = self.address, f"{self.prefix}probe"
         if address.tls and self._tls is None:
             self._tls = ssl.create_default_context(cafile=address.ca_certs)
+        if address.nodes:
+            address = await locate(address, self._tls, probe)
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(
-                lambda: Connection(self._hear, self._lose),
-                address.host,
-                address.port,
-                ssl=self._tls,
+            connection = await Connection.open(
+                address, self._tls, self._subscribers, self._hear, self._lose
             )
             try:
-                for command in _greeting(address):
-                    await _done(connection, command)
-                for channel in self._subscribers:
-                    await _done(connection, ("SUBSCRIBE", channel))
-                await _done(connection, PROBE)
-            except BaseException:
-                connection.lose("it is not fit for use")
+                # a replica, or a server that is full, cannot
+                await connection.send("SET", probe, "", "PX", 1000)
+            except BaseException as error:
+                await connection.close("it is not fit for use")
+                if isinstance(error, RedisRefused):
+                    raise RedisUnavailable(f"it answers {error}") from error
                 raise
         return connection
 
-    async def _follow(self, connection: Connection) -> None:
+    async def _follow(self, connection: "Connection") -> None:
         """Use a connection until it is lost."""
+        if connection.lost:  # since it was proven
+            raise RedisUnavailable(connection.lost)
         since = monotonic()
         self._gone.clear()
         for subscriber in self._subscribers.values():
@@ -207,14 +210,14 @@ class RedisLink:
             while self.is_up:
                 asked = monotonic()
                 with suppress(RedisFault):
-                    await self.call("PING")
+                    await self.call("EXISTS", f"{self.prefix}probe")  # MOVED, where it is not now
                     self._beat(asked, since)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_SECONDS):
                         await self._gone.wait()
         finally:
             self._connection = None
-            connection.lose("the link is stopped")
+            await connection.close("the link is stopped")
 
     def _beat(self, asked: float, since: float) -> None:
         for subscriber in self._subscribers.values():
@@ -229,7 +232,7 @@ class RedisLink:
         if kind == b"message" and (subscriber := self._subscribers.get(rest[0])):
             subscriber.heard(rest[1])
 
-    def _lose(self, connection: Connection, reason: str) -> None:
+    def _lose(self, connection: "Connection", reason: str) -> None:
         if connection is self._connection:
             self._connection = None
             self._metrics.up.set(0)
@@ -244,14 +247,32 @@ class RedisLink:
         self._is_missed = True
 
 
-def _greeting(address: RedisAddress) -> list[tuple[Word, ...]]:
-    hello: tuple[Word, ...] = ("HELLO", 3)
-    if address.password is not None:
-        hello += ("AUTH", address.username or "default", address.password)
-    return [(*hello, "SETNAME", "backstay"), ("SELECT", address.db)]
+class RedisLinks:
+    """Every link of one process: one per server, whatever it is used for."""
 
+    def __init__(self, metrics: RedisMetrics) -> None:
+        self._metrics = metrics
+        self._links: dict[RedisAddress, RedisLink] = {}
 
-async def _done(connection: Connection, command: tuple[Word, ...]) -> None:
-    reply = await connection.send(command)
-    if isinstance(reply, hiredis.ReplyError):
-        raise RedisUnavailable(f"it answers {reply}")
+    def to(self, address: RedisAddress | None) -> RedisLink | None:
+        """The link to a server; None without an address."""
+        if address is None:
+            return None
+        if address not in self._links:
+            self._links[address] = RedisLink(address, self._metrics.of(str(address)))
+        return self._links[address]
+
+    @property
+    def state(self) -> str:
+        """``off`` without a server, ``degraded`` while one is away, else ``ok``."""
+        if not self._links:
+            return "off"
+        return "ok" if all(link.is_up for link in self._links.values()) else "degraded"
+
+    async def start(self) -> None:
+        """Connect to all of them; those that are away are tried again in the background."""
+        await asyncio.gather(*(link.start() for link in self._links.values()))
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await asyncio.gather(*(link.stop() for link in self._links.values()))

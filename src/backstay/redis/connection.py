@@ -1,118 +1,161 @@
-"""One connection to Redis that everybody shares: what is asked in one tick travels together."""
+"""One connection of redis-py that everybody shares: what is asked in one tick travels together.
+
+The client loads this module, and redis-py with it, when it connects for the first time.
+"""
 
 import asyncio
+import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Self
 
-import hiredis
+from redis import asyncio as redis_py
+from redis.exceptions import RedisError, ResponseError
+from redis.typing import EncodableT
+
+from backstay.redis.errors import RedisRefused, RedisUnavailable
+from backstay.settings import RedisAddress
 
 PATIENCE = 0.05
 """Seconds after which a command that was not answered fails, and the connection with it: four
 round trips one after the other, as a login makes, are within a quarter of a second."""
-TURNS = 2
+TURNS = 3
 """Turns of the event loop after that: one that was held up itself reads what has arrived."""
 
-Word = str | int | float | bytes
+_PUSHED = object()
 
-_NOTHING = object()
-_CONFIRMATIONS = (b"subscribe", b"unsubscribe")
-
-
-class RedisFault(Exception):
-    """Redis did not do what it was asked."""
+OnPush = Callable[[list[Any]], None]
+OnLost = Callable[["Connection", str], None]
 
 
-class RedisUnavailable(RedisFault):
-    """Redis cannot be reached, or does not serve; further commands fail at once for a while."""
+class Connection:
+    """Replies come in order; what was published comes in between.
 
+    redis-py connects, signs in, packs and parses. Its pool would take a connection for each
+    command under way, and its pub/sub another one, whose messages prove nothing about replies.
+    """
 
-class RedisRefused(RedisFault):
-    """Redis answers this one command with an error."""
-
-
-class Connection(asyncio.Protocol):
-    """Speaks RESP3: replies come in order; what was published comes in between."""
-
-    def __init__(
-        self, on_push: Callable[[list[Any]], None], on_lost: Callable[["Connection", str], None]
-    ) -> None:
+    def __init__(self, wire: redis_py.Connection, on_push: OnPush, on_lost: OnLost) -> None:
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
-        self._transport: asyncio.Transport | None = None
+        self._wire = wire
         self._batch: list[bytes] = []
         self._asked: list[asyncio.Future[Any]] = []
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._on_push, self._on_lost = on_push, on_lost
-        self._is_lost = False
+        self.lost = ""
+        """Why it was given up; empty while it works."""
+        wire._get_push_notifications_parser().pubsub_push_handler_func = self._hear
+        self._reading = self._loop.create_task(self._read())
+        self._writing: asyncio.Task[None] | None = None
 
-    def send(self, command: tuple[Word, ...]) -> asyncio.Future[Any]:
-        """Ask in this tick's round trip; the future gives the reply, which may be an error."""
+    @classmethod
+    async def open(
+        cls,
+        address: RedisAddress,
+        tls: ssl.SSLContext | None,
+        channels: Iterable[bytes],
+        on_push: OnPush,
+        on_lost: OnLost,
+    ) -> Self:
+        """Connect, sign in and subscribe; if that is refused, the first command tells it.
+
+        Raises:
+            RedisUnavailable: there is no server, or it does not accept these credentials.
+        """
+        wire = wire_to(address, tls)
+        try:
+            await wire.connect()  # type: ignore[no-untyped-call]
+            if channels:
+                await wire.send_command("SUBSCRIBE", *channels)
+            return cls(wire, on_push, on_lost)
+        except BaseException as error:
+            await wire.disconnect(nowait=True)
+            if isinstance(error, RedisError):
+                raise RedisUnavailable(reason_of(error)) from error
+            raise
+
+    def send(self, *command: EncodableT) -> asyncio.Future[Any]:
+        """Ask in this tick's round trip; the future gives the reply, or raises RedisFault."""
         future = self._loop.create_future()
-        if self._is_lost:
-            future.set_exception(RedisUnavailable("the connection is closed"))
+        if self.lost:
+            future.set_exception(RedisUnavailable(self.lost))
             return future
-        packed = hiredis.pack_command(command)  # type: ignore[arg-type]
+        packed = self._wire.pack_command(*command)
         if not self._batch:
-            self._loop.call_soon(self._flush)
-        self._batch.append(packed)
+            self._writing = self._loop.create_task(self._write())
+        self._batch += packed
         self._asked.append(future)
         return future
 
     def lose(self, reason: str) -> None:
         """Give the connection up; whoever waits is told why."""
-        if self._is_lost:
+        if self.lost:
             return
-        self._is_lost = True
+        self.lost = reason
         if self._timer is not None:
             self._timer.cancel()
-        if self._transport is not None:
-            self._transport.abort()
+        self._reading.cancel()  # which disconnects
         self._on_lost(self, reason)
         for future in (*(future for _, future in self._waiting), *self._asked):
             if not future.done():
                 future.set_exception(RedisUnavailable(reason))
                 future.exception()  # whoever does not care any more is not to blame
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop."""
-        self._transport = cast(asyncio.Transport, transport)
+    async def close(self, reason: str) -> None:
+        """Give it up, and wait until it is closed."""
+        self.lose(reason)
+        await asyncio.wait({self._reading})
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop."""
-        self.lose(f"the connection broke: {exc}" if exc else "the server closed the connection")
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the event loop."""
-        try:
-            self._reader.feed(data)
-            while (reply := self._reader.gets()) is not _NOTHING:
-                if type(reply) is hiredis.PushNotification and reply[0] not in _CONFIRMATIONS:
-                    self._on_push(reply)
-                else:
-                    _, future = self._waiting.popleft()
-                    if not future.done():
-                        future.set_result(reply)
-        except (hiredis.ProtocolError, IndexError):
-            self.lose("the server does not speak the protocol of Redis")
-
-    def _flush(self) -> None:
-        if self._transport is None or self._is_lost:
-            return
+    async def _write(self) -> None:
+        batch, self._batch = self._batch, []
         deadline = monotonic() + PATIENCE
         self._waiting.extend((deadline, future) for future in self._asked)
-        self._transport.write(b"".join(self._batch))
-        self._batch.clear()
         self._asked.clear()
+        if self.lost or not self._wire.is_connected:  # redis-py would connect again
+            return
         if self._timer is None:
             self._timer = self._loop.call_later(PATIENCE, self._look)
+        try:
+            await self._wire.send_packed_command(batch, check_health=False)
+        except RedisError as error:
+            self.lose(reason_of(error))
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                reply = await self._reply()
+                if reply is _PUSHED:
+                    continue
+                _, future = self._waiting.popleft()
+                if future.done():
+                    continue
+                if isinstance(reply, ResponseError):
+                    future.set_exception(RedisRefused(_text(reply)))
+                else:
+                    future.set_result(reply)
+        except IndexError:
+            await self._wire.disconnect(nowait=True)
+            self.lose("the server does not speak the protocol of Redis")
+        except Exception as error:
+            self.lose(reason_of(error))
+
+    async def _reply(self) -> Any:
+        """The next reply, which may be an error; or that something was pushed."""
+        try:
+            return await self._wire.read_response(push_request=True)
+        except ResponseError as error:
+            return error
+
+    async def _hear(self, push: list[Any]) -> object:
+        self._on_push(push)
+        return _PUSHED
 
     def _look(self, turns: int = TURNS) -> None:
         """Whether the oldest command is overdue."""
         self._timer = None
-        if not self._waiting or self._is_lost:
+        if not self._waiting or self.lost:
             return
         left = self._waiting[0][0] - monotonic()
         if left > 0:
@@ -121,3 +164,36 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._look, turns - 1)
         else:
             self.lose(f"it did not answer within {PATIENCE * 1000:.0f} ms")
+
+
+def wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Connection:
+    """A connection that is not connected yet, without any time limit of its own."""
+    options: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port,
+        "db": address.db,
+        "username": address.username if address.password is not None else None,
+        "password": address.password,
+        "client_name": "backstay",
+        "driver_info": None,
+        "protocol": 3,
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
+    }
+    if tls is None:
+        return redis_py.Connection(**options)
+    wire = redis_py.SSLConnection(**options)
+    wire.ssl_context.context = tls
+    return wire
+
+
+def _text(error: RedisError) -> str:
+    """What the server said: redis-py takes the code off it."""
+    return f"{error.status_code} {error}" if error.status_code else str(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Why something failed, as an operator reads it."""
+    if isinstance(error, RedisError) and error.status_code:
+        return f"it answers {_text(error)}"
+    return str(error) or "it did not answer in time"

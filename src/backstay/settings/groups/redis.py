@@ -15,17 +15,27 @@ from backstay.settings.values import Port
 
 IN_PROCESS = "memory://"
 PARTS = ("host", "port", "db", "username", "password")
-DEFAULT_PORT = 6379
+DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
 CA_CERTS = "ssl_ca_certs"
 _HINT = (
     "Write redis://user:password@host:6379/0 (special characters percent-encoded), rediss:// for "
-    f"TLS, or {IN_PROCESS} for none; or give the parts instead, such as REDIS_HOST."
+    f"TLS, or {IN_PROCESS} for none; or give the parts instead, such as REDIS_HOST. Several hosts, "
+    "separated by commas: redis+sentinel://host,host/name-of-the-master/0 or "
+    "redis+cluster://host,host."
 )
+_SCHEME = re.compile(r"redis(s?)(?:\+(sentinel|cluster))?")
+
+Node = tuple[str, int]
+"""A host and a port."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a server is and how to sign in; ``ca_certs`` is a file of authorities, for TLS."""
+    """Where a server is and how to sign in; ``ca_certs`` is a file of authorities, for TLS.
+
+    With ``nodes`` these are asked where it is: Sentinels, by the name of its ``service``, or the
+    nodes of a Cluster; ``host`` and ``port`` are then the first of them.
+    """
 
     host: str
     port: int = DEFAULT_PORT
@@ -34,10 +44,23 @@ class RedisAddress:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     ca_certs: str | None = None
+    nodes: tuple[Node, ...] = ()
+    service: str = ""
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is one of several that share the keys."""
+        return bool(self.nodes) and not self.service
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+        scheme = "rediss" if self.tls else "redis"
+        if self.nodes:
+            scheme += "+sentinel" if self.service else "+cluster"
+        hosts = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            for host, port in self.nodes or ((self.host, self.port),)
+        )
+        return f"{scheme}://{hosts}/{f'{self.service}/' if self.service else ''}{self.db}"
 
 
 class RedisUrl(SecretStr):
@@ -54,24 +77,28 @@ class RedisUrl(SecretStr):
         if text == IN_PROCESS:
             return None
         parts, query = urlsplit(text), parse_qs(urlsplit(text).query)
-        db = parts.path.removeprefix("/") or "0"
+        scheme = _SCHEME.fullmatch(parts.scheme)
         if (
-            parts.scheme not in {"redis", "rediss"}
-            or parts.port == 0
+            scheme is None
             or parts.fragment
-            or not re.fullmatch(r"[0-9]{1,5}", db)
-            or not query.keys() <= ({CA_CERTS} if parts.scheme == "rediss" else set())
+            or not query.keys() <= ({CA_CERTS} if scheme[1] else set())
             or re.search(r"\s", text)
         ):
             raise ValueError("not a Redis URL")
+        service, db = _path(parts.path, scheme[2])
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        nodes = tuple(_node(each, SENTINEL_PORT if service else DEFAULT_PORT) for each in hosts)
+        if len(nodes) > 1 and not scheme[2]:
+            raise ValueError("a server has one host")
         return RedisAddress(
-            host=parts.hostname or "localhost",
-            port=parts.port or DEFAULT_PORT,
-            db=int(db),
+            *nodes[0],
+            db=db,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
-            tls=parts.scheme == "rediss",
+            tls=bool(scheme[1]),
             ca_certs=query[CA_CERTS][0] if query else None,
+            nodes=nodes if scheme[2] else (),
+            service=service,
         )
 
     def _display(self) -> str:
@@ -83,6 +110,24 @@ class RedisUrl(SecretStr):
         account, _, host = parts.netloc.rpartition("@")
         hidden = f"{account.partition(':')[0]}:***@{host}"
         return parts._replace(netloc=hidden).geturl() if has_password else self.get_secret_value()
+
+
+def _path(path: str, kind: str | None) -> tuple[str, int]:
+    """The name of the service, which only Sentinels know, and the database."""
+    service, db = "", path.removeprefix("/")
+    if kind == "sentinel":
+        service, _, db = db.partition("/")
+    most = "0" if kind == "cluster" else "[0-9]{1,5}"
+    if bool(service) != (kind == "sentinel") or not re.fullmatch(most, db or "0"):
+        raise ValueError("not a database")
+    return unquote(service), int(db or "0")
+
+
+def _node(text: str, default_port: int) -> Node:
+    parts = urlsplit(f"//{text}")
+    if parts.port == 0:
+        raise ValueError("not a port")
+    return parts.hostname or "localhost", parts.port or default_port
 
 
 def _sound(url: RedisUrl) -> RedisUrl:
@@ -122,8 +167,8 @@ class RedisSettings(Group, title="Redis"):
     url: Annotated[RedisUrl, Setting(parts=PARTS, default=IN_PROCESS, kind="Redis URL")] = Field(
         RedisUrl(""),
         description="Address of the server; stronger than the parts above. `redis://`, `rediss://` "
-        f"(TLS; `?{CA_CERTS}=FILE` names further authorities); `{IN_PROCESS}`: everything stays in "
-        "process.",
+        f"(TLS; `?{CA_CERTS}=FILE` names further authorities), `redis+sentinel://host,host/name`, "
+        f"`redis+cluster://host,host`; `{IN_PROCESS}`: everything stays in process.",
     )
     cache_url: Annotated[RedisUrl | None, Setting(kind="Redis URL")] = Field(
         None, description="Another server for the cache; else that of `REDIS_URL`."
