@@ -16,7 +16,8 @@ from sqlalchemy import func, select, text
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
-from backstay.core.messages import SYSTEM_ONLY, Command
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db import migrate
 from backstay.features import STANDARD
 from backstay.jobs.outbox import Jobs

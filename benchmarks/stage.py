@@ -19,7 +19,7 @@ import asyncpg
 
 from backstay.composition import Backstay, compose, seed
 from backstay.core.listing import Text
-from backstay.core.messages import Scope
+from backstay.core.permissions import Scope
 from backstay.core.representation import represent
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
