@@ -23,7 +23,7 @@ from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
 from backstay.principals.cache import PrincipalCache
-from backstay.principals.channel_memory import LocalPrincipals
+from backstay.principals.channel import LocalPrincipals
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
 from tests.waiting import LIMIT, eventually

@@ -28,7 +28,7 @@ from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
 from backstay.main import create_app
-from backstay.principals.channel_memory import LocalPrincipals
+from backstay.principals.channel import LocalPrincipals
 from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT
