@@ -255,16 +255,16 @@ async def test_a_server_and_another_process_hear_one_another(
 async def test_what_arrives_as_a_listener_ends_is_heeded(
     backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed: list[str] = []
-    monkeypatch.setattr(PostgresPrincipals, "subscribed", lambda _: flushed.append("all"))
     assert isinstance(backstay.channel, PostgresPrincipals)
+    heard: list[str] = []
+    monkeypatch.setattr(backstay.channel, "heard", heard.append)
     listener = PostgresListener(backstay.database)
     ended: Any = await asyncpg.connect(seeded_url)
     listener._connection = ended
     await listener.hear(CHANNEL, backstay.channel)
     ended._process_notification(1, CHANNEL, "not ours")
     ended.terminate()
-    await eventually(lambda: flushed == ["all"])
+    await eventually(lambda: heard == ["not ours"])
 
 
 class Reorganise(Command[None]):

@@ -7,7 +7,7 @@ from typing import Any
 from backstay.caching.memory import MemoryCache
 from backstay.caching.metrics import CacheMetrics
 from backstay.caching.redis import RedisCache
-from backstay.caching.signing import Seal
+from backstay.caching.signing import Signer
 from backstay.core.jobs import Wakeups
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
@@ -106,7 +106,7 @@ def channel_for(
     commit_seconds = database.options.statement_timeout or MAX_AGE
     return Channels(
         channel,
-        RedisPrincipals(principals, link, Seal(adapters.key).name, commit_seconds),
+        RedisPrincipals(principals, link, Signer(adapters.key).name, commit_seconds),
     )
 
 
@@ -138,7 +138,7 @@ def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
     if not settings.rate_limit.enabled:
         return NoLimiter()
     link = links.to(settings.redis.rate_limit_address)
-    return RedisLimiter(link, Seal(key).name) if link else MemoryLimiter()
+    return RedisLimiter(link, Signer(key).name) if link else MemoryLimiter()
 
 
 def _cache(
