@@ -50,7 +50,7 @@ class MemoryCache:
     ) -> None:
         self.metrics = metrics
         self.max_value = max_bytes // 16
-        self.entries = BoundedMap[str, str, Entry](max_entries, max_bytes)
+        self.entries = BoundedMap[str, Entry](max_entries, max_bytes)
         self.flights = SingleFlight[str, str, bytes]()
         self._complete_until = inf
         self._untold: set[str] | None = None

@@ -1,15 +1,14 @@
 """A map that stays within bounds, for what is kept in process."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from math import inf
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
-T = TypeVar("T")
 V = TypeVar("V")
 
 
-class BoundedMap(Generic[K, T, V]):
+class BoundedMap(Generic[K, V]):
     """Values by key, which are found by their tags, too.
 
     Beyond ``most`` values or ``most_size`` of them together, the one put or used longest ago goes.
@@ -17,15 +16,12 @@ class BoundedMap(Generic[K, T, V]):
 
     def __init__(self, most: int, most_size: float = inf) -> None:
         self.most, self._most_size = most, most_size
-        self._slots: dict[K, tuple[V, tuple[T, ...], int]] = {}
-        self._keys: dict[T, set[K]] = {}
+        self._slots: dict[K, tuple[V, tuple[Hashable, ...], int]] = {}
+        self._keys: dict[Hashable, set[K]] = {}
         self._size = 0
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._slots)
-
-    def __len__(self) -> int:
-        return len(self._slots)
 
     def get(self, key: K) -> V | None:
         """The value of a key, or None."""
@@ -36,7 +32,7 @@ class BoundedMap(Generic[K, T, V]):
         """Let a key that is there be the last to go."""
         self._slots[key] = self._slots.pop(key)
 
-    def put(self, key: K, value: V, tags: tuple[T, ...] = (), size: int = 0) -> None:
+    def put(self, key: K, value: V, tags: tuple[Hashable, ...] = (), size: int = 0) -> None:
         """Keep a value instead of what the key had."""
         self.drop(key)
         self._slots[key] = value, tags, size
@@ -65,7 +61,7 @@ class BoundedMap(Generic[K, T, V]):
         self._keys.clear()
         self._size = 0
 
-    def drop_tagged(self, tags: Iterable[T]) -> None:
+    def drop_tagged(self, tags: Iterable[Hashable]) -> None:
         """Forget what has one of these tags."""
         for tag in tags:
             for key in self._keys.get(tag, frozenset[K]()).copy():

@@ -43,7 +43,7 @@ class PrincipalCache:
         self._clock = clock
         self._max_age = max_age
         self._max_staleness = max_staleness
-        self._entries = BoundedMap[UUID, UUID, tuple[float, Principal]](size)
+        self._entries = BoundedMap[UUID, tuple[float, Principal]](size)
         self._flights = SingleFlight[UUID, UUID, Principal | None]()
         self._complete_until = -inf
         self._doubts: dict[str, tuple[float, Collection[UUID] | None]] = {}
