@@ -13,7 +13,7 @@ from backstay.core.principal import Principal
 from backstay.db.listener import Listener
 from backstay.principals import channel as channel_module
 from backstay.principals.cache import PrincipalCache
-from backstay.principals.channel import SharedPrincipals
+from backstay.principals.channel import DatabasePrincipals
 from tests.logs import logged
 from tests.waiting import eventually
 
@@ -44,9 +44,9 @@ class Held(Listener):
             raise ConnectionError("the database stops, too")
 
 
-def channel_on(listener: Listener) -> SharedPrincipals:
+def channel_on(listener: Listener) -> DatabasePrincipals:
     cache = PrincipalCache(nobody, monotonic=monotonic, clock=utc_now)
-    return SharedPrincipals(cache, listener, lambda _: None)
+    return DatabasePrincipals(cache, listener, lambda _: None)
 
 
 async def test_a_stop_during_a_beat_is_followed_by_another() -> None:

@@ -26,7 +26,7 @@ from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
-from backstay.principals.channel import Channels, PostgresPrincipals, SharedPrincipals
+from backstay.principals.channel import Channels, DatabasePrincipals, PostgresPrincipals
 from backstay.principals.channel_redis import RedisPrincipals
 from backstay.redis.clients import RedisLinks
 from backstay.redis.metrics import RedisMetrics
@@ -98,7 +98,7 @@ def channel_for(
     channel = (
         PostgresPrincipals(principals, listener, report, answers, database)
         if isinstance(listener, PostgresListener)
-        else SharedPrincipals(principals, listener, report, answers)
+        else DatabasePrincipals(principals, listener, report, answers)
     )
     link = adapters.links.to(settings.redis.address)
     if link is None:

@@ -1,4 +1,4 @@
-"""The PrincipalChannel port in one process and by the database; that on Redis is `channel_redis`.
+"""The PrincipalChannel port by the database; that on Redis is in `channel_redis`.
 
 Where several are in use, whatever one of them tells is obeyed.
 """
@@ -27,39 +27,14 @@ MAX_PAYLOAD = 7000
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
-class LocalPrincipals:
-    """Tells the cache of this process. Others re-read a principal within its maximal staleness."""
-
-    def __init__(self, cache: PrincipalCache) -> None:
-        self._cache = cache
-
-    async def announce(self, context: Context) -> None:
-        """Nobody else is told."""
-
-    async def publish(self, changes: PrincipalChanges) -> None:
-        """Forget the principals that changed."""
-        if changes.everyone:
-            self._cache.forget_all()
-        else:
-            self._cache.forget(changes.user_ids)
-
-    async def start(self) -> None:
-        """Nobody else is listened to."""
-
-    async def stop(self) -> None:
-        """Nobody else is listened to."""
-
-    def state(self) -> str:
-        """There is nothing that could fail."""
-        return "off"
-
-
-class SharedPrincipals(LocalPrincipals):
+class DatabasePrincipals:
     """Keeps the caches informed, by a listener, of how complete their knowledge is.
 
     Each subscription begins with empty caches, since what was said before it is unknown. Besides
     principals that may be the ``answers`` that this process keeps. ``report`` is told whether
     others are heard, at every answer and when there are no more.
+
+    On SQLite nothing more is needed: the file itself tells that another process has written.
     """
 
     def __init__(
@@ -69,13 +44,23 @@ class SharedPrincipals(LocalPrincipals):
         report: Callable[[bool], None],
         answers: MemoryCache | None = None,
     ) -> None:
-        super().__init__(cache)
+        self._cache = cache
         self._listener = listener
         self._report = report
         self._answers = answers
         if answers is not None:
             answers.rely_on_channel()
         self._is_lost = False
+
+    async def announce(self, context: Context) -> None:
+        """The file tells it."""
+
+    async def publish(self, changes: PrincipalChanges) -> None:
+        """Forget the principals that changed."""
+        if changes.everyone:
+            self._cache.forget_all()
+        else:
+            self._cache.forget(changes.user_ids)
 
     async def start(self) -> None:
         """Begin to listen, in the background."""
@@ -121,7 +106,7 @@ class SharedPrincipals(LocalPrincipals):
         self._report(False)
 
 
-class PostgresPrincipals(SharedPrincipals):
+class PostgresPrincipals(DatabasePrincipals):
     """Notifications are sent by the commit itself: none is lost, none is early.
 
     What is committed through PgBouncer, where nobody can listen, is announced all the same.
