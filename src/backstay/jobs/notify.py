@@ -142,9 +142,10 @@ class BrokerListener(Listener):
 
     async def beat(self) -> None:
         """See that it is still heard; what it has lost, nobody can tell."""
-        if self._hearing is not None and self._hearing.done():
-            self._hearing.result()
-            raise ConnectionError("the broker tells nothing more")
+        hearing = self._hearing
+        if hearing is not None and hearing.done():
+            error = None if hearing.cancelled() else hearing.exception()
+            raise error or ConnectionError("the broker tells nothing more")
 
     async def _hear(self, broker: "AsyncBroker") -> None:
         async with aclosing(broker.listen()) as messages:
