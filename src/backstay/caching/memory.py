@@ -94,7 +94,10 @@ class MemoryCache:
 
     async def delete_matching(self, pattern: str) -> None:
         """Forget every key like a pattern."""
-        self.forget_matching(pattern)
+        like = likeness(pattern)
+        for key in [key for key in self.entries if like.fullmatch(key)]:
+            self.entries.drop(key)
+        self.flights.outdate(lambda reading: like.fullmatch(reading.key) is not None)
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
         """Add to a number."""
@@ -183,13 +186,6 @@ class MemoryCache:
         for key in named:
             self.entries.drop(key)
         self.flights.outdate(lambda reading: reading.key in named)
-
-    def forget_matching(self, pattern: str) -> None:
-        """Drop the keys like a pattern."""
-        like = likeness(pattern)
-        for key in [key for key in self.entries if like.fullmatch(key)]:
-            self.entries.drop(key)
-        self.flights.outdate(lambda reading: like.fullmatch(reading.key) is not None)
 
     def forget_all(self) -> None:
         """Drop whatever has tags: what was missed is unknown."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Protocol
@@ -28,15 +28,11 @@ class Subscriber(Protocol):
     """Hears one channel, and how complete what it hears is."""
 
     def subscribed(self) -> None:
-        """A subscription begins, or something was missed: what was told before is unknown."""
+        """A subscription begins: what was told before is unknown."""
         ...
 
     def heard(self, payload: str) -> None:
-        """Another process has told this."""
-        ...
-
-    async def tell(self) -> None:
-        """Tell others what they are to be told; called before each proof is asked for."""
+        """Another process has told this; it is empty where nobody knows what."""
         ...
 
     def complete_until(self, moment: float) -> None:
@@ -114,8 +110,6 @@ class Listener(ABC):
                     subscribed[channel] = self._subscribers[channel]
                     await self.hear(channel, subscribed[channel])
                     subscribed[channel].subscribed()
-                for each in subscribed.values():
-                    await each.tell()
                 await self.beat()
             for each in subscribed.values():
                 each.complete_until(asked)
@@ -141,6 +135,7 @@ class PostgresListener(Listener):
         super().__init__()
         self._options, self._budget = database.options, database.budget
         self._connection: Any = None
+        self.before_beat: list[Callable[[], Awaitable[None]]] = []
 
     def subscribe(self, channel: str, subscriber: Subscriber) -> None:
         """Let a subscriber hear a channel, unless through PgBouncer."""
@@ -176,12 +171,14 @@ class PostgresListener(Listener):
         await self._connection.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def beat(self) -> None:
-        """Ask for an answer."""
+        """Ask for an answer, after telling others what they are to be told."""
+        for tell in self.before_beat:
+            await tell()
         await self._connection.execute("SELECT 1")
 
 
 class SqliteListener(Listener):
-    """The file itself tells that somebody has written, whatever it was: all is taken as missed.
+    """The file itself tells that somebody has written, whatever it was.
 
     SQLite tells a connection whether any other connection has committed. The one that watches
     learns of every commit, also of this process; then the connection that writes for this process
@@ -209,7 +206,7 @@ class SqliteListener(Listener):
         version = await _version(self._watching)
         if version != self._seen and await self._another_wrote():
             for each in self._subscribers.values():
-                each.subscribed()
+                each.heard("")
         self._seen = version
 
     async def _another_wrote(self) -> bool:

@@ -60,9 +60,6 @@ class SubscribedWakeups:
         """There is a job."""
         self._ring()
 
-    async def tell(self) -> None:
-        """Whoever stores a job tells of it."""
-
     def complete_until(self, moment: float) -> None:
         """Jobs are heard of."""
         if self._is_lost:

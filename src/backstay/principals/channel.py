@@ -5,6 +5,7 @@ Where several are in use, whatever one of them tells is obeyed.
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -83,10 +84,8 @@ class DatabasePrincipals:
             self._answers.forget_all()
 
     def heard(self, payload: str) -> None:
-        """Nothing is told by name."""
-
-    async def tell(self) -> None:
-        """The file tells it."""
+        """Somebody has changed something, whatever it was."""
+        self.subscribed()
 
     def complete_until(self, moment: float) -> None:
         """Others are heard."""
@@ -123,6 +122,7 @@ class PostgresPrincipals(DatabasePrincipals):
         super().__init__(cache, listener, report, answers)
         if answers is not None:
             answers.collect_untold()
+            listener.before_beat.append(partial(self._tell, answers))
         self._notify = listener.notify
         self._database = database
 
@@ -142,13 +142,13 @@ class PostgresPrincipals(DatabasePrincipals):
         super().subscribed()
         self._database.anyone_wrote()
 
-    async def tell(self) -> None:
+    async def _tell(self, answers: MemoryCache) -> None:
         """Tell what answers were outdated meanwhile.
 
         A notification in each transaction would cost a write half as much again.
         """
-        answers = self._answers
-        if answers is None or not (tags := answers.take_untold()):
+        tags = answers.take_untold()
+        if not tags:
             return
         payload = _payload(tags=tags)
         if len(payload) > MAX_PAYLOAD:
