@@ -27,5 +27,5 @@ def app() -> FastAPI:
 def far() -> FastAPI:
     """The application, which keeps nothing in process: every hit comes from Redis."""
     made = app()
-    made.state.backstay.cache.max_entries = 0
+    made.state.backstay.cache.memory.entries.most = 0
     return made

@@ -78,9 +78,9 @@ async def test_what_another_process_outdates_is_gone_here_at_once(valkey: Valkey
         for outdate in ways:
             await remembered(one, source)
             before = source.loads
-            assert one.near("k", TAGS) is not None
+            assert one.memory.near("k", TAGS) is not None
             await outdate()
-            await eventually(lambda: one.near("k", TAGS) is None)
+            await eventually(lambda: one.memory.near("k", TAGS) is None)
             await remembered(one, source)
             assert source.loads == before + 1
 
@@ -93,7 +93,7 @@ async def test_a_process_that_serves_nothing_outdates_too(valkey: ValkeyServer) 
         source = Source()
         await remembered(server, source)
         await worker.delete_tags("items:1")
-        await eventually(lambda: server.near("k", TAGS) is None)
+        await eventually(lambda: server.memory.near("k", TAGS) is None)
         await remembered(server, source)
         assert source.loads == 2
 
@@ -174,9 +174,9 @@ async def test_a_copy_in_process_lives_no_longer_than_its_original(
         valkey.call("PEXPIRE", original, 30_000)
         assert await two.get("k", tags=TAGS) == b"x"
         standing.now += 1
-        assert two.near("k", TAGS) == b"x"
+        assert two.memory.near("k", TAGS) == b"x"
         standing.now += 29
-        assert two.near("k", TAGS) is None
+        assert two.memory.near("k", TAGS) is None
 
 
 async def test_a_number_is_counted_no_longer_than_since_the_first_time(
@@ -198,7 +198,7 @@ async def test_what_cannot_be_read_may_have_outdated_anything(
         assert await cache.get("k", tags=TAGS) == b"x"
         connection = cache._link._connection
         valkey.call("PUBLISH", cache._invalidation.channel, payload)
-        await eventually(lambda: cache.near("k", TAGS) is None)
+        await eventually(lambda: cache.memory.near("k", TAGS) is None)
         assert cache._link._connection is connection
 
 
@@ -212,12 +212,12 @@ async def test_what_is_read_again_while_a_pattern_is_deleted_is_not_kept_here(
         async def read_before_unlink(*command: Any) -> Any:
             if command[0] == "UNLINK":
                 assert await two.get("k", tags=TAGS) == b"stale"
-                assert two.near("k", TAGS) == b"stale"
+                assert two.memory.near("k", TAGS) == b"stale"
             return await call(*command)
 
         monkeypatch.setattr(one._link, "call", read_before_unlink)
         await one.delete_matching("k*")
-        await eventually(lambda: two.near("k", TAGS) is None)
+        await eventually(lambda: two.memory.near("k", TAGS) is None)
 
 
 @pytest.mark.parametrize("ahead", [600, -600])
@@ -233,7 +233,7 @@ async def test_clocks_that_differ_do_not_make_a_copy_live_longer(
         assert 0 < int(str(valkey.call("PTTL", original))) <= 60_000
         assert await two.get("k", tags=TAGS) == (b"x" if ahead > 0 else None)
         standing.now += 60
-        assert two.near("k", TAGS) is None
+        assert two.memory.near("k", TAGS) is None
 
 
 async def test_what_is_too_large_is_not_kept_and_costs_nobody_the_link(
@@ -261,10 +261,10 @@ async def test_what_is_kept_here_is_not_believed_while_nobody_tells_of_changes(
     async with redis_cache(valkey.url) as cache:
         await remembered(cache, Source(), ttl=600)
         standing.now = time.monotonic()
-        await eventually(lambda: cache.near("k", TAGS) is not None)
+        await eventually(lambda: cache.memory.near("k", TAGS) is not None)
         connection = cache._link._connection
         assert connection is not None
         with valkey.frozen():
             standing.now = time.monotonic() + MAX_STALENESS
             await eventually(lambda: len(connection._waiting) > 0)
-            assert cache.near("k", TAGS) is None
+            assert cache.memory.near("k", TAGS) is None

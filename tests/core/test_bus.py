@@ -13,7 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from backstay.core.bus import Bus, handles, prepares
 from backstay.core.clock import new_id, utc_now
-from backstay.core.context import Buses, Context, PrincipalChanges, Sender
+from backstay.core.context import Buses, PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
@@ -23,6 +23,7 @@ from backstay.core.registry import Provider, Registry
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import WRITING, Database, Reader, Transaction
 from backstay.db.transaction import transaction_with
+from tests.channels import Nowhere
 
 pytestmark = pytest.mark.anyio
 
@@ -142,23 +143,14 @@ async def write_before(command: WriteBefore, session: Transaction, written: str)
     return written
 
 
-class Channel:
+class Channel(Nowhere):
     """Remembers whose change was published."""
 
     def __init__(self) -> None:
         self.told: list[set[UUID]] = []
 
-    async def announce(self, context: Context) -> None: ...
-
     async def publish(self, changes: PrincipalChanges) -> None:
         self.told.append(changes.user_ids)
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    def state(self) -> str:
-        return "off"
 
 
 @dataclass(frozen=True)

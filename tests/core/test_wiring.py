@@ -10,7 +10,7 @@ from backstay.core.permissions import PUBLIC
 from backstay.core.rules import rule_flaws
 from backstay.core.signatures import fits
 from backstay.core.wiring import Code, place_of
-from backstay.jobs.catalog import Catalog
+from backstay.jobs.outbox import Catalog
 
 
 class Named(Protocol):

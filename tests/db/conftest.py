@@ -5,7 +5,6 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,8 +21,7 @@ from backstay.db.base import Base
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
-from backstay.principals.cache import PrincipalCache
-from backstay.principals.channel_memory import LocalPrincipals
+from tests.channels import Nowhere
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
 from tests.waiting import LIMIT, eventually
@@ -36,19 +34,12 @@ class Change(Command[Any]):
     permission = SYSTEM_ONLY
 
 
-async def _forgotten(session_id: UUID) -> None:
-    return None
-
-
-NOBODY = LocalPrincipals(PrincipalCache(_forgotten, monotonic=monotonic, clock=utc_now))
-
-
 class Commands:
     """Runs functions as the handler of a command: in the real transaction step."""
 
     def __init__(self, database: Database) -> None:
         self.is_concurrent = not database.options.is_sqlite
-        self._step = transaction_with(database, NOBODY, utc_now)
+        self._step = transaction_with(database, Nowhere(), utc_now)
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:

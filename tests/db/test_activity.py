@@ -28,7 +28,7 @@ from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
 from backstay.main import create_app
-from backstay.principals.channel_memory import LocalPrincipals
+from tests.channels import Nowhere
 from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT
@@ -190,7 +190,7 @@ async def test_what_a_nested_command_leaves_does_not_undo_that_nothing_happened(
     assert await rows(ship, Activity.id) == []
 
 
-class Mute(LocalPrincipals):
+class Mute(Nowhere):
     """A channel that fails to tell of what was committed."""
 
     async def publish(self, changes: PrincipalChanges) -> None:
@@ -200,7 +200,7 @@ class Mute(LocalPrincipals):
 async def test_a_change_that_nobody_can_be_told_of_is_still_a_success_with_one_row(
     ship: Backstay,
 ) -> None:
-    step = transaction_with(ship.database, Mute(ship.principals), utc_now)
+    step = transaction_with(ship.database, Mute(), utc_now)
     pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
     bus = Bus(Command, registry, pipeline, WRITING)

@@ -21,8 +21,8 @@ from tests.waiting import LIMIT, eventually
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["postgresql"])]
 
 ONE = text("SELECT 1")
-MOST = 8
-"""Of which three may be needed beside the pools: each pool has four at most, both have seven."""
+MOST = 7
+"""Of which two may be needed beside the pools: each pool has four at most, both have six."""
 
 
 @pytest.fixture
@@ -97,14 +97,14 @@ async def test_what_one_pool_leaves_idle_another_may_have(database: Database) ->
         await holding(held, database.writer, 4)
     async with AsyncExitStack() as held:
         await holding(held, database.read_engine, 4)
-        assert (readers.checkedout(), readers.open, writers.open) == (4, 4, 3)
-        await holding(held, database.writer, 3)
+        assert (readers.checkedout(), readers.open, writers.open) == (4, 4, 2)
+        await holding(held, database.writer, 2)
         assert database.budget.open == MOST - 1
 
 
 async def test_whoever_waits_is_given_the_place_of_another_pool(database: Database) -> None:
     async with AsyncExitStack() as writing, AsyncExitStack() as reading:
-        await holding(writing, database.writer, 3)
+        await holding(writing, database.writer, 2)
         await holding(reading, database.read_engine, 4)
         waiting = asyncio.create_task(holding(writing, database.writer))
         await eventually(lambda: pool_of(database.writer).waits.now == 1)
@@ -127,16 +127,15 @@ async def test_one_pool_never_takes_the_last_place_of_the_other(database: Databa
 
 
 class TestSmall:
-    """Five are the fewest: one reads, one writes."""
+    """Four are the fewest: one reads, one writes."""
 
     @pytest.fixture
     def options(self, database_url: str, pool_timeout: float) -> EngineOptions:
-        return EngineOptions(database_url, max_connections=5, pool_timeout=pool_timeout)
+        return EngineOptions(database_url, max_connections=4, pool_timeout=pool_timeout)
 
     @pytest.fixture
     def database(self, database: Database) -> Database:
-        for purpose in ("listener", "jobs"):
-            database.budget.set_aside(purpose)
+        database.budget.set_aside("listener")
         return database
 
     async def test_commands_that_read_beside_their_transaction_do_not_wait_for_one_another(
@@ -206,7 +205,7 @@ async def test_connections_that_nobody_uses_are_closed_down_to_the_least(
     budget = database.budget
     budget.idle_seconds, budget.tick_seconds = 0.0, 0.01
     async with AsyncExitStack() as held:
-        await holding(held, database.writer, 3)
+        await holding(held, database.writer, 2)
         await holding(held, database.read_engine, 4)
         await database.ping()
         assert await count(observer) == MOST

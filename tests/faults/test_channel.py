@@ -18,11 +18,13 @@ from backstay.core.context import PrincipalChanges
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
+from backstay.db import listener as listener_module
+from backstay.db.listener import PostgresListener
 from backstay.features import STANDARD
 from backstay.features.access.commands import JoinRole
 from backstay.features.items.commands import UpdateItem
 from backstay.principals import channel as channel_module
-from backstay.principals.channel_postgres import CHANNEL, PostgresPrincipals
+from backstay.principals.channel import CHANNEL, PostgresPrincipals
 from tests.cli.process import KEYS, serving
 from tests.conftest import settings_with
 from tests.faults.pair import (
@@ -121,7 +123,7 @@ class TestOnPostgres:
     async def test_listeners_that_hang_delay_a_change_by_less_than_a_second(
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(channel_module, "PATIENCE", LIMIT)
+        monkeypatch.setattr(listener_module, "PATIENCE", LIMIT)
         (_, headers), (_, control) = await two.join(), await two.join(settled=True)
         with paused(await two.listeners()):
             told = await log_out(two.one, headers)
@@ -191,16 +193,16 @@ class TestOnPostgres:
 
         await eventually(is_well)
         silent = await two.listeners()
-        monkeypatch.setattr(channel_module, "PATIENCE", 0.5)
+        monkeypatch.setattr(listener_module, "PATIENCE", 0.5)
 
         def refuse() -> None:
             raise ConnectionError
 
         with paused(silent):
             with monkeypatch.context() as until_seen:  # a new listener would be there too soon
-                until_seen.setattr(two.other.backstay.channel, "subscription", refuse)
+                until_seen.setattr(two.other.backstay.listener, "connected", refuse)
                 await eventually(is_degraded)
-            monkeypatch.setattr(channel_module, "PATIENCE", LIMIT)
+            monkeypatch.setattr(listener_module, "PATIENCE", LIMIT)
             await eventually(is_well)
             headers = await two.join_to_be_ended()
             await two.sql("SELECT pg_notify('backstay_principals', '')")
@@ -214,15 +216,15 @@ async def replaced(two: Two, listeners: set[int]) -> bool:
 
 async def beats(two: TwoMembers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait until every channel has proven twice more that it lives."""
-    counted = dict.fromkeys((two.one.backstay.channel, two.other.backstay.channel), 0)
-    beat = PostgresPrincipals._beat
+    counted = dict.fromkeys((two.one.backstay.listener, two.other.backstay.listener), 0)
+    beat = PostgresListener.beat
 
-    async def count(self: PostgresPrincipals, connection: Any) -> None:
-        await beat(self, connection)
+    async def count(self: PostgresListener) -> None:
+        await beat(self)
         counted[self] += 1
 
     with monkeypatch.context() as patched:
-        patched.setattr(PostgresPrincipals, "_beat", count)
+        patched.setattr(PostgresListener, "beat", count)
         await eventually(lambda: min(counted.values()) > 1)
 
 
@@ -253,13 +255,16 @@ async def test_a_server_and_another_process_hear_one_another(
 async def test_what_arrives_as_a_listener_ends_is_heeded(
     backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = await asyncpg.connect(seeded_url)
-    ended.terminate()
-    flushed: list[str] = []
-    monkeypatch.setattr(PostgresPrincipals, "flush", lambda _: flushed.append("all"))
     assert isinstance(backstay.channel, PostgresPrincipals)
-    backstay.channel._hear(ended, 1, CHANNEL, "not ours")
-    assert flushed == ["all"]
+    heard: list[str] = []
+    monkeypatch.setattr(backstay.channel, "heard", heard.append)
+    listener = PostgresListener(backstay.database)
+    ended: Any = await asyncpg.connect(seeded_url)
+    listener._connection = ended
+    await listener.hear(CHANNEL, backstay.channel)
+    ended._process_notification(1, CHANNEL, "not ours")
+    ended.terminate()
+    await eventually(lambda: heard == ["not ours"])
 
 
 class Reorganise(Command[None]):

@@ -97,7 +97,7 @@ async def test_caches_limits_and_news_work_as_on_one_server(group: ValkeyGroup) 
                     await cache.remember(key, source.load, ttl=60, tags=("items", f"{key}!"))
             assert source.loads == 3
             await one.delete_tags("items:1!")
-            await eventually(lambda: two.near("items:1", ("items", "items:1!")) is None)
+            await eventually(lambda: two.memory.near("items:1", ("items", "items:1!")) is None)
             assert await two.get("items:2", tags=("items", "items:2!")) == b"first"
             await one.delete_matching("items:*")
             assert await two.get("items:2", tags=("items", "items:2!")) is None

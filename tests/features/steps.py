@@ -53,7 +53,8 @@ async def execute(backstay: Backstay, statement: Executable) -> CursorResult[Any
 
 async def hears(backstay: Backstay, *, since: float = -inf) -> None:
     """Wait until an application has heard whatever was committed before a moment (monotonic)."""
-    kept: tuple[Any, ...] = (backstay.principals, backstay.cache)
+    answers = backstay.answers or getattr(backstay.cache, "memory", None)
+    kept: tuple[Any, ...] = (backstay.principals, answers)
     await eventually(lambda: all(each._complete_until > since for each in kept))
 
 

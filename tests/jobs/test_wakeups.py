@@ -12,15 +12,15 @@ from aio_pika import ExchangeType
 from sqlalchemy import text, update
 
 from backstay.composition import Backstay, compose
+from backstay.db import listener as listener_module
 from backstay.features.tasks.commands import RetryTask
-from backstay.jobs import notify_broker, notify_postgres
-from backstay.jobs import subscription as subscription_module
+from backstay.jobs import notify
 from backstay.jobs.run import shift
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from backstay.jobs.timing import Pace
 from tests.conftest import settings_with
-from tests.features.steps import execute, needs
+from tests.features.steps import execute, hears, needs
 from tests.jobs.fleet import Order
 from tests.jobs.steps import DEAF, Captain, Watched, words
 from tests.patient import PATIENT
@@ -30,6 +30,10 @@ from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 
+LISTENERS = text(
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE application_name ~ 'listener|jobs' AND datname = current_database()"
+)
 Broker = ValkeyServer | NatsServer
 Elsewhere = Callable[[Pace], AbstractAsyncContextManager[Watched]]
 
@@ -95,6 +99,15 @@ class TestPostgres:
             await ships.system(RetryTask(id=job_id))
             await ran(ships, 1)
 
+    async def test_one_connection_hears_of_jobs_and_of_principals(self, ships: Backstay) -> None:
+        await ships.start()
+        hired = Watched(replace(ships.workplace, schedule=()))
+        async with shift(hired.place, hired, grace=1):
+            await told(hired)
+            await hears(ships)
+            found = await execute(ships, LISTENERS)
+            assert len(found.all()) == 1
+
     async def test_a_connection_that_was_cut_is_made_anew(
         self,
         ships: Backstay,
@@ -102,12 +115,14 @@ class TestPostgres:
         elsewhere: Elsewhere,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(notify_postgres, "BEAT_SECONDS", 0.05)
+        monkeypatch.setattr(listener_module, "BEAT_SECONDS", 0.05)
         async with elsewhere(DEAF) as other:
             await asleep(other)
             bell = other.place.outbox.bell.hung()
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
-            await execute(ships, text(f"{cut} 'backstay jobs' AND datname = current_database()"))
+            await execute(
+                ships, text(f"{cut} 'backstay listener' AND datname = current_database()")
+            )
             await asyncio.wait_for(bell.wait(), LIMIT)
             await captain(Order(words=("a",)))
             await ran(ships, 1)
@@ -142,7 +157,7 @@ class TestBroker:
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A broker that is there but busy is not taken to be away."""
-        monkeypatch.setattr(notify_broker, "PATIENCE", 10 * LIMIT)
+        monkeypatch.setattr(notify, "PATIENCE", 10 * LIMIT)
 
     @pytest.mark.usefixtures("patient")
     async def test_ids_call_workers_elsewhere(
@@ -174,8 +189,8 @@ class TestBroker:
         broker: Broker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(notify_broker, "REST_SECONDS", 0.2)
-        monkeypatch.setattr(subscription_module, "LAST_DELAY", 0.2)
+        monkeypatch.setattr(notify, "REST_SECONDS", 0.2)
+        monkeypatch.setattr(listener_module, "LAST_DELAY", 0.2)
         async with elsewhere(replace(DEAF, poll=0.1)) as other:
             await told(other)
             broker.kill()
@@ -199,7 +214,7 @@ class TestBroker:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Nobody waits for it, who would wait longer than this test does."""
-        monkeypatch.setattr(notify_broker, "REST_SECONDS", 10 * LIMIT)
+        monkeypatch.setattr(notify, "REST_SECONDS", 10 * LIMIT)
         if is_away:
             broker.kill()
         with nullcontext() if is_away else broker.frozen():
@@ -230,7 +245,7 @@ async def until_heard(captain: Captain, hired: Watched) -> int:
 
 
 def test_at_rabbitmq_each_worker_has_a_queue_that_gets_every_id() -> None:
-    brokers: list[Any] = [notify_broker._broker("amqp://127.0.0.1") for _ in range(2)]
+    brokers: list[Any] = [notify._broker("amqp://127.0.0.1") for _ in range(2)]
     assert {each._exchange.type for each in brokers} == {ExchangeType.FANOUT}
     assert len({each._exchange.name for each in brokers}) == 1
     queues = [queue for each in brokers for queue in each._task_queues]

@@ -10,9 +10,10 @@ import pytest
 
 from backstay.core.clock import utc_now
 from backstay.core.principal import Principal
+from backstay.db.listener import Listener
 from backstay.principals import channel as channel_module
 from backstay.principals.cache import PrincipalCache
-from backstay.principals.channel import Beat, SharedPrincipals
+from backstay.principals.channel import DatabasePrincipals
 from tests.logs import logged
 from tests.waiting import eventually
 
@@ -23,20 +24,19 @@ async def nobody(_: UUID) -> Principal | None:
     return None
 
 
-class Held(SharedPrincipals):
-    """A channel whose first beat takes until it is let go."""
+class Held(Listener):
+    """One whose first beat takes until it is let go."""
 
     def __init__(self) -> None:
-        cache = PrincipalCache(nobody, monotonic=monotonic, clock=utc_now)
-        super().__init__(cache, lambda _: None)
+        super().__init__()
         self.begun, self.go = asyncio.Event(), asyncio.Event()
         self.beats, self.ends = 0, False
 
     @asynccontextmanager
-    async def subscription(self) -> AsyncIterator[Beat]:
-        yield self._beat
+    async def connected(self) -> AsyncIterator[None]:
+        yield
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
         self.beats += 1
         self.begun.set()
         await self.go.wait()
@@ -44,27 +44,34 @@ class Held(SharedPrincipals):
             raise ConnectionError("the database stops, too")
 
 
+def channel_on(listener: Listener) -> DatabasePrincipals:
+    cache = PrincipalCache(nobody, monotonic=monotonic, clock=utc_now)
+    return DatabasePrincipals(cache, listener, lambda _: None)
+
+
 async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
-    channel = Held()
+    held = Held()
+    channel = channel_on(held)
     await channel.start()
-    await channel.begun.wait()
+    await held.begun.wait()
     stopping = asyncio.create_task(channel.stop())
     await asyncio.sleep(0)
-    channel.go.set()
+    held.go.set()
     await stopping
-    assert channel.beats == 2
+    assert held.beats == 2
 
 
 @pytest.mark.parametrize("is_stopping", [True, False])
 async def test_a_loss_is_told_unless_a_stop_was_asked_for(is_stopping: bool) -> None:
-    channel = Held()
-    channel.ends = True
+    held = Held()
+    held.ends = True
+    channel = channel_on(held)
     with logged(channel_module) as logs:
         await channel.start()
-        await channel.begun.wait()
+        await held.begun.wait()
         stopping = asyncio.create_task(channel.stop()) if is_stopping else None
         await asyncio.sleep(0)
-        channel.go.set()
+        held.go.set()
         await (stopping or eventually(lambda: logs))
         await channel.stop()
     told = [(entry["event"], entry["reason"]) for entry in logs]

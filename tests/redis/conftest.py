@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from backstay.caching import memory as cache_memory
-from backstay.principals import channel as channel_module
+from backstay.db import listener as listener_module
 from backstay.redis import client as redis_client
 from backstay.redis.client import RedisLink
 from tests.clocks import StandingClock
@@ -25,7 +25,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def without_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody asks whether the other side is there, except once as a connection begins."""
-    for module in (redis_client, channel_module):
+    for module in (redis_client, listener_module):
         monkeypatch.setattr(module, "BEAT_SECONDS", LIMIT)
 
 

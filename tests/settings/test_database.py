@@ -244,8 +244,8 @@ def test_fewest_connections_above_most_is_a_fault(read: Read) -> None:
     [
         ("postgresql://db/ship", "false", "1", True),
         ("postgresql://db/ship", "false", "2", True),
-        ("postgresql://db/ship", "false", "4", True),
-        ("postgresql://db/ship", "false", "5", False),
+        ("postgresql://db/ship", "false", "3", True),
+        ("postgresql://db/ship", "false", "4", False),
         ("postgresql://db/ship", "true", "2", True),
         ("postgresql://db/ship", "true", "3", False),
         ("sqlite:///ship.db", "false", "1", False),

@@ -1,4 +1,7 @@
-"""Shows how parts of the description of the API are shared."""
+"""Shows how the description of the API is put together: parts that are shared, groups in order."""
+
+import pytest
+from fastapi import FastAPI
 
 from backstay.web.operations import Components
 
@@ -12,3 +15,12 @@ def test_a_name_stands_for_one_part_and_another_is_written_out() -> None:
     assert common.share("headers", "ETag", dict(first)) == reference
     assert common.share("headers", "ETag", other) == other
     assert written["headers"]["ETag"] == first
+
+
+@pytest.mark.anyio
+async def test_a_reader_signs_in_first_and_finds_every_group_described(app: FastAPI) -> None:
+    schema = app.openapi()
+    names = [tag["name"] for tag in schema["tags"]]
+    order = ("auth", "users", "items", "tasks", "rbac", "tiers", "system")
+    assert names == [name for name in order if name in names]
+    assert all(tag["description"] for tag in schema["tags"])

@@ -215,15 +215,6 @@ async def test_what_is_written_once_is_used(schema: dict[str, Any]) -> None:
     assert schema["servers"] == [{"url": "/"}]
 
 
-async def test_a_reader_signs_in_first_and_finds_every_group_described(
-    schema: dict[str, Any],
-) -> None:
-    names = [tag["name"] for tag in schema["tags"]]
-    order = ("auth", "users", "items", "tasks", "rbac", "tiers", "system")
-    assert names == [name for name in order if name in names]
-    assert all(tag["description"] for tag in schema["tags"])
-
-
 async def test_headers_that_pages_of_other_origins_read_are_told(schema: dict[str, Any]) -> None:
     assert set(EXPOSED) <= set(schema["components"]["headers"])
 

@@ -1,17 +1,18 @@
 """The Cache port in process: bounded, and believed only as long as it hears of every change."""
 
-import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any
 
 from backstay.caching.metrics import CacheMetrics
-from backstay.core.background import in_background
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.caching import MAX_STALENESS
 from backstay.core.ports import Load
+from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -24,6 +25,10 @@ OVERHEAD = 400
 """Bytes that an entry takes besides its key and value."""
 
 
+Reading = Flight[str, str]
+"""A read of a key under way, with the tags that its value will have."""
+
+
 @dataclass(slots=True)
 class Entry:
     """What is kept under one key. Times are monotonic."""
@@ -32,20 +37,6 @@ class Entry:
     expires: float
     tags: tuple[str, ...]
     known_at: float
-    size: int
-
-
-class Watch:
-    """Reading under way: whether what is being read was outdated meanwhile."""
-
-    __slots__ = ("holds", "key", "since", "tags", "task")
-
-    def __init__(self, key: str, tags: tuple[str, ...]) -> None:
-        self.key = key
-        self.tags = frozenset(tags)
-        self.since = monotonic()
-        self.holds = True
-        self.task: asyncio.Task[bytes] | None = None
 
 
 class MemoryCache:
@@ -58,13 +49,9 @@ class MemoryCache:
         self, metrics: CacheMetrics, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES
     ) -> None:
         self.metrics = metrics
-        self.max_entries, self._max_bytes = max_entries, max_bytes
         self.max_value = max_bytes // 16
-        self._entries: dict[str, Entry] = {}
-        self._bytes = 0
-        self._by_tag: dict[str, set[str]] = {}
-        self._watches: set[Watch] = set()
-        self._flights: dict[str, Watch] = {}
+        self.entries = BoundedMap[str, Entry](max_entries, max_bytes)
+        self.flights = SingleFlight[str, str, bytes]()
         self._complete_until = inf
         self._untold: set[str] | None = None
 
@@ -79,18 +66,21 @@ class MemoryCache:
     async def remember(
         self, key: str, load: Load, *, ttl: float, tags: tuple[str, ...] = ()
     ) -> bytes:
-        """What is kept, else what is loaded; once for all who ask meanwhile.
+        """What is kept, else what is loaded; once for all who ask meanwhile."""
+        return await self.share(key, tags, partial(self.fetch, load=load, ttl=ttl))
 
-        The load goes on when whoever caused it leaves: others may wait for it.
-        """
+    async def share(
+        self, key: str, tags: tuple[str, ...], fetch: Callable[[Reading], Awaitable[bytes]]
+    ) -> bytes:
+        """What is kept, else what is fetched, once for all who ask meanwhile."""
         found = self.near(key, tags)
         if found is not None:
             return found
-        flight = self._flights.get(key)
-        if flight is None or flight.task is None:
-            flight = self._flights[key] = self.watch(key, tags)
-            flight.task = in_background(self._fly(flight, load, ttl, tags))
-        return await asyncio.shield(flight.task)
+        return await self.flights.share(key, fetch, now=monotonic(), tags=tags)
+
+    def start(self, key: str, tags: tuple[str, ...]) -> Reading:
+        """Begin to read elsewhere: whatever is outdated from now on is known of."""
+        return self.flights.start(key, monotonic(), tags)
 
     async def delete(self, *keys: str) -> None:
         """Forget keys."""
@@ -104,7 +94,10 @@ class MemoryCache:
 
     async def delete_matching(self, pattern: str) -> None:
         """Forget every key like a pattern."""
-        self.forget_matching(pattern)
+        like = likeness(pattern)
+        for key in [key for key in self.entries if like.fullmatch(key)]:
+            self.entries.drop(key)
+        self.flights.outdate(lambda reading: like.fullmatch(reading.key) is not None)
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
         """Add to a number."""
@@ -133,7 +126,7 @@ class MemoryCache:
         since = max(entry.known_at, self._complete_until)
         if tags and monotonic() - since >= MAX_STALENESS:
             return None
-        self._entries[key] = self._entries.pop(key)
+        self.entries.use(key)
         self.metrics.near_hits.inc()
         return entry.value
 
@@ -151,18 +144,6 @@ class MemoryCache:
     def fits(self, key: str, size: int, tags: tuple[str, ...] = ()) -> bool:
         """Whether a value of so many bytes may be kept: one may take a sixteenth of all room."""
         return size + _frame(key, tags) <= self.max_value
-
-    def watch(self, key: str, tags: tuple[str, ...]) -> Watch:
-        """Begin to read: whatever is outdated from now on is known of."""
-        watch = Watch(key, tags)
-        self._watches.add(watch)
-        return watch
-
-    def unwatch(self, watch: Watch) -> None:
-        """Reading has ended."""
-        self._watches.discard(watch)
-        if self._flights.get(watch.key) is watch:
-            del self._flights[watch.key]
 
     def rely_on_channel(self) -> None:
         """From now on others change things too: what has tags is believed while a channel proves
@@ -196,49 +177,33 @@ class MemoryCache:
         named = frozenset(tags)
         if EVERYTHING in named:
             self.forget_all()
-        for tag in named:
-            for key in self._by_tag.get(tag, frozenset[str]()).copy():
-                self._drop(key)
-        self._distrust(lambda watch: not watch.tags.isdisjoint(named))
+        self.entries.drop_tagged(named)
+        self.flights.outdate(lambda reading: not named.isdisjoint(reading.tags))
 
     def forget_keys(self, keys: Iterable[str]) -> None:
         """Drop keys."""
         named = frozenset(keys)
         for key in named:
-            self._drop(key)
-        self._distrust(lambda watch: watch.key in named)
-
-    def forget_matching(self, pattern: str) -> None:
-        """Drop the keys like a pattern."""
-        like = likeness(pattern)
-        for key in [key for key in self._entries if like.fullmatch(key)]:
-            self._drop(key)
-        self._distrust(lambda watch: like.fullmatch(watch.key) is not None)
+            self.entries.drop(key)
+        self.flights.outdate(lambda reading: reading.key in named)
 
     def forget_all(self) -> None:
         """Drop whatever has tags: what was missed is unknown."""
-        for key in [key for key, entry in self._entries.items() if entry.tags]:
-            self._drop(key)
-        self._distrust(lambda watch: bool(watch.tags))
+        self.entries.drop_all_tagged()
+        self.flights.outdate(lambda reading: bool(reading.tags))
 
-    async def fetch(self, watch: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
+    async def fetch(self, reading: Reading, load: Load, ttl: float) -> bytes:
         """Load, and keep what was not outdated meanwhile."""
         self.metrics.misses.inc()
         value = await load()
-        if watch.holds:
-            self.keep(watch.key, value, ttl, tags, watch.since)
+        if reading.holds:
+            self.keep(reading.key, value, ttl, reading.tags, reading.since)
         return value
 
-    async def _fly(self, flight: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
-        try:
-            return await self.fetch(flight, load, ttl, tags)
-        finally:
-            self.unwatch(flight)
-
     def _living(self, key: str) -> Entry | None:
-        entry = self._entries.get(key)
+        entry = self.entries.get(key)
         if entry is not None and entry.expires <= monotonic():
-            self._drop(key)
+            self.entries.drop(key)
             return None
         return entry
 
@@ -251,34 +216,11 @@ class MemoryCache:
         tags: tuple[str, ...],
         known_at: float | None = None,
     ) -> None:
-        self._drop(key)
+        self.entries.drop(key)
         now = monotonic()
-        if ttl <= 0 or not self.fits(key, size, tags):
-            return
-        size += _frame(key, tags)
-        self._entries[key] = Entry(value, now + ttl, tags, known_at or now, size)
-        self._bytes += size
-        for tag in tags:
-            self._by_tag.setdefault(tag, set()).add(key)
-        while len(self._entries) > self.max_entries or self._bytes > self._max_bytes:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, key: str) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is None:
-            return
-        self._bytes -= entry.size
-        for tag in entry.tags:
-            keys = self._by_tag[tag]
-            keys.discard(key)
-            if not keys:
-                del self._by_tag[tag]
-
-    def _distrust(self, concerns: Callable[[Watch], bool]) -> None:
-        """What is being read is neither kept nor given to those who ask from now on."""
-        for watch in [watch for watch in self._watches if concerns(watch)]:
-            watch.holds = False
-            self.unwatch(watch)
+        if ttl > 0 and self.fits(key, size, tags):
+            entry = Entry(value, now + ttl, tags, known_at or now)
+            self.entries.put(key, entry, tags, size + _frame(key, tags))
 
 
 def likeness(pattern: str) -> re.Pattern[str]:

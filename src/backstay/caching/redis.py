@@ -10,9 +10,9 @@ from os import urandom
 from typing import NamedTuple
 
 from backstay.caching.invalidation import TAG_SECONDS, Invalidation
-from backstay.caching.memory import EVERYTHING, MemoryCache, Watch
+from backstay.caching.memory import EVERYTHING, MemoryCache, Reading
 from backstay.caching.metrics import CacheMetrics
-from backstay.caching.signing import Seal
+from backstay.caching.signing import Signer
 from backstay.core.ports import Load
 from backstay.redis.client import RedisFault, RedisLink, Script
 
@@ -43,7 +43,7 @@ class Found(NamedTuple):
     versions: tuple[bytes | None, ...]
 
 
-class RedisCache(MemoryCache):
+class RedisCache:
     """What has tags is kept together with their versions of when it was asked for.
 
     A tag is outdated by giving it another version, so whatever was loaded before, or is being
@@ -54,74 +54,60 @@ class RedisCache(MemoryCache):
     """
 
     def __init__(self, link: RedisLink, secret: bytes, metrics: CacheMetrics) -> None:
-        super().__init__(metrics)
+        self.memory = MemoryCache(metrics)
+        self.memory.rely_on_channel()
         self._link = link
-        self._seal = Seal(secret)
-        self._invalidation = Invalidation(link, f"{link.prefix}{self._seal.name}:")
+        self._signer = Signer(secret)
+        self._invalidation = Invalidation(link, f"{link.prefix}{self._signer.name}:")
         self._named = self._invalidation.named
-        self.rely_on_channel()
         link.subscribe(self._invalidation.channel, self)
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
         """What is kept here or in Redis, or None."""
-        if tags and (near := self.near(key, tags)) is not None:
+        memory = self.memory
+        if tags and (near := memory.near(key, tags)) is not None:
             return near
-        watch = self.watch(key, tags)
+        reading = memory.start(key, tags)
         try:
-            found = await self._find(key, tags)
-            return self._believe(watch, found, tags)
+            return self._believe(reading, await self._find(key, tags))
         except RedisFault:
-            return self.near(key, tags)
+            return memory.near(key, tags)
         finally:
-            self.unwatch(watch)
+            memory.flights.end(reading)
 
     async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
         """Keep a value in Redis, or here while there is none."""
-        if not self.fits(key, len(value), tags):
+        if not self.memory.fits(key, len(value), tags):
             return await self.delete(key)
         try:
             versions = (await self._find(key, tags)).versions
             await self._store(key, value, ttl, tags, versions)
-            self.forget_keys([key])
+            self.memory.forget_keys([key])
             if tags:
                 await self._invalidation.publish("keys", [key])
         except RedisFault:
             await self.delete(key)  # what is there is older
-            self.keep(key, value, ttl, tags)
+            self.memory.keep(key, value, ttl, tags)
 
-    async def fetch(self, watch: Watch, load: Load, ttl: float, tags: tuple[str, ...]) -> bytes:
-        """Ask Redis, then whoever loads it elsewhere; else load."""
-        unlock = partial(self._link.call, "DEL", self._named("lock", watch.key))
-        try:
-            found, is_locked = await self._find_or_lock(watch.key, tags)
-        except RedisFault:
-            return await super().fetch(watch, load, ttl, tags)
-        after = [unlock] if is_locked else []
-        try:
-            kept = self._believe(watch, found, tags)
-            if kept is not None:
-                return kept
-            value = await super().fetch(watch, load, ttl, tags)
-            if watch.holds:
-                after.append(partial(self._store, watch.key, value, ttl, tags, found.versions))
-            return value
-        finally:
-            with suppress(RedisFault):  # it makes a cache better, never an answer right
-                await asyncio.gather(*(act() for act in after))
+    async def remember(
+        self, key: str, load: Load, *, ttl: float, tags: tuple[str, ...] = ()
+    ) -> bytes:
+        """What is kept here or in Redis, else what is loaded; once for all who ask meanwhile."""
+        return await self.memory.share(key, tags, partial(self._fetch, load=load, ttl=ttl))
 
     async def delete(self, *keys: str) -> None:
         """Forget keys, everywhere."""
-        await super().delete(*keys)
+        await self.memory.delete(*keys)
         await self._invalidation.send(("keys", key) for key in keys)
 
     async def delete_tags(self, *tags: str) -> None:
         """Give the tags other versions, and tell every process."""
-        await super().delete_tags(*tags)
+        await self.memory.delete_tags(*tags)
         await self._invalidation.send(("tags", tag) for tag in tags)
 
     async def delete_matching(self, pattern: str) -> None:
         """Look at all the keys of the server's database for those like a pattern."""
-        await super().delete_matching(pattern)
+        await self.memory.delete_matching(pattern)
         await self._invalidation.send([("patterns", pattern)])
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
@@ -133,20 +119,20 @@ class RedisCache(MemoryCache):
                 await self._link.run(_COUNT, [self._named("count", key)], [by, milliseconds])
             )
         except RedisFault:
-            return await super().increment(key, by, ttl=ttl)
+            return await self.memory.increment(key, by, ttl=ttl)
 
     async def push(self, key: str, *values: bytes, ttl: float) -> None:
         """Append to a list in Redis, or here while there is none."""
-        if not self.fits(key, sum(map(len, values))):
+        if not self.memory.fits(key, sum(map(len, values))):
             return await self.delete(key)
         named = self._named("list", key)
-        sealed = [self._seal.close(named, (), value) for value in values]
-        bounds = sum(map(len, sealed)), self.max_value, max(1, int(ttl * 1000))
+        signed = [self._signer.sign(named, (), value) for value in values]
+        bounds = sum(map(len, signed)), self.memory.max_value, max(1, int(ttl * 1000))
         try:
             self._invalidation.require_sent()
-            await self._link.run(_PUSH, [named, self._named("size", key)], [*bounds, *sealed])
+            await self._link.run(_PUSH, [named, self._named("size", key)], [*bounds, *signed])
         except RedisFault:
-            await super().push(key, *values, ttl=ttl)
+            await self.memory.push(key, *values, ttl=ttl)
 
     async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
         """A part of a list."""
@@ -155,29 +141,51 @@ class RedisCache(MemoryCache):
             self._invalidation.require_sent()
             listed = await self._link.call("LRANGE", named, start, stop)
         except RedisFault:
-            return await super().slice(key, start, stop)
-        opened = (self._seal.open(named, (), sealed) for sealed in listed)
-        return [value for value in opened if value is not None]
+            return await self.memory.slice(key, start, stop)
+        verified = (self._signer.verify(named, (), signed) for signed in listed)
+        return [value for value in verified if value is not None]
 
     def subscribed(self) -> None:
         """A subscription begins; what was published before it is unknown."""
-        self.forget_all()
+        self.memory.forget_all()
 
     def complete_until(self, moment: float) -> None:
         """Called by the link, whenever Redis has answered."""
-        super().complete_until(moment)
+        self.memory.complete_until(moment)
         self._invalidation.catch_up()
 
     def heard(self, payload: bytes) -> None:
         """Another process, or this one, has outdated something."""
+        memory = self.memory
         try:
             sender, kind, names = json.loads(payload)
             if kind == "tags" and EVERYTHING in names:
-                self.forget_all()
+                memory.forget_all()
             elif sender != self._invalidation.sender:
-                {"tags": self.forget_tags, "keys": self.forget_keys}[kind](names)
+                {"tags": memory.forget_tags, "keys": memory.forget_keys}[kind](names)
         except (ValueError, TypeError, KeyError, RecursionError):
-            self.forget_all()
+            memory.forget_all()
+
+    async def _fetch(self, reading: Reading, load: Load, ttl: float) -> bytes:
+        """Ask Redis, then whoever loads it elsewhere; else load."""
+        key, tags = reading.key, reading.tags
+        unlock = partial(self._link.call, "DEL", self._named("lock", key))
+        try:
+            found, is_locked = await self._find_or_lock(key, tags)
+        except RedisFault:
+            return await self.memory.fetch(reading, load, ttl)
+        after = [unlock] if is_locked else []
+        try:
+            kept = self._believe(reading, found)
+            if kept is not None:
+                return kept
+            value = await self.memory.fetch(reading, load, ttl)
+            if reading.holds:
+                after.append(partial(self._store, key, value, ttl, tags, found.versions))
+            return value
+        finally:
+            with suppress(RedisFault):  # it makes a cache better, never an answer right
+                await asyncio.gather(*(act() for act in after))
 
     async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
         """A value, or the right to load it; or the duty, when nobody else gets it done."""
@@ -195,24 +203,25 @@ class RedisCache(MemoryCache):
         self._invalidation.require_sent()
         named = self._named("entry", key)
         keys = [self._named("tag", tag) for tag in (EVERYTHING, *tags)] if tags else []
-        left, (sealed, *versions) = await asyncio.gather(
+        left, (signed, *versions) = await asyncio.gather(
             self._link.call("PTTL", named), self._link.call("MGET", named, *keys)
         )
         nothing = Found(None, 0.0, tuple(versions))
-        is_whole = sealed is not None and None not in versions
-        value = self._seal.open(named, versions, sealed) if is_whole else None
+        is_whole = signed is not None and None not in versions
+        value = self._signer.verify(named, versions, signed) if is_whole else None
         if value is None:
             return nothing
         lasts = int.from_bytes(value[:8]) / 1000 - time.time()
         return Found(value[8:], min(lasts, left / 1000), tuple(versions)) if lasts > 0 else nothing
 
-    def _believe(self, watch: Watch, found: Found, tags: tuple[str, ...]) -> bytes | None:
+    def _believe(self, reading: Reading, found: Found) -> bytes | None:
         """What was found, which is kept here too unless it was outdated meanwhile."""
         if found.value is None:
             return None
-        self.metrics.far_hits.inc()
-        if tags and watch.holds:
-            self.keep(watch.key, found.value, found.lasts, tags, watch.since)
+        memory, tags = self.memory, reading.tags
+        memory.metrics.far_hits.inc()
+        if tags and reading.holds:
+            memory.keep(reading.key, found.value, found.lasts, tags, reading.since)
         return found.value
 
     async def _store(
@@ -223,7 +232,7 @@ class RedisCache(MemoryCache):
         tags: tuple[str, ...],
         versions: Sequence[bytes | None],
     ) -> None:
-        if not self.fits(key, len(value), tags):
+        if not self.memory.fits(key, len(value), tags):
             return
         named, milliseconds = self._named("entry", key), int(ttl * 1000)
         given = [version or urandom(8) for version in versions]
@@ -233,8 +242,8 @@ class RedisCache(MemoryCache):
             if before is None
         ]
         expires = int(time.time() * 1000) + milliseconds
-        sealed = self._seal.close(named, given, expires.to_bytes(8) + value)
+        signed = self._signer.sign(named, given, expires.to_bytes(8) + value)
         await asyncio.gather(
             *(self._link.call(*command) for command in fresh),
-            self._link.call("SET", named, sealed, "PX", max(1, milliseconds)),
+            self._link.call("SET", named, signed, "PX", max(1, milliseconds)),
         )

@@ -7,21 +7,21 @@ from hmac import compare_digest
 SIZE = 16
 
 
-class Seal:
-    """Closes and opens values with a key derived from a secret; ``name`` tells keys apart."""
+class Signer:
+    """Signs values with a key derived from a secret; ``name`` tells keys apart."""
 
     def __init__(self, secret: bytes) -> None:
         self._key = blake2b(secret, person=b"backstay cache").digest()
         self.name = blake2b(self._key, digest_size=4).hexdigest()
 
-    def close(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
+    def sign(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
         """The value behind a hash that binds it to its key and the versions of its tags."""
         return self._hash(key, versions, value) + value
 
-    def open(self, key: str, versions: Sequence[bytes], sealed: bytes) -> bytes | None:
-        """The value, or None when anything else was closed."""
-        value = sealed[SIZE:]
-        return value if compare_digest(self._hash(key, versions, value), sealed[:SIZE]) else None
+    def verify(self, key: str, versions: Sequence[bytes], signed: bytes) -> bytes | None:
+        """The value, or None when anything else was signed."""
+        value = signed[SIZE:]
+        return value if compare_digest(self._hash(key, versions, value), signed[:SIZE]) else None
 
     def _hash(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
         bound = repr((key, *versions)).encode()

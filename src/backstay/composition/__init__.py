@@ -150,6 +150,7 @@ def compose(
         clock=adapters.clock,
         key=adapters.key,
         database=adapters.database,
+        listener=adapters.listener,
         links=adapters.links,
         metrics=adapters.metrics,
         passwords=adapters.passwords,

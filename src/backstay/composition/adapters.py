@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backstay.caching.memory import MemoryCache
 from backstay.caching.metrics import CacheMetrics
 from backstay.caching.redis import RedisCache
-from backstay.caching.signing import Seal
+from backstay.caching.signing import Signer
 from backstay.core.jobs import Wakeups
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
+from backstay.db.listener import Listener, PostgresListener, SqliteListener
 from backstay.db.options import engine_options
 from backstay.db.session import Database
-from backstay.jobs.notify_broker import BrokerWakeups
+from backstay.jobs.notify import BrokerWakeups, SubscribedWakeups
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.mailing.local import ConsoleMailer, FileMailer, NoMailer
@@ -22,18 +23,14 @@ from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
+from backstay.principals.channel import Channels, DatabasePrincipals, PostgresPrincipals
 from backstay.principals.channel_redis import RedisPrincipals
-from backstay.principals.channels import Channels
 from backstay.redis.client import RedisLinks
 from backstay.redis.metrics import RedisMetrics
 from backstay.security.access_tokens import JwtAccessTokens
 from backstay.security.breached_passwords import BreachedPasswordFiles
 from backstay.security.passwords import Argon2Passwords
 from backstay.settings import MailSettings, Settings, decode_key
-
-if TYPE_CHECKING:
-    from backstay.principals.channel_postgres import PostgresPrincipals
-    from backstay.principals.channel_sqlite import SqlitePrincipals
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,7 @@ class Adapters:
     clock: Clock
     key: bytes
     database: Database
+    listener: Listener
     links: RedisLinks
     metrics: PrometheusMetrics
     passwords: Argon2Passwords
@@ -66,6 +64,7 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
     metrics, database = PrometheusMetrics(), Database(options)
     for server, budget in database.budgets.items():
         metrics.database.follow(server, budget)
+    listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
     links = RedisLinks(RedisMetrics(metrics.registry))
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     cache, answers = _cache(settings, links, key, CacheMetrics(metrics.registry))
@@ -73,6 +72,7 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
         clock=clock,
         key=key,
         database=database,
+        listener=listener,
         links=links,
         metrics=metrics,
         passwords=Argon2Passwords(),
@@ -81,7 +81,7 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
         limiter=_limiter(settings, links, key),
         cache=cache,
         answers=answers,
-        wakeups=_wakeups(settings, database),
+        wakeups=_wakeups(settings, listener),
         files=LogFiles(settings.log.dir),
     )
 
@@ -90,28 +90,21 @@ def channel_for(
     settings: Settings, adapters: Adapters, principals: PrincipalCache
 ) -> PrincipalChannel:
     """How processes hear of one another's changes: by the database, and by Redis if there is."""
-    database = adapters.database
-    kind = _principals_of(database)
-    channel = kind(principals, database, adapters.metrics.principal_channel, adapters.answers)
+    database, listener = adapters.database, adapters.listener
+    report, answers = adapters.metrics.principal_channel, adapters.answers
+    channel = (
+        PostgresPrincipals(principals, listener, report, answers, database)
+        if isinstance(listener, PostgresListener)
+        else DatabasePrincipals(principals, listener, report, answers)
+    )
     link = adapters.links.to(settings.redis.address)
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
     return Channels(
         channel,
-        RedisPrincipals(principals, link, Seal(adapters.key).name, commit_seconds),
+        RedisPrincipals(principals, link, Signer(adapters.key).name, commit_seconds),
     )
-
-
-def _principals_of(database: Database) -> "type[SqlitePrincipals | PostgresPrincipals]":
-    """The channel of a database; the driver of the other one is not loaded."""
-    if database.options.is_sqlite:
-        from backstay.principals.channel_sqlite import SqlitePrincipals
-
-        return SqlitePrincipals
-    from backstay.principals.channel_postgres import PostgresPrincipals
-
-    return PostgresPrincipals
 
 
 def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
@@ -142,7 +135,7 @@ def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
     if not settings.rate_limit.enabled:
         return NoLimiter()
     link = links.to(settings.redis.rate_limit_address)
-    return RedisLimiter(link, Seal(key).name) if link else MemoryLimiter()
+    return RedisLimiter(link, Signer(key).name) if link else MemoryLimiter()
 
 
 def _cache(
@@ -155,12 +148,10 @@ def _cache(
     return answers, answers
 
 
-def _wakeups(settings: Settings, database: Database) -> tuple[Wakeups, ...]:
+def _wakeups(settings: Settings, listener: Listener) -> tuple[Wakeups, ...]:
     """The database where it can, and the broker where there is one."""
     url = settings.queue.url
     broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
-    if database.options.is_sqlite:
+    if not isinstance(listener, PostgresListener):
         return broker
-    from backstay.jobs.notify_postgres import PostgresWakeups
-
-    return PostgresWakeups(database), *broker
+    return SubscribedWakeups(listener, "postgresql"), *broker

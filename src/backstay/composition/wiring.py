@@ -11,8 +11,7 @@ from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, WiringFault, place_of
 from backstay.db.base import Base
 from backstay.features import STANDARD
-from backstay.jobs.catalog import Catalog
-from backstay.jobs.outbox import answer_event
+from backstay.jobs.outbox import Catalog, answer_event
 
 
 def check_shapes(features: Sequence[Feature]) -> None:

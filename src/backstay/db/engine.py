@@ -49,8 +49,8 @@ class EngineOptions:
     def kept(self) -> int:
         """How many of its connections to PostgreSQL a process may need outside of the pools.
 
-        One hears what other processes change, one hears of jobs, one answers probes. Nobody can
-        listen through PgBouncer.
+        One hears what other processes tell, one answers probes. Nobody can listen through
+        PgBouncer.
         """
         return (FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else FEWEST) - 2
 

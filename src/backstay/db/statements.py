@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.visitors import iterate
 
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.listing import ListQuery
 from backstay.core.messages import View
 from backstay.core.permissions import Source
@@ -92,16 +93,14 @@ class Statements:
         self.filters = {n: column_of(entity, n, columns) for n in query.filters()}
         self._searched = [column_of(entity, n, columns) for n in query.searchable]
         self.keys = {n: column_of(entity, n, columns) for n in (*query.sortable, "id")}
-        self._kept: dict[Shape, Select[Any]] = {}
+        self._kept = BoundedMap[Shape, Select[Any]](_KEPT)
 
     def get(self, shape: Shape) -> Select[Any]:
         """The statement of a shape."""
         found = self._kept.get(shape)
         if found is None:
             found = self._build(shape)
-            if len(self._kept) >= _KEPT:
-                del self._kept[next(iter(self._kept))]
-            self._kept[shape] = found
+            self._kept.put(shape, found)
         return found
 
     def _build(self, shape: Shape) -> Select[Any]:

@@ -1,15 +1,14 @@
 """The cache of principals that makes asking again free."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
 from uuid import UUID
 
-from backstay.core.background import in_background
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.caching import MAX_STALENESS
 from backstay.core.principal import Principal
+from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_AGE = 60.0
 """Seconds that a principal is believed while the channel tells of every change."""
@@ -44,11 +43,8 @@ class PrincipalCache:
         self._clock = clock
         self._max_age = max_age
         self._max_staleness = max_staleness
-        self._size = size
-        self._entries: dict[UUID, tuple[float, Principal]] = {}
-        self._sessions: dict[UUID, set[UUID]] = {}
-        self._flights: dict[UUID, _Flight] = {}
-        self._epoch = 0
+        self._entries = BoundedMap[UUID, tuple[float, Principal]](size)
+        self._flights = SingleFlight[UUID, UUID, Principal | None]()
         self._complete_until = -inf
         self._doubts: dict[str, tuple[float, Collection[UUID] | None]] = {}
 
@@ -58,34 +54,18 @@ class PrincipalCache:
         now = self._monotonic()
         if entry is not None and self._believes(*entry, now):
             return entry[1]
-        flight = self._flights.get(session_id)
-        if flight is None or not self._may_join(flight, now):
-            flight = _Flight(self._epoch, now)
-            flight.task = in_background(self._fly(session_id, flight))
-            self._flights[session_id] = flight
-        return await asyncio.shield(flight.task)
+        joins_after = inf if self._live_doubts() else now - self._max_staleness
+        return await self._flights.share(session_id, self._read, now=now, after=joins_after)
 
-    def _may_join(self, flight: "_Flight", now: float) -> bool:
-        fresh = now - flight.since < self._max_staleness
-        return fresh and flight.epoch == self._epoch and not self._live_doubts()
-
-    async def _fly(self, session_id: UUID, flight: "_Flight") -> Principal | None:
-        try:
-            principal = await self._load(session_id)
-        finally:
-            if self._flights.get(session_id) is flight:
-                del self._flights[session_id]
-        self._drop(session_id)
-        if principal is not None and self._may_keep(principal, flight):
-            self._entries[session_id] = (flight.since, principal)
-            self._sessions.setdefault(principal.id, set()).add(session_id)
-            if len(self._entries) > self._size:
-                self._drop(next(iter(self._entries)))
+    async def _read(self, flight: Flight[UUID, UUID]) -> Principal | None:
+        principal = await self._load(flight.key)
+        self._entries.drop(flight.key)
+        if principal is not None and flight.holds and not self._is_doubted(principal):
+            self._entries.put(flight.key, (flight.since, principal), (principal.id,))
         return principal
 
-    def _may_keep(self, principal: Principal, flight: "_Flight") -> bool:
-        doubted = any(u is None or principal.id in u for u in self._live_doubts())
-        return flight.epoch == self._epoch and not doubted
+    def _is_doubted(self, principal: Principal) -> bool:
+        return any(users is None or principal.id in users for users in self._live_doubts())
 
     def _believes(self, loaded_at: float, principal: Principal, now: float) -> bool:
         return (
@@ -108,36 +88,16 @@ class PrincipalCache:
 
     def forget(self, user_ids: Iterable[UUID]) -> None:
         """Drop everything known about these users."""
-        self._epoch += 1
-        for user_id in user_ids:
-            for session_id in self._sessions.pop(user_id, ()):
-                self._entries.pop(session_id, None)
+        self._flights.outdate()
+        self._entries.drop_tagged(user_ids)
 
     def forget_all(self) -> None:
         """Drop everything: a role changed, or what was missed is unknown."""
-        self._epoch += 1
+        self._flights.outdate()
         self._entries.clear()
-        self._sessions.clear()
 
     def _live_doubts(self) -> list[Collection[UUID] | None]:
         if self._doubts:
             now = self._monotonic()
             self._doubts = {name: doubt for name, doubt in self._doubts.items() if doubt[0] > now}
         return [users for _, users in self._doubts.values()]
-
-    def _drop(self, session_id: UUID) -> None:
-        entry = self._entries.pop(session_id, None)
-        if entry is not None:
-            sessions = self._sessions[entry[1].id]
-            sessions.discard(session_id)
-            if not sessions:
-                del self._sessions[entry[1].id]
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """A load under way: what had been forgotten, and when, as it began."""
-
-    epoch: int
-    since: float
-    task: "asyncio.Task[Principal | None]" = field(init=False)

@@ -97,7 +97,7 @@ def there_are_connections_enough(settings: Settings) -> Iterator[SettingError]:
     db = settings.db
     fewest = FEWEST_BEHIND_PGBOUNCER if db.pgbouncer else FEWEST
     if not db.is_sqlite and db.max_connections < fewest:
-        listening = "" if db.pgbouncer else "one to hear of changes, one to hear of jobs, "
+        listening = "" if db.pgbouncer else "one to hear of changes and jobs, "
         yield SettingError(
             f"is below {fewest}, and a process on PostgreSQL needs one connection to read, "
             f"one to write, {listening}one for probes",

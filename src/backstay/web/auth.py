@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.errors import Unauthenticated
 from backstay.core.ports import AccessClaims, AccessTokens
 from backstay.core.principal import Principal
@@ -29,8 +30,7 @@ class Authenticator:
         self._tokens = tokens
         self._principals = principals
         self._time = time
-        self._size = size
-        self._verified: dict[str, AccessClaims] = {}
+        self._verified = BoundedMap[str, AccessClaims](size)
 
     async def __call__(self, authorization: str | None) -> Principal:
         """The principal of a request.
@@ -51,12 +51,10 @@ class Authenticator:
         claims = self._verified.get(token)
         if claims is not None and claims.expires_at > self._time():
             return claims
-        self._verified.pop(token, None)
+        self._verified.drop(token)
         try:
             claims = self._tokens.verify(token)
         except Unauthenticated as error:
             raise Unauthenticated(error.detail, challenge=INVALID) from error
-        self._verified[token] = claims
-        if len(self._verified) > self._size:
-            del self._verified[next(iter(self._verified))]
+        self._verified.put(token, claims)
         return claims

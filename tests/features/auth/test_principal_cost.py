@@ -7,8 +7,8 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
+from backstay.db import listener as listener_module
 from backstay.jobs.worker import GetPrincipalOfUser
-from backstay.principals import channel as channel_module
 from tests.conftest import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, hears, needs
@@ -36,8 +36,8 @@ class Time:
 @pytest.fixture
 def time(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> Time:
     now = Time(backstay)
-    monkeypatch.setattr(channel_module, "monotonic", now)
-    monkeypatch.setattr(channel_module, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(listener_module, "monotonic", now)
+    monkeypatch.setattr(listener_module, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(backstay.principals, "_monotonic", now)
     return now
 

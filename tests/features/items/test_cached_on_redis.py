@@ -98,8 +98,8 @@ async def test_a_hit_on_redis_shares_the_round_trip_of_the_limit(
 ) -> None:
     item = await make(ada)
     await ada.client.get(item["path"])
-    cache.max_entries = 0
-    cache.forget_all()
+    cache.memory.entries.most = 0
+    cache.memory.forget_all()
     valkey.call("CONFIG", "RESETSTAT")
     before = valkey.reads()
     looking = valkey.reads() - before
@@ -146,7 +146,7 @@ async def test_bytes_that_others_plant_are_a_miss(
     (key,) = (await cache._link.call("KEYS", "*:entry:*"))[:1]
     for planted in (pickle.dumps([1]), b"", b"\x00" * 50, b'{"title": "forged"}'):
         await cache._link.call("SET", key, planted)
-        cache.forget_all()
+        cache.memory.forget_all()
         answer = await ada.client.get(item["path"])
         assert (answer.status_code, answer.json()["title"]) == (200, "Sextant")
 

@@ -18,7 +18,7 @@ from backstay.db.idempotency import StoredAnswer
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.db.types import SecondsFromNow
-from backstay.jobs.catalog import Catalog
+from backstay.jobs.outbox import Catalog
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job

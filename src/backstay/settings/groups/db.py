@@ -24,7 +24,7 @@ DRIVERS = {
     "sqlite": SQLITE,
     SQLITE: SQLITE,
 }
-FEWEST, FEWEST_BEHIND_PGBOUNCER = 5, 3
+FEWEST, FEWEST_BEHIND_PGBOUNCER = 4, 3
 """Connections to PostgreSQL that a process needs: to read, to write, to listen, for probes."""
 PARTS = ("driver", "host", "port", "name", "user", "password")
 REPLICA_PARTS = ("replica_host", "replica_port", "replica_name", "replica_user", "replica_password")
@@ -172,12 +172,12 @@ class DbSettings(Group, title="Database"):
     min_connections: Annotated[Count, Setting(at_most=10_000)] = Field(
         1,
         description="Connections that an idle process keeps, of all kinds; on PostgreSQL at least "
-        "those that listen, that of probes and one for requests.",
+        "the one that listens, that of probes and one for requests.",
     )
     max_connections: Annotated[Count, Setting(at_most=10_000)] = Field(
         10,
         description="Most connections at once, per process: on PostgreSQL to read, to write, to "
-        "listen and for probes together (at least 5, or 3 with `DB_PGBOUNCER`), on SQLite those "
+        "listen and for probes together (at least 4, or 3 with `DB_PGBOUNCER`), on SQLite those "
         "that read. See `docs/guides/production.md`.",
     )
     ping_connection: bool = Field(True, description="Test a pooled connection before using it.")

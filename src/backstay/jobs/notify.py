@@ -1,7 +1,7 @@
-"""The Wakeups port on the brokers of taskiq: Redis, RabbitMQ and NATS carry ids of jobs."""
+"""The Wakeups port: by the database, and by the brokers of taskiq (Redis, RabbitMQ and NATS)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -9,15 +9,17 @@ from uuid import UUID
 
 import structlog
 
+from backstay.core.background import in_background
 from backstay.core.clock import new_id
-from backstay.jobs.subscription import STOP_SECONDS, Follow, Ring, SubscribedWakeups
+from backstay.db.listener import STOP_SECONDS, Listener
+from backstay.jobs.store import CHANNEL
 
 if TYPE_CHECKING:
     from taskiq import AckableMessage, AsyncBroker
 
 log = structlog.get_logger("backstay.jobs")
 
-CHANNEL = "backstay.jobs"
+BROKER_CHANNEL = "backstay.jobs"
 PATIENCE = 2.0
 """Seconds after which a broker that does not answer is away."""
 REST_SECONDS = 5.0
@@ -25,11 +27,59 @@ REST_SECONDS = 5.0
 MOST_WAITING = 1000
 
 
+class SubscribedWakeups:
+    """Listens; whatever it misses is found by looking for work now and then.
+
+    On PostgreSQL nothing more is needed: NOTIFY is part of the statement that stores a job.
+    """
+
+    def __init__(self, listener: Listener, channel: str) -> None:
+        self._listener = listener
+        self._channel = channel
+        self._ring: Callable[[], None] = lambda: None
+        self._is_lost = False
+        self.is_healthy = False
+
+    def publish(self, job_id: UUID) -> None:
+        """The commit has told it."""
+
+    async def listen(self, ring: Callable[[], None]) -> None:
+        """Begin to call ``ring`` whenever there may be work."""
+        self._ring = ring
+        self._listener.subscribe(CHANNEL, self)
+
+    async def stop(self) -> None:
+        """Neither tell nor listen any longer."""
+        await self._listener.stop()
+
+    def subscribed(self) -> None:
+        """Something may have been missed."""
+        self._ring()
+
+    def heard(self, payload: str) -> None:
+        """There is a job."""
+        self._ring()
+
+    def complete_until(self, moment: float) -> None:
+        """Jobs are heard of."""
+        if self._is_lost:
+            log.info("jobs are told of again", channel=self._channel)
+        self._is_lost, self.is_healthy = False, True
+
+    def lost(self, error: Exception) -> None:
+        """Jobs are heard of no more; who waits from now on does so more briefly."""
+        if not self._is_lost:
+            kind = type(error).__name__  # its text may hold a password
+            log.warning("jobs are polled for", channel=self._channel, error=kind)
+        self._is_lost, self.is_healthy = True, False
+        self._ring()
+
+
 class BrokerWakeups(SubscribedWakeups):
     """Tells and listens. It never keeps a request waiting: what it cannot tell it drops."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(urlsplit(url).scheme)
+        super().__init__(BrokerListener(url), urlsplit(url).scheme)
         self._url = url
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
         self._telling: asyncio.Task[None] | None = None
@@ -67,19 +117,40 @@ class BrokerWakeups(SubscribedWakeups):
             while not self._waiting.empty():
                 self._waiting.get_nowait()
 
+
+class BrokerListener(Listener):
+    """Hears of the ids of jobs until the broker is lost."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._hearing: asyncio.Task[None] | None = None
+
     @asynccontextmanager
-    async def subscription(self, ring: Ring) -> AsyncIterator[Follow]:
-        """Listen until the broker is lost."""
+    async def connected(self) -> AsyncIterator[None]:
+        """Connect to the broker."""
         async with _started(self._url, listens=True) as broker:
+            self._hearing = in_background(self._hear(broker))
+            try:
+                yield
+            finally:
+                self._hearing.cancel()
+                await asyncio.wait({self._hearing}, timeout=STOP_SECONDS)
 
-            async def follow() -> None:
-                async with aclosing(broker.listen()) as messages:
-                    async for message in messages:
-                        ring()
-                        if not isinstance(message, bytes):
-                            await _acknowledge(message)
+    async def beat(self) -> None:
+        """See that it is still heard; what it has lost, nobody can tell."""
+        hearing = self._hearing
+        if hearing is not None and hearing.done():
+            error = None if hearing.cancelled() else hearing.exception()
+            raise error or ConnectionError("the broker tells nothing more")
 
-            yield follow
+    async def _hear(self, broker: "AsyncBroker") -> None:
+        async with aclosing(broker.listen()) as messages:
+            async for message in messages:
+                for each in self._subscribers.values():
+                    each.heard("")
+                if not isinstance(message, bytes):
+                    await _acknowledge(message)
 
 
 async def _send(broker: "AsyncBroker", job_id: UUID) -> None:
@@ -117,7 +188,7 @@ def _broker(url: str) -> "AsyncBroker":
         case "redis" | "rediss":
             from taskiq_redis import PubSubBroker  # noqa: PLC0415
 
-            return PubSubBroker(url, queue_name=CHANNEL, socket_connect_timeout=PATIENCE)
+            return PubSubBroker(url, queue_name=BROKER_CHANNEL, socket_connect_timeout=PATIENCE)
         case "amqp" | "amqps":
             from aio_pika import ExchangeType  # noqa: PLC0415
             from taskiq_aio_pika import AioPikaBroker, Exchange, Queue, QueueType  # noqa: PLC0415
@@ -125,15 +196,15 @@ def _broker(url: str) -> "AsyncBroker":
             bounded: dict[str, Any] = {"x-max-length": 10_000, "x-message-ttl": 60_000}
             own = Queue(
                 type=QueueType.CLASSIC,
-                name=f"{CHANNEL}.{new_id()}",
+                name=f"{BROKER_CHANNEL}.{new_id()}",
                 arguments=bounded | {"x-expires": 60_000},
             )  # of one queue for all, each id would reach one worker only
             return AioPikaBroker(
                 url,
-                exchange=Exchange(name=f"{CHANNEL}.all", type=ExchangeType.FANOUT),
+                exchange=Exchange(name=f"{BROKER_CHANNEL}.all", type=ExchangeType.FANOUT),
                 task_queues=[own],
                 dead_letter_queue=Queue(
-                    type=QueueType.CLASSIC, name=f"{CHANNEL}.lost", arguments=bounded
+                    type=QueueType.CLASSIC, name=f"{BROKER_CHANNEL}.lost", arguments=bounded
                 ),
             )
         case _:
@@ -141,7 +212,7 @@ def _broker(url: str) -> "AsyncBroker":
 
             return NatsBroker(
                 url,
-                subject=CHANNEL,
+                subject=BROKER_CHANNEL,
                 allow_reconnect=False,
                 connect_timeout=PATIENCE,
                 error_cb=_told_already,
