@@ -83,7 +83,7 @@ async def work(url: str, folder: Path) -> None:
     """Run what there is, as one worker."""
     configure("ERROR", "json")
     backstay = composed(url, folder)
-    await Worker(backstay.workplace, concurrency=CONCURRENCY).drain()
+    await Worker(backstay.worker_context, concurrency=CONCURRENCY).drain()
     await backstay.close()
 
 

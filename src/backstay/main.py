@@ -22,7 +22,7 @@ from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
-from backstay.jobs.run import shift
+from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
@@ -119,8 +119,8 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
     if not (backstay.settings.is_local if wanted is None else wanted):
         yield
         return
-    place, grace = backstay.workplace, backstay.settings.server.graceful_timeout
-    async with shift(place, Worker(place), grace=grace):
+    place, grace = backstay.worker_context, backstay.settings.server.graceful_timeout
+    async with run_worker(place, Worker(place), grace=grace):
         yield
 
 

@@ -236,14 +236,14 @@ class ExportRigs(PersonalData):
 
 
 @pytest.mark.parametrize("exports", [{"rigs": ExportRigs}, {"rigs": int}])
-def test_what_is_exported_is_answered(faults: Faults, exports: Any) -> None:
-    (fault,) = faults(feature(exports=exports))
+def test_what_is_exported_is_answered(faults: Faults, personal_data: Any) -> None:
+    (fault,) = faults(feature(personal_data=personal_data))
     assert fault.code is Code.FEATURE_EXPORT
 
 
 def test_an_export_hides_no_other(faults: Faults) -> None:
     items = next(each for each in STANDARD if each.name == "items")
-    (fault,) = faults(feature(requires=("items",), exports=items.exports))
+    (fault,) = faults(feature(requires=("items",), personal_data=items.personal_data))
     assert fault.code is Code.FEATURE_EXPORT
     assert f"first at {items.place}" in fault.problem
 

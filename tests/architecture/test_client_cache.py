@@ -22,8 +22,8 @@ from backstay.web.dispatch import Route
 from backstay.web.routes import Routes
 from tests.architecture.edge import ANY_ID
 from tests.conftest import Login, Person
+from tests.features.route_walker import Target
 from tests.features.steps import API
-from tests.features.walking import Target
 
 pytestmark = pytest.mark.anyio
 

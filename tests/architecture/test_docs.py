@@ -68,7 +68,7 @@ def _subclasses(error: type[AppError]) -> Iterator[type[AppError]]:
 
 def permissions() -> dict[str, str]:
     return {
-        spec.key: spec.everyone.value if spec.everyone else ""
+        spec.key: spec.default_scope.value if spec.default_scope else ""
         for feature in STANDARD
         for spec in feature.permissions()
     }

@@ -17,7 +17,7 @@ from backstay.core.permissions import PUBLIC, Scope, Source
 from backstay.core.principal import STRANGER, SYSTEM, Grant, Principal
 from backstay.core.representation import Representation
 from backstay.core.wiring import Code
-from tests.caching.depths import (
+from tests.caching.sample_queries import (
     DEPTHS,
     READ,
     Depth,

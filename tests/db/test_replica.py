@@ -235,7 +235,7 @@ async def test_who_waits_for_their_own_reads_does_not_make_the_replica_fail(
 ) -> None:
     database, ann = _beside(*pair), Principal(user_id=new_id())
     assert database._replica_reads is not None
-    turns = database._replica_reads.turns
+    turns = database._replica_reads.semaphore
     turns._timeout = 0.01
     reader = database.reader_of(context(Look(), ann))
     async with turns.of(ann.user_id):

@@ -12,8 +12,8 @@ from backstay.composition import Backstay
 from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
-from tests.faults.pair import TwoMembers, two_members
 from tests.faults.proxy import Wire, wire_to
+from tests.faults.two_servers import TwoMembers, two_members
 from tests.features.steps import API, bearer, sign_in
 from tests.redis.conftest import linked, patient, standing, wire, without_beats
 from tests.waiting import LIMIT

@@ -27,7 +27,7 @@ from backstay.principals import channel as channel_module
 from backstay.principals.channel import CHANNEL, PostgresPrincipals
 from tests.cli.process import KEYS, serving
 from tests.conftest import settings_with
-from tests.faults.pair import (
+from tests.faults.two_servers import (
     Site,
     Two,
     TwoMembers,

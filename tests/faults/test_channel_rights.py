@@ -6,7 +6,7 @@ import httpx
 
 from backstay.core.clock import new_id
 from tests.conftest import ADMIN_EMAIL
-from tests.faults.pair import (
+from tests.faults.two_servers import (
     Site,
     TwoMembers,
 )

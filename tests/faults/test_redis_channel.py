@@ -12,7 +12,7 @@ from backstay.composition import compose
 from backstay.features.access.commands import JoinRole
 from backstay.settings import Settings
 from tests.cli.process import KEYS
-from tests.faults.pair import TwoMembers, leave, log_out, run, two_members
+from tests.faults.two_servers import TwoMembers, leave, log_out, run, two_members
 from tests.features.steps import API, ME
 from tests.services.valkey import ValkeyServer
 from tests.waiting import eventually

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from backstay.composition import Backstay
 from tests.conftest import Login, Person
 from tests.features.access.steps import Keeper, done, permissions_by_key, role_path
+from tests.features.route_walker import Place, Target, everything, places
 from tests.features.steps import API, ME, needs
-from tests.features.walking import Place, Target, everything, places
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, needs("items")]

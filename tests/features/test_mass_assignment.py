@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from backstay.core.permissions import Source
 from tests.conftest import Login
 from tests.features.access.steps import Keeper, permissions_by_key
+from tests.features.route_walker import Place, Target, places
 from tests.features.steps import API, needs
-from tests.features.walking import Place, Target, places
 from tests.web.problems import fields_of, problem
 
 pytestmark = [pytest.mark.anyio, needs("items")]

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from backstay.composition import Backstay
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Login, Person
 from tests.features.access.steps import ROLES, Keeper, done, permissions_by_key, role_path
+from tests.features.route_walker import Target, everything, places
 from tests.features.steps import API, ME, is_signed_in, sign_in
-from tests.features.walking import Target, everything, places
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from backstay.features.users.commands.accounts import RegisterUser
 from backstay.jobs.worker import GetPrincipalOfUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute
-from tests.jobs.fleet import VOYAGES, fleet
+from tests.jobs.sample_jobs import VOYAGES, fleet
 from tests.jobs.steps import Captain
 from tests.patient import PATIENT
 

@@ -16,13 +16,13 @@ from backstay.core.messages import Message
 from backstay.core.principal import Principal
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
-from backstay.jobs.timing import Pace
-from backstay.jobs.worker import Worker, Workplace
+from backstay.jobs.timing import WorkerTiming
+from backstay.jobs.worker import Worker, WorkerContext
 from tests.features.steps import execute
 from tests.waiting import LIMIT, eventually
 
 R = TypeVar("R")
-BRISK = Pace(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
+BRISK = WorkerTiming(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
 """Looks often; what it holds is not lost, nor the database given up, on a busy machine."""
 DEAF = replace(BRISK, poll=10 * LIMIT, idle=10 * LIMIT)
 """Whoever has this pace finds nothing by itself while anybody waits for it."""
@@ -46,7 +46,7 @@ class Watched(Worker):
     _waits = False
 
     @property
-    def place(self) -> Workplace:
+    def place(self) -> WorkerContext:
         """What it works with."""
         return self._place
 
@@ -61,15 +61,17 @@ class Watched(Worker):
         self._waits = False
 
 
-def worker(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Watched:
+def worker(backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any) -> Watched:
     """A worker that hurries."""
-    return Watched(replace(backstay.workplace, pace=pace), **options)
+    return Watched(replace(backstay.worker_context, timing=timing), **options)
 
 
 @asynccontextmanager
-async def at_work(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> AsyncIterator[Watched]:
+async def at_work(
+    backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any
+) -> AsyncIterator[Watched]:
     """A worker that works meanwhile; what it then holds it gives back."""
-    busy = worker(backstay, pace, **options)
+    busy = worker(backstay, timing, **options)
     working = asyncio.create_task(busy.work())
     try:
         yield busy
@@ -78,9 +80,9 @@ async def at_work(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> Asy
         await working
 
 
-async def drain(backstay: Backstay, pace: Pace = BRISK, **options: Any) -> int:
+async def drain(backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any) -> int:
     """Run what is ready now."""
-    return await worker(backstay, pace, **options).drain()
+    return await worker(backstay, timing, **options).drain()
 
 
 async def drain_again(backstay: Backstay) -> int:

@@ -15,8 +15,8 @@ from backstay.core.messages import Message
 from backstay.core.principal import SYSTEM
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
-from tests.jobs import fleet
-from tests.jobs.fleet import Log, Mistake, Sighted, Watch
+from tests.jobs import sample_jobs
+from tests.jobs.sample_jobs import Log, Mistake, Sighted, Watch
 from tests.jobs.steps import Captain, drain, drain_again, jobs, words
 from tests.waiting import eventually
 
@@ -79,7 +79,7 @@ async def test_a_subscriber_that_fails_is_asked_again(
     waiting = [row for row in await jobs(ships) if row.finished_at is None]
     assert [(row.name, row.attempts) for row in waiting] == [("AnswerEvent", 1), ("AnswerEvent", 0)]
     assert "KeyError" in waiting[0].error
-    monkeypatch.setattr(fleet, "GHOSTS", set())
+    monkeypatch.setattr(sample_jobs, "GHOSTS", set())
     await drain_again(ships)
     assert await words(ships) == [f"{what}dutchman{n}" for what in ("alarm ", "") for n in (0, 1)]
 
@@ -89,7 +89,7 @@ async def test_transactions_that_publish_crosswise_do_not_wait_for_one_another(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = asyncio.Barrier(2)
-    monkeypatch.setattr(fleet, "look_round", both.wait)
+    monkeypatch.setattr(sample_jobs, "look_round", both.wait)
     there, back = Watch(ships=("sloop", "brig", "sloop")), Watch(ships=("brig", "sloop", "brig"))
     await asyncio.gather(captain(there), captain(back))
     monkeypatch.undo()
@@ -110,7 +110,7 @@ async def test_what_did_not_happen_after_all_is_not_told(ships: Backstay, captai
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Backstay) -> None:
-    outbox = ships.workplace.outbox
+    outbox = ships.worker_context.outbox
     first, second = (
         replace(outbox.new(Log(word=word), SYSTEM), sequence="brig") for word in ("1", "2")
     )

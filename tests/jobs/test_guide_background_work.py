@@ -35,7 +35,7 @@ async def test_the_examples_work(ships: Backstay, captain: Captain, travel: Feat
     backstay = compose(ships.settings, [*STANDARD, travel])
     tourist = Captain(backstay, captain.principal)
     await tourist(message_of(travel, "Arrive")(where="Lisbon"))
-    await Scheduler(backstay.workplace.schedule, backstay.workplace.outbox).tick()
+    await Scheduler(backstay.worker_context.schedule, backstay.worker_context.outbox).tick()
     body = re.search(r"`POST /tasks (\{.*?\}\})`", PAGE, re.DOTALL)
     assert body is not None
     await tourist(StartTask(**json.loads(body[1])))

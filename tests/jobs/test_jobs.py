@@ -19,7 +19,7 @@ from backstay.features.users.commands.administration import BlockUser
 from backstay.jobs import worker as workers
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
-from tests.jobs.fleet import Enlist, Order, Relay, Smuggle
+from tests.jobs.sample_jobs import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (
     BRISK,
     DEAF,
@@ -235,8 +235,8 @@ async def test_who_lost_the_claim_keeps_nothing(
     """Whether its worker learns of it at the next heartbeat or only when it is done."""
     gate = tmp_path / "gate"
     job_id = await captain(Enlist(until=str(gate)))
-    pace = BRISK if notices else replace(BRISK, beat=10 * LIMIT)
-    draining = asyncio.create_task(drain(ships, pace))
+    timing = BRISK if notices else replace(BRISK, beat=10 * LIMIT)
+    draining = asyncio.create_task(drain(ships, timing))
     await becomes(ships, job_id, "running")
     stolen = update(Job).where(Job.id == job_id).values(attempts=5, due_at=SecondsFromNow(LIMIT))
     await execute(ships, stolen)
@@ -263,7 +263,7 @@ async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: C
     values = {"name": "OfTheNextVersion", "due_at": SecondsFromNow(-600)}
     await execute(ships, update(Job).values(values))
     assert await drain(ships) == 0
-    assert await ships.workplace.outbox.store.backlog() == []
+    assert await ships.worker_context.outbox.store.backlog() == []
 
 
 @pytest.mark.parametrize(("hours", "state"), [(23, "queued"), (25, "failed")])

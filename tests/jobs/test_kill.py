@@ -14,7 +14,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.jobs import worker as workers
 from tests.cli.process import environ
-from tests.jobs.fleet import Enlist, Order
+from tests.jobs.sample_jobs import Enlist, Order
 from tests.jobs.steps import (
     BRISK,
     Captain,
@@ -50,7 +50,7 @@ def database_kind(kind: str) -> str:
 
 @contextmanager
 def crew(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-m", "tests.jobs.crew", *arguments]
+    command = [sys.executable, "-m", "tests.jobs.worker_process", *arguments]
     variables = environ(PYTHONPATH=f"{ROOT}:{ROOT / 'src'}")
     with (
         (folder / "crew.log").open("w") as log,

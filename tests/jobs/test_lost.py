@@ -10,7 +10,7 @@ from backstay.composition import Backstay
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
-from tests.jobs.fleet import Drift, Enlist, Order, Sail
+from tests.jobs.sample_jobs import Drift, Enlist, Order, Sail
 from tests.jobs.steps import Captain, becomes, drain, drain_again, job, jobs, words
 from tests.waiting import eventually
 
@@ -46,7 +46,7 @@ async def test_what_was_lost_together_is_not_tried_together(
     ships: Backstay, captain: Captain
 ) -> None:
     await captain(Order(words=("a", "b", "c", "d", "e")))
-    assert len(await ships.workplace.outbox.store.claim(None, 5, lease=0.0)) == 5
+    assert len(await ships.worker_context.outbox.store.claim(None, 5, lease=0.0)) == 5
     await recover(ships)
     rows = await jobs(ships)
     assert {(row.state, row.attempts, row.error_code) for row in rows} == {
@@ -59,7 +59,7 @@ async def test_what_was_lost_together_is_not_tried_together(
 
 async def test_what_ends_its_worker_takes_nobody_along(ships: Backstay, captain: Captain) -> None:
     poison, *sound = await captain(Order(words=("poison", "a", "b", "c", "d")))
-    store = ships.workplace.outbox.store
+    store = ships.worker_context.outbox.store
     while (await job(ships, poison)).finished_at is None:
         await until_the_next_is_due(ships)
         runs = await store.claim(None, 5, lease=0.0)
@@ -85,7 +85,7 @@ async def test_a_command_that_hangs_before_its_transaction_has_failed(
     assert row.error == "It took longer than 0.2 s."
 
 
-@pytest.mark.parametrize("how", ["becalmed", "slow"])
+@pytest.mark.parametrize("how", ["sleeps", "slow"])
 async def test_a_command_that_hangs_within_its_transaction_has_failed_and_keeps_nothing(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:

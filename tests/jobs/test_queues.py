@@ -9,7 +9,7 @@ from backstay.composition import Backstay
 from backstay.core.jobs import TASK_QUEUE
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
-from tests.jobs.fleet import Enlist, Order
+from tests.jobs.sample_jobs import Enlist, Order
 from tests.jobs.steps import Captain, at_work, drain, job, jobs
 from tests.waiting import eventually
 

@@ -9,7 +9,7 @@ from backstay.jobs import worker as workers
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute, needs
-from tests.jobs.fleet import Order
+from tests.jobs.sample_jobs import Order
 from tests.jobs.steps import Captain, drain, drain_again, job
 
 pytestmark = pytest.mark.anyio

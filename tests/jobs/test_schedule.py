@@ -27,7 +27,7 @@ from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job, Schedule
 from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
-from tests.jobs.fleet import Log, Order, Stow, fleet
+from tests.jobs.sample_jobs import Log, Order, Stow, fleet
 from tests.jobs.steps import Captain, drain, jobs, words
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +52,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> FrozenClock:
 
 
 def scheduler(backstay: Backstay, *schedule: Scheduled) -> Scheduler:
-    return Scheduler(schedule, backstay.workplace.outbox)
+    return Scheduler(schedule, backstay.worker_context.outbox)
 
 
 @pytest.mark.usefixtures("time")
@@ -160,7 +160,7 @@ async def test_a_schedule_that_fired_in_the_future_begins_anew(
     ships: Backstay, scheduled: Scheduled, fired: int
 ) -> None:
     future = utc_now() + timedelta(days=400)
-    await ships.workplace.outbox.store.see("Log", future)
+    await ships.worker_context.outbox.store.see("Log", future)
     await scheduler(ships, scheduled).tick()
     assert len(await jobs(ships)) == fired
     (slot,) = (await execute(ships, select(Schedule.slot))).scalars()

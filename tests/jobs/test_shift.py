@@ -7,7 +7,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.jobs import run as run_module
-from backstay.jobs.run import shift
+from backstay.jobs.run import run_worker
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
 from tests.logs import logged
@@ -48,9 +48,9 @@ async def test_what_is_cancelled_has_ended_before_the_connections_close(
         return nap
 
     monkeypatch.setattr(Scheduler, "tick", look)
-    place = replace(ships.workplace, schedule=())
+    place = replace(ships.worker_context, schedule=())
     worker = Reluctant(place)
-    async with shift(place, worker, grace=0.0):
+    async with run_worker(place, worker, grace=0.0):
         await has_looked.wait()
     assert worker.has_ended
 
@@ -63,7 +63,7 @@ async def test_a_scheduler_that_dies_is_told_of_at_once(
 
     monkeypatch.setattr(Scheduler, "work", die)
     with logged(run_module) as logs:
-        async with shift(ships.workplace, Reluctant(ships.workplace), grace=0.0):
+        async with run_worker(ships.worker_context, Reluctant(ships.worker_context), grace=0.0):
             await eventually(lambda: logs)
     (event,) = logs
     assert event["event"] == "no more jobs are run or scheduled here"

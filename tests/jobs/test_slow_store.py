@@ -8,7 +8,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.errors import DatabaseUnavailable
 from backstay.jobs.store import DatabaseJobs
-from tests.jobs.fleet import Order
+from tests.jobs.sample_jobs import Order
 from tests.jobs.steps import Captain, drain, job, words, worker
 from tests.waiting import LIMIT
 
@@ -37,7 +37,7 @@ async def test_what_was_claimed_too_late_is_given_back_and_run(
     def claim(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        late._patience._seconds = 0 if calls == 1 else LIMIT
+        late._with_timeout._seconds = 0 if calls == 1 else LIMIT
         return (first, second, ask)[min(calls, 3) - 1](*arguments)
 
     monkeypatch.setattr(DatabaseJobs, "claim", claim)

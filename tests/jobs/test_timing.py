@@ -6,7 +6,7 @@ import pytest
 
 from backstay.core.errors import Unavailable
 from backstay.jobs import timing
-from backstay.jobs.timing import Patience
+from backstay.jobs.timing import TimeoutRunner
 from tests.logs import logged
 from tests.waiting import eventually
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_late_error_is_told_and_a_late_answer_is_used() -> None:
-    released, used, waits = asyncio.Event(), list[int](), Patience(0.0)
+    released, used, waits = asyncio.Event(), list[int](), TimeoutRunner(0.0)
 
     async def answer() -> int:
         await released.wait()

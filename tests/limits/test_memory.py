@@ -60,10 +60,10 @@ async def test_who_waits_as_told_is_let_in_and_not_before(rate: Rate, times: int
     clock = Time()
     limiter = MemoryLimiter(clock)
     for _ in range(times):
-        verdict = await limiter.hit("a", rate)
-    while verdict.allowed:
-        verdict = await limiter.hit("a", rate)
-    clock.now += round(verdict.retry_after * SECOND) - 1
+        result = await limiter.hit("a", rate)
+    while result.allowed:
+        result = await limiter.hit("a", rate)
+    clock.now += round(result.retry_after * SECOND) - 1
     assert not (await limiter.hit("a", rate)).allowed
     clock.now += 1
     assert (await limiter.hit("a", rate)).allowed

@@ -51,7 +51,7 @@ async def test_of_four_processes_with_fifty_hits_each_exactly_ten_pass(
 ) -> None:
     limiters = [RedisLimiter(await linked(valkey.url), "name") for _ in range(4)]
     hits = [limiter.hit("key", TEN) for _ in range(50) for limiter in limiters]
-    assert sum(verdict.allowed for verdict in await asyncio.gather(*hits)) == 10
+    assert sum(result.allowed for result in await asyncio.gather(*hits)) == 10
 
 
 @pytest.mark.parametrize("rate", [TEN, Rate(1, 3600), Rate(7, 3600), Rate(100, 7000)])
@@ -73,7 +73,7 @@ async def test_a_slot_is_free_again_when_its_time_has_passed(
 ) -> None:
     rate = Rate(5, 3600)
     verdicts = [await limiter.hit("key", rate) for _ in range(6)]
-    assert [verdict.allowed for verdict in verdicts] == [True] * 5 + [False]
+    assert [result.allowed for result in verdicts] == [True] * 5 + [False]
     pass_time(valkey, verdicts[5].retry_after)
     assert (await limiter.hit("key", rate)).allowed
     assert not (await limiter.hit("key", rate)).allowed
@@ -95,13 +95,13 @@ async def test_what_is_found_there_owes_no_more_than_the_limit(
     key = kept(valkey)
     later = int((time.time() + 3600) * 1_000_000)  # a replica whose clock is behind took over
     valkey.call("SET", key, later if planted == "later" else planted)
-    verdict = await limiter.hit("key", rate)
-    assert verdict.remaining in range(6)
-    assert verdict.retry_after <= 200
-    assert verdict.reset_after <= 1000
-    if not verdict.allowed:
+    result = await limiter.hit("key", rate)
+    assert result.remaining in range(6)
+    assert result.retry_after <= 200
+    assert result.reset_after <= 1000
+    if not result.allowed:
         assert 0 < int(str(valkey.call("TTL", key))) <= 1000
-        pass_time(valkey, verdict.retry_after)
+        pass_time(valkey, result.retry_after)
     assert (await limiter.hit("key", rate)).allowed
     assert 0 < int(str(valkey.call("TTL", key))) <= 1000
 
@@ -143,7 +143,7 @@ async def test_without_redis_each_process_counts_for_itself(wire: Wire, linked: 
     limiter = RedisLimiter(link, "name")
     async with wire.gone():
         verdicts = [await limiter.hit("key", TEN) for _ in range(12)]
-        assert [verdict.allowed for verdict in verdicts] == [True] * 10 + [False] * 2
+        assert [result.allowed for result in verdicts] == [True] * 10 + [False] * 2
     await eventually(lambda: link.is_up)
     assert (await limiter.hit("key", TEN)).allowed
 
@@ -156,7 +156,7 @@ async def test_without_redis_a_strict_rate_allows_half(
     rate = Rate(limit, 3600, strict=True)
     async with wire.gone():
         verdicts = [await limiter.hit("key", rate) for _ in range(limit + 1)]
-        assert [verdict.allowed for verdict in verdicts] == [True] * passing + [False] * (
+        assert [result.allowed for result in verdicts] == [True] * passing + [False] * (
             limit + 1 - passing
         )
         assert not (await limiter.hit("key", rate)).allowed
@@ -172,7 +172,7 @@ async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_o
     finally:
         valkey.call("ACL", "SETUSER", "default", "+evalsha")
     assert ["NOPERM" in entry["reason"] for entry in logs] == [True]
-    assert [verdict.allowed for verdict in verdicts] == [True] * 10 + [False]
+    assert [result.allowed for result in verdicts] == [True] * 10 + [False]
 
 
 async def test_what_is_taken_back_was_never_counted(

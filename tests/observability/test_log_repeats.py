@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from backstay.core.errors import DatabaseUnavailable
-from backstay.db.turns import Turns
+from backstay.db.fair_semaphore import FairSemaphore
 from backstay.observability import log_repeats
 from backstay.observability.log_repeats import MOST, PERIOD, Repeats
 from backstay.observability.logging import configure
@@ -124,7 +124,7 @@ def test_only_so_much_is_remembered_and_nothing_uncounted(
 async def test_time_limits_of_different_things_are_not_the_same(written: Written) -> None:
     """All of them are raised in one line of Python's own: somebody who only has to wait for their
     own reads must not hide that no connection is free."""
-    turns = Turns(2, 0.0, each=1)
+    turns = FairSemaphore(2, 0.0, each=1)
     with pytest.raises(DatabaseUnavailable) as own:
         async with turns.of("somebody"), turns.of("somebody"):
             pass

@@ -50,4 +50,4 @@ def test_who_had_come_is_let_in_and_nobody_new() -> None:
 def test_where_there_is_no_filter_a_server_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "_SO_ATTACH_FILTER", 9_999)
     with socket.create_server(("127.0.0.1", 0)):
-        assert not closing.close_door()
+        assert not closing.stop_accepting()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 from backstay.core.rates import Rate
 from backstay.features.tiers.commands.seeding import CreateTierWithLimits, PathLimit
 from backstay.settings import Settings, load_settings, parse_rate
@@ -45,7 +45,7 @@ def _parsed(text: str) -> PathLimit:
         rate = Rate(int(amount), int(period)) if digits else parse_rate(written)
     except ValueError:
         mend = "Write PATH=LIMIT/PERIOD, such as /api/v1/items*=20/minute"
-        raise Invalid(errors=(FieldFault("--limit", "rate", mend),)) from None
+        raise Invalid(errors=(FieldError("--limit", "rate", mend),)) from None
     return PathLimit(path=path, limit=rate.limit, period=rate.period)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, header: bool = False) -> None:
@@ -29,7 +29,7 @@ def refusal(error: ValidationError) -> Invalid:
     what was given."""
     return Invalid(
         errors=tuple(
-            FieldFault(
+            FieldError(
                 str(fault["loc"][0]) if fault["loc"] else "input",
                 fault["type"],
                 fault["msg"].rstrip("."),

@@ -11,7 +11,7 @@ from backstay.cli.readiness import opened, sound_settings
 from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
 from backstay.core.startup import settle_memory
-from backstay.jobs.run import shift
+from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from backstay.settings import Settings
 
@@ -43,7 +43,7 @@ async def _work(
     async with opened(settings) as backstay, _probes(backstay, port):
         start_logging(backstay, "worker started")
         settle_memory()
-        at_work = Worker(backstay.workplace, queues=queues, concurrency=concurrency)
+        at_work = Worker(backstay.worker_context, queues=queues, concurrency=concurrency)
 
         def stop() -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +57,7 @@ async def _work(
             typer.echo(f"Ran {await at_work.drain()} jobs.")
             return
         typer.echo("The worker runs jobs.")
-        async with shift(backstay.workplace, at_work, grace=grace):
+        async with run_worker(backstay.worker_context, at_work, grace=grace):
             await stopped.wait()
     typer.echo("The worker has stopped.")
 

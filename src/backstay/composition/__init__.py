@@ -19,18 +19,18 @@ from backstay.core.clock import utc_now
 from backstay.core.context import Buses, Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
-from backstay.core.jobs import Bell, JobStore
+from backstay.core.jobs import JobStore, Notifier
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
     Cache,
     Clock,
+    HealthChecks,
     Limiter,
     Metrics,
     Passwords,
     PrincipalChannel,
     RefreshTokens,
-    Vitals,
 )
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
@@ -48,8 +48,8 @@ from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.store import DatabaseJobs
-from backstay.jobs.worker import Workplace
-from backstay.observability.health import DatabaseVitals
+from backstay.jobs.worker import WorkerContext
+from backstay.observability.health import ServiceHealth
 from backstay.principals.cache import PrincipalCache
 from backstay.security.guesses import Guesses
 from backstay.security.refresh_tokens import HmacRefreshTokens
@@ -69,7 +69,7 @@ class Backstay(Adapters):
     principals: PrincipalCache
     channel: PrincipalChannel
     trail: AuditTrail
-    workplace: Workplace
+    worker_context: WorkerContext
 
     @property
     def system(self) -> Sender:
@@ -106,8 +106,8 @@ class Backstay(Adapters):
     async def close(self) -> None:
         """Release threads and connections."""
         await self.channel.stop()
-        for wakeups in self.wakeups:
-            await wakeups.stop()
+        for job_notifier in self.job_notifiers:
+            await job_notifier.stop()
         await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
@@ -159,7 +159,7 @@ def compose(
         limiter=adapters.limiter,
         cache=adapters.cache,
         answers=adapters.answers,
-        wakeups=adapters.wakeups,
+        job_notifiers=adapters.job_notifiers,
         files=adapters.files,
         settings=settings,
         features=tuple(features),
@@ -168,7 +168,7 @@ def compose(
         principals=principals,
         channel=channel,
         trail=trail,
-        workplace=Workplace(outbox, buses, adapters.metrics.jobs.observe, schedule),
+        worker_context=WorkerContext(outbox, buses, adapters.metrics.jobs.observe, schedule),
     )
 
 
@@ -177,7 +177,7 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
     catalog = wiring.catalog_of(registry, features)
     store = DatabaseJobs(adapters.database, catalog.names())
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, Bell(), adapters.wakeups)
+    return Outbox(store, catalog, subscriptions, Notifier(), adapters.job_notifiers)
 
 
 def _lacks_mail_server(settings: Settings, features: Sequence[Feature]) -> bool:
@@ -204,7 +204,7 @@ def _services(
         )
         return found or (told if faults else None)
 
-    vitals = DatabaseVitals(
+    health_checks = ServiceHealth(
         *(database, adapters.links, store, channel, schema_fault), lacks_mail=lacks_mail
     )
     return {
@@ -218,7 +218,7 @@ def _services(
         Metrics: adapters.metrics,
         Passwords: adapters.passwords,
         RefreshTokens: HmacRefreshTokens(adapters.key),
-        Vitals: vitals,
+        HealthChecks: health_checks,
         tuple[Feature, ...]: tuple(features),
     }
 

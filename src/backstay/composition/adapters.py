@@ -8,7 +8,7 @@ from backstay.caching.memory import MemoryCache
 from backstay.caching.metrics import CacheMetrics
 from backstay.caching.redis import RedisCache
 from backstay.caching.signing import Signer
-from backstay.core.jobs import Wakeups
+from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
@@ -52,7 +52,7 @@ class Adapters:
     limiter: Limiter
     cache: Cache
     answers: MemoryCache | None
-    wakeups: tuple[Wakeups, ...]
+    job_notifiers: tuple[JobNotifier, ...]
     files: LogFiles
 
 
@@ -81,7 +81,7 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
         limiter=_limiter(settings, links, key),
         cache=cache,
         answers=answers,
-        wakeups=_wakeups(settings, listener),
+        job_notifiers=_job_notifiers(settings, listener),
         files=LogFiles(settings.log.dir),
     )
 
@@ -148,7 +148,7 @@ def _cache(
     return answers, answers
 
 
-def _wakeups(settings: Settings, listener: Listener) -> tuple[Wakeups, ...]:
+def _job_notifiers(settings: Settings, listener: Listener) -> tuple[JobNotifier, ...]:
     """The database where it can, and the broker where there is one."""
     url = settings.queue.url
     broker = (BrokerWakeups(url.get_secret_value()),) if url else ()

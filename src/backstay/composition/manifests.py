@@ -47,7 +47,7 @@ def manifest_faults(
     members = list(ownership.members())
     yield from _names(features)
     yield from _requirements(features)
-    yield from _exports(features, registry)
+    yield from _personal_data(features, registry)
     yield from subscriber_faults(features)
     yield from _left_out(features, members)
     yield from _not_required(features, members, ownership)
@@ -112,11 +112,11 @@ def _circle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list
     return []
 
 
-def _exports(features: Sequence[Feature], registry: Registry) -> Iterator[WiringFault]:
+def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[WiringFault]:
     seen: dict[str, Feature] = {}
     question: Any
     for feature in features:
-        for name, question in feature.exports.items():
+        for name, question in feature.personal_data.items():
             problem = None
             if name in seen:
                 problem = f"The export {name} is declared twice, first at {place_of(seen[name])}."

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class FieldFault:
+class FieldError:
     """One field of a request that was refused; the submitted value is never part of it."""
 
     field: str
@@ -25,7 +25,7 @@ class AppError(Exception):
         self,
         detail: str = "",
         *,
-        errors: tuple[FieldFault, ...] = (),
+        errors: tuple[FieldError, ...] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         told = "; ".join(f"{fault.field}: {fault.message}" for fault in errors)

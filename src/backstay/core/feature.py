@@ -78,7 +78,7 @@ class Feature:
     name: str
     modules: tuple[ModuleType, ...] = ()
     routes: tuple[RouteTable, ...] = ()
-    exports: Mapping[str, type[PersonalData]] = field(default_factory=dict)
+    personal_data: Mapping[str, type[PersonalData]] = field(default_factory=dict)
     schedule: tuple[Scheduled, ...] = ()
     tasks: Mapping[str, type[Command[Any]]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()

@@ -212,7 +212,7 @@ class JobStore(Protocol):
         ...
 
 
-class Wakeups(Protocol):
+class JobNotifier(Protocol):
     """Tells workers in other processes that there is work; what it loses is found by polling."""
 
     @property
@@ -224,8 +224,8 @@ class Wakeups(Protocol):
         """Called after the commit; returns at once."""
         ...
 
-    async def listen(self, ring: Callable[[], None]) -> None:
-        """Begin to call ``ring`` whenever there may be work."""
+    async def listen(self, notify: Callable[[], None]) -> None:
+        """Begin to call ``notify`` whenever there may be work."""
         ...
 
     async def stop(self) -> None:
@@ -233,24 +233,24 @@ class Wakeups(Protocol):
         ...
 
 
-class Bell:
+class Notifier:
     """Wakes whoever in this process waits for work."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """There may be work."""
         for event in self._waiting:
             event.set()
 
-    def hung(self) -> asyncio.Event:
+    def subscribe(self) -> asyncio.Event:
         """An event that is set by each ring from now on."""
         event = asyncio.Event()
         self._waiting.add(event)
         return event
 
-    def taken_down(self, event: asyncio.Event) -> None:
+    def unsubscribe(self, event: asyncio.Event) -> None:
         """Nobody waits for it any longer."""
         self._waiting.discard(event)
 
@@ -260,7 +260,7 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, AppError) and error.status < 500 and error.status not in {409, 429}
 
 
-def told(error: Exception) -> tuple[str, str]:
+def public_error(error: Exception) -> tuple[str, str]:
     """The code and sentence of an error that may be shown to whoever asked for the job."""
     if isinstance(error, AppError):
         return error.code, _storable(error.detail)[:ERROR_LENGTH]

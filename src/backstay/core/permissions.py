@@ -25,7 +25,7 @@ class Source(StrEnum):
 class PermissionSpec:
     """A permission declared in code; roles receive it as a grant in the database.
 
-    ``everyone`` is the scope at which the seeded role ``user`` receives it when the permission
+    ``default_scope`` is the scope at which the seeded role ``user`` receives it when the permission
     first appears, or None when that role does not.
     """
 
@@ -33,7 +33,7 @@ class PermissionSpec:
     action: str
     operation: str | None = None
     description: str = ""
-    everyone: Scope | None = None
+    default_scope: Scope | None = None
 
     @property
     def key(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.core.bus import Next, Step
 from backstay.core.context import Context
-from backstay.core.errors import FieldFault, Forbidden, Refused, Unauthenticated
+from backstay.core.errors import FieldError, Forbidden, Refused, Unauthenticated
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 from backstay.core.principal import Grant
@@ -47,7 +47,7 @@ def _check_fields(message: Message[Any], grant: Grant) -> None:
         raise Forbidden(
             "Your role may not use some of these fields.",
             errors=tuple(
-                FieldFault(path, "field_forbidden", f"not allowed in {_WHERE[source]}")
+                FieldError(path, "field_forbidden", f"not allowed in {_WHERE[source]}")
                 for source, path in refused
             ),
         )

@@ -124,7 +124,7 @@ class RefreshTokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RateLimitResult:
     """The answer of a limiter. ``reset_after`` and ``retry_after`` are seconds."""
 
     allowed: bool
@@ -137,7 +137,7 @@ class Verdict:
 class Limiter(Protocol):
     """Counts requests per key (GCRA, the burst is the limit)."""
 
-    async def hit(self, key: str, rate: Rate) -> Verdict:
+    async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         """Count one request and say whether it is within the rate."""
         ...
 
@@ -244,7 +244,7 @@ class Check:
     reason: str | None = None
 
 
-class Vitals(Protocol):
+class HealthChecks(Protocol):
     """Looks after what the application depends on."""
 
     async def checks(self) -> dict[str, Check]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 
 T = TypeVar("T")
 _TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
@@ -64,7 +64,7 @@ def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: st
     ``whole`` is what an error without a field is about; ``inside`` the field that was validated.
     """
     faults = tuple(
-        FieldFault(_path(error, whole, inside), error["type"], _message(error))
+        FieldError(_path(error, whole, inside), error["type"], _message(error))
         for error in errors[:MOST_FAULTS]
     )
     return Invalid(f"{len(errors)} field(s) are not valid.", errors=faults)

@@ -5,7 +5,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 
 _MAC_LENGTH = 24  # characters: 144 bits in base64url
 
@@ -40,4 +40,4 @@ class Cursors:
 
 def unusable(reason: str) -> Invalid:
     """The refusal of a cursor."""
-    return Invalid(errors=(FieldFault("cursor", "cursor", f"the cursor {reason}"),))
+    return Invalid(errors=(FieldError("cursor", "cursor", f"the cursor {reason}"),))

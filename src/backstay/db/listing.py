@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, FromClause, Row, SQLColumnExpression
 from sqlalchemy.types import TypeEngine
 
-from backstay.core.errors import FieldFault, Forbidden, Invalid
+from backstay.core.errors import FieldError, Forbidden, Invalid
 from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
 from backstay.core.permissions import Scope, Source
@@ -241,5 +241,5 @@ def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
         needs = "no value can be like this"
         if isinstance(value, datetime):
             needs = "a time needs its zone, such as 2020-01-01T00:00:00Z"
-        raise Invalid(errors=(FieldFault(field, "out_of_range", needs),))
+        raise Invalid(errors=(FieldError(field, "out_of_range", needs),))
     return value

@@ -14,7 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_, greenlet_spawn
 
 from backstay.core.background import in_background
-from backstay.db.turns import Waits
+from backstay.db.fair_semaphore import Waits
 
 IDLE_SECONDS = 30.0
 """How long a connection that nobody uses is kept, beyond those that always are."""

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from backstay.db.fair_semaphore import FairSemaphore
 from backstay.db.faults import timed_out, translate
-from backstay.db.turns import Turns
 
 Parameters = Mapping[str, Any] | None
 Rows = Sequence[Row[*tuple[Any, ...]]]
@@ -31,9 +31,9 @@ class Reads:
     every connection.
     """
 
-    def __init__(self, engine: AsyncEngine, turns: Turns, seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, semaphore: FairSemaphore, seconds: float) -> None:
         self.engine = engine
-        self.turns = turns
+        self.semaphore = semaphore
         self._seconds = seconds if engine.dialect.name == "sqlite" else 0.0
 
     async def rows(
@@ -47,7 +47,7 @@ class Reads:
             DatabaseTimedOut: it took too long and was ended.
             AppError: it failed, or no connection was free in time.
         """
-        async with self.turns.of(who):
+        async with self.semaphore.of(who):
             try:
                 return await greenlet_spawn(self._run, statement, parameters)
             except DBAPIError as error:

@@ -19,12 +19,12 @@ from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
 from backstay.core.principal import Principal
 from backstay.core.registry import Provider
 from backstay.db.engine import EngineOptions, probe_engine, reader_engine, writer_engine
+from backstay.db.fair_semaphore import FairSemaphore, whose
 from backstay.db.faults import ShareInUse, translate
 from backstay.db.folding import tell_if_letters_differ
 from backstay.db.pool import Budget, pool_of
 from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
-from backstay.db.turns import Turns, whose
 from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 
 T = TypeVar("T")
@@ -112,8 +112,8 @@ class Database:
         )
         if not options.is_sqlite:
             self.budget.set_aside("probes")
-        self.writing = self._turns(self.writer, self.budget, "writer")
-        reading = self._turns(self.read_engine, self.budget, "reader")
+        self.writing = self._semaphore(self.writer, self.budget, "writer")
+        reading = self._semaphore(self.read_engine, self.budget, "reader")
         self._reads = Reads(self.read_engine, reading, options.read_seconds)
         self._long_reads = self._unhurried(reading)
         self.reader = Reader(partial(self._reads.rows, None))
@@ -121,18 +121,20 @@ class Database:
         if self.replica_engine is not None:
             budget = Budget(options.replica_max_connections, options.min_connections)
             self.budgets["replica"] = budget
-            turns = self._turns(self.replica_engine, budget, "replica")
-            self._replica_reads = Reads(self.replica_engine, turns, options.read_seconds)
+            semaphore = self._semaphore(self.replica_engine, budget, "replica")
+            self._replica_reads = Reads(self.replica_engine, semaphore, options.read_seconds)
         engines = (self.read_engine, self.probe_engine, self.replica_engine)
         readers = [engine for engine in engines if engine is not None]
         self.watch = Watch(options.file, self.writer, *readers)
         self._replica = Replica(self._written, self._replayed)
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    def _turns(self, engine: AsyncEngine, budget: Budget, name: str) -> Turns:
+    def _semaphore(self, engine: AsyncEngine, budget: Budget, name: str) -> FairSemaphore:
         pool, options = pool_of(engine), self.options
         pool.join(budget, name)
-        return Turns(pool.size(), options.pool_timeout, options.max_reads_per_user, pool.waits)
+        return FairSemaphore(
+            pool.size(), options.pool_timeout, options.max_reads_per_user, pool.waits
+        )
 
     def reader_of(self, context: Context) -> Reader:
         """A reader that sees the writes of the message under way and of its sender.
@@ -189,7 +191,7 @@ class Database:
         except DatabaseTimedOut as error:  # in answering how far it is, which takes no time
             raise DatabaseUnavailable from error
 
-    def _unhurried(self, reading: Turns) -> Reads:
+    def _unhurried(self, reading: FairSemaphore) -> Reads:
         """How to read what takes long: on PostgreSQL in short transactions of the writers."""
         seconds = self.options.statement_timeout
         if self.options.is_sqlite:
@@ -219,8 +221,8 @@ class Database:
                 if pool_of(engine).has_room:
                     opened.push_async_callback((await engine.connect()).close)
         if self.options.is_sqlite:
-            turns = self._reads.turns
-            await self.watch.look_over(Reads(self.read_engine, turns, CHECK_SECONDS))
+            semaphore = self._reads.semaphore
+            await self.watch.look_over(Reads(self.read_engine, semaphore, CHECK_SECONDS))
         else:
             await tell_if_letters_differ(self._long_reads)
         if self.options.pgbouncer:

@@ -43,9 +43,9 @@ class SubscribedWakeups:
     def publish(self, job_id: UUID) -> None:
         """The commit has told it."""
 
-    async def listen(self, ring: Callable[[], None]) -> None:
-        """Begin to call ``ring`` whenever there may be work."""
-        self._ring = ring
+    async def listen(self, notify: Callable[[], None]) -> None:
+        """Begin to call ``notify`` whenever there may be work."""
+        self._ring = notify
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:

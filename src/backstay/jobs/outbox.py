@@ -14,11 +14,11 @@ from backstay.core.events import Event, Subscription, Subscriptions
 from backstay.core.jobs import (
     MAX_ATTEMPTS,
     Actor,
-    Bell,
+    JobNotifier,
     JobRun,
     JobStore,
     NewJob,
-    Wakeups,
+    Notifier,
 )
 from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
@@ -83,8 +83,8 @@ class Outbox:
     store: JobStore
     catalog: Catalog
     subscriptions: Subscriptions
-    bell: Bell
-    wakeups: tuple[Wakeups, ...] = ()
+    notifier: Notifier
+    job_notifiers: tuple[JobNotifier, ...] = ()
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
         """The job that a command becomes.
@@ -143,9 +143,9 @@ class Outbox:
 
     def wake(self, job_id: UUID) -> None:
         """Tell workers here and elsewhere of a job that is stored."""
-        self.bell.ring()
-        for wakeups in self.wakeups:
-            wakeups.publish(job_id)
+        self.notifier.notify()
+        for job_notifier in self.job_notifiers:
+            job_notifier.publish(job_id)
 
 
 class Jobs:
@@ -261,7 +261,7 @@ async def answer_event(command: AnswerEvent) -> None:
     """The subscriber has nothing to do."""
 
 
-def leaving(outbox: Outbox) -> dict[Any, Provider]:
+def outbox_providers(outbox: Outbox) -> dict[Any, Provider]:
     """What the handler of a command receives to leave something behind with, or to look there."""
     return {
         Catalog: lambda context: outbox.catalog,

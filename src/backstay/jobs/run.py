@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from backstay.jobs.scheduler import Scheduler
-from backstay.jobs.worker import Worker, Workplace
+from backstay.jobs.worker import Worker, WorkerContext
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -18,10 +18,10 @@ LAST_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def shift(place: Workplace, worker: Worker, *, grace: float) -> AsyncIterator[None]:
+async def run_worker(place: WorkerContext, worker: Worker, *, grace: float) -> AsyncIterator[None]:
     """Meanwhile jobs run; at the end they get ``grace`` seconds to finish."""
-    for wakeups in place.outbox.wakeups:
-        await wakeups.listen(place.outbox.bell.ring)
+    for job_notifier in place.outbox.job_notifiers:
+        await job_notifier.listen(place.outbox.notifier.notify)
     scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
     working = asyncio.create_task(worker.work())
     for task in (scheduling, working):

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from backstay.core.bus import Next
 from backstay.core.context import Context
 from backstay.core.errors import Refused
-from backstay.core.jobs import JobRun, JobState, JobTimedOut, told
+from backstay.core.jobs import JobRun, JobState, JobTimedOut, public_error
 from backstay.core.messages import Command, Message
 from backstay.db.session import Transaction
 from backstay.jobs.store import NOW
@@ -77,7 +77,7 @@ async def _interrupt(driver: aiosqlite.Connection, seconds: float) -> None:
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:
     if isinstance(result, Refused):
-        code, error = told(result.error)
+        code, error = public_error(result.error)
         return {
             "state": JobState.FAILED.value,
             "finished_at": NOW,

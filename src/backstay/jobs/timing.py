@@ -14,7 +14,7 @@ log = structlog.get_logger("backstay.patience")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WorkerTiming:
     """How patient a worker is, in seconds.
 
     Attributes:
@@ -34,10 +34,10 @@ class Pace:
     tries: int = 5
 
 
-PACE = Pace()
+DEFAULT_TIMING = WorkerTiming()
 
 
-class Patience:
+class TimeoutRunner:
     """Waits so many seconds for an answer. Who hangs is left behind: it may not let go.
 
     Attributes:

@@ -22,14 +22,14 @@ from backstay.core.jobs import (
     JobTimedOut,
     backoff,
     is_final,
-    told,
+    public_error,
 )
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
-from backstay.jobs.timing import PACE, Pace, Patience
+from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -43,7 +43,7 @@ class GetPrincipalOfUser(Query[Principal | None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class WorkerContext:
     """What every worker of an application works with.
 
     ``observe`` is told the name, outcome and seconds of each run.
@@ -53,26 +53,26 @@ class Workplace:
     buses: Buses
     observe: Callable[[str, str, float], None]
     schedule: tuple[Scheduled, ...] = ()
-    pace: Pace = PACE
+    timing: WorkerTiming = DEFAULT_TIMING
 
 
 class Worker:
     """Runs jobs. Its claims are leases, so that it may die at any moment."""
 
     def __init__(
-        self, place: Workplace, *, queues: Sequence[str] | None = None, concurrency: int = 5
+        self, place: WorkerContext, *, queues: Sequence[str] | None = None, concurrency: int = 5
     ) -> None:
         self._place = place
         self._store = place.outbox.store
-        self._bell, self._wakeups = place.outbox.bell, place.outbox.wakeups
+        self._notifier, self._job_notifiers = place.outbox.notifier, place.outbox.job_notifiers
         self._queues = queues
         self._concurrency = concurrency
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
-        self._called = self._bell.hung()
+        self._called = self._notifier.subscribe()
         self._is_stopping, self._grace = False, 0.0
-        self._faults: deque[Exception] = deque(maxlen=place.pace.tries)
-        self._patience = Patience(place.pace.lease / 3)
+        self._faults: deque[Exception] = deque(maxlen=place.timing.tries)
+        self._with_timeout = TimeoutRunner(place.timing.lease / 3)
 
     async def work(self) -> None:
         """Run whatever there is, until :meth:`stop`; then finish or give back what runs."""
@@ -94,13 +94,13 @@ class Worker:
             while not self._is_stopping:
                 was_idle = not self._running
                 claimed = await self._claim()
-                if len(self._faults) == self._place.pace.tries:
+                if len(self._faults) == self._place.timing.tries:
                     raise self._faults[-1]
                 count += claimed
                 if self._running and not claimed:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-                elif self._patience.late:
-                    await asyncio.wait(self._patience.late, timeout=self._place.pace.rest)
+                elif self._with_timeout.late:
+                    await asyncio.wait(self._with_timeout.late, timeout=self._place.timing.rest)
                 elif was_idle and not claimed and not self._faults:
                     break  # what ended meanwhile may have left more
             await self._finish()
@@ -131,22 +131,22 @@ class Worker:
         finally:
             for heart in hearts:
                 heart.cancel()
-            await asyncio.wait(hearts, timeout=self._place.pace.beat)
-            self._bell.taken_down(self._called)
+            await asyncio.wait(hearts, timeout=self._place.timing.beat)
+            self._notifier.unsubscribe(self._called)
 
     async def _claim(self) -> int:
         """Start as many jobs as there is room for; how many."""
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
-        claiming = self._store.claim(self._queues, room, self._place.pace.lease, self._reserved)
+        claiming = self._store.claim(self._queues, room, self._place.timing.lease, self._reserved)
         try:
-            runs = await self._patience(claiming, self._give_back)
+            runs = await self._with_timeout(claiming, self._give_back)
         except Exception as error:
             if not self._faults:
                 log.warning("jobs cannot be claimed", fault=error)
             self._faults.append(error)
-            await asyncio.sleep(self._place.pace.rest)
+            await asyncio.sleep(self._place.timing.rest)
             return 0
         self._faults.clear()
         for run in runs:
@@ -165,19 +165,19 @@ class Worker:
         self._called.set()
 
     async def _wait(self) -> None:
-        pace = self._place.pace
-        is_told = any(wakeups.is_healthy for wakeups in self._wakeups)
-        longest = pace.idle if is_told else pace.poll
+        timing = self._place.timing
+        is_told = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
+        longest = timing.idle if is_told else timing.poll
         if len(self._running) < self._concurrency:
             with suppress(Exception):
-                due = await self._patience(self._store.next_due(self._queues))
+                due = await self._with_timeout(self._store.next_due(self._queues))
                 longest = longest if due is None else max(0.01, min(longest, due))
         with suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), longest)
 
     async def _beat(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self._place.pace.beat)
+            await asyncio.sleep(self._place.timing.beat)
             await act()
 
     async def _renew(self) -> None:
@@ -186,8 +186,8 @@ class Worker:
         if not held:
             return
         try:
-            told = await self._patience(
-                self._store.renew(list(held.values()), self._place.pace.lease)
+            told = await self._with_timeout(
+                self._store.renew(list(held.values()), self._place.timing.lease)
             )
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", fault=error)
@@ -200,7 +200,7 @@ class Worker:
     async def _recover(self) -> None:
         """What a worker died of, or with, is tried again like what failed: not all at once."""
         try:
-            lost = await self._patience(self._store.lost())
+            lost = await self._with_timeout(self._store.lost())
         except Exception as error:
             log.warning("lost jobs cannot be looked for", fault=error)
             return
@@ -241,7 +241,7 @@ class Worker:
             await self._tell(store.cancelled(run))
             return "cancelled", {}
         except Exception as error:
-            why = {"code": told(error)[0], "reason": cause_of(error)}
+            why = {"code": public_error(error)[0], "reason": cause_of(error)}
             return await self._failed(run, error), why
         return "succeeded", {}
 
@@ -268,7 +268,7 @@ class Worker:
         return principal
 
     async def _failed(self, run: JobRun, error: Exception) -> str:
-        store, (code, sentence) = self._store, told(error)
+        store, (code, sentence) = self._store, public_error(error)
         if code == "internal_error":
             log.error("job failed", attempt=run.attempt, exc_info=error)
         if is_final(error) or run.attempt >= run.max_attempts:
@@ -280,6 +280,6 @@ class Worker:
     async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
         """What cannot be stored is found out when the lease ends."""
         try:
-            await self._patience(storing)
+            await self._with_timeout(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", fault=error)

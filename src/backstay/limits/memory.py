@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from backstay.core.ports import Verdict
+from backstay.core.ports import RateLimitResult
 from backstay.core.rates import Rate
 
 MAX_KEYS = 100_000
@@ -28,17 +28,17 @@ class MemoryLimiter:
         self._max_keys = max_keys
         self._paid_at: OrderedDict[str, int] = OrderedDict()
 
-    async def hit(self, key: str, rate: Rate) -> Verdict:
+    async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         """Count one request."""
         name, now, price = _named(key, rate), self._clock(), price_of(rate)
         known = self._paid_at.get(name)
         debt = 0 if known is None or known < now else known - now
         if debt > price * (rate.limit - 1):
-            return verdict_of(rate, debt, price, allowed=False)
+            return result_of(rate, debt, price, allowed=False)
         if known is None:
             self._make_room(now)
         self._paid_at[name] = now + debt + price
-        return verdict_of(rate, debt + price, price, allowed=True)
+        return result_of(rate, debt + price, price, allowed=True)
 
     async def take_back(self, key: str, rate: Rate) -> None:
         """Uncount a request."""
@@ -62,9 +62,9 @@ class MemoryLimiter:
 class NoLimiter:
     """Where limits are switched off: allows every request, and counts none."""
 
-    async def hit(self, key: str, rate: Rate) -> Verdict:
+    async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         """Always within the rate."""
-        return Verdict(True, rate.limit, rate.limit, 0, 0)
+        return RateLimitResult(True, rate.limit, rate.limit, 0, 0)
 
     async def take_back(self, key: str, rate: Rate) -> None:
         """Nothing was counted."""
@@ -79,9 +79,9 @@ def price_of(rate: Rate) -> int:
     return SECOND * rate.period // rate.limit or 1
 
 
-def verdict_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> Verdict:
+def result_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> RateLimitResult:
     """What is told of a debt, in nanoseconds as the price."""
-    return Verdict(
+    return RateLimitResult(
         allowed,
         rate.limit,
         (price * rate.limit - debt) // price,

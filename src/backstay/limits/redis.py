@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from backstay.core.ports import Verdict
+from backstay.core.ports import RateLimitResult
 from backstay.core.rates import Rate
-from backstay.limits.memory import MemoryLimiter, price_of, verdict_of
+from backstay.limits.memory import MemoryLimiter, price_of, result_of
 from backstay.redis.client import RedisFault, RedisLink, Script
 
 COUNT = Script.of("""
@@ -44,7 +44,7 @@ class RedisLimiter:
         self._prefix = f"{link.prefix}{name}:limit"
         self._alone = MemoryLimiter()
 
-    async def hit(self, key: str, rate: Rate) -> Verdict:
+    async def hit(self, key: str, rate: Rate) -> RateLimitResult:
         """Count one request."""
         try:
             price = _price(rate)
@@ -52,7 +52,7 @@ class RedisLimiter:
             allowed, debt = await self._link.run(COUNT, (self._name(key, rate),), args)
         except RedisFault:
             return await self._alone.hit(key, _alone(rate))
-        return verdict_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
+        return result_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
 
     async def take_back(self, key: str, rate: Rate) -> None:
         """Uncount a request."""

@@ -20,7 +20,7 @@ LATE_SECONDS = 60.0
 Ask = Callable[[], Coroutine[Any, Any, str | None]]
 
 
-class DatabaseVitals:
+class ServiceHealth:
     """Looks after the database; ``schema_fault`` says what is wrong with its schema.
 
     ``channel`` tells how principals are heard of; ``lacks_mail`` that nothing sends mails.

@@ -33,19 +33,19 @@ _NO_HANDSHAKES = (
 )
 
 
-def let_the_last_in() -> None:
+def drain_accept_queue() -> None:
     """Take no new connections at any socket of this process; wait for those under way."""
-    if close_door():
+    if stop_accepting():
         time.sleep(SECONDS)
 
 
 def leave(number: int, frame: FrameType | None) -> None:
     """Handles `LEAVE`."""
-    wait = SECONDS if close_door() else 0
+    wait = SECONDS if stop_accepting() else 0
     threading.Timer(wait, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
-def close_door() -> bool:
+def stop_accepting() -> bool:
     """Whether new handshakes are dropped now, also for others that hold the same sockets."""
     if sys.platform != "linux":
         return False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.core.runtime_dir import FOLDER, METRICS
-from backstay.server.closing import let_the_last_in
+from backstay.server.closing import drain_accept_queue
 from backstay.server.options import Options, options_from
 from backstay.server.orphans import follow_parent
 from backstay.server.worker import REPLACE, application
@@ -72,7 +72,7 @@ def _uvicorn(options: Options) -> None:
 
     class Parent(Multiprocess):
         def terminate_all(self) -> None:
-            let_the_last_in()
+            drain_accept_queue()
             for sock in self.sockets:  # or it would take connections that nobody accepts any more
                 sock.close()
             super().terminate_all()
@@ -125,7 +125,7 @@ def _gunicorn(options: Options) -> None:
 
     class Parent(Arbiter):  # type: ignore[misc]
         def stop(self, graceful: bool = True) -> None:
-            let_the_last_in()
+            drain_accept_queue()
             super().stop(graceful)
 
     Parent(Application()).run()

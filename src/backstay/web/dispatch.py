@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
 from backstay.core.caching import declared_cache
-from backstay.core.errors import AppError, FieldFault, Invalid
+from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.core.validation import MOST_FAULTS
@@ -120,7 +120,7 @@ class Route(APIRoute):
             raise Invalid(
                 "This route takes no query parameters.",
                 errors=tuple(
-                    FieldFault(name[:200], "extra_forbidden", "Extra inputs are not permitted")
+                    FieldError(name[:200], "extra_forbidden", "Extra inputs are not permitted")
                     for name in sorted(request.query_params.keys())[:MOST_FAULTS]
                 ),
             )

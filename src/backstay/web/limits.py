@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from backstay.core.addresses import limit_key
 from backstay.core.errors import RateLimited
-from backstay.core.ports import Limiter, Verdict
+from backstay.core.ports import Limiter, RateLimitResult
 from backstay.core.principal import Principal
 from backstay.core.rates import Rate
 from backstay.limits.classes import GENERAL, LimitClass
@@ -62,12 +62,12 @@ class Limits:
         await self._count(scope, policy, f"{policy}:user:{principal.id}", rate)
 
     async def _count(self, scope: Scope, policy: str, key: str, rate: Rate) -> None:
-        verdict = await self._limiter.hit(key, rate)
-        scope["backstay.headers"] = _headers(policy, rate.period, verdict)
-        if not verdict.allowed:
-            wait = max(1, ceil(verdict.retry_after))
+        result = await self._limiter.hit(key, rate)
+        scope["backstay.headers"] = _headers(policy, rate.period, result)
+        if not result.allowed:
+            wait = max(1, ceil(result.retry_after))
             raise RateLimited(
-                f"Retry in {wait} s: {verdict.limit} requests per {rate.period} s are allowed.",
+                f"Retry in {wait} s: {result.limit} requests per {rate.period} s are allowed.",
                 headers={"Retry-After": str(wait)},
             )
 
@@ -91,11 +91,11 @@ def _constant(policy: str, limit: int, period: int) -> tuple[tuple[bytes, bytes]
     )
 
 
-def _headers(policy: str, period: int, verdict: Verdict) -> list[tuple[bytes, bytes]]:
+def _headers(policy: str, period: int, result: RateLimitResult) -> list[tuple[bytes, bytes]]:
     """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and the older three."""
-    remaining, reset = b"%d" % verdict.remaining, b"%d" % ceil(verdict.reset_after)
+    remaining, reset = b"%d" % result.remaining, b"%d" % ceil(result.reset_after)
     return [
-        *_constant(policy, verdict.limit, period),
+        *_constant(policy, result.limit, period),
         (b"ratelimit", b'"%b";r=%b;t=%b' % (policy.encode(), remaining, reset)),
         (b"x-ratelimit-remaining", remaining),
         (b"x-ratelimit-reset", reset),

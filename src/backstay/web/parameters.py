@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message
 from backstay.core.permissions import Source
@@ -94,7 +94,7 @@ class Parameters:
             raise Invalid(
                 "A query parameter of one value was given several times.",
                 errors=tuple(
-                    FieldFault(name[:200], "repeated", "Give this parameter once")
+                    FieldError(name[:200], "repeated", "Give this parameter once")
                     for name in sorted(repeated)[:MOST_FAULTS]
                 ),
             )

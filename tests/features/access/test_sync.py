@@ -22,7 +22,7 @@ def spec(action: str, description: str = "", *fields: str) -> DeclaredPermission
         action=action,
         operation=None,
         description=description,
-        everyone=None,
+        default_scope=None,
         key=f"boats:{action}",
         fields=tuple(DeclaredField(name=f, source=Source.JSON, type="string") for f in fields),
     )

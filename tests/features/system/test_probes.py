@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 
 from backstay.composition import Backstay
 from backstay.observability import health as health_module
-from backstay.observability.health import PATIENCE, Ask, DatabaseVitals
+from backstay.observability.health import PATIENCE, Ask, ServiceHealth
 from backstay.settings import Settings
 from tests.conftest import FrozenClock, settings_with
 from tests.faults.proxy import wire_to
@@ -113,15 +113,15 @@ async def test_a_database_file_that_is_gone_is_not_ready(
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """When the database is asked, within the bound of a probe, and when that has ended."""
     happened: list[str] = []
-    bounded = DatabaseVitals._bounded
+    bounded = ServiceHealth._bounded
 
-    async def note(vitals: DatabaseVitals, ask: Ask) -> str | None:
+    async def note(health_checks: ServiceHealth, ask: Ask) -> str | None:
         happened.append("asked")
-        told = await bounded(vitals, ask)
+        told = await bounded(health_checks, ask)
         happened.append("told")
         return told
 
-    monkeypatch.setattr(DatabaseVitals, "_bounded", note)
+    monkeypatch.setattr(ServiceHealth, "_bounded", note)
     return happened
 
 

@@ -36,7 +36,7 @@ async def test_it_holds_the_profile_as_it_is(login: Login, backstay: Backstay) -
 async def test_every_feature_contributes_what_it_names(
     login: Login, features: list[Feature]
 ) -> None:
-    kinds = {kind for feature in features for kind in feature.exports}
+    kinds = {kind for feature in features for kind in feature.personal_data}
     assert "sessions" in kinds
     assert set((await export(await login()))["data"]) == kinds
 
@@ -117,11 +117,11 @@ async def test_it_has_an_entity_tag(login: Login) -> None:
 
 
 def test_no_two_features_export_the_same_kind() -> None:
-    kinds = [kind for feature in STANDARD for kind in feature.exports]
+    kinds = [kind for feature in STANDARD for kind in feature.personal_data]
     assert len(kinds) == len(set(kinds)) >= 2
 
 
 def test_every_export_has_the_time_of_a_command() -> None:
-    questions = [question for feature in STANDARD for question in feature.exports.values()]
+    questions = [question for feature in STANDARD for question in feature.personal_data.values()]
     assert questions
     assert all(question.takes_long for question in questions)

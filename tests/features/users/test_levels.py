@@ -17,9 +17,9 @@ from backstay.features.users.model import User
 from tests.conftest import Login, Person
 from tests.features.access.steps import ROLES
 from tests.features.granting import grant
+from tests.features.route_walker import places
 from tests.features.steps import execute
 from tests.features.users.administering import PERMISSIONS, USERS, WAYS
-from tests.features.walking import places
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]

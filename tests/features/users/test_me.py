@@ -204,7 +204,7 @@ async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
         context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
         context.unit_of_work = UnitOfWork(session)
         send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
-        events = Events(backstay.workplace.outbox, context)
+        events = Events(backstay.worker_context.outbox, context)
         if command == "update":
             update = UpdateMe(email="mine.now@example.org", current_password=PASSWORD)
             late: Awaitable[object] = update_me(

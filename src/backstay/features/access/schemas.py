@@ -31,7 +31,7 @@ class DeclaredPermission(BaseModel):
     action: str
     operation: str | None
     description: str
-    everyone: Scope | None
+    default_scope: Scope | None
     key: str
     fields: tuple[DeclaredField, ...]
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from backstay.core.addresses import normal_origin
 from backstay.core.context import Device
-from backstay.core.errors import FieldFault, Forbidden, Invalid, Unauthenticated
+from backstay.core.errors import FieldError, Forbidden, Invalid, Unauthenticated
 from backstay.core.representation import render
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT
@@ -121,12 +121,12 @@ async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> d
         fields = {name: value for name, value in form.items() if name not in _IGNORED}
     if repeated:
         told = "Give this parameter once"
-        raise Invalid(errors=tuple(FieldFault(n[:200], "repeated", told) for n in repeated))
+        raise Invalid(errors=tuple(FieldError(n[:200], "repeated", told) for n in repeated))
     given = fields.get("grant_type", None if is_told else grant_type)
     if given is None:
-        raise Invalid(errors=(FieldFault("grant_type", "missing", "Field required"),))
+        raise Invalid(errors=(FieldError("grant_type", "missing", "Field required"),))
     if given != grant_type:
-        raise Invalid(errors=(FieldFault(*UNSUPPORTED, f"Input should be '{grant_type}'"),))
+        raise Invalid(errors=(FieldError(*UNSUPPORTED, f"Input should be '{grant_type}'"),))
     return fields
 
 

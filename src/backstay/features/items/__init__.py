@@ -7,5 +7,5 @@ feature = Feature(
     name="items",
     modules=(commands, queries),
     routes=(routes.routes,),
-    exports={"items": queries.ExportItems},
+    personal_data={"items": queries.ExportItems},
 )

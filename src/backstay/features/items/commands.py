@@ -16,10 +16,10 @@ from backstay.db.session import Transaction
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import Description, ItemDetail, Title
 
-CREATE = PermissionSpec("items", "create", description="Create items", everyone=Scope.OWN)
-UPDATE = PermissionSpec("items", "update", description="Change items", everyone=Scope.OWN)
+CREATE = PermissionSpec("items", "create", description="Create items", default_scope=Scope.OWN)
+UPDATE = PermissionSpec("items", "update", description="Change items", default_scope=Scope.OWN)
 DELETE = PermissionSpec(
-    "items", "delete", description="Delete and restore items", everyone=Scope.OWN
+    "items", "delete", description="Delete and restore items", default_scope=Scope.OWN
 )
 
 

@@ -20,8 +20,8 @@ from backstay.db.session import Reader
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import ItemDetail, ItemExport, ItemSummary
 
-LIST = PermissionSpec("items", "list", description="List items", everyone=Scope.OWN)
-READ = PermissionSpec("items", "read", description="Read an item", everyone=Scope.OWN)
+LIST = PermissionSpec("items", "list", description="List items", default_scope=Scope.OWN)
+READ = PermissionSpec("items", "read", description="Read an item", default_scope=Scope.OWN)
 
 
 class GetItem(Query[ItemDetail]):

@@ -10,7 +10,7 @@ feature = Feature(
     name="mail",
     modules=(sending, links, passwords, addresses, notices, queries),
     routes=(routes.routes, routes.page_routes, routes.mailbox_routes),
-    exports={"mail_links": queries.ExportMailTokens},
+    personal_data={"mail_links": queries.ExportMailTokens},
     schedule=(every("1h", PurgeMailTokens()),),
     requires=("auth", "users"),
 )

@@ -14,6 +14,6 @@ feature = Feature(
         every("1h", PurgeIdempotencyKeys()),
         every("1h", PurgeJobs()),
     ),
-    exports={"activity": queries.ExportActivity},
+    personal_data={"activity": queries.ExportActivity},
     foundation=True,
 )

@@ -19,7 +19,7 @@ from backstay.core.jobs import JobStore
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
-from backstay.core.ports import Clock, Metrics, Vitals
+from backstay.core.ports import Clock, HealthChecks, Metrics
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
 from backstay.db.listing import Listing, Paginator
@@ -60,8 +60,8 @@ class GetReadiness(Query[Readiness]):
 
 
 @handles(GetReadiness)
-async def get_readiness(query: GetReadiness, vitals: Vitals) -> Readiness:
-    reason = await vitals.why_not_ready()
+async def get_readiness(query: GetReadiness, health_checks: HealthChecks) -> Readiness:
+    reason = await health_checks.why_not_ready()
     return Readiness(status="not ready" if reason else "ready", reason=reason)
 
 
@@ -72,8 +72,8 @@ class GetHealth(Query[Health]):
 
 
 @handles(GetHealth)
-async def get_health(query: GetHealth, vitals: Vitals, app: AppSettings) -> Health:
-    checks = await vitals.checks()
+async def get_health(query: GetHealth, health_checks: HealthChecks, app: AppSettings) -> Health:
+    checks = await health_checks.checks()
     states = {name: check.state for name, check in checks.items()}
     failed = {"error", "degraded"} & set(states.values())
     status: Status = "error" if states["database"] == "error" else "degraded" if failed else "ok"

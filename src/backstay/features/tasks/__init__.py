@@ -8,6 +8,6 @@ feature = Feature(
     name="tasks",
     modules=(commands, queries),
     routes=(routes.routes,),
-    exports={"tasks": queries.ExportTasks},
+    personal_data={"tasks": queries.ExportTasks},
     tasks={"demo.count": CountDemo},
 )

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
-from backstay.core.errors import Conflict, FieldFault, Invalid, RateLimited
+from backstay.core.errors import Conflict, FieldError, Invalid, RateLimited
 from backstay.core.feature import Feature
 from backstay.core.jobs import TASK_QUEUE, JobState, Progress
 from backstay.core.messages import Command, FromPath
@@ -38,7 +38,9 @@ class TooManyTasks(RateLimited):
 class StartTask(Command[TaskStarted]):
     """Start a task; it runs after the answer, as you."""
 
-    permission = PermissionSpec("tasks", "create", description="Start tasks", everyone=Scope.OWN)
+    permission = PermissionSpec(
+        "tasks", "create", description="Start tasks", default_scope=Scope.OWN
+    )
     body_values = 1000
 
     task: Annotated[str, Field(max_length=200)]
@@ -72,7 +74,7 @@ async def start_task(
     known = {name: kind for feature in features for name, kind in feature.tasks.items()}
     kind = known.get(command.task)
     if kind is None:
-        raise Invalid(errors=(FieldFault("task", "unknown_task", "There is no such task"),))
+        raise Invalid(errors=(FieldError("task", "unknown_task", "There is no such task"),))
     message = validated(kind.model_validate, command.payload, inside="payload")
     await _check_room(session, principal.user_id)
     return TaskStarted(id=await jobs.enqueue(message, queue=TASK_QUEUE))
@@ -86,7 +88,7 @@ class RetryTask(Command[TaskDetail]):
     """Run a task again that failed or was cancelled."""
 
     permission = PermissionSpec(
-        "tasks", "retry", description="Repeat failed tasks", everyone=Scope.OWN
+        "tasks", "retry", description="Repeat failed tasks", default_scope=Scope.OWN
     )
 
     id: FromPath[UUID]
@@ -118,7 +120,9 @@ class TaskOver(Conflict):
 class CancelTask(Command[TaskDetail]):
     """Cancel a task; one that runs is stopped within seconds."""
 
-    permission = PermissionSpec("tasks", "cancel", description="Cancel tasks", everyone=Scope.OWN)
+    permission = PermissionSpec(
+        "tasks", "cancel", description="Cancel tasks", default_scope=Scope.OWN
+    )
 
     id: FromPath[UUID]
 

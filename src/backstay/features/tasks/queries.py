@@ -26,7 +26,7 @@ IS_TASK = Job.queue == TASK_QUEUE
 class GetTask(Query[TaskDetail]):
     """One task: its state, progress, and result or error."""
 
-    permission = PermissionSpec("tasks", "read", description="Read a task", everyone=Scope.OWN)
+    permission = PermissionSpec("tasks", "read", description="Read a task", default_scope=Scope.OWN)
 
     id: FromPath[UUID]
 
@@ -52,7 +52,7 @@ async def get_task(
 class ListTasks(ListQuery[TaskSummary]):
     """Tasks, newest first."""
 
-    permission = PermissionSpec("tasks", "list", description="List tasks", everyone=Scope.OWN)
+    permission = PermissionSpec("tasks", "list", description="List tasks", default_scope=Scope.OWN)
     sortable = ("created_at", "name")
     searchable = ("name",)
 

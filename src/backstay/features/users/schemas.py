@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, StringConstraints
 
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 from backstay.core.messages import View
 from backstay.core.names import EmailAddress
 from backstay.features.tiers.schemas import RuleInForce
@@ -54,7 +54,7 @@ def vet_password(password: str, email: str, application: str, field: str) -> Non
         Invalid: naming ``field``.
     """
     if told := _weakness(password, email, application):
-        raise Invalid(errors=(FieldFault(field, *told),))
+        raise Invalid(errors=(FieldError(field, *told),))
 
 
 def _weakness(password: str, email: str, application: str) -> tuple[str, str] | None:

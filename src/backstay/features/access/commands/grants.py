@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges, Sender
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Effect
@@ -138,7 +138,7 @@ async def add_field_rule(
     )
     if await session.scalar(field) is None:
         told = "no field of this permission: GET /rbac/permissions lists them"
-        raise Invalid(errors=(FieldFault("field_id", "unknown_field", told),))
+        raise Invalid(errors=(FieldError("field_id", "unknown_field", told),))
     if command.effect is Effect.ALLOW:
         before = await _detail(command.role_id, command.permission_id, reader)
         authority.over_free(before.permission, before.scope)

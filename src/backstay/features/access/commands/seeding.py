@@ -55,13 +55,13 @@ async def sync_access(
     for declared in command.permissions:
         stored = known.get(declared.key)
         if stored is None:
-            stored = Permission(**declared.model_dump(exclude={"everyone", "fields"}))
+            stored = Permission(**declared.model_dump(exclude={"default_scope", "fields"}))
             session.add(stored)
             await session.flush()
-            if declared.everyone is not None:
+            if declared.default_scope is not None:
                 session.add(
                     RolePermission(
-                        role_id=user.id, permission_id=stored.id, scope=declared.everyone
+                        role_id=user.id, permission_id=stored.id, scope=declared.default_scope
                     )
                 )
         stored.description = declared.description
@@ -163,7 +163,7 @@ def declared_permissions(features: Iterable[Feature]) -> tuple[DeclaredPermissio
             action=spec.action,
             operation=spec.operation,
             description=spec.description,
-            everyone=spec.everyone,
+            default_scope=spec.default_scope,
             key=spec.key,
             fields=tuple(sorted(fields, key=lambda field: (field.source, field.name))),
         )

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges, Sender
-from backstay.core.errors import FieldFault, Forbidden, Invalid
+from backstay.core.errors import FieldError, Forbidden, Invalid
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath, optional
 from backstay.core.principal import Grant, Principal
@@ -146,7 +146,7 @@ def _check_path(limit: RateLimit, features: tuple[Feature, ...], settings: AppSe
     ):
         raise Invalid(
             errors=(
-                FieldFault(
+                FieldError(
                     "path",
                     "unknown_route",
                     "No route whose requests are counted by tier has this path: name one as "

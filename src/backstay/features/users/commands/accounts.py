@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
 from backstay.core.context import PrincipalChanges, Sender
-from backstay.core.errors import FieldFault, Forbidden, Invalid, NotFound
+from backstay.core.errors import FieldError, Forbidden, Invalid, NotFound
 from backstay.core.messages import Command, optional
 from backstay.core.permissions import PUBLIC, SIGNED_IN
 from backstay.core.ports import Clock, Passwords
@@ -105,7 +105,7 @@ async def prove_for_update(command: UpdateMe, send: Sender) -> Proven:
     if "email" not in changes:
         return Proven(None)
     if "current_password" not in changes:
-        fault = FieldFault("current_password", "missing", "A new e-mail needs the password")
+        fault = FieldError("current_password", "missing", "A new e-mail needs the password")
         raise Invalid(errors=(fault,))
     account = await send(CheckOwnPassword(password=command.current_password))
     return Proven(account.security_epoch)

@@ -30,6 +30,6 @@ async def export_me(
         data={
             name: await system(question(user_id=principal.id))
             for feature in features
-            for name, question in feature.exports.items()
+            for name, question in feature.personal_data.items()
         },
     )

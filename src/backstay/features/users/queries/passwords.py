@@ -1,7 +1,7 @@
 """Whether a password may be chosen."""
 
 from backstay.core.bus import handles
-from backstay.core.errors import FieldFault, Invalid
+from backstay.core.errors import FieldError, Invalid
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import BreachedPasswords
@@ -29,4 +29,4 @@ async def vet_new_password(
     vet_password(query.password, query.email, app.name, query.field)
     if await breached.contains(query.password):
         told = "This password was published after a break-in somewhere"
-        raise Invalid(errors=(FieldFault(query.field, "breached_password", told),))
+        raise Invalid(errors=(FieldError(query.field, "breached_password", told),))

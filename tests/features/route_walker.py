@@ -138,7 +138,7 @@ def places(app: FastAPI) -> Iterator[Place]:
         )
         named = {*_BODIES, "GrantPermission", "AddFieldRule"}
         if place.has_body and place.name not in named:
-            raise LookupError(f"tests/features/walking.py: no body for {place.name}")
+            raise LookupError(f"tests/features/route_walker.py: no body for {place.name}")
         yield place
 
 

@@ -15,13 +15,13 @@ from backstay.composition import Backstay, compose
 from backstay.db import listener as listener_module
 from backstay.features.tasks.commands import RetryTask
 from backstay.jobs import notify
-from backstay.jobs.run import shift
+from backstay.jobs.run import run_worker
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
-from backstay.jobs.timing import Pace
+from backstay.jobs.timing import WorkerTiming
 from tests.conftest import settings_with
 from tests.features.steps import execute, hears, needs
-from tests.jobs.fleet import Order
+from tests.jobs.sample_jobs import Order
 from tests.jobs.steps import DEAF, Captain, Watched, words
 from tests.patient import PATIENT
 from tests.services.nats import NatsServer
@@ -35,7 +35,7 @@ LISTENERS = text(
     " WHERE application_name ~ 'listener|jobs' AND datname = current_database()"
 )
 Broker = ValkeyServer | NatsServer
-Elsewhere = Callable[[Pace], AbstractAsyncContextManager[Watched]]
+Elsewhere = Callable[[WorkerTiming], AbstractAsyncContextManager[Watched]]
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def elsewhere(ships: Backstay) -> Elsewhere:
     """A worker that shares nothing with the application but its database and broker."""
 
     @asynccontextmanager
-    async def at_work(pace: Pace) -> AsyncIterator[Watched]:
+    async def at_work(timing: WorkerTiming) -> AsyncIterator[Watched]:
         other = compose(ships.settings, ships.features)
-        hired = Watched(replace(other.workplace, pace=pace, schedule=()))
+        hired = Watched(replace(other.worker_context, timing=timing, schedule=()))
         try:
-            async with shift(hired.place, hired, grace=1):
+            async with run_worker(hired.place, hired, grace=1):
                 yield hired
         finally:
             await other.close()
@@ -56,7 +56,7 @@ def elsewhere(ships: Backstay) -> Elsewhere:
 
 
 def is_told(hired: Watched) -> bool:
-    return all(wakeups.is_healthy for wakeups in hired.place.outbox.wakeups)
+    return all(job_notifier.is_healthy for job_notifier in hired.place.outbox.job_notifiers)
 
 
 async def told(hired: Watched) -> None:
@@ -101,8 +101,8 @@ class TestPostgres:
 
     async def test_one_connection_hears_of_jobs_and_of_principals(self, ships: Backstay) -> None:
         await ships.start()
-        hired = Watched(replace(ships.workplace, schedule=()))
-        async with shift(hired.place, hired, grace=1):
+        hired = Watched(replace(ships.worker_context, schedule=()))
+        async with run_worker(hired.place, hired, grace=1):
             await told(hired)
             await hears(ships)
             found = await execute(ships, LISTENERS)
@@ -118,12 +118,12 @@ class TestPostgres:
         monkeypatch.setattr(listener_module, "BEAT_SECONDS", 0.05)
         async with elsewhere(DEAF) as other:
             await asleep(other)
-            bell = other.place.outbox.bell.hung()
+            notifier = other.place.outbox.notifier.subscribe()
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
             await execute(
                 ships, text(f"{cut} 'backstay listener' AND datname = current_database()")
             )
-            await asyncio.wait_for(bell.wait(), LIMIT)
+            await asyncio.wait_for(notifier.wait(), LIMIT)
             await captain(Order(words=("a",)))
             await ran(ships, 1)
             await asleep(other)
@@ -176,10 +176,10 @@ class TestBroker:
     ) -> None:
         async with elsewhere(DEAF) as one, elsewhere(DEAF) as two:
             await ran(ships, await until_heard(captain, one) + await until_heard(captain, two))
-            bells = [each.place.outbox.bell.hung() for each in (one, two)]
+            bells = [each.place.outbox.notifier.subscribe() for each in (one, two)]
             await captain(Order(words=("a",)))
-            for bell in bells:
-                await asyncio.wait_for(bell.wait(), LIMIT)
+            for notifier in bells:
+                await asyncio.wait_for(notifier.wait(), LIMIT)
 
     async def test_a_broker_that_is_away_loses_no_job(
         self,
@@ -230,15 +230,15 @@ async def until_heard(captain: Captain, hired: Watched) -> int:
     It may be told of what it does not hear yet: brokers subscribe a moment later.
     """
     await told(hired)
-    bell, count = hired.place.outbox.bell.hung(), 0
+    notifier, count = hired.place.outbox.notifier.subscribe(), 0
 
     async def is_heard() -> bool:
         nonlocal count
         count += 1
         await captain(Order(words=(f"called {count}",)))
         with suppress(TimeoutError):
-            await asyncio.wait_for(bell.wait(), count / 5)
-        return bell.is_set()
+            await asyncio.wait_for(notifier.wait(), count / 5)
+        return notifier.is_set()
 
     await eventually(is_heard)
     return count

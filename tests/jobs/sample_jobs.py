@@ -35,7 +35,7 @@ _INSERT = text("INSERT INTO voyages VALUES (:word, :sailor)")
 class Sail(Command[str]):
     """Leaves its word in the table; ``how`` it ends."""
 
-    permission = PermissionSpec("ships", "sail", everyone=Scope.OWN)
+    permission = PermissionSpec("ships", "sail", default_scope=Scope.OWN)
 
     word: str
     how: str = "well"
@@ -54,7 +54,7 @@ async def sail(
             raise Conflict
         case "wrecked":
             raise ZeroDivisionError("a secret of the captain")
-        case "becalmed":
+        case "sleeps":
             await asyncio.Event().wait()
         case "slow":
             await session.execute(text(SLOW[session.get_bind().dialect.name]))

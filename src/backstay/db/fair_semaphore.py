@@ -30,7 +30,7 @@ class Waits:
             self.observe(monotonic() - begun)
 
 
-class Turns:
+class FairSemaphore:
     """Lets as many in as there are connections, in the order of their coming.
 
     SQLAlchemy's own queue lets a task that comes back take the place of one that waits, which
@@ -52,23 +52,23 @@ class Turns:
         self._each = max(1, min(each or connections, connections - 1))
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
-    def of(self, who: Hashable | None) -> "Turn":
+    def of(self, who: Hashable | None) -> "Slot":
         """A turn of somebody, to be entered once; None is the application itself."""
         if who is None:
-            return Turn(self, self._free)
+            return Slot(self, self._free)
         share = self._shares.get(who)
         if share is None:
             share = self._shares[who] = asyncio.Semaphore(self._each)
-        return Turn(self, share, self._free)
+        return Slot(self, share, self._free)
 
 
-class Turn:
+class Slot:
     """One turn. It keeps the share that it is of: shares that nobody uses are forgotten."""
 
-    __slots__ = ("_gates", "_turns")
+    __slots__ = ("_gates", "_semaphore")
 
-    def __init__(self, turns: Turns, *gates: asyncio.Semaphore) -> None:
-        self._turns = turns
+    def __init__(self, semaphore: FairSemaphore, *gates: asyncio.Semaphore) -> None:
+        self._semaphore = semaphore
         self._gates = gates
 
     async def __aenter__(self) -> None:
@@ -78,8 +78,8 @@ class Turn:
             return
         passed: list[asyncio.Semaphore] = []
         try:
-            with self._turns.waits.one():
-                async with asyncio.timeout(self._turns._timeout):
+            with self._semaphore.waits.one():
+                async with asyncio.timeout(self._semaphore._timeout):
                     await self._pass(passed)
         except BaseException as error:
             for gate in passed:

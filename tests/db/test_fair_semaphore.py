@@ -7,8 +7,8 @@ from collections.abc import Hashable
 import pytest
 
 from backstay.core.errors import DatabaseUnavailable
+from backstay.db.fair_semaphore import FairSemaphore
 from backstay.db.faults import ShareInUse
-from backstay.db.turns import Turns
 from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
@@ -17,12 +17,16 @@ pytestmark = pytest.mark.anyio
 class Visitor:
     """Holds a turn until it is told to leave."""
 
-    def __init__(self, turns: Turns, who: Hashable | None, order: list["Visitor"]) -> None:
+    def __init__(
+        self, semaphore: FairSemaphore, who: Hashable | None, order: list["Visitor"]
+    ) -> None:
         self._leave = asyncio.Event()
-        self.task = asyncio.create_task(self._visit(turns, who, order))
+        self.task = asyncio.create_task(self._visit(semaphore, who, order))
 
-    async def _visit(self, turns: Turns, who: Hashable | None, order: list["Visitor"]) -> None:
-        async with turns.of(who):
+    async def _visit(
+        self, semaphore: FairSemaphore, who: Hashable | None, order: list["Visitor"]
+    ) -> None:
+        async with semaphore.of(who):
             order.append(self)
             await self._leave.wait()
 
@@ -44,10 +48,10 @@ async def settled() -> None:
 
 
 async def test_others_overtake_whoever_has_enough(inside: list[Visitor]) -> None:
-    turns = Turns(4, LIMIT, each=2)
-    greedy = [Visitor(turns, "ann", inside) for _ in range(10)]
+    semaphore = FairSemaphore(4, LIMIT, each=2)
+    greedy = [Visitor(semaphore, "ann", inside) for _ in range(10)]
     await settled()
-    other, system = Visitor(turns, "ben", inside), Visitor(turns, None, inside)
+    other, system = Visitor(semaphore, "ben", inside), Visitor(semaphore, None, inside)
     await settled()
     assert inside == [*greedy[:2], other, system]
     for each in (*greedy, other, system):
@@ -57,11 +61,11 @@ async def test_others_overtake_whoever_has_enough(inside: list[Visitor]) -> None
 
 @pytest.mark.parametrize("each", [1, 3, 100, None])
 async def test_one_turn_is_always_left_for_others(inside: list[Visitor], each: int | None) -> None:
-    turns = Turns(3, LIMIT, each)
-    greedy = [Visitor(turns, "ann", inside) for _ in range(10)]
+    semaphore = FairSemaphore(3, LIMIT, each)
+    greedy = [Visitor(semaphore, "ann", inside) for _ in range(10)]
     await settled()
     assert len(inside) == min(each or 2, 2)
-    other = Visitor(turns, "ben", inside)
+    other = Visitor(semaphore, "ben", inside)
     await settled()
     assert inside[-1] is other
     for visitor in (other, *greedy):
@@ -69,8 +73,8 @@ async def test_one_turn_is_always_left_for_others(inside: list[Visitor], each: i
 
 
 async def test_a_single_connection_is_everybodys(inside: list[Visitor]) -> None:
-    turns = Turns(1, LIMIT, each=5)
-    ann, again, ben = (Visitor(turns, name, inside) for name in ("ann", "ann", "ben"))
+    semaphore = FairSemaphore(1, LIMIT, each=5)
+    ann, again, ben = (Visitor(semaphore, name, inside) for name in ("ann", "ann", "ben"))
     await settled()
     assert inside == [ann]
     for visitor in (ann, ben, again):
@@ -81,49 +85,49 @@ async def test_a_single_connection_is_everybodys(inside: list[Visitor]) -> None:
 async def test_who_waits_for_their_own_is_told_so_and_others_are_not(
     inside: list[Visitor],
 ) -> None:
-    turns = Turns(2, 0.01, each=1)
-    first = Visitor(turns, "ann", inside)
+    semaphore = FairSemaphore(2, 0.01, each=1)
+    first = Visitor(semaphore, "ann", inside)
     await settled()
     with pytest.raises(ShareInUse, match="too many requests under way") as told:
-        async with turns.of("ann"):
+        async with semaphore.of("ann"):
             pass
     assert int(told.value.headers["Retry-After"]) >= 1
-    second = Visitor(turns, "ben", inside)
+    second = Visitor(semaphore, "ben", inside)
     await settled()
     with pytest.raises(DatabaseUnavailable, match="Every database connection") as busy:
-        async with turns.of("cem"):
+        async with semaphore.of("cem"):
             pass
     assert not isinstance(busy.value, ShareInUse)
     for visitor in (first, second):
         await visitor.leave()
-    async with turns.of("cem"), turns.of(None):
+    async with semaphore.of("cem"), semaphore.of(None):
         pass
 
 
 async def test_who_goes_while_waiting_takes_no_turn_along(inside: list[Visitor]) -> None:
-    turns = Turns(2, LIMIT, each=1)
-    visitors = [Visitor(turns, name, inside) for name in ("ann", "ben", "ann", "cem", "cem")]
+    semaphore = FairSemaphore(2, LIMIT, each=1)
+    visitors = [Visitor(semaphore, name, inside) for name in ("ann", "ben", "ann", "cem", "cem")]
     await settled()
     for waiting in visitors[2:]:
         waiting.task.cancel()
     await eventually(lambda: all(each.task.done() for each in visitors[2:]))
     for visitor in visitors[:2]:
         await visitor.leave()
-    async with turns.of("ann"), turns.of("cem"):
+    async with semaphore.of("ann"), semaphore.of("cem"):
         pass
 
 
 async def test_nobody_is_remembered_who_holds_no_turn(inside: list[Visitor]) -> None:
-    turns = Turns(3, LIMIT, each=1)
+    semaphore = FairSemaphore(3, LIMIT, each=1)
     for number in range(100):
-        async with turns.of(number):
+        async with semaphore.of(number):
             pass
-    staying = [Visitor(turns, "ann", inside), Visitor(turns, "ann", inside)]
+    staying = [Visitor(semaphore, "ann", inside), Visitor(semaphore, "ann", inside)]
     await settled()
     gc.collect()
-    assert list(turns._shares) == ["ann"]
+    assert list(semaphore._shares) == ["ann"]
     for visitor in staying:
         await visitor.leave()
     del visitor, staying[:], inside[:]
     gc.collect()
-    assert not turns._shares
+    assert not semaphore._shares

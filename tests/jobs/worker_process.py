@@ -1,7 +1,8 @@
 """Workers with ships in processes of their own.
 
-``python -m tests.jobs.crew DATABASE_URL BROKER`` is one, ``… DATABASE_URL WORKERS DEATHS`` are
-several, each of which dies while it works and is replaced, until so many have died.
+``python -m tests.jobs.worker_process DATABASE_URL BROKER`` is one,
+``… DATABASE_URL WORKERS DEATHS`` are several, each of which dies while it works and is replaced,
+until so many have died.
 """
 
 import asyncio
@@ -19,10 +20,10 @@ from sqlalchemy import event
 
 from backstay.composition import Backstay, compose
 from backstay.features import STANDARD
-from backstay.jobs.run import shift
+from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from tests.conftest import settings_with
-from tests.jobs.fleet import fleet
+from tests.jobs.sample_jobs import fleet
 from tests.jobs.steps import BRISK
 from tests.patient import PATIENT
 
@@ -37,8 +38,8 @@ async def work(url: str, broker: str = "", *, is_doomed: bool = False) -> None:
     backstay = compose(settings, [*STANDARD, fleet()])
     if is_doomed:
         _doom(backstay)
-    place = replace(backstay.workplace, pace=FORGETFUL if is_doomed else BRISK, schedule=())
-    async with shift(place, Worker(place), grace=5):
+    place = replace(backstay.worker_context, timing=FORGETFUL if is_doomed else BRISK, schedule=())
+    async with run_worker(place, Worker(place), grace=5):
         print("at work", flush=True)
         await asyncio.Event().wait()
 
