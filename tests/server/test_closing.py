@@ -12,13 +12,13 @@ from tests.waiting import LIMIT
 
 PROGRAM = """
     import socket
-    from backstay.server.closing import close_door
+    from backstay.server.closing import stop_accepting
 
     door = socket.create_server(("127.0.0.1", 0))
     address = door.getsockname()
     before = socket.create_connection(address)
     before.sendall(b"early")
-    assert close_door()
+    assert stop_accepting()
     late = socket.socket()
     late.settimeout(0.5)
     try:
