@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 
+import pytest
+
 import backstay
 from backstay.caching.metrics import CacheMetrics
 from backstay.cli import COMMANDS, load
@@ -102,7 +104,26 @@ def moved(pages: Iterable[Path]) -> list[str]:
     return [name for name in found if not (package / name).exists()]
 
 
+PARTS = ["Context", "Choice", "Alternatives", "Cost"]
+STATUS = re.compile(r"Status: (?:accepted|superseded by \[\d+\]\((.+?)\)), \d{4}-\d\d-\d\d")
+
+
+def form_faults(record: Path) -> list[str]:
+    """What the page of a decision lacks: its number, its status with a date, its parts in order."""
+    page = record.read_text("utf-8")
+    title, _, status, *_ = [*page.splitlines(), "", "", ""]
+    found = STATUS.fullmatch(status)
+    is_linked = found is not None and (record.parent / (found[1] or record.name)).exists()
+    faults = {
+        "title": title.startswith(f"# {int(record.name[:4])}. "),
+        "status": is_linked,
+        "parts": re.findall(r"^\*\*(\w+)\.\*\*", page, re.MULTILINE) == PARTS,
+    }
+    return [f"{record.name}: {part}" for part, is_right in faults.items() if not is_right]
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 REFERENCE = tables((ROOT / "docs" / "reference.md").read_text("utf-8"))
 
 
@@ -135,6 +156,14 @@ def test_the_pages_about_the_package_name_files_that_are_there() -> None:
     assert moved(about) == []
 
 
+def test_every_decision_has_its_parts_and_is_listed() -> None:
+    assert [fault for record in RECORDS for fault in form_faults(record)] == []
+    contents = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    assert re.findall(r"^\d+\. \[.+\]\((.+?)\)", contents, re.MULTILINE) == [
+        record.name for record in RECORDS
+    ]
+
+
 def test_the_pipelines_are_shown_as_they_are_written() -> None:
     written = (ROOT / "src/backstay/composition/pipelines.py").read_text("utf-8")
     steps = re.findall(r"^ {8}([\w.]+,  # .+)$", written, re.MULTILINE)
@@ -147,6 +176,28 @@ def test_a_file_that_was_moved_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("`db/engine.py` opens what `db/migrations` made, `db/motor.py` nothing.")
     assert moved([page]) == ["db/motor.py"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "part"),
+    [
+        ("# 7. ", "# 8. ", "title"),
+        (", 2026-11-21", "", "status"),
+        ("accepted", "superseded by [8](0008-gone.md)", "status"),
+        ("**Cost.**", "**Price.**", "parts"),
+        ("**Choice.** This. ", "", "parts"),
+    ],
+)
+def test_a_decision_without_one_of_its_parts_is_noticed(
+    tmp_path: Path, right: str, wrong: str, part: str
+) -> None:
+    record = tmp_path / "0007-tags.md"
+    parts = "**Context.** A.\n\n**Choice.** This. \n\n**Alternatives.** That.\n\n**Cost.** None.\n"
+    page = f"# 7. Tags\n\nStatus: accepted, 2026-11-21\n\n{parts}"
+    record.write_text(page)
+    assert form_faults(record) == []
+    record.write_text(page.replace(right, wrong))
+    assert form_faults(record) == [f"0007-tags.md: {part}"]
 
 
 def test_what_is_missing_stale_or_wrong_is_noticed() -> None:
