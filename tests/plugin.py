@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from backstay import main
+from backstay.composition import wiring
 from backstay.core.startup import settle_memory
 from backstay.db import engine, sqlite
 from backstay.security import passwords as passwords_argon2
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
     passwords_argon2._be_nice = lambda: None
     _compile_once()
+    _check_once()
     if config.getoption("--affected-sqlite"):
         vars(sqlite)["in_use"] = affected
     run = getattr(config, "workerinput", {})
@@ -50,6 +52,19 @@ def _compile_once() -> None:
     for dialect in (PGDialect_asyncpg, SQLiteDialect_aiosqlite):
         dialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
         dialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+
+
+def _check_once() -> None:
+    """Check the wiring of the same features once in this process, not once for each application."""
+    check, sound = wiring.check, dict[Any, Any]()
+
+    def check_once(registry: Any, features: Any, ownership: Any, root_path: str) -> None:
+        key = (*map(id, features), root_path)
+        if key not in sound or registry.faults:
+            check(registry, features, ownership, root_path)
+            sound[key] = tuple(features)  # they live on, so that no id is another feature's
+
+    vars(wiring)["check"] = check_once
 
 
 @pytest.hookimpl(optionalhook=True)
