@@ -14,7 +14,7 @@ from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
 from backstay.db.options import engine_options
 from backstay.db.session import Database
-from backstay.jobs.notify import BrokerWakeups, SubscribedWakeups
+from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.mailing.local import ConsoleMailer, FileMailer, NoMailer
@@ -151,7 +151,7 @@ def _cache(
 def _job_notifiers(settings: Settings, listener: Listener) -> tuple[JobNotifier, ...]:
     """The database where it can, and the broker where there is one."""
     url = settings.queue.url
-    broker = (BrokerWakeups(url.get_secret_value()),) if url else ()
+    broker = (BrokerNotifier(url.get_secret_value()),) if url else ()
     if not isinstance(listener, PostgresListener):
         return broker
-    return SubscribedWakeups(listener, "postgresql"), *broker
+    return ListeningNotifier(listener, "postgresql"), *broker

@@ -67,7 +67,7 @@ class Feature:
     Attributes:
         modules: the modules with messages and their handlers.
         routes: the route tables, for the edge.
-        exports: what it holds about a person, each kind with the question for it.
+        personal_data: what it holds about a person, each kind with the question for it.
         schedule: what the application sends itself by the clock; see :mod:`backstay.core.schedule`.
         tasks: the commands that may be started as jobs over HTTP, by name.
         requires: names of the features whose messages, events and schemas it uses.

@@ -1,4 +1,4 @@
-"""The Wakeups port: by the database, and by the brokers of taskiq (Redis, RabbitMQ and NATS)."""
+"""The JobNotifier port: by the database, and by the brokers of taskiq (Redis, RabbitMQ and NATS)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ REST_SECONDS = 5.0
 MOST_WAITING = 1000
 
 
-class SubscribedWakeups:
+class ListeningNotifier:
     """Listens; whatever it misses is found by looking for work now and then.
 
     On PostgreSQL nothing more is needed: NOTIFY is part of the statement that stores a job.
@@ -75,7 +75,7 @@ class SubscribedWakeups:
         self._ring()
 
 
-class BrokerWakeups(SubscribedWakeups):
+class BrokerNotifier(ListeningNotifier):
     """Tells and listens. It never keeps a request waiting: what it cannot tell it drops."""
 
     def __init__(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""The Vitals port: asks the database, within a bound; Redis is asked all the time."""
+"""The HealthChecks port: asks the database, within a bound; Redis is asked all the time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
