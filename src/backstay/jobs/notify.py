@@ -1,4 +1,4 @@
-"""The JobNotifier port: by the database, and by the brokers of taskiq (Redis, RabbitMQ and NATS)."""
+"""The JobNotifier port: by the database, and by the brokers of taskiq (Redis, RabbitMQ, NATS)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
