@@ -1,4 +1,4 @@
-"""The Wakeups port: by the database, and by the brokers of taskiq (Redis, RabbitMQ and NATS)."""
+"""The JobNotifier port: through the database, or taskiq's brokers (Redis, RabbitMQ, NATS)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,16 +21,16 @@ log = structlog.get_logger("backstay.jobs")
 
 BROKER_CHANNEL = "backstay.jobs"
 PATIENCE = 2.0
-"""Seconds after which a broker that does not answer is away."""
+"""Seconds after which a broker that does not answer counts as unreachable."""
 REST_SECONDS = 5.0
-"""How long a broker that is away is left alone; ids of meanwhile are dropped."""
+"""How long to wait before the next attempt to connect; ids published meanwhile are dropped."""
 MOST_WAITING = 1000
 
 
 class SubscribedWakeups:
-    """Listens; whatever it misses is found by looking for work now and then.
+    """Listens, and publishes nothing; the worker finds missed jobs by polling.
 
-    On PostgreSQL nothing more is needed: NOTIFY is part of the statement that stores a job.
+    On PostgreSQL that suffices: NOTIFY is part of the statement that stores a job.
     """
 
     def __init__(self, listener: Listener, channel: str) -> None:
@@ -41,33 +41,31 @@ class SubscribedWakeups:
         self.is_healthy = False
 
     def publish(self, job_id: UUID) -> None:
-        """The commit has told it."""
+        """Nothing to do: the commit has sent the notification."""
 
     async def listen(self, notify: Callable[[], None]) -> None:
-        """Begin to call ``notify`` whenever there may be work."""
         self._ring = notify
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
-        """Neither tell nor listen any longer."""
         await self._listener.stop()
 
     def subscribed(self) -> None:
-        """Something may have been missed."""
+        """Wake the workers: earlier notifications may have been missed."""
         self._ring()
 
     def heard(self, payload: str) -> None:
-        """There is a job."""
+        """Wake the workers: there is a job."""
         self._ring()
 
     def complete_until(self, moment: float) -> None:
-        """Jobs are heard of."""
+        """Notifications arrive: workers may poll less often."""
         if self._is_lost:
             log.info("jobs are told of again", channel=self._channel)
         self._is_lost, self.is_healthy = False, True
 
     def lost(self, error: Exception) -> None:
-        """Jobs are heard of no more; who waits from now on does so more briefly."""
+        """Notifications do not arrive: wake the workers, so that they poll more often."""
         if not self._is_lost:
             kind = type(error).__name__  # its text may hold a password
             log.warning("jobs are polled for", channel=self._channel, error=kind)
@@ -76,7 +74,7 @@ class SubscribedWakeups:
 
 
 class BrokerWakeups(SubscribedWakeups):
-    """Tells and listens. It never keeps a request waiting: what it cannot tell it drops."""
+    """Publishes and listens. Ids that cannot be sent are dropped, so that no request waits."""
 
     def __init__(self, url: str) -> None:
         super().__init__(BrokerListener(url), urlsplit(url).scheme)
@@ -85,14 +83,13 @@ class BrokerWakeups(SubscribedWakeups):
         self._telling: asyncio.Task[None] | None = None
 
     def publish(self, job_id: UUID) -> None:
-        """Leave the id to be sent in the background."""
+        """Queue the id, to be sent in the background; it is dropped when the queue is full."""
         with suppress(asyncio.QueueFull):
             self._waiting.put_nowait(job_id)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell())
 
     async def stop(self) -> None:
-        """Neither tell nor listen any longer."""
         await super().stop()
         if self._telling is not None:
             self._telling.cancel()
@@ -119,7 +116,7 @@ class BrokerWakeups(SubscribedWakeups):
 
 
 class BrokerListener(Listener):
-    """Hears of the ids of jobs until the broker is lost."""
+    """Receives ids of jobs from a broker until the connection is lost."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -128,7 +125,6 @@ class BrokerListener(Listener):
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Connect to the broker."""
         async with _started(self._url, listens=True) as broker:
             self._hearing = in_background(self._hear(broker))
             try:
@@ -138,7 +134,7 @@ class BrokerListener(Listener):
                 await asyncio.wait({self._hearing}, timeout=STOP_SECONDS)
 
     async def beat(self) -> None:
-        """See that it is still heard; what it has lost, nobody can tell."""
+        """Check that the broker is still being read; it cannot be asked what it has lost."""
         hearing = self._hearing
         if hearing is not None and hearing.done():
             error = None if hearing.cancelled() else hearing.exception()
@@ -183,7 +179,7 @@ async def _acknowledge(message: "AckableMessage") -> None:
 
 
 def _broker(url: str) -> "AsyncBroker":
-    """The broker of a URL; its packages are imported only where one is used."""
+    """The broker of a URL; its package is imported only where it is used."""
     match urlsplit(url).scheme:
         case "redis" | "rediss":
             from taskiq_redis import PubSubBroker  # noqa: PLC0415
@@ -198,7 +194,7 @@ def _broker(url: str) -> "AsyncBroker":
                 type=QueueType.CLASSIC,
                 name=f"{BROKER_CHANNEL}.{new_id()}",
                 arguments=bounded | {"x-expires": 60_000},
-            )  # of one queue for all, each id would reach one worker only
+            )  # a queue for all processes would deliver each id to one of them only
             return AioPikaBroker(
                 url,
                 exchange=Exchange(name=f"{BROKER_CHANNEL}.all", type=ExchangeType.FANOUT),
@@ -220,4 +216,5 @@ def _broker(url: str) -> "AsyncBroker":
 
 
 async def _told_already(error: Exception) -> None:
-    """The client would log each attempt with its traceback; here a loss is logged once."""
+    """Ignore it: the NATS client would log each attempt with a traceback, and a lost broker is
+    logged once here."""

@@ -1,4 +1,4 @@
-"""Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
+"""The worker: claims jobs and sends their commands, several at a time, until it is stopped."""
 
 import asyncio
 from collections import deque
@@ -44,9 +44,9 @@ class GetPrincipalOfUser(Query[Principal | None]):
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What every worker of an application works with.
+    """What every worker of an application needs.
 
-    ``observe`` is told the name, outcome and seconds of each run.
+    ``observe`` is called with the name, the outcome and the seconds of each run.
     """
 
     outbox: Outbox
@@ -57,7 +57,7 @@ class WorkerContext:
 
 
 class Worker:
-    """Runs jobs. Its claims are leases, so that it may die at any moment."""
+    """Runs jobs. It claims them by leases, so that a worker may die at any moment."""
 
     def __init__(
         self, place: WorkerContext, *, queues: Sequence[str] | None = None, concurrency: int = 5
@@ -75,7 +75,7 @@ class Worker:
         self._with_timeout = TimeoutRunner(place.timing.lease / 3)
 
     async def work(self) -> None:
-        """Run whatever there is, until :meth:`stop`; then finish or give back what runs."""
+        """Run jobs until :meth:`stop`; then finish the running ones, or release them."""
         async with self._beating():
             while not self._is_stopping:
                 self._called.clear()
@@ -84,10 +84,10 @@ class Worker:
             await self._finish()
 
     async def drain(self) -> int:
-        """Run until nothing is ready or :meth:`stop`, and return how many runs there were.
+        """Run until no job is ready or :meth:`stop`, and return how many runs there were.
 
         Raises:
-            AppError: the database could not be asked, several times in a row.
+            AppError: claiming jobs failed ``WorkerTiming.tries`` times in a row.
         """
         count = 0
         async with self._beating():
@@ -102,12 +102,12 @@ class Worker:
                 elif self._with_timeout.late:
                     await asyncio.wait(self._with_timeout.late, timeout=self._place.timing.rest)
                 elif was_idle and not claimed and not self._faults:
-                    break  # what ended meanwhile may have left more
+                    break  # else a run that ended meanwhile may have enqueued more
             await self._finish()
         return count
 
     def stop(self, grace: float) -> None:
-        """Claim nothing more; what still runs after so many seconds is given back."""
+        """Claim no more jobs; those that still run after ``grace`` seconds are released."""
         self._is_stopping, self._grace = True, grace
         self._called.set()
 
@@ -135,7 +135,7 @@ class Worker:
             self._notifier.unsubscribe(self._called)
 
     async def _claim(self) -> int:
-        """Start as many jobs as there is room for; how many."""
+        """Start as many jobs as there are free slots, and return how many."""
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
@@ -156,7 +156,7 @@ class Worker:
         return len(runs)
 
     async def _give_back(self, runs: Sequence[JobRun]) -> None:
-        """Release jobs that this worker has claimed and will not finish: others may take them."""
+        """Release jobs that this worker has claimed and will not finish, for other workers."""
         for run in runs:
             await self._tell(self._store.release(run))
 
@@ -181,7 +181,7 @@ class Worker:
             await act()
 
     async def _renew(self) -> None:
-        """Hold on to what runs; end what somebody cancelled, and what others have taken over."""
+        """Renew the leases of running jobs; stop those that were cancelled or lost to others."""
         held = dict(self._running)
         if not held:
             return
@@ -198,13 +198,14 @@ class Worker:
                 task.cancel()
 
     async def _recover(self) -> None:
-        """What a worker died of, or with, is tried again like what failed: not all at once."""
+        """Treat the jobs of workers that disappeared as failed: each is retried after a delay of
+        its own, since one of them may be what ended the worker."""
         try:
             lost = await self._with_timeout(self._store.lost())
         except Exception as error:
             log.warning("lost jobs cannot be looked for", fault=error)
             return
-        held = {run.id for run in self._running.values()}  # late, but not lost: they are renewed
+        held = {run.id for run in self._running.values()}  # their leases are late, not lost
         lost = [run for run in lost if run.id not in held]
         for run in lost:
             log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
@@ -228,7 +229,7 @@ class Worker:
             )
 
     async def _outcome(self, run: JobRun) -> tuple[str, dict[str, str]]:
-        """What became of a run and, where it failed, why."""
+        """The outcome of a run and, if it failed, the reason."""
         store = self._store
         try:
             if run.is_cancelled:
@@ -278,7 +279,7 @@ class Worker:
         return "retried"
 
     async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
-        """What cannot be stored is found out when the lease ends."""
+        """Store an outcome; if that fails, the job counts as lost when its lease ends."""
         try:
             await self._with_timeout(storing)
         except Exception as error:
