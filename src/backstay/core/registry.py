@@ -1,4 +1,4 @@
-"""Every handler of an application, checked as a whole at boot."""
+"""The handlers of an application, checked together at boot."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -56,9 +56,9 @@ class Registry:
         self.faults += [flaw.of(thing) for flaw in flaws]
 
     def check(self, messages: Iterable[type[Message[Any]]]) -> None:
-        """Note every message that lacks a policy or a handler, or contradicts another.
+        """Note the faults of messages: no policy, no handler, or a contradiction to another one.
 
-        Those that have a handler are checked besides, wherever their class is.
+        Messages of registered handlers are checked, too, in whatever module they are.
         """
         specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]] = {}
         for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
@@ -74,9 +74,9 @@ class Registry:
         function: Function,
         providers: Mapping[Any, Provider],
     ) -> Handler:
-        """Resolve the parameters of a function by type, noting those that nobody provides.
+        """Find a provider for each parameter of a function, by type, and note those without one.
 
-        A message without a permission has no grant that its handler could judge by.
+        A message without a permission has no grant, so its handler cannot take a ``Grant``.
         """
         has_grant = isinstance(message.permission, PermissionSpec)
         chosen: list[Provider] = []
@@ -126,7 +126,7 @@ def _policy_flaws(
 
 @cache
 def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
-    """What is wrong with a message, whatever the application: tests, which make many, pay once."""
+    """The faults of a message alone; cached, because tests make many applications."""
     try:
         message.result_type()
     except TypeError:

@@ -1,4 +1,4 @@
-"""Compares what a handler says of itself with the message it is for; asked at boot only."""
+"""Checks at boot that the signature of a handler fits the message that it handles."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 
 @cache
 def hints_of(function: Callable[..., Any]) -> dict[str, Any] | None:
-    """The types of parameters and result; None when a name among them means nothing."""
+    """The types of the parameters and the result; None if an annotation cannot be resolved."""
     try:
         return get_type_hints(function)
     except Exception:  # whatever the evaluation of an annotation may raise
@@ -24,7 +24,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any] | None:
 
 @cache
 def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a function in order, by name; None for one that has no type."""
+    """The types of a function's parameters by name, in order; None for one without a type."""
     hints = hints_of(function) or {}
     return {name: hints.get(name) for name in inspect.signature(function).parameters}
 
@@ -75,7 +75,7 @@ def _result_flaws(
     try:
         wanted = message.result_type()
     except TypeError:
-        return  # told of the message itself
+        return  # reported as a fault of the message itself
     if not fits(hints["return"], wanted):
         kind = message.__name__
         problem = f"{name} returns {_told(hints['return'])}, while {kind} asks for {_told(wanted)}."
@@ -84,9 +84,9 @@ def _result_flaws(
 
 
 def fits(told: Any, wanted: Any) -> bool:
-    """Whether what is annotated can be what is asked for; refusals aside, they always can.
+    """Whether an annotated result may be of the wanted type; ``Refused`` is always allowed.
 
-    Where only a type checker can judge, it does.
+    Cases that only a type checker can decide count as fitting.
     """
     options = tuple(_options(wanted))
     return all(
@@ -115,7 +115,7 @@ def _fits(told: Any, wanted: Any) -> bool:
     try:
         if not issubclass(one, other) and (one, other) != (int, float):
             return False
-    except TypeError:  # a protocol that cannot be asked
+    except TypeError:  # a protocol that does not support issubclass
         return True
     inner, outer = get_args(told), get_args(wanted)
     return len(inner) != len(outer) or all(map(fits, inner, outer))
