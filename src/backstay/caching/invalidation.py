@@ -50,11 +50,11 @@ class Invalidation:
 
     async def send(self, outdated: Iterable[tuple[str, str]]) -> None:
         """Invalidate in Redis and in all other processes; earlier failures are not waited for."""
-        told = set(outdated)
+        fresh = set(outdated)
         try:
-            await self._send(told)
+            await self._send(fresh)
         except RedisFault:
-            missed = self._unsent | told
+            missed = self._unsent | fresh
             is_much = len(missed) > MOST_UNSENT
             self._unsent = {ALL[kind] for kind, _ in missed} if is_much else missed
 

@@ -28,8 +28,8 @@ class AppError(Exception):
         errors: tuple[FieldError, ...] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        told = "; ".join(f"{fault.field}: {fault.message}" for fault in errors)
-        super().__init__(told or detail or self.title)
+        text = "; ".join(f"{fault.field}: {fault.message}" for fault in errors)
+        super().__init__(text or detail or self.title)
         self.detail = detail or self.title
         self.errors = errors
         self.headers = dict(headers or {})

@@ -164,7 +164,7 @@ class Query(Message[R_co]):
         try:
             result = cls.result_type()
         except TypeError:
-            return  # told of the message itself
+            return  # reported as a fault of the message itself
         if not all(_is_view(option) for option in get_args(result) or (result,)):
             problem = f"The answer of {name} cannot be kept: it is no view, or may be None."
             yield Flaw(Code.MESSAGE_CACHE, problem, "Remove `cache`, or answer with a view.")

@@ -122,12 +122,12 @@ class Principal:
     def digest(self) -> bytes:
         """A digest of the principal's identity and of all that it may do, computed once."""
         if not self._digest:
-            told = (
+            parts = (
                 self.user_id and self.user_id.int,
                 *(self.is_system, self.is_superuser, self.level, self.roles, self.tier),
                 sorted((key, *grant.told) for key, grant in self.grants.items()),
             )
-            self._digest.append(blake2b(repr(told).encode(), digest_size=16).digest())
+            self._digest.append(blake2b(repr(parts).encode(), digest_size=16).digest())
         return self._digest[0]
 
 

@@ -91,19 +91,21 @@ class Registry:
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
     verb = "prepare" if of["prepares"] else "handle"
-    told = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
-    return Flaw(Code.HANDLER_TWICE, f"Both {told} {verb} {message.__name__}.", "Remove one.")
+    both = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
+    return Flaw(Code.HANDLER_TWICE, f"Both {both} {verb} {message.__name__}.", "Remove one.")
 
 
 def _unprovided(message: type[Message[Any]], function: Function, name: str, kind: Any) -> Flaw:
     mend = "Give it a type that handlers of its kind receive, or remove it."
     if kind is Grant:
         mend = f"Let {message.__name__} declare a permission, or remove the parameter."
-    told = getattr(kind, "__name__", None) or repr(kind)
+    kind_name = getattr(kind, "__name__", None) or repr(kind)
     if kind is None:
         problem = f"The parameter `{name}` of {function.__qualname__} has no type."
         return Flaw(Code.HANDLER_PARAMETER, problem, mend)
-    problem = f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {told}."
+    problem = (
+        f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {kind_name}."
+    )
     return Flaw(Code.HANDLER_PARAMETER, problem, mend)
 
 
@@ -118,8 +120,8 @@ def _policy_flaws(
     elif isinstance(policy, PermissionSpec):
         known, first = specs.setdefault(policy.key, (policy, message))
         if known != policy:
-            told = f"{first.__name__} ({place_of(first)})"
-            problem = f"{policy.key} is declared differently by {told} and {message.__name__}."
+            other = f"{first.__name__} ({place_of(first)})"
+            problem = f"{policy.key} is declared differently by {other} and {message.__name__}."
             mend = "Declare it once, and name that in both."
             yield Flaw(Code.PERMISSION_TWICE, problem, mend)
 

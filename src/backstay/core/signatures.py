@@ -78,12 +78,13 @@ def _result_flaws(
         return  # reported as a fault of the message itself
     if not fits(hints["return"], wanted):
         kind = message.__name__
-        problem = f"{name} returns {_told(hints['return'])}, while {kind} asks for {_told(wanted)}."
+        returned, asked = _type_name(hints["return"]), _type_name(wanted)
+        problem = f"{name} returns {returned}, while {kind} asks for {asked}."
         mend = f"Return that, or derive {kind} from what is returned."
         yield Flaw(Code.HANDLER_RESULT, problem, mend)
 
 
-def fits(told: Any, wanted: Any) -> bool:
+def fits(given: Any, wanted: Any) -> bool:
     """Whether an annotated result may be of the wanted type; ``Refused`` is always allowed.
 
     Cases that only a type checker can decide count as fitting.
@@ -91,7 +92,7 @@ def fits(told: Any, wanted: Any) -> bool:
     options = tuple(_options(wanted))
     return all(
         any(_fits(one, other) for other in options)
-        for one in _options(told)
+        for one in _options(given)
         if not (isinstance(one, type) and issubclass(one, Refused))
     )
 
@@ -106,10 +107,10 @@ def _options(kind: Any) -> Iterator[Any]:
         yield NoneType if kind is None else kind
 
 
-def _fits(told: Any, wanted: Any) -> bool:
-    if told == wanted or told in (Any, Never, NoReturn) or wanted in (Any, object):
+def _fits(given: Any, wanted: Any) -> bool:
+    if given == wanted or given in (Any, Never, NoReturn) or wanted in (Any, object):
         return True
-    one, other = get_origin(told) or told, get_origin(wanted) or wanted
+    one, other = get_origin(given) or given, get_origin(wanted) or wanted
     if not isinstance(one, type) or not isinstance(other, type):
         return True
     try:
@@ -117,9 +118,9 @@ def _fits(told: Any, wanted: Any) -> bool:
             return False
     except TypeError:  # a protocol that does not support issubclass
         return True
-    inner, outer = get_args(told), get_args(wanted)
+    inner, outer = get_args(given), get_args(wanted)
     return len(inner) != len(outer) or all(map(fits, inner, outer))
 
 
-def _told(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -141,7 +141,7 @@ class AuditTrail:
     def _row(self, context: Context, error: Exception | None, result: Any = None) -> Row:
         message, principal, note = context.message, context.principal, context.note
         policy = message.permission
-        told = error if error is None or isinstance(error, AppError) else AppError()
+        public = error if error is None or isinstance(error, AppError) else AppError()
         return {
             "id": new_id(),
             "created_at": self._clock(),
@@ -154,9 +154,9 @@ class AuditTrail:
             "permission": policy.key if isinstance(policy, PermissionSpec) else None,
             "targets": _targets(message, result),
             "fields": sorted({path for _, path in message.named_fields()}),
-            "outcome": _outcome(told),
-            "code": told and told.code,
-            "status": told and told.status,
+            "outcome": _outcome(public),
+            "code": public and public.code,
+            "status": public and public.status,
         }
 
 

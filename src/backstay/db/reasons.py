@@ -22,14 +22,14 @@ def reason(error: BaseException) -> str:
 
 def explanation(error: Exception, url: str) -> str:
     """A sentence for an operator about an error of the database at that URL."""
-    told, state = reason(error), sqlstate(error)
-    if state == "55P03" or "database is locked" in told:
+    text, state = reason(error), sqlstate(error)
+    if state == "55P03" or "database is locked" in text:
         return "Somebody else is migrating this database, or uses it without end: try again later."
     if state == "3D000":
         return f"There is no database {make_url(url).database!r} on {place(url)}: create it first."
-    if isinstance(error, OSError) or "unable to open" in told or state[:2] == "08":
-        return f"The database `{shown(url)}` cannot be reached: {told}."
-    return f"The database `{shown(url)}` refused, nothing was changed: {told}."
+    if isinstance(error, OSError) or "unable to open" in text or state[:2] == "08":
+        return f"The database `{shown(url)}` cannot be reached: {text}."
+    return f"The database `{shown(url)}` refused, nothing was changed: {text}."
 
 
 def sqlstate(error: Exception) -> str:

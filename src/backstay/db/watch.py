@@ -53,14 +53,16 @@ class Watch:
         for trouble, until in self._until.items():
             if now < until:
                 raise DatabaseUnavailable(trouble.told)
-        if self._file is not None and (told := await asyncio.to_thread(self._file.fault)):
-            raise DatabaseUnavailable(told)
+        if self._file is not None and (fault := await asyncio.to_thread(self._file.fault)):
+            raise DatabaseUnavailable(fault)
 
     async def look_over(self, reads: Reads) -> None:
         """Check whether the file of SQLite is damaged; later statements may find damage, too."""
         with suppress(AppError):  # it took too long, or failed on damage that `met` has noted
-            found = [told for (told,) in await reads.rows(None, _QUICK_CHECK)]
-            damage = [told for told in found if told != "ok" and not _OF_ROWS.match(told)]
+            found = [finding for (finding,) in await reads.rows(None, _QUICK_CHECK)]
+            damage = [
+                finding for finding in found if finding != "ok" and not _OF_ROWS.match(finding)
+            ]
             if damage:
                 self.met(DAMAGED, damage[0])
 

@@ -80,22 +80,22 @@ class BrokerWakeups(SubscribedWakeups):
         super().__init__(BrokerListener(url), urlsplit(url).scheme)
         self._url = url
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
 
     def publish(self, job_id: UUID) -> None:
         """Queue the id, to be sent in the background; it is dropped when the queue is full."""
         with suppress(asyncio.QueueFull):
             self._waiting.put_nowait(job_id)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell())
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_waiting())
 
     async def stop(self) -> None:
         await super().stop()
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait({self._telling}, timeout=STOP_SECONDS)
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending}, timeout=STOP_SECONDS)
 
-    async def _tell(self) -> None:
+    async def _send_waiting(self) -> None:
         is_lost = False
         while True:
             try:
@@ -152,8 +152,8 @@ class BrokerListener(Listener):
 async def _send(broker: "AsyncBroker", job_id: UUID) -> None:
     from taskiq import BrokerMessage  # noqa: PLC0415
 
-    told = str(job_id)
-    message = BrokerMessage(task_id=told, task_name="job", message=told.encode(), labels={})
+    text = str(job_id)
+    message = BrokerMessage(task_id=text, task_name="job", message=text.encode(), labels={})
     async with asyncio.timeout(PATIENCE):
         await broker.kick(message)
 
@@ -211,10 +211,10 @@ def _broker(url: str) -> "AsyncBroker":
                 subject=BROKER_CHANNEL,
                 allow_reconnect=False,
                 connect_timeout=PATIENCE,
-                error_cb=_told_already,
+                error_cb=_ignore,
             )
 
 
-async def _told_already(error: Exception) -> None:
+async def _ignore(error: Exception) -> None:
     """Ignore it: the NATS client would log each attempt with a traceback, and a lost broker is
     logged once here."""

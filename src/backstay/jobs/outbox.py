@@ -53,8 +53,8 @@ class Catalog:
         if self._commands.get(command.__name__) is not command:
             return f"{command.__name__} cannot be a job: no feature handles it"
         for field in secret_fields(command):
-            told = f"its field `{field}` is a secret, jobs are stored"
-            return f"{command.__name__} cannot be a job: {told}"
+            why = f"its field `{field}` is a secret, jobs are stored"
+            return f"{command.__name__} cannot be a job: {why}"
         return None
 
     def dump(self, command: Command[Any]) -> str:

@@ -60,8 +60,8 @@ class Scheduler:
     ) -> None:
         store, slot = self._outbox.store, each.trigger.slot(now)
         if last is not None and last > following:
-            told = {"schedule": each.name, "last": last.isoformat()}
-            log.warning("schedule fired in the future: a clock was wrong; it begins anew", **told)
+            about = {"schedule": each.name, "last": last.isoformat()}
+            log.warning("schedule fired in the future: a clock was wrong; it begins anew", **about)
             await store.forget(each.name, after=following)
             last = None
         if last is None and not each.trigger.fires_at_once:

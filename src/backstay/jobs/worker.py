@@ -119,19 +119,19 @@ class Worker:
             task.cancel()
         if left:
             await asyncio.wait(left)
-        await self._give_back(list(left.values()))
+        await self._release_all(list(left.values()))
 
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         await self._recover()
         acts = (self._renew, self._recover)
-        hearts = [asyncio.create_task(self._beat(act)) for act in acts]
+        beats = [asyncio.create_task(self._beat(act)) for act in acts]
         try:
             yield
         finally:
-            for heart in hearts:
-                heart.cancel()
-            await asyncio.wait(hearts, timeout=self._place.timing.beat)
+            for beat in beats:
+                beat.cancel()
+            await asyncio.wait(beats, timeout=self._place.timing.beat)
             self._notifier.unsubscribe(self._called)
 
     async def _claim(self) -> int:
@@ -141,7 +141,7 @@ class Worker:
             return 0
         claiming = self._store.claim(self._queues, room, self._place.timing.lease, self._reserved)
         try:
-            runs = await self._with_timeout(claiming, self._give_back)
+            runs = await self._with_timeout(claiming, self._release_all)
         except Exception as error:
             if not self._faults:
                 log.warning("jobs cannot be claimed", fault=error)
@@ -155,10 +155,10 @@ class Worker:
             task.add_done_callback(self._done)
         return len(runs)
 
-    async def _give_back(self, runs: Sequence[JobRun]) -> None:
+    async def _release_all(self, runs: Sequence[JobRun]) -> None:
         """Release jobs that this worker has claimed and will not finish, for other workers."""
         for run in runs:
-            await self._tell(self._store.release(run))
+            await self._store_outcome(self._store.release(run))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -166,8 +166,8 @@ class Worker:
 
     async def _wait(self) -> None:
         timing = self._place.timing
-        is_told = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
-        longest = timing.idle if is_told else timing.poll
+        is_notified = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
+        longest = timing.idle if is_notified else timing.poll
         if len(self._running) < self._concurrency:
             with suppress(Exception):
                 due = await self._with_timeout(self._store.next_due(self._queues))
@@ -186,15 +186,15 @@ class Worker:
         if not held:
             return
         try:
-            told = await self._with_timeout(
+            renewed = await self._with_timeout(
                 self._store.renew(list(held.values()), self._place.timing.lease)
             )
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", fault=error)
             return
         for task, run in held.items():
-            if run.id not in told or told[run.id]:
-                run.is_cancelled = told.get(run.id, False)
+            if run.id not in renewed or renewed[run.id]:
+                run.is_cancelled = renewed.get(run.id, False)
                 task.cancel()
 
     async def _recover(self) -> None:
@@ -210,7 +210,7 @@ class Worker:
         for run in lost:
             log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
             if run.is_cancelled:
-                await self._tell(self._store.cancelled(run))
+                await self._store_outcome(self._store.cancelled(run))
             else:
                 await self._failed(run, JobLost())
         if lost:
@@ -233,13 +233,13 @@ class Worker:
         store = self._store
         try:
             if run.is_cancelled:
-                await self._tell(store.cancelled(run))
+                await self._store_outcome(store.cancelled(run))
                 return "cancelled", {}
             await self._send(run)
         except asyncio.CancelledError:
             if not run.is_cancelled:
                 return "given up", {}
-            await self._tell(store.cancelled(run))
+            await self._store_outcome(store.cancelled(run))
             return "cancelled", {}
         except Exception as error:
             why = {"code": public_error(error)[0], "reason": cause_of(error)}
@@ -273,12 +273,14 @@ class Worker:
         if code == "internal_error":
             log.error("job failed", attempt=run.attempt, exc_info=error)
         if is_final(error) or run.attempt >= run.max_attempts:
-            await self._tell(store.fail(run, code, sentence))
+            await self._store_outcome(store.fail(run, code, sentence))
             return "failed"
-        await self._tell(store.retry(run, code, sentence, backoff(run.attempt - run.spared)))
+        await self._store_outcome(
+            store.retry(run, code, sentence, backoff(run.attempt - run.spared))
+        )
         return "retried"
 
-    async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
+    async def _store_outcome(self, storing: Coroutine[Any, Any, None]) -> None:
         """Store an outcome; if that fails, the job counts as lost when its lease ends."""
         try:
             await self._with_timeout(storing)

@@ -118,7 +118,7 @@ class PostgresPrincipals(DatabasePrincipals):
         super().__init__(cache, listener, report, answers)
         if answers is not None:
             answers.collect_untold()
-            listener.before_beat.append(partial(self._tell, answers))
+            listener.before_beat.append(partial(self._notify_of_answers, answers))
         self._notify = listener.notify
         self._database = database
 
@@ -139,7 +139,7 @@ class PostgresPrincipals(DatabasePrincipals):
         super().subscribed()
         self._database.anyone_wrote()
 
-    async def _tell(self, answers: MemoryCache) -> None:
+    async def _notify_of_answers(self, answers: MemoryCache) -> None:
         """Notify of the answers that were invalidated since the last time.
 
         A notification in each transaction would make a write cost half as much again.
@@ -159,10 +159,10 @@ class PostgresPrincipals(DatabasePrincipals):
     def heard(self, payload: str) -> None:
         """Drop the users who changed; all of them if the notification cannot be read."""
         try:
-            told = json.loads(payload)
-            users = [UUID(user) for user in told["users"]]
-            author = UUID(told["author"]) if told["author"] else None
-            everyone, tags = bool(told["everyone"]), set(told["tags"])
+            news = json.loads(payload)
+            users = [UUID(user) for user in news["users"]]
+            author = UUID(news["author"]) if news["author"] else None
+            everyone, tags = bool(news["everyone"]), set(news["tags"])
         except (ValueError, TypeError, KeyError, AttributeError):
             self.subscribed()
             return

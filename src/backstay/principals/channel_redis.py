@@ -59,11 +59,11 @@ class RedisPrincipals:
         changes = context.unit.changes
         if changes:
             changes.announced_as = str(new_id())
-            await self._tell(changes, self._commit_seconds)
+            await self._publish(changes, self._commit_seconds)
 
     async def publish(self, changes: PrincipalChanges) -> None:
         """Publish who changed, in the background: other processes keep no entry of them yet."""
-        self._soon(self._tell(changes))
+        self._soon(self._publish(changes))
 
     async def start(self) -> None:
         """Nothing to do: the link has subscribed."""
@@ -108,10 +108,10 @@ class RedisPrincipals:
             self._owes_reset = False
             anybody = PrincipalChanges()
             anybody.touch_everyone()
-            self._soon(self._tell(anybody))
+            self._soon(self._publish(anybody))
         self._cache.complete_until(moment)
 
-    async def _tell(self, changes: PrincipalChanges, pending: float = 0.0) -> None:
+    async def _publish(self, changes: PrincipalChanges, pending: float = 0.0) -> None:
         news = News(
             sender=self._sender,
             users=frozenset(changes.user_ids),
