@@ -50,7 +50,7 @@ class RedisCache:
     A tag is invalidated by giving it a new version: entries that were loaded before, or are being
     loaded, then no longer match, and no lists of keys are needed. A tag without a version (new,
     expired, evicted, flushed) matches nothing; the next load writes one. An invalidation that
-    Redis did not get is repeated (``Invalidation``); until it succeeds, nothing is read from
+    Redis did not get is repeated (``Invalidation``); until it succeeds, this process caches without
     Redis. Each entry is signed over its key, versions and value, so that an entry written by
     another program counts as a miss.
     """

@@ -1,4 +1,4 @@
-"""Makes processes start faster: no garbage collection while importing, no unused libraries."""
+"""Makes processes start faster: without garbage collection and without unused libraries."""
 
 import atexit
 import gc

@@ -74,7 +74,7 @@ class Slot:
     async def __aenter__(self) -> None:
         if not any(gate.locked() for gate in self._gates):
             for gate in self._gates:
-                await gate.acquire()  # at once
+                await gate.acquire()  # never waits: no gate is locked
             return
         passed: list[asyncio.Semaphore] = []
         try:

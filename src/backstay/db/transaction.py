@@ -70,8 +70,8 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
 async def _last(session: Transaction, unit: UnitOfWork) -> None:
     """Run ``before_commit``, which may wait for locks of other transactions.
 
-    All rows were written before, so that this transaction needs no further row locks; that avoids
-    deadlocks with the transactions it waits for.
+    Every transaction takes such locks last, after it has written its rows. So one that holds such
+    a lock never waits for a row of this one, and there is no deadlock.
     """
     if unit.before_commit:
         await session.flush()
