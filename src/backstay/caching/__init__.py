@@ -1,1 +1,1 @@
-"""Answers that are kept: the steps of the pipeline, in process, on Redis."""
+"""The cache of query answers: its pipeline steps, and its adapters in process and on Redis."""

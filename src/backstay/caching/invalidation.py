@@ -1,4 +1,4 @@
-"""What Redis and the other processes must be told is outdated, if not now, then later."""
+"""Sends invalidations to Redis and to other processes, and repeats those that fail."""
 
 import asyncio
 import json
@@ -13,18 +13,19 @@ from backstay.caching.memory import EVERYTHING, likeness
 from backstay.redis.client import RedisFault, RedisLink, RedisUnavailable
 
 TAG_SECONDS = 86_400
-"""How long the version of a tag is known at least; whoever finds none chooses a new one."""
+"""Seconds that Redis keeps the version of a tag, at least; without one, a load writes a new one."""
 KINDS = ("entry", "list", "size", "count")
-"""What is kept under a key."""
+"""What can be stored under one key."""
 MOST_UNSENT = 1_000
-"""What Redis may have missed; of more, everything of that kind is outdated."""
+"""How many failed invalidations are remembered; beyond that, all entries of the same kinds are
+invalidated."""
 ALL = {"tags": ("tags", EVERYTHING), "keys": ("patterns", "*"), "patterns": ("patterns", "*")}
 
 
 class Invalidation:
-    """Sends what is outdated at once; what Redis missed, in the background when it is back.
+    """Sends invalidations at once; those that fail, in the background when Redis is back.
 
-    Names come with their kind: ``tags``, ``keys`` or ``patterns``.
+    An invalidation is a pair: a kind (``tags``, ``keys`` or ``patterns``) and a name.
     """
 
     def __init__(self, link: RedisLink, prefix: str) -> None:
@@ -35,38 +36,38 @@ class Invalidation:
         self._catching_up: asyncio.Task[None] | None = None
 
     def named(self, kind: str, key: str) -> str:
-        """How Redis calls something."""
+        """The Redis key for a name of one kind."""
         return f"{self._prefix}{kind}:{key}"
 
     def require_sent(self) -> None:
-        """Whoever has outdated something that Redis still holds goes on without it.
+        """Refuse to use Redis while it may hold entries that this process has invalidated.
 
         Raises:
-            RedisUnavailable: Redis has missed something.
+            RedisUnavailable: an invalidation has failed and was not repeated yet.
         """
         if self._unsent:
             raise RedisUnavailable("it was not told yet what is outdated")
 
     async def send(self, outdated: Iterable[tuple[str, str]]) -> None:
-        """Make Redis and all others forget, but nobody wait for what was missed before."""
-        told = set(outdated)
+        """Invalidate in Redis and in all other processes; earlier failures are not waited for."""
+        fresh = set(outdated)
         try:
-            await self._send(told)
+            await self._send(fresh)
         except RedisFault:
-            missed = self._unsent | told
+            missed = self._unsent | fresh
             is_much = len(missed) > MOST_UNSENT
             self._unsent = {ALL[kind] for kind, _ in missed} if is_much else missed
 
     def catch_up(self) -> None:
-        """Begin to send what was missed, unless that is under way."""
+        """Start to repeat what has failed, unless that is already being done."""
         if self._unsent and (self._catching_up is None or self._catching_up.done()):
             self._catching_up = asyncio.create_task(self._send_missed())
 
     async def publish(self, kind: str, names: Iterable[str]) -> None:
-        """Tell the other processes.
+        """Publish an invalidation to the other processes.
 
         Raises:
-            RedisFault: Redis did not do it.
+            RedisFault: it was not published.
         """
         payload = json.dumps([self.sender, kind, list(names)])
         await self._link.call("PUBLISH", self.channel, payload)
@@ -75,7 +76,7 @@ class Invalidation:
         late = self._unsent
         with suppress(RedisFault):
             await self._send(late)
-            if self._unsent is late:  # nothing was missed meanwhile
+            if self._unsent is late:  # nothing else has failed meanwhile
                 self._unsent = set()
 
     async def _send(self, outdated: Iterable[tuple[str, str]]) -> None:
@@ -84,7 +85,7 @@ class Invalidation:
         await asyncio.gather(*(acts[kind]([name for _, name in named]) for kind, named in groups))
 
     async def _change(self, tags: list[str]) -> None:
-        """Give tags other versions."""
+        """Give tags new versions: entries with the old versions are then outdated."""
         named = [self.named("tag", tag) for tag in tags]
         await asyncio.gather(
             *(self._link.call("SET", tag, urandom(8), "EX", TAG_SECONDS) for tag in named),
@@ -92,12 +93,14 @@ class Invalidation:
         )
 
     async def _remove(self, keys: list[str]) -> None:
-        """Delete keys."""
         named = [self.named(kind, key) for key in keys for kind in KINDS]
         await asyncio.gather(self._link.call("DEL", *named), self.publish("keys", keys))
 
     async def _sweep(self, patterns: list[str]) -> None:
-        """Delete the keys like patterns; told twice, as they may be read again in between."""
+        """Delete the keys that match patterns.
+
+        It is published before and after: in between, another process may read an old entry again.
+        """
         await self.publish("tags", [EVERYTHING])
         for pattern in patterns:
             exactly = f"{self._prefix}(?:{'|'.join(KINDS)}):{likeness(pattern).pattern}"

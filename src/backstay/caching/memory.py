@@ -1,4 +1,4 @@
-"""The Cache port in process: bounded, and believed only as long as it hears of every change."""
+"""The Cache port in process: bounded, and used only while it learns of every change in time."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,22 +16,22 @@ from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
-"""How much one process keeps; beyond that, what was not asked for longest goes."""
+"""How much one process keeps; beyond that, the entry that was used longest ago is dropped."""
 EVERYTHING = ""
-"""The tag that every entry with tags has."""
+"""The tag that stands for every entry with tags."""
 MOST_UNTOLD = 10_000
-"""Tags that wait until others can be told; of more, everything is outdated."""
+"""How many tags wait to be sent to other processes; beyond that, all tags are invalidated."""
 OVERHEAD = 400
-"""Bytes that an entry takes besides its key and value."""
+"""Bytes that an entry takes besides its key, its tags and its value."""
 
 
 Reading = Flight[str, str]
-"""A read of a key under way, with the tags that its value will have."""
+"""A running read of a key, with the tags that its value will have."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """What is kept under one key. Times are monotonic."""
+    """What is kept under one key. Times are those of ``time.monotonic``."""
 
     value: Any
     expires: float
@@ -40,9 +40,9 @@ class Entry:
 
 
 class MemoryCache:
-    """Keeps entries by key, and finds them by tag.
+    """Keeps entries by key and finds them by tag.
 
-    Unless it relies on a channel, changes come from this process alone.
+    Without a channel (:meth:`rely_on_channel`) it assumes that only this process changes data.
     """
 
     def __init__(
@@ -56,51 +56,44 @@ class MemoryCache:
         self._untold: set[str] | None = None
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
-        """What is kept, or None."""
         return self.near(key, tags)
 
     async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
-        """Keep a value."""
         self.keep(key, value, ttl, tags)
 
     async def remember(
         self, key: str, load: Load, *, ttl: float, tags: tuple[str, ...] = ()
     ) -> bytes:
-        """What is kept, else what is loaded; once for all who ask meanwhile."""
         return await self.share(key, tags, partial(self.fetch, load=load, ttl=ttl))
 
     async def share(
         self, key: str, tags: tuple[str, ...], fetch: Callable[[Reading], Awaitable[bytes]]
     ) -> bytes:
-        """What is kept, else what is fetched, once for all who ask meanwhile."""
+        """What is kept, else what ``fetch`` returns; concurrent callers share one fetch."""
         found = self.near(key, tags)
         if found is not None:
             return found
         return await self.flights.share(key, fetch, now=monotonic(), tags=tags)
 
     def start(self, key: str, tags: tuple[str, ...]) -> Reading:
-        """Begin to read elsewhere: whatever is outdated from now on is known of."""
+        """Register a read from elsewhere: invalidations from now on are noted on it."""
         return self.flights.start(key, monotonic(), tags)
 
     async def delete(self, *keys: str) -> None:
-        """Forget keys."""
         self.forget_keys(keys)
 
     async def delete_tags(self, *tags: str) -> None:
-        """Outdate whatever is kept under these tags."""
         self.metrics.invalidations.inc(len(tags))
         self.forget_tags(tags)
         self.add_untold(tags)
 
     async def delete_matching(self, pattern: str) -> None:
-        """Forget every key like a pattern."""
         like = likeness(pattern)
         for key in [key for key in self.entries if like.fullmatch(key)]:
             self.entries.drop(key)
         self.flights.outdate(lambda reading: like.fullmatch(reading.key) is not None)
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
-        """Add to a number."""
         entry = self._living(key)
         before = entry.value if entry is not None and isinstance(entry.value, int) else 0
         lasts = entry.expires - monotonic() if entry is not None else ttl
@@ -108,18 +101,16 @@ class MemoryCache:
         return int(before + by)
 
     async def push(self, key: str, *values: bytes, ttl: float) -> None:
-        """Append to a list."""
         listed = [*await self.slice(key), *values]
         self._put(key, listed, sum(map(len, listed)), ttl, ())
 
     async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
-        """A part of a list."""
         entry = self._living(key)
         listed = entry.value if entry is not None and isinstance(entry.value, list) else []
         return listed[start : None if stop == -1 else stop + 1]
 
     def near(self, key: str, tags: tuple[str, ...]) -> bytes | None:
-        """What this process keeps and may believe."""
+        """The value in this process, if it is current enough to be used; else None."""
         entry = self._living(key)
         if entry is None or entry.tags != tags or not isinstance(entry.value, bytes):
             return None
@@ -138,42 +129,44 @@ class MemoryCache:
         tags: tuple[str, ...],
         known_at: float | None = None,
     ) -> None:
-        """Keep a value in this process that was true at a moment, or is now."""
+        """Keep a value in this process that was current at ``known_at`` (monotonic), or is now."""
         self._put(key, value, len(value), ttl, tags, known_at)
 
     def fits(self, key: str, size: int, tags: tuple[str, ...] = ()) -> bool:
-        """Whether a value of so many bytes may be kept: one may take a sixteenth of all room."""
+        """Whether a value of ``size`` bytes may be kept: at most a sixteenth of the whole cache."""
         return size + _frame(key, tags) <= self.max_value
 
     def rely_on_channel(self) -> None:
-        """From now on others change things too: what has tags is believed while a channel proves
-        by ``complete_until`` that it tells of everything.
+        """Expect that other processes change data, too.
+
+        From now on entries with tags are used only while a channel proves, by calling
+        ``complete_until``, that it delivers every invalidation.
         """
         self._complete_until = -inf
 
     def complete_until(self, moment: float) -> None:
-        """Every change before this moment (monotonic) has been heard of."""
+        """Every change before this moment (monotonic) has been received."""
         self._complete_until = max(self._complete_until, moment)
 
     def collect_untold(self) -> None:
-        """From now on keep the tags that are outdated here for a channel to tell others of."""
+        """From now on collect the tags invalidated here, for a channel to send to others."""
         self._untold = set()
 
     def take_untold(self) -> frozenset[str]:
-        """The tags that others must be told of, of which nothing is left here."""
+        """Take the collected tags, to send them to other processes."""
         taken = frozenset(self._untold or ())
         if taken:
             self._untold = set()
         return taken
 
     def add_untold(self, tags: Iterable[str]) -> None:
-        """Others must be told of these tags, if anybody collects them; of too many, of all."""
+        """Collect tags to send, if a channel asked for that; too many of them become all tags."""
         if self._untold is not None:
             together = self._untold.union(tags)
             self._untold = together if len(together) <= MOST_UNTOLD else {EVERYTHING}
 
     def forget_tags(self, tags: Iterable[str]) -> None:
-        """Drop what has one of these tags."""
+        """Drop the entries that have one of these tags."""
         named = frozenset(tags)
         if EVERYTHING in named:
             self.forget_all()
@@ -181,19 +174,18 @@ class MemoryCache:
         self.flights.outdate(lambda reading: not named.isdisjoint(reading.tags))
 
     def forget_keys(self, keys: Iterable[str]) -> None:
-        """Drop keys."""
         named = frozenset(keys)
         for key in named:
             self.entries.drop(key)
         self.flights.outdate(lambda reading: reading.key in named)
 
     def forget_all(self) -> None:
-        """Drop whatever has tags: what was missed is unknown."""
+        """Drop all entries with tags, when it is unknown which invalidations were missed."""
         self.entries.drop_all_tagged()
         self.flights.outdate(lambda reading: bool(reading.tags))
 
     async def fetch(self, reading: Reading, load: Load, ttl: float) -> bytes:
-        """Load, and keep what was not outdated meanwhile."""
+        """Load a value, and keep it unless it was invalidated meanwhile."""
         self.metrics.misses.inc()
         value = await load()
         if reading.holds:
@@ -224,7 +216,7 @@ class MemoryCache:
 
 
 def likeness(pattern: str) -> re.Pattern[str]:
-    """What a whole key must match: ``*`` stands for anything, ``?`` for one character."""
+    """The regular expression for a whole key: ``*`` is any text, ``?`` is one character."""
     return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 

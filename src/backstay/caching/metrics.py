@@ -1,4 +1,4 @@
-"""What the cache counts, for Prometheus."""
+"""Prometheus metrics of the cache: hits, misses and invalidations."""
 
 from prometheus_client import CollectorRegistry, Counter
 

@@ -1,4 +1,4 @@
-"""The Cache port on Redis, with a cache in process in front: a hot read costs no round trip."""
+"""The Cache port on Redis, behind a cache in process: a frequent read costs no round trip."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from backstay.redis.client import RedisFault, RedisLink, Script
 
 LOCK_MS = 5_000
 WAIT_SECONDS = 0.2
-"""How long another process may take to load what is asked for here too."""
+"""How long to wait for another process that is loading the same entry; then it is loaded here."""
 POLL_SECONDS = 0.015
 _COUNT = Script.of(
     "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) "
@@ -32,11 +32,12 @@ _PUSH = Script.of(
     "for i = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end "
     "redis.call('PEXPIRE', KEYS[1], ARGV[3]) redis.call('PEXPIRE', KEYS[2], ARGV[3])"
 )
-"""A list and its bytes: without one of them, or beyond the most that it may have, both go."""
+"""A list and its size in bytes; both are deleted if one of them is missing or the list is larger
+than allowed."""
 
 
 class Found(NamedTuple):
-    """What Redis knew at one moment: a value and its remaining seconds, the tags' versions."""
+    """What Redis held at one moment: a value, the seconds until it expires, its tags' versions."""
 
     value: bytes | None
     lasts: float
@@ -44,13 +45,14 @@ class Found(NamedTuple):
 
 
 class RedisCache:
-    """What has tags is kept together with their versions of when it was asked for.
+    """Stores an entry together with the versions that its tags had before it was loaded.
 
-    A tag is outdated by giving it another version, so whatever was loaded before, or is being
-    loaded, no longer fits; nobody keeps lists of keys. A tag without a version (new, expired,
-    evicted, flushed) fits nothing: the next to load chooses one. What Redis could not be told is
-    told later (``Invalidation``); until then nothing there is believed. Everything carries a keyed
-    hash over its key, versions and value, so what others plant there is as good as absent.
+    A tag is invalidated by giving it a new version: entries that were loaded before, or are being
+    loaded, then no longer match, and no lists of keys are needed. A tag without a version (new,
+    expired, evicted, flushed) matches nothing; the next load writes one. An invalidation that
+    Redis did not get is repeated (``Invalidation``); until it succeeds, this process caches without
+    Redis. Each entry is signed over its key, versions and value, so that an entry written by
+    another program counts as a miss.
     """
 
     def __init__(self, link: RedisLink, secret: bytes, metrics: CacheMetrics) -> None:
@@ -63,7 +65,6 @@ class RedisCache:
         link.subscribe(self._invalidation.channel, self)
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
-        """What is kept here or in Redis, or None."""
         memory = self.memory
         if tags and (near := memory.near(key, tags)) is not None:
             return near
@@ -76,7 +77,7 @@ class RedisCache:
             memory.flights.end(reading)
 
     async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
-        """Keep a value in Redis, or here while there is none."""
+        """Keep a value in Redis; in this process while Redis is down."""
         if not self.memory.fits(key, len(value), tags):
             return await self.delete(key)
         try:
@@ -86,32 +87,28 @@ class RedisCache:
             if tags:
                 await self._invalidation.publish("keys", [key])
         except RedisFault:
-            await self.delete(key)  # what is there is older
+            await self.delete(key)  # Redis may hold an older value
             self.memory.keep(key, value, ttl, tags)
 
     async def remember(
         self, key: str, load: Load, *, ttl: float, tags: tuple[str, ...] = ()
     ) -> bytes:
-        """What is kept here or in Redis, else what is loaded; once for all who ask meanwhile."""
         return await self.memory.share(key, tags, partial(self._fetch, load=load, ttl=ttl))
 
     async def delete(self, *keys: str) -> None:
-        """Forget keys, everywhere."""
         await self.memory.delete(*keys)
         await self._invalidation.send(("keys", key) for key in keys)
 
     async def delete_tags(self, *tags: str) -> None:
-        """Give the tags other versions, and tell every process."""
         await self.memory.delete_tags(*tags)
         await self._invalidation.send(("tags", tag) for tag in tags)
 
     async def delete_matching(self, pattern: str) -> None:
-        """Look at all the keys of the server's database for those like a pattern."""
         await self.memory.delete_matching(pattern)
         await self._invalidation.send([("patterns", pattern)])
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
-        """Add to a number in Redis, or here while there is none."""
+        """Add to a number in Redis; in this process while Redis is down."""
         milliseconds = max(1, int(ttl * 1000))
         try:
             self._invalidation.require_sent()
@@ -122,7 +119,7 @@ class RedisCache:
             return await self.memory.increment(key, by, ttl=ttl)
 
     async def push(self, key: str, *values: bytes, ttl: float) -> None:
-        """Append to a list in Redis, or here while there is none."""
+        """Append to a list in Redis; in this process while Redis is down."""
         if not self.memory.fits(key, sum(map(len, values))):
             return await self.delete(key)
         named = self._named("list", key)
@@ -135,7 +132,6 @@ class RedisCache:
             await self.memory.push(key, *values, ttl=ttl)
 
     async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
-        """A part of a list."""
         named = self._named("list", key)
         try:
             self._invalidation.require_sent()
@@ -146,16 +142,16 @@ class RedisCache:
         return [value for value in verified if value is not None]
 
     def subscribed(self) -> None:
-        """A subscription begins; what was published before it is unknown."""
+        """Drop all entries with tags: invalidations published before this may have been missed."""
         self.memory.forget_all()
 
     def complete_until(self, moment: float) -> None:
-        """Called by the link, whenever Redis has answered."""
+        """Redis has answered: entries in this process stay valid, and failures are repeated."""
         self.memory.complete_until(moment)
         self._invalidation.catch_up()
 
     def heard(self, payload: bytes) -> None:
-        """Another process, or this one, has outdated something."""
+        """Apply an invalidation that another process, or this one, has published."""
         memory = self.memory
         try:
             sender, kind, names = json.loads(payload)
@@ -167,7 +163,7 @@ class RedisCache:
             memory.forget_all()
 
     async def _fetch(self, reading: Reading, load: Load, ttl: float) -> bytes:
-        """Ask Redis, then whoever loads it elsewhere; else load."""
+        """Read from Redis, or wait for a process that is loading the entry; else load it here."""
         key, tags = reading.key, reading.tags
         unlock = partial(self._link.call, "DEL", self._named("lock", key))
         try:
@@ -184,11 +180,14 @@ class RedisCache:
                 after.append(partial(self._store, key, value, ttl, tags, found.versions))
             return value
         finally:
-            with suppress(RedisFault):  # it makes a cache better, never an answer right
+            with suppress(RedisFault):  # the answer is right without it
                 await asyncio.gather(*(act() for act in after))
 
     async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
-        """A value, or the right to load it; or the duty, when nobody else gets it done."""
+        """A value, else whether this process holds the lock to load it.
+
+        After ``WAIT_SECONDS`` without either, the caller loads without the lock.
+        """
         self._invalidation.require_sent()
         deadline = time.monotonic() + WAIT_SECONDS
         locking = ("SET", self._named("lock", key), "", "NX", "PX", LOCK_MS)
@@ -199,7 +198,7 @@ class RedisCache:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _find(self, key: str, tags: tuple[str, ...]) -> Found:
-        """Read the entry together with the versions of its tags: one round trip."""
+        """Read the entry and the versions of its tags in one round trip."""
         self._invalidation.require_sent()
         named = self._named("entry", key)
         keys = [self._named("tag", tag) for tag in (EVERYTHING, *tags)] if tags else []
@@ -215,7 +214,7 @@ class RedisCache:
         return Found(value[8:], min(lasts, left / 1000), tuple(versions)) if lasts > 0 else nothing
 
     def _believe(self, reading: Reading, found: Found) -> bytes | None:
-        """What was found, which is kept here too unless it was outdated meanwhile."""
+        """The value that was found; also kept in this process unless invalidated meanwhile."""
         if found.value is None:
             return None
         memory, tags = self.memory, reading.tags

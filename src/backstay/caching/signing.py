@@ -1,4 +1,4 @@
-"""Keyed hashes over what is kept where others may write: what they plant is never read."""
+"""Signs cache entries, because other programs may write to the same Redis."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -8,18 +8,18 @@ SIZE = 16
 
 
 class Signer:
-    """Signs values with a key derived from a secret; ``name`` tells keys apart."""
+    """Signs values with a key derived from a secret; ``name`` identifies that key."""
 
     def __init__(self, secret: bytes) -> None:
         self._key = blake2b(secret, person=b"backstay cache").digest()
         self.name = blake2b(self._key, digest_size=4).hexdigest()
 
     def sign(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
-        """The value behind a hash that binds it to its key and the versions of its tags."""
+        """Prefix the value with a hash that binds it to its key and to the versions of its tags."""
         return self._hash(key, versions, value) + value
 
     def verify(self, key: str, versions: Sequence[bytes], signed: bytes) -> bytes | None:
-        """The value, or None when anything else was signed."""
+        """The value without its hash, or None when the hash does not fit."""
         value = signed[SIZE:]
         return value if compare_digest(self._hash(key, versions, value), signed[:SIZE]) else None
 

@@ -1,4 +1,4 @@
-"""The pipeline steps that answer queries from what is kept, and outdate it after a commit."""
+"""The pipeline steps that answer queries from the cache and invalidate it after a commit."""
 
 import functools
 import json
@@ -21,21 +21,21 @@ from backstay.core.representation import Representation, represent
 
 @dataclass(slots=True)
 class RenderedContext(Context):
-    """That of a sender who hands answers on as they are sent: where an answer is kept, its result
-    is the :class:`Representation` that is kept instead of the view.
+    """The context of a sender, such as the HTTP edge, that passes rendered answers on.
 
-    ``admission``, which may be under way, tells whether the sender stays within a limit; it is
-    awaited before anything is done for them.
+    For a query that is cached its result is the stored :class:`Representation`, not the view.
+    ``admission``, which may still be running, raises when the sender exceeds a rate limit; it is
+    awaited before a cached answer is returned or one is loaded.
     """
 
     admission: Awaitable[None] | None = None
 
 
 class QueryCache:
-    """The two steps around one cache.
+    """The two pipeline steps of one cache.
 
-    ``ttl`` is that of queries which do not say; 0 switches everything off. ``version`` is that
-    of the code: another one never reads what this one has kept.
+    ``ttl`` (seconds) is for queries that declare none; 0 switches the cache off. ``version`` is
+    that of the code: code of another version never reads these entries.
     """
 
     def __init__(self, cache: Cache, ttl: int, version: str) -> None:
@@ -44,9 +44,9 @@ class QueryCache:
         self._version = version
 
     def answer(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """Of a query, after it is authorised: answer with what is kept, else keep the answer.
+        """The step of a query, after it is authorised: answer from the cache, else fill it.
 
-        Inside a transaction nothing is kept nor believed. Errors are never kept.
+        Inside a transaction the cache is neither read nor written. Errors are never cached.
         """
         declared = declared_cache(message)
         if declared is None or not self._ttl or declared.ttl == 0:
@@ -80,7 +80,7 @@ class QueryCache:
         return run
 
     def outdate(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """Of a command, inside its transaction: see that what it touches is forgotten after it."""
+        """The step of a command, inside its transaction: invalidate its tags after the commit."""
         resolve = resolver(message.touches) if issubclass(message, Command) else None
         if resolve is None:
             return call_next
@@ -96,7 +96,7 @@ class QueryCache:
         return run
 
     async def _forget(self, touched: CacheTags) -> None:
-        """Once, however many commands of one transaction ask for it."""
+        """Invalidate once, even if several commands of one transaction registered this."""
         tags, keys, patterns = touched.take()
         if tags:
             await self._cache.delete_tags(*tags)
@@ -113,12 +113,12 @@ def _adapter(result: Any) -> TypeAdapter[Any]:
 
 @functools.cache
 def _shape(result: Any) -> str:
-    """What an answer looks like."""
+    """The JSON Schema of an answer, so that a changed view changes the keys."""
     return json.dumps(_adapter(result).json_schema(mode="serialization"), sort_keys=True)
 
 
 def _keys(message: type[Message[Any]], version: str, *, shared: bool) -> Callable[[Context], str]:
-    """What tells the key of a message under way: whatever its answer may depend on."""
+    """The function that makes the cache key of a context from all that its answer depends on."""
     said = json.dumps(
         [version, message.__module__, message.__qualname__, _shape(message.result_type())]
     )

@@ -1,1 +1,1 @@
-"""The vocabulary of the application in plain Python: messages, bus, principal, errors, ports."""
+"""The concepts of the application in plain Python: messages, bus, principal, errors, ports."""

@@ -1,4 +1,4 @@
-"""Network addresses and what they are counted by; origins of web pages as they are compared."""
+"""Parses network addresses, also for counting clients, and normalises origins of web pages."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -13,9 +13,10 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """The address of a text, an IPv4 one also where IPv6 wraps it; None when it is none.
+    """Parse an address; an IPv4-mapped IPv6 address gives the IPv4 one; None if it is invalid.
 
-    It has no zone (RFC 4007): that names a link of one machine, and whoever writes it can choose.
+    The zone (RFC 4007) is dropped: it only has a meaning on one machine, and a client could choose
+    it freely.
     """
     try:
         address = ip_address(text)
@@ -27,16 +28,16 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_node(text: str) -> Address | None:
-    """The address of an entry that a proxy writes, with a port or without (RFC 7239, 6)."""
+    """Parse an address as proxies write it, with or without a port (RFC 7239, 6)."""
     node = _NODE.fullmatch(text)
     return parse_address(node["v6"] or node["v4"] if node else text)
 
 
 def parse_network(text: str) -> Network:
-    """The network of a text, in the form in which addresses are compared with it.
+    """Parse a network; an IPv4-mapped IPv6 network gives the IPv4 one, as for addresses.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a network.
     """
     network = ip_network(_ZONE.sub("", text.removeprefix("[").removesuffix("]")))
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
@@ -46,7 +47,7 @@ def parse_network(text: str) -> Network:
 
 
 def limit_key(address: str) -> str:
-    """What an anonymous client is counted by: its IPv4 address or its IPv6 /64 network."""
+    """The key by which an anonymous client is counted: its IPv4 address or IPv6 /64 network."""
     if ":" not in address:
         return address
     parsed = parse_address(address)
@@ -68,6 +69,6 @@ def normal_origin(origin: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """The origin of a URL: no path, and as browsers write it."""
+    """The origin of a URL, as browsers write it."""
     parts = urlsplit(url)
     return normal_origin(f"{parts.scheme}://{parts.netloc}")

@@ -1,4 +1,4 @@
-"""Work in the background, which nobody may be waiting for when it fails."""
+"""Starts background tasks whose errors asyncio does not log if they are never awaited."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def in_background(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start work whose error is told to whoever awaits it; if nobody does, it is no news."""
+    """Start a task; its error is raised where it is awaited, and ignored if it never is."""
     task = asyncio.create_task(work)
     task.add_done_callback(_retrieve)
     return task

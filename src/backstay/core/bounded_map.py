@@ -1,4 +1,4 @@
-"""A map that stays within bounds, for what is kept in process."""
+"""A map of limited size, for the caches in process."""
 
 from collections.abc import Hashable, Iterable, Iterator
 from math import inf
@@ -9,9 +9,10 @@ V = TypeVar("V")
 
 
 class BoundedMap(Generic[K, V]):
-    """Values by key, which are found by their tags, too.
+    """Values by key, which can also be dropped by tag.
 
-    Beyond ``most`` values or ``most_size`` of them together, the one put or used longest ago goes.
+    When there are more than ``most`` values, or their sizes exceed ``most_size`` together, the
+    value that was put or used longest ago is dropped.
     """
 
     def __init__(self, most: int, most_size: float = inf) -> None:
@@ -29,11 +30,11 @@ class BoundedMap(Generic[K, V]):
         return None if slot is None else slot[0]
 
     def use(self, key: K) -> None:
-        """Let a key that is there be the last to go."""
+        """Mark an existing key as used now, so that it is dropped last."""
         self._slots[key] = self._slots.pop(key)
 
     def put(self, key: K, value: V, tags: tuple[Hashable, ...] = (), size: int = 0) -> None:
-        """Keep a value instead of what the key had."""
+        """Keep a value, in place of the key's present one."""
         self.drop(key)
         self._slots[key] = value, tags, size
         self._size += size
@@ -43,7 +44,7 @@ class BoundedMap(Generic[K, V]):
             self.drop(next(iter(self._slots)))
 
     def drop(self, key: K) -> None:
-        """Forget a key."""
+        """Drop a key, if it exists."""
         slot = self._slots.pop(key, None)
         if slot is None:
             return
@@ -56,17 +57,17 @@ class BoundedMap(Generic[K, V]):
                 del self._keys[tag]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop every key."""
         self._slots.clear()
         self._keys.clear()
         self._size = 0
 
     def drop_tagged(self, tags: Iterable[Hashable]) -> None:
-        """Forget what has one of these tags."""
+        """Drop the keys that have one of these tags."""
         for tag in tags:
             for key in self._keys.get(tag, frozenset[K]()).copy():
                 self.drop(key)
 
     def drop_all_tagged(self) -> None:
-        """Forget whatever has tags."""
+        """Drop all keys that have tags."""
         self.drop_tagged(tuple(self._keys))

@@ -1,4 +1,4 @@
-"""Finds the handler of a message and runs the pipeline around it."""
+"""The bus: finds the handler of a message and runs the pipeline around it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -15,8 +15,9 @@ P = ParamSpec("P")
 
 Next = Callable[[Context], Awaitable[Any]]
 Step = Callable[[type[Message[Any]], Next], Next]
-"""A pipeline step, applied once per message type at boot: it returns the wrapped call, or
-``call_next`` itself where it has nothing to do, so that what does not apply costs nothing."""
+"""A pipeline step, applied once per message type at boot. It returns the wrapped call, or
+``call_next`` itself for a message that it does not concern: such a step costs nothing at runtime.
+"""
 
 
 def handles(
@@ -39,8 +40,8 @@ def prepares(
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """Declare an async function that runs before the transaction of a command is opened.
 
-    For what is slow or outside (hashing, HTTP): no connection is held meanwhile. Its result is
-    injected into the handler by type.
+    It is for slow work and calls to other services (hashing, HTTP), during which no connection
+    should be held. Its result is injected into the handler by type.
     """
 
     def mark(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
@@ -79,7 +80,7 @@ class Bus:
 
         Raises:
             AppError: the message was refused.
-            LookupError: the message belongs to a feature that is switched off.
+            LookupError: no feature handles it, for example because its feature is switched off.
         """
         route = self._routes.get(type(context.message))
         if route is None:

@@ -1,4 +1,4 @@
-"""How a query says that its answer may be kept, and a command which kept answers it outdates."""
+"""How a query declares that its answers are cached, and a command which of them it invalidates."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,44 +9,46 @@ from backstay.core.principal import Grant, Principal
 from backstay.core.wiring import Code, Flaw
 
 MAX_STALENESS = 0.75
-"""Seconds by which others' changes are seen even if no news come; own are seen at once."""
+"""Seconds after which a process sees changes of other processes, even if no notification arrives;
+it sees its own at once."""
 
 
 class TagContext(Protocol):
-    """A message under way, as far as tags depend on it."""
+    """The part of a context that tags depend on."""
 
     @property
     def message(self) -> Any:
-        """What is sent."""
+        """The message that is sent."""
         ...
 
     @property
     def principal(self) -> Principal:
-        """Who sends it."""
+        """The sender of the message."""
         ...
 
     @property
     def grant(self) -> Grant:
-        """How far that may reach."""
+        """The sender's grant for the message."""
         ...
 
 
 Tag = str | Callable[[TagContext], Iterable[str]]
-"""A name for what an answer shows. A text may name fields of its message, and ``{principal}``,
-the id of who sends it: ``items:{id}``. Whatever else decides is a function of the context."""
+"""A name for the data that an answer shows. A text may contain fields of its message, such as
+``items:{id}``, and ``{principal}``, the id of the sender. For anything else a tag can be a function
+of the context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """Keep the answers of a query.
+    """Declares that the answers of a query are cached.
 
     Attributes:
-        ttl: seconds, instead of ``CACHE_TTL_SECONDS``; 0 keeps none here, only at clients.
-        tags: what the answer shows; whoever touches one of these tags outdates it.
-        shared: everybody whose grant reaches any row gets the same answer. Otherwise each
-            principal has answers of their own, as has whoever reaches own rows only.
-        client: clients may keep it too: for ``CLIENT_CACHE_MAX_AGE``, or so many seconds. Nobody
-            can tell them of a change meanwhile. What is public may be kept for others, too.
+        ttl: seconds, instead of ``CACHE_TTL_SECONDS``; with 0 only clients cache, not the server.
+        tags: the data that the answer shows; a command that touches one of them invalidates it.
+        shared: all principals whose grant reaches any row get the same answer. Otherwise, and for
+            grants that reach own rows only, each principal has answers of its own.
+        client: clients may cache it, too, for ``CLIENT_CACHE_MAX_AGE`` or this many seconds. They
+            are not told of changes meanwhile. Shared caches may store the answer of a public query.
     """
 
     ttl: int | None = None
@@ -56,13 +58,13 @@ class Cached:
 
 
 def declared_cache(message: type) -> Cached | None:
-    """What a message says in its own class body about keeping its answers."""
+    """The ``cache`` that a message declares in its own class body, or None."""
     declared = message.__dict__.get("cache")
     return declared if isinstance(declared, Cached) else None
 
 
 class CacheTags:
-    """What a command outdates; it is forgotten after the commit, and never after a rollback."""
+    """What a command invalidates: after its commit, and not at all after a rollback."""
 
     __slots__ = ("keys", "patterns", "tags")
 
@@ -72,26 +74,26 @@ class CacheTags:
         self.patterns: set[str] = set()
 
     def touch(self, *tags: str) -> None:
-        """Whatever is kept under one of these tags changes."""
+        """Invalidate what is cached with one of these tags."""
         self.tags.update(tags)
 
     def forget(self, *keys: str) -> None:
-        """What code keeps under these keys changes."""
+        """Invalidate what is cached under these keys."""
         self.keys.update(keys)
 
     def forget_matching(self, *patterns: str) -> None:
-        """What code keeps under keys like these changes; see ``Cache.delete_matching``."""
+        """Invalidate what is cached under keys like these; see ``Cache.delete_matching``."""
         self.patterns.update(patterns)
 
     def take(self) -> tuple[set[str], set[str], set[str]]:
-        """The tags, keys and patterns so far, of which nothing is left here."""
+        """Remove and return the tags, keys and patterns collected so far."""
         taken = self.tags, self.keys, self.patterns
         self.tags, self.keys, self.patterns = set(), set(), set()
         return taken
 
 
 def resolver(tags: tuple[Tag, ...]) -> Callable[[TagContext], Iterator[str]]:
-    """What tells the tags of a message under way."""
+    """The function that computes the tags of a context."""
 
     def resolve(context: TagContext) -> Iterator[str]:
         for tag in tags:
@@ -108,9 +110,9 @@ def resolver(tags: tuple[Tag, ...]) -> Callable[[TagContext], Iterator[str]]:
 
 
 def tag_flaws(code: Code, says: str, tags: Any, fields: Iterable[str]) -> Iterator[Flaw]:
-    """What is wrong with tags: a text would be as many as it has letters.
+    """The wiring faults of declared tags; a plain text would count as one tag per letter.
 
-    ``says`` is the beginning of a sentence: who names them.
+    ``says`` is the beginning of the sentence in each fault.
     """
     if not isinstance(tags, tuple | list):
         yield Flaw(code, f"{says} no tuple of tags.", "Write `(tag,)`, with the comma.")

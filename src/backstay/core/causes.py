@@ -1,4 +1,4 @@
-"""What an error goes back to, said in one line that may be logged."""
+"""Finds the root cause of an error and describes it in one line that is safe to log."""
 
 from asyncio import CancelledError
 from traceback import walk_tb
@@ -7,28 +7,31 @@ from backstay.core.errors import AppError
 from backstay.core.masking import without_secrets
 
 LENGTH = 300
-"""How many characters of an error's text are told."""
+"""How many characters of an error's text are logged."""
 _DEPTH = 20
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The error that the others were raised from; of several at once, the first.
+    """The error at the end of the chain of causes; of an exception group, the first error.
 
-    A cancelled task is how a time limit works, and no cause.
+    ``CancelledError`` does not count as a cause: a timeout works by cancelling.
     """
     return _root(error)[0]
 
 
 def limited_by(error: BaseException) -> BaseException | None:
-    """The error that was raised from a time limit, if the error goes back to one that says nothing
-    of what it is for: it is the same text, from the same line of Python's, for each."""
+    """The error that was raised from a ``TimeoutError`` without a text, if that is the root cause.
+
+    Such a ``TimeoutError`` does not say which timeout it was: its text and its line of code, in
+    Python's own library, are always the same.
+    """
     root, outer = _root(error)
     is_limit = isinstance(root, TimeoutError) and not root.args
     return outer if is_limit else None
 
 
 def _root(error: BaseException) -> tuple[BaseException, BaseException | None]:
-    """What an error goes back to, and what was raised from that."""
+    """The root cause of an error, and the error that was raised from it."""
     outer = None
     for _ in range(_DEPTH):
         cause = error.__cause__
@@ -41,7 +44,7 @@ def _root(error: BaseException) -> tuple[BaseException, BaseException | None]:
 
 
 def cause_of(error: BaseException) -> str:
-    """What an error goes back to: its kind, and the first line of its text if it has one."""
+    """The root cause of an error: its class, and the first line of its text if it has one."""
     root = root_of(error)
     limited = limited_by(error)
     is_named = isinstance(limited, AppError) and limited.detail != limited.title
@@ -55,13 +58,13 @@ def cause_of(error: BaseException) -> str:
 def _first_line(error: BaseException) -> str:
     try:
         text = str(error).strip()
-    except Exception:  # it cannot even say what it is
+    except Exception:  # an error class may have a broken __str__
         return ""
     return text[: 4 * LENGTH].partition("\n")[0].rstrip()
 
 
 def raised_at(error: BaseException) -> str:
-    """The line of code that raised it."""
+    """The file and line that raised an error, or an empty text."""
     frames = [*walk_tb(error.__traceback__)]
     if not frames:
         return ""

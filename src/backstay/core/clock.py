@@ -1,4 +1,4 @@
-"""Time and identity as the application sees them."""
+"""The current time and new ids, made in one place so that all have the same form."""
 
 from datetime import UTC, datetime
 from os import urandom
@@ -8,21 +8,21 @@ from uuid_utils.compat import uuid7
 
 
 def utc_now() -> datetime:
-    """The current time, with its zone."""
+    """The current time in UTC, with its zone."""
     return datetime.now(UTC)
 
 
 def first_id_at(moment: datetime) -> UUID:
-    """The least identifier of those made from a moment on (milliseconds, Unix time)."""
+    """The least id that can be made at or after a moment (to the millisecond)."""
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def new_id() -> UUID:
-    """A fresh identifier: UUIDv7 (RFC 9562), so that ids sort by time of creation."""
+    """A new id: a UUIDv7 (RFC 9562), so that ids sort by the time of creation."""
     return uuid7()
 
 
 def new_trace() -> tuple[str, str]:
-    """A fresh request id, and the ``traceparent`` that it is the trace of (W3C Trace Context)."""
+    """A new request id, and a ``traceparent`` with that id as its trace (W3C Trace Context)."""
     chosen = urandom(24).hex()
     return chosen[:32], f"00-{chosen[:32]}-{chosen[32:]}-00"

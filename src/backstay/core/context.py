@@ -1,4 +1,4 @@
-"""What travels with a message through the pipeline: its sender, origin and transaction."""
+"""The context of a message in the pipeline: its sender, origin and transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A browser as its cookie tells it from others; ``is_new`` if it is about to get the cookie."""
+    """A browser, identified by a cookie; ``is_new`` if the response will set that cookie."""
 
     id: str
     is_new: bool
@@ -25,10 +25,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a message came from. ``address`` is the client's, after trusted proxies.
+    """Where a message came from. ``address`` is the client's, as seen behind trusted proxies.
 
-    ``traceparent`` is that of the hop (W3C Trace Context); ``job`` the one that sends it, if any;
-    ``device`` is known of whoever signs in with a browser.
+    ``traceparent`` is that of this hop (W3C Trace Context). ``job`` is the job that sends the
+    message, if any. ``device`` is set when a browser signs in.
     """
 
     request_id: str = ""
@@ -42,9 +42,9 @@ class Origin:
 
 
 class PrincipalChanges:
-    """The principals that a command changes; they are re-read after its commit.
+    """The principals that a command changes; caches drop them after its commit.
 
-    ``announced_as`` names them where they are told of before and after it.
+    ``announced_as`` is the name of the change where it is published before and after the commit.
     """
 
     __slots__ = ("announced_as", "everyone", "user_ids")
@@ -58,18 +58,18 @@ class PrincipalChanges:
         return self.everyone or bool(self.user_ids)
 
     def touch(self, *user_ids: UUID) -> None:
-        """These users' profile, roles, sessions or state change."""
+        """Note that the profile, roles, sessions or state of these users change."""
         self.user_ids.update(user_ids)
 
     def touch_everyone(self) -> None:
-        """Something that any principal may be built from changes: a role, a grant."""
+        """Note a change that may concern any principal: that of a role or a grant."""
         self.everyone = True
 
 
 class ActivityNote:
-    """What a handler adds to the row that the audit trail keeps of its command.
+    """What a handler adds to the audit trail's row about its command.
 
-    A nested message has no row: its note passes whom it is about on to the ``outer`` one.
+    A nested message has no row: its note passes the account on to the ``outer`` note.
     """
 
     __slots__ = ("_outer", "session_id", "skipped", "user_id")
@@ -81,23 +81,24 @@ class ActivityNote:
         self.skipped = False
 
     def about(self, user_id: UUID, session_id: UUID | None = None) -> None:
-        """The stranger who sent the command names this account; also when it is then refused."""
+        """Note the account that an anonymous client names; it is recorded after a refusal, too."""
         self.user_id, self.session_id = user_id, session_id
         if self._outer is not None:
             self._outer.about(user_id, session_id)
 
     def skip(self) -> None:
-        """Nothing happened: a command that succeeds leaves no row."""
+        """Write no row if the command succeeds, because nothing happened."""
         self.skipped = True
 
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """The transaction of a command and of whatever its handler sends, and what goes with it.
+    """The transaction of a command and of the messages its handler sends, with what belongs to it.
 
-    ``writes`` are statements, with their parameters, that end it. ``before_commit`` is done when
-    nothing else is left to write, ``after_commit`` once it is committed. ``in_sequence`` are new
-    jobs that wait for one another.
+    ``before_commit`` are called when the handler is done, after the session's changes were
+    flushed. ``writes`` are statements, with their parameters, that are executed right before the
+    commit. ``after_commit`` are called once it has succeeded. ``in_sequence`` are the ids of new
+    jobs that belong to sequences.
     """
 
     transaction: Any
@@ -111,10 +112,10 @@ class UnitOfWork:
 
 @dataclass(slots=True)
 class Context:
-    """One message under way.
+    """One message in the pipeline.
 
     ``unit_of_work`` is set as soon as there is a transaction. ``shared_result`` says that the
-    answer will be given to others, later.
+    result will be cached and given to others.
     """
 
     message: Message[Any]
@@ -130,10 +131,10 @@ class Context:
 
     @property
     def unit(self) -> UnitOfWork:
-        """The unit of work that it is part of.
+        """The unit of work that the message is part of.
 
         Raises:
-            LookupError: there is none, as outside of the transaction of a command.
+            LookupError: there is none: the message is not sent in the transaction of a command.
         """
         if self.unit_of_work is None:
             raise LookupError("no transaction is open")
@@ -141,7 +142,7 @@ class Context:
 
     @property
     def is_nested(self) -> bool:
-        """Whether another message's handler sent it."""
+        """Whether the handler of another message has sent it."""
         return self.sender.parent is not None
 
 
@@ -149,7 +150,7 @@ class Sends(Protocol):
     """A bus: it runs the pipeline of a message."""
 
     async def send(self, context: Context) -> Any:
-        """The result of the context's message."""
+        """Send the context's message and return its result."""
         ...
 
 
@@ -190,7 +191,7 @@ class Sender:
         return result
 
     async def send(self, context: Context) -> Any:
-        """Send a message by a context that its sender made, and return its result.
+        """Send the message of a prepared context, and return its result.
 
         Raises:
             AppError: the message was refused.
@@ -209,9 +210,9 @@ class Sender:
         )
 
     def inside(self, context: Context) -> "Sender":
-        """A sender whose messages join the transaction of a message under way."""
+        """A sender whose messages join the transaction of a context."""
         return Sender(self._buses, context.principal, context.origin, context)
 
     def as_system(self) -> "Sender":
-        """A sender that asks as the application itself."""
+        """A sender whose principal is the application itself."""
         return Sender(self._buses, SYSTEM, self.origin, self.parent)

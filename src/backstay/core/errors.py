@@ -1,4 +1,4 @@
-"""Refusals that a caller can understand: each is a state with a stable code."""
+"""The errors that a client can act on: each is named after a state and has a stable code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field of a request that was refused; the submitted value is never part of it."""
+    """One field of a request that was refused; it never contains the submitted value."""
 
     field: str
     code: str
@@ -15,7 +15,7 @@ class FieldError:
 
 
 class AppError(Exception):
-    """The base of every refusal; ``status`` is the HTTP status it is answered with (RFC 9110)."""
+    """The base of these errors; ``status`` is the HTTP status of the response (RFC 9110)."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -28,8 +28,8 @@ class AppError(Exception):
         errors: tuple[FieldError, ...] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        told = "; ".join(f"{fault.field}: {fault.message}" for fault in errors)
-        super().__init__(told or detail or self.title)
+        text = "; ".join(f"{fault.field}: {fault.message}" for fault in errors)
+        super().__init__(text or detail or self.title)
         self.detail = detail or self.title
         self.errors = errors
         self.headers = dict(headers or {})
@@ -44,7 +44,7 @@ class BadRequest(AppError):
 
 
 class Unauthenticated(AppError):
-    """No usable credentials. Answered with ``WWW-Authenticate`` (RFC 6750)."""
+    """There are no usable credentials. The response has ``WWW-Authenticate`` (RFC 6750)."""
 
     status, code, title = 401, "auth_error", "Not authenticated"
 
@@ -69,13 +69,13 @@ class IntegrityViolated(Conflict):
 
 
 class PreconditionFailed(AppError):
-    """The representation is not what the sender's condition asks for (RFC 9110, 13.1)."""
+    """The resource does not meet a precondition of the request (RFC 9110, 13.1)."""
 
     status, code, title = 412, "precondition_failed", "The resource has changed"
 
 
 class RequestTimeout(AppError):
-    """The rest of a request does not arrive; the connection is closed (RFC 9110, 15.5.9)."""
+    """The rest of a request did not arrive; the connection is closed (RFC 9110, 15.5.9)."""
 
     status, code, title = 408, "request_timeout", "The request body did not arrive in time"
 
@@ -112,7 +112,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class DatabaseTimedOut(Unavailable):
-    """A statement was ended because it took too long; to send it again at once is no use."""
+    """A statement was ended because it took too long; an immediate retry would not help."""
 
     code, title = "db_timeout", "The database took too long"
 
@@ -121,9 +121,9 @@ class DatabaseTimedOut(Unavailable):
 class Refused:
     """What a handler returns to refuse *and* keep its changes.
 
-    A raised error rolls the transaction back. Where the refusal itself must be remembered (a
-    reused refresh token, say) the handler returns this: the transaction commits, then the error
-    is raised to the sender.
+    A raised error rolls the transaction back. Where the refusal itself must be stored (for example
+    that a refresh token was reused), the handler returns this: the transaction commits, then the
+    error is raised to the sender.
     """
 
     error: AppError

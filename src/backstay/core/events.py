@@ -1,4 +1,4 @@
-"""Events: what has happened, told to other features in the order in which it happened."""
+"""Events: what a feature publishes, delivered to other features in the order it happened."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -18,8 +18,9 @@ Reaction = Callable[[E], Command[Any] | None]
 class Event(BaseModel):
     """Something that has happened, named in the past tense: ``ItemCreated``.
 
-    ``aggregate`` names the field whose value tells what it happened to: of the events about the
-    same thing every subscriber gets one after the other. It may be stored, so it holds no secret.
+    ``aggregate`` names the field whose value identifies the thing that it happened to: a subscriber
+    gets the events about one thing one after the other. An event may be stored, so it must not
+    hold a secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +39,7 @@ class Event(BaseModel):
 
 
 class Subscription(NamedTuple):
-    """A function that answers an event with a command, which then runs as the system."""
+    """A function that returns a command for an event; the command then runs as the system."""
 
     name: str
     event: type[Event]
@@ -46,10 +47,10 @@ class Subscription(NamedTuple):
 
 
 def subscribes(event: type[E]) -> Callable[[Reaction[E]], Reaction[E]]:
-    """Declare a function that turns an event into the command to send, or None for nothing.
+    """Declare a function that returns the command to send for an event, or None for nothing.
 
     The command becomes a job in the transaction that published the event: it is sent at least
-    once, whatever becomes of other subscribers. A function that fails is asked again by a job.
+    once, even if other subscribers fail. A function that fails is called again by a job.
     """
 
     def mark(react: Reaction[E]) -> Reaction[E]:
@@ -60,7 +61,7 @@ def subscribes(event: type[E]) -> Callable[[Reaction[E]], Reaction[E]]:
 
 
 class Subscriptions:
-    """Who reacts to which event."""
+    """The subscriptions of an application, by event."""
 
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
         self._of: dict[type[Event], list[Subscription]] = {}
@@ -77,11 +78,11 @@ class Subscriptions:
         return [s for kind in type(event).__mro__ for s in self._of.get(kind, ())]
 
     def answer(self, name: str, kind: str, event: dict[str, Any]) -> Command[Any] | None:
-        """Give a stored event to a subscription; the command that it returns, if any.
+        """Pass a stored event to a subscription, and return its command, if any.
 
         Raises:
-            KeyError: there is no such subscription any more, or no such kind of event.
-            ValidationError: the event was stored by another version of this application.
+            KeyError: the subscription, or the kind of event, no longer exists.
+            ValidationError: the stored event does not fit this version of its class.
         """
         subscription = self._named[name]
         kinds = {each.__name__: each for each in _with_derived(subscription.event)}

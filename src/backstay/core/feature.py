@@ -1,4 +1,4 @@
-"""The manifest of a feature: everything the composition root needs to know about one folder."""
+"""The manifest of a feature: all that the composition root needs to know about one folder."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from backstay.core.wiring import Place, WiringFault, calling_place
 
 
 class PersonalData(Query[tuple[View, ...]]):
-    """The base of the question what a feature holds about a person; the answer is told to them."""
+    """The base of queries for the data that a feature holds about a person, who gets the answer."""
 
     permission = SYSTEM_ONLY
     takes_long = True
@@ -26,7 +26,8 @@ class PersonalData(Query[tuple[View, ...]]):
 class Operation(NamedTuple):
     """How a message is sent over HTTP; ``name`` is the operation id.
 
-    ``has_tier_limit`` tells whether a tier may say how often, ``place`` where the row is written.
+    ``has_tier_limit`` tells whether a tier may set a rate for it; ``place`` is where the row of the
+    table is written.
     """
 
     message: type[Message[Any]]
@@ -38,9 +39,9 @@ class Operation(NamedTuple):
 
 
 class RouteTable(Protocol):
-    """Where messages are reached over HTTP; the edge knows more of it.
+    """A table of routes, as far as the core needs it; the HTTP edge has the class.
 
-    ``tag`` names it in the description of the API, ``about`` says in a sentence what it is for.
+    ``tag`` is its name in the description of the API, ``about`` a sentence on its purpose.
     """
 
     tag: str
@@ -48,30 +49,31 @@ class RouteTable(Protocol):
     place: Place
 
     def operations(self, root_path: str) -> Iterator[Operation]:
-        """Every row, under the root path of the application."""
+        """Every row, with paths that begin with the root path of the application."""
         ...
 
     def build(self, root_path: str) -> Sequence[Any]:
-        """The routes, ready to be appended to an application."""
+        """The routes, ready to be added to an application."""
         ...
 
     def faults(self) -> Iterator[WiringFault]:
-        """What is wrong with single rows."""
+        """The wiring faults of single rows."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One folder with everything of one noun.
+    """One folder with everything that belongs to one noun.
 
     Attributes:
         modules: the modules with messages and their handlers.
-        routes: the route tables, for the edge.
-        personal_data: what it holds about a person, each kind with the question for it.
-        schedule: what the application sends itself by the clock; see :mod:`backstay.core.schedule`.
+        routes: the route tables, for the HTTP edge.
+        personal_data: the queries for data about a person, by the name of the kind of data.
+        schedule: the commands that the application sends itself by the clock; see
+            :mod:`backstay.core.schedule`.
         tasks: the commands that may be started as jobs over HTTP, by name.
         requires: names of the features whose messages, events and schemas it uses.
-        foundation: whether it can not be switched off.
+        foundation: whether the feature cannot be switched off.
         place: where the manifest is written.
     """
 
@@ -97,7 +99,7 @@ class Feature:
                     yield value
 
     def functions(self) -> Iterator[Callable[..., Any]]:
-        """Every function of its modules, handlers and preparers among them."""
+        """Every function of its modules, including handlers and preparers."""
         for module in self.modules:
             for value in vars(module).values():
                 if inspect.isfunction(value) and value.__module__ == module.__name__:

@@ -1,4 +1,4 @@
-"""What makes a repeated request the same one (draft-ietf-httpapi-idempotency-key-header)."""
+"""Identifies repeated requests by their key (draft-ietf-httpapi-idempotency-key-header)."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 from backstay.core.errors import AppError, Conflict
 
 KEPT = timedelta(hours=24)
-"""How long an answer is given again; then the same key executes anew."""
+"""How long an answer is repeated; after that, a request with the same key is executed again."""
 
 
 class KeyInUse(Conflict):
@@ -22,20 +22,20 @@ class KeyReused(AppError):
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What a caller calls a request, where it was sent to, and the hash of what it says."""
+    """The key that a client chose for a request, with the target and a hash of the content."""
 
     value: str
     target: str
     fingerprint: bytes
 
     def of(self, user_id: UUID) -> bytes:
-        """What the answer is stored under: nobody else's key is ever the same."""
+        """The hash under which the answer is stored; it differs for every user."""
         parts = (user_id.hex, self.target, self.value)
         return blake2b("\n".join(parts).encode(), digest_size=32).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The first answer, once more: the rendered view, or None where there was none."""
+    """The stored answer of the first request: the rendered view, or None if it had no body."""
 
     body: bytes | None

@@ -1,4 +1,4 @@
-"""What the fields of a message are, told from its JSON Schema: types, constraints, defaults."""
+"""Describes the fields of a message from its JSON Schema: types, constraints, defaults."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -36,7 +36,7 @@ class MessageField(View):
 
 @cache
 def fields_of(message: type[Message[Any]]) -> tuple[MessageField, ...]:
-    """The fields of a message in their order; without those that every list has."""
+    """The fields of a message in their order, without those that every list has."""
     described, is_list = message.model_json_schema(), issubclass(message, ListQuery)
     defs: Mapping[str, Schema] = described.get("$defs", {})
     schema = next(_options(described, defs))
@@ -53,7 +53,7 @@ def fields_of(message: type[Message[Any]]) -> tuple[MessageField, ...]:
 def _walk(
     path: str, source: Source, described: Schema, required: bool, defs: Mapping[str, Schema]
 ) -> Iterator[MessageField]:
-    """A field and, in a body, those inside it."""
+    """A field and, in a body, the fields inside it."""
     options = list(_options(described, defs))
     values = [option for option in options if option.get("type") != "null"]
     value = values[0] if values else {}
@@ -81,7 +81,7 @@ def _walk(
 
 
 def _options(described: Schema, defs: Mapping[str, Schema]) -> Iterator[Schema]:
-    """What a value may be, one after the other, references followed."""
+    """The alternatives of a schema (``anyOf``, ``oneOf``), with references resolved."""
     for option in described.get("anyOf") or described.get("oneOf") or (described,):
         yield {**option, **defs.get(_target(option), {})}
 
@@ -95,7 +95,7 @@ def _constraints(value: Schema) -> dict[str, Any]:
 
 
 def _default(path: str, described: Schema, value: Schema) -> dict[str, Any]:
-    """The default, where it is no secret and has no fields of its own, which tell theirs."""
+    """The default, unless it is a secret, or has fields of its own, which have theirs."""
     default = described.get("default")
     is_plain = not isinstance(default, (dict, list)) or not default
     is_secret = value.get("writeOnly") or tells_secret(path)

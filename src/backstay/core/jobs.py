@@ -1,4 +1,4 @@
-"""Jobs: commands stored to be sent later, by whichever worker claims them."""
+"""Types and ports of jobs: commands that are stored, and sent later by a worker."""
 
 import asyncio
 import random
@@ -13,17 +13,17 @@ from backstay.core.clock import new_id
 from backstay.core.errors import AppError, Unavailable
 
 MAX_ATTEMPTS = 30
-"""With the delays below they last for about half a day."""
+"""With the delays below, the attempts take about half a day."""
 DEFAULT_QUEUE = "default"
 TASK_QUEUE = "tasks"
-"""Of what users start; a worker keeps a slot free of it."""
+"""The queue of jobs that users start; a worker keeps one slot free for other queues."""
 FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
-"""Seconds before a failed job is tried again; each delay doubles the one before."""
+"""Seconds before a failed job is retried; each delay is twice the one before."""
 NOTE_LENGTH, ERROR_LENGTH = 200, 500
 
 
 class JobLost(Unavailable):
-    """A worker neither finished a job nor held on to it: it was killed, maybe by the job."""
+    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
 
     code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
@@ -45,7 +45,7 @@ class JobState(StrEnum):
 
 
 class Actor(StrEnum):
-    """As whom a job runs."""
+    """The kind of principal that a job runs as."""
 
     USER = "user"
     SYSTEM = "system"
@@ -58,8 +58,8 @@ class NewJob:
 
     Attributes:
         delay: seconds before it may run.
-        sequence: of the jobs with the same one, each waits until those before it are over.
-        unique_key: at most one unfinished job has it.
+        sequence: jobs with the same sequence run one after the other, in the order of commits.
+        unique_key: at most one unfinished job has the same key.
     """
 
     name: str
@@ -79,9 +79,9 @@ class NewJob:
 
 @dataclass(slots=True)
 class JobRun:
-    """One attempt at a job, by the worker that claimed it. ``attempt`` proves whose claim it is.
+    """One attempt at a job, by the worker that claimed it; ``attempt`` identifies the claim.
 
-    ``spared`` attempts before it do not count, though ``max_attempts`` includes them.
+    ``spared`` earlier attempts do not count as failures, though ``max_attempts`` includes them.
     """
 
     id: UUID
@@ -102,12 +102,12 @@ class JobRun:
 
     @property
     def trace_id(self) -> str:
-        """The trace that the request which caused it belongs to (W3C Trace Context)."""
+        """The trace id of the request that enqueued the job (W3C Trace Context)."""
         return self.traceparent[3:35]
 
 
 class Progress:
-    """Tells how far a job is; outside of one nobody listens."""
+    """Reports the progress of a job; outside of a job it does nothing."""
 
     __slots__ = ("_run",)
 
@@ -115,7 +115,7 @@ class Progress:
         self._run = run
 
     async def __call__(self, percent: float, note: str = "") -> None:
-        """Note how far it is, 0 to 100; it is stored at the next heartbeat, as a whole number."""
+        """Set the progress, 0 to 100; the next heartbeat stores it as a whole number."""
         if self._run is not None:
             self._run.progress = int(min(max(0, percent), 100))
             self._run.note = _storable(note)[:NOTE_LENGTH]
@@ -124,9 +124,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The jobs of one queue that could run now, and how many seconds the oldest has waited.
+    """How many jobs of one queue could run now, and how many seconds the oldest has waited.
 
-    Those whose commands this application does not know are for others.
+    Jobs whose commands this application does not know do not count.
     """
 
     queue: str
@@ -135,34 +135,37 @@ class Backlog:
 
 
 class JobStore(Protocol):
-    """Keeps jobs. Each method that is given no transaction is one of its own."""
+    """Stores jobs. A method without a parameter ``transaction`` runs in one of its own."""
 
     async def insert(self, transaction: Any, job: NewJob) -> UUID:
-        """Store a job in a transaction; the id of the one that is there if it is not unique."""
+        """Store a job in a transaction, and return its id.
+
+        If an unfinished job has its unique key, the id of that one is returned instead.
+        """
         ...
 
     async def line_up(self, transaction: Any, job_ids: Sequence[UUID]) -> None:
-        """Put new jobs behind all others of their sequences, as the last act of a transaction.
+        """Put new jobs at the end of their sequences, right before a transaction commits.
 
-        Until it ends, others that do so with the same sequence wait.
+        Until it has ended, other transactions that do this with the same sequence wait.
         """
         ...
 
     async def announce(self, transaction: Any, job_id: UUID) -> None:
-        """Wake workers for a job that a transaction made ready again, as for a new one."""
+        """Notify workers, with the commit, of a job that a transaction has made ready again."""
         ...
 
     async def claim(
         self, queues: Sequence[str] | None, limit: int, lease: float, reserved: int = 0
     ) -> list[JobRun]:
-        """Take jobs that may run now, and hold them for ``lease`` seconds.
+        """Claim up to ``limit`` jobs that may run now, for ``lease`` seconds.
 
-        Tasks come last, and ``reserved`` of ``limit`` are not for them.
+        Jobs of ``TASK_QUEUE`` come last, and ``reserved`` of the ``limit`` are not for them.
         """
         ...
 
     async def lost(self) -> list[JobRun]:
-        """Runs whose lease has ended; they are not claimed before they are retried or failed."""
+        """Runs whose lease has ended; no worker claims them until `retry` or `fail` is called."""
         ...
 
     async def next_due(self, queues: Sequence[str] | None) -> float | None:
@@ -170,109 +173,115 @@ class JobStore(Protocol):
         ...
 
     async def renew(self, runs: Sequence[JobRun], lease: float) -> dict[UUID, bool]:
-        """Extend leases and store progress; by the id of each job that is still held, whether
-        somebody has cancelled it.
+        """Extend leases and store progress.
+
+        Returns the ids of the jobs whose claims still hold, each with whether a user has cancelled
+        the job.
         """
         ...
 
     async def retry(self, run: JobRun, code: str, error: str, delay: float) -> None:
-        """It failed, and is to be tried again."""
+        """Store that a run failed, and that the job may run again after ``delay`` seconds."""
         ...
 
     async def fail(self, run: JobRun, code: str, error: str) -> None:
-        """It failed for good."""
+        """Store that a job failed and will not be retried."""
         ...
 
     async def cancelled(self, run: JobRun) -> None:
-        """It was stopped because somebody asked for it."""
+        """Store that a job was stopped because a user has cancelled it."""
         ...
 
     async def release(self, run: JobRun) -> None:
-        """Give it back, as if it had not been tried."""
+        """Give up a claim; the attempt does not count as a failure."""
         ...
 
     async def backlog(self) -> list[Backlog]:
-        """What could run now."""
+        """The jobs that could run now, by queue."""
         ...
 
     async def slots(self) -> tuple[datetime, dict[str, datetime]]:
-        """The database's time, and the last slot of every schedule."""
+        """The database's present time, and the last slot of every schedule."""
         ...
 
     async def see(self, name: str, slot: datetime) -> None:
-        """Remember a schedule's last slot, unless a later one is known."""
+        """Store the last slot of a schedule, unless a later one is stored."""
         ...
 
     async def forget(self, name: str, *, after: datetime) -> None:
-        """Know a schedule no more whose last slot is later than a moment."""
+        """Delete the last slot of a schedule if it is later than a moment."""
         ...
 
     async def fire(self, name: str, slot: datetime, job: NewJob) -> bool:
-        """Store the job of a schedule's slot, once in the whole cluster."""
+        """Store the job of a schedule's slot; only one process in the cluster does, with True."""
         ...
 
 
 class JobNotifier(Protocol):
-    """Tells workers in other processes that there is work; what it loses is found by polling."""
+    """Notifies workers in other processes of jobs; polling finds those it fails to notify of."""
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it would tell now."""
+        """Whether notifications arrive at present."""
         ...
 
     def publish(self, job_id: UUID) -> None:
-        """Called after the commit; returns at once."""
+        """Notify of a job; called after the commit, returns at once."""
         ...
 
     async def listen(self, notify: Callable[[], None]) -> None:
-        """Begin to call ``notify`` whenever there may be work."""
+        """Start to call ``notify`` whenever there may be work."""
         ...
 
     async def stop(self) -> None:
-        """Neither tell nor listen any longer."""
+        """Stop both publishing and listening."""
         ...
 
 
 class Notifier:
-    """Wakes whoever in this process waits for work."""
+    """Wakes the tasks in this process that wait for work."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
 
     def notify(self) -> None:
-        """There may be work."""
+        """Wake all subscribers, because there may be work."""
         for event in self._waiting:
             event.set()
 
     def subscribe(self) -> asyncio.Event:
-        """An event that is set by each ring from now on."""
+        """An event that every call of :meth:`notify` sets from now on."""
         event = asyncio.Event()
         self._waiting.add(event)
         return event
 
     def unsubscribe(self, event: asyncio.Event) -> None:
-        """Nobody waits for it any longer."""
+        """Stop setting an event."""
         self._waiting.discard(event)
 
 
 def is_final(error: Exception) -> bool:
-    """Whether trying again is senseless: the caller is at fault, not the moment."""
+    """Whether a retry is useless, because the command itself is at fault.
+
+    These are errors with a status below 500, except 409 (conflict) and 429 (rate limit).
+    """
     return isinstance(error, AppError) and error.status < 500 and error.status not in {409, 429}
 
 
 def public_error(error: Exception) -> tuple[str, str]:
-    """The code and sentence of an error that may be shown to whoever asked for the job."""
+    """The code and the sentence of an error, as the user who enqueued the job may see them."""
     if isinstance(error, AppError):
         return error.code, _storable(error.detail)[:ERROR_LENGTH]
     return AppError.code, f"It failed unexpectedly ({type(error).__name__}); the log says why."
 
 
 def backoff(attempt: int) -> float:
-    """Seconds to wait after an attempt failed; up to half less by chance, so none march in step."""
+    """Seconds to wait after a failed attempt; randomly up to half less, so that jobs which failed
+    together are not retried together."""
     longest = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _storable(text: str) -> str:
-    """A text as both databases can keep it: without NUL, and without halves of characters."""
+    """A text that both databases can store: without NUL, and without lone surrogates."""
     return text.replace("\0", "").encode(errors="replace").decode()

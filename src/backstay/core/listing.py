@@ -1,4 +1,4 @@
-"""Lists as messages: paging, sorting, searching and declared filters, the same everywhere."""
+"""List queries: paging, sorting, searching and declared filters, the same in every list."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -42,7 +42,7 @@ class Filter(BaseModel, Generic[T]):
 
     @classmethod
     def operators(cls) -> dict[str, FieldInfo]:
-        """Its operators by their names in a URL."""
+        """The operators by their names in a URL."""
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
 
@@ -86,8 +86,8 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
     """The base of every list.
 
     A subclass names the columns that may be sorted by and searched, and declares each filter as
-    a field of type :class:`Equals`, :class:`Range` or :class:`Text`, null by default. Whatever
-    is not declared is refused.
+    a field of type :class:`Equals`, :class:`Range` or :class:`Text`, null by default. Parameters
+    that are not declared are refused.
     """
 
     sortable: ClassVar[tuple[str, ...]] = ()
@@ -130,13 +130,14 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
     @classmethod
     def result_type(cls) -> Any:
-        """One of the two kinds of page, of the view that the list was declared with."""
+        """Either kind of page, with the view that the list is declared with."""
         view: Any = argument_of(cls, ListQuery)
         return Page[view] | CursorPage[view]
 
     @classmethod
     def flaws(cls) -> Iterator[Flaw]:
-        """A field rule must be able to name whatever is sorted by or searched."""
+        """The wiring faults; sorted and searched columns must be filters, so that field rules can
+        name them."""
         yield from super().flaws()
         for name in sorted({*cls.sortable, *cls.searchable} - cls.model_fields.keys()):
             problem = f"{cls.__name__} sorts by or searches `{name}`, which is no filter of it."
@@ -161,11 +162,11 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
     @classmethod
     def filters(cls) -> Mapping[str, type[Filter[Any]]]:
-        """The fields that are filters, by name, and the kind of each."""
+        """The fields that are filters: the class of each, by name."""
         return _filters(cls)
 
     def conditions(self) -> Iterator[tuple[str, str, Any]]:
-        """Every condition asked for, as field, operator, value."""
+        """Every requested condition, as field, operator and value."""
         for name in self.filters():
             value = getattr(self, name)
             if value is not None:
@@ -175,7 +176,7 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
                         yield name, operator, operand
 
     def named_fields(self) -> set[tuple[Source, str]]:
-        """Sorting by a field names it, and so does searching in it; paging names nothing."""
+        """Sorting by a field names it, and so does searching it; paging fields are not named."""
         named = {
             (source, path.partition(".")[0])
             for source, path in super().named_fields()
@@ -196,7 +197,7 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         if self.by_cursor and any(
             getattr(self, name) != type(self).model_fields[name].default
             for name in ("page", "per_page", "total")
-        ):  # defaults are no contradiction: some clients send them along
+        ):  # default values are accepted: some clients always send them
             raise PydanticCustomError(
                 "mixed_paging", "page, per_page and total cannot be combined with limit or cursor"
             )
@@ -212,7 +213,7 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
 
 PAGING = frozenset(ListQuery.model_fields)
-"""The fields that every list has; field rules name what they refer to, not them."""
+"""The fields that every list has; field rules name the columns they refer to instead."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Mail as the application sees it: what is sent, by whom, and the links that it carries."""
+"""Ports and errors of mail: what is sent, what sends it, and the tokens of links in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from email_validator import validate_email
 from backstay.core.errors import Invalid, Unavailable
 
 MAIL_QUEUE = "mail"
-"""Of the jobs that write and send mails."""
+"""The queue of the jobs that write and send mails."""
 
 
 def ascii_domain(domain: str) -> str:
-    """The form of a domain that every mail server knows (A-labels, RFC 5890).
+    """The ASCII form of a domain, which every mail server understands (A-labels, RFC 5890).
 
     Raises:
-        ValueError: it has none.
+        ValueError: the domain has no such form.
     """
     if domain.isascii():
         return domain
@@ -31,7 +31,7 @@ class MailNotSent(Unavailable):
 
 
 class NoMailServer(MailNotSent):
-    """Nobody said how mail is sent. To try again is no use before somebody does."""
+    """No mail server is configured; a retry is useless until there is one."""
 
     status, code, title = 422, "mail.no_server", "No mail server is configured"
 
@@ -46,7 +46,7 @@ class MailRefused(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one person, in both forms that readers show."""
+    """One mail to one recipient, as plain text and as HTML."""
 
     recipient: str
     subject: str
@@ -55,21 +55,21 @@ class Mail:
 
 
 class Mailer(Protocol):
-    """Hands mails over to whoever delivers them."""
+    """Hands mails over for delivery, for example to an SMTP server."""
 
     async def send(self, mail: Mail) -> None:
         """Hand one mail over.
 
         Raises:
-            MailNotSent: not now; it may be tried again.
-            MailRefused: never.
+            MailNotSent: it was not accepted now; a retry may succeed.
+            MailRefused: it cannot be sent; a retry is useless.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class KeptMail:
-    """A mail that was kept instead of sent."""
+    """A mail that was stored instead of sent."""
 
     id: UUID
     sent_at: datetime
@@ -77,48 +77,48 @@ class KeptMail:
 
 
 class Mailbox(Protocol):
-    """The mails that were kept on a developer's machine."""
+    """The mails that were stored on a developer's machine instead of sent."""
 
     async def mails(self) -> Sequence[KeptMail]:
-        """All of them, the newest first."""
+        """All stored mails, the newest first."""
         ...
 
     async def mail(self, mail_id: UUID) -> KeptMail | None:
-        """One of them, or None."""
+        """The stored mail with an id, or None."""
         ...
 
 
 class MailTemplates(Protocol):
-    """Writes mails."""
+    """Writes mails from templates."""
 
     def write(self, template: str, recipient: str, values: Mapping[str, str]) -> Mail:
         """The mail of a template.
 
         Raises:
-            MailNotWritten: there is no such template, or it asks for what is not in the values.
+            MailNotWritten: there is no such template, or it uses a value that is not given.
         """
         ...
 
 
 class MailTokens(Protocol):
-    """Makes the tokens of mailed links out of their rows' ids and a server key.
+    """Derives the tokens of mailed links from the ids of their rows and a key of the server.
 
-    So a token need not be stored: it is made when the mail is, again if that is tried again. The
-    same key makes what stands for a recipient where mails are counted.
+    A token is therefore never stored: it is derived when the mail is written, and again in a
+    retry. The same key makes the pseudonyms under which mails to a recipient are counted.
     """
 
     def write(self, purpose: str, link_id: UUID) -> str:
-        """The token of a link. One of another purpose is another token."""
+        """The token of a link; another purpose gives another token."""
         ...
 
     def read(self, purpose: str, token: str) -> UUID | None:
-        """The link that a token belongs to, or None when it is forged or of another purpose."""
+        """The id of a token's link, or None if the token is forged or has another purpose."""
         ...
 
     def pseudonym(self, address: str, *, exact: bool = False) -> str:
-        """What stands for a mailbox where its address is not to be kept: always the same text.
+        """The pseudonym of a mailbox, always the same text, where its address must not be stored.
 
-        What follows a ``+`` in the local part is left out (RFC 5233), as it is the same mailbox,
-        unless the ``exact`` address counts.
+        The part from a ``+`` on in the local part is ignored (RFC 5233), because it is the same
+        mailbox, unless ``exact`` is true.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which fields hold secrets, by their type or by their name; and texts without them."""
+"""Finds fields that hold secrets, by type or name, and removes secrets from texts."""
 
 import re
 from collections.abc import Iterator
@@ -24,14 +24,17 @@ _ROW_ENDS = r"\)[^\n()]{0,200}(?:\n|$)"
 _ROW = re.compile(
     rf"(DETAIL:\s{{0,3}})[^\n(]{{0,200}}\((?:(?!{_ROW_ENDS})[\s\S]){{0,5000}}(?:\)[^\n()]{{0,200}})?"
 )
-"""What PostgreSQL tells of a constraint: the values of the key, or of the whole row."""
+"""The DETAIL of PostgreSQL's constraint errors: the values of a key, or of the whole row."""
 _ARGUMENT = re.compile(r"(invalid input for query argument \$\d{1,5}: )[^\n]{1,4000}")
-"""What asyncpg tells of a parameter of another type."""
+"""asyncpg's error for a parameter of a wrong type, which repeats its value."""
 
 
 def without_secrets(text: str) -> str:
-    """A text of somebody else, such as an error's, without the passwords of URLs in it, what
-    stands behind the name of a secret, and the rows that a database driver repeats."""
+    """Hide the secrets in a text from elsewhere, such as the text of an error.
+
+    Hidden are passwords in URLs, values after the name of a secret, and values of rows that a
+    database driver repeats.
+    """
     text = _IN_URL.sub(rf"\1{HIDDEN}@", text)
     for pattern in (_COOKIES, _NAMED, _BEARER, _ROW, _ARGUMENT):
         text = pattern.sub(rf"\1{HIDDEN}", text)
@@ -39,17 +42,17 @@ def without_secrets(text: str) -> str:
 
 
 def tells_secret(name: str) -> bool:
-    """Whether a value of this name must not be written anywhere."""
+    """Whether a value with this name is a secret, which must not be written anywhere."""
     return any(secret in name.lower() for secret in SECRETS)
 
 
 def masked_fields(model: type[BaseModel]) -> list[str]:
-    """The paths of fields whose values pydantic writes as asterisks, nested ones included."""
+    """The paths of the fields, nested ones included, whose values pydantic prints as asterisks."""
     return [path for path, is_masked in _secrets(model, set()) if is_masked]
 
 
 def secret_fields(model: type[BaseModel]) -> list[str]:
-    """The paths of those, and of fields whose names tell of a secret."""
+    """The paths of :func:`masked_fields`, and of fields that have the name of a secret."""
     return [path for path, _ in _secrets(model, set())]
 
 
@@ -66,7 +69,7 @@ def _secrets(model: type[BaseModel], seen: set[Any]) -> Iterator[tuple[str, bool
 
 
 def _kinds(annotation: Any) -> Iterator[type[Any]]:
-    """Every class that an annotation names, those within aliases and generics included."""
+    """Every class in an annotation, including those inside aliases and generics."""
     annotation = getattr(annotation, "__value__", annotation)  # of `type Name = ...`
     named = get_origin(annotation) or annotation
     if isinstance(named, type):

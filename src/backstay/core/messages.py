@@ -1,4 +1,4 @@
-"""Messages: what can be asked of the application, each with its own policy."""
+"""Messages: the commands and queries that the application accepts, each with its own policy."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -29,12 +29,12 @@ Rule = Callable[[Principal, Any], bool]
 class Message(BaseModel, Generic[R_co]):
     """A frozen request for a result of the type it is declared with.
 
-    The class body of every concrete message must set ``permission`` itself: inheriting a policy
-    silently does not count, and the application refuses to boot without it. ``rules`` are
-    predicates on principal and message that run after the grant. A message that ``replaces`` a
-    whole resource names every field of its body, also those that were left out. A body may hold
-    ``body_values`` values and names, however deep. A query that ``takes_long``, such as an export,
-    has as much time to read as a command has.
+    The class body of every concrete message must set ``permission`` itself: an inherited policy
+    does not count, and the application does not start without one. ``rules`` are predicates on the
+    principal and the message; they run after the check of the grant. Of a message that
+    ``replaces`` a whole resource, field rules apply to every field of the body, even if it was
+    left out. ``body_values`` is how many values and names a body may hold, at all depths together.
+    The reads of a query that ``takes_long``, such as an export, have the timeout of a command.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -48,7 +48,7 @@ class Message(BaseModel, Generic[R_co]):
 
     @model_validator(mode="after")
     def _storable(self) -> Self:
-        """Refuse the one character that PostgreSQL cannot store, whatever the database."""
+        """Refuse NUL, the one character that PostgreSQL cannot store, on SQLite as well."""
         for name, value in self.__dict__.items():
             if _has_nul(value):
                 raise PydanticCustomError(
@@ -58,21 +58,21 @@ class Message(BaseModel, Generic[R_co]):
 
     @classmethod
     def sources(cls) -> Mapping[str, Source]:
-        """The source of each field, by field name."""
+        """Where each field comes from in an HTTP request, by its name."""
         return _sources(cls)
 
     @classmethod
     def result_type(cls) -> Any:
-        """What the message class was declared with: ``ItemDetail`` for ``Command[ItemDetail]``.
+        """The result that the class is declared with: ``ItemDetail`` for ``Command[ItemDetail]``.
 
         Raises:
-            TypeError: the class names no result type.
+            TypeError: the class declares no result.
         """
         return argument_of(cls, Command, Query)
 
     @classmethod
     def flaws(cls) -> Iterator[Flaw]:
-        """What is wrong with the declaration, beyond its policy: the application will not boot."""
+        """The wiring faults of the declaration, apart from those of its policy."""
         yield from rule_flaws(cls.__name__, cls.rules)
         reserved = {name for base in cls.__mro__ if base.__module__ in _OURS for name in vars(base)}
         for name, field in cls.model_fields.items():
@@ -85,10 +85,10 @@ class Message(BaseModel, Generic[R_co]):
                 yield Flaw(Code.MESSAGE_SOURCE_LOST, problem, mend)
 
     def named_fields(self) -> set[tuple[Source, str]]:
-        """Every field the sender named, for field rules.
+        """Every field that the sender named, for field rules.
 
-        Nested ones are named by path (``address.city``); an object without fields, or null in
-        its place, is named itself.
+        Nested fields are named by path (``address.city``). An object without fields, or null in
+        place of an object, is named itself.
         """
         sources = self.sources()
         paths = set(_named(self))
@@ -101,7 +101,7 @@ class Message(BaseModel, Generic[R_co]):
         }
 
     def changes(self) -> dict[str, Any]:
-        """The body fields that the sender named, for partial updates (RFC 7396: absent != null)."""
+        """The body fields that were sent, for partial updates (RFC 7396: absent is not null)."""
         sources = self.sources()
         return {
             name: getattr(self, name)
@@ -113,9 +113,9 @@ class Message(BaseModel, Generic[R_co]):
 class Command(Message[R_co]):
     """A message that changes something, in one transaction.
 
-    ``touches`` names the tags of what queries show of that. One that is not ``replayable`` ignores
-    an ``Idempotency-Key``: its answer must not be stored. As a job it waits in ``job_queue`` and
-    may take ``job_timeout`` seconds; then that attempt has failed.
+    ``touches`` are the tags of the cached answers that it invalidates. A command that is not
+    ``replayable`` ignores an ``Idempotency-Key``, because its answer must not be stored. As a job
+    it waits in ``job_queue``, and an attempt fails after ``job_timeout`` seconds.
     """
 
     job_timeout: ClassVar[float] = 3600.0
@@ -132,14 +132,14 @@ class Command(Message[R_co]):
 
     @classmethod
     def takes_key(cls) -> bool:
-        """Whether the answer is stored under the ``Idempotency-Key`` of somebody signed in."""
+        """Whether the answer is stored when a signed-in user sends an ``Idempotency-Key``."""
         return cls.replayable and cls.permission is not PUBLIC
 
 
 class Query(Message[R_co]):
     """A message that reads and changes nothing.
 
-    Its answers are kept where its own class body sets ``cache``; inheriting it does not count.
+    Its answers are cached if its own class body sets ``cache``; an inherited one does not count.
     """
 
     default_source: ClassVar[Source] = Source.QUERY
@@ -164,17 +164,17 @@ class Query(Message[R_co]):
         try:
             result = cls.result_type()
         except TypeError:
-            return  # told of the message itself
+            return  # reported as a fault of the message itself
         if not all(_is_view(option) for option in get_args(result) or (result,)):
             problem = f"The answer of {name} cannot be kept: it is no view, or may be None."
             yield Flaw(Code.MESSAGE_CACHE, problem, "Remove `cache`, or answer with a view.")
 
 
 def argument_of(model: type[BaseModel], *generics: type[BaseModel]) -> Any:
-    """What one of some generic models was parametrised with where another derives from it.
+    """The type argument of the generic model, one of ``generics``, that a model derives from.
 
     Raises:
-        TypeError: it derives from none of them, or names no argument.
+        TypeError: it derives from none of them, or gives no type argument.
     """
     for base in model.__mro__:
         described = getattr(base, "__pydantic_generic_metadata__", {})
@@ -185,7 +185,7 @@ def argument_of(model: type[BaseModel], *generics: type[BaseModel]) -> Any:
 
 
 class View(BaseModel):
-    """The base of everything that is answered: an immutable representation."""
+    """The base of every result that is sent to clients: an immutable representation."""
 
     model_config = ConfigDict(
         frozen=True, from_attributes=True, json_schema_serialization_defaults_required=True
@@ -198,7 +198,7 @@ def optional() -> Any:
 
 
 _OURS = frozenset({__name__, "backstay.core.listing"})
-"""Where the bases of messages are; a field that is called like what they have would hide it."""
+"""The modules of the base classes of messages; a field may not hide a name that these have."""
 
 
 def _is_view(result: Any) -> bool:

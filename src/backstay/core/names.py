@@ -1,4 +1,4 @@
-"""What people are called when they sign in, in the one form in which it is stored and compared."""
+"""E-mail addresses and usernames in the one form in which they are stored and compared."""
 
 from typing import Annotated
 from unicodedata import category, normalize
@@ -13,10 +13,11 @@ LONGEST = 2048
 def normalised_email(text: str) -> str:
     """An e-mail address as it is stored: composed (NFC), its domain in Unicode, in lower case.
 
-    The same for every way of writing it, and for what it returns. No name server is asked.
+    All spellings of an address give the same result, and so does the result itself. There is no
+    DNS lookup.
 
     Raises:
-        ValueError: it is no address; one with a name in front is none either.
+        ValueError: the text is not an address, or has a display name in front of it.
     """
     if len(text) > LONGEST:
         raise ValueError(f"Length must not exceed {LONGEST} characters")
@@ -25,9 +26,9 @@ def normalised_email(text: str) -> str:
 
 
 def normalised_login(text: str) -> str:
-    """What names an account, as it is compared: an e-mail address, else a username.
+    """The name of an account as it is compared: an e-mail address, else a username.
 
-    No control character survives, so that nobody counts as somebody else for writing one.
+    Control characters are removed: a name with one must not count as the name of another client.
     """
     visible = "".join(letter for letter in text if category(letter) != "Cc").strip()
     if "@" in visible:
@@ -36,7 +37,7 @@ def normalised_login(text: str) -> str:
         except ValueError:
             pass
     if len(visible) > LONGEST:
-        return visible  # nobody's name; to compose it would take the square of its length
+        return visible  # no account has such a name; composing takes quadratic time
     return normalize("NFC", visible.lower())
 
 
@@ -55,4 +56,4 @@ EmailAddress = Annotated[
     Field(max_length=254),
     WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
 ]
-"""An e-mail address in a message or a setting; it is normalised there."""
+"""The type of an e-mail address in a message or a setting; validation normalises it."""

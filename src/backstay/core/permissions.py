@@ -1,4 +1,4 @@
-"""What a message asks of whoever sends it: a permission, or that somebody is known."""
+"""The policies of messages: what a sender needs, a permission or only to be signed in."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,10 +23,10 @@ class Source(StrEnum):
 @final
 @dataclass(frozen=True, slots=True)
 class PermissionSpec:
-    """A permission declared in code; roles receive it as a grant in the database.
+    """A permission, declared in code; roles get it by a grant in the database.
 
-    ``default_scope`` is the scope at which the seeded role ``user`` receives it when the permission
-    first appears, or None when that role does not.
+    ``default_scope`` is the scope with which the seeded role ``user`` gets the permission when it
+    first appears; None if that role does not get it.
     """
 
     resource: str
@@ -37,7 +37,7 @@ class PermissionSpec:
 
     @property
     def key(self) -> str:
-        """``resource:action[:operation]``, the name used in grants and answers."""
+        """``resource:action[:operation]``, its name in grants and responses."""
         return ":".join(part for part in (self.resource, self.action, self.operation) if part)
 
 

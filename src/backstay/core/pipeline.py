@@ -1,4 +1,4 @@
-"""The pipeline steps that need nothing but Python; `composition/pipelines.py` says their order."""
+"""The pipeline steps that need no technology; `composition/pipelines.py` has their order."""
 
 from inspect import isawaitable
 from typing import Any
@@ -13,7 +13,7 @@ from backstay.core.registry import Registry
 
 
 def authorize(message: type[Message[Any]], call_next: Next) -> Next:
-    """Refuse what the principal may not ask: grant, field rules, then the message's own rules."""
+    """Refuse what the principal may not send: by grant, field rules, then the message's rules."""
     policy, rules = message.permission, message.rules
 
     async def check(context: Context) -> Any:
@@ -33,7 +33,7 @@ def authorize(message: type[Message[Any]], call_next: Next) -> Next:
             context.grant = grant
         for rule in rules:
             agrees = rule(principal, context.message)
-            if not agrees or isawaitable(agrees):  # what has yet to answer does not agree
+            if not agrees or isawaitable(agrees):  # an awaitable is truthy, but no answer
                 raise Forbidden
         return await call_next(context)
 
@@ -54,10 +54,10 @@ def _check_fields(message: Message[Any], grant: Grant) -> None:
 
 
 def conditional(message: type[Message[Any]], call_next: Next) -> Next:
-    """Refuse what was asked only in case that nothing is there, where a handler found something.
+    """Refuse ``If-None-Match: *`` after a handler that did not do so itself.
 
-    Most handlers compare by themselves, before they change anything; this is for those of resources
-    without a tag. The transaction is rolled back.
+    Most handlers check preconditions before they change anything; this step is for resources
+    without an entity tag. The transaction is rolled back.
     """
 
     async def check(context: Context) -> Any:
@@ -73,7 +73,7 @@ _WHERE = {Source.JSON: "the body", Source.QUERY: "the query"}
 
 
 def prepare_with(registry: Registry, providers: dict[Any, Any]) -> Step:
-    """The step that runs a command's ``@prepares`` function, before any connection is taken."""
+    """The step that runs a command's ``@prepares`` function before a connection is taken."""
 
     def prepare(message: type[Message[Any]], call_next: Next) -> Next:
         function = registry.preparers.get(message)

@@ -1,4 +1,4 @@
-"""What the application needs from the outside; `composition/adapters.py` says what it gets."""
+"""The ports: what the application needs from outside; `composition/adapters.py` fills them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from backstay.core.rates import Rate
 
 
 class Clock(Protocol):
-    """Tells the time; tests freeze it."""
+    """The clock; tests replace it by one that stands still."""
 
     def __call__(self) -> datetime:
         """The current time, with its zone (UTC)."""
@@ -20,29 +20,29 @@ class Clock(Protocol):
 
 
 class BreachedPasswords(Protocol):
-    """Knows passwords that were published after a break-in somewhere."""
+    """Looks up passwords that became public through data breaches."""
 
     async def contains(self, password: str) -> bool:
-        """Whether the password is known; never, where nothing to look it up in is configured.
+        """Whether the password is known; always False if no source of passwords is configured.
 
         Raises:
-            Unavailable: it cannot be looked up.
+            Unavailable: the look-up failed.
         """
         ...
 
 
 class Passwords(Protocol):
-    """Hashes passwords off the event loop, a bounded number at once.
+    """Hashes passwords outside of the event loop, a limited number at a time.
 
-    They are checked by :class:`backstay.security.guesses.Guesses` alone, which counts.
+    Only :class:`backstay.security.guesses.Guesses` checks passwords, because it counts attempts.
     """
 
     async def hash(self, password: str) -> str:
-        """A salted hash to store."""
+        """The salted hash to store."""
         ...
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether the hash was made in another way than today's."""
+        """Whether the hash was made with other parameters than those of today."""
         ...
 
 
@@ -59,14 +59,14 @@ class AccessTokens(Protocol):
     """Signs and verifies access tokens."""
 
     def issue(self, user_id: UUID, session_id: UUID) -> str:
-        """A signed token for one session."""
+        """Sign a token for one session."""
         ...
 
     def verify(self, token: str) -> AccessClaims:
         """The claims of a valid token.
 
         Raises:
-            Unauthenticated: anything about the token is wrong.
+            Unauthenticated: the token is not valid, for whatever reason.
         """
         ...
 
@@ -77,9 +77,9 @@ class AccessTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token taken apart: its session, its place in the chain, its secret (32 bytes).
+    """The parts of a refresh token: its session, its number in the chain, its secret (32 bytes).
 
-    ``sealed`` tells that its text carried the server's seal: it is genuine, whatever its age.
+    ``sealed`` tells that its text had the server's signature: it is genuine, whatever its age.
     """
 
     session_id: UUID
@@ -89,14 +89,14 @@ class RefreshToken:
 
 
 class RefreshTokens(Protocol):
-    """Makes refresh tokens whose successors follow from them and a server key."""
+    """Makes refresh tokens; the successor of a token is derived from it and a key of the server."""
 
     def first(self, session_id: UUID) -> RefreshToken:
-        """A fresh random token, generation 0."""
+        """A new random token, of generation 0."""
         ...
 
     def successor(self, token: RefreshToken) -> RefreshToken:
-        """The one token that follows; the same for every caller."""
+        """The one token that follows; every call gives the same."""
         ...
 
     def hash(self, token: RefreshToken) -> bytes:
@@ -104,14 +104,14 @@ class RefreshTokens(Protocol):
         ...
 
     def age(self, token: RefreshToken, generation: int, live_hash: bytes) -> int | None:
-        """How often a token was rotated since, given the generation and hash of the live one.
+        """How often a token was rotated since, given the generation and hash of the current one.
 
-        0 for the live token itself; None when it is forged.
+        It is 0 for the current token itself, and None for a forged one.
         """
         ...
 
     def keyed_hash(self, purpose: str, owner: UUID, text: str) -> bytes:
-        """The keyed hash of what tells a client of a session or user from others (32 bytes)."""
+        """The keyed hash (32 bytes) of a text that identifies a client of a session or user."""
         ...
 
     def write(self, token: RefreshToken) -> str:
@@ -119,13 +119,13 @@ class RefreshTokens(Protocol):
         ...
 
     def read(self, text: str) -> RefreshToken | None:
-        """The token of a text, or None when it cannot be one, or its seal is broken."""
+        """The token in a text, or None if the text has another form or a wrong signature."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitResult:
-    """The answer of a limiter. ``reset_after`` and ``retry_after`` are seconds."""
+    """The result of a limiter. ``reset_after`` and ``retry_after`` are in seconds."""
 
     allowed: bool
     limit: int
@@ -135,14 +135,14 @@ class RateLimitResult:
 
 
 class Limiter(Protocol):
-    """Counts requests per key (GCRA, the burst is the limit)."""
+    """Counts requests per key (GCRA, whose burst is the limit)."""
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
-        """Count one request and say whether it is within the rate."""
+        """Count one request, and return whether it is within the rate."""
         ...
 
     async def take_back(self, key: str, rate: Rate) -> None:
-        """Uncount a request that was within the rate."""
+        """Undo the count of a request that was within the rate."""
         ...
 
 
@@ -150,68 +150,68 @@ Load = Callable[[], Awaitable[bytes]]
 
 
 class Cache(Protocol):
-    """Keeps bytes for a while; in one place for all processes, where Redis is configured.
+    """Keeps bytes for a while; with Redis, all processes share them.
 
-    Nothing that is kept may be relied upon: it can be gone at any time. While Redis is away every
-    process keeps what it must by itself. ``ttl`` is in seconds.
+    An entry may disappear at any time. While Redis is down each process keeps its own entries.
+    ``ttl`` is in seconds.
     """
 
     async def get(self, key: str, *, tags: tuple[str, ...] = ()) -> bytes | None:
-        """What is kept, or None. ``tags`` are those that it was kept with."""
+        """The value of a key, or None. ``tags`` must be those it was kept with."""
         ...
 
     async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
         """Keep a value until one of its tags is deleted.
 
-        Where it was worked out from what the tags name, use :meth:`remember`: this cannot know
-        whether that has changed in between.
+        For a value computed from the data that the tags name, use :meth:`remember`: this method
+        cannot know whether that data has changed since.
         """
         ...
 
     async def remember(
         self, key: str, load: Load, *, ttl: float, tags: tuple[str, ...] = ()
     ) -> bytes:
-        """What is kept, else what ``load`` gives; whoever asks meanwhile waits for the same.
+        """The value of a key, else what ``load`` returns; concurrent callers share one load.
 
-        What was loaded is not kept when a tag was deleted while it was under way. An error is
-        everybody's who waits, and is not kept.
+        A loaded value is not kept if one of its tags was deleted during the load. An error of
+        ``load`` is raised to every caller that waits for it, and is not kept.
         """
         ...
 
     async def delete(self, *keys: str) -> None:
-        """Forget keys."""
+        """Delete the values of keys."""
         ...
 
     async def delete_tags(self, *tags: str) -> None:
-        """Outdate whatever is kept under these tags: one command, however much that is."""
+        """Invalidate all entries with one of these tags; the cost is the same for any number."""
         ...
 
     async def delete_matching(self, pattern: str) -> None:
-        """Forget every key like a pattern, in which ``*`` is any text and ``?`` any character.
+        """Delete every key that matches a pattern; ``*`` is any text, ``?`` is any character.
 
-        It looks at every key of the database there is, tens of thousands of them per round trip:
-        for rare repairs. Tags cost nothing.
+        It is for rare repairs, since it scans all keys of the Redis database, ten thousand per
+        round trip. Prefer tags, which need no scan.
         """
         ...
 
     async def increment(self, key: str, by: int = 1, *, ttl: float) -> int:
-        """Add to a number, at once for everybody; the ``ttl`` is that of the first time."""
+        """Add to a number, atomically, and return the sum; the first call sets the ``ttl``."""
         ...
 
     async def push(self, key: str, *values: bytes, ttl: float) -> None:
-        """Append to a list, which is kept for ``ttl`` seconds more.
+        """Append to a list, which is then kept for another ``ttl`` seconds.
 
-        A list that grows larger than a value may be is dropped.
+        A list that exceeds the maximal size of a value is deleted.
         """
         ...
 
     async def slice(self, key: str, start: int = 0, stop: int = -1) -> list[bytes]:
-        """The values of a list from one index to another, which is included; -1 is the last."""
+        """The values of a list from ``start`` to ``stop``, both included; -1 is the last."""
         ...
 
 
 class PrincipalChannel(Protocol):
-    """Tells every process that caches principals which of them changed."""
+    """Informs every process that caches principals which of them have changed."""
 
     async def announce(self, context: Context) -> None:
         """Called in the transaction of every command, right before its commit."""
@@ -222,22 +222,27 @@ class PrincipalChannel(Protocol):
         ...
 
     async def start(self) -> None:
-        """Begin to listen to other processes, in the background."""
+        """Start to listen to other processes, in the background."""
         ...
 
     async def stop(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         ...
 
     def state(self) -> str:
-        """``ok`` while other processes are heard, ``degraded`` while not, ``off`` by design."""
+        """``ok`` while changes of other processes arrive, ``degraded`` while they do not.
+
+        ``off`` if this process does not listen by design.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How a dependency does: ``ok``, ``off`` when there is none, ``error``, or ``degraded`` when
-    it fails and is done without; and why, where that is known.
+    """The state of a dependency, and the reason where it is known.
+
+    ``ok``; ``off`` if it is not configured; ``error``; or ``degraded`` if it fails but the
+    application works without it.
     """
 
     state: str
@@ -245,28 +250,28 @@ class Check:
 
 
 class HealthChecks(Protocol):
-    """Looks after what the application depends on."""
+    """Checks the dependencies of the application."""
 
     async def checks(self) -> dict[str, Check]:
-        """Each dependency by its name."""
+        """The state of each dependency, by its name."""
         ...
 
     async def why_not_ready(self) -> str | None:
-        """Why no request should be sent here, or None when they may."""
+        """Why this process should get no requests, or None if it is ready."""
         ...
 
 
 class Metrics(Protocol):
-    """Counts requests, and knows what was counted."""
+    """Collects metrics, and exports them."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Record one answered request; ``route`` is the template of its path."""
         ...
 
     def show(self, backlog: Sequence[Backlog]) -> None:
-        """Take note of the jobs that wait."""
+        """Record the present backlog of jobs."""
         ...
 
     def exposition(self) -> bytes:
-        """Everything, in the text format of Prometheus."""
+        """All metrics, in the text format of Prometheus."""
         ...

@@ -1,4 +1,4 @@
-"""Who asks, and with which grants."""
+"""The principal: who sends a message, and with which grants."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A permission as one principal holds it: the scope and the rules on single fields."""
+    """A permission that a principal holds: its scope, and the rules on single fields."""
 
     scope: Scope
     allowed: Mapping[Source, frozenset[str]] = field(default_factory=dict)
@@ -30,20 +30,20 @@ class Grant:
 
     @property
     def has_field_rules(self) -> bool:
-        """Whether any field is restricted at all."""
+        """Whether there is a rule on any field."""
         return bool(self.allowed or self.denied)
 
     @property
     def told(self) -> tuple[object, ...]:
-        """The scope and the rules in an order that is the same in every process."""
+        """The scope and the rules, in an order that is the same in every process."""
         return self.scope.value, _ordered(self.allowed), _ordered(self.denied)
 
     def refuses(self, source: Source, path: str) -> bool:
         """Whether a request that names the field ``path`` (dotted when nested) is refused.
 
-        A rule on ``address`` covers ``address.city``, and who names ``address`` as a whole names
-        what is inside. As soon as one field of a source is allowed, every other field of that
-        source is refused.
+        A rule on ``address`` covers ``address.city``, and a request that names ``address`` names
+        every field inside it. As soon as one field of a source is allowed, every other field of
+        that source is refused.
         """
         names = _with_parents(path)
         denied = self.denied.get(source, frozenset())
@@ -53,7 +53,7 @@ class Grant:
         return allowed is not None and names.isdisjoint(allowed)
 
     def covers(self, other: "Grant") -> bool:
-        """Whether everything that another grant of the same permission allows is allowed here."""
+        """Whether this grant allows everything that another one of the same permission allows."""
         if self.scope is Scope.OWN and other.scope is Scope.ANY:
             return False
         sources = {*self.allowed, *self.denied}
@@ -82,10 +82,10 @@ UNLIMITED = Grant(Scope.ANY)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The one who sends a message. ``user_id`` is None for strangers and for the system.
+    """The sender of a message. ``user_id`` is None for anonymous clients and for the system.
 
-    ``profile`` is how its owner sees the account. ``valid_until`` is when the session ends unless
-    it is refreshed. ``rules`` are the rate limits of the tier.
+    ``profile`` is the account as its owner sees it. ``valid_until`` is when the session ends
+    unless it is refreshed. ``rules`` are the rate limits of the tier.
     """
 
     user_id: UUID | None = None
@@ -106,7 +106,7 @@ class Principal:
         """The user's id.
 
         Raises:
-            LookupError: the principal is no user; a message that needs one is not SIGNED_IN.
+            LookupError: the principal is not a user; the message lacks the policy SIGNED_IN.
         """
         if self.user_id is None:
             raise LookupError("this principal is not a user")
@@ -120,14 +120,14 @@ class Principal:
 
     @property
     def digest(self) -> bytes:
-        """A digest of who this is and of everything that they may do, worked out once."""
+        """A digest of the principal's identity and of all that it may do, computed once."""
         if not self._digest:
-            told = (
+            parts = (
                 self.user_id and self.user_id.int,
                 *(self.is_system, self.is_superuser, self.level, self.roles, self.tier),
                 sorted((key, *grant.told) for key, grant in self.grants.items()),
             )
-            self._digest.append(blake2b(repr(told).encode(), digest_size=16).digest())
+            self._digest.append(blake2b(repr(parts).encode(), digest_size=16).digest())
         return self._digest[0]
 
 
@@ -136,10 +136,10 @@ SYSTEM = Principal(is_system=True)
 
 
 def check_reach(user_id: UUID | None, principal: Principal, grant: Grant) -> None:
-    """Refuse a grant for own rows to whoever asks about another user.
+    """Refuse a principal whose grant is for own rows and who asks about another user.
 
     Raises:
-        Forbidden: the user is not the one who asks.
+        Forbidden: the grant is for own rows, and the user is not the principal.
     """
     if grant.scope is Scope.OWN and user_id != principal.user_id:
         raise Forbidden
@@ -157,7 +157,7 @@ def _overlap(one: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RoleGrant:
-    """One row of the grant table, with the level of the role that carries it."""
+    """One row of the table of grants, with the level of the role that has it."""
 
     level: int
     permission: str
@@ -166,9 +166,9 @@ class RoleGrant:
 
 
 def merge_grants(rows: Iterable[RoleGrant]) -> dict[str, Grant]:
-    """One grant per permission: the highest role decides, lower roles are the fallback.
+    """Merge the grants of several roles into one per permission: that of the highest role.
 
-    At equal level ``ANY`` beats ``OWN`` and ``DENY`` beats ``ALLOW``.
+    Between roles of equal level ``ANY`` beats ``OWN`` and ``DENY`` beats ``ALLOW``.
     """
     by_permission: dict[str, list[RoleGrant]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Rates, and which holds where: the rules of a tier, found once per route."""
+"""Rates, and the rules of a tier that give some routes a rate of their own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Rate:
     """``limit`` requests per ``period`` seconds.
 
-    A ``strict`` one guards credentials: where processes cannot count together it is halved.
+    A ``strict`` rate protects credentials: each process allows half while they cannot count
+    together.
     """
 
     limit: int
@@ -18,20 +19,20 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RateRule:
-    """A rate for a path: the template of a route, or a prefix of some that ends in ``*``."""
+    """A rate for a path: the template of a route, or a prefix of templates followed by ``*``."""
 
     path: str
     rate: Rate
 
     def holds_for(self, template: str) -> bool:
-        """Whether it is the rule of a route, or one of several."""
+        """Whether this rule applies to a route; several rules may."""
         if self.path.endswith("*"):
             return template.startswith(self.path[:-1])
         return template == self.path
 
 
 class RateRules:
-    """The rules of one tier. What was found for a template is remembered."""
+    """The rules of one tier. The rule that was found for a template is remembered."""
 
     __slots__ = ("_found", "_rules")
 
@@ -40,7 +41,7 @@ class RateRules:
         self._found: dict[str, RateRule | None] = {}
 
     def find(self, template: str) -> RateRule | None:
-        """The rule of a route: an exact path beats the longest prefix; None when there is none."""
+        """The rule of a route: an exact path comes before the longest prefix; None without one."""
         try:
             return self._found[template]
         except KeyError:

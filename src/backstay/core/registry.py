@@ -1,4 +1,4 @@
-"""Every handler of an application, checked as a whole at boot."""
+"""The handlers of an application, checked together at boot."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -56,9 +56,9 @@ class Registry:
         self.faults += [flaw.of(thing) for flaw in flaws]
 
     def check(self, messages: Iterable[type[Message[Any]]]) -> None:
-        """Note every message that lacks a policy or a handler, or contradicts another.
+        """Note the faults of messages: no policy, no handler, or a contradiction to another one.
 
-        Those that have a handler are checked besides, wherever their class is.
+        Messages of registered handlers are checked, too, in whatever module they are.
         """
         specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]] = {}
         for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
@@ -74,9 +74,9 @@ class Registry:
         function: Function,
         providers: Mapping[Any, Provider],
     ) -> Handler:
-        """Resolve the parameters of a function by type, noting those that nobody provides.
+        """Find a provider for each parameter of a function, by type, and note those without one.
 
-        A message without a permission has no grant that its handler could judge by.
+        A message without a permission has no grant, so its handler cannot take a ``Grant``.
         """
         has_grant = isinstance(message.permission, PermissionSpec)
         chosen: list[Provider] = []
@@ -91,19 +91,21 @@ class Registry:
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
     verb = "prepare" if of["prepares"] else "handle"
-    told = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
-    return Flaw(Code.HANDLER_TWICE, f"Both {told} {verb} {message.__name__}.", "Remove one.")
+    both = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
+    return Flaw(Code.HANDLER_TWICE, f"Both {both} {verb} {message.__name__}.", "Remove one.")
 
 
 def _unprovided(message: type[Message[Any]], function: Function, name: str, kind: Any) -> Flaw:
     mend = "Give it a type that handlers of its kind receive, or remove it."
     if kind is Grant:
         mend = f"Let {message.__name__} declare a permission, or remove the parameter."
-    told = getattr(kind, "__name__", None) or repr(kind)
+    kind_name = getattr(kind, "__name__", None) or repr(kind)
     if kind is None:
         problem = f"The parameter `{name}` of {function.__qualname__} has no type."
         return Flaw(Code.HANDLER_PARAMETER, problem, mend)
-    problem = f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {told}."
+    problem = (
+        f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {kind_name}."
+    )
     return Flaw(Code.HANDLER_PARAMETER, problem, mend)
 
 
@@ -118,15 +120,15 @@ def _policy_flaws(
     elif isinstance(policy, PermissionSpec):
         known, first = specs.setdefault(policy.key, (policy, message))
         if known != policy:
-            told = f"{first.__name__} ({place_of(first)})"
-            problem = f"{policy.key} is declared differently by {told} and {message.__name__}."
+            other = f"{first.__name__} ({place_of(first)})"
+            problem = f"{policy.key} is declared differently by {other} and {message.__name__}."
             mend = "Declare it once, and name that in both."
             yield Flaw(Code.PERMISSION_TWICE, problem, mend)
 
 
 @cache
 def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
-    """What is wrong with a message, whatever the application: tests, which make many, pay once."""
+    """The faults of a message alone; cached, because tests make many applications."""
     try:
         message.result_type()
     except TypeError:

@@ -1,4 +1,4 @@
-"""The one way a view becomes bytes, so that its ETag is the same wherever it is computed."""
+"""Renders views to bytes in one place, so that an ETag is the same wherever it is computed."""
 
 import json
 from collections.abc import Mapping
@@ -12,35 +12,35 @@ from backstay.core.messages import View
 
 
 def render(view: View) -> bytes:
-    """The JSON representation of a view, UTF-8."""
+    """The JSON representation of a view, in UTF-8."""
     return type(view).__pydantic_serializer__.to_json(view)
 
 
 def etag_of(body: bytes) -> str:
-    """A strong entity tag over everything the body shows (RFC 9110, 8.8.3)."""
+    """The strong entity tag of a body: a hash of all its bytes (RFC 9110, 8.8.3)."""
     return f'"{blake2b(body, digest_size=12).hexdigest()}"'
 
 
 Links = Mapping[str, int | str]
-"""The neighbours of a page by relation (RFC 8288): numbers of pages, or cursors."""
+"""The links of a page by relation (RFC 8288): numbers of pages, or cursors."""
 
 
 class Representation(NamedTuple):
-    """What is sent for a view. A list has ``links``, everything else an ``etag``; a list gets one
-    as it is sent, where clients may keep it."""
+    """What is sent for a view. A list has ``links``, every other view an ``etag``; the edge adds an
+    entity tag to a list that clients may cache."""
 
     body: bytes
     etag: str | None = None
     links: Links | None = None
 
     def pack(self) -> bytes:
-        """Everything in bytes, to be kept."""
+        """All parts in one sequence of bytes, for a cache."""
         head = json.dumps((self.etag, self.links)).encode()
         return len(head).to_bytes(2) + head + self.body
 
     @classmethod
     def unpack(cls, packed: bytes) -> "Representation":
-        """What was packed."""
+        """The representation that :meth:`pack` has packed."""
         end = 2 + int.from_bytes(packed[:2])
         etag, links = json.loads(packed[2:end])
         return cls(packed[end:], etag, links)
@@ -70,7 +70,7 @@ def _links(page: Page[View] | CursorPage[View]) -> Links:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What the sender believes about the resource (RFC 9110, 13.1).
+    """The preconditions of a request (RFC 9110, 13.1).
 
     ``tags`` are the entity tags of ``If-Match``, None without the header; ``none_of`` are those of
     ``If-None-Match``. In either, ``("*",)`` stands for any existing representation.
@@ -83,7 +83,7 @@ class Preconditions:
         """Compare with the current representation, inside the transaction that changes it.
 
         Raises:
-            PreconditionFailed: the representation is not one that the sender would have changed.
+            PreconditionFailed: the representation does not meet the preconditions.
         """
         if self != NO_PRECONDITIONS:
             tag = etag_of(render(current))
@@ -96,7 +96,7 @@ class Preconditions:
         """Compare the tag of the current representation with those of ``If-Match``.
 
         Raises:
-            PreconditionFailed: the representation is no longer the one the sender saw.
+            PreconditionFailed: the representation is not one that ``If-Match`` names.
         """
         if self.tags is not None and self.tags != ("*",) and tag not in self.tags:
             raise PreconditionFailed(
@@ -104,10 +104,10 @@ class Preconditions:
             )
 
     def check_absence(self) -> None:
-        """Refuse, where the resource exists, what was asked only in case that it does not.
+        """Refuse a request with ``If-None-Match: *``, because the resource exists.
 
         Raises:
-            PreconditionFailed: that is what the sender asked.
+            PreconditionFailed: the request has that header.
         """
         if self.none_of == ("*",):
             raise PreconditionFailed("The resource exists, which If-None-Match rules out.")

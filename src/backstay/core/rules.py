@@ -1,4 +1,4 @@
-"""Looks at the rules of a message: one that cannot be asked must not count as one that agrees."""
+"""Checks the rules of a message at boot: a malformed rule could count as one that agrees."""
 
 import inspect
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _SHAPE = "Write `def rule(principal, message) -> bool`."
 
 
 def rule_flaws(message: str, rules: Any) -> Iterator[Flaw]:
-    """What is wrong with what a message has as its `rules`."""
+    """The wiring faults of a message's `rules`."""
     if not isinstance(rules, tuple):
         problem = f"`rules` of {message} is no tuple."
         yield Flaw(Code.MESSAGE_RULE, problem, "Write `rules = (rule,)`, with the comma.")
@@ -26,7 +26,7 @@ def rule_flaws(message: str, rules: Any) -> Iterator[Flaw]:
 
 
 def _is_lazy(rule: Any) -> bool:
-    """Whether a call returns something that has yet to run, which is true whatever it holds."""
+    """Whether a call returns a coroutine or generator, which is truthy before it has run."""
     kinds = inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction
     return callable(rule) and any(is_one(rule) or is_one(rule.__call__) for is_one in kinds)
 

@@ -1,15 +1,15 @@
-"""What a supervisor and the processes it runs agree on: a folder named by one variable."""
+"""The folder that a supervisor shares with its processes, named by an environment variable."""
 
 import os
 from pathlib import Path
 
 FOLDER = "BACKSTAY_RUN"
-"""The variable that names the folder; set for the processes of a supervisor only."""
+"""The environment variable that names the folder; set only in processes of a supervisor."""
 DRAINING = "draining"
 METRICS = "metrics"
 
 
 def is_draining() -> bool:
-    """Whether the supervisor of this process, if any, wants it to get no more requests."""
+    """Whether the supervisor of this process, if any, asks that it get no more requests."""
     folder = os.environ.get(FOLDER)
     return folder is not None and (Path(folder) / DRAINING).exists()

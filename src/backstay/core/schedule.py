@@ -1,4 +1,4 @@
-"""When the application sends itself a command: periods and cron expressions, as slots of time."""
+"""Schedules: commands that the application sends itself, by periods or cron expressions."""
 
 import re
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _PERIOD = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
 
 
 class Trigger(Protocol):
-    """Divides time into slots."""
+    """Divides time into slots; a scheduled command is sent once in each."""
 
     @property
     def fires_at_once(self) -> bool:
-        """Whether a cluster that has never seen it fires, or waits for the next slot."""
+        """Whether a new schedule fires in the present slot, or waits for the next one."""
         ...
 
     def slot(self, now: datetime) -> datetime:
@@ -38,11 +38,9 @@ class Every:
     fires_at_once: bool = True
 
     def slot(self, now: datetime) -> datetime:
-        """The beginning of the slot that a moment is in."""
         return datetime.fromtimestamp(now.timestamp() // self.seconds * self.seconds, UTC)
 
     def next_slot(self, now: datetime) -> datetime:
-        """The beginning of the slot after that."""
         return self.slot(now) + timedelta(seconds=self.seconds)
 
 
@@ -54,12 +52,10 @@ class Cron:
     fires_at_once: bool = False
 
     def slot(self, now: datetime) -> datetime:
-        """The beginning of the slot that a moment is in."""
         end = now.replace(microsecond=0) + timedelta(seconds=1)
         return next(CronSim(self.expression, end, reverse=True))
 
     def next_slot(self, now: datetime) -> datetime:
-        """The beginning of the slot after that."""
         return next(CronSim(self.expression, now))
 
 
@@ -76,7 +72,7 @@ def every(period: str, command: Command[Any], name: str = "") -> Scheduled:
     """Send a command once per period, such as ``30s``, ``5m``, ``1h``, ``1d``; first at once.
 
     Raises:
-        ValueError: the period cannot be read.
+        ValueError: the period does not have this form.
     """
     match = _PERIOD.fullmatch(period)
     if match is None:
@@ -89,7 +85,7 @@ def cron(expression: str, command: Command[Any], name: str = "") -> Scheduled:
     """Send a command when a cron expression matches, in UTC.
 
     Raises:
-        ValueError: the expression cannot be read, or never matches.
+        ValueError: the expression is not valid, or never matches.
     """
     trigger = Cron(expression)
     try:

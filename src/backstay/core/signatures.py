@@ -1,4 +1,4 @@
-"""Compares what a handler says of itself with the message it is for; asked at boot only."""
+"""Checks at boot that the signature of a handler fits the message that it handles."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 
 @cache
 def hints_of(function: Callable[..., Any]) -> dict[str, Any] | None:
-    """The types of parameters and result; None when a name among them means nothing."""
+    """The types of the parameters and the result; None if an annotation cannot be resolved."""
     try:
         return get_type_hints(function)
     except Exception:  # whatever the evaluation of an annotation may raise
@@ -24,7 +24,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any] | None:
 
 @cache
 def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a function in order, by name; None for one that has no type."""
+    """The types of a function's parameters by name, in order; None for one without a type."""
     hints = hints_of(function) or {}
     return {name: hints.get(name) for name in inspect.signature(function).parameters}
 
@@ -75,23 +75,24 @@ def _result_flaws(
     try:
         wanted = message.result_type()
     except TypeError:
-        return  # told of the message itself
+        return  # reported as a fault of the message itself
     if not fits(hints["return"], wanted):
         kind = message.__name__
-        problem = f"{name} returns {_told(hints['return'])}, while {kind} asks for {_told(wanted)}."
+        returned, asked = _type_name(hints["return"]), _type_name(wanted)
+        problem = f"{name} returns {returned}, while {kind} asks for {asked}."
         mend = f"Return that, or derive {kind} from what is returned."
         yield Flaw(Code.HANDLER_RESULT, problem, mend)
 
 
-def fits(told: Any, wanted: Any) -> bool:
-    """Whether what is annotated can be what is asked for; refusals aside, they always can.
+def fits(given: Any, wanted: Any) -> bool:
+    """Whether an annotated result may be of the wanted type; ``Refused`` is always allowed.
 
-    Where only a type checker can judge, it does.
+    Cases that only a type checker can decide count as fitting.
     """
     options = tuple(_options(wanted))
     return all(
         any(_fits(one, other) for other in options)
-        for one in _options(told)
+        for one in _options(given)
         if not (isinstance(one, type) and issubclass(one, Refused))
     )
 
@@ -106,20 +107,20 @@ def _options(kind: Any) -> Iterator[Any]:
         yield NoneType if kind is None else kind
 
 
-def _fits(told: Any, wanted: Any) -> bool:
-    if told == wanted or told in (Any, Never, NoReturn) or wanted in (Any, object):
+def _fits(given: Any, wanted: Any) -> bool:
+    if given == wanted or given in (Any, Never, NoReturn) or wanted in (Any, object):
         return True
-    one, other = get_origin(told) or told, get_origin(wanted) or wanted
+    one, other = get_origin(given) or given, get_origin(wanted) or wanted
     if not isinstance(one, type) or not isinstance(other, type):
         return True
     try:
         if not issubclass(one, other) and (one, other) != (int, float):
             return False
-    except TypeError:  # a protocol that cannot be asked
+    except TypeError:  # a protocol that does not support issubclass
         return True
-    inner, outer = get_args(told), get_args(wanted)
+    inner, outer = get_args(given), get_args(wanted)
     return len(inner) != len(outer) or all(map(fits, inner, outer))
 
 
-def _told(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -1,4 +1,4 @@
-"""Loads that are made once for all who ask meanwhile, and not kept when they were outdated."""
+"""Shares one load among concurrent callers, and marks loads that were invalidated meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Flight(Generic[K, T]):
-    """Something is being read: it ``holds`` unless it was outdated meanwhile."""
+    """A running read; ``holds`` is true until it is invalidated."""
 
     __slots__ = ("holds", "key", "since", "tags")
 
@@ -25,7 +25,7 @@ class Flight(Generic[K, T]):
 
 
 class SingleFlight(Generic[K, T, R]):
-    """What is being read at present."""
+    """The reads that are running at present."""
 
     def __init__(self) -> None:
         self._flights: set[Flight[K, T]] = set()
@@ -40,9 +40,9 @@ class SingleFlight(Generic[K, T, R]):
         after: float = -inf,
         tags: tuple[T, ...] = (),
     ) -> R:
-        """What is being read for this key if it began ``after`` a moment, else what is read now.
+        """Join the running read of a key if it began ``after`` a moment, else start one.
 
-        The read goes on when whoever caused it leaves: others may wait for it.
+        The read goes on if the caller that started it is cancelled: others may wait for it.
         """
         flight, task = self._shared.get(key, (None, None))
         if flight is None or task is None or flight.since <= after:
@@ -52,20 +52,20 @@ class SingleFlight(Generic[K, T, R]):
         return await asyncio.shield(task)
 
     def start(self, key: K, now: float, tags: tuple[T, ...] = ()) -> Flight[K, T]:
-        """Begin to read: whatever is outdated from now on is known of."""
+        """Register a read; it learns of invalidations from now on."""
         flight = Flight(key, tags, now)
         self._flights.add(flight)
         return flight
 
     def end(self, flight: Flight[K, T]) -> None:
-        """Reading has ended."""
+        """Remove a read that has ended."""
         self._flights.discard(flight)
         shared = self._shared.get(flight.key)
         if shared is not None and shared[0] is flight:
             del self._shared[flight.key]
 
     def outdate(self, concerns: Callable[[Flight[K, T]], bool] = lambda _: True) -> None:
-        """What is being read is neither to be kept nor given to those who ask from now on."""
+        """Invalidate running reads: their results must not be kept, and new callers do not join."""
         for flight in [flight for flight in self._flights if concerns(flight)]:
             flight.holds = False
             self.end(flight)

@@ -1,4 +1,4 @@
-"""What pydantic refuses, in the words of an answer: never with what was submitted."""
+"""Translates pydantic's validation errors into responses that never repeat submitted values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,26 +11,27 @@ from backstay.core.errors import FieldError, Invalid
 
 T = TypeVar("T")
 _TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
-"""A text that does not end is one all the same: nothing is looked at twice."""
+"""A JSON string, or a comma or colon outside of strings. A string without an end matches, too, so
+that no part of a body is scanned twice."""
 MOST_FAULTS = 20
-"""How many faults an answer lists, so that a small request never makes a large answer."""
+"""How many faults a response lists, so that a small request never causes a large response."""
 MOST_TOLD = 10_000
-"""How many faults are looked at one by one; to list more would hold up others."""
+"""Up to how many faults pydantic is asked to list them; listing more would delay other requests."""
 _CONSTRAINTS = {
     *("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "actual_length"),
     *("field_type", "pattern", "expected", "max_digits", "decimal_places", "whole_digits"),
     *("class_name", "field", "known"),
 }
-"""What a message of pydantic may mention; anything else could be a part of what was submitted."""
+"""The values that a message of pydantic may contain; any other could be a submitted one."""
 
 
 def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", inside: str = "") -> T:
-    """What a method of a model, such as ``model_validate``, makes of what was submitted.
+    """Validate submitted data with a method of a model, such as ``model_validate``.
 
     ``whole`` and ``inside`` are those of :func:`invalid`.
 
     Raises:
-        Invalid: it is not valid.
+        Invalid: the data is not valid.
     """
     try:
         return validate(given)
@@ -42,14 +43,15 @@ def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", ins
 
 
 def check_extent(body: bytes, most: int) -> None:
-    """Refuse a JSON body with more values and names than that: each may be a fault, which is dear.
+    """Refuse a JSON body with more than ``most`` values and names: each could be a fault, and
+    faults are expensive.
 
-    All but the first in a list or object have a comma or a colon before them. A body too short for
-    so many is not looked at, and a long one only until it is clear: no two texts stand together
-    without one, or it is not JSON.
+    It counts commas and colons: each value or name but the first of a list or object has one
+    before it. A body that is too short for so many is not scanned. In valid JSON there is one
+    between any two strings, so that scanning ``2 * most`` matches is enough.
 
     Raises:
-        Invalid: it has more.
+        Invalid: there are more.
     """
     if len(body) <= 2 * most:
         return
@@ -59,9 +61,10 @@ def check_extent(body: bytes, most: int) -> None:
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: str = "") -> Invalid:
-    """The refusal for validation errors, without the values that caused them.
+    """The error for pydantic's validation errors, without the values that caused them.
 
-    ``whole`` is what an error without a field is about; ``inside`` the field that was validated.
+    ``whole`` is the name for errors that concern no single field. ``inside`` is the field whose
+    content was validated, if it was not a whole message.
     """
     faults = tuple(
         FieldError(_path(error, whole, inside), error["type"], _message(error))
@@ -71,7 +74,7 @@ def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: st
 
 
 def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:
-    named = error.get("ctx", {}).get("field")  # by a check of the message as a whole
+    named = error.get("ctx", {}).get("field")  # set by a validator of the whole message
     location = (*error["loc"], *([named] if named else ()))
     if inside:
         return ".".join((inside, *map(str, location)))[:200]
@@ -79,7 +82,7 @@ def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    """The dotted path of a field; empty for the body or query as a whole."""
+    """The dotted path of a field; empty for an error about the whole body or query."""
     located = len(location) > 1 and location[0] in {"body", "query", "path"}
     inner = location[1:] if located else location
     if location[:1] == ("body",) and len(inner) == 1 and isinstance(inner[0], int):

@@ -1,4 +1,4 @@
-"""What keeps an application from starting: one record per fault, and the error that tells them."""
+"""Wiring faults, which keep an application from starting, and the error that lists all of them."""
 
 import inspect
 import sys
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Code(StrEnum):
-    """What can be wired wrongly; ``docs/reference.md`` says what each means."""
+    """The kinds of wiring faults; ``docs/reference.md`` explains each."""
 
     MESSAGE_NO_PERMISSION = "message.no_permission"
     MESSAGE_NO_RESULT = "message.no_result"
@@ -64,14 +64,14 @@ class Code(StrEnum):
 
 
 class Place(NamedTuple):
-    """Where something is written. ``module`` is the dotted name of that file."""
+    """A place in the source code. ``module`` is the dotted name of the file."""
 
     file: str
     line: int
     module: str = ""
 
     def __str__(self) -> str:
-        """``file:line``, the file as seen from the working directory if it is below that."""
+        """``file:line``; the path is relative if the file is below the working directory."""
         file = Path(self.file)
         if file.is_relative_to(here := Path.cwd()):
             file = file.relative_to(here)
@@ -80,7 +80,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WiringFault:
-    """One thing wired wrongly: where it is written, what about it, how to mend it."""
+    """One wiring fault: where it is, what is wrong, and how to correct it."""
 
     code: Code
     where: str
@@ -92,19 +92,19 @@ class WiringFault:
 
 
 class Flaw(NamedTuple):
-    """What is wrong with one class or function, whose place is known to who asks."""
+    """A fault of one class or function, without its place, which the caller adds."""
 
     code: Code
     problem: str
     mend: str
 
     def of(self, thing: Any) -> WiringFault:
-        """The fault that this is, told with the place of its class, function or table."""
+        """The wiring fault at the place of a class, function or table."""
         return WiringFault(self.code, str(place_of(thing)), self.problem, self.mend)
 
 
 class BootError(Exception):
-    """The application is wired wrongly and must not start; ``faults`` holds every reason."""
+    """The application has wiring faults and must not start; ``faults`` holds all of them."""
 
     def __init__(self, faults: Iterable[WiringFault]) -> None:
         self.faults = tuple(dict.fromkeys(faults))
@@ -115,9 +115,9 @@ class BootError(Exception):
 
 
 def place_of(thing: Any) -> Place:
-    """Where a class or function is written, or whatever has a ``place``.
+    """Where a class, a function, or an object with a ``place`` is written.
 
-    Source files are read for it, so it is asked of what is wrong alone.
+    It reads source files, so it is called only for things that are wrong.
     """
     place = getattr(thing, "place", None)
     if isinstance(place, Place):
@@ -134,9 +134,9 @@ def place_of(thing: Any) -> Place:
 
 
 def calling_place(*helpers: str) -> Place:
-    """Where the code was called that asks this: the next frame above that is no helper's.
+    """The place of the first caller outside of this file, the calling one and the ``helpers``.
 
-    ``helpers`` are the files to look above of; code that was generated has none.
+    ``helpers`` are names of files. Generated code, which has no file, is skipped, too.
     """
     frame = sys._getframe(1)
     passed = {frame.f_code.co_filename, __file__, *helpers}

@@ -1,1 +1,1 @@
-"""The database: engines, the one transaction, rows and the questions asked of them."""
+"""The database: engines, the transaction of a command, tables, queries and migrations."""

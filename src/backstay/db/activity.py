@@ -1,4 +1,4 @@
-"""The audit trail: one row for every command that somebody sent, in the command's transaction."""
+"""The audit trail: one row for every command that was sent, in the transaction of the command."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -28,10 +28,11 @@ Row = dict[str, Any]
 
 
 class Activity(Base):
-    """What somebody asked for and what became of it; never with a submitted value.
+    """A message that was sent and its outcome; of submitted values it holds only ids and flags.
 
-    There is no foreign key: rows outlive the users they are about. ``actor`` says who sent the
-    message, ``user_id`` whom it is about: a stranger who signs in names an account.
+    There is no foreign key, because rows outlive the users that they are about. ``actor`` says who
+    sent the message, ``user_id`` whom it is about: an anonymous client that signs in names an
+    account.
     """
 
     __tablename__ = "activity"
@@ -59,11 +60,11 @@ _INSERT = insert(cast(Table, Activity.__table__)).inline()
 
 
 class AuditTrail:
-    """The two pipeline steps that write it. What was committed is told to ``written``.
+    """The two pipeline steps that write the audit trail; ``written`` gets each committed row.
 
-    A refusal of somebody known is written after the rollback, in a transaction of its own. Where
-    the caller is a stranger it is written while the answer is under way: its time would tell
-    whether there is such an account.
+    The refusal of a signed-in user is written after the rollback, in a transaction of its own. For
+    an anonymous client it is written in the background, while the answer is sent: otherwise the
+    response time would show whether the named account exists.
     """
 
     def __init__(
@@ -75,7 +76,10 @@ class AuditTrail:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def record(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """The step inside the transaction: the row of what succeeds, or is refused for good."""
+        """The step inside the transaction: it adds the row of a command that is committed.
+
+        A command that returns ``Refused`` is committed, too.
+        """
 
         async def run(context: Context) -> Any:
             result = await call_next(context)
@@ -89,7 +93,7 @@ class AuditTrail:
         return run
 
     def note_refusal(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """The outermost step: the row of a command that failed, or of a forbidden query."""
+        """The outer step: it writes the row of a command that failed, or of a forbidden query."""
         if not issubclass(message, Command) and message.permission is PUBLIC:
             return call_next
         recorded = Exception if issubclass(message, Command) else Forbidden
@@ -109,7 +113,7 @@ class AuditTrail:
         return run
 
     async def settle(self) -> None:
-        """Wait until everything that is under way is written."""
+        """Wait until the rows that are being written in the background are written."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 
@@ -137,7 +141,7 @@ class AuditTrail:
     def _row(self, context: Context, error: Exception | None, result: Any = None) -> Row:
         message, principal, note = context.message, context.principal, context.note
         policy = message.permission
-        told = error if error is None or isinstance(error, AppError) else AppError()
+        public = error if error is None or isinstance(error, AppError) else AppError()
         return {
             "id": new_id(),
             "created_at": self._clock(),
@@ -150,14 +154,14 @@ class AuditTrail:
             "permission": policy.key if isinstance(policy, PermissionSpec) else None,
             "targets": _targets(message, result),
             "fields": sorted({path for _, path in message.named_fields()}),
-            "outcome": _outcome(told),
-            "code": told and told.code,
-            "status": told and told.status,
+            "outcome": _outcome(public),
+            "code": public and public.code,
+            "status": public and public.status,
         }
 
 
 def _outcome(error: AppError | None) -> str:
-    """Faults of ours are no refusals, whatever their answer looks like."""
+    """An error with a status of 500 or more is a failure of the server, not a refusal."""
     if error is None:
         return "ok"
     return "refused" if error.status < AppError.status else "failed"
@@ -170,7 +174,7 @@ def _actor(principal: Principal) -> str:
 
 
 def _targets(message: Message[Any], result: Any) -> dict[str, str]:
-    """The path fields of a message, its other ids and set flags, the ``id`` of its result."""
+    """The path fields of a message, its other UUIDs, its true query flags, its result's ``id``."""
     targets = {}
     for name, source in message.sources().items():
         value = getattr(message, name)

@@ -1,4 +1,4 @@
-"""The address of a PostgreSQL, as its driver wants to be told of it."""
+"""Translates the URL of a PostgreSQL database into the arguments that its driver takes."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -15,13 +15,13 @@ _OF_THE_DSN = (
     "ssl_max_protocol_version",
     "ssl_min_protocol_version",
 )
-"""What asyncpg takes in a URL only."""
+"""Parameters that asyncpg accepts only in a URL."""
 
 
 def postgres_arguments(text: str, application: str, seconds: float) -> dict[str, Any]:
-    """What `asyncpg.connect` takes, for the URL of the settings.
+    """The arguments of `asyncpg.connect` for a database URL.
 
-    The URL may name another application than ours, and more or fewer ``seconds`` to wait in.
+    ``application`` and ``seconds`` (the connect timeout) are defaults; the URL may override them.
     """
     url = make_url(text)
     query: dict[str, Any] = dict(url.query)
@@ -34,25 +34,25 @@ def postgres_arguments(text: str, application: str, seconds: float) -> dict[str,
     _, found = url.get_dialect()().create_connect_args(url)
     if dsn.get("sslrootcert") == "system":
         del dsn["sslrootcert"]
-        found["ssl"] = True  # verify-full, by the authorities of this system
+        found["ssl"] = True  # verify-full, with the certificate authorities of this system
     if dsn:
         found["dsn"] = f"postgresql://?{urlencode(dsn)}"
     return {**found, "server_settings": session, "timeout": timeout}
 
 
 def without_parameters(text: str) -> URL:
-    """The URL without what `postgres_arguments` tells."""
+    """The URL without its query, which `postgres_arguments` has read."""
     return make_url(text).set(query={})
 
 
 def shown(text: str) -> str:
-    """A URL without its passwords."""
+    """A URL with its passwords hidden."""
     url = make_url(text)
     hidden = {name: "hidden" for name in url.query if "pass" in name}
     return repr(url.update_query_dict(hidden))
 
 
 def place(text: str) -> str:
-    """Where the server is, in words."""
+    """The host of a URL, or ``this machine``."""
     url = make_url(text)
     return url.host or str(url.query.get("host", "this machine"))

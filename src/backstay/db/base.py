@@ -1,4 +1,4 @@
-"""What every table has: names, identity, times, authors, a version."""
+"""The base classes of tables: constraint names, id, times, authors and version."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -21,14 +21,17 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """The declarative base; a relationship that was not loaded on purpose raises."""
+    """The declarative base of every table.
+
+    Sessions are async, so that access to a relationship that was not loaded explicitly raises.
+    """
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, UUID: Uuid}
 
 
 class Entity(Base):
-    """A row with identity. ``version`` counts its changes and guards against lost updates."""
+    """A row with an id. ``version`` counts its changes and prevents lost updates."""
 
     __abstract__ = True
 
@@ -45,20 +48,20 @@ class Entity(Base):
         return {"version_id_col": cls.__dict__.get("version", Entity.version)}
 
     def stamp(self, now: datetime, author: UUID | None) -> None:
-        """Say when and by whom this new row is made, unless that was said."""
+        """Set the time and the author of this new row; a given creation is kept."""
         self.created_at = self.created_at or now
         self.created_by = self.created_by or author
         self.updated_at, self.updated_by = now, author
 
 
 class SoftDelete:
-    """A row that is hidden instead of removed. Unique indexes name ``deleted_at IS NULL``."""
+    """A row that is hidden instead of deleted; its unique indexes need ``deleted_at IS NULL``."""
 
     deleted_at: Mapped[datetime | None] = mapped_column(sort_order=95)
 
 
 def stamp_of(session: Session | AsyncSession) -> tuple[datetime, UUID | None]:
-    """When and by whom rows are changed in a session now."""
+    """The time and the author for the rows that a session changes now."""
     return session.info.get("clock", utc_now)(), session.info.get("author")
 
 

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL lets in as many connections as the processes of an application may open."""
+"""Checks that PostgreSQL allows as many connections as the application's processes may open."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from backstay.db.engine import EngineOptions, driver_arguments
 from backstay.settings.groups.db import FEWEST
 
 MIGRATION = 2
-"""What `backstay db upgrade` opens: one connection migrates, one looks at the schema."""
+"""Connections of `backstay db upgrade`: one migrates, one reads the state of the schema."""
 
 _LIMITS = """
 SELECT current_setting('max_connections')::int
@@ -27,7 +27,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """How many connections an application may open: processes that serve, and workers."""
+    """The connections that an application may open: ``each`` per serving process and per worker."""
 
     processes: int
     workers: int
@@ -35,15 +35,15 @@ class Demand:
 
     @property
     def total(self) -> int:
-        """All of them, and those of a migration meanwhile."""
+        """All of them, plus those of a migration at the same time."""
         return (self.processes + self.workers) * self.each + MIGRATION
 
 
 async def shortage(options: EngineOptions, processes: int, workers: int = 1) -> str | None:
-    """What is wrong if so many processes want all the connections they may have, or None.
+    """What is wrong if all these processes open all the connections they may open, or None.
 
-    Nothing is known of a database that cannot be asked, nor of one behind PgBouncer, whose own
-    settings say how many it takes and makes.
+    It is also None if the database cannot be reached, and behind PgBouncer, whose own settings
+    limit the connections of its clients and those to the server.
     """
     if options.is_sqlite or options.pgbouncer:
         return None
@@ -60,7 +60,7 @@ async def shortage(options: EngineOptions, processes: int, workers: int = 1) -> 
 
 
 def shortage_of(demand: Demand, limits: dict[str, int]) -> str | None:
-    """The sentence for the narrowest of some limits, of which those below 0 are none."""
+    """The sentence about the lowest limit, if it is exceeded; a negative value is no limit."""
     name, limit = min(
         ((name, limit) for name, limit in limits.items() if limit >= 0),
         key=lambda pair: pair[1],

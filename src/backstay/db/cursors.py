@@ -1,4 +1,4 @@
-"""Cursors: positions in a list that a client carries around and cannot forge."""
+"""Cursors: positions in a list, signed, so that clients can keep them but not forge them."""
 
 import hmac
 import json
@@ -17,7 +17,7 @@ class Cursors:
         self._key = hmac.digest(key, b"backstay cursor", "sha256")
 
     def sign(self, payload: list[Any] | dict[str, Any]) -> str:
-        """A cursor that holds a JSON value, safe in a URL."""
+        """A cursor that contains a JSON value; it can be used in a URL as it is."""
         text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
         body = urlsafe_b64encode(text.encode()).rstrip(b"=")
         return (self._mac(body) + body).decode()
@@ -39,5 +39,5 @@ class Cursors:
 
 
 def unusable(reason: str) -> Invalid:
-    """The refusal of a cursor."""
+    """The error for a cursor that cannot be used."""
     return Invalid(errors=(FieldError("cursor", "cursor", f"the cursor {reason}"),))

@@ -1,4 +1,4 @@
-"""Engines: one that writes in transactions, one that reads without."""
+"""Makes the engines: one that writes in transactions, one that reads without, one for probes."""
 
 import os
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from backstay.settings.groups.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
 
 log = structlog.get_logger("backstay.database")
 PROBE_SECONDS = 1.5
-"""How long a probe may wait for its own connection, and for its answer."""
+"""How long a probe may wait for its connection, and then for its answer."""
 IDLE_SECONDS = 5.0
-"""A connection that was used less than this ago is taken to be alive."""
+"""A connection that was idle for less than this is used without a ping."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How to connect. Timeouts are seconds; the first two are without end at 0."""
+    """How to connect. Timeouts are in seconds; 0 turns the statement and read timeouts off."""
 
     url: str
     replica_url: str | None = None
@@ -47,16 +47,15 @@ class EngineOptions:
 
     @property
     def kept(self) -> int:
-        """How many of its connections to PostgreSQL a process may need outside of the pools.
+        """How many connections to PostgreSQL a process may need outside of the pools.
 
-        One hears what other processes tell, one answers probes. Nobody can listen through
-        PgBouncer.
+        One listens to other processes, one answers probes. Behind PgBouncer none can listen.
         """
         return (FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else FEWEST) - 2
 
     @property
     def share(self) -> int:
-        """How many connections to PostgreSQL may read, and how many write: one is for others."""
+        """The size of each pool on PostgreSQL: reads and writes leave each other one connection."""
         return max(1, self.max_connections - self.kept - 1)
 
     @property
@@ -66,13 +65,13 @@ class EngineOptions:
 
     @property
     def read_seconds(self) -> float:
-        """How long a query may run: never longer than any other statement; 0 is without end."""
+        """The timeout of a query: the shorter one of the two that are set; 0 is no timeout."""
         ends = [seconds for seconds in (self.read_timeout, self.statement_timeout) if seconds]
         return min(ends, default=0.0)
 
     @property
     def can_corrupt(self) -> bool:
-        """Whether the database is SQLite, by a version that can corrupt files in WAL mode."""
+        """Whether the database is SQLite, in a version that can corrupt files in WAL mode."""
         return self.is_sqlite and sqlite.in_use().is_affected
 
     @property
@@ -85,17 +84,17 @@ class EngineOptions:
 
     @property
     def is_missing(self) -> bool:
-        """Whether SQLite's file is gone; connections that are open would not notice."""
+        """Whether the file of SQLite does not exist; open connections would not notice that."""
         return self.file is not None and not self.file.exists()
 
 
 def create_file(options: EngineOptions) -> None:
-    """Make the file of a SQLite database unless it is there; nobody else may read it.
+    """Create the file of a SQLite database if it is missing, readable for its owner alone.
 
     SQLite gives its other files the same mode.
 
     Raises:
-        OSError: its folder is not there, or cannot be written to.
+        OSError: the folder does not exist or is not writable.
     """
     if options.file is not None:
         with suppress(FileExistsError):
@@ -105,9 +104,9 @@ def create_file(options: EngineOptions) -> None:
 def driver_arguments(
     options: EngineOptions, application: str, seconds: float | None = None
 ) -> tuple[Sequence[str], dict[str, Any]]:
-    """The address of the database as its driver takes it, for a connection outside of any pool.
+    """The arguments with which the driver opens a connection outside of any pool.
 
-    A connection to PostgreSQL names its ``application``, and comes about within so many seconds.
+    On PostgreSQL they set the name of the ``application`` and a connect timeout of ``seconds``.
     """
     if not options.is_sqlite:
         return (), postgres_arguments(options.url, application, seconds or options.pool_timeout)
@@ -117,7 +116,7 @@ def driver_arguments(
 
 
 def _address(options: EngineOptions) -> URL:
-    """Where connections go. None of them may put an empty file where SQLite's is gone."""
+    """The URL to connect to; in mode ``rw`` SQLite does not create a file that is missing."""
     url = make_url(options.url)
     if options.file is None:
         return url
@@ -128,8 +127,8 @@ def _address(options: EngineOptions) -> URL:
 def writer_engine(options: EngineOptions) -> AsyncEngine:
     """The engine of the transaction step.
 
-    On SQLite a single connection whose transactions begin IMMEDIATE: writers queue for it instead
-    of failing under read-then-write, and no update is lost.
+    On SQLite it has a single connection, whose transactions begin IMMEDIATE. Writers queue for it:
+    a transaction that reads before it writes does not fail, and no update is lost.
     """
     if options.is_sqlite:
         engine = create_async_engine(
@@ -149,9 +148,9 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
 
 
 def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngine:
-    """The engine of queries: each statement alone, in AUTOCOMMIT, unable to write.
+    """The engine of queries: each statement runs alone, in AUTOCOMMIT, and cannot write.
 
-    Behind PgBouncer it is a transaction that cannot write.
+    Behind PgBouncer each statement has a read-only transaction instead.
     """
     autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     if options.is_sqlite:
@@ -175,7 +174,7 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
 
 
 def probe_engine(options: EngineOptions) -> AsyncEngine:
-    """The engine of probes: one connection of its own, which on PostgreSQL could write."""
+    """The engine of probes: one connection of its own; on PostgreSQL it could write."""
     own = replace(options, max_connections=1, pool_timeout=PROBE_SECONDS)
     if options.is_sqlite:
         return reader_engine(own)
@@ -209,7 +208,7 @@ def _postgres(
         pool_size=size,
         max_overflow=0,
         pool_timeout=options.pool_timeout,
-        hide_parameters=True,  # rows and hashes do not belong into logs
+        hide_parameters=True,  # values and hashes must not be logged
         connect_args=connect,
         **extra,
     )
@@ -220,14 +219,14 @@ def _postgres(
 
 
 def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
-    """The settings of a session, which PgBouncer would not keep apart."""
+    """The settings of a session, which cannot be used behind PgBouncer: clients share sessions."""
     limits = ("statement_timeout", "idle_in_transaction_session_timeout")
     access = {"default_transaction_read_only": "on"} if read_only else {}
     return access | dict.fromkeys(limits, str(ceil(seconds * 1000)))
 
 
 def _replace_the_closed(engine: Engine) -> None:
-    """Hand out no connection whose end the driver has seen: asking it costs no round trip."""
+    """Replace a connection that the driver knows to be closed: that check costs no round trip."""
 
     @event.listens_for(engine, "checkout")
     def look(connection: Any, *_: Any) -> None:
@@ -236,9 +235,9 @@ def _replace_the_closed(engine: Engine) -> None:
 
 
 def _ping_the_idle(engine: Engine) -> None:
-    """Ask a connection that was idle for a while whether it lives, before it is used.
+    """Ping a connection that was idle for ``IDLE_SECONDS`` before it is used.
 
-    Asking every time (``pool_pre_ping``) would double the round trips of a query.
+    A ping before every use (``pool_pre_ping``) would double the round trips of a query.
     """
 
     @event.listens_for(engine, "checkin")
@@ -268,7 +267,7 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
             if read_only:
                 cursor.execute("PRAGMA query_only = ON")
         except BaseException:
-            connection.close()  # the pool does not, and its thread would outlive the event loop
+            connection.close()  # the pool does not, and the thread would outlive the event loop
             raise
         cursor.close()
         connection.create_function(holds.__name__, 2, holds, deterministic=True)
@@ -280,7 +279,7 @@ def _sqlite_pragmas(engine: Engine, options: EngineOptions, *, read_only: bool) 
 
 
 def _set_journal(cursor: Any, used: sqlite.Sqlite) -> None:
-    """Leave WAL mode where it can corrupt the file; while others have it open nobody can."""
+    """Set the journal mode; an affected SQLite leaves WAL, unless other processes use the file."""
     for pragma in used.pragmas:
         with suppress(*[used.module.OperationalError] if used.is_affected else []):
             cursor.execute(f"PRAGMA {pragma}")

@@ -1,4 +1,4 @@
-"""First come, first served at a pool of connections, and nobody takes all of them."""
+"""Shares connections fairly: in the order of requests, and no client gets all of them."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterator
@@ -12,7 +12,7 @@ from backstay.db.faults import no_connection_free, share_in_use
 
 
 class Waits:
-    """Counts who waits for a connection, and tells for how many seconds each has waited."""
+    """Counts the tasks that wait for a connection, and reports how many seconds each waited."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -20,7 +20,7 @@ class Waits:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Somebody waits meanwhile."""
+        """Count one more waiting task inside this context."""
         begun = monotonic()
         self.now += 1
         try:
@@ -31,12 +31,12 @@ class Waits:
 
 
 class FairSemaphore:
-    """Lets as many in as there are connections, in the order of their coming.
+    """Admits as many tasks as there are connections, in the order of arrival.
 
-    SQLAlchemy's own queue lets a task that comes back take the place of one that waits, which
-    under steady load may starve it. Of whoever is named, at most ``each`` are in at a time, and
-    always fewer than there are connections; the others of theirs wait in a queue of their own,
-    where everybody else overtakes them. ``timeout`` is in seconds.
+    In SQLAlchemy's own queue a task that returns can overtake one that waits, which may starve the
+    latter under steady load. A named client has at most ``each`` tasks admitted at a time, and
+    always fewer than there are connections; its other tasks wait in a queue of the client's own
+    and hold up nobody else. ``timeout`` is in seconds.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class FairSemaphore:
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
     def of(self, who: Hashable | None) -> "Slot":
-        """A turn of somebody, to be entered once; None is the application itself."""
+        """A slot for a client, to be entered once; None is the application itself."""
         if who is None:
             return Slot(self, self._free)
         share = self._shares.get(who)
@@ -63,7 +63,7 @@ class FairSemaphore:
 
 
 class Slot:
-    """One turn. It keeps the share that it is of: shares that nobody uses are forgotten."""
+    """One admission. It references its client's share, since unused shares are collected."""
 
     __slots__ = ("_gates", "_semaphore")
 
@@ -74,7 +74,7 @@ class Slot:
     async def __aenter__(self) -> None:
         if not any(gate.locked() for gate in self._gates):
             for gate in self._gates:
-                await gate.acquire()  # at once
+                await gate.acquire()  # never waits: no gate is locked
             return
         passed: list[asyncio.Semaphore] = []
         try:
@@ -101,9 +101,9 @@ class Slot:
 
 
 def whose(context: Context) -> Hashable | None:
-    """Who asks for what a message reads: a user, an address, or None for the application itself.
+    """The client that a message's reads count for: a user, an address, or None for the application.
 
-    What the application asks for somebody's message is theirs.
+    A nested message counts for the sender of the outermost one.
     """
     while context.sender.parent is not None:
         context = context.sender.parent

@@ -1,4 +1,4 @@
-"""Database errors in the application's words, translated once for both databases."""
+"""Translates database errors into those of the application, in one place for both databases."""
 
 import re
 from typing import TypeVar
@@ -29,21 +29,21 @@ _RETRY, _RETRY_LATER = {"Retry-After": "1"}, {"Retry-After": "15"}
 _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
 _ENDED = {"57014", "25P03", "25P04"}
 _TRANSIENT = ("08", "57P", "40001", "40003", "40P01", "53300", "55P03")
-"""SQLSTATEs that pass by themselves, or how they begin."""
+"""SQLSTATEs, or their prefixes, of errors that disappear without an operator's help."""
 
 
 class ShareInUse(DatabaseUnavailable):
-    """Somebody has as many reads under way as one may; the database itself is well."""
+    """A client has too many concurrent reads; the database itself works."""
 
 
 def taken_by(constraint: U, error: type[Conflict]) -> U:
-    """Declare which error the violation of a unique index or constraint is answered with."""
+    """Declare the error with which a violation of a unique index or constraint is answered."""
     constraint.info["taken"] = error
     return constraint
 
 
 def translate(error: BaseException) -> AppError:
-    """The refusal for an error of SQLAlchemy, a driver or the network."""
+    """The application's error for one of SQLAlchemy, a driver or the network."""
     if isinstance(error, DBAPIError):
         return _of_driver(error)
     if isinstance(error, StaleDataError):
@@ -62,33 +62,33 @@ def _of_driver(error: DBAPIError) -> AppError:
         return refused
     trouble = trouble_of(error.orig)
     if trouble in (READ_ONLY, READ_ONLY_FILE) and not error.connection_invalidated:
-        return DatabaseFailed()  # the statement is at fault: it writes where one only reads
+        return DatabaseFailed()  # a bug: the statement writes on a connection for reads
     if trouble is not None:
         return DatabaseUnavailable(trouble.detail, headers=_RETRY_LATER)
     return DatabaseUnavailable(headers=_RETRY) if _is_transient(error) else DatabaseFailed()
 
 
 def _of_statement(cause: BaseException | None) -> AppError | None:
-    """The refusal of a statement by itself; the database is well."""
+    """The error if this one statement is to blame, else None; the database itself works."""
     if _is_timeout(cause):
         return timed_out()
     return unstorable() if _is_unstorable(cause) else None
 
 
 def no_connection_free() -> DatabaseUnavailable:
-    """The refusal of what has waited for a connection for as long as it may."""
+    """The error after the timeout of waiting for a connection."""
     return DatabaseUnavailable("Every database connection is in use.", headers=_RETRY)
 
 
 def share_in_use() -> ShareInUse:
-    """The refusal of who has waited for their own reads to end for as long as they may."""
+    """The error after the timeout of waiting for other reads of the same client."""
     return ShareInUse(
         "You have too many requests under way: wait for their answers first.", headers=_RETRY
     )
 
 
 def timed_out() -> DatabaseTimedOut:
-    """The refusal of a statement that was ended because it took too long."""
+    """The error for a statement that was ended because it took too long."""
     return DatabaseTimedOut(
         "It took longer than it may and was ended. Ask for less: "
         "narrow the search or the filters, or take smaller pages.",
@@ -97,12 +97,12 @@ def timed_out() -> DatabaseTimedOut:
 
 
 def unstorable() -> Invalid:
-    """The refusal of a value that the database cannot store, such as a text with NUL."""
+    """The error for a value that the database cannot store, such as a text with NUL."""
     return Invalid("A value is out of the range of what can be stored.")
 
 
 def commit_failed(error: BaseException) -> AppError:
-    """The refusal for a transaction that could not be committed: nothing of it was kept."""
+    """The error for a transaction that could not be committed: nothing of it was kept."""
     translated = translate(error)
     if isinstance(translated, DatabaseUnavailable):
         return translated

@@ -1,4 +1,4 @@
-"""How text is searched: without regard to case, in linear time, the same on both databases."""
+"""Case-insensitive text search in linear time, with the same results on both databases."""
 
 import re
 from collections.abc import Callable
@@ -21,11 +21,11 @@ _DOTTED_I, _I = "i\u0307", "i"
 
 
 def fold(text: str) -> str:
-    """The text as it is compared: two texts that differ in case only have the same.
+    """The form in which texts are compared: the same for texts that differ only in case.
 
-    It is lower-cased, and what lower-casing does differently from place to place is made one:
-    Python lower-cases a capital sigma by where in the word it stands and keeps the dot of a
-    capital dotted I as a character of its own; PostgreSQL does so with ICU only.
+    The text is lower-cased, and two differences between implementations are removed: Python
+    lower-cases a capital sigma depending on its place in the word, and keeps the dot of a capital
+    dotted I as a character of its own; PostgreSQL does so only with ICU.
     """
     lowered = text.lower()
     if lowered.isascii():
@@ -34,10 +34,10 @@ def fold(text: str) -> str:
 
 
 def holds(text: str | None, needle: str) -> bool | None:
-    """Whether a text contains another, which is folded; SQLite calls it by this name.
+    """Whether a text contains a folded one; SQLite calls this function by its name.
 
-    `in` takes the product of both lengths for some pairs; a regular expression without anything
-    special never does.
+    For some pairs `in` takes time proportional to the product of both lengths; a regular
+    expression without special characters never does.
     """
     return None if text is None else _search_for(needle)(fold(text)) is not None
 
@@ -48,9 +48,10 @@ def _search_for(needle: str) -> Callable[[str], re.Match[str] | None]:
 
 
 class Contains(FunctionElement[bool]):
-    """Whether a column contains a folded text, whatever the case of its letters, in linear time.
+    """Whether a column contains a folded text, ignoring case, in linear time.
 
-    LIKE and `strpos` take the product of both lengths for some texts, which a caller can choose.
+    For some texts, which a client could choose, LIKE and `strpos` take time proportional to the
+    product of both lengths.
     """
 
     inherit_cache = True
@@ -59,7 +60,7 @@ class Contains(FunctionElement[bool]):
 
 @compiles(Contains)
 def _by_automaton(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
-    """As a regular expression of which PostgreSQL takes everything after ``***=`` literally."""
+    """A regular expression: PostgreSQL takes everything after ``***=`` literally."""
     column, needle = (compiler.process(clause, **options) for clause in element.clauses)
     return f"({_folded(column)} ~ ('***=' || {needle}))"
 
@@ -71,7 +72,7 @@ def _by_function(element: Contains, compiler: SQLCompiler, **options: Any) -> st
 
 
 class _Folded(FunctionElement[str]):
-    """What PostgreSQL makes of a text where Python says :func:`fold`."""
+    """The SQL of PostgreSQL for what :func:`fold` does in Python."""
 
     inherit_cache = True
     type = String()
@@ -89,16 +90,17 @@ def _folded(sql: str) -> str:
 
 _TRIED = "\u03a3I\u0130"
 _FOLDS_ALIKE = select(_Folded(literal(_TRIED, String)) == fold(_TRIED))
-"""Whether this database of PostgreSQL folds as Python does: by its encoding and LC_CTYPE."""
+"""Whether this PostgreSQL database folds as Python does; that depends on its encoding and
+LC_CTYPE."""
 
 
 async def tell_if_letters_differ(reads: Reads) -> None:
-    """Tell if this PostgreSQL lower-cases letters in its own way."""
+    """Log a warning if this PostgreSQL lower-cases letters differently from Python."""
     try:
         rows = await reads.rows(None, _FOLDS_ALIKE)
         alike = rows[0][0]
     except Invalid:
-        alike = False  # its encoding does not know these letters
+        alike = False  # its encoding does not have these letters
     if not alike:
         log.warning(
             "letters outside of ASCII are not searched as promised",

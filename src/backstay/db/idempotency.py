@@ -1,4 +1,4 @@
-"""The answers to commands that were sent with an ``Idempotency-Key``, to be given again."""
+"""Stores answers to commands with an ``Idempotency-Key``, so that a retry gets the same answer."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from backstay.db.session import Database, Transaction
 
 
 class StoredAnswer(Base):
-    """The rendered answer to a command, under the hash of who sent it, where, by which key."""
+    """The rendered answer to a command; ``id`` is the hash of its sender, target and key."""
 
     __tablename__ = "idempotency_keys"
 
@@ -32,9 +32,9 @@ stored_answer_age = Index("ix_idempotency_keys_created_at", StoredAnswer.created
 
 
 class Idempotency:
-    """The two pipeline steps that let a command with a key happen once.
+    """The two pipeline steps that execute a command with a key only once.
 
-    A refusal is returned, not raised: nothing happened that the audit trail should tell.
+    A refusal is returned, not raised: nothing happened that belongs into the audit trail.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -43,7 +43,7 @@ class Idempotency:
         self._under_way: set[bytes] = set()
 
     def hold(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """The outermost step: duplicates within this process are refused without a connection."""
+        """The outermost step: refuse duplicates within this process without taking a connection."""
         if not (issubclass(message, Command) and message.takes_key()):
             return call_next
 
@@ -62,9 +62,11 @@ class Idempotency:
         return run
 
     def replay(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """The step inside the transaction: the stored answer, else the command and its answer.
+        """The step inside the transaction: return the stored answer, else run the command and store
+        its answer.
 
-        A lock held until the transaction ends keeps other processes out; SQLite has one writer.
+        On PostgreSQL a lock until the end of the transaction keeps other processes out; SQLite has
+        a single writer.
         """
         if not (issubclass(message, Command) and message.takes_key()):
             return call_next

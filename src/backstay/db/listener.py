@@ -1,4 +1,4 @@
-"""What other processes tell, heard over one connection that is kept up in the background."""
+"""Receives notifications of other processes on one connection, kept open in the background."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -15,40 +15,40 @@ from backstay.db.engine import driver_arguments
 from backstay.db.session import Database
 
 BEAT_SECONDS = 0.25
-"""How long after an answer the next proof is asked for."""
+"""How long after one proof that everything was received the next one is asked for."""
 PATIENCE = 5.0
 """Seconds after which a connection that does not answer is replaced."""
 STOP_SECONDS = 2.0
-"""Seconds that a connection may take to end by itself."""
+"""Seconds that a connection may take to end; then its task is cancelled."""
 FIRST_DELAY, LAST_DELAY = 0.1, 5.0
 """Seconds between attempts to connect again; each delay doubles the one before."""
 
 
 class Subscriber(Protocol):
-    """Hears one channel, and how complete what it hears is."""
+    """Receives the notifications of one channel, and learns until when it has received all."""
 
     def subscribed(self) -> None:
-        """A subscription begins: what was told before is unknown."""
+        """A subscription begins: earlier notifications may have been missed."""
         ...
 
     def heard(self, payload: str) -> None:
-        """Another process has told this; it is empty where nobody knows what."""
+        """Another process has notified; the payload is empty where its content is unknown."""
         ...
 
     def complete_until(self, moment: float) -> None:
-        """Everything told before this moment (monotonic) was heard."""
+        """Every notification sent before this moment (``time.monotonic``) was received."""
         ...
 
     def lost(self, error: Exception) -> None:
-        """Nothing is heard until the next proof; called at every attempt that fails."""
+        """Nothing is received until the next proof; called at every failed attempt to connect."""
         ...
 
 
 class Listener(ABC):
-    """Keeps one connection up, and its subscribers informed of what they can have missed.
+    """Keeps one connection open, and tells its subscribers what they may have missed.
 
-    It connects when somebody subscribes. A stop is followed by one more proof, so that whatever
-    this process had to tell until then is told.
+    It connects at the first subscription. After a stop it asks for one more proof, so that the
+    notifications which this process still had to send are sent.
     """
 
     def __init__(self) -> None:
@@ -62,25 +62,25 @@ class Listener(ABC):
         """Connect, and close the connection at the end."""
 
     async def hear(self, channel: str, subscriber: Subscriber) -> None:  # noqa: B027
-        """Let a subscriber hear a channel; nothing is to be done where there is only one."""
+        """Subscribe on the connection; does nothing where a connection has a single channel."""
 
     @abstractmethod
     async def beat(self) -> None:
-        """Return once everything of before the call was heard."""
+        """Return once every notification sent before the call was received."""
 
     @property
     def is_on(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there was a subscription."""
         return self._listening is not None
 
     def subscribe(self, channel: str, subscriber: Subscriber) -> None:
-        """Let a subscriber hear a channel from the next proof on, in the background."""
+        """Subscribe to a channel in the background, from the next proof on."""
         self._subscribers[channel] = subscriber
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
     async def stop(self) -> None:
-        """Listen no longer."""
+        """Ask for one more proof, then disconnect."""
         if self._listening is not None:
             self._stopping.set()
             await asyncio.wait({self._listening}, timeout=STOP_SECONDS)
@@ -97,7 +97,7 @@ class Listener(ABC):
                     for each in self._subscribers.values():
                         each.lost(error)
             if self._stopping.is_set():
-                return  # after one attempt at least: what this process had to tell was told
+                return  # after at least one attempt to send what this process had to send
             await self._rest(self._delay)
             self._delay = min(2 * self._delay, LAST_DELAY)
 
@@ -115,7 +115,7 @@ class Listener(ABC):
                 each.complete_until(asked)
             self._delay = FIRST_DELAY
             if is_last:
-                return  # it began after the stop was asked for
+                return  # this proof began after the call of `stop`
             await self._rest(BEAT_SECONDS)
 
     async def _rest(self, seconds: float) -> None:
@@ -125,10 +125,11 @@ class Listener(ABC):
 
 
 class PostgresListener(Listener):
-    """LISTEN, on a connection of its own that no pool can take away.
+    """LISTEN, on a connection outside of the pools.
 
     Notifications arrive in order, so an answer on that connection proves that earlier ones have
-    arrived. PgBouncer hands connections from one client to the next: nobody listens through it.
+    arrived. PgBouncer passes connections from one client to the next, so LISTEN does not work
+    through it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -138,15 +139,14 @@ class PostgresListener(Listener):
         self.before_beat: list[Callable[[], Awaitable[None]]] = []
 
     def subscribe(self, channel: str, subscriber: Subscriber) -> None:
-        """Let a subscriber hear a channel, unless through PgBouncer."""
+        """Subscribe to a channel; behind PgBouncer, do nothing."""
         if not self._options.pgbouncer:
             self._budget.set_aside("listener")
             super().subscribe(channel, subscriber)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Connect beside the pools."""
-        import asyncpg  # noqa: PLC0415  on SQLite it is not loaded
+        import asyncpg  # noqa: PLC0415  not needed on SQLite
 
         seconds = min(self._options.pool_timeout, PATIENCE)
         _, arguments = driver_arguments(self._options, "backstay listener", seconds)
@@ -157,7 +157,7 @@ class PostgresListener(Listener):
             self._connection.terminate()
 
     async def hear(self, channel: str, subscriber: Subscriber) -> None:
-        """LISTEN to a channel; what this connection itself has told is no news."""
+        """LISTEN to a channel; notifications sent on this connection itself are ignored."""
         own_pid = self._connection.get_server_pid()
 
         def hear(connection: Any, pid: int, channel: str, payload: Any) -> None:
@@ -167,22 +167,22 @@ class PostgresListener(Listener):
         await self._connection.add_listener(channel, hear)
 
     async def notify(self, channel: str, payload: str) -> None:
-        """Tell the other processes."""
+        """Notify the other processes."""
         await self._connection.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def beat(self) -> None:
-        """Ask for an answer, after telling others what they are to be told."""
+        """Send pending notifications (``before_beat``), then wait for an answer of the server."""
         for tell in self.before_beat:
             await tell()
         await self._connection.execute("SELECT 1")
 
 
 class SqliteListener(Listener):
-    """The file itself tells that somebody has written, whatever it was.
+    """Detects that another process has written to the file; what it wrote is unknown.
 
-    SQLite tells a connection whether any other connection has committed. The one that watches
-    learns of every commit, also of this process; then the connection that writes for this process
-    is asked, to which only the commits of other processes are news.
+    ``PRAGMA data_version`` changes when another connection has committed. On the watching
+    connection it changes with every commit, including those of this process. It is then read on
+    the connection that writes for this process, where only commits of other processes change it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -194,7 +194,6 @@ class SqliteListener(Listener):
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Watch the version of the file."""
         (path,), arguments = driver_arguments(self._options, "")
         async with sqlite.in_use().connect(path, **arguments) as self._watching:
             self._seen = await _version(self._watching)
@@ -202,7 +201,7 @@ class SqliteListener(Listener):
             yield
 
     async def beat(self) -> None:
-        """Look whether another process has written."""
+        """Check whether another process has written, and notify every subscriber if so."""
         version = await _version(self._watching)
         if version != self._seen and await self._another_wrote():
             for each in self._subscribers.values():

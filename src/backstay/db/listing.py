@@ -1,4 +1,4 @@
-"""Answers the list messages: filters, search, sorting and both kinds of paging."""
+"""Finds the rows of list queries: filters, search, sorting and both kinds of paging."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,18 +26,18 @@ V = TypeVar("V", bound=View)
 
 
 class Listing(Generic[V]):
-    """How the rows of a list message are found; made once, right under the message.
+    """How the rows of a list query are found; declared once, right under the query.
 
-    A name in the message (filter, sort key, searched field) or in the view means the entity's
-    column, or the expression that ``columns`` gives for it. ``where`` holds for every row and
-    must use each path field of the message as a bind parameter. ``source`` is what to select
-    from when the entity's table is not enough: a join. Under scope ``OWN`` only rows whose
-    ``owner`` is the principal are found; without ``owner`` nobody owns any. Soft-deleted rows
-    are hidden, unless the message has a filter ``is_deleted`` and names it.
+    A name in the query (filter, sort key, searched field) or in the view stands for the column of
+    the entity with that name, or for the expression that ``columns`` gives for it. ``where``
+    applies to every row and must use each path field of the query as a bind parameter. ``source``
+    replaces the entity's table in FROM, for example by a join. Under scope ``OWN`` only rows whose
+    ``owner`` is the principal are found; without ``owner`` none are. Soft-deleted rows are hidden
+    unless the query has a filter ``is_deleted`` and the request uses it.
 
     Raises:
-        LookupError: a name means nothing, or a path field is not bound.
-        TypeError: a column may be null or has no known Python type, and cannot be sorted by.
+        LookupError: a name is neither a column nor an expression, or ``where`` lacks a path field.
+        TypeError: a sort key may be null or has no known Python type.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Listing(Generic[V]):
         self.cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
 
     def shown(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[dict[str, Any]]:
-        """The rows as the view's fields; what else they hold is left out."""
+        """The rows as dictionaries of the view's fields; further columns are left out."""
         return [dict(zip(self.fields, row, strict=False)) for row in rows]
 
 
 class _Place(NamedTuple):
-    """Where a page by cursor begins; without values, at the first row or at the last."""
+    """Where a page by cursor begins; without ``values``, at the first row or at the last."""
 
     sort: tuple[str, ...]
     backward: bool = False
@@ -74,9 +74,10 @@ class _Place(NamedTuple):
 
 
 class Paginator:
-    """What the handler of a list receives: finds the page that a message asks for.
+    """What the handler of a list takes as a parameter, to read the page that a query asks for.
 
-    It reaches as far as the ``grant`` of the message does, which is None where none is needed.
+    The ``grant`` decides whether all rows are found or only own ones; it is None for a query
+    without a permission.
     """
 
     __slots__ = ("_cursors", "_grant", "_principal", "_reader")
@@ -97,15 +98,15 @@ class Paginator:
         *,
         scope: Scope | None = None,
     ) -> Page[V] | CursorPage[V]:
-        """The page of a list. ``bound`` holds further parameters of the listing's ``where``.
+        """Read the page. ``bound`` has further parameters of the listing's ``where``.
 
-        ``scope`` replaces that of the grant, where the handler has checked who may see the list,
-        and is needed where the message has no permission.
+        ``scope`` replaces the scope of the grant, for a handler that has checked by itself who may
+        see the list; it is required where the query has no permission.
 
         Raises:
-            Invalid: the cursor is not one of this list, or a value does not fit its column.
+            Invalid: the cursor does not belong to this list, or a value does not fit its column.
             Forbidden: the cursor sorts by a field that the grant refuses.
-            LookupError: nothing says how far the list reaches.
+            LookupError: there is neither a grant nor a ``scope``.
         """
         conditions = list(_conditions(query))
         parameters = dict(bound or {}) | {name: getattr(query, name) for name in listing.path}

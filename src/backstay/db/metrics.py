@@ -1,4 +1,4 @@
-"""What Prometheus reads about the connections to the database: how many, and who waits for one."""
+"""Prometheus metrics of database connections: how many are open, and how many tasks wait."""
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
@@ -8,7 +8,7 @@ BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class DatabaseMetrics:
-    """Numbers of each pool, as of the last second; those of all workers together are added up."""
+    """The metrics of each pool, at most a second old; Prometheus gets the sum of all processes."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._budgets: dict[str, Budget] = {}
@@ -42,14 +42,14 @@ class DatabaseMetrics:
         )
 
     def follow(self, server: str, budget: Budget) -> None:
-        """Tell the numbers of these pools from now on."""
+        """Report the pools of a budget from now on."""
         self._budgets[server] = budget
         budget.report = self.show
         for pool in budget.pools:
             pool.waits.observe = self._seconds.labels(pool.name).observe
 
     def show(self) -> None:
-        """Take note of how many connections there are now."""
+        """Set the gauges to the present numbers of connections."""
         for server, budget in self._budgets.items():
             self._budget.labels(server).set(budget.most)
             for name in {pool.name for pool in budget.pools}:

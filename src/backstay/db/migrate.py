@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this version, and says how far apart they are."""
+"""Migrates a database to the schema of this version, and compares the two."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -25,25 +25,25 @@ from backstay.db.reasons import explanation, fault_of_file, sqlstate
 from backstay.db.session import Database
 
 LOCK_SECONDS = 60
-"""How long an upgrade waits for another one to end."""
+"""How long a migration waits for another one to end."""
 
 TABLE_LOCK_SECONDS = 5
-"""How long a migration waits for a table; meanwhile everybody else waits behind it."""
+"""How long a migration waits for the lock of a table: other queries of it queue up meanwhile."""
 
 _LOCK = int.from_bytes(b"backstay")
 _STORED = text("SELECT version_num FROM alembic_version")
 
 
 class MigrationError(Exception):
-    """The database cannot be brought to the schema asked for; the text says why, in sentences."""
+    """The database cannot be migrated as requested; the text says why, in sentences."""
 
 
 class Unreachable(MigrationError):
-    """No connection came about: the name is unknown, nobody listens, or no answer came in time."""
+    """No connection could be made: an unknown host, a refused connection, or a timeout."""
 
 
 class State(Enum):
-    """How a database stands to the schema of this version; the value says what to do."""
+    """How the schema of a database compares to this version; the value says what to do."""
 
     ABSENT = "There is no database yet: run `backstay db upgrade`."
     EMPTY = "The database is empty: run `backstay db upgrade`."
@@ -53,11 +53,11 @@ class State(Enum):
 
 
 async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> State:
-    """How a database stands to this version, by comparing revisions.
+    """Compare the revisions in a database with those of this version.
 
     Raises:
-        Unreachable: nobody answers, or not within ``pool_timeout`` seconds.
-        MigrationError: the database cannot be asked.
+        Unreachable: there is no connection within ``pool_timeout`` seconds.
+        MigrationError: the revisions cannot be read.
     """
     engine = reader_engine(replace(options, replica_url=None, max_connections=1))
     with _explained(options):
@@ -68,12 +68,12 @@ async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> S
 
 
 async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -> str | None:
-    """What is wrong with the schema of an open database, or None; one cheap statement.
+    """What is wrong with the schema of an open database, or None.
 
-    It is asked on the connection of probes.
+    It takes one cheap statement on the connection of probes.
 
     Raises:
-        AppError: the database cannot be asked.
+        AppError: the statement failed.
     """
     try:
         return (await _state(database.options, database.probe_engine, histories)).value or None
@@ -82,11 +82,11 @@ async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -
 
 
 async def require_current(database: Database, histories: Histories = (PLATFORM,)) -> None:
-    """Refuse to go on with a database that has another schema.
+    """Refuse a database that has another schema.
 
     Raises:
         MigrationError: the database is absent, empty, behind or ahead.
-        AppError: the database cannot be asked.
+        AppError: the database could not be queried.
     """
     fault = await schema_fault(database, histories)
     if fault is not None:
@@ -98,7 +98,7 @@ async def upgrade(
 ) -> list[str]:
     """Migrate up in one transaction under a lock and return the revisions applied.
 
-    Of several processes that do this at once one migrates, the others wait and find it done.
+    If several processes do this at once, one migrates; the others wait and find nothing to do.
 
     Raises:
         MigrationError: nothing was changed; the text says why.
@@ -125,7 +125,8 @@ async def downgrade(
     """Migrate down in one transaction under a lock and return the revisions undone.
 
     Raises:
-        MigrationError: nothing was changed; tables would be dropped without ``force``, say.
+        MigrationError: nothing was changed, for example because tables would be dropped and
+            ``force`` is not set.
     """
     async with _migrating(options) as connection:
         before = await connection.run_sync(_tables)
@@ -148,7 +149,7 @@ async def revision(
     histories: Histories = (PLATFORM,),
     empty: bool = False,
 ) -> Path:
-    """Write the next revision of a history: what turns the database into the models.
+    """Write the next revision of a history: the changes from the database to the models.
 
     Raises:
         MigrationError: there is nothing to write, or the database is not current.
@@ -163,10 +164,10 @@ async def revision(
 
 
 async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> list[str]:
-    """Everything that keeps this version from working with a database; nothing when all is well.
+    """Every difference between a database and this version; empty if there is none.
 
     Raises:
-        MigrationError: the database cannot be asked.
+        MigrationError: the database could not be queried.
     """
     found = await state(options, histories)
     if found is not State.CURRENT:
@@ -183,12 +184,12 @@ async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> l
 
 @asynccontextmanager
 async def alone(options: EngineOptions) -> AsyncIterator[None]:
-    """Let every other migration or seeding of the database wait: two seedings would collide.
+    """Hold the migration lock, so that no other process migrates or seeds: seedings would collide.
 
-    On SQLite each transaction is alone anyway.
+    On SQLite it does nothing: there each transaction that writes is alone anyway.
 
     Raises:
-        MigrationError: the database cannot be reached, or others took too long.
+        MigrationError: the database cannot be reached, or another process held the lock too long.
     """
     if options.is_sqlite:
         yield
@@ -214,7 +215,7 @@ async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histori
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
-    """The revisions of the database, none in an empty one, None where there is no database."""
+    """The revisions in the database: none in an empty one, None if the database does not exist."""
     try:
         async with engine.connect() as connection:
             return tuple((await connection.execute(_STORED)).scalars())
@@ -228,7 +229,7 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
 
 @asynccontextmanager
 async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
-    """One transaction in which nobody else migrates; its foreign keys hold in the end."""
+    """A transaction under the migration lock; on SQLite its foreign keys are checked at the end."""
     if options.is_sqlite:
         engine = writer_engine(replace(options, pool_timeout=LOCK_SECONDS))
         event.listen(engine.sync_engine, "connect", _without_foreign_keys)
@@ -260,7 +261,8 @@ async def _lock(connection: AsyncConnection) -> None:
 
 
 def _without_foreign_keys(connection: Any, _: Any) -> None:
-    """Or else SQLite empties the tables that refer to the one that batch mode rebuilds."""
+    """Turn off foreign keys: else, when batch mode rebuilds a table, SQLite empties those that
+    refer to it."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = OFF")
     cursor.close()

@@ -1,11 +1,11 @@
-"""How to connect to the database, from the settings."""
+"""Reads the options of the engines from the settings, so that engines do not depend on those."""
 
 from backstay.db.engine import EngineOptions
 from backstay.settings import Settings
 
 
 def engine_options(settings: Settings) -> EngineOptions:
-    """What the engines are made of."""
+    """The options of the engines, as the settings have them."""
     db = settings.db
     return EngineOptions(
         url=db.sqlalchemy_url,

@@ -1,4 +1,4 @@
-"""The connections of a process: as many as it may have in all, and few while little is asked."""
+"""Connection pools that share one limit per server, and close connections that stay idle."""
 
 import asyncio
 from collections import deque
@@ -17,16 +17,16 @@ from backstay.core.background import in_background
 from backstay.db.fair_semaphore import Waits
 
 IDLE_SECONDS = 30.0
-"""How long a connection that nobody uses is kept, beyond those that always are."""
+"""How long an idle connection is kept, beyond the least number that is always kept."""
 TICK_SECONDS = 1.0
-"""How often idle connections are looked for, while there is anything to look for."""
+"""How often idle connections are looked for, while any are in use or could be closed."""
 OWN_SECONDS = 0.05
-"""How long to wait for a connection of the same pool before one of another is closed for it."""
+"""How long to wait for a connection of the same pool before an idle one of another is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A connection that nobody uses, and since when."""
+    """An idle connection, and since when it is idle (``time.monotonic``)."""
 
     pool: "SharedPool"
     record: ConnectionPoolEntry
@@ -35,9 +35,9 @@ class Returned:
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """Somebody who waits: for a connection, or for the place of one, which is None.
+    """A waiting task: it is given a connection, or None when it may open a new one.
 
-    Whoever ``claims`` has waited long enough to take the place of another pool's.
+    ``claims`` is true once it has waited long enough to be given another pool's connection.
     """
 
     given: asyncio.Future[Returned | None]
@@ -45,10 +45,10 @@ class Waiting:
 
 
 class Budget:
-    """How many connections to one server the pools of a process may have open between them.
+    """The limit on the connections to one server that the pools of a process have open together.
 
-    Those beyond ``least`` are closed when they were idle for a while. The timer that sees to it
-    runs only while some are in use or too many.
+    Those beyond ``least`` are closed after ``idle_seconds``. The timer for that runs only while
+    connections are in use or more than ``least`` are open.
     """
 
     def __init__(self, most: int, least: int = 1) -> None:
@@ -68,28 +68,31 @@ class Budget:
 
     @property
     def least(self) -> int:
-        """How many the pools keep."""
+        """How many the pools keep open, even when idle."""
         return max(1, self._least - len(self._elsewhere))
 
     @property
     def open(self) -> int:
-        """How many there are, or are about to be."""
+        """How many are open or being opened."""
         return sum(pool.open for pool in self.pools)
 
     def set_aside(self, purpose: str) -> None:
-        """From now on count a connection for that purpose which is in none of the pools."""
+        """Reserve one connection outside of the pools for a purpose; a second call adds none."""
         self._elsewhere.add(purpose)
 
     def oldest(self, *, before: float = inf, beside: "SharedPool | None" = None) -> Returned | None:
-        """Take the connection that was used longest ago, if that was before a moment."""
+        """Take the connection that has been idle longest, if it was returned ``before`` a moment.
+
+        Those of the pool ``beside`` are left out.
+        """
         pools = [pool for pool in self.pools if pool is not beside and pool.idle]
         pool = min(pools, key=lambda pool: pool.idle[0].since, default=None)
         return pool.idle.popleft() if pool and pool.idle[0].since < before else None
 
     def claim(self) -> Waiting | None:
-        """Who has waited in any pool for long enough to take the place of another one's.
+        """Take a task, waiting at any pool, that may replace another pool's connection.
 
-        That place is counted already.
+        The connection that it will open is counted already.
         """
         for pool in self.pools:
             waiting = pool.first_waiting(claims=True) if pool.has_room else None
@@ -99,7 +102,7 @@ class Budget:
         return None
 
     def release(self, pool: "SharedPool") -> None:
-        """A connection of a pool is gone: whoever waits may make another."""
+        """A connection of a pool is gone: let a waiting task open another."""
         pool.open -= 1
         if self.open >= self.most:
             return
@@ -111,12 +114,12 @@ class Budget:
                 return
 
     def watch(self) -> None:
-        """Look after idle connections from now on, for as long as that may be needed."""
+        """Start the timer that closes idle connections, unless it runs."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self.tick)
 
     def tick(self) -> None:
-        """Close what was idle for too long, and tell how many connections there are."""
+        """Close connections that were idle for too long, and report the numbers to the metrics."""
         self._timer = None
         self.report()
         before, surplus = monotonic() - self.idle_seconds, self.open - self.least - self._closing
@@ -142,18 +145,18 @@ class Budget:
 
 
 def pool_of(engine: AsyncEngine) -> "SharedPool":
-    """The pool of an engine of ours, until the engine is disposed of."""
+    """The pool of an engine; it gets a new one when the engine is disposed of."""
     assert isinstance(engine.pool, SharedPool)  # noqa: S101
     return engine.pool
 
 
 class SharedPool(AsyncAdaptedQueuePool):
-    """A pool that shares its budget with others; the connection used last is used first.
+    """A pool that shares a budget with others; the connection that was used last is used first.
 
-    It never opens more than its own size: commands that wait for a lock leave connections to read.
-    For the rest they go where they are asked for: an idle one is closed for one that is needed in
-    another pool, but not before the pool's own had a chance to come back, since to connect costs
-    more than most statements take.
+    It never opens more connections than its own size, so that commands which wait for a lock leave
+    some for reads. Within the budget, connections go to the pool that needs them: an idle one is
+    closed for a task that waits at another pool. Before that the task waits ``OWN_SECONDS`` for a
+    connection of its own pool, since connecting takes longer than most statements.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -166,17 +169,17 @@ class SharedPool(AsyncAdaptedQueuePool):
         self.join(Budget(self.size()))
 
     def join(self, budget: Budget, name: str = "") -> None:
-        """Share a budget from now on; before the first connection."""
+        """Share a budget from now on; to be called before the first connection is opened."""
         self.budget, self.name = budget, name
         budget.pools.append(self)
 
     @property
     def has_room(self) -> bool:
-        """Whether it has fewer connections than it may ever have."""
+        """Whether it has fewer connections than its size."""
         return self.open < self.size()
 
     def first_waiting(self, *, claims: bool = False) -> Waiting | None:
-        """Take whoever waits for longest; only somebody who claims a place, if so asked."""
+        """Take the task that has waited longest; with ``claims`` only if that task claims."""
         while self._waiting and self._waiting[0].given.done():
             self._waiting.popleft()
         if not self._waiting or (claims and not self._waiting[0].claims):
@@ -196,7 +199,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         return self._connected(instead_of=found)
 
     def _connected(self, instead_of: Returned | None = None) -> ConnectionPoolEntry:
-        """A new connection, whose place is counted already."""
+        """Open a connection that is counted already, after closing one of another pool."""
         try:
             if instead_of is not None:
                 instead_of.pool.close(instead_of.record)
@@ -218,7 +221,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             self.idle.append(returned)
 
     def close(self, record: ConnectionPoolEntry) -> None:
-        """Close a connection of this pool; it takes two seconds at most."""
+        """Close a connection of this pool; that takes at most two seconds."""
         try:
             record.invalidate()
         finally:
@@ -252,7 +255,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         )
 
     def _give_on(self, waiting: Waiting) -> None:
-        """Let others have what came too late for somebody who has stopped waiting."""
+        """Give others the connection that came too late for a task that has stopped waiting."""
         if waiting.given.cancel() or waiting.given.cancelled():
             return
         found = waiting.given.result()
@@ -262,14 +265,14 @@ class SharedPool(AsyncAdaptedQueuePool):
             found.pool._do_return_conn(found.record)
 
     def dispose(self) -> None:
-        """Close what nobody uses now, and the rest when it is returned."""
+        """Close the idle connections now, and the others when they are returned."""
         self._is_disposed = True
         while self.idle:
             self.idle.pop().record.close()
             self.open -= 1
 
     def recreate(self) -> "SharedPool":
-        """An empty pool in the place of this one, which shares the same budget."""
+        """An empty pool that replaces this one and shares the same budget."""
         pool = super().recreate()
         assert isinstance(pool, SharedPool)  # noqa: S101
         pool.join(self.budget, self.name)
@@ -279,17 +282,14 @@ class SharedPool(AsyncAdaptedQueuePool):
         return pool
 
     def checkedin(self) -> int:
-        """How many connections nobody uses."""
         return len(self.idle)
 
     def checkedout(self) -> int:
-        """How many connections are in use."""
         return self.open - len(self.idle)
 
     def overflow(self) -> int:
-        """None is ever opened beyond the size of the pool."""
+        """Always 0: the pool never opens more connections than its size."""
         return 0
 
     def status(self) -> str:
-        """How many connections there are, in words."""
         return f"{self.checkedout()} of {self.size()} connections in use, {self.checkedin()} idle"

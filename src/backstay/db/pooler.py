@@ -1,4 +1,4 @@
-"""Connections through PgBouncer, which keeps no sessions apart: each transaction has its limits."""
+"""Connections through PgBouncer: clients share sessions, so limits are set in each transaction."""
 
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ else:
 
 
 def pooled(seconds: float, *, read_only: bool) -> dict[str, Any]:
-    """What the driver needs to be told, which then prepares no statement that outlives its use."""
+    """Arguments for the driver, which then keeps no prepared statement after its use."""
     return {
         "connection_class": _limited(seconds, read_only=read_only),
         "statement_cache_size": 0,
@@ -22,11 +22,12 @@ def pooled(seconds: float, *, read_only: bool) -> dict[str, Any]:
 
 
 def _limited(seconds: float, *, read_only: bool) -> type[Any]:
-    """Connections whose transactions say how long they may take, and whether they may write.
+    """A connection class whose transactions set their timeouts and whether they may write.
 
-    It is said together with BEGIN, so that it costs no round trip, and ends with the transaction,
-    so that the next client of the same session does not find it. A transaction that writes says
-    so: the role may be one that does not, unless it is told to. ``seconds`` are without end at 0.
+    The settings are sent together with BEGIN, so they cost no round trip, and end with the
+    transaction, so the next client of the same session does not inherit them. A transaction that
+    writes sets READ WRITE, because the role's default may be read-only. ``seconds`` of 0 means no
+    timeout.
     """
     limit = ceil(seconds * 1000)
     settings = (
@@ -48,7 +49,7 @@ def _limited(seconds: float, *, read_only: bool) -> type[Any]:
             wanted = "READ ONLY" if query.endswith(" READ ONLY;") else access
             try:
                 return await super().execute(f"{begin} {wanted};{settings}", timeout=timeout)
-            except asyncpg.FeatureNotSupportedError as error:  # a standby takes no READ WRITE
+            except asyncpg.FeatureNotSupportedError as error:  # a standby refuses READ WRITE
                 raise asyncpg.ReadOnlySQLTransactionError(str(error)) from error
 
     return Limited

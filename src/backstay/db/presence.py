@@ -1,4 +1,4 @@
-"""Compares the tables that models need with those that are there: migrations may never make one."""
+"""Checks that the database has every table and column of the models: a migration may be missing."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -27,12 +27,12 @@ _IN_POSTGRES = text(
 async def absence_faults(
     database: Database, models: Sequence[type[Base]]
 ) -> tuple[WiringFault, ...]:
-    """Every table and column that models need and the database lacks; one statement.
+    """Every table and column of the models that the database lacks, found by one statement.
 
-    Unqualified names are looked for where statements look for them: in the ``search_path``.
+    On PostgreSQL a name without a schema is looked up in the ``search_path``, as in statements.
 
     Raises:
-        AppError: the database cannot be asked.
+        AppError: the statement failed.
     """
     is_sqlite = database.options.is_sqlite
     written = database.probe_engine.dialect.identifier_preparer.format_table
@@ -71,5 +71,5 @@ def _tables(model: type[Base]) -> Iterator[Table]:
 
 
 def _in_sqlite(name: str) -> str:
-    """A name as `lower` of SQLite answers it: no letter counts but those of ASCII."""
+    """A name as SQLite's `lower` returns it: only ASCII letters are lower-cased."""
     return name.encode().lower().decode()

@@ -1,4 +1,4 @@
-"""What handlers ask of the database again and again, each in one line."""
+"""The queries and changes that handlers need again and again, each as one function."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -41,16 +41,16 @@ E = TypeVar("E", bound=Entity)
 def visible(
     owner: SQLColumnExpression[Any], principal: Principal, grant: Grant
 ) -> ColumnElement[bool]:
-    """The rows that a grant reaches, as a predicate: own ones, or any.
+    """The predicate for the rows that a grant reaches: the principal's own, or all.
 
     Raises:
-        LookupError: the grant is for own rows and the principal is no user.
+        LookupError: the grant is for own rows and the principal is not a user.
     """
     return true() if grant.scope is Scope.ANY else owner == principal.id
 
 
 async def one_or_404(session: AsyncSession, statement: Select[T], *, lock: bool = False) -> T:
-    """The one row of a statement; with ``lock`` nobody else changes it until the transaction ends.
+    """The one row of a statement; ``lock`` locks it until the transaction ends.
 
     Raises:
         NotFound: there is no such row.
@@ -86,8 +86,8 @@ async def count(
 async def insert_one(session: AsyncSession, row: E) -> E:
     """Insert a new row at once and return it with its id, version, times and author.
 
-    That costs half of ``session.add`` and ``flush``, which put rows that depend on each other in
-    order. From then on the session knows the row as if it had read it.
+    That costs half as much as ``session.add`` and ``flush``, which sort rows by their dependencies.
+    Afterwards the session holds the row as if it had been read.
     """
     row.stamp(*stamp_of(session))
     row.version = 1
@@ -105,7 +105,7 @@ async def insert_one(session: AsyncSession, row: E) -> E:
 
 @cache
 def _insert_of(entity: type[Entity]) -> tuple[Insert, list[tuple[str, Any]]]:
-    """The statement for an entity, and each of its columns with what makes its default."""
+    """The INSERT of an entity, and the default of each of its columns: a value or a function."""
     columns = entity.__mapper__.columns
     defaults = [(name, getattr(column.default, "arg", None)) for name, column in columns.items()]
     return insert(cast(Table, entity.__table__)).inline(), defaults
@@ -121,7 +121,7 @@ async def update_where(
 ) -> int:
     """Change every row that meets the predicates and return how many there were.
 
-    The rows' versions, times and authors follow, as if each had been changed alone.
+    The version, time and author of each row are updated, as when it is changed alone.
     """
     stamps: dict[str, Any] = {}
     if issubclass(entity, Entity):
@@ -138,7 +138,7 @@ async def delete_where(
     /,
     *more: ColumnElement[bool],
 ) -> int:
-    """Remove every row that meets the predicates for good and return how many there were."""
+    """Delete every row that meets the predicates and return how many there were."""
     return await _affected(session, delete(entity).where(predicate, *more))
 
 
@@ -152,7 +152,7 @@ Expressions = Mapping[str, SQLColumnExpression[Any]]
 def column_of(
     entity: type[Base], name: str, expressions: Expressions | None = None
 ) -> ColumnElement[Any]:
-    """The expression of a name, else the entity's column.
+    """The expression with a name, else the column of the entity with that name.
 
     Raises:
         LookupError: there is neither.
@@ -168,9 +168,9 @@ def column_of(
 def columns_of(
     view: type[View], entity: type[Base], expressions: Expressions | None = None
 ) -> list[ColumnElement[Any]]:
-    """What a select needs for a view: its fields as labelled columns of the entity.
+    """The columns to select for a view: its fields as labelled columns of the entity.
 
-    ``expressions`` holds the fields that come from elsewhere, a joined table say.
+    ``expressions`` has the fields that come from elsewhere, such as a joined table.
 
     Raises:
         LookupError: a field is neither a column nor an expression.
@@ -179,5 +179,5 @@ def columns_of(
 
 
 def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
-    """Whether a column contains a text, taken literally, whatever the case of its letters."""
+    """The predicate that a column contains a text, taken literally and ignoring case."""
     return Contains(column, bindparam(None, fold(text), String))

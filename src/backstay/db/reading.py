@@ -1,4 +1,4 @@
-"""Runs single statements that read: each takes a turn, a connection, and its time at most."""
+"""Runs single statements that read, each with a slot, a connection and a timeout."""
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,14 +21,14 @@ log = structlog.get_logger("backstay.database")
 
 _CANNOT_WRITE = text("SELECT current_setting('default_transaction_read_only') = 'on'")
 AGAIN_SECONDS = 0.1
-"""How long after an interruption that met nothing the next one follows."""
+"""How long after an interruption the next one follows, while the statement has not ended."""
 
 
 class Reads:
     """Runs statements on one engine.
 
-    ``seconds`` is how long each may take on SQLite, 0 is without end; PostgreSQL is told with
-    every connection.
+    ``seconds`` is the timeout of each statement on SQLite, 0 is none; on PostgreSQL the timeout is
+    a setting of the connection.
     """
 
     def __init__(self, engine: AsyncEngine, semaphore: FairSemaphore, seconds: float) -> None:
@@ -39,9 +39,9 @@ class Reads:
     async def rows(
         self, who: Hashable | None, statement: Executable, parameters: Parameters = None
     ) -> Rows:
-        """Every row of a statement that somebody wants; None is the application itself.
+        """Run a statement for a client and return every row; ``who`` None is the application.
 
-        It is run once more when the connection turns out to be dead: others are made.
+        If the connection turns out to be dead, the statement is run once more on a new one.
 
         Raises:
             DatabaseTimedOut: it took too long and was ended.
@@ -61,9 +61,10 @@ class Reads:
                 raise translate(error) from error
 
     async def spare_transactions(self) -> None:
-        """Behind PgBouncer, run statements bare if the role cannot write that way; tell if not.
+        """Behind PgBouncer, run reads without a transaction if the role's default is read-only.
 
-        It can where a transaction says so, as those of commands do.
+        Otherwise keep the read-only transactions and log how to avoid them. Commands can write
+        with such a role, too: their transactions are begun as READ WRITE.
         """
         if (await self.rows(None, _CANNOT_WRITE))[0][0]:
             self.engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -80,7 +81,7 @@ class Reads:
             try:
                 with self._deadline(connection):
                     return connection.execute(statement, parameters).all()
-            except TimeoutError as error:  # of the driver, where the server is not told
+            except TimeoutError as error:  # of the driver, where the server has no timeout
                 raise timed_out() from error
 
     def _deadline(self, connection: Connection) -> AbstractContextManager[None]:
@@ -93,10 +94,10 @@ _NONE = nullcontext()
 
 
 class _Deadline:
-    """Interrupts what a connection of SQLite does, once it took its time, until it has ended.
+    """Interrupts a statement of SQLite after its timeout, again and again until it has ended.
 
-    An interruption meets only what runs at that moment; it may come from any thread. The timer is
-    gone when the statement has ended, so that none meets the next one.
+    An interruption ends only what runs at that moment; any thread may call it. The timer is
+    cancelled when the statement has ended, so that the next one is not interrupted.
     """
 
     def __init__(self, driver: Any, seconds: float) -> None:
@@ -106,7 +107,7 @@ class _Deadline:
 
     def _interrupt(self) -> None:
         self._timer = self._loop.call_later(AGAIN_SECONDS, self._interrupt)
-        with suppress(ValueError):  # there is no connection any more
+        with suppress(ValueError):  # the connection is closed
             self._driver._conn.interrupt()
 
     def __enter__(self) -> None:

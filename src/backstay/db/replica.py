@@ -1,4 +1,4 @@
-"""Reads from a replica, though never behind what the same principal has written."""
+"""Decides which reads a replica may serve, so that users always see what they have written."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
@@ -12,18 +12,18 @@ from backstay.core.principal import Principal
 log = structlog.get_logger("backstay.database")
 
 LOOK_SECONDS = 0.1
-"""How often, at most, the replica is asked how far it is."""
+"""The least time between two questions to the replica how far it has replayed."""
 REST_SECONDS = 5.0
-"""How long a replica that failed is left alone."""
+"""How long a replica is not used after it failed."""
 ANYONE = UUID(int=0)
-"""Stands for every user, where it is unknown who has written."""
+"""Stands for every user when it is unknown who has written."""
 
 
 class Replica:
     """Decides whether a principal may read from the replica.
 
-    Positions are bytes of the write-ahead log. Who has written is remembered in this process until
-    the replica has replayed what the primary held when it was next asked.
+    Positions are bytes of the write-ahead log. A user who has written is remembered in this
+    process until the replica has replayed up to a position that the primary had after that write.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class Replica:
         self._rests_until = 0.0
 
     def wrote(self, user_ids: Iterable[UUID]) -> None:
-        """These users' own reads must not be older than what the primary holds now."""
+        """From now on, reads of these users must include what the primary holds now."""
         self._unplaced.update(user_ids)
 
     def failed(self, error: Exception) -> None:
-        """Leave the replica alone for a while; the primary serves its readers."""
+        """Do not use the replica for ``REST_SECONDS``; reads go to the primary."""
         self._rests_until = monotonic() + REST_SECONDS
         log.warning("replica failed", rest=REST_SECONDS, fault=error)
 
     async def serves(self, principal: Principal) -> bool:
         """Whether a read of this principal may go to the replica.
 
-        The system reads from the primary: it decides who is let in.
+        The system reads from the primary, because its reads decide who may sign in.
         """
         if principal.is_system or monotonic() < self._rests_until:
             return False
@@ -66,7 +66,7 @@ class Replica:
     async def _look(self) -> None:
         if monotonic() - self._looked < LOOK_SECONDS:
             return
-        self._looked = inf  # nobody else looks meanwhile
+        self._looked = inf  # so that no other task asks meanwhile
         try:
             await self._place()
             replayed = await self._ask_replica()

@@ -1,4 +1,4 @@
-"""What handlers ask the database through: the session of a command, the reader of a query."""
+"""The database as handlers use it: the session of a command, the reader of a query."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Hashable
@@ -30,7 +30,7 @@ from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 T = TypeVar("T")
 
 LAST_SECONDS = 2.0
-"""How long what is under way may take when the connections are to be closed."""
+"""How long running transactions may take when the connections are to be closed."""
 
 
 class CommitForbidden(RuntimeError):
@@ -44,7 +44,7 @@ class _SyncTransaction(Session):
 class Transaction(AsyncSession):
     """The session that a command's handler receives. Only the transaction step commits it.
 
-    Whatever else would end the transaction raises :class:`CommitForbidden`; savepoints are free.
+    A commit by any other code raises :class:`CommitForbidden`; savepoints are allowed.
     """
 
     sync_session_class = _SyncTransaction
@@ -61,7 +61,7 @@ WRITING: dict[Any, Provider] = {
     PrincipalChanges: lambda context: context.unit.changes,
     CacheTags: lambda context: context.unit.tags,
 }
-"""What only the handler of a command receives."""
+"""The parameters that only the handler of a command can take, by type."""
 
 
 class Run(Protocol):
@@ -71,7 +71,7 @@ class Run(Protocol):
 
 
 class Reader:
-    """Runs single statements; each is one checkout of one connection, held for nothing else."""
+    """Runs single statements; each takes a connection only while it runs."""
 
     __slots__ = ("rows",)
 
@@ -98,7 +98,7 @@ _ALIVE = text("SELECT 1")
 
 
 class Database:
-    """The engines and what is made from them."""
+    """The engines of a process, their connection budgets, and what runs statements on them."""
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
@@ -137,11 +137,11 @@ class Database:
         )
 
     def reader_of(self, context: Context) -> Reader:
-        """A reader that sees the writes of the message under way and of its sender.
+        """A reader that sees the writes of the current transaction and earlier ones of its sender.
 
-        What is kept for others is read from the primary: a replica may lag behind a commit after
-        which it was forgotten. What takes long is, too: as much time as a command has is given on
-        the connections of commands only.
+        A result that will be cached for others is read from the primary: a replica may lag behind
+        the commit that invalidated it. So are the reads of jobs and of queries that take long: only
+        the connections of commands have a timeout as long as that of a command.
         """
         if context.unit_of_work is None:
             who = whose(context)
@@ -158,12 +158,12 @@ class Database:
         return Reader(rows)
 
     def wrote(self, *user_ids: UUID | None) -> None:
-        """After a commit, in whatever process: these users must see it from now on."""
+        """Note a commit of these users in any process: their reads must see it from now on."""
         if self.replica_engine is not None:
             self._replica.wrote(user_id for user_id in user_ids if user_id is not None)
 
     def anyone_wrote(self) -> None:
-        """Who has written elsewhere is unknown: nobody may see less than is there now."""
+        """Note that any user may have written in another process: all reads must see it."""
         if self.replica_engine is not None:
             self._replica.wrote([ANYONE])
 
@@ -175,7 +175,10 @@ class Database:
         statement: Executable,
         parameters: Parameters = None,
     ) -> Rows:
-        """What took too long there, or waited for others of its own, is not asked twice."""
+        """Read from the replica if it may serve this principal, and from the primary if it fails.
+
+        A read that took too long, or waited too long for the client's others, is not repeated.
+        """
         try:
             if await self._is_served_near(principal):
                 return await replica.rows(who, statement, parameters)
@@ -188,11 +191,11 @@ class Database:
     async def _is_served_near(self, principal: Principal) -> bool:
         try:
             return await self._replica.serves(principal)
-        except DatabaseTimedOut as error:  # in answering how far it is, which takes no time
+        except DatabaseTimedOut as error:  # of the question for its position, which is quick
             raise DatabaseUnavailable from error
 
     def _unhurried(self, reading: FairSemaphore) -> Reads:
-        """How to read what takes long: on PostgreSQL in short transactions of the writers."""
+        """Reads with a command's timeout: on PostgreSQL read-only, on connections of commands."""
         seconds = self.options.statement_timeout
         if self.options.is_sqlite:
             return Reads(self.read_engine, reading, seconds)
@@ -209,10 +212,10 @@ class Database:
         return int(rows[0][0] or 0)
 
     async def warm_up(self) -> None:
-        """Open the least number of connections, and see whether all is as it should be.
+        """Open the least number of connections; check SQLite's file or PostgreSQL's lower-casing.
 
         Raises:
-            DatabaseUnavailable: it cannot be reached.
+            DatabaseUnavailable: the database cannot be reached.
         """
         engines = (self.read_engine,) if self.options.is_sqlite else (self.read_engine, self.writer)
         async with AsyncExitStack() as opened:
@@ -229,7 +232,7 @@ class Database:
             await self._reads.spare_transactions()
 
     async def write(self, statement: Executable, parameters: Parameters = None) -> Rows:
-        """Run one statement in a transaction of its own; the rows that it returns.
+        """Run one statement in a transaction of its own, and return its rows.
 
         Raises:
             AppError: it failed; nothing was written.
@@ -246,10 +249,10 @@ class Database:
 
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[AsyncConnection]:
-        """The connection of probes: no request holds it, and it waits for none of theirs.
+        """The connection of probes, which requests never use, so that a probe never waits for them.
 
         Raises:
-            DatabaseUnavailable: there is none.
+            DatabaseUnavailable: the database cannot be reached.
         """
         if self.options.is_missing:
             raise DatabaseUnavailable("The file of the database is gone.")
@@ -260,7 +263,7 @@ class Database:
             raise translate(error) from error
 
     async def ping(self) -> None:
-        """One round trip to the primary, whatever requests hold.
+        """Check the primary, with one round trip on the connection of probes.
 
         Raises:
             DatabaseUnavailable: there is no answer, or nothing can be written.
@@ -273,7 +276,7 @@ class Database:
                 await require_writable(connection)
 
     async def ping_replica(self) -> None:
-        """One round trip to the replica, if there is one.
+        """Check the replica, if there is one, with one round trip.
 
         Raises:
             DatabaseUnavailable: there is no answer.
@@ -282,14 +285,14 @@ class Database:
             await self._replica_reads.rows(None, _ALIVE)
 
     async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work to its end, even if whoever waits for its result is cancelled."""
+        """Run work to its end, even if the task that waits for its result is cancelled."""
         task = in_background(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
     async def dispose(self) -> None:
-        """Close every connection, after what is under way."""
+        """Close every connection, after waiting up to ``LAST_SECONDS`` for running work."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
         for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):

@@ -1,4 +1,4 @@
-"""Which SQLite opens the files of databases: a newer one where that of Python can corrupt them."""
+"""Chooses the SQLite that opens databases: a newer one if Python's own can corrupt their files."""
 
 import asyncio
 import sqlite3
@@ -24,7 +24,7 @@ Version = tuple[int, ...]
 def is_affected(version: Version) -> bool:
     """Whether this SQLite can corrupt a file in WAL mode that two connections have open.
 
-    That happens when one commits while the other checkpoints (sqlite.org/wal.html#walresetbug).
+    It happens when one commits while the other checkpoints (sqlite.org/wal.html#walresetbug).
     """
     if version < (3, 7):
         return False
@@ -33,9 +33,10 @@ def is_affected(version: Version) -> bool:
 
 
 class _Connection(aiosqlite.Connection):
-    """One that is stopped once: nobody would answer the second time, and who closes waits for it.
+    """A connection whose thread is stopped only once; a second stop returns the first one's future.
 
-    Two stop it when whoever closes a connection is cancelled.
+    It is stopped twice when the task that closes it is cancelled. The thread would no longer answer
+    the second request, and the caller would wait forever.
     """
 
     _is_stopped = False
@@ -49,14 +50,14 @@ class _Connection(aiosqlite.Connection):
 
 @dataclass(frozen=True, slots=True)
 class Sqlite:
-    """A module that does what `sqlite3` does, and the version of the SQLite that is its own."""
+    """A module with the interface of `sqlite3`, and the version of SQLite that it contains."""
 
     module: ModuleType
     version: Version
 
     @property
     def is_affected(self) -> bool:
-        """Whether it can corrupt files in WAL mode, and therefore opens them in another."""
+        """Whether it can corrupt files in WAL mode; it then opens them in another mode."""
         return is_affected(self.version)
 
     @property
@@ -66,20 +67,20 @@ class Sqlite:
 
     @property
     def pragmas(self) -> tuple[str, ...]:
-        """How files are written. A rollback journal outlives a loss of power only when synced."""
+        """How files are written; a rollback journal survives a power failure only if synced."""
         if self.is_affected:
             return "journal_mode = TRUNCATE", "synchronous = FULL"
         return "journal_mode = WAL", "synchronous = NORMAL"
 
     def connect(self, path: str, **arguments: Any) -> aiosqlite.Connection:
-        """What `aiosqlite.connect` does, with this module."""
+        """The same as `aiosqlite.connect`, with this module."""
         return _Connection(
             partial(self.module.connect, path, factory=_ending(self.module), **arguments),
             iter_chunk_size=_ROWS_AT_ONCE,
         )
 
     def dbapi(self) -> AsyncAdapt_aiosqlite_dbapi:
-        """What SQLAlchemy has to know to use aiosqlite with this module."""
+        """The DBAPI with which SQLAlchemy uses aiosqlite with this module."""
         its_own = ModuleType(aiosqlite.__name__)
         vars(its_own).update(vars(aiosqlite))
         for name in set(aiosqlite.__all__) - _OF_AIOSQLITE:
@@ -90,10 +91,11 @@ class Sqlite:
 
 @cache
 def _ending(module: ModuleType) -> type[Any]:
-    """Its connections, but that each ends its statements when it is closed.
+    """A class of connections that close their cursors when they are closed.
 
-    A reader that is cancelled leaves one unread: SQLite would keep its lock for as long as there
-    is the cursor, and nobody could commit into a rollback journal or shorten that of WAL mode.
+    A cancelled reader leaves a cursor unread. SQLite keeps the lock of its statement as long as
+    the cursor exists: no other connection could then commit with a rollback journal, or shorten
+    the log in WAL mode.
     """
 
     connection: Any = module.Connection
@@ -118,7 +120,7 @@ def _ending(module: ModuleType) -> type[Any]:
 
 @cache
 def in_use() -> Sqlite:
-    """The one SQLite of this process: two on one file would undo each other's locks.
+    """The one SQLite of this process: two on one file would release each other's locks.
 
     See sqlite.org/howtocorrupt.html, 2.2.1.
     """
@@ -126,7 +128,7 @@ def in_use() -> Sqlite:
 
 
 def first_sound(found: Iterable[Sqlite]) -> Sqlite:
-    """The first that cannot corrupt files, or else the first of all."""
+    """The first that cannot corrupt files, else the first of all."""
     kept: list[Sqlite] = []
     for each in found:
         if not each.is_affected:
@@ -136,7 +138,7 @@ def first_sound(found: Iterable[Sqlite]) -> Sqlite:
 
 
 def installed() -> Iterator[Sqlite]:
-    """Those there are. That of Python comes first: others in this process may use it, too."""
+    """The installed ones; Python's own comes first, since other code here may use it, too."""
     yield Sqlite(sqlite3, sqlite3.sqlite_version_info)
     try:
         newer = import_module("pysqlite3.dbapi2")

@@ -1,4 +1,4 @@
-"""Whether the file of a SQLite database is in its place: SQLite would go on without it."""
+"""Checks that the file of a SQLite database is still in place: SQLite itself does not notice."""
 
 import os
 from pathlib import Path
@@ -13,21 +13,21 @@ from backstay.db.troubles import FULL, LOST, READ_ONLY_FILE
 log = structlog.get_logger("backstay.database")
 
 ROOM = 2**20
-"""How many bytes must be free for a disk not to count as full."""
+"""A disk with fewer free bytes than this counts as full."""
 
 Identity = tuple[int, int]
-"""The device and the number of a file."""
+"""The device and the inode number of a file."""
 
 
 class WouldBeLost(SQLAlchemyError):
-    """What is written would be lost: in the place of the file is another, or it is damaged."""
+    """A write would be lost: the database file was moved, deleted, replaced or is damaged."""
 
 
 class OpenFile:
-    """The file as the first connection has found it; every other one must be to the same.
+    """The file that the first connection has opened; all later ones must open the same.
 
-    The file is looked at, never opened: to close it again would end the locks of SQLite in this
-    process (sqlite.org/howtocorrupt.html, 2.2).
+    It is checked without being opened: closing it would release the locks that SQLite holds in
+    this process (sqlite.org/howtocorrupt.html, 2.2).
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class OpenFile:
         self._is_lost = False
 
     def guard(self, writer: Engine, *readers: Engine) -> None:
-        """Commit nothing to a file that is lost, nor connect to another one in its place."""
+        """Refuse to commit to a file that is lost, or to connect to another one in its place."""
         for engine in (writer, *readers):
             event.listen(engine, "do_connect", self._connecting)
             event.listen(engine, "connect", self._connected)
@@ -45,9 +45,9 @@ class OpenFile:
         event.listen(writer, "commit", self._writing)
 
     def fault(self) -> str | None:
-        """Why the file cannot be written, or None; what a disk has left is asked only of it."""
+        """Why the file cannot be written, or None; free disk space is checked only here."""
         if self._opened is None:
-            return None  # nobody has connected yet
+            return None  # there was no connection yet
         if self._opened != _identity(self._path):
             return LOST.told
         folder = self._path.parent
@@ -62,11 +62,11 @@ class OpenFile:
         self._require(self._opened == found)
 
     def _connected(self, connection: Any, record: Any) -> None:
-        record.info["wal"] = _identity(self._log_path)  # nobody removes it while it is open
+        record.info["wal"] = _identity(self._log_path)  # it stays while a connection is open
         try:
             self._require(self._opened == _identity(self._path))
         except WouldBeLost:
-            connection.close()  # the pool does not, and its thread would outlive the event loop
+            connection.close()  # the pool does not, and the thread would outlive the event loop
             raise
 
     def _writing(self, connection: Connection) -> None:

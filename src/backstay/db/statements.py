@@ -1,4 +1,4 @@
-"""The SQL of a list, built once per shape: building a statement costs more than running it."""
+"""Builds the SQL of a list once per shape, because building it takes longer than running it."""
 
 import operator
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ _OPERATORS: dict[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnE
 
 
 class Part(Enum):
-    """What is asked of a list."""
+    """What a statement reads: a numbered page, the count, or a page by cursor."""
 
     PAGE = "page"
     COUNT = "count"
@@ -54,9 +54,9 @@ class Part(Enum):
 
 
 class Shape(NamedTuple):
-    """All that decides the text of a statement; the values are bound when it runs.
+    """Everything that decides the text of a statement; the values are bound when it runs.
 
-    ``conditions`` are names with operators, bound as ``name__operator``; other parameters are
+    ``conditions`` are names with operators, bound as ``name__operator``; further parameters are
     ``_owner``, ``_q``, ``_limit``, ``_offset`` and, when ``positioned``, ``_key0``, ``_key1``…
     """
 
@@ -96,7 +96,7 @@ class Statements:
         self._kept = BoundedMap[Shape, Select[Any]](_KEPT)
 
     def get(self, shape: Shape) -> Select[Any]:
-        """The statement of a shape."""
+        """The statement of a shape, built unless it is kept already."""
         found = self._kept.get(shape)
         if found is None:
             found = self._build(shape)
@@ -144,9 +144,9 @@ class Statements:
 
 
 def sort_keys(sort: tuple[str, ...]) -> list[tuple[str, bool]]:
-    """Each sort key with whether it is descending; ``id`` comes last and decides ties.
+    """Each sort key, and whether it is descending; ``id`` comes last, for rows that are equal.
 
-    Without any the newest row comes first.
+    Without a sort key the newest row comes first.
     """
     keys = [(key.removeprefix("-"), key.startswith("-")) for key in sort]
     if all(name != "id" for name, _ in keys):
@@ -172,10 +172,10 @@ def _beyond(order: list[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]
 
 
 def check_path(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> None:
-    """Make sure that no path field of a message is left without effect.
+    """Make sure that each path field of a query restricts its rows.
 
     Raises:
-        LookupError: ``where`` has no bind parameter of that name.
+        LookupError: ``where`` has no bind parameter with the name of a path field.
     """
     clauses = () if where is None else iterate(where)
     bound = {clause.key for clause in clauses if isinstance(clause, BindParameter)}

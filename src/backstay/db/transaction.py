@@ -21,12 +21,12 @@ log = structlog.get_logger("backstay.transaction")
 
 
 def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock) -> Step:
-    """The step that gives a command its transaction, commits it, then tells who changed.
+    """The step that opens a command's transaction, commits it, then publishes who changed.
 
-    A nested command joins the transaction that is open, in a savepoint of its own. An error rolls
-    everything back; a failing commit is an error of the sender, never a success. A sender who is
-    cancelled goes at once, but not the transaction: it ends as if somebody waited for it, since a
-    driver that is interrupted within a statement may keep its locks.
+    A nested command joins the open transaction, in a savepoint of its own. An error rolls
+    everything back; if the commit fails, the sender gets an error. If the sender is cancelled, the
+    transaction still runs to its end: a driver that is interrupted within a statement may keep its
+    locks.
     """
 
     def transaction(message: type[Message[Any]], call_next: Next) -> Next:
@@ -68,8 +68,11 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
 
 
 async def _last(session: Transaction, unit: UnitOfWork) -> None:
-    """Do what waits for other transactions: by then nobody has to wait for a row of this one who
-    holds what is waited for."""
+    """Run ``before_commit``, which may wait for locks of other transactions.
+
+    Every transaction takes such locks last, after it has written its rows. So one that holds such
+    a lock never waits for a row of this one, and there is no deadlock.
+    """
     if unit.before_commit:
         await session.flush()
     for act in unit.before_commit:
@@ -77,7 +80,7 @@ async def _last(session: Transaction, unit: UnitOfWork) -> None:
 
 
 async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:
-    """Do what follows a commit: it happened, so that a failure must not look like a refusal."""
+    """Run an action after the commit; its failure is only logged, because the commit succeeded."""
     try:
         await act()
     except Exception:
@@ -85,7 +88,7 @@ async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]
 
 
 def _finish(session: Session, writes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> None:
-    """Write what is left to write and commit: all in one change of the stack."""
+    """Write the remaining rows and commit, all within one switch to SQLAlchemy's greenlet."""
     session.flush()
     for statement, parameters in writes:
         session.connection().execute(statement, parameters)
@@ -93,7 +96,7 @@ def _finish(session: Session, writes: Iterable[tuple[Executable, Mapping[str, An
     try:
         session.commit()
     except SQLAlchemyError as error:
-        # SQLite keeps a transaction open whose COMMIT failed: the next one would commit it too
+        # on SQLite a transaction stays open if its COMMIT fails: the next one would commit it, too
         session.invalidate()
         raise commit_failed(error) from error
     session.close()

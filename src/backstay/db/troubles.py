@@ -1,18 +1,19 @@
-"""What keeps a database from its work until somebody mends it, by what its driver says."""
+"""Conditions of a database that last until an operator repairs them, by the driver's error code."""
 
 from dataclasses import dataclass
 from math import inf
 
 SECONDS = 15.0
-"""How long a write that failed counts: whether the next one does shows only when it is tried."""
+"""How long a database counts as out of order after a failed write: only another write would show
+that it works again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """``told`` is for who runs the application, ``detail`` for who uses it.
+    """One such condition: ``told`` is the text for operators, ``detail`` the one for clients.
 
-    ``seconds`` is how long the database counts as out of order; 0 where it is about one statement,
-    or where the database can be asked.
+    ``seconds`` is how long the database counts as out of order; 0 where only one statement is
+    concerned, or where the condition can be checked whenever needed.
     """
 
     told: str
@@ -58,12 +59,12 @@ _BY_SQLITE_CODE = {
     26: DAMAGED,
     1032: LOST,
 }
-"""READONLY, IOERR, CORRUPT, FULL, NOTADB, whatever more is said in the upper bits of a code, and
-READONLY_DBMOVED."""
+"""READONLY, IOERR, CORRUPT, FULL and NOTADB, whatever the upper bits of an extended code are, and
+the extended code READONLY_DBMOVED."""
 
 
 def trouble_of(cause: BaseException | None) -> Trouble | None:
-    """The trouble that an error of a driver tells of, if it does."""
+    """The condition that a driver's error reports, or None."""
     code: int | None = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
         return _BY_SQLITE_CODE.get(code) or _BY_SQLITE_CODE.get(code & 0xFF)

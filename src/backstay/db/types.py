@@ -1,4 +1,4 @@
-"""Column types, and the time, that mean the same on SQLite and PostgreSQL."""
+"""Column types and the current time, made to behave the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment. Stored in UTC; SQLite drops the zone, so it is put back on the way out.
+    """A moment, stored in UTC. SQLite drops the time zone, so it is added again on reading.
 
     Raises:
         ValueError: a value without a zone was to be stored.
@@ -38,9 +38,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def fits(value: Any, column_type: TypeEngine[Any]) -> bool:
-    """Whether a value can be compared with a column's on both databases.
+    """Whether a value can be compared with a column on both databases.
 
-    PostgreSQL takes neither NUL in a text nor a number beyond its type, SQLite takes both.
+    PostgreSQL refuses a NUL in a text and a number outside its type; SQLite accepts both.
     """
     if isinstance(value, str):
         return "\0" not in value
@@ -66,7 +66,7 @@ def _is_utc_representable(value: datetime) -> bool:
 
 
 class SecondsFromNow(FunctionElement[Any]):
-    """The moment so many seconds from now: a number, or the name of a parameter."""
+    """The database's present time plus ``seconds``: a number, or the name of a bind parameter."""
 
     inherit_cache = True
     type = UtcDateTime()

@@ -1,4 +1,4 @@
-"""Whether a database can do its work: what its statements met, what its server and its file say."""
+"""Whether the database works, judged by the errors of its statements, its server and its file."""
 
 import asyncio
 import re
@@ -20,16 +20,17 @@ from backstay.db.troubles import DAMAGED, READ_ONLY, READ_ONLY_FILE, Trouble, tr
 log = structlog.get_logger("backstay.database")
 
 CHECK_SECONDS = 0.5
-"""How long the file of SQLite is looked over at the start: a large one only in part."""
+"""How long the SQLite file is checked at the start; of a large file only a part is checked."""
 
 _IS_READ_ONLY = text("SHOW transaction_read_only")
 _QUICK_CHECK = text("PRAGMA quick_check")
 _OF_ROWS = re.compile(r"CHECK constraint failed in |[\w-]+ value in ")
-"""Findings about rows that break a rule of their table; SQLite reads and writes them."""
+"""Findings about rows that violate a constraint of their table; SQLite still reads and writes
+them."""
 
 
 class Watch:
-    """Watches the engines of a database, and the file of SQLite."""
+    """Collects the errors of a database's engines, and checks the file of SQLite."""
 
     def __init__(self, file: Path | None, writer: AsyncEngine, *readers: AsyncEngine) -> None:
         self._until: dict[Trouble, float] = {}
@@ -43,30 +44,32 @@ class Watch:
             self._file.guard(*(engine.sync_engine for engine in (writer, *readers)))
 
     async def require_sound(self) -> None:
-        """Ask neither the server nor the disk for more than a few system calls.
+        """Refuse if the database is out of order; at most a few system calls, no query.
 
         Raises:
-            DatabaseUnavailable: its text says what is wrong, to who runs the application.
+            DatabaseUnavailable: its text tells operators what is wrong.
         """
         now = self._monotonic()
         for trouble, until in self._until.items():
             if now < until:
                 raise DatabaseUnavailable(trouble.told)
-        if self._file is not None and (told := await asyncio.to_thread(self._file.fault)):
-            raise DatabaseUnavailable(told)
+        if self._file is not None and (fault := await asyncio.to_thread(self._file.fault)):
+            raise DatabaseUnavailable(fault)
 
     async def look_over(self, reads: Reads) -> None:
-        """See whether the file of SQLite is damaged; whoever finds that out later is heard, too."""
-        with suppress(AppError):  # it takes too long, or is so damaged that `met` has been told
-            found = [told for (told,) in await reads.rows(None, _QUICK_CHECK)]
-            damage = [told for told in found if told != "ok" and not _OF_ROWS.match(told)]
+        """Check whether the file of SQLite is damaged; later statements may find damage, too."""
+        with suppress(AppError):  # it took too long, or failed on damage that `met` has noted
+            found = [finding for (finding,) in await reads.rows(None, _QUICK_CHECK)]
+            damage = [
+                finding for finding in found if finding != "ok" and not _OF_ROWS.match(finding)
+            ]
             if damage:
                 self.met(DAMAGED, damage[0])
 
     def met(self, trouble: Trouble, cause: str) -> None:
-        """Hold it against the database for its time, and log it once in that.
+        """Count the database as out of order for the trouble's time, and log that once.
 
-        A command that is run by hand keeps no log: it tells its own error.
+        A command line without a configured log prints its own error instead.
         """
         if not trouble.seconds:
             return
@@ -80,12 +83,12 @@ class Watch:
             raise WouldBeLost(DAMAGED.told)
 
     def _listen(self, engine: Engine, *, writes: bool) -> None:
-        """Remember what statements of this engine meet.
+        """Note the troubles that statements of this engine run into.
 
-        A connection that cannot write is dropped with all of its pool: the next one may be to the
-        server that has become the primary, or to a file that may be written again. For those that
-        only read it is a fault of their statement. Whatever keeps a connection from coming about
-        is for the caller like one that broke.
+        A connection of the writer that cannot write is dropped, with all others of its pool: a new
+        one may reach the server that is now the primary, or a file that is writable again. On a
+        connection for reads that error means that the statement is wrong. An error while
+        connecting is treated like a connection that broke.
         """
 
         @event.listens_for(engine, "handle_error")
@@ -104,10 +107,10 @@ class Watch:
 
 
 async def require_writable(connection: AsyncConnection) -> None:
-    """Ask a PostgreSQL whether this connection can write; one that cannot is of no more use.
+    """Ask PostgreSQL whether this connection can write, and drop it if it cannot.
 
     Raises:
-        DatabaseUnavailable: it cannot; the server is a standby, or was made read-only.
+        DatabaseUnavailable: it cannot: the server is a standby, or was made read-only.
     """
     if (await connection.execute(_IS_READ_ONLY)).scalar() == "on":
         await connection.invalidate()
@@ -115,7 +118,7 @@ async def require_writable(connection: AsyncConnection) -> None:
 
 
 def _is_read_only(context: ExceptionContext) -> bool:
-    """Whether it was a transaction that we began as READ ONLY."""
+    """Whether the statement ran in a transaction that was begun as READ ONLY on purpose."""
     connection = context.connection
     return connection is not None and bool(
         connection.get_execution_options().get("postgresql_readonly")

@@ -1,1 +1,1 @@
-"""Jobs: commands that are stored, claimed by workers and sent later."""
+"""Jobs: commands that are stored in the database and sent later by a worker."""

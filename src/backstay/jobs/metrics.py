@@ -1,4 +1,4 @@
-"""What Prometheus reads about jobs: runs by name and outcome, and what waits in each queue."""
+"""Prometheus metrics of jobs: runs by name and outcome, and the backlog of each queue."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class JobMetrics:
-    """Counts and times runs in this process; the backlog is that of the whole cluster."""
+    """Counts and times the runs of this process; the backlog is that of the whole cluster."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._runs = Counter(
@@ -45,7 +45,7 @@ class JobMetrics:
         self._seconds.labels(job).observe(seconds)
 
     def show(self, backlog: Iterable[Backlog]) -> None:
-        """Record what waits now; a queue that is not named is empty."""
+        """Record the backlog; a queue that is not in it is empty."""
         waiting = {each.queue: each for each in backlog}
         self._queues |= waiting.keys()
         for queue in self._queues:

@@ -1,4 +1,4 @@
-"""The JobNotifier port: by the database, and by the brokers of taskiq (Redis, RabbitMQ, NATS)."""
+"""The JobNotifier port: through the database, or taskiq's brokers (Redis, RabbitMQ, NATS)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,16 +21,16 @@ log = structlog.get_logger("backstay.jobs")
 
 BROKER_CHANNEL = "backstay.jobs"
 PATIENCE = 2.0
-"""Seconds after which a broker that does not answer is away."""
+"""Seconds after which a broker that does not answer counts as unreachable."""
 REST_SECONDS = 5.0
-"""How long a broker that is away is left alone; ids of meanwhile are dropped."""
+"""How long to wait before the next attempt to connect; ids published meanwhile are dropped."""
 MOST_WAITING = 1000
 
 
 class ListeningNotifier:
-    """Listens; whatever it misses is found by looking for work now and then.
+    """Listens, and publishes nothing; the worker finds missed jobs by polling.
 
-    On PostgreSQL nothing more is needed: NOTIFY is part of the statement that stores a job.
+    On PostgreSQL that suffices: NOTIFY is part of the statement that stores a job.
     """
 
     def __init__(self, listener: Listener, channel: str) -> None:
@@ -41,33 +41,31 @@ class ListeningNotifier:
         self.is_healthy = False
 
     def publish(self, job_id: UUID) -> None:
-        """The commit has told it."""
+        """Nothing to do: the commit has sent the notification."""
 
     async def listen(self, notify: Callable[[], None]) -> None:
-        """Begin to call ``notify`` whenever there may be work."""
         self._ring = notify
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
-        """Neither tell nor listen any longer."""
         await self._listener.stop()
 
     def subscribed(self) -> None:
-        """Something may have been missed."""
+        """Wake the workers: earlier notifications may have been missed."""
         self._ring()
 
     def heard(self, payload: str) -> None:
-        """There is a job."""
+        """Wake the workers: there is a job."""
         self._ring()
 
     def complete_until(self, moment: float) -> None:
-        """Jobs are heard of."""
+        """Notifications arrive: workers may poll less often."""
         if self._is_lost:
             log.info("jobs are told of again", channel=self._channel)
         self._is_lost, self.is_healthy = False, True
 
     def lost(self, error: Exception) -> None:
-        """Jobs are heard of no more; who waits from now on does so more briefly."""
+        """Notifications do not arrive: wake the workers, so that they poll more often."""
         if not self._is_lost:
             kind = type(error).__name__  # its text may hold a password
             log.warning("jobs are polled for", channel=self._channel, error=kind)
@@ -76,29 +74,28 @@ class ListeningNotifier:
 
 
 class BrokerNotifier(ListeningNotifier):
-    """Tells and listens. It never keeps a request waiting: what it cannot tell it drops."""
+    """Publishes and listens. Ids that cannot be sent are dropped, so that no request waits."""
 
     def __init__(self, url: str) -> None:
         super().__init__(BrokerListener(url), urlsplit(url).scheme)
         self._url = url
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
 
     def publish(self, job_id: UUID) -> None:
-        """Leave the id to be sent in the background."""
+        """Queue the id, to be sent in the background; it is dropped when the queue is full."""
         with suppress(asyncio.QueueFull):
             self._waiting.put_nowait(job_id)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell())
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_waiting())
 
     async def stop(self) -> None:
-        """Neither tell nor listen any longer."""
         await super().stop()
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait({self._telling}, timeout=STOP_SECONDS)
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending}, timeout=STOP_SECONDS)
 
-    async def _tell(self) -> None:
+    async def _send_waiting(self) -> None:
         is_lost = False
         while True:
             try:
@@ -119,7 +116,7 @@ class BrokerNotifier(ListeningNotifier):
 
 
 class BrokerListener(Listener):
-    """Hears of the ids of jobs until the broker is lost."""
+    """Receives ids of jobs from a broker until the connection is lost."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -128,7 +125,6 @@ class BrokerListener(Listener):
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Connect to the broker."""
         async with _started(self._url, listens=True) as broker:
             self._hearing = in_background(self._hear(broker))
             try:
@@ -138,7 +134,7 @@ class BrokerListener(Listener):
                 await asyncio.wait({self._hearing}, timeout=STOP_SECONDS)
 
     async def beat(self) -> None:
-        """See that it is still heard; what it has lost, nobody can tell."""
+        """Check that the broker is still being read; it cannot be asked what it has lost."""
         hearing = self._hearing
         if hearing is not None and hearing.done():
             error = None if hearing.cancelled() else hearing.exception()
@@ -156,8 +152,8 @@ class BrokerListener(Listener):
 async def _send(broker: "AsyncBroker", job_id: UUID) -> None:
     from taskiq import BrokerMessage  # noqa: PLC0415
 
-    told = str(job_id)
-    message = BrokerMessage(task_id=told, task_name="job", message=told.encode(), labels={})
+    text = str(job_id)
+    message = BrokerMessage(task_id=text, task_name="job", message=text.encode(), labels={})
     async with asyncio.timeout(PATIENCE):
         await broker.kick(message)
 
@@ -183,7 +179,7 @@ async def _acknowledge(message: "AckableMessage") -> None:
 
 
 def _broker(url: str) -> "AsyncBroker":
-    """The broker of a URL; its packages are imported only where one is used."""
+    """The broker of a URL; its package is imported only where it is used."""
     match urlsplit(url).scheme:
         case "redis" | "rediss":
             from taskiq_redis import PubSubBroker  # noqa: PLC0415
@@ -198,7 +194,7 @@ def _broker(url: str) -> "AsyncBroker":
                 type=QueueType.CLASSIC,
                 name=f"{BROKER_CHANNEL}.{new_id()}",
                 arguments=bounded | {"x-expires": 60_000},
-            )  # of one queue for all, each id would reach one worker only
+            )  # a queue for all processes would deliver each id to one of them only
             return AioPikaBroker(
                 url,
                 exchange=Exchange(name=f"{BROKER_CHANNEL}.all", type=ExchangeType.FANOUT),
@@ -215,9 +211,10 @@ def _broker(url: str) -> "AsyncBroker":
                 subject=BROKER_CHANNEL,
                 allow_reconnect=False,
                 connect_timeout=PATIENCE,
-                error_cb=_told_already,
+                error_cb=_ignore,
             )
 
 
-async def _told_already(error: Exception) -> None:
-    """The client would log each attempt with its traceback; here a loss is logged once."""
+async def _ignore(error: Exception) -> None:
+    """Ignore it: the NATS client would log each attempt with a traceback, and a lost broker is
+    logged once here."""

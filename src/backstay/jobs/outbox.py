@@ -1,4 +1,4 @@
-"""What handlers leave behind in their transaction: jobs, and events that become jobs."""
+"""Stores jobs, and events as jobs, in the transaction of the handler that asks for them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ log = structlog.get_logger("backstay.jobs")
 
 
 class Catalog:
-    """The commands that jobs can be made of, by name."""
+    """The commands that can become jobs, by name."""
 
     def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
         self._commands: dict[str, type[Command[Any]]] = {}
@@ -45,20 +45,20 @@ class Catalog:
                 self.faults.append(flaw.of(command))
 
     def names(self) -> list[str]:
-        """Every name."""
+        """The name of every command."""
         return list(self._commands)
 
     def fault(self, command: type[Command[Any]]) -> str | None:
-        """Why no job can be made of a command, or None."""
+        """Why a command cannot become a job, or None."""
         if self._commands.get(command.__name__) is not command:
             return f"{command.__name__} cannot be a job: no feature handles it"
         for field in secret_fields(command):
-            told = f"its field `{field}` is a secret, jobs are stored"
-            return f"{command.__name__} cannot be a job: {told}"
+            why = f"its field `{field}` is a secret, jobs are stored"
+            return f"{command.__name__} cannot be a job: {why}"
         return None
 
     def dump(self, command: Command[Any]) -> str:
-        """What is stored of a command.
+        """The JSON that is stored for a command.
 
         Raises:
             TypeError: it holds a secret, or no feature of this application handles it.
@@ -71,14 +71,14 @@ class Catalog:
         """The command of a job.
 
         Raises:
-            ValidationError: it was stored by another version of this application.
+            ValidationError: it does not fit this version of the command.
         """
         return self._commands[run.name].model_validate_json(run.payload)
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Where jobs go; one per application."""
+    """Stores jobs and wakes workers; one per application."""
 
     store: JobStore
     catalog: Catalog
@@ -87,10 +87,10 @@ class Outbox:
     job_notifiers: tuple[JobNotifier, ...] = ()
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
-        """The job that a command becomes.
+        """Make a job of a command; ``options`` are fields of :class:`NewJob`.
 
         Raises:
-            TypeError: the command must not be stored.
+            TypeError: the command holds a secret, or no feature of this application handles it.
         """
         actor = Actor.USER if principal.user_id is not None else Actor.ANONYMOUS
         return NewJob(
@@ -102,11 +102,11 @@ class Outbox:
         )
 
     def load(self, run: JobRun) -> Command[Any]:
-        """The command of a job; of a subscriber that had failed, its answer.
+        """The command of a job; for :class:`AnswerEvent`, the command that the subscriber returns.
 
         Raises:
-            ValidationError: it was stored by another version of this application.
-            KeyError: there is no such subscription, or no such kind of event, any more.
+            ValidationError: it does not fit this version of the command or event.
+            KeyError: the subscription, or the kind of event, no longer exists.
         """
         command = self.catalog.load(run)
         if not isinstance(command, AnswerEvent):
@@ -115,7 +115,7 @@ class Outbox:
         return self.subscriptions.answer(*asked) or command
 
     async def put(self, context: Context, job: NewJob) -> UUID:
-        """Store a job in the transaction of a message under way; tell workers once it is kept."""
+        """Store a job in the transaction of a message, and wake workers after the commit."""
         origin = context.origin
         job = replace(
             job,
@@ -134,7 +134,7 @@ class Outbox:
         return job_id
 
     def wake_after(self, context: Context, job_id: UUID) -> None:
-        """Tell workers once the transaction under way is kept."""
+        """Wake workers after the commit of the current transaction."""
 
         async def wake() -> None:
             self.wake(job_id)
@@ -142,14 +142,14 @@ class Outbox:
         context.unit.after_commit.append(wake)
 
     def wake(self, job_id: UUID) -> None:
-        """Tell workers here and elsewhere of a job that is stored."""
+        """Wake workers in this process, and in others, for a stored job."""
         self.notifier.notify()
         for job_notifier in self.job_notifiers:
             job_notifier.publish(job_id)
 
 
 class Jobs:
-    """Enqueues commands on behalf of one principal, in the transaction under way."""
+    """Enqueues commands on behalf of one principal, in the current transaction."""
 
     __slots__ = ("_context", "_outbox", "_principal")
 
@@ -169,20 +169,21 @@ class Jobs:
         queue: str | None = None,
         attempts: int = MAX_ATTEMPTS,
     ) -> UUID:
-        """Store a command to be sent after the commit, by a worker, as this principal.
+        """Store a command that a worker sends after the commit, as this principal.
 
-        It is authorised now and, with what the principal then may, when it runs. Returns the id
-        of the job.
+        It is authorised now, and again when it runs, with the grants that the principal has then.
+        Returns the id of the job.
 
         Args:
             delay: seconds to wait at least.
-            unique: while a job of the same command with this key is unfinished, no other is made.
-            queue: which workers take it, if not that of the command.
+            unique: while a job of this command with the same key is unfinished, no other is stored
+                and the id of that one is returned.
+            queue: the queue of the job, instead of the command's ``job_queue``.
             attempts: how often it may fail before it is given up.
 
         Raises:
             AppError: the principal may not send it.
-            TypeError: the command holds a secret, or nobody handles it.
+            TypeError: the command holds a secret, or no feature handles it.
         """
         kind = type(command)
         job = self._outbox.new(
@@ -200,17 +201,17 @@ class Jobs:
         return await self._outbox.put(self._context, job)
 
     async def wake(self, job_id: UUID) -> None:
-        """Once the transaction is kept, tell workers of a job that may run again."""
+        """Wake workers, after the commit, for a job that may run again."""
         await self._outbox.store.announce(self._context.unit.transaction, job_id)
         self._outbox.wake_after(self._context, job_id)
 
     def as_system(self) -> "Jobs":
-        """Enqueues what the application itself is to do."""
+        """The same, but its commands run as the application itself."""
         return Jobs(self._outbox, self._context, SYSTEM)
 
 
 class Events:
-    """Tells what has happened, in the transaction in which it does."""
+    """Publishes events in the transaction in which they happen."""
 
     __slots__ = ("_context", "_outbox")
 
@@ -219,9 +220,9 @@ class Events:
         self._context = context
 
     async def publish(self, event: Event) -> None:
-        """Store one job per subscriber; those about the same aggregate keep their order.
+        """Store one job per subscriber; jobs about the same aggregate run in the published order.
 
-        A subscriber that fails has a job, too: it is asked again when that runs.
+        A subscriber that fails gets a job, too, which calls it again.
         """
         for subscription in self._outbox.subscriptions.of(event):
             about = f"{subscription.name}:{getattr(event, event.aggregate)}"
@@ -258,11 +259,11 @@ class AnswerEvent(Command[None]):
 
 @handles(AnswerEvent)
 async def answer_event(command: AnswerEvent) -> None:
-    """The subscriber has nothing to do."""
+    """Nothing to do: the subscriber returned no command."""
 
 
 def outbox_providers(outbox: Outbox) -> dict[Any, Provider]:
-    """What the handler of a command receives to leave something behind with, or to look there."""
+    """What the handler of a command can take as a parameter, by type, to enqueue and publish."""
     return {
         Catalog: lambda context: outbox.catalog,
         Jobs: lambda context: Jobs(outbox, context),
@@ -271,7 +272,7 @@ def outbox_providers(outbox: Outbox) -> dict[Any, Provider]:
 
 
 async def _pass(context: Context) -> None:
-    """Nothing more is asked than whether it is allowed."""
+    """Does nothing: only the authorisation before it matters."""
 
 
 _allowed: Next = _pass

@@ -1,4 +1,4 @@
-"""Removes rows whose time is over: a batch at a time, so that nobody waits for it."""
+"""Deletes expired rows in batches, so that no other transaction waits long for their locks."""
 
 from typing import Any
 
@@ -14,7 +14,8 @@ BATCH = 1000
 
 
 class Purge:
-    """What a command that purges receives; where a batch was full, it is enqueued once more."""
+    """What the handler of a purging command receives; after a full batch it enqueues the command
+    again."""
 
     __slots__ = ("_context", "_jobs")
 
@@ -28,9 +29,9 @@ class Purge:
         *over: ColumnElement[bool],
         oldest: SQLColumnExpression[Any] | None = None,
     ) -> bool:
-        """Remove rows that meet every predicate, the ``oldest`` first; whether more may be left.
+        """Delete rows that meet every predicate, the ``oldest`` first.
 
-        Those that somebody holds are left for another time.
+        Rows that another transaction has locked are skipped. Returns whether more may be left.
         """
         session, command = self._context.unit.transaction, self._context.message
         key = entity.__mapper__.primary_key[0]

@@ -1,4 +1,4 @@
-"""A worker and a scheduler at work together, from start to stop."""
+"""Runs a worker together with a scheduler, from start to stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,14 +12,14 @@ from backstay.jobs.worker import Worker, WorkerContext
 log = structlog.get_logger("backstay.jobs")
 
 PATIENCE = 5.0
-"""Seconds beyond their grace after which whatever still hangs is cancelled."""
+"""Seconds after the grace period, after which tasks that still run are cancelled."""
 LAST_SECONDS = 2.0
-"""How long what was cancelled may take to let go; then it is left behind."""
+"""How long a cancelled task may take to end; then it is no longer waited for."""
 
 
 @asynccontextmanager
 async def run_worker(place: WorkerContext, worker: Worker, *, grace: float) -> AsyncIterator[None]:
-    """Meanwhile jobs run; at the end they get ``grace`` seconds to finish."""
+    """Run jobs inside this context; at its end they have ``grace`` seconds to finish."""
     for job_notifier in place.outbox.job_notifiers:
         await job_notifier.listen(place.outbox.notifier.notify)
     scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
@@ -38,7 +38,7 @@ async def run_worker(place: WorkerContext, worker: Worker, *, grace: float) -> A
 
 
 def _tell_if_dead(task: asyncio.Task[None]) -> None:
-    """Whatever it died of is told at once: nobody awaits it before the end."""
+    """Log at once why a task died, because it is awaited only at the end."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         log.critical("no more jobs are run or scheduled here", exc_info=error)

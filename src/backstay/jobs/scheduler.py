@@ -1,4 +1,4 @@
-"""What is done by the clock: once per slot in the whole cluster, however many workers there are."""
+"""The scheduler: one job per slot of a schedule in the whole cluster, however many workers run."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from backstay.jobs.outbox import Outbox
 log = structlog.get_logger("backstay.jobs")
 
 LONGEST_NAP = 30.0
-"""Seconds after which the database is asked for its time again, at most."""
+"""Seconds after which, at the latest, the scheduler reads the database's time again."""
 
 
 class Scheduler:
-    """Makes a job of each slot that has come. What was missed fires once."""
+    """Stores a job for each slot that has begun. Several missed slots together get one job."""
 
     def __init__(self, schedule: Sequence[Scheduled], outbox: Outbox) -> None:
         self._schedule = schedule
@@ -40,7 +40,10 @@ class Scheduler:
             await asyncio.sleep(nap)
 
     async def tick(self) -> float:
-        """Fire what is due; seconds until the next slot. Only the database's time counts."""
+        """Fire the schedules that are due, and return the seconds until the next slot.
+
+        Only the database's clock counts.
+        """
         now, last = await self._outbox.store.slots()
         naps = [LONGEST_NAP]
         for each in self._schedule:
@@ -57,8 +60,8 @@ class Scheduler:
     ) -> None:
         store, slot = self._outbox.store, each.trigger.slot(now)
         if last is not None and last > following:
-            told = {"schedule": each.name, "last": last.isoformat()}
-            log.warning("schedule fired in the future: a clock was wrong; it begins anew", **told)
+            about = {"schedule": each.name, "last": last.isoformat()}
+            log.warning("schedule fired in the future: a clock was wrong; it begins anew", **about)
             await store.forget(each.name, after=following)
             last = None
         if last is None and not each.trigger.fires_at_once:
@@ -82,6 +85,6 @@ class Scheduler:
 
 
 def id_of(name: str, slot: datetime) -> UUID:
-    """The id of the job of a slot, the same for everybody: UUIDv7, of that moment (RFC 9562)."""
+    """The id of a slot's job, a UUIDv7 of that moment (RFC 9562), equal in every process."""
     digest = int.from_bytes(blake2b(name.encode(), digest_size=10).digest())
     return UUID(int=first_id_at(slot).int | digest & ~(0xF << 76 | 3 << 62) | 7 << 76 | 2 << 62)

@@ -1,4 +1,4 @@
-"""The pipeline step that ends a job in the transaction of its command."""
+"""The pipeline step that marks a job as done in the transaction of its command."""
 
 import asyncio
 from typing import Any
@@ -23,10 +23,11 @@ log = structlog.get_logger("backstay.jobs")
 
 
 def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
-    """Mark the job that sent a command as done, inside of its transaction.
+    """Mark the job that sent a command as done, inside the transaction of that command.
 
-    Whoever lost the claim meanwhile keeps nothing of what the command did. The worker's time limit
-    is kept here once more: a transaction does not end with those who wait for it.
+    If the worker has lost its claim, the transaction is rolled back. The timeout of the job, which
+    the worker applies too, is applied here as well: a transaction goes on when the task that waits
+    for it is cancelled.
     """
     if not issubclass(message, Command):
         return call_next
@@ -50,8 +51,10 @@ def finish_job(message: type[Message[Any]], call_next: Next) -> Next:
 
 
 async def _in_time(context: Context, handle: Next, seconds: float) -> Any:
-    """What a handler returns. One that takes too long is cancelled, but not within a statement of
-    SQLite: the driver would let it go on, and keep its lock. That is interrupted before.
+    """Run the handler and return its result, or cancel it when it takes too long.
+
+    On SQLite a running statement is interrupted ``GRACE`` seconds before that: the driver would
+    let a cancelled statement go on, and the statement would keep its lock.
     """
     session: Transaction = context.unit.transaction
     alarm = None
@@ -96,7 +99,7 @@ def _end(job: JobRun, result: Any) -> dict[str, Any]:
 
 
 def _storable(result: Any) -> Any:
-    """A result as JSON, which knows no NaN; None where it cannot be told, as the work is done."""
+    """A result as JSON, with null for NaN; None if it cannot be serialised: the work is done."""
     try:
         return from_json(to_json(result, inf_nan_mode="null"))
     except (PydanticSerializationError, ValueError):

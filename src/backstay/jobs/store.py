@@ -1,4 +1,4 @@
-"""The JobStore port on both databases: claims, leases and ends of jobs, one statement each."""
+"""The JobStore port on both databases: claims, leases and outcomes of jobs, one statement each."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -31,7 +31,7 @@ from backstay.db.types import SecondsFromNow
 from backstay.jobs.tables import RUNNING, UNFINISHED, Job, Schedule
 
 CHANNEL = "backstay_jobs"
-"""What PostgreSQL notifies of, with the commit that stores a job; the payload is its queue."""
+"""The channel on which PostgreSQL notifies when a job is committed; the payload is its queue."""
 
 NOW = SecondsFromNow()
 _earlier = aliased(Job)
@@ -49,7 +49,7 @@ READY = (
         .exists(),
     ),
 )
-"""The jobs that could run: due, and first of their sequence; those that are lost included."""
+"""The jobs that could run: due, and first of their sequence. Lost runs are among them."""
 _KNOWN = Job.name.in_(bindparam("names", expanding=True))
 
 _RUN = (
@@ -61,7 +61,7 @@ _HELD = (
     Job.attempts == bindparam("attempt"),
     Job.state == JobState.RUNNING.value,
 )
-"""The job of a run, as long as the claim is valid."""
+"""Finds the job of a run, if the run's claim is still valid."""
 
 
 def _claim(*queues: ColumnElement[bool]) -> Update:
@@ -132,8 +132,8 @@ _NEW = Job.id.in_(bindparam("new", expanding=True))
 _key = func.hashtextextended(Job.sequence, 0).label("key")
 _keys = select(_key).where(_NEW).distinct().order_by(_key).subquery()
 _ALONE = select(func.pg_advisory_xact_lock(_keys.c.key))
-"""The sequences of new jobs, each for this transaction alone: in one order whoever asks, or two
-that have some in common could wait for each other."""
+"""Locks the sequences of new jobs until the transaction ends, always in the same order: otherwise
+two transactions that share several sequences could deadlock."""
 _in_order = select(Job.id).where(_NEW).order_by(Job.position).subquery()
 _behind = select(_in_order.c.id, func.nextval("jobs_position").label("position")).subquery()
 _LINE_UP = (
@@ -146,9 +146,9 @@ _SLOTS = select(NOW, Schedule.name, Schedule.slot)
 
 
 class DatabaseJobs:
-    """Keeps jobs in their table; ``names`` are those of the commands that this application knows.
+    """Keeps jobs in their table; ``names`` are the commands that this application knows.
 
-    Nothing compares times of different clocks.
+    All times come from the clock of the database.
     """
 
     def __init__(self, database: Database, names: Sequence[str]) -> None:
@@ -158,7 +158,6 @@ class DatabaseJobs:
         self._insert = _insert(is_sqlite=self._is_sqlite)
 
     async def insert(self, transaction: Transaction, job: NewJob) -> UUID:
-        """Store a job in a transaction; the id of the one that is there if it is not unique."""
         while True:
             found = (await transaction.execute(self._insert, asdict(job))).first()
             if found is not None:
@@ -170,27 +169,23 @@ class DatabaseJobs:
                 return other
 
     async def line_up(self, transaction: Transaction, job_ids: Sequence[UUID]) -> None:
-        """Put new jobs behind all others of their sequences, as the last act of a transaction.
+        """On PostgreSQL, give new jobs their final positions, under a lock on each sequence.
 
-        PostgreSQL counts ``position`` whenever it is asked, so those who ask for one sequence take
-        turns; on SQLite nobody else writes meanwhile.
+        A database sequence counts outside of transactions, so that positions could otherwise
+        contradict the order of the commits. SQLite has one writer at a time: nothing is to be done.
         """
         if not self._is_sqlite:
             await transaction.execute(_ALONE, {"new": job_ids})
             await transaction.execute(_LINE_UP, {"new": job_ids})
 
     async def announce(self, transaction: Transaction, job_id: UUID) -> None:
-        """Tell of a job that a transaction changed what :meth:`insert` tells of a new one."""
+        """Notify of a changed job, as the statement of :meth:`insert` does of a new one."""
         if not self._is_sqlite:
             await transaction.execute(_ANNOUNCE, {"job_id": job_id})
 
     async def claim(
         self, queues: Sequence[str] | None, limit: int, lease: float, reserved: int = 0
     ) -> list[JobRun]:
-        """Take jobs that may run now, and hold them for ``lease`` seconds.
-
-        Tasks come last, and ``reserved`` of ``limit`` are not for them.
-        """
         parameters = {"names": self._names, "queues": queues, "limit": limit, "lease": lease}
         parameters["tasks"] = limit - reserved
         if queues is None:
@@ -199,11 +194,9 @@ class DatabaseJobs:
         return [JobRun(*row[1:]) for row in sorted(rows)]
 
     async def lost(self) -> list[JobRun]:
-        """Runs whose lease has ended; they are not claimed before they are retried or failed."""
         return [JobRun(*row) for row in await self._database.reader.rows(_LOST)]
 
     async def next_due(self, queues: Sequence[str] | None) -> float | None:
-        """Seconds until the next job may run, or None when there is none."""
         parameters = None if queues is None else {"queues": queues}
         due, now = await self._database.reader.one_or_none(
             _NEXT_DUE[queues is not None], parameters
@@ -211,7 +204,6 @@ class DatabaseJobs:
         return None if due is None else (due - now).total_seconds()
 
     async def renew(self, runs: Sequence[JobRun], lease: float) -> dict[UUID, bool]:
-        """Hold on to jobs, and store their progress: those still held, and if one is cancelled."""
         attempts = {run.id: run.attempt for run in runs}
         rows = await self._database.write(_RENEW, {"ids": list(attempts), "lease": lease})
         for run in runs:
@@ -221,26 +213,21 @@ class DatabaseJobs:
         return {row[0]: row[2] for row in rows if attempts[row[0]] == row[1]}
 
     async def retry(self, run: JobRun, code: str, error: str, delay: float) -> None:
-        """It failed, and is to be tried again."""
         await self._end(_RETRY, run, code=code, sentence=error, delay=delay)
 
     async def fail(self, run: JobRun, code: str, error: str) -> None:
-        """It failed for good."""
         await self._end(_FAIL, run, code=code, sentence=error)
 
     async def cancelled(self, run: JobRun) -> None:
-        """It was stopped because somebody asked for it."""
         await self._end(_CANCELLED, run)
 
     async def release(self, run: JobRun) -> None:
-        """Give it back, as if it had not been tried."""
         await self._end(_RELEASE, run)
 
     async def _end(self, statement: Executable, run: JobRun, **values: Any) -> None:
         await self._database.write(statement, {"run_id": run.id, "attempt": run.attempt, **values})
 
     async def backlog(self) -> list[Backlog]:
-        """What could run now."""
         rows = await self._database.reader.rows(_BACKLOG, {"names": self._names})
         return [
             Backlog(queue, depth, max(0.0, (now - oldest).total_seconds()))
@@ -248,13 +235,11 @@ class DatabaseJobs:
         ]
 
     async def slots(self) -> tuple[datetime, dict[str, datetime]]:
-        """The database's time, and the last slot of every schedule."""
         rows = await self._database.reader.rows(_SLOTS)
         now = rows[0][0] if rows else await self._database.reader.scalar(select(NOW))
         return now, {name: slot for _, name, slot in rows}
 
     async def see(self, name: str, slot: datetime) -> None:
-        """Remember a schedule's last slot, unless a later one is known."""
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
         new = insert(Schedule).values(name=name, slot=slot)
         await self._database.write(
@@ -266,23 +251,22 @@ class DatabaseJobs:
         )
 
     async def forget(self, name: str, *, after: datetime) -> None:
-        """Know a schedule no more whose last slot is later than a moment."""
         await self._database.write(
             delete(Schedule).where(Schedule.name == name, Schedule.slot > after)
         )
 
     async def fire(self, name: str, slot: datetime, job: NewJob) -> bool:
-        """Store the job of a schedule's slot, once in the whole cluster.
-
-        Its id follows from the slot, so that who comes second finds it there.
-        """
+        """Store the job of a slot, whose id follows from it: a second insert does nothing."""
         row = await self._database.write(self._insert, asdict(job))
         await self.see(name, slot)
         return bool(row)
 
 
 def _insert(*, is_sqlite: bool) -> Executable:
-    """One round trip: the row, unless it is not unique, and on PostgreSQL the notification."""
+    """The statement that inserts a job unless its id or unique key exists; one round trip.
+
+    On PostgreSQL it notifies, too.
+    """
     last = select(func.coalesce(func.max(Job.position), 0) + 1).scalar_subquery()
     insert = sqlite.insert(Job) if is_sqlite else postgresql.insert(Job)
     notified = () if is_sqlite else (_NOTIFY,)

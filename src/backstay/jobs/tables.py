@@ -1,4 +1,4 @@
-"""The tables of jobs and schedules. The row of a job is the truth about it."""
+"""The tables of jobs and schedules; the row of a job alone decides what state it is in."""
 
 from datetime import datetime
 from typing import Any
@@ -20,10 +20,10 @@ class JobNotUnique(Conflict):
 class Job(Base):
     """A command to be sent by a worker.
 
-    ``due_at`` is when it may be claimed: a queued job's time, or the end of a running one's lease.
-    ``attempts`` counts the claims and never goes back, so that it tells whose claim is valid; those
-    ``spared`` of them, which ``max_attempts`` includes, were given back or are from before somebody
-    had it repeated.
+    ``due_at`` of a queued job is when it may be claimed, of a running one the end of its lease.
+    ``attempts`` counts the claims and never decreases, so that it shows which claim is valid.
+    ``spared`` of them do not count as failures, though ``max_attempts`` includes them: the job was
+    released, or a user has repeated it since.
     """
 
     __tablename__ = "jobs"
@@ -58,7 +58,8 @@ class Job(Base):
 
 UNFINISHED = Job.finished_at.is_(None)
 RUNNING = Job.state == literal_column("'running'")
-"""Written out: a parameter could be anything, so that the partial index would not be used."""
+"""A literal: with a parameter, whose value it does not know, the planner would not use the partial
+index."""
 
 jobs_due = Index(
     "ix_jobs_due_at_position",
@@ -96,7 +97,7 @@ jobs_position = Index("ix_jobs_position", Job.position)
 
 
 class Schedule(Base):
-    """The last slot of a schedule that was fired, or seen for the first time."""
+    """The last slot of a schedule that was fired, or the one in which it was first seen."""
 
     __tablename__ = "schedules"
 

@@ -1,4 +1,4 @@
-"""How long a worker waits: for work, and for a store that may never answer or answer late."""
+"""The timing of a worker: how long it waits for work, and for a database that may not answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,15 +15,15 @@ log = structlog.get_logger("backstay.patience")
 
 @dataclass(frozen=True, slots=True)
 class WorkerTiming:
-    """How patient a worker is, in seconds.
+    """The intervals of a worker, in seconds.
 
     Attributes:
-        lease: how long a job is held without a heartbeat; then it is lost.
-        beat: between heartbeats.
-        poll: between looks for work while nothing would tell of it.
-        idle: between looks while something would.
-        rest: after the database could not be asked.
-        tries: how often it is asked in a row by who wants no more than what is ready.
+        lease: how long a claim holds without a heartbeat; then the job counts as lost.
+        beat: between two heartbeats.
+        poll: between two polls for work while no notifier works.
+        idle: between two polls while a notifier works.
+        rest: before the next try after the database did not answer.
+        tries: a number: after so many failures in a row :meth:`Worker.drain` gives up.
     """
 
     lease: float = 15.0
@@ -38,10 +38,10 @@ DEFAULT_TIMING = WorkerTiming()
 
 
 class TimeoutRunner:
-    """Waits so many seconds for an answer. Who hangs is left behind: it may not let go.
+    """Runs a coroutine with a timeout, and does not wait longer even if it cannot be cancelled.
 
     Attributes:
-        late: what is still waited for, in the background.
+        late: tasks in the background that wait for coroutines whose timeout has passed.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -53,10 +53,10 @@ class TimeoutRunner:
         asking: Coroutine[Any, Any, T],
         if_late: Callable[[T], Awaitable[None]] | None = None,
     ) -> T:
-        """The answer. One that comes too late goes to ``if_late``, or is not waited for.
+        """The result. A late one is passed to ``if_late``; without that, the work is cancelled.
 
         Raises:
-            Unavailable: it did not come in time.
+            Unavailable: there was no result in time.
         """
         task = asyncio.create_task(asking)
         try:

@@ -1,4 +1,4 @@
-"""Claims jobs and sends their commands, as many at once as it may, until it is told to stop."""
+"""The worker: claims jobs and sends their commands, several at a time, until it is stopped."""
 
 import asyncio
 from collections import deque
@@ -44,9 +44,9 @@ class GetPrincipalOfUser(Query[Principal | None]):
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What every worker of an application works with.
+    """What every worker of an application needs.
 
-    ``observe`` is told the name, outcome and seconds of each run.
+    ``observe`` is called with the name, the outcome and the seconds of each run.
     """
 
     outbox: Outbox
@@ -57,7 +57,7 @@ class WorkerContext:
 
 
 class Worker:
-    """Runs jobs. Its claims are leases, so that it may die at any moment."""
+    """Runs jobs. It claims them by leases, so that a worker may die at any moment."""
 
     def __init__(
         self, place: WorkerContext, *, queues: Sequence[str] | None = None, concurrency: int = 5
@@ -75,7 +75,7 @@ class Worker:
         self._with_timeout = TimeoutRunner(place.timing.lease / 3)
 
     async def work(self) -> None:
-        """Run whatever there is, until :meth:`stop`; then finish or give back what runs."""
+        """Run jobs until :meth:`stop`; then finish the running ones, or release them."""
         async with self._beating():
             while not self._is_stopping:
                 self._called.clear()
@@ -84,10 +84,10 @@ class Worker:
             await self._finish()
 
     async def drain(self) -> int:
-        """Run until nothing is ready or :meth:`stop`, and return how many runs there were.
+        """Run until no job is ready or :meth:`stop`, and return how many runs there were.
 
         Raises:
-            AppError: the database could not be asked, several times in a row.
+            AppError: claiming jobs failed ``WorkerTiming.tries`` times in a row.
         """
         count = 0
         async with self._beating():
@@ -102,12 +102,12 @@ class Worker:
                 elif self._with_timeout.late:
                     await asyncio.wait(self._with_timeout.late, timeout=self._place.timing.rest)
                 elif was_idle and not claimed and not self._faults:
-                    break  # what ended meanwhile may have left more
+                    break  # else a run that ended meanwhile may have enqueued more
             await self._finish()
         return count
 
     def stop(self, grace: float) -> None:
-        """Claim nothing more; what still runs after so many seconds is given back."""
+        """Claim no more jobs; those that still run after ``grace`` seconds are released."""
         self._is_stopping, self._grace = True, grace
         self._called.set()
 
@@ -119,29 +119,29 @@ class Worker:
             task.cancel()
         if left:
             await asyncio.wait(left)
-        await self._give_back(list(left.values()))
+        await self._release_all(list(left.values()))
 
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
         await self._recover()
         acts = (self._renew, self._recover)
-        hearts = [asyncio.create_task(self._beat(act)) for act in acts]
+        beats = [asyncio.create_task(self._beat(act)) for act in acts]
         try:
             yield
         finally:
-            for heart in hearts:
-                heart.cancel()
-            await asyncio.wait(hearts, timeout=self._place.timing.beat)
+            for beat in beats:
+                beat.cancel()
+            await asyncio.wait(beats, timeout=self._place.timing.beat)
             self._notifier.unsubscribe(self._called)
 
     async def _claim(self) -> int:
-        """Start as many jobs as there is room for; how many."""
+        """Start as many jobs as there are free slots, and return how many."""
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
         claiming = self._store.claim(self._queues, room, self._place.timing.lease, self._reserved)
         try:
-            runs = await self._with_timeout(claiming, self._give_back)
+            runs = await self._with_timeout(claiming, self._release_all)
         except Exception as error:
             if not self._faults:
                 log.warning("jobs cannot be claimed", fault=error)
@@ -155,10 +155,10 @@ class Worker:
             task.add_done_callback(self._done)
         return len(runs)
 
-    async def _give_back(self, runs: Sequence[JobRun]) -> None:
-        """Release jobs that this worker has claimed and will not finish: others may take them."""
+    async def _release_all(self, runs: Sequence[JobRun]) -> None:
+        """Release jobs that this worker has claimed and will not finish, for other workers."""
         for run in runs:
-            await self._tell(self._store.release(run))
+            await self._store_outcome(self._store.release(run))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -166,8 +166,8 @@ class Worker:
 
     async def _wait(self) -> None:
         timing = self._place.timing
-        is_told = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
-        longest = timing.idle if is_told else timing.poll
+        is_notified = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
+        longest = timing.idle if is_notified else timing.poll
         if len(self._running) < self._concurrency:
             with suppress(Exception):
                 due = await self._with_timeout(self._store.next_due(self._queues))
@@ -181,35 +181,36 @@ class Worker:
             await act()
 
     async def _renew(self) -> None:
-        """Hold on to what runs; end what somebody cancelled, and what others have taken over."""
+        """Renew the leases of running jobs; stop those that were cancelled or lost to others."""
         held = dict(self._running)
         if not held:
             return
         try:
-            told = await self._with_timeout(
+            renewed = await self._with_timeout(
                 self._store.renew(list(held.values()), self._place.timing.lease)
             )
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", fault=error)
             return
         for task, run in held.items():
-            if run.id not in told or told[run.id]:
-                run.is_cancelled = told.get(run.id, False)
+            if run.id not in renewed or renewed[run.id]:
+                run.is_cancelled = renewed.get(run.id, False)
                 task.cancel()
 
     async def _recover(self) -> None:
-        """What a worker died of, or with, is tried again like what failed: not all at once."""
+        """Treat the jobs of workers that disappeared as failed: each is retried after a delay of
+        its own, since one of them may be what ended the worker."""
         try:
             lost = await self._with_timeout(self._store.lost())
         except Exception as error:
             log.warning("lost jobs cannot be looked for", fault=error)
             return
-        held = {run.id for run in self._running.values()}  # late, but not lost: they are renewed
+        held = {run.id for run in self._running.values()}  # their leases are late, not lost
         lost = [run for run in lost if run.id not in held]
         for run in lost:
             log.warning("job lost", job_id=str(run.id), job=run.name, attempt=run.attempt)
             if run.is_cancelled:
-                await self._tell(self._store.cancelled(run))
+                await self._store_outcome(self._store.cancelled(run))
             else:
                 await self._failed(run, JobLost())
         if lost:
@@ -228,17 +229,17 @@ class Worker:
             )
 
     async def _outcome(self, run: JobRun) -> tuple[str, dict[str, str]]:
-        """What became of a run and, where it failed, why."""
+        """The outcome of a run and, if it failed, the reason."""
         store = self._store
         try:
             if run.is_cancelled:
-                await self._tell(store.cancelled(run))
+                await self._store_outcome(store.cancelled(run))
                 return "cancelled", {}
             await self._send(run)
         except asyncio.CancelledError:
             if not run.is_cancelled:
                 return "given up", {}
-            await self._tell(store.cancelled(run))
+            await self._store_outcome(store.cancelled(run))
             return "cancelled", {}
         except Exception as error:
             why = {"code": public_error(error)[0], "reason": cause_of(error)}
@@ -272,13 +273,15 @@ class Worker:
         if code == "internal_error":
             log.error("job failed", attempt=run.attempt, exc_info=error)
         if is_final(error) or run.attempt >= run.max_attempts:
-            await self._tell(store.fail(run, code, sentence))
+            await self._store_outcome(store.fail(run, code, sentence))
             return "failed"
-        await self._tell(store.retry(run, code, sentence, backoff(run.attempt - run.spared)))
+        await self._store_outcome(
+            store.retry(run, code, sentence, backoff(run.attempt - run.spared))
+        )
         return "retried"
 
-    async def _tell(self, storing: Coroutine[Any, Any, None]) -> None:
-        """What cannot be stored is found out when the lease ends."""
+    async def _store_outcome(self, storing: Coroutine[Any, Any, None]) -> None:
+        """Store an outcome; if that fails, the job counts as lost when its lease ends."""
         try:
             await self._with_timeout(storing)
         except Exception as error:

@@ -1,1 +1,1 @@
-"""How many requests are let through in a period: what they are counted as, and where."""
+"""Rate limits: which requests count together, and where the counts are kept."""

@@ -1,4 +1,4 @@
-"""Limit classes: what the requests of some routes are counted as, and how often they may come."""
+"""Limit classes: which routes share a rate limit, and how many requests it allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from backstay.core.rates import Rate
 from backstay.settings import Settings
 
 SHORT_BODY_BYTES = 16_384
-"""Whoever signs in or is about to sends little, and anybody may try."""
+"""Bytes: requests that sign in are small, and any anonymous client may send them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LimitClass:
-    """A feature declares one beside its routes; the requests of a client's address count together.
+    """A rate limit that a feature declares beside its routes; requests count per client address.
 
     Attributes:
-        name: what the limit is called in ``RateLimit``, and what keys of counts begin with.
-        rate: how often, as the settings say.
-        body_bytes: how large a body may be; None where it may be as large as any.
+        name: the name in the header ``RateLimit``, and the prefix of the keys that count.
+        rate: the rate, as a function of the settings.
+        body_bytes: the largest request body; None for the general limit of bodies.
     """
 
     name: str
@@ -25,7 +25,7 @@ class LimitClass:
     body_bytes: int | None = SHORT_BODY_BYTES
 
     def rate_in(self, settings: Settings) -> Rate | None:
-        """How often; None where limits are switched off."""
+        """The rate under these settings; None where limits are switched off."""
         return self.rate(settings) if settings.rate_limit.enabled else None
 
 
@@ -34,5 +34,5 @@ GENERAL = LimitClass(
     lambda settings: Rate(settings.rate_limit.default, settings.rate_limit.period),
     body_bytes=None,
 )
-"""That of routes which name no other. It counts users, and only strangers by their address; the
-tier of a user may have another rate for a route."""
+"""The class of routes that name no other. It counts signed-in users by their id and anonymous
+clients by their address; a user's tier may set another rate for a route."""

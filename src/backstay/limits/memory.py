@@ -1,4 +1,4 @@
-"""The Limiter port in process: exact for one process, forgotten with it; or switched off."""
+"""The Limiter port without Redis: in the memory of one process, or switched off."""
 
 import time
 from collections import OrderedDict
@@ -13,12 +13,12 @@ SECOND = 1_000_000_000
 
 
 class MemoryLimiter:
-    """GCRA whose burst is the limit: a request is a debt that time pays off.
+    """GCRA whose burst is the limit: each request adds to a debt that decreases with time.
 
-    Per key one number is kept, the moment (ns) at which it owes nothing more; from then on it may
-    be forgotten. Every new key looks at the keys that were looked at longest ago and forgets those.
-    When all places are taken and none of them is free, the key that owes least of them gives way:
-    whoever wants another counter forgotten must keep a hundred thousand alive that owe more.
+    Each key has one number: the moment (ns) at which its debt is zero and it may be dropped. A new
+    key first checks the ``SAMPLE`` keys that were checked longest ago and drops those without a
+    debt. If the map is full and all of them have a debt, the one with the smallest is dropped. So
+    an attacker who wants a counter dropped must keep 100,000 other keys with a larger debt.
     """
 
     def __init__(
@@ -29,7 +29,6 @@ class MemoryLimiter:
         self._paid_at: OrderedDict[str, int] = OrderedDict()
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
-        """Count one request."""
         name, now, price = _named(key, rate), self._clock(), price_of(rate)
         known = self._paid_at.get(name)
         debt = 0 if known is None or known < now else known - now
@@ -41,7 +40,6 @@ class MemoryLimiter:
         return result_of(rate, debt + price, price, allowed=True)
 
     async def take_back(self, key: str, rate: Rate) -> None:
-        """Uncount a request."""
         name = _named(key, rate)
         if name in self._paid_at:
             self._paid_at[name] -= price_of(rate)
@@ -60,10 +58,9 @@ class MemoryLimiter:
 
 
 class NoLimiter:
-    """Where limits are switched off: allows every request, and counts none."""
+    """Allows every request and counts none: limits are switched off."""
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
-        """Always within the rate."""
         return RateLimitResult(True, rate.limit, rate.limit, 0, 0)
 
     async def take_back(self, key: str, rate: Rate) -> None:
@@ -75,12 +72,12 @@ def _named(key: str, rate: Rate) -> str:
 
 
 def price_of(rate: Rate) -> int:
-    """What one request costs: its share of the period in nanoseconds."""
+    """The debt that one request adds: its share of the period, in nanoseconds."""
     return SECOND * rate.period // rate.limit or 1
 
 
 def result_of(rate: Rate, debt: int, price: int, *, allowed: bool) -> RateLimitResult:
-    """What is told of a debt, in nanoseconds as the price."""
+    """The result for a debt; ``debt`` and ``price`` are in nanoseconds."""
     return RateLimitResult(
         allowed,
         rate.limit,

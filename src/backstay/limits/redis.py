@@ -1,4 +1,4 @@
-"""The Limiter port on Redis: exact across processes, and per process while Redis is away."""
+"""The Limiter port on Redis: exact across processes; each counts alone while Redis is down."""
 
 from dataclasses import replace
 
@@ -20,32 +20,31 @@ if debt > 0 and debt ~= owed then
 end
 return {allowed, debt}
 """)
-"""A request is a debt that time pays off (GCRA); a key holds the moment at which it owes nothing
-more. Everything is in whole microseconds by the clock of Redis. Nobody owes more than the limit,
-whatever is found: the clock of a replica that took over may be behind."""
+"""GCRA: each request adds to a debt that decreases with time; a key holds the moment at which its
+debt is zero. All times are whole microseconds of the clock of Redis. A debt above the limit is cut
+to the limit: the clock of a replica that has become the master may be behind."""
 TAKE_BACK = Script.of("""
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 return 0
 """)
 MICROSECOND = 1000
-"""Nanoseconds."""
+"""In nanoseconds."""
 
 
 class RedisLimiter:
-    """GCRA whose burst is the limit, in one call: the arithmetic of the limiter in process.
+    """GCRA whose burst is the limit, in one call, with the arithmetic of the in-process limiter.
 
-    While Redis is away each process counts for itself; a strict rate then allows half, since an
-    attacker meets several processes.
+    While Redis is down each process counts alone. A strict rate then allows half in each, since
+    the requests of an attacker reach several processes.
     """
 
     def __init__(self, link: RedisLink, name: str) -> None:
-        """Applications of different names count apart."""
+        """Applications with different names do not share counts."""
         self._link = link
         self._prefix = f"{link.prefix}{name}:limit"
         self._alone = MemoryLimiter()
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
-        """Count one request."""
         try:
             price = _price(rate)
             args = (price, price * (rate.limit - 1))
@@ -55,7 +54,6 @@ class RedisLimiter:
         return result_of(rate, debt * MICROSECOND, price * MICROSECOND, allowed=bool(allowed))
 
     async def take_back(self, key: str, rate: Rate) -> None:
-        """Uncount a request."""
         try:
             await self._link.run(TAKE_BACK, (self._name(key, rate),), (_price(rate),))
         except RedisFault:

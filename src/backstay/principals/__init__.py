@@ -1,1 +1,1 @@
-"""Principals that are kept in process, and how processes hear that one has changed."""
+"""The cache of principals, and the channels that tell other processes of their changes."""

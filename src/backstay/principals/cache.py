@@ -1,4 +1,4 @@
-"""The cache of principals that makes asking again free."""
+"""The cache of principals, so that authorising a request needs no query."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
@@ -11,21 +11,21 @@ from backstay.core.principal import Principal
 from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_AGE = 60.0
-"""Seconds that a principal is believed while the channel tells of every change."""
+"""Seconds that a cached principal is used, even while the channel delivers every change."""
 
 
 class PrincipalCache:
-    """Principals by session, kept in process so that authorising a request costs no query.
+    """Principals by session, kept in process.
 
-    An entry is believed as long as it is known to have been true less than ``max_staleness``
-    seconds ago: since it was loaded or, while a channel tells of every change, since the channel
-    was last complete; though never longer than ``max_age`` seconds nor past its session's end.
-    A load that was under way when something was forgotten is answered but not kept, so that no
-    stale entry can be stored behind an invalidation. Nor is one of a user who is distrusted,
-    because a change is about to be committed.
+    An entry is used while it is known to have been current less than ``max_staleness`` seconds
+    ago: when it was loaded or, with a channel that delivers every change, when the channel was
+    last complete. It is never used for longer than ``max_age`` seconds or after the end of its
+    session. If an entry is dropped while a principal is being loaded, the loaded principal is
+    returned but not kept: it may be older than the change. The same holds for a user whose change
+    is about to be committed (``distrust``).
 
-    Who asks while a session is loaded gets what that load brings, unless something was forgotten
-    or distrusted since it began: a crowd of one user asks the database once.
+    Concurrent requests of a session share one load, unless an entry was dropped, or a change was
+    announced, since that load began.
     """
 
     def __init__(
@@ -75,24 +75,24 @@ class PrincipalCache:
         )
 
     def complete_until(self, moment: float) -> None:
-        """Every change that was committed before this moment (monotonic) has been forgotten."""
+        """The entries of every change committed before this moment (monotonic) were dropped."""
         self._complete_until = max(self._complete_until, moment)
 
     def distrust(self, name: str, user_ids: Collection[UUID] | None, seconds: float) -> None:
-        """Keep nothing about these users (None: about anybody) for so long, or until `trust`."""
+        """Keep no entry of these users (None: of any user) for ``seconds``, or until `trust`."""
         self._doubts[name] = (self._monotonic() + seconds, user_ids)
 
     def trust(self, name: str) -> None:
-        """What was to be committed has been."""
+        """The announced change of that name was committed."""
         self._doubts.pop(name, None)
 
     def forget(self, user_ids: Iterable[UUID]) -> None:
-        """Drop everything known about these users."""
+        """Drop the entries of these users."""
         self._flights.outdate()
         self._entries.drop_tagged(user_ids)
 
     def forget_all(self) -> None:
-        """Drop everything: a role changed, or what was missed is unknown."""
+        """Drop every entry: a role changed, or it is unknown which changes were missed."""
         self._flights.outdate()
         self._entries.clear()
 

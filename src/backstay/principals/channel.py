@@ -1,6 +1,6 @@
-"""The PrincipalChannel port by the database; that on Redis is in `channel_redis`.
+"""The PrincipalChannel port through the database; `channel_redis` has the one on Redis.
 
-Where several are in use, whatever one of them tells is obeyed.
+Where both are in use, a change that either of them delivers is applied.
 """
 
 import json
@@ -23,19 +23,19 @@ log = structlog.get_logger("backstay.principals")
 
 CHANNEL = "backstay_principals"
 MAX_PAYLOAD = 7000
-"""PostgreSQL takes less than 8000 bytes; whoever does not fit makes it everyone."""
+"""Bytes: PostgreSQL takes less than 8000. A longer list of users is sent as "everyone"."""
 
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
 class DatabasePrincipals:
-    """Keeps the caches informed, by a listener, of how complete their knowledge is.
+    """Applies the changes of other processes, which a listener receives, to the caches of this one.
 
-    Each subscription begins with empty caches, since what was said before it is unknown. Besides
-    principals that may be the ``answers`` that this process keeps. ``report`` is told whether
-    others are heard, at every answer and when there are no more.
+    Besides principals that may be the query ``answers`` that this process caches. Each
+    subscription begins with empty caches, since earlier changes may have been missed. ``report``
+    is called with True at every proof that changes are received, with False when they are not.
 
-    On SQLite nothing more is needed: the file itself tells that another process has written.
+    This class suffices for SQLite: there the file shows that another process has written.
     """
 
     def __init__(
@@ -54,41 +54,38 @@ class DatabasePrincipals:
         self._is_lost = False
 
     async def announce(self, context: Context) -> None:
-        """The file tells it."""
+        """Nothing to do: the file shows the commit."""
 
     async def publish(self, changes: PrincipalChanges) -> None:
-        """Forget the principals that changed."""
+        """Drop the changed principals from the cache of this process."""
         if changes.everyone:
             self._cache.forget_all()
         else:
             self._cache.forget(changes.user_ids)
 
     async def start(self) -> None:
-        """Begin to listen, in the background."""
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
-        """Listen no longer."""
         await self._listener.stop()
 
     def state(self) -> str:
-        """Lost from the first failure until the next answer; before either it is believed in."""
+        """``degraded`` from the first failure until the next proof; ``ok`` before any of them."""
         if not self._listener.is_on:
             return "off"
         return "degraded" if self._is_lost else "ok"
 
     def subscribed(self) -> None:
-        """Forget everything, because something may have been missed."""
+        """Drop every entry, because changes may have been missed."""
         self._cache.forget_all()
         if self._answers is not None:
             self._answers.forget_all()
 
     def heard(self, payload: str) -> None:
-        """Somebody has changed something, whatever it was."""
+        """Drop every entry: it is unknown what another process has changed."""
         self.subscribed()
 
     def complete_until(self, moment: float) -> None:
-        """Others are heard."""
         self._cache.complete_until(moment)
         if self._answers is not None:
             self._answers.complete_until(moment)
@@ -98,7 +95,6 @@ class DatabasePrincipals:
         self._report(True)
 
     def lost(self, error: Exception) -> None:
-        """Others are heard no more."""
         if not self._is_lost:
             log.warning("principal channel lost", reason=cause_of(error))
         self._is_lost = True
@@ -106,9 +102,9 @@ class DatabasePrincipals:
 
 
 class PostgresPrincipals(DatabasePrincipals):
-    """Notifications are sent by the commit itself: none is lost, none is early.
+    """NOTIFY is part of the transaction: a notification is sent exactly when it commits.
 
-    What is committed through PgBouncer, where nobody can listen, is announced all the same.
+    A process behind PgBouncer cannot listen, but it does notify the others.
     """
 
     def __init__(
@@ -122,12 +118,12 @@ class PostgresPrincipals(DatabasePrincipals):
         super().__init__(cache, listener, report, answers)
         if answers is not None:
             answers.collect_untold()
-            listener.before_beat.append(partial(self._tell, answers))
+            listener.before_beat.append(partial(self._notify_of_answers, answers))
         self._notify = listener.notify
         self._database = database
 
     async def announce(self, context: Context) -> None:
-        """Name who changed and, where a replica may lag behind, who wrote."""
+        """Notify of the users who changed and, where there is a replica, of the one who wrote."""
         changes = context.unit.changes
         author = context.principal.user_id if self._database.replica_engine is not None else None
         if not changes and author is None:
@@ -138,14 +134,15 @@ class PostgresPrincipals(DatabasePrincipals):
         await context.unit.transaction.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})
 
     def subscribed(self) -> None:
-        """Forget everything; somebody may have written, too."""
+        """Drop every entry; and since any user may have written, read nothing from a lagging
+        replica."""
         super().subscribed()
         self._database.anyone_wrote()
 
-    async def _tell(self, answers: MemoryCache) -> None:
-        """Tell what answers were outdated meanwhile.
+    async def _notify_of_answers(self, answers: MemoryCache) -> None:
+        """Notify of the answers that were invalidated since the last time.
 
-        A notification in each transaction would cost a write half as much again.
+        A notification in each transaction would make a write cost half as much again.
         """
         tags = answers.take_untold()
         if not tags:
@@ -160,12 +157,12 @@ class PostgresPrincipals(DatabasePrincipals):
             raise
 
     def heard(self, payload: str) -> None:
-        """Forget who changed. What cannot be read might have been about anybody."""
+        """Drop the users who changed; all of them if the notification cannot be read."""
         try:
-            told = json.loads(payload)
-            users = [UUID(user) for user in told["users"]]
-            author = UUID(told["author"]) if told["author"] else None
-            everyone, tags = bool(told["everyone"]), set(told["tags"])
+            news = json.loads(payload)
+            users = [UUID(user) for user in news["users"]]
+            author = UUID(news["author"]) if news["author"] else None
+            everyone, tags = bool(news["everyone"]), set(news["tags"])
         except (ValueError, TypeError, KeyError, AttributeError):
             self.subscribed()
             return
@@ -179,33 +176,29 @@ class PostgresPrincipals(DatabasePrincipals):
 
 
 class Channels:
-    """Tells by all; the cache believes its entries while any one of them proves to be complete."""
+    """Uses several channels; entries stay in use while any one of them proves to be complete."""
 
     def __init__(self, *channels: PrincipalChannel) -> None:
         self._channels = channels
 
     async def announce(self, context: Context) -> None:
-        """By each of them."""
         for channel in self._channels:
             await channel.announce(context)
 
     async def publish(self, changes: PrincipalChanges) -> None:
-        """By each of them."""
         for channel in self._channels:
             await channel.publish(changes)
 
     async def start(self) -> None:
-        """Listen to each of them."""
         for channel in self._channels:
             await channel.start()
 
     async def stop(self) -> None:
-        """Listen to none of them."""
         for channel in self._channels:
             await channel.stop()
 
     def state(self) -> str:
-        """The worst of those that are not off by design."""
+        """The worst state of the channels that are not ``off``."""
         states = {channel.state() for channel in self._channels}
         return next((state for state in ("degraded", "ok") if state in states), "off")
 

@@ -1,4 +1,4 @@
-"""The PrincipalChannel port on Redis: a change is told before its commit and after it."""
+"""The PrincipalChannel port on Redis: a change is published before its commit and after it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,14 +13,15 @@ from backstay.principals.cache import PrincipalCache
 from backstay.redis.client import RedisFault, RedisLink
 
 CHANNEL = "backstay:{name}:signals:{db}"
-"""What is published reaches listeners of every database of a server, so its number is named."""
+"""It contains the number of the database, because a message reaches the subscribers in every
+database of a server."""
 
 
 class News(BaseModel):
-    """Users, or everyone, whose principal changed.
+    """The users whose principal changed, or everyone.
 
-    While it is ``pending`` the change may be committed within so many seconds; the news of the
-    same ``name`` that follow say that it was.
+    ``pending`` is how many seconds the commit of the change may still take; a second message with
+    the same ``name`` and 0 says that it was committed.
     """
 
     sender: str
@@ -31,18 +32,19 @@ class News(BaseModel):
 
 
 class RedisPrincipals:
-    """What is told only after a commit is lost when the process dies in between.
+    """Publishes a change twice, because a process may die between its commit and a message.
 
-    So others are told before it, too: for as long as the commit may take they keep nothing about
-    these principals. News and replies come in order on the connection that all commands share, so
-    the reply to a later command proves that all news came. Every connection begins with an empty
-    cache, since what was published before it is unknown.
+    Before the commit, other processes learn which principals are about to change, and keep no
+    entries of them for as long as the commit may take. Messages and replies arrive in order on the
+    connection that all commands share, so the reply to a later command proves that all messages
+    before it have arrived. Every connection begins with an empty cache, since messages published
+    before it may have been missed.
     """
 
     def __init__(
         self, cache: PrincipalCache, link: RedisLink, name: str, commit_seconds: float
     ) -> None:
-        """Applications of different names do not hear one another."""
+        """Applications with different names do not receive each other's messages."""
         self._cache = cache
         self._link = link
         self._commit_seconds = commit_seconds
@@ -53,35 +55,35 @@ class RedisPrincipals:
         link.subscribe(self._channel, self)
 
     async def announce(self, context: Context) -> None:
-        """Let others distrust who is about to change."""
+        """Publish which principals are about to change."""
         changes = context.unit.changes
         if changes:
             changes.announced_as = str(new_id())
-            await self._tell(changes, self._commit_seconds)
+            await self._publish(changes, self._commit_seconds)
 
     async def publish(self, changes: PrincipalChanges) -> None:
-        """Tell others who changed; nobody waits for it, since they distrust them already."""
-        self._soon(self._tell(changes))
+        """Publish who changed, in the background: other processes keep no entry of them yet."""
+        self._soon(self._publish(changes))
 
     async def start(self) -> None:
-        """The link listens."""
+        """Nothing to do: the link has subscribed."""
 
     async def stop(self) -> None:
-        """Send what is to be sent."""
+        """Wait until pending messages are sent."""
         await asyncio.gather(*self._sending)
 
     def state(self) -> str:
-        """Whether Redis answers."""
+        """``ok`` while Redis answers, else ``degraded``."""
         return "ok" if self._link.is_up else "degraded"
 
     def subscribed(self) -> None:
-        """Called by the link: forget everything, because something may have been missed."""
+        """Called by the link: drop every entry, because messages may have been missed."""
         self._cache.forget_all()
 
     def heard(self, payload: bytes) -> None:
-        """Called by the link: forget who changed, or distrust who is about to.
+        """Called by the link: drop the users who changed, and distrust those about to change.
 
-        What cannot be read might have been about anybody.
+        A message that cannot be read drops every entry: it may have been about any user.
         """
         try:
             news = News.model_validate_json(payload)
@@ -101,15 +103,15 @@ class RedisPrincipals:
             self._cache.forget(news.users)
 
     def complete_until(self, moment: float) -> None:
-        """Called by the link. What others could not be told means everybody to them."""
+        """Called by the link. After a message that failed, others are told to drop every entry."""
         if self._owes_reset:
             self._owes_reset = False
             anybody = PrincipalChanges()
             anybody.touch_everyone()
-            self._soon(self._tell(anybody))
+            self._soon(self._publish(anybody))
         self._cache.complete_until(moment)
 
-    async def _tell(self, changes: PrincipalChanges, pending: float = 0.0) -> None:
+    async def _publish(self, changes: PrincipalChanges, pending: float = 0.0) -> None:
         news = News(
             sender=self._sender,
             users=frozenset(changes.user_ids),

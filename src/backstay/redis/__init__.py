@@ -1,1 +1,1 @@
-"""The client of Redis, shared by everything that uses it."""
+"""The Redis client that caching, limits, principals and jobs share."""

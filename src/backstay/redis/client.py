@@ -1,4 +1,4 @@
-"""The links to Redis servers: shared by everybody, and cut as soon as they would make them wait."""
+"""Links to Redis servers, shared by the whole process; one that answers too late is closed."""
 
 import asyncio
 import hashlib
@@ -23,17 +23,17 @@ __all__ = ["RedisFault", "RedisLink", "RedisLinks", "RedisRefused", "RedisUnavai
 log = structlog.get_logger("backstay.redis")
 
 BEAT_SECONDS = 0.25
-"""How often the server is asked whether it is there."""
+"""Seconds between the commands that check whether the server still answers."""
 CONNECT_SECONDS = 0.5
 FIRST_DELAY, LAST_DELAY = 0.05, 0.5
 """Seconds between attempts to connect again; each delay doubles the one before."""
 STEADY_SECONDS = 1.0
-"""How long a connection must last until it counts as being back."""
+"""How long a connection must last before Redis is reported as back."""
 UNFIT = frozenset(
     {"LOADING", "READONLY", "MASTERDOWN", "OOM", "MISCONF", "BUSY", "NOAUTH", "CLUSTERDOWN"}
     | {"MOVED"}
 )
-"""Errors that say the server will not serve other commands either."""
+"""Error codes which say that the server cannot serve other commands either."""
 
 Word = str | int | float | bytes
 
@@ -47,38 +47,40 @@ class Script:
 
     @classmethod
     def of(cls, source: str) -> "Script":
-        """The script of a text."""
+        """Make a script of its source."""
         return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
 class Subscriber(Protocol):
-    """Hears what is published on one channel, and how complete that is."""
+    """Receives the messages of one channel, and learns until when it has received all of them."""
 
     def subscribed(self) -> None:
-        """A subscription begins; what was published before it is unknown."""
+        """A subscription begins; messages published before it may have been missed."""
         ...
 
     def heard(self, payload: bytes) -> None:
-        """Somebody published this."""
+        """A message was published on the channel."""
         ...
 
     def complete_until(self, moment: float) -> None:
-        """Everything published before this moment (monotonic) was heard."""
+        """Every message published before this moment (``time.monotonic``) was received."""
         ...
 
 
 class RedisLink:
-    """Commands of one event loop tick, whoever sends them, are one round trip.
+    """One connection to one server: all commands sent in one event loop tick share a round trip.
 
-    As soon as one is not answered in time, or the server says that it cannot serve, the circuit
-    opens: everything fails at once, until a connection in the background proves that it works.
+    A command that is not answered in time, or an error which says that the server cannot serve,
+    opens the circuit: every command then fails at once, until a new connection that is opened in
+    the background has passed a test write.
     """
 
     def __init__(self, address: RedisAddress, metrics: LinkMetrics) -> None:
         self.address = address
         self.prefix = "backstay:{backstay}:" if address.is_cluster else "backstay:"
-        """How the names of all keys begin. In a Cluster they share a slot, and so a server: the
-        keys of one script must, and news are in order only on one."""
+        """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on
+        one server: a script requires that of its keys, and only one server keeps messages in
+        order."""
         self._metrics = metrics
         self._subscribers: dict[bytes, Subscriber] = {}
         self._connection: Connection | None = None
@@ -95,11 +97,11 @@ class RedisLink:
         return self._connection is not None
 
     def subscribe(self, channel: str, subscriber: Subscriber) -> None:
-        """Hear what is published on a channel, from the next connection on."""
+        """Subscribe to a channel, from the next connection on."""
         self._subscribers[channel.encode()] = subscriber
 
     async def start(self) -> None:
-        """Connect, and keep the connection; returns after the first attempt, even if it failed."""
+        """Connect and stay connected; returns after the first attempt, even if it failed."""
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         await self._tried.wait()
@@ -113,11 +115,11 @@ class RedisLink:
             self._keeping = None
 
     async def call(self, *command: Word) -> Any:
-        """The reply to one command, in bytes. The first one connects, unless it was started.
+        """Send a command and return its reply, in bytes; the first one connects if need be.
 
         Raises:
-            RedisUnavailable: there was no answer, or nothing is sent at present.
-            RedisRefused: the answer is an error.
+            RedisUnavailable: there was no answer in time, or the circuit is open.
+            RedisRefused: the server answered with an error.
         """
         if not self._tried.is_set():
             await self.start()
@@ -134,11 +136,11 @@ class RedisLink:
             raise self._refusal(connection, str(command[0]), error) from None
 
     async def run(self, script: Script, keys: Sequence[Word], args: Sequence[Word] = ()) -> Any:
-        """The reply of a script, which is sent along only to a server that does not know it.
+        """Run a script and return its reply; its source goes only to a server that lacks it.
 
         Raises:
-            RedisUnavailable: there was no answer, or nothing is sent at present.
-            RedisRefused: the answer is an error.
+            RedisUnavailable: there was no answer in time, or the circuit is open.
+            RedisRefused: the server answered with an error.
         """
         try:
             return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
@@ -172,7 +174,7 @@ class RedisLink:
             self._delay = min(2 * self._delay, LAST_DELAY)
 
     async def _connect(self) -> "Connection":
-        """A connection on which everything works."""
+        """Open a connection and check it with a test write."""
         from backstay.redis.connection import Connection
         from backstay.redis.discovery import locate
 
@@ -186,7 +188,7 @@ class RedisLink:
                 address, self._tls, self._subscribers, self._hear, self._lose
             )
             try:
-                # a replica, or a server that is full, cannot
+                # a replica, or a server without free memory, refuses this
                 await connection.send("SET", probe, "", "PX", 1000)
             except BaseException as error:
                 await connection.close("it is not fit for use")
@@ -197,7 +199,7 @@ class RedisLink:
 
     async def _follow(self, connection: "Connection") -> None:
         """Use a connection until it is lost."""
-        if connection.lost:  # since it was proven
+        if connection.lost:  # after its test write
             raise RedisUnavailable(connection.lost)
         since = monotonic()
         self._gone.clear()
@@ -210,7 +212,8 @@ class RedisLink:
             while self.is_up:
                 asked = monotonic()
                 with suppress(RedisFault):
-                    await self.call("EXISTS", f"{self.prefix}probe")  # MOVED, where it is not now
+                    # a Cluster node that no longer has the slot answers MOVED
+                    await self.call("EXISTS", f"{self.prefix}probe")
                     self._beat(asked, since)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_SECONDS):
@@ -248,7 +251,7 @@ class RedisLink:
 
 
 class RedisLinks:
-    """Every link of one process: one per server, whatever it is used for."""
+    """All links of one process: one per server, however many purposes it serves."""
 
     def __init__(self, metrics: RedisMetrics) -> None:
         self._metrics = metrics
@@ -270,9 +273,9 @@ class RedisLinks:
         return "ok" if all(link.is_up for link in self._links.values()) else "degraded"
 
     async def start(self) -> None:
-        """Connect to all of them; those that are away are tried again in the background."""
+        """Connect to every server; failed attempts are repeated in the background."""
         await asyncio.gather(*(link.start() for link in self._links.values()))
 
     async def stop(self) -> None:
-        """Close the connections."""
+        """Close every connection."""
         await asyncio.gather(*(link.stop() for link in self._links.values()))

@@ -1,6 +1,6 @@
-"""One connection of redis-py that everybody shares: what is asked in one tick travels together.
+"""One redis-py connection for the whole process; commands of one tick share a round trip.
 
-The client loads this module, and redis-py with it, when it connects for the first time.
+The client imports this module, and redis-py with it, when it connects for the first time.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ from backstay.redis.errors import RedisRefused, RedisUnavailable
 from backstay.settings import RedisAddress
 
 PATIENCE = 0.05
-"""Seconds after which a command that was not answered fails, and the connection with it: four
-round trips one after the other, as a login makes, are within a quarter of a second."""
+"""Seconds after which an unanswered command fails, and the connection with it. Four round trips
+in a row, as a login makes them, therefore take less than a quarter of a second."""
 TURNS = 3
-"""Turns of the event loop after that: one that was held up itself reads what has arrived."""
+"""Turns of the event loop that are waited after that: if this process itself was held up, the
+reply may have arrived and only needs to be read."""
 
 _PUSHED = object()
 
@@ -30,10 +31,11 @@ OnLost = Callable[["Connection", str], None]
 
 
 class Connection:
-    """Replies come in order; what was published comes in between.
+    """Replies arrive in the order of their commands; published messages arrive between them.
 
-    redis-py connects, signs in, packs and parses. Its pool would take a connection for each
-    command under way, and its pub/sub another one, whose messages prove nothing about replies.
+    redis-py connects, authenticates, packs and parses. Its pool is not used: it takes one
+    connection per pending command. Nor is its pub/sub: it takes a connection of its own, whose
+    messages have no order relative to the replies here.
     """
 
     def __init__(self, wire: redis_py.Connection, on_push: OnPush, on_lost: OnLost) -> None:
@@ -45,7 +47,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._on_push, self._on_lost = on_push, on_lost
         self.lost = ""
-        """Why it was given up; empty while it works."""
+        """Why the connection was given up; empty while it works."""
         wire._get_push_notifications_parser().pubsub_push_handler_func = self._hear
         self._reading = self._loop.create_task(self._read())
         self._writing: asyncio.Task[None] | None = None
@@ -59,10 +61,12 @@ class Connection:
         on_push: OnPush,
         on_lost: OnLost,
     ) -> Self:
-        """Connect, sign in and subscribe; if that is refused, the first command tells it.
+        """Connect, authenticate and subscribe.
+
+        If the server refuses the subscription, the first command gets that error.
 
         Raises:
-            RedisUnavailable: there is no server, or it does not accept these credentials.
+            RedisUnavailable: there is no server, or it does not accept the credentials.
         """
         wire = wire_to(address, tls)
         try:
@@ -77,7 +81,7 @@ class Connection:
             raise
 
     def send(self, *command: EncodableT) -> asyncio.Future[Any]:
-        """Ask in this tick's round trip; the future gives the reply, or raises RedisFault."""
+        """Send a command with this tick's round trip; the future has its reply or a RedisFault."""
         future = self._loop.create_future()
         if self.lost:
             future.set_exception(RedisUnavailable(self.lost))
@@ -90,21 +94,21 @@ class Connection:
         return future
 
     def lose(self, reason: str) -> None:
-        """Give the connection up; whoever waits is told why."""
+        """Give the connection up; pending commands fail with the reason."""
         if self.lost:
             return
         self.lost = reason
         if self._timer is not None:
             self._timer.cancel()
-        self._reading.cancel()  # which disconnects
+        self._reading.cancel()  # redis-py disconnects when a read is cancelled
         self._on_lost(self, reason)
         for future in (*(future for _, future in self._waiting), *self._asked):
             if not future.done():
                 future.set_exception(RedisUnavailable(reason))
-                future.exception()  # whoever does not care any more is not to blame
+                future.exception()  # or asyncio logs the errors that no caller awaits any more
 
     async def close(self, reason: str) -> None:
-        """Give it up, and wait until it is closed."""
+        """Give the connection up and wait until it is closed."""
         self.lose(reason)
         await asyncio.wait({self._reading})
 
@@ -113,7 +117,7 @@ class Connection:
         deadline = monotonic() + PATIENCE
         self._waiting.extend((deadline, future) for future in self._asked)
         self._asked.clear()
-        if self.lost or not self._wire.is_connected:  # redis-py would connect again
+        if self.lost or not self._wire.is_connected:  # redis-py would reconnect by itself
             return
         if self._timer is None:
             self._timer = self._loop.call_later(PATIENCE, self._look)
@@ -142,7 +146,7 @@ class Connection:
             self.lose(reason_of(error))
 
     async def _reply(self) -> Any:
-        """The next reply, which may be an error; or that something was pushed."""
+        """The next reply, which may be an error, or ``_PUSHED`` after a published message."""
         try:
             return await self._wire.read_response(push_request=True)
         except ResponseError as error:
@@ -153,7 +157,7 @@ class Connection:
         return _PUSHED
 
     def _look(self, turns: int = TURNS) -> None:
-        """Whether the oldest command is overdue."""
+        """Give the connection up if its oldest command is overdue."""
         self._timer = None
         if not self._waiting or self.lost:
             return
@@ -167,7 +171,7 @@ class Connection:
 
 
 def wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Connection:
-    """A connection that is not connected yet, without any time limit of its own."""
+    """A redis-py connection that is not open yet and has no timeout of its own."""
     options: dict[str, Any] = {
         "host": address.host,
         "port": address.port,
@@ -188,12 +192,12 @@ def wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Conne
 
 
 def _text(error: RedisError) -> str:
-    """What the server said: redis-py takes the code off it."""
+    """The server's error with its code, which redis-py has split off."""
     return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
 def reason_of(error: Exception) -> str:
-    """Why something failed, as an operator reads it."""
+    """Why something failed, in words for an operator."""
     if isinstance(error, RedisError) and error.status_code:
         return f"it answers {_text(error)}"
     return str(error) or "it did not answer in time"

@@ -1,4 +1,4 @@
-"""Where the server is now: Sentinels know it, or any node of a Cluster."""
+"""Finds the server to connect to, through Sentinels or through any node of a Cluster."""
 
 import asyncio
 import random
@@ -13,16 +13,17 @@ from backstay.redis.errors import RedisUnavailable
 from backstay.settings import RedisAddress
 
 ASK_SECONDS = 0.2
-"""How long one of them may take before another is asked."""
+"""Seconds that one of these nodes may take to answer before the next one is asked."""
 
 
 async def locate(address: RedisAddress, tls: ssl.SSLContext | None, key: str) -> RedisAddress:
-    """The server that the Sentinels take for the master, or the node that has a key.
+    """Find the server that a Sentinel names as the master, or the Cluster node that holds a key.
 
-    They are asked in any order, since one that was cut off from the others knows no better.
+    The nodes are asked in random order: one that is cut off from the others may give an outdated
+    answer again and again.
 
     Raises:
-        RedisUnavailable: none of them knows.
+        RedisUnavailable: none of them gave an answer; the text has the reason of each.
     """
     reasons = []
     for host, port in random.sample(address.nodes, len(address.nodes)):
@@ -30,7 +31,7 @@ async def locate(address: RedisAddress, tls: ssl.SSLContext | None, key: str) ->
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 return await (_ask_sentinel(node, tls) if node.service else _ask(node, tls, key))
-        except Exception as error:  # whatever is there instead
+        except Exception as error:  # a server of another kind may answer anything
             reasons.append(f"{host}:{port}: {reason_of(error)}")
     raise RedisUnavailable("; ".join(reasons))
 
@@ -47,7 +48,7 @@ async def _ask_sentinel(node: RedisAddress, tls: ssl.SSLContext | None) -> Redis
     sentinel, question = replace(node, db=0), ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", node.service)
     try:
         found = await _reply(sentinel, tls, *question)
-    except AuthenticationError:  # the account is that of the servers, and not of every Sentinel
+    except AuthenticationError:  # the credentials are the servers'; a Sentinel may have none
         found = await _reply(replace(sentinel, username=None, password=None), tls, *question)
     if found is None:
         raise RedisUnavailable(f"it knows no service {node.service}")

@@ -1,13 +1,13 @@
-"""What can go wrong with a command to Redis; who uses Redis knows these, and no library."""
+"""The errors of Redis commands, so that callers need not import the client library's own."""
 
 
 class RedisFault(Exception):
-    """Redis did not do what it was asked."""
+    """Redis did not execute a command."""
 
 
 class RedisUnavailable(RedisFault):
-    """Redis cannot be reached, or does not serve; further commands fail at once for a while."""
+    """Redis cannot be reached or cannot serve; further commands fail at once until it is back."""
 
 
 class RedisRefused(RedisFault):
-    """Redis answers this one command with an error."""
+    """Redis answered this one command with an error."""

@@ -1,4 +1,4 @@
-"""What Prometheus reads about Redis: whether it is used, and how often it could not be."""
+"""Prometheus metrics of Redis: whether it is in use, and how many commands failed."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 @dataclass(frozen=True, slots=True)
 class LinkMetrics:
-    """The numbers of one link."""
+    """The metrics of one link."""
 
     up: Gauge
     failed: Counter
@@ -15,7 +15,7 @@ class LinkMetrics:
 
 
 class RedisMetrics:
-    """The numbers of all links, by the address of their servers."""
+    """The metrics of all links, labelled with the address of the server."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._up = Gauge(
@@ -39,7 +39,7 @@ class RedisMetrics:
         )
 
     def of(self, address: str) -> LinkMetrics:
-        """The numbers of the link to one server."""
+        """The metrics of the link to one server."""
         return LinkMetrics(
             self._up.labels(address),
             self._failed.labels(address),

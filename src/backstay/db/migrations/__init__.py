@@ -1,1 +1,1 @@
-"""The history of the platform's tables, and the little that Alembic needs to run it."""
+"""The migrations of the package's tables, and the code that runs them through Alembic."""

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection and in the transaction it is given."""
+"""The script that Alembic runs: it migrates on the given connection, in its transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Lines of revisions, as far as files and their names tell: no migration is loaded for that."""
+"""Histories of revisions, read from file names alone, so that no migration need be imported."""
 
 import re
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ _NUMBERED = re.compile(r"([0-9]{4})_.*\.py")
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A line of revisions in one folder. Its tables carry its label: ``info={"owner": label}``."""
+    """A line of revisions in one folder; its tables are marked ``info={"owner": label}``."""
 
     label: str
     folder: Path
 
 
 PLATFORM = History("platform", Path(__file__).parent / "versions")
-"""The tables of the package; also those that name no owner."""
+"""The history of the package's tables, and of tables without an owner."""
 
 Histories = tuple[History, ...]
 
 
 class HistoryError(Exception):
-    """A revision is not known, or a history contradicts itself; the text says which."""
+    """A revision is unknown, or a history is inconsistent; the text says which."""
 
 
 @cache
 def last_revisions(histories: Histories) -> frozenset[str]:
-    """Where each history ends; nothing unless their files are numbered one by one, as ours are."""
+    """The last revision of each history; empty unless all files are numbered without gaps."""
     last: set[str] = set()
     for history in histories:
         names = [path.name for path in history.folder.glob("*.py")]
@@ -40,5 +40,5 @@ def last_revisions(histories: Histories) -> frozenset[str]:
 
 
 def revision_id(history: History, number: int) -> str:
-    """What the revision of a number is called in the database."""
+    """The id of the revision with that number, as stored in the database."""
     return f"{history.label}_{number:04d}"

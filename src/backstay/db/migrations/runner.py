@@ -1,6 +1,6 @@
-"""Runs Alembic from code: no alembic.ini, any number of histories, one connection.
+"""Runs Alembic from code: without alembic.ini, for any number of histories, on one connection.
 
-It is loaded by whoever has something for it to do; a database that is current asks nothing of it.
+Alembic is imported only when there is something to do; a database that is current needs none.
 """
 
 import os
@@ -37,7 +37,7 @@ _FOLDER = Path(__file__).parent
 
 @contextmanager
 def _worded() -> Iterator[None]:
-    """Tell what Alembic refuses as `HistoryError`."""
+    """Raise errors of Alembic's commands as `HistoryError`."""
     from alembic.util import CommandError
 
     try:
@@ -48,7 +48,7 @@ def _worded() -> Iterator[None]:
 
 @cache
 def scripts(histories: Histories) -> "ScriptDirectory":
-    """The revisions of some histories, read once."""
+    """The revisions of some histories; read once and cached."""
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(_config(histories))
@@ -59,7 +59,7 @@ def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
     """Whether a database with these revisions has every migration.
 
     Raises:
-        HistoryError: one of them is not known.
+        HistoryError: one of these revisions is unknown.
     """
     known = scripts(histories)
     reached = {script.revision for script in known.get_all_current(stored)}
@@ -68,7 +68,7 @@ def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
 
 @_worded()
 def require(histories: Histories, revision: str) -> None:
-    """Whether a database that is to be made can be brought to a revision.
+    """Check that a new database can be migrated to a revision.
 
     Raises:
         HistoryError: it cannot.
@@ -77,7 +77,7 @@ def require(histories: Histories, revision: str) -> None:
 
     known, target = scripts(histories), _target(revision)
     if not target.startswith("+"):
-        known.get_revisions(target)  # which words what is unknown as an upgrade does
+        known.get_revisions(target)  # its error for an unknown revision is that of an upgrade
     try:
         list(known.iterate_revisions(target, "base"))
     except RevisionError as error:
@@ -86,7 +86,7 @@ def require(histories: Histories, revision: str) -> None:
 
 @_worded()
 def upgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
-    """Migrate up to a revision inside the connection's transaction; the revisions applied."""
+    """Migrate up to a revision in the connection's transaction; return the revisions applied."""
     from alembic import command
 
     applied: list[str] = []
@@ -100,7 +100,7 @@ def _target(revision: str) -> str:
 
 @_worded()
 def downgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
-    """Migrate down to a revision inside the connection's transaction; the revisions undone."""
+    """Migrate down to a revision in the connection's transaction; return the revisions undone."""
     from alembic import command
 
     undone: list[str] = []
@@ -112,7 +112,7 @@ def downgrade(connection: Connection, histories: Histories, revision: str) -> li
 def write(
     connection: Connection, histories: Histories, history: History, message: str, *, empty: bool
 ) -> Path | None:
-    """Write the next revision of a history, or nothing when models and database agree."""
+    """Write the next revision of a history; None when models and database agree."""
     from alembic import command
     from alembic.script import Script
 
@@ -144,7 +144,7 @@ def write(
 
 @_worded()
 def drift(connection: Connection, histories: Histories) -> list[str]:
-    """Where the models and the database differ, in words."""
+    """The differences between the models and the database, in words."""
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
@@ -181,7 +181,7 @@ def _options(owners: Histories) -> dict[str, Any]:
     labels = {history.label for history in owners}
 
     def is_ours(item: SchemaItem, _: Any, kind: str, reflected: bool, __: Any) -> bool:
-        """A table without a model is left alone: its feature may be switched off."""
+        """Whether to compare an item; a table without a model may belong to a disabled feature."""
         if kind != "table" or not isinstance(item, Table):
             return True
         return not reflected and item.info.get("owner", PLATFORM.label) in labels
