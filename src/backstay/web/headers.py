@@ -1,7 +1,7 @@
-"""The header fields that requests and answers of the API carry, as its description tells them.
+"""The header fields of requests and responses, as the description of the API shows them.
 
-Those that browsers and proxies look at, and every answer has, are left out: they are the same
-everywhere (``Cache-Control: no-store``, ``Vary``, ``Content-Security-Policy`` and the like).
+Fields that every response has and that only browsers and proxies read are left out
+(``Cache-Control: no-store``, ``Vary``, ``Content-Security-Policy`` and the like).
 """
 
 from typing import Any
@@ -48,11 +48,11 @@ WITH_PROBLEM = {
     429: ("Retry-After",),
     503: ("Retry-After",),
 }
-"""What only some refusals carry."""
+"""By status: the header fields that only some errors carry."""
 
 
 def taken(name: str, description: str, *, where: str = "header", **schema: Any) -> dict[str, Any]:
-    """A parameter that a request may carry besides path and query."""
+    """A parameter of a request that is in neither path nor query."""
     told = {"type": "string", **schema}
     return {"name": name, "in": where, "description": description, "schema": told}
 
@@ -74,4 +74,4 @@ FIELDS = {
         "and changing refused (412).",
     ),
 }
-"""What requests may carry besides ``Authorization``."""
+"""The header fields of requests, except ``Authorization``."""
