@@ -1,4 +1,5 @@
-"""The application as one worker runs it: before the worker ends, it sends its clients elsewhere."""
+"""The application as a worker runs it: it closes its clients' connections before the worker
+ends."""
 
 import os
 import random
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 
 LEAVING_SECONDS = 2.0
-"""How long a worker that has served its number of requests closes connections before it ends."""
+"""How long a worker that has served ``max_requests`` keeps closing connections before it ends."""
 REPLACE = signal.SIGUSR1
-"""Tells the process that started a worker that one has left word."""
+"""The signal that tells the parent process that a worker asks to be replaced."""
 STARTED = "started-"
-"""What the name of a file begins with that a worker leaves once it serves; its id follows."""
+"""Prefix of the name of the file that a worker creates once it serves; its process id follows."""
 _GLANCE = 0.1
 _CLOSE = (b"connection", b"close")
 
 
 def application(parent: int | None = None) -> "DrainingApp":
-    """The application of one worker, which is imported here and nowhere else.
+    """The application of one worker; it is imported here and nowhere else.
 
-    ``parent`` is the id of the process that started the worker, where it was not spawned.
+    ``parent`` is the id of the parent process if the worker was forked, not spawned.
     """
     hurry_imports()
     with without_extras():
@@ -42,7 +43,7 @@ def application(parent: int | None = None) -> "DrainingApp":
         from backstay.main import create_app
         from backstay.settings import load_settings
 
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent has it blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
     parent = parent or _spawned_by()
     follow_parent(parent)
     signal.signal(LEAVE, leave)
@@ -62,11 +63,13 @@ def _spawned_by() -> int:
 
 
 class DrainingApp:
-    """Answers as the application does, and closes each connection once this process is to end.
+    """Wraps the application; once this process is going to end, each response closes its
+    connection.
 
-    So no client is left with an open connection on which its next request would be lost. After
-    ``max_requests``, and up to a tenth more so that workers do not end together, ``retire`` is
-    called once; 0 is never. ``started`` is called when it can serve.
+    Otherwise a client could lose the next request that it sends on an open connection. After
+    ``max_requests`` requests ``retire`` is called once; 0 means never. Up to a tenth is added at
+    random, so that workers do not end together. ``started`` is called when the application can
+    serve.
     """
 
     def __init__(
@@ -126,21 +129,21 @@ def _telling(send: "Send", started: Callable[[], None]) -> "Send":
 
 
 def end_soon() -> None:
-    """End this process gracefully; the one that started it replaces it."""
+    """End this process gracefully after ``LEAVING_SECONDS``; its parent then starts a new one."""
     timer = threading.Timer(LEAVING_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     timer.start()
 
 
 def ask_for_replacement(folder: Path, parent: int) -> None:
-    """Leave word for the process that started this one, which has a new one ready first."""
-    if os.getppid() == parent:  # else it has ended, and this one is about to
+    """Ask the parent process for a replacement; it ends this process once a new one serves."""
+    if os.getppid() == parent:  # else the parent has ended, and this process follows it
         _leave_word(folder / str(os.getpid()))
         os.kill(parent, REPLACE)
 
 
 def _leave_word(file: Path) -> None:
-    """Where that cannot be done, nobody's request or start fails: somebody cleaned up the folder
-    of temporary files, or its disk is full."""
+    """Create an empty file. If that fails, requests and the start go on: the folder of temporary
+    files may have been cleaned up, or its disk may be full."""
     with suppress(OSError):
         file.touch()
