@@ -1,4 +1,4 @@
-"""What has happened to sessions, for features that the foundation does not know."""
+"""Events about sessions, for features that the foundation does not know."""
 
 from typing import ClassVar
 from uuid import UUID

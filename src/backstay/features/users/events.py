@@ -1,4 +1,4 @@
-"""What has happened to people's accounts, for features that the foundation does not know."""
+"""Events about accounts, for features that the foundation does not know."""
 
 from enum import StrEnum
 from typing import ClassVar

@@ -1,4 +1,5 @@
-"""Confirming an e-mail address that was proven elsewhere."""
+"""The command that stores a confirmation of an e-mail address, whose proof another feature
+checked."""
 
 from uuid import UUID
 

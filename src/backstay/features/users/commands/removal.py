@@ -1,4 +1,4 @@
-"""How accounts of others are deleted, erased and brought back."""
+"""Commands that delete, erase and restore the accounts of others."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -115,9 +115,10 @@ async def erase_user(
 
 
 async def _forget_jobs(session: Transaction, user: User) -> None:
-    """Remove the jobs in somebody's name, the mails to them, and what is over and names them.
+    """Delete the jobs that run on the user's behalf, and the mails and finished jobs that name
+    them.
 
-    An address that another account has by now is that one's.
+    An address that another account has by now is not searched for: it is that account's.
     """
     names = [str(user.id)]
     for email in filter(None, (user.email, user.pending_email)):
@@ -129,7 +130,7 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
 
 
 def _owners() -> Iterator[Column[Any]]:
-    """Every column whose foreign key keeps a user from being removed.
+    """Every column whose foreign key keeps the row of a user from being deleted.
 
     Tables that depend on others come first.
     """
@@ -140,7 +141,7 @@ def _owners() -> Iterator[Column[Any]]:
 
 
 def _gives_way(key: ForeignKey) -> bool:
-    """Whether the database itself removes or changes the rows that refer to what is removed."""
+    """Whether the database itself deletes or changes rows that refer to a deleted one."""
     return (key.ondelete or "").upper() in {"CASCADE", "SET NULL", "SET DEFAULT"}
 
 

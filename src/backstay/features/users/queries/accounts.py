@@ -1,4 +1,5 @@
-"""Questions about accounts: one's own, and the application's about any."""
+"""Queries about accounts: those of users about their own, and those of the application about
+any."""
 
 from uuid import UUID
 
@@ -33,7 +34,7 @@ async def get_me(query: GetMe, principal: Principal) -> Profile:
 
 
 def profile_of(principal: Principal, account: Account) -> Profile:
-    """How an account looks to its owner."""
+    """An account as its owner sees it."""
     return Profile(
         id=account.id,
         email=account.email,
@@ -87,7 +88,8 @@ _EMAIL = User.email == bindparam("login")
 _ACCOUNT_BY_EMAIL = (
     _ACCOUNT.where(or_(_EMAIL, User.email == bindparam("typed"))).order_by(_EMAIL.desc()).limit(1)
 )
-"""By its normalised form; else as it was typed, as some were stored before they were normalised."""
+"""Finds an account by the normalised address, else by the address as typed: rows from before
+normalisation hold such."""
 _ACCOUNT_BY_USERNAME = _ACCOUNT.where(User.username == bindparam("login"))
 
 
