@@ -1,4 +1,4 @@
-"""The command line: imports the command that was called, and words what can be foreseen to fail."""
+"""The command line: imports only the called command, and explains expected errors."""
 
 import sys
 from importlib import import_module
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class _Late(TyperGroup):
-    """Knows the commands by name, and imports only the one that is called."""
+    """Knows all commands by name, but imports only the called one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -39,7 +39,7 @@ class _Late(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command of a name, from the module of that name."""
+    """The command of this name, imported from the module of the same name."""
     attribute = name.replace("-", "_")
     with without_extras():
         found = getattr(import_module(f"{__name__}.{attribute}"), attribute)
@@ -87,13 +87,14 @@ def main() -> None:
 
 
 def _print_what_can_be_printed() -> None:
-    """A character that the terminal or file cannot take is escaped, and ends no command."""
+    """Escape characters that the terminal or file cannot encode, so that they do not end a
+    command."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _explained(error: Exception) -> tuple[str, int] | None:
-    """What to tell about an error that can be foreseen, and the exit code."""
+    """The text and the exit code for an expected error."""
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
     from backstay.db.migrate import MigrationError

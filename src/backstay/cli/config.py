@@ -1,4 +1,5 @@
-"""The command `config`: shows what the application would run with, and what is wrong with that."""
+"""The command `config`: shows the settings with which the application would run, and their
+errors."""
 
 from typing import TYPE_CHECKING, Annotated
 

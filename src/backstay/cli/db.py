@@ -1,4 +1,4 @@
-"""The commands `db …`: bring the database to the schema of this version, and look at it."""
+"""The commands `db …`: migrate, seed and check the database."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -84,7 +84,7 @@ def check() -> None:
 
 
 async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
-    """What is wrong, and what is no fault but left over."""
+    """The faults of the database, and leftovers that are no faults."""
     from backstay.composition import compose
     from backstay.features.access.commands import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
