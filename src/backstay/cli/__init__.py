@@ -74,7 +74,7 @@ def backstay(
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
     hurry_imports()
-    _print_what_can_be_printed()
+    _escape_unprintable()
     try:
         app(prog_name="backstay")
     except Exception as error:
@@ -86,7 +86,7 @@ def main() -> None:
         sys.exit(code)
 
 
-def _print_what_can_be_printed() -> None:
+def _escape_unprintable() -> None:
     """Escape characters that the terminal or file cannot encode, so that they do not end a
     command."""
     if isinstance(sys.stdout, TextIOWrapper):

@@ -30,7 +30,7 @@ def upgrade(revision: Revision = "head") -> None:
     if not applied:
         typer.echo("The database was current.")
     if admin is not None:
-        _tell_of(admin)
+        _print_admin(admin)
     elif revision == "head":
         typer.echo(_NO_ADMIN)
 
@@ -43,7 +43,7 @@ def seed() -> None:
     if admin is None:
         typer.echo(_NO_ADMIN)
     else:
-        _tell_of(admin)
+        _print_admin(admin)
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
@@ -116,7 +116,7 @@ async def _seed(settings: Settings) -> "Admin | None":
         return await composition.seed(backstay)
 
 
-def _tell_of(admin: "Admin") -> None:
+def _print_admin(admin: "Admin") -> None:
     if admin.created:
         typer.echo(f"Created the administrator {admin.email}.")
     if admin.generated_password:

@@ -51,7 +51,7 @@ def manifest_faults(
     yield from subscriber_faults(features)
     yield from _left_out(features, members)
     yield from _not_required(features, members, ownership)
-    yield from _unheard(members, registry)
+    yield from _unhandled(members, registry)
 
 
 def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
@@ -79,7 +79,7 @@ def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
     told: set[frozenset[str]] = set()
     for feature in features:
         for name in feature.requires:
-            circle = _circle(feature.name, name, needs)
+            circle = _cycle(feature.name, name, needs)
             if name not in needs:
                 near = get_close_matches(name, needs, n=1, cutoff=0.75)
                 hint = f" Did you mean {near[0]}?" if near else ""
@@ -98,7 +98,7 @@ def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
         seen.add(feature.name)
 
 
-def _circle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[str]:
+def _cycle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[str]:
     """The path from a feature through a required one back to itself; empty if there is none."""
     ways, visited = [[start, through]], {through}
     while ways:
@@ -172,7 +172,7 @@ def _uses(
             yield feature, message.__name__, ownership.owner(message.__module__)
 
 
-def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
+def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
     """Messages that a feature imports, and so may send, but that no listed feature handles."""
     told: set[tuple[str, type[Any]]] = set()
     for feature, _, _, _, value, owner in members:

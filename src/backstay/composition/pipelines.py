@@ -75,7 +75,7 @@ def _providers(
 ) -> dict[Any, Provider]:
     """By type: fixed services, groups of settings, and values of the message being handled."""
     return {kind: _always(service) for kind, service in services.items()} | {
-        **{type(group): _always(group) for group in _told(settings)},
+        **{type(group): _always(group) for group in _settings_groups(settings)},
         Reader: adapters.database.reader_of,
         Paginator: _paginating(adapters.database, Cursors(adapters.key)),
         Principal: lambda context: context.principal,
@@ -101,10 +101,10 @@ def _purging(outbox: Outbox) -> dict[Any, Provider]:
     return {Purge: lambda context: Purge(context, Jobs(outbox, context))}
 
 
-def _told(settings: Settings) -> tuple[Group, ...]:
+def _settings_groups(settings: Settings) -> tuple[Group, ...]:
     """The groups of settings that handlers may take as parameters."""
-    told = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
-    return (*told, settings.security)
+    groups = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
+    return (*groups, settings.security)
 
 
 def _always(service: Any) -> Provider:

@@ -30,7 +30,7 @@ class LogFiles:
         self._folder = folder
         self._max_bytes = max_bytes
         self._kept = kept
-        self._called = Event()
+        self._has_lines = Event()
         self._lines: dict[str, deque[str]] = {}
         self._stopping = Event()
         self._thread: Thread | None = None
@@ -59,7 +59,7 @@ class LogFiles:
         if self._thread is None:
             return
         self._stopping.set()
-        self._called.set()
+        self._has_lines.set()
         self._thread.join()
         self._thread, self._lines = None, {}
 
@@ -75,15 +75,15 @@ class LogFiles:
         lines = self._lines.get(name)
         if lines is not None:
             lines.append(json.dumps(values, default=_plain))
-            if not self._called.is_set():
-                self._called.set()
+            if not self._has_lines.is_set():
+                self._has_lines.set()
 
     def _work(self, files: Mapping[str, logging.Handler]) -> None:
         stopping = False
         while not stopping:
-            self._called.wait()
+            self._has_lines.wait()
             stopping = self._stopping.wait(PAUSE)
-            self._called.clear()
+            self._has_lines.clear()
             for name, file in files.items():
                 lines = self._lines[name]
                 while lines:
@@ -105,12 +105,12 @@ class LogFiles:
 
 
 class _File(ConcurrentRotatingFileHandler):
-    _told = False
+    _is_reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Log once why the file cannot be written; that reaches at least standard error."""
-        if not self._told:
-            self._told = True
+        if not self._is_reported:
+            self._is_reported = True
             log = structlog.get_logger("backstay.server")
             log.exception("a log file cannot be written", file=self.baseFilename)
 

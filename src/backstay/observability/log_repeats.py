@@ -23,7 +23,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 @dataclass(slots=True)
-class _Told:
+class _Logged:
     """An event that was logged, and how often it was suppressed since."""
 
     name: str
@@ -46,7 +46,7 @@ class Repeats:
     def __init__(self, tell: Tell, clock: Callable[[], float] = monotonic) -> None:
         self._tell = tell
         self._clock = clock
-        self._told: dict[Hashable, _Told] = {}
+        self._logged: dict[Hashable, _Logged] = {}
         # garbage collection under the lock may log an error in the same thread
         self._lock = RLock()
 
@@ -63,8 +63,8 @@ class Repeats:
             over = self._take(self._over())
             if is_new and key is not None:
                 brief = {k: v for k, v in event.items() if k in {"event", "reason", "logger"}}
-                self._told[key] = _Told(name, brief, self._clock())
-                over += self._take(list(self._told)[:-MOST])
+                self._logged[key] = _Logged(name, brief, self._clock())
+                over += self._take(list(self._logged)[:-MOST])
         self._report(over)
         if not is_new:
             raise DropEvent
@@ -73,29 +73,29 @@ class Repeats:
     def settle(self) -> None:
         """Log the counts of all repeats until now."""
         with self._lock:
-            over = self._take(list(self._told))
+            over = self._take(list(self._logged))
         self._report(over)
 
     def _is_new(self, key: Hashable) -> bool:
-        told = self._told.get(key)
-        if told is None or self._clock() - told.since >= PERIOD:
+        logged = self._logged.get(key)
+        if logged is None or self._clock() - logged.since >= PERIOD:
             return True
-        told.more += 1
+        logged.more += 1
         return False
 
     def _over(self) -> list[Hashable]:
         now = self._clock()
-        return [key for key, told in list(self._told.items()) if now - told.since >= PERIOD]
+        return [key for key, logged in list(self._logged.items()) if now - logged.since >= PERIOD]
 
-    def _take(self, keys: Iterable[Hashable]) -> list[_Told]:
-        taken = [self._told.pop(key, None) for key in keys]
-        return [told for told in taken if told is not None]
+    def _take(self, keys: Iterable[Hashable]) -> list[_Logged]:
+        taken = [self._logged.pop(key, None) for key in keys]
+        return [logged for logged in taken if logged is not None]
 
-    def _report(self, over: Iterable[_Told]) -> None:
-        for told in over:
-            if told.more:
-                seconds = round(self._clock() - told.since)
-                self._tell(told.name, {**told.event, "more": told.more, "seconds": seconds})
+    def _report(self, over: Iterable[_Logged]) -> None:
+        for logged in over:
+            if logged.more:
+                seconds = round(self._clock() - logged.since)
+                self._tell(logged.name, {**logged.event, "more": logged.more, "seconds": seconds})
 
 
 def _error_of(event: EventDict) -> BaseException | None:

@@ -28,9 +28,9 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
     shown: list[Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _mask,
-        _write_out,
+        _render_error,
         *([_copies(keep)] if keep is not None else []),
-        *([_disarm] if form == "console" else []),
+        *([_escape_controls] if form == "console" else []),
         _renderer(form),
     ]
     lines = Lines(cast(TextIO, Forgiving(sys.stderr)))
@@ -90,7 +90,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _CONTROLS_OF_LINES = {code: shown for code, shown in _CONTROLS.items() if code != ord("\n")}
 
 
-def _disarm(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Write control characters, which a path may contain, as escapes: a terminal would obey
     them."""
     for key, value in event.items():
@@ -99,7 +99,7 @@ def _disarm(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _write_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _render_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Replace an error by the text of its traceback, without secrets."""
     error = event.pop("exc_info", None)
     if error is not None:

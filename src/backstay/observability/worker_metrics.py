@@ -23,17 +23,17 @@ def exposition(folder: Path) -> bytes:
     with (folder / "lock").open("a") as lock:
         with suppress(BlockingIOError):  # another worker is merging or reading
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _bury(folder)
+            _merge_dead_workers(folder)
         fcntl.flock(lock, fcntl.LOCK_SH)
         MultiProcessCollector(together, str(folder))  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
 
-def _bury(folder: Path) -> None:
+def _merge_dead_workers(folder: Path) -> None:
     """Merge the counts of dead workers into one file, and drop the state of those workers."""
     for file in folder.glob("*.db"):
         kind, _, pid = file.stem.rpartition("_")
-        if pid == GONE or _lives(int(pid)):
+        if pid == GONE or _is_running(int(pid)):
             continue
         is_begun = file.stat().st_size > 0  # else the worker was killed while it created the file
         if is_begun and not kind.startswith("gauge_live"):
@@ -41,7 +41,7 @@ def _bury(folder: Path) -> None:
         file.unlink()
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     # without permission it is another user's process, not a worker

@@ -21,8 +21,8 @@ from backstay.core.runtime_dir import FOLDER
 from backstay.server.closing import LEAVE
 from backstay.server.worker import REPLACE, STARTED
 
-_GLANCE = 0.05
-_AGAIN_SECONDS = 2.0
+_POLL_SECONDS = 0.05
+_RETRY_SECONDS = 2.0
 """How long to wait after a replacement failed to start, before the next attempt."""
 
 
@@ -43,9 +43,9 @@ class Granian(MPServer):
         """Start the workers, and listen for their requests to be replaced."""
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         if not self.reload_on_changes:
-            threading.Thread(target=self._hear_workers, daemon=True).start()
+            threading.Thread(target=self._listen_to_workers, daemon=True).start()
 
-    def _hear_workers(self) -> None:
+    def _listen_to_workers(self) -> None:
         # sigwait, because set() in a signal handler could deadlock
         while signal.sigwait({REPLACE}):
             self.rss_signal = True
@@ -69,7 +69,7 @@ class Granian(MPServer):
             self.respawned_wrks[idx] = time.monotonic()
             old: Any = self.wrks[idx]
             while not self._is_replaced(old, self._spawn_worker(idx, spawn_target, target_loader)):
-                self._wait(partial(_has_ended, old), _AGAIN_SECONDS)
+                self._wait(partial(_has_ended, old), _RETRY_SECONDS)
             old.terminate()
             old.join(self.workers_kill_timeout)
             if old.is_alive():
@@ -99,7 +99,7 @@ class Granian(MPServer):
     def _wait(self, is_over: Callable[[], bool], seconds: float = inf) -> None:
         end = time.monotonic() + seconds
         while not (self.interrupt_signal or is_over() or time.monotonic() >= end):
-            time.sleep(_GLANCE)
+            time.sleep(_POLL_SECONDS)
 
 
 def _has_ended(worker: Any) -> bool:

@@ -55,12 +55,12 @@ class Supervisor:
         self._drain_seconds = drain_seconds
         self._graceful_seconds = graceful_seconds
         self._signals = 0
-        self._woken, self._wakes = os.pipe()
+        self._wake_read, self._wake_write = os.pipe()
 
     def run(self) -> int:
         """Run the command; the exit code is 0 after a stop signal, 1 if the server ended by
         itself."""
-        self._hear()
+        self._listen_for_signals()
         with run_folder() as folder:
             (folder / METRICS).mkdir()
             server = subprocess.Popen(  # noqa: S603
@@ -76,10 +76,10 @@ class Supervisor:
             print(f"The server ended by itself (code {server.returncode}).", file=sys.stderr)
         return 0 if self._signals else 1
 
-    def _hear(self) -> None:
+    def _listen_for_signals(self) -> None:
         """Let stop signals and the end of the server wake this process, and nothing else."""
-        os.set_blocking(self._wakes, False)
-        signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+        os.set_blocking(self._wake_write, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         for number in _STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -106,8 +106,8 @@ class Supervisor:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            if select.select([self._woken], [], [], left if left < inf else None)[0]:
-                os.read(self._woken, 4096)
+            if select.select([self._wake_read], [], [], left if left < inf else None)[0]:
+                os.read(self._wake_read, 4096)
 
 
 def _kill(server: "subprocess.Popen[bytes]") -> None:

@@ -28,7 +28,7 @@ REPLACE = signal.SIGUSR1
 """The signal that tells the parent process that a worker asks to be replaced."""
 STARTED = "started-"
 """Prefix of the name of the file that a worker creates once it serves; its process id follows."""
-_GLANCE = 0.1
+_POLL_SECONDS = 0.1
 _CLOSE = (b"connection", b"close")
 
 
@@ -53,7 +53,7 @@ def application(parent: int | None = None) -> "DrainingApp":
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, parent)
     retire = ask if settings.server.type == "granian" else end_soon
-    started = partial(_leave_word, folder / f"{STARTED}{os.getpid()}")
+    started = partial(_touch, folder / f"{STARTED}{os.getpid()}")
     return DrainingApp(app, settings.server.max_requests, started, retire)
 
 
@@ -84,16 +84,16 @@ class DrainingApp:
         self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
         self._retire = retire
         self._leaving = False
-        self._next_glance = 0.0
+        self._next_poll = 0.0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
             self._count()
-            if self._leaves():
-                send = _closing(send)
+            if self._must_close():
+                send = _with_close(send)
         elif scope["type"] == "lifespan":
-            send = _telling(send, self._started)
+            send = _reporting_start(send, self._started)
         await self._app(scope, receive, send)
 
     def _count(self) -> None:
@@ -102,15 +102,15 @@ class DrainingApp:
             self._leaving = True
             self._retire()
 
-    def _leaves(self) -> bool:
+    def _must_close(self) -> bool:
         now = time.monotonic()
-        if not self._leaving and now >= self._next_glance:
-            self._next_glance = now + _GLANCE
+        if not self._leaving and now >= self._next_poll:
+            self._next_poll = now + _POLL_SECONDS
             self._leaving = is_draining()
         return self._leaving
 
 
-def _closing(send: "Send") -> "Send":
+def _with_close(send: "Send") -> "Send":
     async def close(message: "Message") -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
@@ -119,7 +119,7 @@ def _closing(send: "Send") -> "Send":
     return close
 
 
-def _telling(send: "Send", started: Callable[[], None]) -> "Send":
+def _reporting_start(send: "Send", started: Callable[[], None]) -> "Send":
     async def tell(message: "Message") -> None:
         if message["type"] == "lifespan.startup.complete":
             started()
@@ -138,11 +138,11 @@ def end_soon() -> None:
 def ask_for_replacement(folder: Path, parent: int) -> None:
     """Ask the parent process for a replacement; it ends this process once a new one serves."""
     if os.getppid() == parent:  # else the parent has ended, and this process follows it
-        _leave_word(folder / str(os.getpid()))
+        _touch(folder / str(os.getpid()))
         os.kill(parent, REPLACE)
 
 
-def _leave_word(file: Path) -> None:
+def _touch(file: Path) -> None:
     """Create an empty file. If that fails, requests and the start go on: the folder of temporary
     files may have been cleaned up, or its disk may be full."""
     with suppress(OSError):

@@ -113,10 +113,10 @@ class Edge:
             self._metrics.observe(scope["method"], route, status, elapsed)
             failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "backstay.cause" in scope
             if self._access_log or failed:
-                _tell_of(scope, status, elapsed, failed=failed)
+                _log_request(scope, status, elapsed, failed=failed)
 
 
-def _tell_of(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:
+def _log_request(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:
     """Log the line of a request. If it failed, the line has the cause and the user's id."""
     trace: bytes = scope["backstay.trace"]
     line = {
@@ -134,8 +134,8 @@ def _tell_of(scope: Scope, status: int, seconds: float, *, failed: bool) -> None
     principal = scope.get("backstay.principal")
     if principal is not None and principal.user_id is not None:
         line["user_id"] = str(principal.user_id)
-    tell_of = log.warning if status == HTTPStatus.SERVICE_UNAVAILABLE else log.error
-    tell_of("request", **line)
+    write = log.warning if status == HTTPStatus.SERVICE_UNAVAILABLE else log.error
+    write("request", **line)
 
 
 class Faults:
@@ -195,15 +195,15 @@ class Faults:
         check_uri(scope)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        seen, patience, is_complete = 0, BODY_SECONDS, False
+        seen, seconds_left, is_complete = 0, BODY_SECONDS, False
 
         async def bounded() -> Message:
-            nonlocal seen, patience, is_complete
+            nonlocal seen, seconds_left, is_complete
             if is_complete:  # from here on, receive() waits for the client to disconnect
                 return await receive()
             asked = time.monotonic()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(seconds_left):
                     message = await receive()
             except TimeoutError as error:
                 raise RequestTimeout from error
@@ -211,7 +211,7 @@ class Faults:
             if size and not seen:
                 check_encoding(scope)
             earned = size / BODY_BYTES_PER_SECOND - (time.monotonic() - asked)
-            patience = min(BODY_SECONDS, patience + earned)
+            seconds_left = min(BODY_SECONDS, seconds_left + earned)
             seen += size
             most = narrowed(scope, self._limit)
             if seen > most:

@@ -15,7 +15,7 @@ from backstay.web.pages import FORM
 
 UNSUPPORTED = ("grant_type", "literal_error")
 """The field and code of the validation error for an unsupported ``grant_type``."""
-_NOT_TOLD = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+_NOT_ALLOWED = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _ERRORS = {
     401: "invalid_grant",
     403: "invalid_grant",
@@ -37,8 +37,8 @@ def members_of(scope: Scope, error: AppError) -> dict[str, str]:
     spec = getattr(scope.get("route"), "spec", None)
     if spec is None or not spec.grants_tokens or media_type_of(scope) != FORM:
         return {}
-    told = str(error) if error.errors else error.detail
-    return {"error": _error_of(error), "error_description": _NOT_TOLD.sub("?", told)}
+    description = str(error) if error.errors else error.detail
+    return {"error": _error_of(error), "error_description": _NOT_ALLOWED.sub("?", description)}
 
 
 def _error_of(error: AppError) -> str:

@@ -48,16 +48,16 @@ async def note_device(
     """
     rows = (await session.execute(_DEVICES, {"user_id": account.id})).all()
     known = {row.device_hash: row for row in rows}
-    told_by, *hashes = _hashes(account, refresh, origin)
-    seen = known.get(told_by)
+    identifier, *hashes = _hashes(account, refresh, origin)
+    seen = known.get(identifier)
     is_new = seen is None or now - seen.last_seen_at > KEPT
     if seen is not None and now - seen.last_seen_at > _NOTED_EVERY:
         await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
     if seen is None:
-        is_new = await _add(account, told_by, session, now)
+        is_new = await _add(account, identifier, session, now)
     for cookie in (added := [each for each in hashes if each not in known]):
         await _add(account, cookie, session, now)
-    others = [row.id for row in rows if row.device_hash != told_by]
+    others = [row.id for row in rows if row.device_hash != identifier]
     if excess := others[MOST - 1 - len(added) :]:
         await delete_where(session, Device, Device.id.in_(excess))
     if rows and is_new:

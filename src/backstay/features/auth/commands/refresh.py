@@ -93,16 +93,16 @@ async def refresh_session(
         raise SessionOver
     successor = refresh.successor(presented)
     client = client_hash(row.id, command.fingerprint, refresh, origin)
-    over = _over(row, age, client, now)
-    if age == 0 and over is None:
+    reason = _end_reason(row, age, client, now)
+    if age == 0 and reason is None:
         values = _values(row, successor, client, refresh, now, origin, security)
         if not await _rotate(session, row, values):
             row, age = await _locate(presented, session, refresh, now)
-            over = _over(row, age, client, now)
-    if over is not None or (age > 0 and row.client_hash not in {None, client}):
-        await _record_copy(row, over, account, session, events, now, origin)
-    if over is not None:
-        await end_sessions(session, now, over, Session.id == row.id)
+            reason = _end_reason(row, age, client, now)
+    if reason is not None or (age > 0 and row.client_hash not in {None, client}):
+        await _record_copy(row, reason, account, session, events, now, origin)
+    if reason is not None:
+        await end_sessions(session, now, reason, Session.id == row.id)
         changes.touch(row.user_id)
         return Refused(SessionOver())
     for _ in range(age - 1):
@@ -150,7 +150,7 @@ async def _locate(
     return row, age
 
 
-def _over(row: LiveSession, age: int, client: bytes, now: datetime) -> EndReason | None:
+def _end_reason(row: LiveSession, age: int, client: bytes, now: datetime) -> EndReason | None:
     """Why the session must end if this client uses a token that was rotated ``age`` times since.
 
     Two clients that rotate in turn may belong to one person and share their storage, like an
@@ -207,7 +207,7 @@ async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]
     return await update_where(session, Session, Session.id == row.id, *live, **values) == 1
 
 
-_TOLD = {
+_LOG_EVENTS = {
     None: "refresh_token_copied",
     EndReason.REUSE: "refresh_token_reused",
     EndReason.SHARED: "refresh_clients_alternate",
@@ -216,7 +216,7 @@ _TOLD = {
 
 async def _record_copy(
     row: LiveSession,
-    over: EndReason | None,
+    reason: EndReason | None,
     account: Account,
     session: Transaction,
     events: Events,
@@ -228,10 +228,10 @@ async def _record_copy(
     The event, from which the owner's mail is made, is published the first time and at the session's
     end.
     """
-    log.warning(_TOLD[over], session_id=str(row.id), address=origin.address)
+    log.warning(_LOG_EVENTS[reason], session_id=str(row.id), address=origin.address)
     if row.shared_at is None:
         await update_where(session, Session, Session.id == row.id, shared_at=now)
-    elif over is None:
+    elif reason is None:
         return
     await events.publish(
         RefreshTokenCopied(
@@ -240,7 +240,7 @@ async def _record_copy(
             is_confirmed=account.email_verified,
             device=origin.user_agent,
             address=origin.address,
-            ended=over is not None,
+            ended=reason is not None,
         )
     )
 

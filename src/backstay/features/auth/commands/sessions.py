@@ -56,8 +56,8 @@ def client_hash(
 ) -> bytes:
     """A hash that differs between a session's client and another one that has a copy of its
     token."""
-    told_by = f"{origin.user_agent}\n{fingerprint or ''}"
-    return refresh.keyed_hash("client", session_id, told_by)
+    identity = f"{origin.user_agent}\n{fingerprint or ''}"
+    return refresh.keyed_hash("client", session_id, identity)
 
 
 async def end_sessions(

@@ -136,11 +136,11 @@ def _owners() -> Iterator[Column[Any]]:
     """
     for table in reversed(Base.metadata.sorted_tables):
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
-            if key.column is User.__table__.columns.id and not _gives_way(key):
+            if key.column is User.__table__.columns.id and not _resolved_by_database(key):
                 yield key.parent
 
 
-def _gives_way(key: ForeignKey) -> bool:
+def _resolved_by_database(key: ForeignKey) -> bool:
     """Whether the database itself deletes or changes rows that refer to a deleted one."""
     return (key.ondelete or "").upper() in {"CASCADE", "SET NULL", "SET DEFAULT"}
 
