@@ -115,8 +115,10 @@ def probes_app(backstay: Backstay) -> FastAPI:
 
 @asynccontextmanager
 async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None]:
-    """Run jobs in this process if ``wanted``; by default in `local`, elsewhere `backstay worker`
-    does."""
+    """Run jobs in this process if ``wanted``; by default only in `local`.
+
+    Elsewhere `backstay worker` runs them.
+    """
     if not (backstay.settings.is_local if wanted is None else wanted):
         yield
         return

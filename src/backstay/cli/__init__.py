@@ -87,8 +87,7 @@ def main() -> None:
 
 
 def _escape_unprintable() -> None:
-    """Escape characters that the terminal or file cannot encode, so that they do not end a
-    command."""
+    """Escape characters that the output cannot encode, so that they do not end a command."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

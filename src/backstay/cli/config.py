@@ -1,5 +1,4 @@
-"""The command `config`: shows the settings with which the application would run, and their
-errors."""
+"""The command `config`: shows the settings of the application, and what is wrong with them."""
 
 from typing import TYPE_CHECKING, Annotated
 

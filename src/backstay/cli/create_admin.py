@@ -1,5 +1,4 @@
-"""The command `create-admin`: creates administrators, and gives one who lost the password a new
-one."""
+"""The command `create-admin`: creates an administrator, or gives one a new password."""
 
 import asyncio
 import sys

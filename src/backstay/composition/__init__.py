@@ -226,8 +226,7 @@ def _services(
 
 
 async def seed(backstay: Backstay) -> Admin | None:
-    """Bring permissions and roles in line with the code; create the rows that every installation
-    has.
+    """Bring permissions and roles in line with the code; create rows that every installation needs.
 
     These are the tier of new users, which users without a tier get, and an administrator if there
     is none.

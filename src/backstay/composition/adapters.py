@@ -90,8 +90,7 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
 def channel_for(
     settings: Settings, adapters: Adapters, principals: PrincipalCache
 ) -> PrincipalChannel:
-    """How processes learn of changed principals: through the database, and through Redis if
-    configured."""
+    """How processes learn of changed principals: by the database, and by Redis if configured."""
     database, listener = adapters.database, adapters.listener
     report, answers = adapters.metrics.principal_channel, adapters.answers
     channel = (

@@ -41,8 +41,8 @@ class Ownership:
         return self.owner(above) if above else None
 
     def members(self) -> Iterator["Member"]:
-        """Each name in a feature's loaded modules whose value comes from another feature or is a
-        message."""
+        """The names in features' loaded modules whose values belong to another feature or are
+        messages."""
         for feature, module, is_listed in self._modules():
             for name, value in list(vars(module).items()):
                 owner: str | None = feature.name

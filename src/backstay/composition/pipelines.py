@@ -1,5 +1,4 @@
-"""Lists the steps of the two pipelines in their order, and the providers of handlers'
-parameters."""
+"""Lists the steps of both pipelines in order, and the providers of handlers' parameters."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,4 @@
-"""Implements the MailTemplates port with Jinja; a project's templates replace those of the
-package."""
+"""Implements the MailTemplates port with Jinja; a project's templates replace the built-in ones."""
 
 from collections.abc import Mapping
 from functools import cached_property

@@ -1,5 +1,4 @@
-"""Implements the HealthChecks port: queries the database with a timeout, and reads Redis's
-state."""
+"""Implements the HealthChecks port: runs queries with a timeout, and only reads Redis's state."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -91,8 +91,7 @@ _CONTROLS_OF_LINES = {code: shown for code, shown in _CONTROLS.items() if code !
 
 
 def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Write control characters, which a path may contain, as escapes: a terminal would obey
-    them."""
+    """Escape control characters, such as those of a path: a terminal would interpret them."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = value.translate(_CONTROLS_OF_LINES if key == "exception" else _CONTROLS)

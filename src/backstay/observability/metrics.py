@@ -1,5 +1,4 @@
-"""Keeps what Prometheus reads in one registry; requests are labelled by route template, not
-path."""
+"""Keeps the metrics for Prometheus; requests are labelled by route template, never by path."""
 
 import os
 from collections.abc import Sequence

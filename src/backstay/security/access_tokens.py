@@ -133,8 +133,7 @@ class JwtAccessTokens:
 
 
 def _registry(algorithm: Algorithm) -> JWSRegistry:
-    """The algorithms that sign and verify. EdDSA does not name a curve; here it is Ed25519 (RFC
-    9864)."""
+    """The algorithms that sign and verify. EdDSA names no curve; here it is Ed25519 (RFC 9864)."""
     accepted = _ED25519 if algorithm in _ED25519 else (algorithm,)
     registry = JWSRegistry(algorithms=accepted)
     registry.algorithms = {**registry.algorithms, "EdDSA": registry.algorithms["Ed25519"]}

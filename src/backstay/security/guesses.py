@@ -87,8 +87,7 @@ class _Place:
 
 
 class _Line:
-    """The queue of attempts on one account. Addresses take turns: the one served longest ago is
-    next.
+    """The queue of attempts on one account. Addresses take turns, the one served longest ago first.
 
     No attempt is refused because of other addresses: if the queue is full, the next attempt starts
     at once. No attempt therefore waits longer than ``ROOM`` times the delay, however many addresses

@@ -47,8 +47,7 @@ class Argon2Passwords:
         return await self._run(lambda: self._hasher.hash(normalize("NFC", password)))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether the password matches. Without a hash a decoy is checked, which takes the same
-        time."""
+        """Whether the password matches. Without a hash, checking a decoy takes the same time."""
         fits = await self._run(lambda: self._check(password, hashed or _decoy()))
         return fits and hashed is not None
 

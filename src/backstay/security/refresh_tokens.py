@@ -1,4 +1,4 @@
-"""Implements the RefreshTokens port: opaque tokens, each derived from the last with the server's
+"""Implements the RefreshTokens port: each opaque token follows from the last and the server's
 key."""
 
 import hmac

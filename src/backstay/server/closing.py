@@ -35,8 +35,8 @@ _NO_HANDSHAKES = (
 
 
 def drain_accept_queue() -> None:
-    """Stop accepting on all sockets of this process, and wait ``SECONDS`` for connections under
-    way."""
+    """Stop accepting on all sockets of this process, then wait ``SECONDS`` for earlier
+    connections."""
     if stop_accepting():
         time.sleep(SECONDS)
 
@@ -48,8 +48,7 @@ def leave(number: int, frame: FrameType | None) -> None:
 
 
 def stop_accepting() -> bool:
-    """Drop new handshakes, also for other processes with the same sockets; False if not
-    possible."""
+    """Drop new handshakes, also for other processes with these sockets; False if not possible."""
     if sys.platform != "linux":
         return False
     steps = b"".join(struct.pack("HBBI", *step) for step in _NO_HANDSHAKES)

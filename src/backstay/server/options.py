@@ -1,5 +1,4 @@
-"""The options of a server's parent process, which gets them as an argument and reads no
-settings."""
+"""The options of a server's parent process: it gets them as an argument and reads no settings."""
 
 import json
 import sys

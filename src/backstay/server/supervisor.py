@@ -58,8 +58,7 @@ class Supervisor:
         self._wake_read, self._wake_write = os.pipe()
 
     def run(self) -> int:
-        """Run the command; the exit code is 0 after a stop signal, 1 if the server ended by
-        itself."""
+        """Run the command; the exit code is 0 after a stop signal, 1 if the command ended first."""
         self._listen_for_signals()
         with run_folder() as folder:
             (folder / METRICS).mkdir()

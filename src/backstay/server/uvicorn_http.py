@@ -45,8 +45,7 @@ class Http(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, refuse a head that is too large, and start or stop the timeout of the
-        head."""
+        """Parse the data, refuse a head that is too large, and start or stop its timeout."""
         self._pending_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -94,8 +93,7 @@ class Http(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def shutdown(self) -> None:
-        """Close after the running request; without one, wait first for a new connection's
-        request."""
+        """Close after the running request, or wait first for that of a new connection."""
         if cast("RequestResponseCycle | None", self.cycle) is None:
             self.loop.call_later(FIRST_REQUEST_SECONDS, super().shutdown)
         else:

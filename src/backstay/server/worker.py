@@ -1,5 +1,4 @@
-"""The application as a worker runs it: it closes its clients' connections before the worker
-ends."""
+"""The application as a worker runs it: clients' connections are closed before the worker ends."""
 
 import os
 import random
@@ -63,8 +62,7 @@ def _spawned_by() -> int:
 
 
 class DrainingApp:
-    """Wraps the application; once this process is going to end, each response closes its
-    connection.
+    """Wraps the application; when this process is to end, each response closes its connection.
 
     Otherwise a client could lose the next request that it sends on an open connection. After
     ``max_requests`` requests ``retire`` is called once; 0 means never. Up to a tenth is added at

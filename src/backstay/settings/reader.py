@@ -117,8 +117,7 @@ class _Reader:
                 self.found[name] = Found(value, f"created in ./{FOLDER}")
 
     def build(self) -> Settings:
-        """Build the models, with defaults in place of faulty values, so that rules can check the
-        rest.
+        """Build the models with defaults in place of faulty values, so that rules can check others.
 
         Errors that appear only because a value was left out are not reported.
         """

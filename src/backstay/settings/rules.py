@@ -37,8 +37,7 @@ class Applies(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """A check, where it applies, and the variables that it reads: it is skipped if one is
-    faulty."""
+    """A check, where it applies, and the variables that it reads; skipped if one is faulty."""
 
     applies: Applies
     reads: frozenset[str]
@@ -94,8 +93,7 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
 def there_are_connections_enough(settings: Settings) -> Iterator[SettingError]:
-    """With fewer, a command that reads outside its transaction would wait for its own
-    connection."""
+    """With fewer, a command that reads outside its transaction would wait for itself."""
     db = settings.db
     fewest = FEWEST_BEHIND_PGBOUNCER if db.pgbouncer else FEWEST
     if not db.is_sqlite and db.max_connections < fewest:
@@ -185,8 +183,7 @@ def refresh_secret_is_given(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, ALGORITHM, SECRET)
 def secret_key_fits(settings: Settings) -> Iterator[SettingError]:
-    """A key of another kind would fail at the first login, or sign with a public key as the
-    secret."""
+    """A key of another kind would fail at the first login, or make a public text the secret."""
     algorithm = settings.security.algorithm
     value = settings.security.secret_key.get_secret_value()
     if value and (reason := key_error(value, algorithm, signs=True)):

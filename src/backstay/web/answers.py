@@ -28,8 +28,7 @@ from backstay.web.state import edge_of, sender_of
 _NOTHING: Mapping[str, str] = {}
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LONGEST = 1000
-"""The longest query string, in characters, for which ``Link`` is sent: up to four links repeat it.
-"""
+"""The most characters of a query with which ``Link`` is sent: up to four links repeat it."""
 
 
 async def answer(

@@ -141,8 +141,7 @@ class Route(APIRoute):
 
 @cache
 def route_of(spec: RouteSpec, prefix: str) -> Route:
-    """The route of a row; cached, because it takes milliseconds and tests make many
-    applications."""
+    """The route of a row; cached: it takes milliseconds, and tests make many applications."""
     return Route.of(spec, prefix)
 
 

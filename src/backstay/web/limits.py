@@ -42,8 +42,7 @@ class Limits:
             await self._count(scope, limit.name, key, rate)
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
-        """Count a request for its user, under the tier's rule for the route or else the default
-        limit.
+        """Count a request for its user, under the tier's rule for the route or the default limit.
 
         Routes that share a rule share one count, and so do all routes under the default limit.
 
@@ -93,8 +92,7 @@ def _constant(policy: str, limit: int, period: int) -> tuple[tuple[bytes, bytes]
 
 
 def _headers(policy: str, period: int, result: RateLimitResult) -> list[tuple[bytes, bytes]]:
-    """``RateLimit-Policy``, ``RateLimit`` (IETF httpapi draft) and the three older
-    ``X-RateLimit-*``."""
+    """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and three ``X-RateLimit-*``."""
     remaining, reset = b"%d" % result.remaining, b"%d" % ceil(result.reset_after)
     return [
         *_constant(policy, result.limit, period),

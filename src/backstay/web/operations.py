@@ -1,5 +1,4 @@
-"""Adds to an operation's description what FastAPI does not know: credentials, conditions, headers
-and errors."""
+"""Adds to an operation's description what FastAPI does not know, such as headers and errors."""
 
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus

@@ -62,8 +62,7 @@ def _path_flaws(spec: RouteSpec) -> Iterator[Flaw]:
 
 
 def _method_flaws(spec: RouteSpec) -> Iterator[Flaw]:
-    """A GET must change nothing (RFC 9110, 9.2.1). A query may be posted if it is too long for a
-    URL."""
+    """A GET must change nothing (RFC 9110, 9.2.1); a query too long for a URL may be posted."""
     name = spec.message.__name__
     if spec.method == "GET" and issubclass(spec.message, Command) and not spec.is_page:
         problem = f"{_route(spec)} sends the command {name}: whoever follows a link changes things."

@@ -24,8 +24,7 @@ T = TypeVar("T")
 Transport = Literal["cookie", "body"]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 MOST_TOKENS = 5
-"""The most refresh tokens of one request that are tried: browsers send the cookies of every
-path."""
+"""The most refresh tokens that are tried per request: browsers send the cookies of every path."""
 Unsaid = Annotated[T | SkipJsonSchema[None], Field(exclude_if=lambda value: value is None)]
 """A field that is left out, not null, if it has no value."""
 Fingerprint = Annotated[
@@ -42,8 +41,10 @@ def _stepped(moment: datetime, info: ValidationInfo) -> datetime:
 
 
 InSteps = Annotated[datetime, AfterValidator(_stepped)]
-"""A time rounded down to steps of ``STEP`` after ``created_at``, so that it does not show when the
-next refresh is due."""
+"""A time, rounded down to steps of ``STEP`` from ``created_at`` on.
+
+So it does not show when the next refresh is due.
+"""
 
 
 class EndReason(StrEnum):

@@ -59,8 +59,8 @@ async def find_link(
 
 
 def _fits(link: Link, account: Account, purpose: Purpose) -> bool:
-    """Whether the account still has the address and, to reset a password, the security epoch of the
-    link.
+    """Whether the account still has the link's address and, to reset a password, its security
+    epoch.
 
     A new security epoch (another password, a block) thus invalidates links that reset the password.
     """

@@ -19,8 +19,10 @@ class RateLimitExists(Conflict):
 
 
 class Tier(Entity):
-    """A class of users. Its name is its key: the rows of its users hold the name, and are updated
-    if it changes."""
+    """A class of users.
+
+    Its name is its key: the rows of its users hold the name, and are updated if it changes.
+    """
 
     __tablename__ = "tiers"
     __table_args__ = (taken_by(UniqueConstraint("name"), TierNameTaken),)

@@ -20,8 +20,10 @@ def _tier_name(value: str) -> str:
 
 
 def _rule_path(value: str) -> str:
-    """Refuse characters that the ``RateLimit`` header cannot hold: the path is the name of the
-    policy there, a string of RFC 9651."""
+    """Refuse characters that the ``RateLimit`` header cannot hold.
+
+    The path is the name of the policy there, a string of RFC 9651.
+    """
     if not re.fullmatch(r"/[!#-)+-\[\]-~]*\*?", value):
         raise PydanticCustomError(
             "rule_path", "A path begins with / and holds * at its end only, as /api/v1/items* does"

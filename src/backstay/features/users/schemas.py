@@ -22,8 +22,7 @@ Username = Annotated[
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 _LONGEST_TYPED = 512
-"""The most characters of a password before it is composed (NFC): 128 letters of at most four
-each."""
+"""The most characters of a password before it is composed (NFC): 128 letters of up to four."""
 
 
 def _composed(given: Any) -> Any:
@@ -39,8 +38,11 @@ Password = Annotated[
     StringConstraints(min_length=8, max_length=128, strip_whitespace=False),
     BeforeValidator(_composed),
 ]
-"""A password as in NIST SP 800-63B: length and blocklists of the composed text (NFC) count, but it
-needs no certain kinds of characters."""
+"""A password by NIST SP 800-63B.
+
+Its composed text (NFC) is checked for its length and against blocklists; no kinds of characters are
+required.
+"""
 
 
 _SEASONS = ("spring", "summer", "autumn", "fall", "winter")
@@ -48,8 +50,7 @@ _ALIKE = {"a": "a4@", "e": "e3", "i": "i1!", "l": "l1", "o": "o0", "s": "s5$", "
 
 
 def vet_password(password: str, email: str, application: str, field: str) -> None:
-    """Refuse a password that is common, contains the e-mail's local part, or is an obvious guess
-    for this application.
+    """Refuse a password that is common, holds the e-mail's local part, or is easily guessed here.
 
     ``application`` is the name of the application as users know it.
 
@@ -84,8 +85,10 @@ def _is_of_context(lowered: str, application: str) -> bool:
 
 @lru_cache(16)
 def _context(application: str) -> re.Pattern[str]:
-    """A pattern for the names of Backstay and the application, and for seasons with a year, also
-    spelled like S3a$on2026."""
+    """A pattern of the names of Backstay and the application, and of seasons with a year.
+
+    It also matches spellings like S3a$on2026.
+    """
     seasons = "|".join(map(_loosely, _SEASONS))
     name = "".join(filter(str.isalnum, application.lower()))
     names = [_loosely(each) for each in ("backstay", name) if len(each) >= 4]

@@ -25,8 +25,7 @@ DRIVERS = {
     SQLITE: SQLITE,
 }
 FEWEST, FEWEST_BEHIND_PGBOUNCER = 4, 3
-"""Connections to PostgreSQL that a process needs: to read, to write, to listen (not behind
-PgBouncer), and for probes."""
+"""Connections a process needs: to read, to write, for probes, and (without PgBouncer) to listen."""
 PARTS = ("driver", "host", "port", "name", "user", "password")
 REPLICA_PARTS = ("replica_host", "replica_port", "replica_name", "replica_user", "replica_password")
 
@@ -285,8 +284,7 @@ class DbSettings(Group, title="Database"):
 
 
 def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
-    """The URL of a replica: the primary's with the replica's parts, without
-    ``target_session_attrs``."""
+    """The primary's URL with the replica's parts, without its ``target_session_attrs``."""
     password, port = parts["replica_password"], parts["replica_port"]
     url = primary.difference_update_query(["target_session_attrs"]).set(
         database=parts["replica_name"],

@@ -47,8 +47,10 @@ DROPPED: Mapping[str, tuple[Sequence[str] | None, str]] = {
     "sslsni": (("1",), "Remove it: the driver always tells the server's name."),
     "tcp_user_timeout": (None, ""),
 }
-"""Parameters that change nothing if they have one of these values (None: any), with the hint if
-they have another one and are refused."""
+"""Parameters that change nothing if they have one of these values (None: any), and a hint.
+
+With another value they are refused, and the error has the hint.
+"""
 
 REFUSED: Mapping[str, str] = {
     "connection_limit": _POOL,

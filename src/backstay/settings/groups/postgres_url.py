@@ -18,8 +18,10 @@ DEFAULT_PORT = 5432
 _PARTS = re.compile(
     r"(\w[\w+]*://(?:[^:/?@\[]*(?::(?![0-9]{1,5}[/?,])[^@]*)?@)?)([^/?]*)(.*)", re.DOTALL
 )
-"""What stands before an ``@`` is a user and a password, but not where it begins with a port: that
-was another host's."""
+"""User and password stand before an ``@``.
+
+If the part after the first colon begins with a port, it is no password but belongs to a host.
+"""
 _PLACE = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
 

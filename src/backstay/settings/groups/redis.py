@@ -1,5 +1,4 @@
-"""The settings of Redis and of the broker of jobs, and the form of a Redis address in other
-code."""
+"""The settings of Redis and of the jobs' broker, and the form of a Redis address in other code."""
 
 import re
 from collections.abc import Mapping

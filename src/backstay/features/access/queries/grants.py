@@ -32,8 +32,7 @@ _GRANTS = (
 
 
 async def grant_rows(reader: Reader, role_ids: Collection[UUID]) -> Iterable[list[Any]]:
-    """For each grant of these roles its rows: one per field rule, or a single one if there is
-    none."""
+    """The rows of each grant of these roles: one per field rule, or one if there is none."""
     by_grant: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in await reader.rows(_GRANTS, {"role_ids": list(role_ids)}) if role_ids else ():
         by_grant[row.id].append(row)

@@ -201,8 +201,7 @@ def _values(
 
 
 async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]) -> bool:
-    """Make the successor the live token; False if another request rotated first, or the session
-    ended."""
+    """Make the successor the live token; False if the token was rotated or the session ended."""
     live = (Session.token_hash == row.token_hash, Session.ended_at.is_(None))
     return await update_where(session, Session, Session.id == row.id, *live, **values) == 1
 

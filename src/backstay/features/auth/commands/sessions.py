@@ -54,8 +54,7 @@ def check_fingerprint(
 def client_hash(
     session_id: UUID, fingerprint: str | None, refresh: RefreshTokens, origin: Origin
 ) -> bytes:
-    """A hash that differs between a session's client and another one that has a copy of its
-    token."""
+    """A hash that distinguishes a session's client from one with a copy of its token."""
     identity = f"{origin.user_agent}\n{fingerprint or ''}"
     return refresh.keyed_hash("client", session_id, identity)
 

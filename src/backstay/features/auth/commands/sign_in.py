@@ -134,8 +134,7 @@ def answer_with(
     access: AccessTokens,
     security: SecuritySettings,
 ) -> TokenAnswer:
-    """The two tokens of a session as the client gets them; the refresh token is valid for
-    ``left``."""
+    """The tokens of a session as the client gets them; the refresh token is valid for ``left``."""
     return TokenAnswer(
         access_token=access.issue(user_id, token.session_id),
         expires_in=security.access_token_expire_seconds,

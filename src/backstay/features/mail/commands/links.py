@@ -19,8 +19,10 @@ from backstay.jobs.outbox import Jobs
 from backstay.jobs.purging import Purge
 
 MOST, WITHIN = 5, timedelta(hours=1)
-"""The most links of one purpose that an account is mailed within that time; concurrent requests may
-exceed it by a few."""
+"""The most links of one purpose that an account is mailed within that time.
+
+Concurrent requests may exceed it by a few.
+"""
 _TEMPLATES = {
     Purpose.RESET: Template.RESET_PASSWORD,
     Purpose.VERIFY: Template.VERIFY_EMAIL,

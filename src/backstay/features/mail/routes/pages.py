@@ -1,5 +1,4 @@
-"""The pages that mailed links open; opening one changes nothing, because mail scanners do that,
-too."""
+"""The pages that mailed links open; to open one changes nothing, because mail scanners do it."""
 
 from html import escape
 

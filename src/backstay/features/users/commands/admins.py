@@ -42,8 +42,7 @@ class AdminPassword:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The outcome of seeding; it holds the password only if that was generated, and only this
-    once."""
+    """The outcome of seeding; only here is a generated password available."""
 
     created: bool
     email: str
@@ -118,8 +117,7 @@ async def _add(
     person: EnsureAdmin | CreateAdmin,
     password_hash: str,
 ) -> None:
-    """Add an administrator. The address counts as confirmed: it comes from the application's
-    operator."""
+    """Add an administrator. The address counts as confirmed: the operator gave it."""
     user = User(
         email=person.email,
         username=person.username,

@@ -1,5 +1,4 @@
-"""The command that stores a confirmation of an e-mail address, whose proof another feature
-checked."""
+"""The command that confirms an e-mail address, whose proof another feature has checked."""
 
 from uuid import UUID
 

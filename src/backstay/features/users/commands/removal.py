@@ -115,8 +115,7 @@ async def erase_user(
 
 
 async def _forget_jobs(session: Transaction, user: User) -> None:
-    """Delete the jobs that run on the user's behalf, and the mails and finished jobs that name
-    them.
+    """Delete the jobs on the user's behalf, and the mails and finished jobs that name them.
 
     An address that another account has by now is not searched for: it is that account's.
     """

@@ -1,5 +1,4 @@
-"""Queries about accounts: those of users about their own, and those of the application about
-any."""
+"""Queries of users about their own accounts, and of the application about any account."""
 
 from uuid import UUID
 
@@ -88,8 +87,10 @@ _EMAIL = User.email == bindparam("login")
 _ACCOUNT_BY_EMAIL = (
     _ACCOUNT.where(or_(_EMAIL, User.email == bindparam("typed"))).order_by(_EMAIL.desc()).limit(1)
 )
-"""Finds an account by the normalised address, else by the address as typed: rows from before
-normalisation hold such."""
+"""Finds an account by the normalised address, else by the address as typed.
+
+Rows that are older than the normalisation hold addresses as they were typed.
+"""
 _ACCOUNT_BY_USERNAME = _ACCOUNT.where(User.username == bindparam("login"))
 
 
