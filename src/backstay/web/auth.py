@@ -1,4 +1,4 @@
-"""Turns an Authorization header into a principal, without a query if both are cached."""
+"""Turns an Authorization header into a principal, without a query if the principal is cached."""
 
 from collections.abc import Callable
 

@@ -20,7 +20,7 @@ log = structlog.get_logger("backstay.limits")
 
 
 class Limits:
-    """Counts requests by limit class; a class that the settings switch off is not counted."""
+    """Counts requests by limit class; counts none if the settings switch limits off."""
 
     def __init__(self, limiter: Limiter, settings: Settings, client_address: ClientAddress) -> None:
         self._limiter = limiter
@@ -92,7 +92,7 @@ def _constant(policy: str, limit: int, period: int) -> tuple[tuple[bytes, bytes]
 
 
 def _headers(policy: str, period: int, result: RateLimitResult) -> list[tuple[bytes, bytes]]:
-    """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and three ``X-RateLimit-*``."""
+    """``RateLimit-Policy``, ``RateLimit`` (IETF httpapi draft), and the older ``X-RateLimit-*``."""
     remaining, reset = b"%d" % result.remaining, b"%d" % ceil(result.reset_after)
     return [
         *_constant(policy, result.limit, period),

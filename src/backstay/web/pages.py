@@ -1,4 +1,4 @@
-"""Renders the few HTML pages for people: they load nothing and run no script."""
+"""Renders the few HTML pages for people: no scripts, nothing loaded, nothing cached or indexed."""
 
 import re
 from base64 import b64encode

@@ -26,7 +26,8 @@ class RouteSpec:
         limit: the limit class under which requests are counted; None if they are not counted.
         status: the status of a success that has a result; 204 if there is none.
         location: template for the ``Location`` of the created resource, filled from the result.
-        endpoint: a custom endpoint instead of the standard one, where the message is not enough.
+        endpoint: a custom endpoint instead of the standard one, for a route that must handle HTTP
+            itself.
         name: the operation id; by default the message's name in snake case.
         bodies: by media type, the body that a custom endpoint reads.
         credentials: the optional credentials of a public route: OpenAPI security schemes by name,
