@@ -1,4 +1,4 @@
-"""Settings and features in, one application out."""
+"""Builds the FastAPI application from settings and features."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -47,19 +47,19 @@ def create_app(
     clock: Clock = utc_now,
     worker: bool | None = None,
 ) -> FastAPI:
-    """The application, as a plain FastAPI one.
+    """Build the application, a plain FastAPI one.
 
     Args:
-        settings: read from the environment unless given.
-        features: what it can do; the order is that of requirement.
-        routers: further FastAPI routers, outside the pipeline.
-        on_start: awaited with the application once it is ready to serve.
-        on_stop: awaited with the application before its connections close.
-        worker: whether jobs run in this process, too; in `local` they do unless told otherwise.
+        settings: by default read from the environment.
+        features: what the application can do; a feature comes after those that it requires.
+        routers: further FastAPI routers; their requests do not pass the pipeline.
+        on_start: each is awaited with the application before it serves its first request.
+        on_stop: each is awaited with the application before its connections close.
+        worker: whether jobs run in this process, too; by default only in `local`.
 
     Raises:
-        ConfigurationError: the settings are faulty; with every fault.
-        BootError: the features are wired wrongly; with every fault.
+        ConfigurationError: the settings are faulty; it has every fault.
+        BootError: the features are wired wrongly; it has every fault.
     """
     settings = settings or load_settings()
     backstay = compose(settings, features, clock=clock)
@@ -104,7 +104,7 @@ def create_app(
 
 
 def probes_app(backstay: Backstay) -> FastAPI:
-    """Health and metrics alone, for a process that serves nothing else."""
+    """An application with health and metrics only, for a process that serves nothing else."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.edge = _edge(backstay)
     app.router.routes += probe_routes.build("")
@@ -115,7 +115,10 @@ def probes_app(backstay: Backstay) -> FastAPI:
 
 @asynccontextmanager
 async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None]:
-    """In `local` jobs run in the server; elsewhere `backstay worker` runs them."""
+    """Run jobs in this process if ``wanted``; by default only in `local`.
+
+    Elsewhere `backstay worker` runs them.
+    """
     if not (backstay.settings.is_local if wanted is None else wanted):
         yield
         return
@@ -149,10 +152,10 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
 
 
 def _check_paths(app: FastAPI, index: RouteIndex) -> None:
-    """Refuse routes of features that hide others, such as those of the documentation.
+    """Refuse a feature's route that hides another one, such as that of the documentation.
 
     Raises:
-        BootError: with each of them.
+        BootError: it has each of them.
     """
     faults = []
     others = [route for route in app.routes if not isinstance(route, Route)]

@@ -1,4 +1,4 @@
-"""The command line: imports the command that was called, and words what can be foreseen to fail."""
+"""The command line: imports only the called command, and explains expected errors."""
 
 import sys
 from importlib import import_module
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class _Late(TyperGroup):
-    """Knows the commands by name, and imports only the one that is called."""
+    """Knows all commands by name, but imports only the called one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -39,7 +39,7 @@ class _Late(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command of a name, from the module of that name."""
+    """The command of this name, imported from the module of the same name."""
     attribute = name.replace("-", "_")
     with without_extras():
         found = getattr(import_module(f"{__name__}.{attribute}"), attribute)
@@ -74,7 +74,7 @@ def backstay(
 def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
     hurry_imports()
-    _print_what_can_be_printed()
+    _escape_unprintable()
     try:
         app(prog_name="backstay")
     except Exception as error:
@@ -86,14 +86,14 @@ def main() -> None:
         sys.exit(code)
 
 
-def _print_what_can_be_printed() -> None:
-    """A character that the terminal or file cannot take is escaped, and ends no command."""
+def _escape_unprintable() -> None:
+    """Escape characters that the output cannot encode, so that they do not end a command."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _explained(error: Exception) -> tuple[str, int] | None:
-    """What to tell about an error that can be foreseen, and the exit code."""
+    """The text and the exit code for an expected error."""
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
     from backstay.db.migrate import MigrationError

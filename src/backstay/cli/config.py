@@ -1,4 +1,4 @@
-"""The command `config`: shows what the application would run with, and what is wrong with that."""
+"""The command `config`: shows the settings of the application, and what is wrong with them."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""The command `create-admin`: makes administrators, and lets one in who lost the password."""
+"""The command `create-admin`: creates an administrator, or gives one a new password."""
 
 import asyncio
 import sys
@@ -54,7 +54,7 @@ def create_admin(
 
 
 def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
-    """The password, and what is to be said about it."""
+    """The password, and the text that is printed about it."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n"), ""
     if settings.admin.password is not None:

@@ -1,4 +1,4 @@
-"""The command `create-tier`: makes a tier of users, with rate limits."""
+"""The command `create-tier`: creates a tier of users, with rate limits."""
 
 import asyncio
 from typing import Annotated

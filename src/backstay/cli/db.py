@@ -1,4 +1,4 @@
-"""The commands `db …`: bring the database to the schema of this version, and look at it."""
+"""The commands `db …`: migrate, seed and check the database."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -30,7 +30,7 @@ def upgrade(revision: Revision = "head") -> None:
     if not applied:
         typer.echo("The database was current.")
     if admin is not None:
-        _tell_of(admin)
+        _print_admin(admin)
     elif revision == "head":
         typer.echo(_NO_ADMIN)
 
@@ -43,7 +43,7 @@ def seed() -> None:
     if admin is None:
         typer.echo(_NO_ADMIN)
     else:
-        _tell_of(admin)
+        _print_admin(admin)
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
@@ -84,7 +84,7 @@ def check() -> None:
 
 
 async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
-    """What is wrong, and what is no fault but left over."""
+    """The faults of the database, and leftovers that are no faults."""
     from backstay.composition import compose
     from backstay.features.access.commands import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
@@ -116,7 +116,7 @@ async def _seed(settings: Settings) -> "Admin | None":
         return await composition.seed(backstay)
 
 
-def _tell_of(admin: "Admin") -> None:
+def _print_admin(admin: "Admin") -> None:
     if admin.created:
         typer.echo(f"Created the administrator {admin.email}.")
     if admin.generated_password:

@@ -1,4 +1,4 @@
-"""The command `generate-secrets`: makes what a server outside `local` has to be given."""
+"""The command `generate-secrets`: generates the secrets that a server outside `local` needs."""
 
 import base64
 from secrets import token_urlsafe

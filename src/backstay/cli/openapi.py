@@ -1,4 +1,4 @@
-"""The command `openapi`: gives other programs the description of the HTTP interface."""
+"""The command `openapi`: prints the description of the HTTP interface for other programs."""
 
 from pathlib import Path
 from typing import Annotated

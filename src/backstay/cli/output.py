@@ -1,4 +1,4 @@
-"""How commands print, for people in a terminal and for programs behind a pipe; how they refuse."""
+"""Prints rows and refusals of commands, for terminals and for programs that read a pipe."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from backstay.core.errors import FieldError, Invalid
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, header: bool = False) -> None:
-    """Print rows in aligned columns, never cut; the first column or the header is bold."""
+    """Print rows in aligned columns, never truncated; the first column or the header is bold."""
     from rich.console import Console
     from rich.text import Text
 
@@ -25,8 +25,10 @@ def print_columns(rows: Sequence[Sequence[str]], *, header: bool = False) -> Non
 
 
 def refusal(error: ValidationError) -> Invalid:
-    """The refusal of the message that arguments were to make: it names each faulty one, never with
-    what was given."""
+    """The error text for arguments that do not make a valid message.
+
+    It names each faulty argument, but never repeats its value.
+    """
     return Invalid(
         errors=tuple(
             FieldError(

@@ -1,4 +1,4 @@
-"""Serves health and metrics of a process that is no web server."""
+"""Serves health and metrics for a process that is not a web server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -16,16 +16,16 @@ STOP_SECONDS = 2
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are for the process, not for this part of it."""
+        """Leave signals alone: the process itself handles them."""
         yield
 
 
 @asynccontextmanager
 async def probes(backstay: Backstay, port: int) -> AsyncIterator[None]:
-    """Meanwhile `/livez`, `/readyz`, `/health` and `/metrics` are served.
+    """Serve `/livez`, `/readyz`, `/health` and `/metrics` while the block runs.
 
     Raises:
-        typer.Exit: the port cannot be had.
+        typer.Exit: the port cannot be used.
     """
     host, port = free_address(backstay.settings.server.host, port)
     config = uvicorn.Config(

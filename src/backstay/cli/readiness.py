@@ -1,5 +1,4 @@
-"""What must be in order before anything runs: the settings and the database, judged together, and
-the address to listen on."""
+"""Checks before a command runs the application: the settings with the database, and the address."""
 
 import errno
 import os
@@ -52,11 +51,11 @@ Warning: {{cause}}
 
 @asynccontextmanager
 async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
-    """Everything below the edge, on a database that is current; in `local` it is made so.
+    """Everything below the edge, with a current database; in `local` it is migrated first.
 
     Raises:
-        MigrationError: the database is not current, or cannot be made so.
-        BootError: features are wired wrongly, or a table is missing; with every fault.
+        MigrationError: the database is not current, or cannot be migrated.
+        BootError: features are wired wrongly, or a table is missing; it has every fault.
         AppError: the database cannot be asked.
     """
     if migrates(settings):
@@ -71,10 +70,10 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
 
 
 async def require_wiring(settings: Settings) -> None:
-    """Refuse to go on with features that are wired wrongly, or a database that lacks a table.
+    """Refuse features that are wired wrongly, or a database that lacks a table.
 
     Raises:
-        BootError: with every fault.
+        BootError: it has every fault.
         MigrationError: the database is not current.
         AppError: the database cannot be asked.
     """
@@ -86,28 +85,28 @@ async def require_wiring(settings: Settings) -> None:
 
 
 def migrates(settings: Settings) -> bool:
-    """Whether the database is brought to this version without being asked."""
+    """Whether commands migrate the database to this version by themselves."""
     return settings.is_local and settings.db.auto_migrate
 
 
 async def sound_settings() -> Settings:
-    """The settings of a process that runs the application; what is odd about them is told.
+    """The settings of a process that runs the application; prints their warnings.
 
     Raises:
-        ConfigurationError: with every fault of the settings and their database.
+        ConfigurationError: it has every fault of the settings and their database.
     """
     loaded = read_settings()
     for warning in loaded.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     if cause := await _reason_to_fall_back(loaded):
         typer.secho(_FELL_BACK.format(cause=cause), fg="red", bold=True, err=True)
-        os.environ["DB_URL"] = DEFAULT_URL  # the processes that this one starts read it, too
+        os.environ["DB_URL"] = DEFAULT_URL  # for the processes that this one starts
         loaded = read_settings()
     return await sound(loaded)
 
 
 async def warn_of_shortage(settings: Settings) -> None:
-    """Tell whether the server may want more connections than PostgreSQL lets in."""
+    """Warn if the server may need more connections than PostgreSQL accepts."""
     if settings.db.is_sqlite:
         return
     from backstay.db.capacity import shortage
@@ -117,10 +116,10 @@ async def warn_of_shortage(settings: Settings) -> None:
 
 
 def free_address(host: str, port: int) -> tuple[str, int]:
-    """The address in numbers, after trying it: the server itself would share a port in use.
+    """The numeric address, after a test that it is free: the server would share a port in use.
 
     Raises:
-        typer.Exit: nobody can listen there.
+        typer.Exit: it is not possible to listen there.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -147,16 +146,17 @@ async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:
         return None
     try:
         await migrate.state(engine_options(settings))
-    except MigrationError as error:  # one that answers and refuses is told by whoever uses it
+    # another error of a database that answers is reported where it is used
+    except MigrationError as error:
         return error if isinstance(error, Unreachable) else None
     return None
 
 
 async def sound(loaded: Loaded) -> Settings:
-    """The settings, if nothing about them or their database keeps the application from running.
+    """The settings, if neither they nor their database keep the application from running.
 
     Raises:
-        ConfigurationError: with every fault of both.
+        ConfigurationError: it has every fault of both.
     """
     faults = [*loaded.errors, *await _database_faults(loaded)]
     if loaded.settings is None or faults:
@@ -196,13 +196,13 @@ async def _has_or_gets_admin(loaded: Loaded, state: State) -> bool:
     try:
         return await backstay.system(HasAdmin())
     except AppError:
-        return True  # its tables are not those of this version, which is told already
+        return True  # its tables are not of this version, which is reported already
     finally:
         await backstay.close()
 
 
 def _composed(settings: Settings) -> "Backstay":
-    """The application below the edge, which is loaded only by who has something to ask it."""
+    """Everything below the edge; it is imported only by commands that send messages."""
     with without_extras():
         from backstay.composition import compose
 
@@ -210,7 +210,7 @@ def _composed(settings: Settings) -> "Backstay":
 
 
 def _with_throwaway_keys(draft: Settings) -> Settings:
-    """Settings to ask the database with, even while the keys are missing or faulty."""
+    """Settings with temporary keys, to query the database although keys are missing or faulty."""
     key, secret = SecretStr(token_urlsafe(48)), SecretStr(token_urlsafe(48))
     security = SecuritySettings(secret_key=key, refresh_token_secret=secret)
     return draft.model_copy(update={"security": security})

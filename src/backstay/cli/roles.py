@@ -1,4 +1,4 @@
-"""The command `roles`: shows the matrix of roles and permissions."""
+"""The command `roles`: shows which role holds which permission."""
 
 import asyncio
 from typing import Annotated

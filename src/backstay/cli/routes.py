@@ -1,4 +1,4 @@
-"""The command `routes`: shows who may call what, how often, and what happens then."""
+"""The command `routes`: shows every route with its permission, its limit and its message."""
 
 from starlette.routing import BaseRoute
 

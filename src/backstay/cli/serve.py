@@ -1,4 +1,4 @@
-"""The command `serve`: looks at everything first, then runs the server and its workers."""
+"""The command `serve`: checks everything first, then runs the server and its workers."""
 
 import asyncio
 import os
@@ -44,7 +44,8 @@ def serve(
     settings = asyncio.run(sound_settings())
     address = free_address(host or settings.server.host, port or settings.server.port)
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
-        os.environ["APP_PUBLIC_URL"] = _url_of(*address)  # the server reads it: links work then
+        # the server reads it, so that its links work
+        os.environ["APP_PUBLIC_URL"] = _url_of(*address)
     admin = asyncio.run(_make_ready(settings))
     asyncio.run(warn_of_shortage(settings))
     _print_banner(settings, address, admin)
@@ -56,7 +57,7 @@ def serve(
 
 
 async def _make_ready(settings: Settings) -> "Admin | None":
-    """See that everything can start, which every worker would refuse for itself otherwise."""
+    """Check that everything can start; otherwise each worker would report the same errors."""
     if not migrates(settings):
         await require_wiring(settings)
         return None
@@ -77,14 +78,14 @@ def _options(server: ServerSettings, address: tuple[str, int], *, reload: bool) 
         timeout=server.timeout,
         graceful_timeout=server.graceful_timeout,
         reload=reload,
-        supervisor=os.getpid(),  # this process becomes it
+        supervisor=os.getpid(),  # this process becomes the supervisor
     )
 
 
 def _print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | None") -> None:
-    """Tell where the server is, what it uses and how to sign in.
+    """Print where the server is, what it uses and how to sign in.
 
-    A made-up password is told here and nowhere else.
+    A generated password is printed here and nowhere else.
     """
     url = _url_of(*address)
     elsewhere = ", and on every other address" if address[0] in _EVERYWHERE else ""
@@ -104,13 +105,13 @@ def _print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | 
 
 
 def _url_of(host: str, port: int) -> str:
-    """Where this machine finds what listens at an address."""
+    """The URL at which this machine reaches a server that listens at an address."""
     name = _EVERYWHERE.get(host, host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _embedded(settings: Settings) -> list[str]:
-    """What could be on Redis or in a worker, and is not."""
+    """What runs in the server's process but could be on Redis or in a worker."""
     here = {
         "rate limits": settings.rate_limit.enabled and settings.redis.rate_limit_address is None,
         "cache": settings.cache.ttl_seconds and settings.redis.cache_address is None,

@@ -1,4 +1,4 @@
-"""The command `worker`: runs jobs, in as many processes and machines as it is started in."""
+"""The command `worker`: runs jobs; it may be started several times, on several machines."""
 
 import asyncio
 import signal
@@ -47,7 +47,7 @@ async def _work(
 
         def stop() -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)  # a second one ends this process at once
+                loop.remove_signal_handler(number)  # a second signal ends this process at once
             at_work.stop(grace)
             stopped.set()
 
@@ -63,7 +63,7 @@ async def _work(
 
 
 def _probes(backstay: Backstay, port: int | None) -> AbstractAsyncContextManager[None]:
-    """The web is loaded only where there is a port to serve it at."""
+    """The probes' server, if there is a port for it; only then the web packages are imported."""
     if port is None:
         return nullcontext()
     from backstay.cli.probes import probes

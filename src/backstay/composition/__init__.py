@@ -1,4 +1,4 @@
-"""What is below the edge, wired together: adapters, pipelines, buses; and the first rows."""
+"""Wires everything below the edge: adapters, pipelines and buses; and seeds the first rows."""
 
 import time
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ __all__ = ["Backstay", "compose", "engine_options", "seed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backstay(Adapters):
-    """Everything below the edge: what HTTP, the command line and tests send messages through."""
+    """Everything below the edge, through which HTTP, the command line and tests send messages."""
 
     settings: Settings
     features: tuple[Feature, ...]
@@ -73,38 +73,38 @@ class Backstay(Adapters):
 
     @property
     def system(self) -> Sender:
-        """Sends messages as the application itself."""
+        """A sender that acts as the application itself."""
         return Sender(self.buses, SYSTEM)
 
     @property
     def lacks_mail_server(self) -> bool:
-        """Whether mails are written that nothing sends."""
+        """Whether features write mails although no mail backend is configured."""
         return _lacks_mail_server(self.settings, self.features)
 
     @property
     def cache_is_remote(self) -> bool:
-        """Whether to ask the cache may cost a round trip."""
+        """Whether a look into the cache may cost a round trip."""
         return bool(self.settings.cache.ttl_seconds) and self.answers is None
 
     async def require_schema(self) -> None:
-        """Refuse to go on with a database that another version made, or that lacks a table.
+        """Refuse a database whose schema is not that of this application.
 
         Raises:
-            MigrationError: the database is absent, empty, behind or ahead.
-            BootError: it is current, and a table or column is not there.
-            AppError: the database cannot be asked.
+            MigrationError: the database is missing, empty, or of an older or newer revision.
+            BootError: its revision is current, but tables or columns are missing.
+            AppError: the database does not answer.
         """
         await migrate.require_current(self.database)
         if faults := await absence_faults(self.database, self.models):
             raise BootError(faults)
 
     async def start(self) -> None:
-        """Connect to Redis, hear what other processes change, and be heard."""
+        """Connect to Redis, and start to exchange changes of principals with other processes."""
         await self.links.start()
         await self.channel.start()
 
     async def close(self) -> None:
-        """Release threads and connections."""
+        """Stop background work, then release threads and connections."""
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()
@@ -123,10 +123,12 @@ def compose(
 ) -> Backstay:
     """Wire features, adapters and the two pipelines together.
 
-    Where nobody waits for the answer of a request, its queries may take as long as commands.
+    With ``for_requests`` False, as in commands of the command line, queries get the longer timeout
+    of commands, because no client waits for them.
 
     Raises:
-        BootError: the features contradict each other or a rule of messages; with every fault.
+        BootError: the features contradict each other or break a rule of messages; it has every
+            fault.
     """
     wiring.check_shapes(features)
     registry, ownership = wiring.registry_of(features), Ownership(features)
@@ -173,7 +175,7 @@ def compose(
 
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
-    """Where handlers leave jobs and events; faults of both are noted in the registry."""
+    """Where handlers put jobs and events; the registry collects faults of both."""
     catalog = wiring.catalog_of(registry, features)
     store = DatabaseJobs(adapters.database, catalog.names())
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
@@ -193,7 +195,7 @@ def _services(
     *,
     lacks_mail: bool,
 ) -> dict[Any, Any]:
-    """What handlers receive that is the same for every message, by its port."""
+    """By port: the services that handlers receive and that are the same for every message."""
     database = adapters.database
 
     async def schema_fault() -> str | None:
@@ -224,15 +226,16 @@ def _services(
 
 
 async def seed(backstay: Backstay) -> Admin | None:
-    """Bring permissions and roles in line with the code; create what every installation has.
+    """Bring permissions and roles in line with the code; create rows that every installation needs.
 
-    That is the tier of new users, given to whoever has none, and an administrator if none lives.
+    These are the tier of new users, which users without a tier get, and an administrator if there
+    is none.
 
-    Outside local there is no administrator without ``ADMIN_PASSWORD``: one made up would end in
-    the log of a deployment.
+    Outside ``local`` the administrator is created only with ``ADMIN_PASSWORD``: a generated
+    password would end up in the log of a deployment.
 
     Raises:
-        AppError: the administrator's e-mail or username belongs to somebody else.
+        AppError: another account has the administrator's e-mail or username.
     """
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):

@@ -1,4 +1,4 @@
-"""Which adapter stands for which port: the settings say."""
+"""Chooses the adapter of each port by the settings."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,9 +35,10 @@ from backstay.settings import MailSettings, Settings, decode_key
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Everything between the application and the outside.
+    """The adapters between the application and the outside.
 
-    ``key`` signs what clients keep. ``answers`` is the cache if it is that of this process alone.
+    ``key`` signs what clients keep, such as cursors. ``answers`` is the cache if it is in this
+    process, and None if it is on Redis.
     """
 
     clock: Clock
@@ -57,7 +58,7 @@ class Adapters:
 
 
 def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Adapters:
-    """The adapters that the settings ask for, none of them connected yet."""
+    """The adapters that the settings ask for, not yet connected."""
     options = engine_options(settings)
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
@@ -89,7 +90,7 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
 def channel_for(
     settings: Settings, adapters: Adapters, principals: PrincipalCache
 ) -> PrincipalChannel:
-    """How processes hear of one another's changes: by the database, and by Redis if there is."""
+    """How processes learn of changed principals: by the database, and by Redis if configured."""
     database, listener = adapters.database, adapters.listener
     report, answers = adapters.metrics.principal_channel, adapters.answers
     channel = (
@@ -108,9 +109,9 @@ def channel_for(
 
 
 def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
-    """What writes and sends mail, by port. Only a developer's machine has a mailbox to look into.
+    """By port: what writes and sends mail. The mailbox page exists in ``local`` only.
 
-    ``key`` is the one that tokens are made with.
+    ``key`` signs the tokens in mailed links.
     """
     mail, sender = settings.mail, settings.mail.sender_of(settings.app)
     kept = FileMailer(Path(mail.dir), sender, clock)
@@ -123,7 +124,7 @@ def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
 
 
 def _mailer(mail: MailSettings, sender: str, clock: Clock) -> Mailer:
-    """What hands mails over; that which speaks SMTP is loaded only where it is used."""
+    """The mailer of the configured backend. The one for SMTP is imported only if it is used."""
     if mail.chosen == "smtp":
         from backstay.mailing.smtp import SmtpMailer
 
@@ -149,7 +150,7 @@ def _cache(
 
 
 def _job_notifiers(settings: Settings, listener: Listener) -> tuple[JobNotifier, ...]:
-    """The database where it can, and the broker where there is one."""
+    """PostgreSQL, if that is the database, and the broker, if one is configured."""
     url = settings.queue.url
     broker = (BrokerNotifier(url.get_secret_value()),) if url else ()
     if not isinstance(listener, PostgresListener):

@@ -1,4 +1,4 @@
-"""Where the log of a process that serves or works goes."""
+"""Starts and stops the log of a server or worker process."""
 
 import atexit
 import os
@@ -17,12 +17,12 @@ from backstay.observability.logging import configure
 from backstay.settings import LogSettings
 
 CANNOT_START = 3
-"""How a worker ends whose application cannot be made: gunicorn does not start it again then."""
+"""Exit code of a worker that cannot build its application: on it, gunicorn does not restart it."""
 
 
 @contextmanager
 def end_in_the_log(settings: LogSettings) -> Iterator[None]:
-    """Log what fails before the application can, and end this process."""
+    """Log an error that happens while the application is built, and end this process."""
     configure(settings.level, settings.format)
     log_libraries.take_over()
     try:
@@ -37,10 +37,10 @@ def end_in_the_log(settings: LogSettings) -> Iterator[None]:
 
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> Callable[[], None]:
-    """The log goes to standard error and, where that can be done, to files.
+    """Write the log to standard error and, if ``LOG_DIR`` can be written, to files.
 
-    What it returns tells and writes what is left to tell, and closes the files. So does the end of
-    the process.
+    The returned function logs the counts of suppressed repeats, writes what still waits, and closes
+    the files. The end of the process does the same.
     """
     settings = backstay.settings.log
     settle = configure(settings.level, settings.format, backstay.files.server)

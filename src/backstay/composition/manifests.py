@@ -1,4 +1,4 @@
-"""Compares what manifests say with one another, and with what the modules of features do."""
+"""Compares the manifests of features with one another and with the features' modules."""
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
@@ -17,9 +17,9 @@ _MARKS = ("__handles__", "__prepares__", "__subscribes__")
 
 
 def shape_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
-    """What manifests have in place of tuples of modules, tables of routes and names.
+    """Fields of manifests that are not tuples of modules, of tables of routes, or of names.
 
-    Nothing else can be asked of a feature before.
+    This check comes first: all others read these fields.
     """
     for feature in features:
         for name, (what, is_one) in _HELD.items():
@@ -43,7 +43,7 @@ _HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def manifest_faults(
     features: Sequence[Feature], registry: Registry, ownership: Ownership
 ) -> Iterator[WiringFault]:
-    """What is wrong between features."""
+    """The faults in what features declare about themselves and each other."""
     members = list(ownership.members())
     yield from _names(features)
     yield from _requirements(features)
@@ -51,7 +51,7 @@ def manifest_faults(
     yield from subscriber_faults(features)
     yield from _left_out(features, members)
     yield from _not_required(features, members, ownership)
-    yield from _unheard(members, registry)
+    yield from _unhandled(members, registry)
 
 
 def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
@@ -79,7 +79,7 @@ def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
     told: set[frozenset[str]] = set()
     for feature in features:
         for name in feature.requires:
-            circle = _circle(feature.name, name, needs)
+            circle = _cycle(feature.name, name, needs)
             if name not in needs:
                 near = get_close_matches(name, needs, n=1, cutoff=0.75)
                 hint = f" Did you mean {near[0]}?" if near else ""
@@ -98,8 +98,8 @@ def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
         seen.add(feature.name)
 
 
-def _circle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[str]:
-    """The way from a feature through one that it requires back to itself; empty if none leads."""
+def _cycle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[str]:
+    """The path from a feature through a required one back to itself; empty if there is none."""
     ways, visited = [[start, through]], {through}
     while ways:
         way = ways.pop(0)
@@ -131,7 +131,7 @@ def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[
 
 
 def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[WiringFault]:
-    """What a manifest should list, and would be without effect."""
+    """Handlers and routes that have no effect because no manifest lists them."""
     tables = {id(table) for feature in features for table in feature.routes}
     for feature, module, is_listed, _, value, _ in members:
         if is_listed:
@@ -165,15 +165,15 @@ def _not_required(
 def _uses(
     features: Sequence[Feature], members: Sequence[Member], ownership: Ownership
 ) -> Iterator[tuple[Feature, str, str | None]]:
-    """What the modules and routes of each feature name, and the feature that this is from."""
+    """Each name that a feature's modules and routes use, with the feature that owns it."""
     yield from ((each.feature, each.name, each.owner) for each in members)
     for feature in features:
         for message in {row.message for table in feature.routes for row in table.operations("")}:
             yield feature, message.__name__, ownership.owner(message.__module__)
 
 
-def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
-    """Messages of no feature here that one imports, so that it may send them."""
+def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
+    """Messages that a feature imports, and so may send, but that no listed feature handles."""
     told: set[tuple[str, type[Any]]] = set()
     for feature, _, _, _, value, owner in members:
         if owner == feature.name or not _is_sent(value) or value in registry.handlers:
@@ -186,13 +186,17 @@ def _unheard(members: Sequence[Member], registry: Registry) -> Iterator[WiringFa
 
 
 def _is_table(value: Any) -> bool:
-    """Looked at without asking it: some values have whatever attribute they are asked for."""
+    """Whether a value is a table of routes.
+
+    It looks at the type and at static attributes only: some objects, such as mocks, have every
+    attribute.
+    """
     can = all(hasattr(type(value), name) for name in ("operations", "build"))
     return can and isinstance(getattr_static(value, "place", None), Place)
 
 
 def _is_sent(value: Any) -> bool:
-    """Whether it is a message, and no base of messages."""
+    """Whether a value is a message that can be sent, not a base class of messages."""
     if not isclass(value) or not issubclass(value, Message) or value in {Message, PersonalData}:
         return False
     return isinstance(value.__dict__.get("permission"), PermissionSpec | Access)

@@ -1,4 +1,4 @@
-"""Compares the routes of all features with one another and with what is handled."""
+"""Compares the routes of all features with one another and with the handled messages."""
 
 import re
 from collections.abc import Container, Iterator, Sequence
@@ -13,7 +13,7 @@ _PLACEHOLDER = re.compile(r"\{[^}]*\}")
 def operation_faults(
     features: Sequence[Feature], handled: Container[type[Message[object]]], root_path: str
 ) -> Iterator[WiringFault]:
-    """What is wrong with the routes of an application."""
+    """The faults of an application's routes."""
     by_path: dict[tuple[str, str], list[Operation]] = {}
     by_name: dict[str, Operation] = {}
     for table in (table for feature in features for table in feature.routes):
@@ -39,12 +39,12 @@ def operation_faults(
 
 
 def _shape(path: str) -> str:
-    """A path as the index of routes sees it: what a placeholder is called tells nobody apart."""
+    """A path with every placeholder as ``{}``: the route index ignores their names."""
     parts = path.strip("/").split("/")
     return "/".join("{}" if part.startswith("{") else part for part in parts)
 
 
 def _takes(path: str, other: str) -> bool:
-    """Whether a path of the same shape takes the requests of another one."""
+    """Whether a path of the same shape also matches the requests of another one."""
     parts = map(re.escape, _PLACEHOLDER.split(path))
     return re.fullmatch("[^/]+".join(parts), _PLACEHOLDER.sub("x", other)) is not None

@@ -1,4 +1,4 @@
-"""Tells which feature a module belongs to: the one that lists it, or whose manifest is above it."""
+"""Finds the feature of a module: the one that lists it, or whose manifest is in a package above."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from backstay.core.messages import Message
 
 
 class Ownership:
-    """Which of the features of an application owns which module; asked at boot only."""
+    """Maps the modules of an application to its features; used at boot only."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self._features = features
@@ -24,7 +24,7 @@ class Ownership:
         self._known: dict[str, str | None] = {}
 
     def owner(self, module: str) -> str | None:
-        """The name of the feature that a module belongs to; None of what belongs to none."""
+        """The name of the feature that a module belongs to, or None."""
         if module not in self._known:
             self._known[module] = self._find(module)
         return self._known[module]
@@ -41,13 +41,14 @@ class Ownership:
         return self.owner(above) if above else None
 
     def members(self) -> Iterator["Member"]:
-        """What the loaded modules of each feature name that is from a feature, or is a message."""
+        """The names in features' loaded modules whose values belong to another feature or are
+        messages."""
         for feature, module, is_listed in self._modules():
             for name, value in list(vars(module).items()):
                 owner: str | None = feature.name
                 if isinstance(value, _NAMED):
                     origin = value.__name__ if isinstance(value, ModuleType) else value.__module__
-                    owner = self.owner(origin or "")  # generated code may be from nowhere
+                    owner = self.owner(origin or "")  # generated code may have no module
                 if owner == feature.name and is_listed:
                     continue
                 if owner is not None or (isinstance(value, type) and issubclass(value, Message)):
@@ -68,9 +69,9 @@ class Ownership:
 
 
 class Member(NamedTuple):
-    """A name in a module of a feature, and the name of the feature that its value is from, if any.
+    """A name in a module of a feature; ``owner`` is the feature that defines its value, if any.
 
-    ``is_listed`` tells whether the manifest lists the module.
+    ``is_listed`` says whether the manifest lists the module.
     """
 
     feature: Feature
@@ -82,12 +83,12 @@ class Member(NamedTuple):
 
 
 _OF_TESTS = re.compile(r"\.(tests?|conftest|test_\w+)(\.|$)")
-"""Modules that no server loads."""
+"""Test modules, which no server loads."""
 _NAMED = (type, FunctionType, ModuleType)
 
 
 def _manifest(module: str) -> Feature | None:
-    """The manifest that is written in a module; None where there are several."""
+    """The manifest that a module defines; None if it defines none or several."""
     members: dict[str, Any] = vars(sys.modules[module]) if module in sys.modules else {}
     here = {
         value.name: value

@@ -1,4 +1,4 @@
-"""The two pipelines, each step in its place, and where the parameters of handlers come from."""
+"""Lists the steps of both pipelines in order, and the providers of handlers' parameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,7 @@ def buses_for(
     outbox: Outbox,
     services: Mapping[Any, Any],
 ) -> Buses:
-    """Commands and queries, each with its steps in the order in which they begin."""
+    """The buses for commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
     prepare = prepare_with(registry, providers)
     transaction = transaction_with(adapters.database, channel, adapters.clock)
@@ -46,21 +46,21 @@ def buses_for(
     version = f"{__version__} {settings.app.version}"
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
     command_steps = (
-        retries.hold,  # of requests with one Idempotency-Key, one at a time
-        trail.note_refusal,  # what fails is noted, after the rollback
-        authorize,  # the grant, its field rules, the rules of the message
-        prepare,  # what is slow, such as hashing, while no connection is held
-        transaction,  # committed before the answer exists
-        retries.replay,  # for a known Idempotency-Key its stored answer, else this one is stored
-        finish_job,  # the job that sent the command is done with this commit, or not at all
-        trail.record,  # what succeeds is noted in the same commit
-        kept.outdate,  # kept answers that show what changes are forgotten after the commit
-        conditional,  # a request that wants nothing to be there, where something is, is refused
+        retries.hold,  # refuses a request while this process runs one with the same Idempotency-Key
+        trail.note_refusal,  # records a failure in the audit trail, after the rollback
+        authorize,  # checks the grant, its field rules and the rules of the message
+        prepare,  # does slow work, such as hashing, before a connection is taken
+        transaction,  # commits before the response is made
+        retries.replay,  # returns the stored answer of an Idempotency-Key, else stores this one
+        finish_job,  # marks the job that sent the command as done, in the same transaction
+        trail.record,  # records a success in the audit trail, in the same transaction
+        kept.outdate,  # drops cached answers that the command outdates, after the commit
+        conditional,  # refuses `If-None-Match: *` if the handler found the resource
     )
     query_steps = (
-        trail.note_refusal,  # what is forbidden is noted
-        authorize,  # the grant, its field rules, the rules of the message
-        kept.answer,  # an answer that is kept, else this one is kept
+        trail.note_refusal,  # records a refusal in the audit trail
+        authorize,  # checks the grant, its field rules and the rules of the message
+        kept.answer,  # returns a cached answer, else caches this one
     )
     writing = providers | WRITING | outbox_providers(outbox) | _purging(outbox)
     return Buses(
@@ -72,9 +72,9 @@ def buses_for(
 def _providers(
     adapters: Adapters, settings: Settings, services: Mapping[Any, Any]
 ) -> dict[Any, Provider]:
-    """By type: fixed services, groups of settings, and what is about the message under way."""
+    """By type: fixed services, groups of settings, and values of the message being handled."""
     return {kind: _always(service) for kind, service in services.items()} | {
-        **{type(group): _always(group) for group in _told(settings)},
+        **{type(group): _always(group) for group in _settings_groups(settings)},
         Reader: adapters.database.reader_of,
         Paginator: _paginating(adapters.database, Cursors(adapters.key)),
         Principal: lambda context: context.principal,
@@ -100,10 +100,10 @@ def _purging(outbox: Outbox) -> dict[Any, Provider]:
     return {Purge: lambda context: Purge(context, Jobs(outbox, context))}
 
 
-def _told(settings: Settings) -> tuple[Group, ...]:
-    """The groups of settings that handlers may ask for."""
-    told = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
-    return (*told, settings.security)
+def _settings_groups(settings: Settings) -> tuple[Group, ...]:
+    """The groups of settings that handlers may take as parameters."""
+    groups = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
+    return (*groups, settings.security)
 
 
 def _always(service: Any) -> Provider:

@@ -1,4 +1,4 @@
-"""Looks at subscribers: one that is never called, or whose answer is none, must not start."""
+"""Checks subscribers of events: one that is never called, or returns no command, stops the boot."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from backstay.core.wiring import Code, Flaw, WiringFault
 
 
 def subscriber_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
-    """What is wrong with functions that subscribe."""
+    """The faults of functions that subscribe to an event."""
     for feature in features:
         for function in feature.functions():
             if hasattr(function, "__subscribes__"):

@@ -1,4 +1,4 @@
-"""Looks at the features of an application as a whole, before anything of it starts."""
+"""Checks the features of an application as a whole, before anything starts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,10 +15,10 @@ from backstay.jobs.outbox import Catalog, answer_event
 
 
 def check_shapes(features: Sequence[Feature]) -> None:
-    """Refuse manifests that cannot be read.
+    """Refuse manifests whose fields have the wrong types.
 
     Raises:
-        BootError: with every fault of theirs.
+        BootError: it has every fault of the manifests.
     """
     if faults := tuple(shape_faults(features)):
         raise BootError(faults)
@@ -30,7 +30,7 @@ def check(
     """Refuse features that are wired wrongly.
 
     Raises:
-        BootError: with every fault, those noted in the registry among them.
+        BootError: it has every fault, including those in the registry.
     """
     faults = [
         *registry.faults,
@@ -56,11 +56,11 @@ def _foundation_faults(features: Sequence[Feature]) -> list[WiringFault]:
 
 
 _FOUNDATION = ("backstay.db.", "backstay.jobs.")
-"""The rooms whose tables every application has."""
+"""The packages whose tables every application has."""
 
 
 def models_of(features: Sequence[Feature], ownership: Ownership) -> tuple[type[Base], ...]:
-    """Those of the features and of what they stand on; others may be loaded that nobody asks."""
+    """The models of the listed features and of the foundation; other loaded models are not used."""
     listed = {feature.name for feature in features}
     loaded = (mapper.class_ for mapper in Base.registry.mappers)
     needed = [
@@ -72,7 +72,7 @@ def models_of(features: Sequence[Feature], ownership: Ownership) -> tuple[type[B
 
 
 def registry_of(features: Sequence[Feature]) -> Registry:
-    """The handlers of all features, with the faults of what is declared."""
+    """The handlers of all features, and the faults of their declarations."""
     functions = (function for feature in features for function in feature.functions())
     registry = Registry((answer_event, *functions))
     registry.check(message for feature in features for message in feature.messages())
@@ -80,7 +80,7 @@ def registry_of(features: Sequence[Feature]) -> Registry:
 
 
 def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
-    """What jobs can be made of; faults of what features want as jobs are noted in the registry."""
+    """The commands that can be jobs. Faults of schedules and tasks are added to the registry."""
     catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
     registry.faults += [*catalog.faults, *_job_faults(features, catalog)]
     return catalog

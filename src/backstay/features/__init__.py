@@ -1,4 +1,4 @@
-"""The table of contents: every feature of the package, each after those it requires."""
+"""Lists every feature of the package, each after those that it requires."""
 
 from backstay.core.feature import features_of
 

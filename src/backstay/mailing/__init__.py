@@ -1,1 +1,1 @@
-"""Mail: written from templates, and handed over by SMTP or kept in a folder."""
+"""Mail: written from templates, and sent by SMTP or kept in a folder."""

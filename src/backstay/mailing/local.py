@@ -1,4 +1,4 @@
-"""The mailers of a machine without a mail server: a folder with a mailbox, a terminal, or none."""
+"""Mailers that need no mail server: one keeps mails in a folder, one prints, one refuses them."""
 
 import asyncio
 import os
@@ -18,11 +18,11 @@ from backstay.core.ports import Clock
 from backstay.mailing.message import message_of
 
 KEPT = 200
-"""How many mails are kept; the oldest go first."""
+"""How many mails are kept; the oldest ones beyond that are deleted."""
 
 
 class FileMailer:
-    """One file per mail, `<id>.eml`, that only its owner may read. Ids sort by time."""
+    """Keeps each mail as a file `<id>.eml` that only its owner may read. The ids sort by time."""
 
     def __init__(self, folder: Path, sender: str, clock: Clock) -> None:
         self._folder = folder
@@ -30,7 +30,6 @@ class FileMailer:
         self._clock = clock
 
     async def send(self, mail: Mail) -> None:
-        """Keep one mail."""
         content = message_of(mail, self._sender, self._clock()).as_bytes()
         try:
             await asyncio.to_thread(self._write, content)
@@ -39,11 +38,9 @@ class FileMailer:
             raise MailNotSent(f"MAIL_DIR cannot be written: {reason}.") from error
 
     async def mails(self) -> Sequence[KeptMail]:
-        """All that are kept, the newest first."""
         return await asyncio.to_thread(lambda: tuple(self._read(self._paths())))
 
     async def mail(self, mail_id: UUID) -> KeptMail | None:
-        """One of them, or None."""
         return await asyncio.to_thread(lambda: next(self._read([self._path(mail_id)]), None))
 
     def _write(self, content: bytes) -> None:
@@ -71,7 +68,7 @@ class FileMailer:
             try:
                 content, mail_id = path.read_bytes(), UUID(path.stem)
             except (OSError, ValueError):
-                continue  # removed meanwhile, or not ours
+                continue  # removed meanwhile, or not a file of this mailer
             message = message_from_bytes(content, EmailMessage, policy=SMTPUTF8)
             if message["Date"] is not None:
                 yield _kept(mail_id, message)
@@ -87,13 +84,12 @@ def _kept(mail_id: UUID, message: EmailMessage) -> KeptMail:
 
 
 class ConsoleMailer:
-    """Prints the text of each mail."""
+    """Prints the text of each mail to standard error, or to another stream."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
 
     async def send(self, mail: Mail) -> None:
-        """Print one mail."""
         rule = "-" * 72
         told = f"{rule}\nTo: {mail.recipient}\nSubject: {mail.subject}\n\n{mail.text}\n{rule}"
         try:
@@ -103,10 +99,9 @@ class ConsoleMailer:
 
 
 class NoMailer:
-    """Refuses every mail."""
+    """Refuses every mail, because no mail server is configured."""
 
     async def send(self, mail: Mail) -> None:
-        """Say what is missing."""
         raise NoMailServer(
             "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
         )

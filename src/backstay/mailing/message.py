@@ -1,4 +1,4 @@
-"""Mails in the form in which they travel (RFC 5322); nothing in one can add a header."""
+"""Builds messages (RFC 5322) of mails so that no value in a mail can add a header."""
 
 from datetime import datetime
 from email.headerregistry import Address
@@ -12,13 +12,13 @@ from backstay.core.mail import Mail, MailRefused, ascii_domain
 
 
 def message_of(mail: Mail, sender: str, now: datetime) -> EmailMessage:
-    """A message with the text and, for readers that can show it, the HTML.
+    """A message with the text and, for mail clients that can show it, the HTML.
 
-    Domains are written in ASCII (RFC 5890), so that only a local part in another script asks for
-    a server that takes those (RFC 6531).
+    Domains are written in ASCII (RFC 5890). Only a local part with other characters therefore needs
+    a server with SMTPUTF8 (RFC 6531).
 
     Raises:
-        MailRefused: the recipient is no address, or the subject has more than one line.
+        MailRefused: the recipient is not an address, or the subject has more than one line.
     """
     name, address = parseaddr(sender)
     local_part, _, domain = address.rpartition("@")

@@ -1,4 +1,4 @@
-"""The Mailer port over SMTP (RFC 5321), one connection per mail."""
+"""Implements the Mailer port over SMTP (RFC 5321), with one connection per mail."""
 
 from email.message import EmailMessage
 
@@ -10,15 +10,16 @@ from backstay.mailing.message import message_of
 from backstay.settings import MailSettings
 
 TIMEOUT = 10.0
-"""Seconds that the server has for each answer."""
+"""Seconds that the server has for each reply."""
 _SIGN_IN = frozenset({530, 534, 535, 538})
-"""What a server says to who is not signed in as it wants (RFC 4954, 6), whatever is sent."""
+"""Reply codes of a server that requires another authentication (RFC 4954, 6), for any mail."""
 
 
 class SmtpMailer:
-    """Hands mails over to a server; what it says is never repeated, only its number.
+    """Sends mails through a server. Errors have the code of its reply, but never the text.
 
-    A refusal (5xx) of a mail is final, unless it is about how the application signs in.
+    If the server refuses a mail permanently (5xx), it is not sent again, unless the reply is about
+    how the application authenticates.
     """
 
     def __init__(self, settings: MailSettings, sender: str, clock: Clock) -> None:
@@ -28,7 +29,6 @@ class SmtpMailer:
         self._place = f"The mail server {settings.host}:{settings.smtp_port}"
 
     async def send(self, mail: Mail) -> None:
-        """Hand one mail over, or say why not."""
         message = message_of(mail, self._sender, self._clock())
         try:
             async with self._connection() as server:

@@ -1,4 +1,4 @@
-"""The MailTemplates port with Jinja: text and HTML in a file each, a project's before ours."""
+"""Implements the MailTemplates port with Jinja; a project's templates replace the built-in ones."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,9 +14,9 @@ OURS = Path(__file__).parent / "mail_templates"
 
 
 class JinjaMailTemplates:
-    """`<template>.txt`, whose first line is the subject, and `<template>.html`, escaped.
+    """Renders `<template>.txt`, whose first line is the subject, and `<template>.html`, escaped.
 
-    Every template knows ``app_name`` and ``recipient`` besides its own values.
+    Besides its own values, every template can use ``app_name`` and ``recipient``.
     """
 
     def __init__(self, app_name: str, folder: str | None = None) -> None:
@@ -25,7 +25,7 @@ class JinjaMailTemplates:
 
     @cached_property
     def _environment(self) -> "Environment":
-        """Made for the first mail, by whichever process writes one."""
+        """Jinja is imported with the first mail, and only in a process that writes one."""
         from jinja2 import (  # noqa: PLC0415
             Environment,
             FileSystemLoader,
@@ -43,10 +43,10 @@ class JinjaMailTemplates:
         return environment
 
     def write(self, template: str, recipient: str, values: Mapping[str, str]) -> Mail:
-        """The mail of a template.
+        """Render the mail of a template.
 
         Raises:
-            MailNotWritten: there is no such template, or it asks for what is not in the values.
+            MailNotWritten: the template does not exist, or uses a value that is not given.
         """
         from jinja2 import TemplateError, TemplateNotFound  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The MailTokens port: a link's id, and a code over it that only the server's key can make."""
+"""Implements the MailTokens port: a token is a link's id and its HMAC under the server's key."""
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,11 +14,9 @@ class HmacMailTokens:
         self._key = key
 
     def write(self, purpose: str, link_id: UUID) -> str:
-        """The token of a link."""
         return urlsafe_b64encode(link_id.bytes + self._code(purpose, link_id.bytes)).decode()
 
     def read(self, purpose: str, token: str) -> UUID | None:
-        """The link that a token belongs to, or None when it is forged or of another purpose."""
         try:
             raw = urlsafe_b64decode(token.encode("ascii"))
         except (NotBase64, UnicodeEncodeError):
@@ -29,7 +27,10 @@ class HmacMailTokens:
         return UUID(bytes=link_id)
 
     def pseudonym(self, address: str, *, exact: bool = False) -> str:
-        """What stands for a mailbox: 32 hexadecimal digits."""
+        """32 hexadecimal digits of an HMAC over the address in lower case.
+
+        Unless ``exact``, the part of the local part from a ``+`` on is left out.
+        """
         local, _, domain = address.lower().rpartition("@")
         mailbox = f"{local if exact else local.partition('+')[0] or local}@{domain}"
         return hmac.digest(self._key, b"recipient " + mailbox.encode(), sha256)[:16].hex()

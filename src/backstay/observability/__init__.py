@@ -1,1 +1,1 @@
-"""What is told of a running process: logs, metrics, health."""
+"""What a running process reports: logs, metrics, health."""

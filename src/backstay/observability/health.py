@@ -1,4 +1,4 @@
-"""The HealthChecks port: asks the database, within a bound; Redis is asked all the time."""
+"""Implements the HealthChecks port: runs queries with a timeout, and only reads Redis's state."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,15 +15,18 @@ from backstay.redis.client import RedisLinks
 PATIENCE = 1.5
 """Seconds after which a database that does not answer counts as down."""
 LATE_SECONDS = 60.0
-"""How long a job that could run may wait before the queue counts as down: no worker takes it."""
+"""How long a due job may wait before the queue counts as down, because no worker claims it."""
 
 Ask = Callable[[], Coroutine[Any, Any, str | None]]
 
 
 class ServiceHealth:
-    """Looks after the database; ``schema_fault`` says what is wrong with its schema.
+    """Checks the database, the other services and the queue.
 
-    ``channel`` tells how principals are heard of; ``lacks_mail`` that nothing sends mails.
+    ``schema_fault`` returns what is wrong with the schema, or None. ``channel`` reports whether
+    changes of principals arrive. ``lacks_mail`` says that no mail backend is configured.
+
+    The state of Redis is not queried here: its connection is checked all the time.
     """
 
     def __init__(
@@ -45,7 +48,6 @@ class ServiceHealth:
         self._asking: dict[Ask, asyncio.Task[str | None]] = {}
 
     async def checks(self) -> dict[str, Check]:
-        """Each dependency by its name."""
         database, queue = await asyncio.gather(
             self._check(self._database.ping), self._check(self._why_jobs_wait)
         )
@@ -64,7 +66,6 @@ class ServiceHealth:
         return found
 
     async def why_not_ready(self) -> str | None:
-        """Why no request should be sent here, or None when they may."""
         if is_draining():
             return "the server is about to stop"
         return await self._bounded(self._database.ping) or await self._bounded(self._schema_fault)
@@ -78,8 +79,11 @@ class ServiceHealth:
         return Check("error", reason) if reason else Check("ok")
 
     async def _bounded(self, ask: Ask) -> str | None:
-        """Whoever asks what is being asked already gets the same answer: anybody may ask, and many
-        at once would make each other wait for longer than a load balancer's question may take."""
+        """Run a check with a timeout of ``PATIENCE``; the reason if it fails, else None.
+
+        Callers share a check that is already running. Any client may ask for the health, and many
+        checks at once would delay each other beyond the timeout of a load balancer.
+        """
         asking = self._asking.get(ask)
         if asking is None:
             asking = self._asking[ask] = in_background(ask())
@@ -87,7 +91,7 @@ class ServiceHealth:
         done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
         if not done:
             self._forget(ask, asking)
-            asking.cancel()  # and not awaited: a dead connection takes seconds to let go of
+            asking.cancel()  # not awaited: it takes seconds to close a dead connection
         if not done or asking.cancelled():
             return f"the database did not answer within {PATIENCE} s"
         try:

@@ -1,4 +1,4 @@
-"""The log files of a server: rotated, shared by its workers, written by a thread of their own."""
+"""The log files of a server: rotated, shared by its workers, written by a separate thread."""
 
 import json
 import logging
@@ -14,12 +14,12 @@ from concurrent_log_handler import ConcurrentRotatingFileHandler
 
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 5
-"""Old files that are kept of each."""
+"""How many old files are kept of each log."""
 PAUSE = 0.1
-"""Seconds that the thread that writes waits after a first line: what came meanwhile is written at
-once, since locking and opening a file costs more than the line."""
+"""Seconds that the writing thread waits after a first line, to write it together with the lines
+that follow: locking and opening a file costs more than writing a line."""
 BATCH = 50
-"""Lines that are written at once, at most."""
+"""The most lines that are written at once."""
 SERVER, ACTIVITY = "server", "activity"
 
 
@@ -30,13 +30,16 @@ class LogFiles:
         self._folder = folder
         self._max_bytes = max_bytes
         self._kept = kept
-        self._called = Event()
+        self._has_lines = Event()
         self._lines: dict[str, deque[str]] = {}
         self._stopping = Event()
         self._thread: Thread | None = None
 
     def start(self) -> str | None:
-        """Open the files; why it could not be done, or None. Without a folder nothing happens."""
+        """Open the files and start the thread; the reason if that fails, else None.
+
+        Without a folder nothing happens.
+        """
         if not self._folder:
             return None
         try:
@@ -52,35 +55,35 @@ class LogFiles:
         return None
 
     def stop(self) -> None:
-        """Write what waits and close the files."""
+        """Write the waiting lines and close the files."""
         if self._thread is None:
             return
         self._stopping.set()
-        self._called.set()
+        self._has_lines.set()
         self._thread.join()
         self._thread, self._lines = None, {}
 
     def server(self, event: Mapping[str, Any]) -> None:
-        """Keep an event of the log."""
+        """Write a log event to ``server.log``."""
         self._write(SERVER, event)
 
     def activity(self, row: Mapping[str, Any]) -> None:
-        """Keep a row of the audit trail, which was committed."""
+        """Write a committed row of the audit trail to ``activity.log``."""
         self._write(ACTIVITY, row)
 
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
         lines = self._lines.get(name)
         if lines is not None:
             lines.append(json.dumps(values, default=_plain))
-            if not self._called.is_set():
-                self._called.set()
+            if not self._has_lines.is_set():
+                self._has_lines.set()
 
     def _work(self, files: Mapping[str, logging.Handler]) -> None:
         stopping = False
         while not stopping:
-            self._called.wait()
+            self._has_lines.wait()
             stopping = self._stopping.wait(PAUSE)
-            self._called.clear()
+            self._has_lines.clear()
             for name, file in files.items():
                 lines = self._lines[name]
                 while lines:
@@ -102,12 +105,12 @@ class LogFiles:
 
 
 class _File(ConcurrentRotatingFileHandler):
-    _told = False
+    _is_reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say once what keeps it from being written, on standard error at least."""
-        if not self._told:
-            self._told = True
+        """Log once why the file cannot be written; that reaches at least standard error."""
+        if not self._is_reported:
+            self._is_reported = True
             log = structlog.get_logger("backstay.server")
             log.exception("a log file cannot be written", file=self.baseFilename)
 

@@ -1,4 +1,4 @@
-"""Everything that others would write to standard error themselves becomes an event of the log."""
+"""Turns what libraries would write to standard error into log events."""
 
 import logging
 import sys
@@ -13,17 +13,17 @@ _LEVELS = {logging.CRITICAL: "critical", logging.ERROR: "error", logging.WARNING
 
 
 def take_over() -> None:
-    """Log what libraries and servers log, what is warned of, and errors that nobody caught.
+    """Log the records of libraries and servers, Python's warnings, and uncaught exceptions.
 
-    Handlers that write to a file or elsewhere are left alone. Whoever else wants to know of
-    uncaught errors is still told.
+    Handlers that write to a file or elsewhere stay. Hooks for uncaught exceptions that were set
+    before are still called.
     """
     logging.captureWarnings(True)
     loggers = [logging.root, *_known()]
     for logger in loggers:
         for handler in [each for each in logger.handlers if _is_in_the_way(each)]:
             logger.removeHandler(handler)
-        if logger is logging.root or not logger.propagate:  # what the others tell comes there
+        if logger is logging.root or not logger.propagate:  # others propagate to one of these
             logger.addHandler(_Events())
     if not isinstance(sys.excepthook, _Uncaught):
         sys.excepthook = _Uncaught(sys.excepthook)
@@ -34,7 +34,7 @@ def take_over() -> None:
 
 
 def _log() -> Any:
-    """Asked for each time: hooks outlive a configuration."""
+    """A new logger at each call, because hooks outlive a configuration of logging."""
     return structlog.get_logger("backstay.libraries")
 
 
@@ -49,7 +49,7 @@ def _is_in_the_way(handler: logging.Handler) -> bool:
 
 
 class _Events(logging.Handler):
-    """Turns records into events."""
+    """Turns log records into log events."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -57,7 +57,7 @@ class _Events(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except Exception:  # its arguments do not fit; what it wanted to say is told all the same
+        except Exception:  # its arguments do not fit its format: log the format
             text = str(record.msg)
         text = without_secrets(text)
         error = record.exc_info and record.exc_info[1]
@@ -68,7 +68,7 @@ class _Events(logging.Handler):
 
 
 class _Hook:
-    """What Python calls with an error that nobody caught; it was called ``before``, too."""
+    """A hook for uncaught exceptions; ``before`` is the one it replaces and still calls."""
 
     def __init__(self, before: Any) -> None:
         self._before = before

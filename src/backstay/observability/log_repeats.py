@@ -1,4 +1,4 @@
-"""Keeps an outage from filling the log: what repeats itself is told once a period and counted."""
+"""Keeps an outage from filling the log: a repeated error is logged once per period and counted."""
 
 import sys
 from collections.abc import Callable, Hashable, Iterable
@@ -14,17 +14,17 @@ from structlog.typing import EventDict, WrappedLogger
 from backstay.core.causes import cause_of, limited_by, raised_at, root_of
 
 PERIOD = 60.0
-"""Seconds for which an error that was told is only counted."""
+"""Seconds during which a logged error is only counted if it happens again."""
 MOST = 200
-"""How many errors are known at once; of more, the oldest counts as over."""
+"""How many errors are tracked at once; beyond that, the period of the oldest one ends."""
 
 Tell = Callable[[str, EventDict], None]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 @dataclass(slots=True)
-class _Told:
-    """An event that was told, and how often it came since."""
+class _Logged:
+    """An event that was logged, and how often it was suppressed since."""
 
     name: str
     event: EventDict
@@ -33,22 +33,25 @@ class _Told:
 
 
 class Repeats:
-    """A step of structlog. Two errors are the same if they go back to one kind of error, raised in
-    one line of code, and are told as the same event.
+    """A structlog processor that suppresses repeated errors.
 
-    An event tells of an error by ``exc_info``, or by ``fault`` where it is no fault of the code;
-    either way its traceback is told along with it. What comes again within a period is dropped; the
-    number follows, with ``tell``, before the first event after the period, or by `settle`.
+    Two errors are the same if their root cause has the same type and was raised in the same line of
+    code, and if their events have the same text.
+
+    An event carries its error as ``exc_info``, or as ``fault`` if the code is not to blame; both
+    are logged with the traceback. A repeat within ``PERIOD`` is dropped and counted. The count is
+    logged with ``tell``: before the first event after the period, or by `settle`.
     """
 
     def __init__(self, tell: Tell, clock: Callable[[], float] = monotonic) -> None:
         self._tell = tell
         self._clock = clock
-        self._told: dict[Hashable, _Told] = {}
-        self._lock = RLock()  # whatever is collected as garbage meanwhile may log an error, too
+        self._logged: dict[Hashable, _Logged] = {}
+        # garbage collection under the lock may log an error in the same thread
+        self._lock = RLock()
 
     def __call__(self, _: WrappedLogger, name: str, event: EventDict) -> EventDict:
-        """The event, if it is to be told."""
+        """The event; raises DropEvent if it is a repeat."""
         error = _error_of(event)
         same = event.pop("same", event["event"] if error is not None else None)
         if error is not None:
@@ -60,43 +63,43 @@ class Repeats:
             over = self._take(self._over())
             if is_new and key is not None:
                 brief = {k: v for k, v in event.items() if k in {"event", "reason", "logger"}}
-                self._told[key] = _Told(name, brief, self._clock())
-                over += self._take(list(self._told)[:-MOST])
+                self._logged[key] = _Logged(name, brief, self._clock())
+                over += self._take(list(self._logged)[:-MOST])
         self._report(over)
         if not is_new:
             raise DropEvent
         return event
 
     def settle(self) -> None:
-        """Tell the numbers of all that was counted until now."""
+        """Log the counts of all repeats until now."""
         with self._lock:
-            over = self._take(list(self._told))
+            over = self._take(list(self._logged))
         self._report(over)
 
     def _is_new(self, key: Hashable) -> bool:
-        told = self._told.get(key)
-        if told is None or self._clock() - told.since >= PERIOD:
+        logged = self._logged.get(key)
+        if logged is None or self._clock() - logged.since >= PERIOD:
             return True
-        told.more += 1
+        logged.more += 1
         return False
 
     def _over(self) -> list[Hashable]:
         now = self._clock()
-        return [key for key, told in list(self._told.items()) if now - told.since >= PERIOD]
+        return [key for key, logged in list(self._logged.items()) if now - logged.since >= PERIOD]
 
-    def _take(self, keys: Iterable[Hashable]) -> list[_Told]:
-        taken = [self._told.pop(key, None) for key in keys]
-        return [told for told in taken if told is not None]
+    def _take(self, keys: Iterable[Hashable]) -> list[_Logged]:
+        taken = [self._logged.pop(key, None) for key in keys]
+        return [logged for logged in taken if logged is not None]
 
-    def _report(self, over: Iterable[_Told]) -> None:
-        for told in over:
-            if told.more:
-                seconds = round(self._clock() - told.since)
-                self._tell(told.name, {**told.event, "more": told.more, "seconds": seconds})
+    def _report(self, over: Iterable[_Logged]) -> None:
+        for logged in over:
+            if logged.more:
+                seconds = round(self._clock() - logged.since)
+                self._tell(logged.name, {**logged.event, "more": logged.more, "seconds": seconds})
 
 
 def _error_of(event: EventDict) -> BaseException | None:
-    """The error that an event tells of, in any form that `logging` knows."""
+    """The error of an event, in any form that `logging` accepts."""
     given: Any = event.pop("fault", None) or event.pop("exc_info", None)
     if given is True:
         given = sys.exc_info()

@@ -1,4 +1,4 @@
-"""Structured logs on standard error: lines for people in a console, JSON for machines."""
+"""Configures structured logs on standard error: readable lines for a console, or JSON."""
 
 import logging
 import sys
@@ -20,18 +20,17 @@ Form = Literal["console", "json"]
 
 
 def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], None]:
-    """Set up logging for this process; values under telling keys are masked, as are secrets in the
-    texts of errors.
+    """Set up logging for this process; the returned function logs the counts of suppressed repeats.
 
-    ``keep`` is told every event as well, once it may be shown. What it returns tells how often came
-    what was only counted until then.
+    Values whose key names a secret are masked, and so are secrets in the texts of errors. ``keep``
+    receives every event after that.
     """
     shown: list[Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _mask,
-        _write_out,
+        _render_error,
         *([_copies(keep)] if keep is not None else []),
-        *([_disarm] if form == "console" else []),
+        *([_escape_controls] if form == "console" else []),
         _renderer(form),
     ]
     lines = Lines(cast(TextIO, Forgiving(sys.stderr)))
@@ -53,8 +52,10 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
 
 
 class Lines:
-    """Writes line by line. Whoever comes while somebody writes leaves the line to them, so that
-    nobody waits: the two may be one thread, which logs as it collects garbage.
+    """Writes a stream line by line, without waiting for a lock.
+
+    If another call is writing, it writes this line, too. Waiting could be a deadlock: both calls
+    may be in one thread, if garbage collection logs while a line is written.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -81,7 +82,7 @@ def _renderer(form: Form) -> Processor:
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(
         colors=sys.stderr is not None and sys.stderr.isatty(),
-        exception_formatter=structlog.dev.plain_traceback,  # others show local variables
+        exception_formatter=structlog.dev.plain_traceback,  # other formatters show local variables
     )
 
 
@@ -89,16 +90,16 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _CONTROLS_OF_LINES = {code: shown for code, shown in _CONTROLS.items() if code != ord("\n")}
 
 
-def _disarm(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Show control characters, such as those of a path, instead of sending them to a terminal."""
+def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape control characters, such as those of a path: a terminal would interpret them."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = value.translate(_CONTROLS_OF_LINES if key == "exception" else _CONTROLS)
     return event
 
 
-def _write_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The traceback of an error as a text."""
+def _render_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace an error by the text of its traceback, without secrets."""
     error = event.pop("exc_info", None)
     if error is not None:
         event["exception"] = without_secrets("".join(format_exception(error)).rstrip())
@@ -121,23 +122,24 @@ def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 class Forgiving:
-    """Drops what a stream cannot take: its disk is full, say, or its reader has gone.
+    """Drops text that a stream cannot take, for example because the disk is full.
 
-    It is None where the process was started with that stream closed.
+    The reader of a pipe may also have ended. ``stream`` is None if the process was started with
+    that stream closed.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text, or lose it."""
+        """Write a text, or drop it if that fails."""
         with suppress(OSError, ValueError):
             if self._stream is not None:
                 self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Hand over what was written."""
+        """Flush the stream, if possible."""
         with suppress(OSError, ValueError):
             if self._stream is not None:
                 self._stream.flush()

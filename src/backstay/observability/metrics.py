@@ -1,4 +1,4 @@
-"""What Prometheus reads, in one registry: requests by route template, never by path; jobs."""
+"""Keeps the metrics for Prometheus; requests are labelled by route template, never by path."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class PrometheusMetrics:
-    """Counts and times requests, and keeps the state of the channel, in a registry of its own."""
+    """The Metrics port with a Prometheus registry per instance, also of several workers."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -43,7 +43,6 @@ class PrometheusMetrics:
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Record one answered request."""
         key = (method if method in METHODS else "other", route, status)
         children = self._children.get(key)
         if children is None:
@@ -55,15 +54,14 @@ class PrometheusMetrics:
         children[1].observe(seconds)
 
     def show(self, backlog: Sequence[Backlog]) -> None:
-        """Take note of the jobs that wait."""
         self.jobs.show(backlog)
 
     def principal_channel(self, up: bool) -> None:
-        """Record whether other processes are heard."""
+        """Record whether changes of principals arrive from other processes."""
         self._channel.set(up)
 
     def exposition(self) -> bytes:
-        """Everything in the text format of Prometheus, of all workers together."""
+        """All metrics in the text format of Prometheus, those of all workers together."""
         self.database.show()
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder is None:

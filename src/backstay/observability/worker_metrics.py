@@ -1,7 +1,7 @@
-"""The metrics of several workers, each of which keeps its own in files, as those of one server.
+"""Merges the metrics that each worker keeps in files into those of one server.
 
-What a dead worker counted still counts, but its files would be one more to read for each worker
-that was ever replaced. So they become part of one file, which no process writes to otherwise.
+The counts of dead workers still count, but each replaced worker would leave further files to read.
+Their files are therefore merged into one, which no worker writes to.
 """
 
 import fcntl
@@ -14,43 +14,44 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 GONE = "gone"
-"""Stands in the name of a file where others have the number of a process."""
+"""Stands in the name of the merged file, where the files of workers have the process id."""
 
 
 def exposition(folder: Path) -> bytes:
-    """Everything in the text format of Prometheus."""
+    """All metrics in the text format of Prometheus."""
     together = CollectorRegistry()
     with (folder / "lock").open("a") as lock:
-        with suppress(BlockingIOError):  # another worker does it, or is reading
+        with suppress(BlockingIOError):  # another worker is merging or reading
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _bury(folder)
+            _merge_dead_workers(folder)
         fcntl.flock(lock, fcntl.LOCK_SH)
         MultiProcessCollector(together, str(folder))  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
 
-def _bury(folder: Path) -> None:
-    """Forget the state of workers that are gone, and put together what they counted."""
+def _merge_dead_workers(folder: Path) -> None:
+    """Merge the counts of dead workers into one file, and drop the state of those workers."""
     for file in folder.glob("*.db"):
         kind, _, pid = file.stem.rpartition("_")
-        if pid == GONE or _lives(int(pid)):
+        if pid == GONE or _is_running(int(pid)):
             continue
-        is_begun = file.stat().st_size > 0  # else its worker was killed as it made the file
+        is_begun = file.stat().st_size > 0  # else the worker was killed while it created the file
         if is_begun and not kind.startswith("gauge_live"):
             _add(file, folder / f"{kind}_{GONE}.db", is_sum=not kind.startswith("gauge"))
         file.unlink()
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):  # a worker of ours may be signalled
+    # without permission it is another user's process, not a worker
+    except (ProcessLookupError, PermissionError):
         return False
     return True
 
 
 def _add(file: Path, to: Path, *, is_sum: bool) -> None:
-    """Add numbers up; of a state that is not a sum, the latest counts."""
+    """Add a file's values to another's; of values that are not sums, the latest one stays."""
     together = MmapedDict(str(to))  # type: ignore[no-untyped-call]
     for key, value, moment, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
         before, known_at = together.read_value(key)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The AccessTokens port as signed JWTs (RFC 9068 profile, RFC 8725 practice)."""
+"""Implements the AccessTokens port with signed JWTs (profile of RFC 9068, practice of RFC 8725)."""
 
 import hashlib
 import hmac
@@ -23,16 +23,15 @@ _ED25519 = ("Ed25519", "EdDSA")
 
 
 class JwtAccessTokens:
-    """Signs with one key and accepts it and its predecessors, under one algorithm.
+    """Signs with one key, and accepts tokens of this key and of previous ones, under one algorithm.
 
-    Where that has two names both are accepted, so that the setting can change from one to the
-    other.
+    If an algorithm has two names, both are accepted, so that the setting can change between them.
 
     Args:
-        key: the signing key: raw bytes for HS256, else PEM bytes of a private key.
-        previous: earlier keys that are still accepted, in the same form (public PEM suffices).
-        expire_seconds: how long a token lives.
-        skew_seconds: how far clocks may differ.
+        key: the signing key: raw bytes for HS256, else a private key as PEM bytes.
+        previous: earlier keys that are still accepted, in the same form (or a public key as PEM).
+        expire_seconds: how long a token is valid.
+        skew_seconds: how far the clocks of two servers may differ.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class JwtAccessTokens:
 
     @classmethod
     def configured(cls, security: SecuritySettings, time: Callable[[], float]) -> "JwtAccessTokens":
-        """As the settings say."""
+        """The adapter that the settings describe."""
         return cls(
             security.algorithm,
             decode_key(security.secret_key.get_secret_value()),
@@ -85,7 +84,6 @@ class JwtAccessTokens:
         )
 
     def issue(self, user_id: UUID, session_id: UUID) -> str:
-        """A signed token for one session."""
         now = int(self._time())
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -104,7 +102,7 @@ class JwtAccessTokens:
         """The claims of a valid token.
 
         Raises:
-            Unauthenticated: signature, algorithm, type, key or any claim is not as it must be.
+            Unauthenticated: its signature, algorithm, type, key or a claim is wrong.
         """
         try:
             decoded = jwt.decode(token, self._find, registry=self._registry)
@@ -120,7 +118,6 @@ class JwtAccessTokens:
             raise Unauthenticated("The access token is not valid.") from error
 
     def public_keys(self) -> dict[str, Any]:
-        """The public keys as a JWK set (RFC 7517); empty for HS256."""
         keys = [key for key in self._keys.values() if not isinstance(key, OctKey)]
         return {
             "keys": [
@@ -136,7 +133,7 @@ class JwtAccessTokens:
 
 
 def _registry(algorithm: Algorithm) -> JWSRegistry:
-    """What signs and verifies. EdDSA, which names no curve, means Ed25519 here (RFC 9864)."""
+    """The algorithms that sign and verify. EdDSA names no curve; here it is Ed25519 (RFC 9864)."""
     accepted = _ED25519 if algorithm in _ED25519 else (algorithm,)
     registry = JWSRegistry(algorithms=accepted)
     registry.algorithms = {**registry.algorithms, "EdDSA": registry.algorithms["Ed25519"]}

@@ -1,4 +1,4 @@
-"""Looks passwords up in a copy of Pwned Passwords on disk: nothing of them leaves the machine."""
+"""Looks passwords up in a copy of Pwned Passwords on disk, so that nothing leaves the machine."""
 
 import asyncio
 from hashlib import sha1
@@ -14,18 +14,18 @@ log = structlog.get_logger("backstay.passwords")
 
 
 class BreachedPasswordFiles:
-    """The BreachedPasswords port on what the downloader of Pwned Passwords writes.
+    """The BreachedPasswords port on the files that the downloader of Pwned Passwords writes.
 
-    That is a folder of files, each named by the first five digits of the SHA-1 of passwords, with
-    lines ``SUFFIX:COUNT``; or one file with lines ``HASH:COUNT`` in the order of the hashes, which
-    is searched by bisection and never loaded.
+    These are a folder of files, each named by the first five hexadecimal digits of SHA-1 hashes,
+    with lines ``SUFFIX:COUNT``; or one file with lines ``HASH:COUNT`` sorted by hash. The latter is
+    searched by bisection and never loaded as a whole.
     """
 
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path else None
 
     async def contains(self, password: str) -> bool:
-        """Whether the password is in there, looked up in a thread."""
+        """Look the password up in a thread; False without a path."""
         if self._path is None:
             return False
         digest = sha1(password.encode(), usedforsecurity=False).hexdigest().upper().encode()
@@ -66,7 +66,7 @@ def _is_in(file: BinaryIO, digest: bytes) -> bool:
 
 
 def _next_line(file: BinaryIO, position: int) -> int:
-    """Go to where the first line begins that does so at a position or behind it."""
+    """Seek the first line that begins at a position or after it, and return where it begins."""
     file.seek(max(0, position - 1))
     if position:
         file.readline()
@@ -74,5 +74,5 @@ def _next_line(file: BinaryIO, position: int) -> int:
 
 
 def _counts(line: bytes) -> bool:
-    """Whether a line is more than padding, which has been seen never."""
+    """Whether the count of a line is above 0; lines with 0 are padding."""
     return int(line.partition(b":")[2] or b"0") > 0

@@ -1,4 +1,4 @@
-"""The one place where passwords are checked: guesses at an account are counted and slowed down."""
+"""The only place that checks passwords: it counts the attempts on an account and delays them."""
 
 from asyncio import Future, get_running_loop, sleep
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,26 +14,26 @@ from backstay.core.ports import Limiter
 from backstay.core.rates import Rate
 
 FAILURE_RATE = Rate(20, 300, strict=True)
-"""Failures on one account, wherever they come from, that delay nobody."""
+"""Failed attempts on one account, from all addresses together, before attempts are delayed."""
 KEPT_FREE = 10
-"""So many of them are for wrong passwords, however often the right one is sent."""
+"""How many of these only wrong passwords can use up, however often the right one is sent."""
 DELAY = 2.0
-"""Seconds in front of each further guess; they pass one at a time."""
+"""Seconds that each further attempt is delayed; delayed attempts run one after another."""
 PLACES = 3
-"""Guesses of one address that may wait for one account."""
+"""How many attempts of one address may wait for one account."""
 ROOM = 10
-"""Guesses that may wait for one account before the first of them passes out of turn."""
+"""How many attempts may wait for one account; beyond that, the next one starts at once."""
 MOST_LINES = 1000
-"""Accounts that have a line of their own; those beyond share one."""
+"""How many accounts have their own queue; all further ones share one."""
 
 Verify = Callable[[str, str | None], Awaitable[bool]]
 
 
 class Guesses:
-    """Checks passwords. An account with many failures is slowed down, and never locked.
+    """Checks passwords. An account with many failures is slowed down, but never locked.
 
-    Failures are counted by the limiter, for all processes where they share one; the line in which
-    guesses wait is that of this process.
+    The limiter counts failures, across all processes if they share one. The queue of waiting
+    attempts is that of this process.
     """
 
     def __init__(self, verify: Verify, limiter: Limiter) -> None:
@@ -44,14 +44,15 @@ class Guesses:
     async def fits(
         self, password: str, hashed: str | None, *, about: UUID | str, address: str
     ) -> bool:
-        """Whether a password fits the hash of an account. No connection may be held meanwhile.
+        """Whether a password matches the hash of an account. The caller must hold no connection.
 
-        ``about`` is the account's id, or the normalised login where there is no account; nothing
-        tells the two apart. A guess counts before the work begins, so that many at once are many;
-        where the right password would be one of the last that go free, it is taken back.
+        ``about`` is the account's id, or the normalised login if there is no account; a client
+        cannot tell the two cases apart. An attempt counts before its hash is computed, so that
+        concurrent attempts all count. If the password is right and fewer than ``KEPT_FREE``
+        attempts are left, the attempt is taken back.
 
         Raises:
-            RateLimited: too many guesses of this address wait for this account.
+            RateLimited: too many attempts of this address wait for this account.
         """
         kind = "account" if isinstance(about, UUID) else "name"
         key = f"guesses:{sha256(f'{kind}:{about}'.encode()).hexdigest()}"
@@ -86,10 +87,11 @@ class _Place:
 
 
 class _Line:
-    """Guesses that wait for one account. Addresses take turns: who has not been served is next.
+    """The queue of attempts on one account. Addresses take turns, the one served longest ago first.
 
-    Nobody is refused for what others do: where there is no room left, the next in line passes at
-    once. So nobody waits longer than ``ROOM`` times the delay, however many addresses guess.
+    No attempt is refused because of other addresses: if the queue is full, the next attempt starts
+    at once. No attempt therefore waits longer than ``ROOM`` times the delay, however many addresses
+    guess.
     """
 
     def __init__(self) -> None:
@@ -100,15 +102,15 @@ class _Line:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody waits or passes."""
+        """Whether no attempt waits or runs."""
         return not self._places
 
     @asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[None]:
-        """Wait for one's turn, and keep it.
+        """Wait for a turn, and hold it until the block ends.
 
         Raises:
-            RateLimited: the places of this address are taken.
+            RateLimited: ``PLACES`` attempts of this address wait or run already.
         """
         if self._taken_by(address) >= PLACES:
             raise RateLimited(

@@ -1,4 +1,4 @@
-"""Password hashes with Argon2id in low-priority threads, so that logins never stall requests."""
+"""Hashes passwords with Argon2id in low-priority threads, so that logins do not delay requests."""
 
 import asyncio
 import os
@@ -21,8 +21,11 @@ MEMORY_KIB, TIME_COST, LANES = 19_456, 2, 1
 """OWASP Password Storage Cheat Sheet: Argon2id, 19 MiB, 2 iterations, 1 lane."""
 
 SALT = 17
-"""Bytes of salt. One more than when passwords were hashed as they were typed: so a hash tells which
-form of a password it was made from, and to check one costs one hash, whoever asks."""
+"""The length of the salt in bytes.
+
+Hashes with 16 bytes were made of passwords as they were typed; those with 17, of composed ones
+(NFC). The length thus says which form to check, and every check costs exactly one hash.
+"""
 _SALT_TEXT = 23
 """The length of that salt in a hash (Base64)."""
 
@@ -30,7 +33,7 @@ STOPPING = "The server is stopping: try again, another one will answer."
 
 
 class Argon2Passwords:
-    """The Passwords port. At most ``threads`` hashes run at once; the others wait their turn."""
+    """The Passwords port. At most ``threads`` hashes are computed at once; further ones wait."""
 
     def __init__(self, threads: int | None = None) -> None:
         self._hasher = _hasher()
@@ -40,24 +43,24 @@ class Argon2Passwords:
         self._closed = False
 
     async def hash(self, password: str) -> str:
-        """A salted Argon2id hash of a password, composed (NFC)."""
+        """A salted Argon2id hash of the password in its composed form (NFC)."""
         return await self._run(lambda: self._hasher.hash(normalize("NFC", password)))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether the password fits; without a hash the same work is done in vain."""
+        """Whether the password matches. Without a hash, checking a decoy takes the same time."""
         fits = await self._run(lambda: self._check(password, hashed or _decoy()))
         return fits and hashed is not None
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether the hash was made with other parameters, or of a password as it was typed."""
+        """Whether the hash has other parameters, or was made of the password as it was typed."""
         return self._hasher.check_needs_rehash(hashed)
 
     async def warm_up(self) -> None:
-        """Make the decoy, so that not even the first unknown login takes longer."""
+        """Compute the decoy, so that the first unknown login takes no longer than others."""
         await self._run(_decoy)
 
     def close(self) -> None:
-        """Stop the threads; what waits for its turn is refused."""
+        """Stop the threads; waiting calls raise Unavailable."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -80,7 +83,7 @@ class Argon2Passwords:
 
 @cache
 def _decoy() -> str:
-    """What is verified where there is no hash."""
+    """The hash that is checked for accounts without one."""
     return _hasher().hash(token_urlsafe())
 
 
@@ -93,8 +96,11 @@ def _is_normalised(hashed: str) -> bool:
 
 
 def _processors() -> int:
-    """How many this process may use: a thread more than that would hold up, by its share of a
-    processor, another one that holds the interpreter's lock."""
+    """How many processors this process may use.
+
+    A thread beyond that number would take processor time from a thread that holds the interpreter's
+    lock.
+    """
     count = os.cpu_count() or 1
     if sys.platform == "linux":
         count = len(os.sched_getaffinity(0))

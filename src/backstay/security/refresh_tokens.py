@@ -1,4 +1,5 @@
-"""The RefreshTokens port: opaque tokens in a chain that only the server's key can follow."""
+"""Implements the RefreshTokens port: each opaque token follows from the last and the server's
+key."""
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,9 +13,9 @@ from backstay.core.ports import RefreshToken
 SECRET_BYTES = 32
 SEAL_BYTES = 16
 MAX_WALK = 4096
-"""How many generations back a token without a seal is recognised: 40 days at one per 15 minutes.
+"""How many generations back a token without a seal is recognised: 40 days at one every 15 minutes.
 
-They were written before there was a seal; none outlives `SECURITY_SESSION_LIFETIME_SECONDS`.
+Such tokens were issued before seals existed; none outlives `SECURITY_SESSION_LIFETIME_SECONDS`.
 """
 _BARE = 16 + 4 + SECRET_BYTES
 
@@ -22,30 +23,32 @@ _BARE = 16 + 4 + SECRET_BYTES
 class HmacRefreshTokens:
     """Token = base64url(session id, generation, secret, seal); everything else is HMAC-SHA256.
 
-    The next secret is derived from the presented one, so that concurrent refreshes of one token
-    agree on its successor without asking each other, and nobody without the key can foresee it.
-    The seal is a keyed hash of the rest: a token is known as ours however long ago it was live.
+    The next secret is derived from the presented one. Concurrent refreshes of one token thus get
+    the same successor without coordination, and no one without the key can predict it.
+
+    The seal is a keyed hash of the rest. It proves that this server issued a token, no matter how
+    long ago the token was rotated.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def first(self, session_id: UUID) -> RefreshToken:
-        """A fresh random token, generation 0."""
         return RefreshToken(session_id, 0, token_bytes(SECRET_BYTES))
 
     def successor(self, token: RefreshToken) -> RefreshToken:
-        """The one token that follows."""
         secret = self._mac(b"next", token.session_id.bytes, token.secret)
         return RefreshToken(token.session_id, token.generation + 1, secret)
 
     def hash(self, token: RefreshToken) -> bytes:
-        """The keyed hash to store."""
         generation = token.generation.to_bytes(4)
         return self._mac(b"hash", token.session_id.bytes, generation + token.secret)
 
     def age(self, token: RefreshToken, generation: int, live_hash: bytes) -> int | None:
-        """How often a token was rotated since; one without a seal is proven by a walk."""
+        """How often a token was rotated since; None if it is not proven to belong to the chain.
+
+        A token without a seal is proven by deriving its successors up to the live one.
+        """
         age = generation - token.generation
         if age < 0:
             return None
@@ -58,16 +61,14 @@ class HmacRefreshTokens:
         return age if hmac.compare_digest(self.hash(token), live_hash) else None
 
     def keyed_hash(self, purpose: str, owner: UUID, text: str) -> bytes:
-        """The keyed hash of what tells a client of a session or user from others."""
         return self._mac(purpose.encode(), owner.bytes, text.encode())
 
     def write(self, token: RefreshToken) -> str:
-        """The text that the client keeps: 91 characters of base64url."""
+        """91 characters of base64url."""
         raw = _raw(token)
         return _text(raw + self._seal(raw))
 
     def read(self, text: str) -> RefreshToken | None:
-        """The token of a text, or None when it cannot be one, or its seal is broken."""
         try:
             given = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         except (NotBase64, UnicodeEncodeError):

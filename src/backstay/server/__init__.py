@@ -1,4 +1,4 @@
-"""Runs the application in processes: a supervisor, the parent it watches over, and its workers.
+"""Runs the application in processes: a supervisor starts a parent, which starts the workers.
 
-None of these modules imports more than its own process needs; only a worker loads the application.
+Each module imports only what its own process needs; only a worker loads the application.
 """

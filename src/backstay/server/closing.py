@@ -1,9 +1,10 @@
-"""Closes the door of a server before the server stops, so that nobody is lost in between.
+"""Stops accepting connections before a server stops, so that no request is lost.
 
-A listening socket that is closed resets the connections that wait in its queue, though a proxy has
-already sent a request on each. Linux can drop new handshakes instead, by a classic filter of
-socket(7): who sends one tries again after a second, is refused by then, and goes elsewhere with
-nothing lost. Where there is no such filter, as on other systems, servers stop at once.
+If a listening socket is closed, the kernel resets the connections that wait in its accept queue,
+although a proxy may already have sent a request on each. On Linux a classic filter (socket(7))
+drops new handshakes instead. A client whose handshake was dropped tries again after a second; by
+then the socket is closed, so its connection is refused and it can go to another server without
+having lost a request. Where filters are not available, as on other systems, servers stop at once.
 """
 
 import ctypes
@@ -19,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 
 SECONDS = 0.2
-"""How long whoever had come before gets to be let in and to say what they want."""
+"""How long the server still accepts connections from before, and waits for their requests."""
 LEAVE = signal.SIGUSR2
-"""Tells a process with a socket of its own to close its door, and then to end."""
+"""The signal on which a process with its own socket stops accepting, and then ends."""
 _SO_ATTACH_FILTER = 26
 _LOAD_BYTE, _JUMP_IF_SET, _RETURN = 0x30, 0x45, 0x06
 _TCP_FLAGS, _SYN, _NOTHING, _ALL = 13, 0x02, 0, 0xFFFFFFFF
@@ -34,19 +35,20 @@ _NO_HANDSHAKES = (
 
 
 def drain_accept_queue() -> None:
-    """Take no new connections at any socket of this process; wait for those under way."""
+    """Stop accepting on all sockets of this process, then wait ``SECONDS`` for earlier
+    connections."""
     if stop_accepting():
         time.sleep(SECONDS)
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """Handles `LEAVE`."""
+    """The handler of ``LEAVE``: stop accepting, then send this process SIGTERM."""
     wait = SECONDS if stop_accepting() else 0
     threading.Timer(wait, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
 def stop_accepting() -> bool:
-    """Whether new handshakes are dropped now, also for others that hold the same sockets."""
+    """Drop new handshakes, also for other processes with these sockets; False if not possible."""
     if sys.platform != "linux":
         return False
     steps = b"".join(struct.pack("HBBI", *step) for step in _NO_HANDSHAKES)
@@ -56,7 +58,7 @@ def stop_accepting() -> bool:
         for listener in _listeners():
             listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
     except OSError:
-        return False  # a sandbox may know neither /proc nor filters
+        return False  # a sandbox may have neither /proc nor filters
     return True
 
 
@@ -65,7 +67,7 @@ def _listeners() -> Iterator[socket.socket]:
         try:
             one = socket.socket(fileno=int(entry.name))
         except OSError:
-            continue  # a file, or closed meanwhile
+            continue  # not a socket, or closed meanwhile
         try:
             is_tcp = one.family in {socket.AF_INET, socket.AF_INET6}
             if is_tcp and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

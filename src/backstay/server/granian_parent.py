@@ -1,6 +1,7 @@
-"""Granian's parent, which replaces a worker when that says so and once another one serves.
+"""Granian's parent process, which replaces a worker on the worker's request.
 
-Granian itself would look at the memory of each worker, and wait for a time.
+The old worker ends once a new one serves. Granian itself replaces workers by their memory use, and
+waits for a fixed time instead.
 """
 
 import contextlib
@@ -20,13 +21,13 @@ from backstay.core.runtime_dir import FOLDER
 from backstay.server.closing import LEAVE
 from backstay.server.worker import REPLACE, STARTED
 
-_GLANCE = 0.05
-_AGAIN_SECONDS = 2.0
-"""How long after a worker that could not start in the place of another one the next one does."""
+_POLL_SECONDS = 0.05
+_RETRY_SECONDS = 2.0
+"""How long to wait after a replacement failed to start, before the next attempt."""
 
 
 def _leave(worker: Any) -> None:
-    """Tell a worker to close its door and then to end: each has a socket of its own."""
+    """Tell a worker to stop accepting and then to end: each worker has its own socket."""
     worker.interrupt_by_parent = True
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker.inner.pid, LEAVE)
@@ -39,18 +40,19 @@ class Granian(MPServer):
     """Starts, replaces and stops workers."""
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
-        """Start the workers, and hear them."""
+        """Start the workers, and listen for their requests to be replaced."""
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         if not self.reload_on_changes:
-            threading.Thread(target=self._hear_workers, daemon=True).start()
+            threading.Thread(target=self._listen_to_workers, daemon=True).start()
 
-    def _hear_workers(self) -> None:
-        while signal.sigwait({REPLACE}):  # a handler could meet the lock that its set() takes
+    def _listen_to_workers(self) -> None:
+        # sigwait, because set() in a signal handler could deadlock
+        while signal.sigwait({REPLACE}):
             self.rss_signal = True
             self.main_loop_interrupt.set()
 
     def _watch_workers_rss(self) -> None:
-        """Nobody is looked at: a worker tells."""
+        """Do nothing: workers ask to be replaced; their memory use is not watched."""
 
     def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
         for worker in list(self.wrks):
@@ -62,12 +64,12 @@ class Granian(MPServer):
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
-        """Stop each once another one serves in its place: until one does, it is tried again."""
+        """Replace workers: stop each one once a new one serves, and try again until one does."""
         for idx in workers:
             self.respawned_wrks[idx] = time.monotonic()
             old: Any = self.wrks[idx]
             while not self._is_replaced(old, self._spawn_worker(idx, spawn_target, target_loader)):
-                self._wait(partial(_has_ended, old), _AGAIN_SECONDS)
+                self._wait(partial(_has_ended, old), _RETRY_SECONDS)
             old.terminate()
             old.join(self.workers_kill_timeout)
             if old.is_alive():
@@ -75,8 +77,11 @@ class Granian(MPServer):
                 old.join()
 
     def _is_replaced(self, old: Any, new: Any) -> bool:
-        """Start another one. If it fails while the old one serves, that is no crash, of which two
-        in a row end the server: the database may be away."""
+        """Start a new worker; whether it can replace the old one.
+
+        If the new worker fails while the old one serves, this does not count as a crash: the
+        database may be unreachable, and two crashes in a row would end the server.
+        """
         self.wrks[old.idx] = new
         new.interrupt_by_parent = is_spared = old.is_alive()
         new.start()
@@ -87,14 +92,14 @@ class Granian(MPServer):
                 or not (started.parent.exists() and new.is_alive() and old.is_alive())
             )
         )
-        started.unlink(missing_ok=True)  # numbers of processes come again
+        started.unlink(missing_ok=True)  # process ids are reused
         new.interrupt_by_parent = False
         return self.interrupt_signal or new.is_alive() or not is_spared
 
     def _wait(self, is_over: Callable[[], bool], seconds: float = inf) -> None:
         end = time.monotonic() + seconds
         while not (self.interrupt_signal or is_over() or time.monotonic() >= end):
-            time.sleep(_GLANCE)
+            time.sleep(_POLL_SECONDS)
 
 
 def _has_ended(worker: Any) -> bool:

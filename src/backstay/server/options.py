@@ -1,4 +1,4 @@
-"""What the parent of a server has to know; it gets that as an argument and reads no settings."""
+"""The options of a server's parent process: it gets them as an argument and reads no settings."""
 
 import json
 import sys
@@ -17,14 +17,14 @@ class Options(NamedTuple):
     graceful_timeout: int
     reload: bool
     supervisor: int
-    """The id of the process that starts it and that it does not outlive."""
+    """The id of the supervisor, which the server does not outlive."""
 
     def command(self) -> list[str]:
-        """What serves so."""
+        """The command that starts a server with these options."""
         told = json.dumps(self._asdict())
         return [sys.executable, "-m", "backstay.server.parent", told]
 
 
 def options_from(told: str) -> Options:
-    """The options that a command tells."""
+    """The options in a command's argument."""
     return Options(**json.loads(told))

@@ -1,4 +1,4 @@
-"""Ends a process that has lost the one that started it."""
+"""Ends a process whose parent process has ended."""
 
 import os
 import select
@@ -9,19 +9,19 @@ import time
 from contextlib import suppress
 
 ORPHAN_SECONDS = 2.0
-"""How long a process may outlive the one that started it, to finish what runs."""
+"""How long a process may outlive its parent, to finish running requests."""
 LOOK_SECONDS = 0.25
-"""How often it looks for that one where the system cannot tell of an end."""
+"""How often a process checks for its parent if the system cannot notify it."""
 
 
 def follow_parent(parent: int) -> None:
-    """End this process soon after the one that started it, however that one ended.
+    """End this process soon after its parent, however that ended.
 
-    ``parent`` is the id that the starting process told, since it may have ended by now.
+    ``parent`` is the id as the parent passed it on: it may have ended by now.
     """
 
     def watch() -> None:
-        with suppress(OSError):  # an old kernel, a sandbox, or it has ended already
+        with suppress(OSError):  # an old kernel, a sandbox, or the parent has ended already
             _sleep_until_end(parent)
         while os.getppid() == parent:
             time.sleep(LOOK_SECONDS)
@@ -33,12 +33,12 @@ def follow_parent(parent: int) -> None:
 
 
 def _sleep_until_end(parent: int) -> None:
-    """Until the process that started this one has ended, where the system can tell."""
+    """Sleep until the parent has ended, if the system can notify this process."""
     if sys.platform == "linux":
         end = os.pidfd_open(parent)
         poll = select.poll()
         poll.register(end, select.POLLIN)
-        if os.getppid() == parent:  # else the number may be another's by now
+        if os.getppid() == parent:  # else another process may have this id by now
             poll.poll()
         os.close(end)
     elif sys.platform == "darwin":

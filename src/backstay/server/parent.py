@@ -1,6 +1,6 @@
 """Runs one of the three servers; the supervisor starts this module in a process of its own.
 
-It loads no more than that server, which loads the application in its workers.
+It loads only that server; the workers load the application.
 """
 
 import multiprocessing
@@ -19,16 +19,16 @@ from backstay.server.worker import REPLACE, application
 APPLICATION = "backstay.server.worker:application"
 HTTP = "backstay.server.uvicorn_http:Http"
 GIVING_BACK_SECONDS = 3
-"""How long a worker gets to give back jobs beyond the time they have to finish."""
+"""How long a worker has to release its unfinished jobs, after the time they have to finish."""
 CONNECTIONS = 65_536
-"""How many connections a granian worker holds, idle ones too, before others have to wait."""
+"""The most connections of a granian worker, idle ones included; further ones wait."""
 
 
 def main(told: str) -> None:
     """Serve until told to stop."""
     options = options_from(told)
     is_granian = options.reload or options.type == "granian"
-    if is_granian:  # before there are threads, each of which begins with what is blocked here
+    if is_granian:  # before threads start, because they inherit the blocked signals
         signal.pthread_sigmask(signal.SIG_BLOCK, {REPLACE})
     follow_parent(options.supervisor)
     if options.workers > 1:
@@ -73,7 +73,8 @@ def _uvicorn(options: Options) -> None:
     class Parent(Multiprocess):
         def terminate_all(self) -> None:
             drain_accept_queue()
-            for sock in self.sockets:  # or it would take connections that nobody accepts any more
+            # else it would still take connections, which no worker accepts
+            for sock in self.sockets:
                 sock.close()
             super().terminate_all()
 
@@ -132,7 +133,7 @@ def _gunicorn(options: Options) -> None:
 
 
 def _gunicorn_worker(options: Options) -> type:
-    """Speaks HTTP through uvicorn: gunicorn's own workers wait for idle connections at a stop."""
+    """A gunicorn worker with uvicorn's HTTP: gunicorn's own wait for idle connections at a stop."""
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker as Base  # type: ignore[import-untyped]
 

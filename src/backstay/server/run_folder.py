@@ -1,7 +1,8 @@
-"""The folder that a supervisor shares with its processes, and what becomes of a dead one's.
+"""The folder that a supervisor shares with its processes; also removes those of dead supervisors.
 
-A supervisor that is killed cannot remove its folder. So each living one holds a lock on its own,
-which ends with the process however that ends, and the next one removes those that nobody holds.
+A supervisor that is killed cannot remove its folder. Each supervisor therefore holds a lock on its
+folder, which the system releases when the process ends. The next supervisor removes the folders
+that are not locked.
 """
 
 import fcntl
@@ -17,7 +18,7 @@ PREFIX = "backstay-run-"
 
 @contextmanager
 def run_folder() -> Iterator[Path]:
-    """A new folder in the temporary one, for as long as the block lasts."""
+    """A new folder in the directory for temporary files, removed at the end of the block."""
     _sweep(Path(tempfile.gettempdir()))
     with ExitStack() as held:
         yield _made(held)
@@ -29,8 +30,8 @@ def _made(held: ExitStack) -> Path:
         try:
             lock = _locked(folder)
         except (BlockingIOError, FileNotFoundError):
-            continue  # another supervisor that starts right now takes it for left, and removes it
-        except OSError:  # no locks here: nobody removes what others left, either
+            continue  # another supervisor, starting now, took it for an abandoned one
+        except OSError:  # no locks here, so no supervisor removes the folders of others
             held.callback(shutil.rmtree, folder, ignore_errors=True)
             return folder
         if folder.exists():
@@ -50,11 +51,11 @@ def _sweep(temporary: Path) -> None:
 
 
 def _locked(folder: Path) -> int:
-    """What holds the lock on a folder of this user, until it is closed.
+    """Lock a folder of this user; the lock lasts until the returned descriptor is closed.
 
     Raises:
         BlockingIOError: another process holds it.
-        OSError: it is gone, no folder, a link, somebody else's, or cannot be locked.
+        OSError: it is missing, not a folder, a link, another user's, or cannot be locked.
     """
     found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

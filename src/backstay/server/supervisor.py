@@ -1,7 +1,8 @@
-"""Runs the server as a child process: drains it before it stops, and lets nothing survive.
+"""Runs the server as a child process: drains it before a stop, and kills what remains of it.
 
-The supervisor lives as long as the server, so it is a program of its own, of the standard library
-alone: whoever has checked everything becomes it, and leaves what the checks needed behind.
+The supervisor lives as long as the server, so it should use little memory. It is a separate program
+that imports only the standard library. The command `serve` runs its checks and then replaces itself
+with the supervisor (exec), which frees the memory of the checks.
 """
 
 import contextlib
@@ -20,16 +21,17 @@ from backstay.core.runtime_dir import DRAINING, FOLDER, METRICS
 from backstay.server.run_folder import run_folder
 
 PATIENCE = 5.0
-"""Seconds that a server gets beyond its own grace before it is killed."""
+"""Seconds after ``graceful_seconds`` at which a server that still runs is killed."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def become_supervisor(
     command: list[str], *, drain_seconds: float, graceful_seconds: float
 ) -> NoReturn:
-    """Turn this process into the supervisor of a command; see `Supervisor`.
+    """Replace this process with the supervisor of a command; see `Supervisor`.
 
-    Its id stays, and a signal to stop that comes meanwhile waits until the supervisor counts it.
+    The process id stays the same. A stop signal that arrives meanwhile stays blocked until the
+    supervisor can count it.
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
@@ -41,9 +43,9 @@ def become_supervisor(
 class Supervisor:
     """Runs one command until it ends or is told to stop.
 
-    The first signal drains: readiness is refused for ``drain_seconds`` while requests are still
-    served; then the server is stopped and gets ``graceful_seconds`` to finish what runs. A second
-    signal kills at once.
+    The first stop signal drains the server: for ``drain_seconds`` it reports that it is not ready,
+    while it still serves requests. Then it is stopped and has ``graceful_seconds`` to finish
+    running requests. A second signal kills it at once.
     """
 
     def __init__(
@@ -53,11 +55,11 @@ class Supervisor:
         self._drain_seconds = drain_seconds
         self._graceful_seconds = graceful_seconds
         self._signals = 0
-        self._woken, self._wakes = os.pipe()
+        self._wake_read, self._wake_write = os.pipe()
 
     def run(self) -> int:
-        """The exit code: 0 after a stop that was asked for, 1 when the server ended by itself."""
-        self._hear()
+        """Run the command; the exit code is 0 after a stop signal, 1 if the command ended first."""
+        self._listen_for_signals()
         with run_folder() as folder:
             (folder / METRICS).mkdir()
             server = subprocess.Popen(  # noqa: S603
@@ -73,10 +75,10 @@ class Supervisor:
             print(f"The server ended by itself (code {server.returncode}).", file=sys.stderr)
         return 0 if self._signals else 1
 
-    def _hear(self) -> None:
-        """Be woken by the signals to stop and by the end of the server, and by nothing else."""
-        os.set_blocking(self._wakes, False)
-        signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+    def _listen_for_signals(self) -> None:
+        """Let stop signals and the end of the server wake this process, and nothing else."""
+        os.set_blocking(self._wake_write, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         for number in _STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -87,7 +89,7 @@ class Supervisor:
         self._signals += 1
 
     def _stop(self, server: "subprocess.Popen[bytes]", folder: Path) -> None:
-        with contextlib.suppress(OSError):  # somebody cleaned up there, or the disk is full
+        with contextlib.suppress(OSError):  # the folder was removed, or the disk is full
             (folder / DRAINING).touch()
         self._wait(server, signals=2, seconds=self._drain_seconds)
         if self._signals < 2 and server.poll() is None:
@@ -97,25 +99,25 @@ class Supervisor:
     def _wait(
         self, server: "subprocess.Popen[bytes]", *, signals: int, seconds: float = inf
     ) -> None:
-        """Until the server ended, so many signals came, or time is up."""
+        """Wait until the server ends, so many signals have arrived, or the time is over."""
         deadline = time.monotonic() + seconds
         while self._signals < signals and server.poll() is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            if select.select([self._woken], [], [], left if left < inf else None)[0]:
-                os.read(self._woken, 4096)
+            if select.select([self._wake_read], [], [], left if left < inf else None)[0]:
+                os.read(self._wake_read, 4096)
 
 
 def _kill(server: "subprocess.Popen[bytes]") -> None:
-    """End whatever is left of the server's process group."""
+    """Kill every process that remains of the server's process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
     server.wait()
 
 
 def main(drain_seconds: str, graceful_seconds: str, *command: str) -> int:
-    """Supervise a command; the exit code."""
+    """Supervise a command and return the exit code."""
     supervisor = Supervisor(
         list(command),
         drain_seconds=float(drain_seconds),

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with limits for what comes before a request is complete."""
+"""Uvicorn's HTTP protocol with limits for the size and time of a request's head."""
 
 from asyncio import TimerHandle, Transport
 from typing import cast
@@ -6,13 +6,13 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 FIRST_REQUEST_SECONDS = 0.3
-"""How long a connection may be silent at a stop before it is closed."""
+"""How long a connection without a request yet stays open at a stop."""
 HEAD_SECONDS = 10.0
-"""How long the request line and the header fields may take from their first byte on."""
+"""The most seconds from the first byte of the request line to the end of the header fields."""
 HEAD_BYTES = 65_536
-"""How large they may be together, and how much may arrive that is not yet part of a body."""
+"""The most bytes of request line and header fields, and of data that is not yet part of a body."""
 HEAD_FIELDS = 100
-"""How many header fields a request may have, trailers included."""
+"""The most header fields of a request, trailers included."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -21,30 +21,31 @@ _TOO_LARGE = (
 
 
 class Http(HttpToolsProtocol):
-    """One connection; at a stop a new one is not closed before it could send its request.
+    """One connection. At a stop, a new connection still has time to send its first request.
 
-    A head that is too large is answered 431 (RFC 6585), one that takes too long is closed.
+    A head that is too large is answered with 431 (RFC 6585); if it takes too long, the connection
+    is closed.
     """
 
     _head_bytes = 0
-    _pending_bytes = 0  # of which the parser has told nothing yet
+    _pending_bytes = 0  # received, but not yet reported by the parser
     _head_is_too_large = False
     _head_timeout: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Wait for a first request as long as for a further one."""
+        """Limit the wait for the first request by the keep-alive timeout, as for further ones."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what was waited for."""
+        """Cancel the timeout of the head."""
         self._stop_head_timeout()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrives, unless it is too much of a head or comes too slowly."""
+        """Parse the data, refuse a head that is too large, and start or stop its timeout."""
         self._pending_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -57,7 +58,7 @@ class Http(HttpToolsProtocol):
             self._head_timeout = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def on_message_begin(self) -> None:
-        """Count anew."""
+        """Start to count the bytes of a new head."""
         self._head_bytes = 0
         super().on_message_begin()
 
@@ -71,28 +72,28 @@ class Http(HttpToolsProtocol):
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_BYTES or len(self.headers) == HEAD_FIELDS:
             self._head_is_too_large = True
-            raise ValueError  # it ends the parser, and the answer is asked for below
+            raise ValueError  # the parser stops, and uvicorn calls send_400_response
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is over."""
+        """Stop counting: the head is complete."""
         self._pending_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """What is part of a body is limited elsewhere."""
+        """Do not count the body: web/middleware.py limits it."""
         self._pending_bytes = 0
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be read, and close."""
+        """Answer a request that cannot be parsed (400, or 431 for a large head), and close."""
         if self._head_is_too_large:
             self._refuse_head()
         else:
             super().send_400_response(msg)
 
     def shutdown(self) -> None:
-        """Finish what runs, then close."""
+        """Close after the running request, or wait first for that of a new connection."""
         if cast("RequestResponseCycle | None", self.cycle) is None:
             self.loop.call_later(FIRST_REQUEST_SECONDS, super().shutdown)
         else:

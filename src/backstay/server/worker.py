@@ -1,4 +1,4 @@
-"""The application as one worker runs it: before the worker ends, it sends its clients elsewhere."""
+"""The application as a worker runs it: clients' connections are closed before the worker ends."""
 
 import os
 import random
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 LEAVING_SECONDS = 2.0
-"""How long a worker that has served its number of requests closes connections before it ends."""
+"""How long a worker that has served ``max_requests`` keeps closing connections before it ends."""
 REPLACE = signal.SIGUSR1
-"""Tells the process that started a worker that one has left word."""
+"""The signal that tells the parent process that a worker asks to be replaced."""
 STARTED = "started-"
-"""What the name of a file begins with that a worker leaves once it serves; its id follows."""
-_GLANCE = 0.1
+"""Prefix of the name of the file that a worker creates once it serves; its process id follows."""
+_POLL_SECONDS = 0.1
 _CLOSE = (b"connection", b"close")
 
 
 def application(parent: int | None = None) -> "DrainingApp":
-    """The application of one worker, which is imported here and nowhere else.
+    """The application of one worker; it is imported here and nowhere else.
 
-    ``parent`` is the id of the process that started the worker, where it was not spawned.
+    ``parent`` is the id of the parent process if the worker was forked, not spawned.
     """
     hurry_imports()
     with without_extras():
@@ -42,7 +42,7 @@ def application(parent: int | None = None) -> "DrainingApp":
         from backstay.main import create_app
         from backstay.settings import load_settings
 
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent has it blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
     parent = parent or _spawned_by()
     follow_parent(parent)
     signal.signal(LEAVE, leave)
@@ -52,7 +52,7 @@ def application(parent: int | None = None) -> "DrainingApp":
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, parent)
     retire = ask if settings.server.type == "granian" else end_soon
-    started = partial(_leave_word, folder / f"{STARTED}{os.getpid()}")
+    started = partial(_touch, folder / f"{STARTED}{os.getpid()}")
     return DrainingApp(app, settings.server.max_requests, started, retire)
 
 
@@ -62,11 +62,12 @@ def _spawned_by() -> int:
 
 
 class DrainingApp:
-    """Answers as the application does, and closes each connection once this process is to end.
+    """Wraps the application; when this process is to end, each response closes its connection.
 
-    So no client is left with an open connection on which its next request would be lost. After
-    ``max_requests``, and up to a tenth more so that workers do not end together, ``retire`` is
-    called once; 0 is never. ``started`` is called when it can serve.
+    Otherwise a client could lose the next request that it sends on an open connection. After
+    ``max_requests`` requests ``retire`` is called once; 0 means never. Up to a tenth is added at
+    random, so that workers do not end together. ``started`` is called when the application can
+    serve.
     """
 
     def __init__(
@@ -81,16 +82,16 @@ class DrainingApp:
         self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
         self._retire = retire
         self._leaving = False
-        self._next_glance = 0.0
+        self._next_poll = 0.0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
             self._count()
-            if self._leaves():
-                send = _closing(send)
+            if self._must_close():
+                send = _with_close(send)
         elif scope["type"] == "lifespan":
-            send = _telling(send, self._started)
+            send = _reporting_start(send, self._started)
         await self._app(scope, receive, send)
 
     def _count(self) -> None:
@@ -99,15 +100,15 @@ class DrainingApp:
             self._leaving = True
             self._retire()
 
-    def _leaves(self) -> bool:
+    def _must_close(self) -> bool:
         now = time.monotonic()
-        if not self._leaving and now >= self._next_glance:
-            self._next_glance = now + _GLANCE
+        if not self._leaving and now >= self._next_poll:
+            self._next_poll = now + _POLL_SECONDS
             self._leaving = is_draining()
         return self._leaving
 
 
-def _closing(send: "Send") -> "Send":
+def _with_close(send: "Send") -> "Send":
     async def close(message: "Message") -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), _CLOSE]}
@@ -116,7 +117,7 @@ def _closing(send: "Send") -> "Send":
     return close
 
 
-def _telling(send: "Send", started: Callable[[], None]) -> "Send":
+def _reporting_start(send: "Send", started: Callable[[], None]) -> "Send":
     async def tell(message: "Message") -> None:
         if message["type"] == "lifespan.startup.complete":
             started()
@@ -126,21 +127,21 @@ def _telling(send: "Send", started: Callable[[], None]) -> "Send":
 
 
 def end_soon() -> None:
-    """End this process gracefully; the one that started it replaces it."""
+    """End this process gracefully after ``LEAVING_SECONDS``; its parent then starts a new one."""
     timer = threading.Timer(LEAVING_SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     timer.start()
 
 
 def ask_for_replacement(folder: Path, parent: int) -> None:
-    """Leave word for the process that started this one, which has a new one ready first."""
-    if os.getppid() == parent:  # else it has ended, and this one is about to
-        _leave_word(folder / str(os.getpid()))
+    """Ask the parent process for a replacement; it ends this process once a new one serves."""
+    if os.getppid() == parent:  # else the parent has ended, and this process follows it
+        _touch(folder / str(os.getpid()))
         os.kill(parent, REPLACE)
 
 
-def _leave_word(file: Path) -> None:
-    """Where that cannot be done, nobody's request or start fails: somebody cleaned up the folder
-    of temporary files, or its disk is full."""
+def _touch(file: Path) -> None:
+    """Create an empty file. If that fails, requests and the start go on: the folder of temporary
+    files may have been cleaned up, or its disk may be full."""
     with suppress(OSError):
         file.touch()

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment, checked as a whole, frozen from then on."""
+"""Settings: read once from the environment, checked as a whole, then frozen."""
 
 from backstay.settings.errors import ConfigurationError, SettingError
 from backstay.settings.groups import Settings

@@ -1,4 +1,4 @@
-"""Says what is wrong with a configuration: every wrong setting, and never a secret's value."""
+"""Errors of a configuration: they name every wrong setting, but never the value of a secret."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(unsafe_hash=True)
 class SettingError(ValueError):
-    """One wrong setting: what is wrong, a hint how to set it right, and the variable.
+    """One wrong setting: what is wrong, a hint how to correct it, and its variable.
 
-    A validator leaves the variable out, unless the value of another one is to blame.
+    A validator leaves the variable out, unless another setting than its own is wrong.
     """
 
     wrong: str
@@ -20,7 +20,7 @@ class SettingError(ValueError):
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; `errors` holds every reason."""
+    """The configuration cannot be used; `errors` holds every wrong setting."""
 
     def __init__(self, errors: Sequence[SettingError]) -> None:
         super().__init__(tuple(errors))

@@ -1,9 +1,11 @@
-"""Reads what settings name as a file: a plain one, or a pipe such as managers of secrets write.
+"""Reads files that settings name: plain files, or pipes such as those of secret managers.
 
-A pipe can be read only once, but every process of a server reads the settings. So whoever reads one
-keeps its text in the environment, which the processes that it starts get: they are the same user's.
+A pipe can be read only once, but every process of a server reads the settings. The process that
+reads a pipe therefore puts its text into the environment, which the processes that it starts
+inherit; they belong to the same user.
 
-Keeps, too, the secrets that a developer's machine needs, so that a first run asks for nothing.
+This module also creates and keeps the secrets of a developer's machine, so that a first run needs
+no settings.
 """
 
 import json
@@ -17,27 +19,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 KEPT = "BACKSTAY_PIPES"
-"""The variable with the texts of pipes by their paths, as JSON."""
+"""The environment variable that holds the texts of pipes by their paths, as JSON."""
 MOST_BYTES = 65_536
 MOST_KEPT = 120_000
-"""Characters; Linux hands on no longer variable."""
+"""The most characters of that variable: Linux passes no longer one to a new process."""
 PATIENCE = 10.0
-"""Seconds in which a pipe must have been written to its end."""
+"""Seconds within which a pipe must be written to its end."""
 FOLDER = ".backstay"
-"""Where the secrets of a developer's machine are kept."""
+"""The folder for the secrets of a developer's machine."""
 _TRIES = 100
 _PAUSE_SECONDS = 0.01
 
 
 class Unreadable(Exception):
-    """Why there is no text; never holds a path."""
+    """Why a text cannot be read; the message never holds a path."""
 
 
 def read_text(path: Path, environ: MutableMapping[str, str]) -> str:
-    """The text of a file or pipe, in UTF-8, as it was when a process was the first to read it.
+    """Read the UTF-8 text of a file or pipe. That of a pipe is what the first reading process got.
 
     Raises:
-        Unreadable: it is something else, too long, not there, or nobody writes it.
+        Unreadable: it is missing, too long, not UTF-8, neither file nor pipe, or a pipe that no
+            process writes to its end.
     """
     known = _kept(environ)
     if (text := known.get(str(path))) is not None and not path.is_file():
@@ -70,10 +73,10 @@ def _kept(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open what may be read as often as one likes; opening a pipe would wait for its writer.
+    """Open a plain file, not a pipe: opening one would wait for its writer, and read it only once.
 
     Raises:
-        Unreadable: it is none, or nobody may read it.
+        Unreadable: it is not a plain file, or cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -90,7 +93,7 @@ def _read(path: Path) -> tuple[bool, bytes]:
     is_pipe = stat.S_ISFIFO(mode)
     if not is_pipe and not stat.S_ISREG(mode):
         raise Unreadable("it is neither a file nor a pipe")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes would block
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would block
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         content = _until_its_end(file.fileno()) if is_pipe else file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -115,9 +118,9 @@ def _until_its_end(descriptor: int) -> bytes:
 
 
 def kept_secret(directory: Path, name: str) -> str:
-    """Return the secret kept as `.backstay/<name>`, created at the first call; raises OSError.
+    """Return the secret in `.backstay/<name>`, which the first call creates; raises OSError.
 
-    Of processes that start together one creates it, and the others wait until it is written.
+    If several processes start at once, one creates it and the others wait until it is written.
     """
     path = directory / FOLDER / name
     path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a group of settings is declared with: its base class, and the one marker of its fields."""
+"""Defines the base class of groups of settings and the marker of their fields."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,25 +11,25 @@ from backstay.settings.errors import SettingError
 
 @dataclass(frozen=True)
 class Setting:
-    """Marks a field with what its type, default and description do not say.
+    """Adds to a field what its type, default and description do not say.
 
-    Where several marks of one field say the same thing, the outermost counts.
+    If several marks of one field set the same attribute, the outermost one counts.
     """
 
     kind: str | None = None
     """The type in words."""
     also: str | None = None
-    """Another variable that is understood when the setting's own name is not set."""
+    """Another variable that is read if the setting's own one is not set."""
     default: str | None = None
-    """The default in words, where it is worked out from other settings."""
+    """The default in words, if it is derived from other settings."""
     in_local: object = None
-    """The default while ENVIRONMENT is `local`."""
+    """The default if ENVIRONMENT is `local`."""
     parts: tuple[str, ...] | None = None
-    """The fields it is built from when it is not given itself."""
+    """The fields from which the value is built if it is not set itself."""
     may_be_empty: bool | None = None
-    """An empty value is a value; for every other setting it means the same as no value."""
+    """Whether an empty value counts as a value; for other settings it counts as not set."""
     at_most: int | None = None
-    """The largest value of a number; what lasts longer than it makes sense to fails later."""
+    """The largest value of a number: an absurd duration would only fail later."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -47,7 +47,7 @@ class Setting:
 
 
 class Group(BaseModel):
-    """Settings whose variables begin alike."""
+    """A group of settings, whose variables share a prefix."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True

@@ -1,4 +1,4 @@
-"""Reads the settings: looks every variable up, builds the models, and judges the whole."""
+"""Reads the settings: looks up every variable, builds the models, and checks the rules."""
 
 import os
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
@@ -21,10 +21,10 @@ from backstay.settings.variables import GROUPS, VARIABLES, Variable
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read: the settings, or every error; where each value is from, and how it looks.
+    """The result of reading: the settings or every error, with the origin and text of each value.
 
-    `draft` has defaults in place of the `faulty` variables, so that what is sound can be judged.
-    `origins` and `shown` are keyed by variable; `shown` masks secrets and leaves out faulty values.
+    `draft` has defaults in place of the `faulty` variables, so that rules can check the others.
+    `origins` and `shown` are keyed by variable; `shown` masks secrets and leaves faulty values out.
     """
 
     settings: Settings | None
@@ -49,9 +49,10 @@ def load_settings(
 def read_settings(
     environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> Loaded:
-    """Read the settings from `environ` (else the process's) and from `.env` in `directory`.
+    """Read the settings from the environment `environ` and from `.env` in `directory`.
 
-    `directory` (else the working directory) also keeps the secrets that are created in `local`.
+    `environ` defaults to the process's environment, `directory` to the working directory, which
+    also keeps the secrets that are created in `local`.
     """
     directory = directory or Path.cwd()
     reader = _Reader()
@@ -66,7 +67,7 @@ def read_settings(
 
 @dataclass
 class _Reader:
-    """What is known so far."""
+    """Collects values and errors, step by step."""
 
     errors: list[SettingError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -79,7 +80,7 @@ class _Reader:
             dotenv, warnings = read_dotenv(directory / ".env", environ)
             self.warnings += warnings
         except SettingError as error:
-            self._blame("ENVIRONMENT", error)  # what cannot be read may have named it
+            self._blame("ENVIRONMENT", error)  # the unreadable file may have set it
         layers = {"environment": environ, ".env": dotenv}
         for variable in VARIABLES:
             try:
@@ -96,7 +97,7 @@ class _Reader:
         given = self.found.get("ENVIRONMENT")
         try:
             environment = Environment(given.value) if given else Environment.LOCAL
-        except ValueError:  # `build` finds it, too, and says so
+        except ValueError:  # `build` reports it
             return False
         return environment is Environment.LOCAL and "ENVIRONMENT" not in self.faulty
 
@@ -116,9 +117,9 @@ class _Reader:
                 self.found[name] = Found(value, f"created in ./{FOLDER}")
 
     def build(self) -> Settings:
-        """Build the models; what is faulty gives way to defaults, so that the rest can be judged.
+        """Build the models with defaults in place of faulty values, so that rules can check others.
 
-        What is wrong only once something is left out is no error of the user's.
+        Errors that appear only because a value was left out are not reported.
         """
         local = self.local
         given: Mapping[str, Found] = self.found
@@ -131,7 +132,7 @@ class _Reader:
                 errors = errors or found
                 rest = _without(found, given)
                 if len(rest) == len(given):
-                    raise  # a default is wrong
+                    raise  # no given value is wrong, so a default is
                 given = rest
             else:
                 self._note(errors)
@@ -236,7 +237,10 @@ def _error(variable: Variable, problem: ErrorDetails) -> SettingError:
 
 
 def _without(variables: Collection[Variable], found: Mapping[str, Found]) -> Mapping[str, Found]:
-    """What is given besides these and their parts; in a group where none of that is, nothing."""
+    """The given values without those of these variables and their parts.
+
+    If none of a group's faulty variables or parts is given, the whole group is left out.
+    """
     left_out: set[str] = set()
     for group in {variable.group for variable in variables}:
         of_group = [each for each in variables if each.group == group]

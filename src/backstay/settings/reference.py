@@ -45,7 +45,7 @@ def reference_markdown() -> str:
 
 
 def example_env() -> str:
-    """Return an `.env.example`: every setting with its default in `local`, commented out."""
+    """Return an `.env.example`: every setting, commented out, with its default in `local`."""
     sections = [_EXAMPLE_HEAD]
     for name, group in GROUPS.items():
         lines = [f"# --- {group.model_config.get('title')} ---"]

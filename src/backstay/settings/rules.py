@@ -1,4 +1,4 @@
-"""The rules that need more than one value: what is refused, and where."""
+"""The rules for settings that depend on other settings. Docstrings say why each exists."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _NEW_KEY = {
 
 
 class Applies(Enum):
-    """Where a breach refuses the configuration."""
+    """In which environments breaking a rule refuses the configuration."""
 
     ALWAYS = auto()
     OUTSIDE_LOCAL = auto()
@@ -37,7 +37,7 @@ class Applies(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """A check, where it applies, and the variables it cannot judge without."""
+    """A check, where it applies, and the variables that it reads; skipped if one is faulty."""
 
     applies: Applies
     reads: frozenset[str]
@@ -59,7 +59,7 @@ def _rule(applies: Applies, *reads: str) -> Callable[[Check], Check]:
 
 @_rule(Applies.OUTSIDE_LOCAL, "APP_DEBUG")
 def debug_is_off(settings: Settings) -> Iterator[SettingError]:
-    """Errors would show internals to strangers."""
+    """Otherwise errors would show internals to strangers."""
     if settings.app.debug:
         yield SettingError(
             "is on, which shows internals to strangers", "Set it to false.", "APP_DEBUG"
@@ -68,7 +68,7 @@ def debug_is_off(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.OUTSIDE_LOCAL, "SERVER_TRUSTED_PROXIES")
 def not_everyone_is_a_proxy(settings: Settings) -> Iterator[SettingError]:
-    """Any caller could claim any address, and so escape every limit."""
+    """Otherwise any client could claim any address, and so evade every limit."""
     trusted = settings.server.trusted_proxies
     v4 = collapse_addresses([each for each in trusted if isinstance(each, IPv4Network)])
     v6 = collapse_addresses([each for each in trusted if isinstance(each, IPv6Network)])
@@ -82,7 +82,7 @@ def not_everyone_is_a_proxy(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS")
 def one_worker_on_sqlite(settings: Settings) -> Iterator[SettingError]:
-    """Several processes would wait for one another's writes."""
+    """Several processes would wait for each other's writes."""
     if settings.db.is_sqlite and settings.server.workers != 1:
         yield SettingError(
             "asks for more than one process, while the database is SQLite",
@@ -93,7 +93,7 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
 def there_are_connections_enough(settings: Settings) -> Iterator[SettingError]:
-    """A command that reads beside its transaction would wait for itself."""
+    """With fewer, a command that reads outside its transaction would wait for itself."""
     db = settings.db
     fewest = FEWEST_BEHIND_PGBOUNCER if db.pgbouncer else FEWEST
     if not db.is_sqlite and db.max_connections < fewest:
@@ -111,7 +111,7 @@ _SHARED = ("RATE_LIMIT_ENABLED", "REDIS_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIM
 
 @_rule(Applies.OUTSIDE_LOCAL, "SERVER_WORKERS", *_SHARED)
 def several_workers_share_redis(settings: Settings) -> Iterator[SettingError]:
-    """Each process would count only the requests, and keep only the answers, it has seen."""
+    """Otherwise each process would count only its own requests and cache only its own answers."""
     redis, hint = settings.redis, "Set REDIS_URL to a Redis server, or SERVER_WORKERS to 1."
     if settings.server.workers == 1:
         return
@@ -125,7 +125,7 @@ def several_workers_share_redis(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.OUTSIDE_LOCAL, "DB_FALLBACK_TO_SQLITE")
 def no_fallback_to_sqlite(settings: Settings) -> Iterator[SettingError]:
-    """Data would silently be written to a file nobody keeps."""
+    """Otherwise data could be written, unnoticed, to a file that is lost."""
     if settings.db.fallback_to_sqlite:
         yield SettingError(
             "is on, which would write data to a file that nobody keeps",
@@ -136,7 +136,7 @@ def no_fallback_to_sqlite(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, "MAIL_BACKEND", "MAIL_HOST")
 def smtp_has_a_host(settings: Settings) -> Iterator[SettingError]:
-    """No mail could be sent."""
+    """Without a host no mail can be sent."""
     if settings.mail.chosen == "smtp" and not settings.mail.host:
         yield SettingError(
             "is missing, while MAIL_BACKEND is smtp",
@@ -147,7 +147,7 @@ def smtp_has_a_host(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.OUTSIDE_LOCAL, "MAIL_BACKEND")
 def mail_is_not_printed(settings: Settings) -> Iterator[SettingError]:
-    """Whoever reads the log could reset any password."""
+    """Otherwise everyone who reads the log could reset any password."""
     if settings.mail.backend == "console":
         yield SettingError(
             "is console, which would write links that reset passwords to the log",
@@ -158,7 +158,7 @@ def mail_is_not_printed(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.WARNS_IN_LOCAL, "MAIL_TLS", "MAIL_PASSWORD")
 def mail_password_is_encrypted(settings: Settings) -> Iterator[SettingError]:
-    """Everybody on the way could read it."""
+    """Otherwise everyone on the network path could read the password."""
     if settings.mail.tls == "none" and settings.mail.password:
         yield SettingError(
             "is none, which would send MAIL_PASSWORD readable by everybody on the way",
@@ -169,21 +169,21 @@ def mail_password_is_encrypted(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)
 def secret_key_is_given(settings: Settings) -> Iterator[SettingError]:
-    """Without it no token can be signed."""
+    """Without this key no token can be signed."""
     if not settings.security.secret_key.get_secret_value():
         yield SettingError("is missing", _NEW_KEY[settings.security.algorithm], SECRET)
 
 
 @_rule(Applies.ALWAYS, "ENVIRONMENT", REFRESH)
 def refresh_secret_is_given(settings: Settings) -> Iterator[SettingError]:
-    """Without it no refresh token can be stored."""
+    """Without this secret no refresh token can be stored."""
     if not settings.security.refresh_token_secret.get_secret_value():
         yield SettingError("is missing", _NEW_SECRET, REFRESH)
 
 
 @_rule(Applies.ALWAYS, ALGORITHM, SECRET)
 def secret_key_fits(settings: Settings) -> Iterator[SettingError]:
-    """A key of another kind would fail at the first login, or sign with a public text."""
+    """A key of another kind would fail at the first login, or make a public text the secret."""
     algorithm = settings.security.algorithm
     value = settings.security.secret_key.get_secret_value()
     if value and (reason := key_error(value, algorithm, signs=True)):
@@ -192,7 +192,7 @@ def secret_key_fits(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, REFRESH)
 def refresh_secret_fits(settings: Settings) -> Iterator[SettingError]:
-    """It keys a hash, whatever the algorithm of the tokens."""
+    """It is the key of an HMAC, so it must fit HS256 whatever the algorithm of access tokens."""
     value = settings.security.refresh_token_secret.get_secret_value()
     if reason := key_error(value, "HS256", signs=True):
         yield SettingError(reason, _NEW_SECRET, REFRESH)
@@ -200,7 +200,7 @@ def refresh_secret_fits(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, ALGORITHM, PREVIOUS)
 def previous_keys_fit(settings: Settings) -> Iterator[SettingError]:
-    """A retired key of another algorithm could not check anything."""
+    """A previous key of another algorithm cannot verify any token."""
     algorithm = settings.security.algorithm
     for number, key in enumerate(settings.security.previous_keys, 1):
         if reason := key_error(key.get_secret_value(), algorithm, signs=False):
@@ -213,7 +213,7 @@ def previous_keys_fit(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.ALWAYS, ALGORITHM, SECRET, PUBLIC)
 def public_key_matches(settings: Settings) -> Iterator[SettingError]:
-    """Tokens would be signed with one key and checked with another."""
+    """Otherwise tokens would be signed with one key and verified with another."""
     security = settings.security
     if security.public_key is None or security.algorithm == "HS256":
         return
@@ -232,7 +232,7 @@ def public_key_matches(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, SECRET)
 def secret_key_is_strong(settings: Settings) -> Iterator[SettingError]:
-    """Who guesses it can sign in as anybody."""
+    """An attacker who guesses the key can sign in as any user."""
     algorithm = settings.security.algorithm
     if reason := _weak(settings.security.secret_key.get_secret_value(), algorithm):
         yield SettingError(reason, _NEW_KEY[algorithm], SECRET)
@@ -240,7 +240,7 @@ def secret_key_is_strong(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, PREVIOUS)
 def previous_keys_are_strong(settings: Settings) -> Iterator[SettingError]:
-    """A retired key is as good as the present one to who guesses it."""
+    """An attacker who guesses a previous key can use it like the current one."""
     for number, key in enumerate(settings.security.previous_keys, 1):
         if reason := _weak(key.get_secret_value(), settings.security.algorithm):
             yield SettingError(f"has a key, number {number}, that {reason}", "Remove it.", PREVIOUS)
@@ -248,14 +248,14 @@ def previous_keys_are_strong(settings: Settings) -> Iterator[SettingError]:
 
 @_rule(Applies.WARNS_IN_LOCAL, REFRESH)
 def refresh_secret_is_strong(settings: Settings) -> Iterator[SettingError]:
-    """Who guesses it can make refresh tokens out of a leaked table."""
+    """An attacker who guesses the secret can make refresh tokens from a leaked table."""
     if reason := _weak(settings.security.refresh_token_secret.get_secret_value(), "HS256"):
         yield SettingError(reason, _NEW_SECRET, REFRESH)
 
 
 @_rule(Applies.WARNS_IN_LOCAL, SECRET, REFRESH)
 def the_secrets_differ(settings: Settings) -> Iterator[SettingError]:
-    """One leak must not be two."""
+    """Otherwise a leak of one secret would be a leak of both."""
     key = settings.security.secret_key.get_secret_value()
     refresh = settings.security.refresh_token_secret.get_secret_value()
     try:
@@ -267,6 +267,6 @@ def the_secrets_differ(settings: Settings) -> Iterator[SettingError]:
 
 
 def _weak(value: str, algorithm: str) -> str | None:
-    """Judge the strength of a key that is given and usable; anything else is told elsewhere."""
+    """The weakness of a key that is given and usable; other rules report keys that are not."""
     usable = value and not key_error(value, algorithm, signs=False)
     return weakness(value, algorithm) if usable else None

@@ -14,7 +14,7 @@ from backstay.settings.files import Unreadable, read_text
 from backstay.settings.variables import GROUPS, VARIABLES, Variable
 
 Layers = Mapping[str, Mapping[str, str]]
-"""Variables by their origin, the strongest first."""
+"""Variables by their origin, that of the highest precedence first."""
 
 _CLOSE = 0.75
 _VERY_CLOSE = 0.9
@@ -28,10 +28,11 @@ class Found(NamedTuple):
 
 
 def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The values of a `.env` file as they stand (`$` is a character like any other), and warnings.
+    """The literal values of a `.env` file (`$` is not expanded), and warnings.
 
     Raises:
-        SettingError: it cannot be read; skipped, it might have said that this is production.
+        SettingError: the file cannot be read. It is not skipped: it might set ENVIRONMENT to
+            production.
     """
     values: dict[str, str] = {}
     warnings: list[str] = []
@@ -51,10 +52,10 @@ def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str
 def find(
     variable: Variable, layers: Layers, directory: Path, environ: MutableMapping[str, str]
 ) -> Found | None:
-    """Return a variable's value: the first layer wins, in it the strongest name.
+    """Return a variable's value from the first layer that has it, there under its first name.
 
     Raises:
-        SettingError: the value, or the file that it names, is no text.
+        SettingError: the value is not UTF-8 text, or the file that it names cannot be read.
     """
     for origin, values in layers.items():
         for name in variable.names:
@@ -84,7 +85,7 @@ def _content(name: str, path: Path, environ: MutableMapping[str, str]) -> str:
 
 
 def unknown(layers: Layers) -> Iterator[str]:
-    """Warn of variables that look like settings and are none."""
+    """Warnings about variables that look like settings but are none."""
     known = {name for variable in VARIABLES for name in variable.names}
     prefixes = tuple(group.env_prefix for group in GROUPS.values() if group.env_prefix)
     for origin, values in layers.items():

@@ -1,4 +1,4 @@
-"""Reads and writes values that are more than text: lists, networks, origins, rates."""
+"""Parses and formats values that are more than text: lists, networks, origins, rates."""
 
 import json
 import re
@@ -31,13 +31,13 @@ def parse_rate(text: str) -> Rate:
 
 
 def write_rate(rate: Rate) -> str:
-    """Write a rate as `parse_rate` reads it, where there is a unit for its period."""
+    """Write a rate as `parse_rate` reads it, if its period is one of the units."""
     unit = next((unit for unit, length in PERIODS.items() if length == rate.period), None)
     return f"{rate.limit}/{unit or f'{rate.period} s'}"
 
 
 def shown(value: object) -> str:
-    """Write a value as it would be set, with secrets masked."""
+    """Write a value as in a setting, with secrets masked."""
     if value is None or value == "":
         return ""
     if isinstance(value, tuple):
@@ -50,7 +50,7 @@ def shown(value: object) -> str:
 
 
 def split(value: str) -> tuple[str, ...]:
-    """Read a list written as JSON or with commas; raises ValueError for broken JSON."""
+    """Read a list in JSON or with commas; raises ValueError if the JSON is broken."""
     text = value.strip()
     if not text.startswith("["):
         return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -151,13 +151,13 @@ Hosts = Annotated[Texts, AfterValidator(_hosts), Setting(kind="list of hosts")]
 StrictRate = Annotated[
     Rate, BeforeValidator(_rate), AfterValidator(_strict), Setting(kind="rate, such as 5/minute")
 ]
-"""One that guards credentials."""
+"""A rate that protects credentials."""
 
 Name = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535), Setting(kind="port (1 to 65535)")]
 Count = Annotated[int, Field(ge=1), Setting(kind="whole number above 0")]
 Seconds = Annotated[int, Field(ge=1), Setting(kind="whole seconds above 0")]
-"""A duration; each has its ``AtMost``, as have the next."""
+"""A duration. Each setting adds its own maximum, also to the types below."""
 SomeSeconds = Annotated[int, Field(ge=0), Setting(kind="whole seconds")]
 WholeDays = Annotated[int, Field(ge=0), Setting(kind="whole days")]
 DAY = PERIODS["day"]

@@ -1,4 +1,4 @@
-"""Every setting as its user sees it: an environment variable, with its other names, in words."""
+"""Describes every setting as users see it: its variable, other names, type and default in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,23 +31,23 @@ class Variable:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every variable that can give the value, the strongest first."""
+        """Every variable that can set the value, that of the highest precedence first."""
         names = (self.name, self.setting.also) if self.setting.also else (self.name,)
         return tuple(f"{name}{end}" for name in names for end in ("", "_FILE")[: 1 + self.secret])
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
-        """The variables it is built from when it is not given itself."""
+        """The variables from which the value is built if it is not set itself."""
         return tuple(f"{self.prefix}{part.upper()}" for part in self.setting.parts or ())
 
     @cached_property
     def secret(self) -> bool:
-        """Whether its value must never be shown."""
+        """Whether the value must never be shown."""
         return _is_secret(self.info.annotation)
 
     @cached_property
     def setting(self) -> Setting:
-        """What the marks of the field say together."""
+        """The marks of the field, merged."""
         together = Setting()
         for mark in _metadata(self.info):
             if isinstance(mark, Setting):
@@ -57,7 +57,7 @@ class Variable:
 
     @property
     def kind(self) -> str:
-        """What a value has to be."""
+        """The type of the value, in words."""
         if kind := self.setting.kind:
             most = self.setting.at_most
             return f"{kind}, at most {most}" if most else kind
@@ -73,7 +73,7 @@ class Variable:
         return f"{', '.join(others)} or {last}"
 
     def default(self, *, local: bool) -> str:
-        """The default as it would be set."""
+        """The default, written as in a setting."""
         if self.setting.default:
             return self.setting.default
         in_local = self.setting.in_local if local else None

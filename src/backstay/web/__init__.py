@@ -1,1 +1,1 @@
-"""The HTTP edge: turns requests into messages and results into answers."""
+"""The HTTP edge: turns requests into messages and results into responses."""

@@ -1,4 +1,4 @@
-"""Whose address a request came from, when proxies stand in between."""
+"""Determines the client's address of a request, also behind trusted proxies."""
 
 from collections.abc import Iterable
 
@@ -10,19 +10,21 @@ _KEY = "backstay.client_address"
 
 
 class ClientAddress:
-    """Finds the client's address.
+    """Determines the client's address.
 
-    It is the socket peer, unless the peer is a trusted proxy: then the first address of
-    ``X-Forwarded-For``, from the right, that is not trusted itself, without its port. Where that
-    is no address the header counts as absent: whoever hides theirs shares one limit with all who
-    come by that proxy and do so, and nobody can choose an address.
+    It is the address of the socket's peer. If that peer is a trusted proxy, it is instead the
+    rightmost entry of ``X-Forwarded-For`` that is not a trusted proxy, without its port.
+
+    If that entry is not an address, the header is ignored and the proxy's address is used. All
+    clients that hide their address behind one proxy therefore share one rate limit, and no client
+    can choose the address it is counted under.
     """
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
 
     def __call__(self, scope: Scope) -> str:
-        """The address; it is worked out once per request."""
+        """The address; computed once per request."""
         found: str | None = scope.get(_KEY)
         if found is None:
             found = scope[_KEY] = self._find(scope)

@@ -1,4 +1,4 @@
-"""Sends a message on behalf of a request, and makes an answer of its result."""
+"""Sends a message on behalf of a request and turns its result into a response."""
 
 import json
 import re
@@ -28,13 +28,13 @@ from backstay.web.state import edge_of, sender_of
 _NOTHING: Mapping[str, str] = {}
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LONGEST = 1000
-"""Characters of a query; up to four links repeat it."""
+"""The most characters of a query with which ``Link`` is sent: up to four links repeat it."""
 
 
 async def answer(
     request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
 ) -> Response:
-    """Send a message on behalf of the request and answer with its result."""
+    """Send a message on behalf of the request and return its result as a response."""
     key = await _key_of(request) if spec.takes_key else None
     given = preconditions_of(request)
     sender = sender_of(request, given, key)
@@ -67,15 +67,17 @@ def _representation(result: Any) -> Representation | None:
 
 
 def kept_by_clients(message: type[Message[Any]]) -> bool:
-    """Whether clients may keep the answers of a message, as far as the settings let them."""
+    """Whether the message lets clients cache its responses; the settings may still forbid it."""
     kept = declared_cache(message)
     return kept is not None and bool(kept.client)
 
 
 @cache
 def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
-    """The header fields of an answer that its client may keep (RFC 9111): for itself only, unless
-    everybody gets the same."""
+    """The header fields of a response that its client may cache (RFC 9111).
+
+    The response is ``private``, unless the message is public and every client gets the same one.
+    """
     kept = declared_cache(message)
     seconds = 0 if kept is None or not max_age else kept.client
     if seconds is True:
@@ -91,7 +93,7 @@ def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
 
 
 async def _key_of(request: Request) -> IdempotencyKey | None:
-    """The key of a request, if it has one, bound to its target and to what its body and query say.
+    """The request's ``Idempotency-Key``, if any, bound to its method, path, query and body.
 
     Raises:
         BadRequest: the header is repeated, empty, too long or not printable.
@@ -109,10 +111,10 @@ async def _key_of(request: Request) -> IdempotencyKey | None:
 
 
 def _link_header(scope: Scope, links: Links) -> dict[str, str]:
-    """``Link`` (RFC 8288) with relative references to the neighbouring pages, or nothing; the body
-    carries the same.
+    """``Link`` (RFC 8288) with relative references to the neighbouring pages, if there are any.
 
-    Nor is there one for a query so long that a proxy might refuse the header.
+    The body carries the same links. If the query is longer than ``LONGEST``, the header is left
+    out, because a proxy might refuse it.
     """
     query = scope["query_string"].decode("latin-1")
     if len(query) > LONGEST:

@@ -1,4 +1,4 @@
-"""Turns an Authorization header into a principal, without a query when it was seen before."""
+"""Turns an Authorization header into a principal, without a query if the principal is cached."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def bearer_token(authorization: str | None) -> str | None:
 
 
 class Authenticator:
-    """Verifies access tokens. A token that was verified is remembered until it expires."""
+    """Verifies access tokens. The claims of a verified token are cached until it expires."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Authenticator:
         """The principal of a request.
 
         Raises:
-            Unauthenticated: no token, or one that is invalid or whose session has ended.
+            Unauthenticated: the token is missing or invalid, or its session has ended.
         """
         token = bearer_token(authorization)
         if token is None:

@@ -1,5 +1,4 @@
-"""What a request must be before its message is read: for a host that is served here, neither too
-long nor encoded, and of a media type that its route takes."""
+"""Checks a request before its message is read: host, length, encoding and media type."""
 
 import re
 from collections.abc import Iterable
@@ -10,24 +9,25 @@ from backstay.core.errors import BadRequest, Invalid, TooLarge, UnsupportedMedia
 from backstay.web.fields import field_of, fields_of, lines_of
 
 URI_BYTES = 32_768
-"""How long path and query may be together: a hundred addresses in one filter fit in."""
+"""The most bytes of path and query together: enough for a filter with a hundred addresses."""
 QUERY_PARAMETERS = 200
-"""How many parameters a query may have."""
+"""The most parameters of a query."""
 _BODY_BYTES = "backstay.body_bytes"
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+;=%-]+|\[[\w:.~%-]+\])(?::[0-9]*)?", re.ASCII)
 _PORT = re.compile(r":[0-9]*$")
 
 
 def check_host(scope: Scope, served: Iterable[str]) -> None:
-    """Refuse a request that does not name one host (RFC 9112, 3.2), or not one that is served.
+    """Refuse a request that does not name exactly one host (RFC 9112, 3.2), or not a served one.
 
-    ``served`` are names in lower case, ``*.example.com`` every name below; without any, all are.
+    ``served`` holds names in lower case. ``*.example.com`` matches every name below it; an empty
+    ``served`` matches every host.
 
     Raises:
-        BadRequest: it names none, several, something else, or another one.
+        BadRequest: the host is missing, repeated, malformed or not served.
     """
     given = [value for name, value in scope["headers"] if name == b"host"]
-    if given == [b""]:  # what granian writes for none
+    if given == [b""]:  # granian sends this if the header is missing
         given = []
     if len(given) > 1 or not all(map(_HOST.fullmatch, given)):
         raise BadRequest("Send one Host header, with a name and a port at most.")
@@ -44,11 +44,11 @@ def _serves(served: str, name: str) -> bool:
 
 
 def check_uri(scope: Scope) -> None:
-    """Refuse a request whose path and query are long, or whose query has many parameters.
+    """Refuse a request whose path and query are too long, or whose query has too many parameters.
 
     Raises:
-        UriTooLong: the former.
-        Invalid: the latter.
+        UriTooLong: path and query have more than ``URI_BYTES`` bytes.
+        Invalid: the query has more than ``QUERY_PARAMETERS`` parameters.
     """
     query: bytes = scope.get("query_string", b"")
     if len(scope["path"]) + len(query) > URI_BYTES:
@@ -58,10 +58,10 @@ def check_uri(scope: Scope) -> None:
 
 
 def check_length(scope: Scope, most: int) -> None:
-    """Refuse a body that says it is longer.
+    """Refuse a body whose ``Content-Length`` exceeds ``most`` bytes.
 
     Raises:
-        TooLarge: it says so; what says nothing is counted while it arrives.
+        TooLarge: it does. A body without ``Content-Length`` is counted while it arrives.
     """
     length = fields_of(scope).get(b"content-length", b"0")
     if length.isdigit() and int(length[:20]) > most:
@@ -69,10 +69,11 @@ def check_length(scope: Scope, most: int) -> None:
 
 
 def check_encoding(scope: Scope) -> None:
-    """Refuse a body that is encoded, as compressed ones are: none is decoded here.
+    """Refuse a body with a ``Content-Encoding``, such as a compressed one: none is decoded.
 
     Raises:
-        UnsupportedMediaType: it says so, and which encoding may be sent (RFC 9110, 15.5.16).
+        UnsupportedMediaType: the body is encoded; ``Accept-Encoding`` names what may be sent (RFC
+            9110, 15.5.16).
     """
     codings = ",".join(lines_of(scope, b"content-encoding")).lower().split(",")
     if any(coding.strip() not in {"", "identity"} for coding in codings):
@@ -83,36 +84,36 @@ def check_encoding(scope: Scope) -> None:
 
 
 def narrow(scope: Scope, most: int) -> None:
-    """Let the body of this request have no more bytes than that.
+    """Limit the body of this request to ``most`` bytes.
 
     Raises:
-        TooLarge: it says that it has.
+        TooLarge: its ``Content-Length`` exceeds that.
     """
     check_length(scope, most)
     scope[_BODY_BYTES] = most
 
 
 def narrowed(scope: Scope, most: int) -> int:
-    """How many bytes the body of this request may have where any may have ``most``."""
+    """The byte limit of this request's body: ``most``, or the lower one that ``narrow`` set."""
     here: int = scope.get(_BODY_BYTES, most)
     return min(most, here)
 
 
 def too_large(most: int) -> TooLarge:
-    """The refusal of a body that has more bytes."""
+    """The error for a body of more than ``most`` bytes."""
     return TooLarge(f"The body may have {most} bytes.")
 
 
 def media_type_of(scope: Scope) -> str:
-    """What the body of a request says it is, without parameters; empty when it says nothing."""
+    """The media type of ``Content-Type``, without parameters; empty if the header is missing."""
     return (field_of(scope, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 def check_media_type(scope: Scope, *allowed: str) -> None:
-    """Refuse a body that says it is something else.
+    """Refuse a body whose ``Content-Type`` is not allowed. A missing one is accepted.
 
     Raises:
-        UnsupportedMediaType: none of the allowed types (RFC 9110, 15.5.16).
+        UnsupportedMediaType: it is none of the allowed types (RFC 9110, 15.5.16).
     """
     given = media_type_of(scope)
     if given and given not in allowed:

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, 13): entity tags in, 304 out."""
+"""Conditional requests (RFC 9110, 13): reads entity tags, and answers 304 where they match."""
 
 import re
 from collections.abc import Mapping
@@ -15,8 +15,11 @@ _MATCH, _NONE_MATCH = b"if-match", b"if-none-match"
 
 
 def preconditions_of(request: Request) -> Preconditions:
-    """What ``If-Match`` demands of any request, and ``If-None-Match`` of one that changes the
-    resource itself. Weak tags never match the former (strong comparison)."""
+    """The preconditions that the handler checks.
+
+    ``If-Match`` is read on every request; its weak tags never match (strong comparison).
+    ``If-None-Match`` is read only on PUT, PATCH and DELETE, which change the resource itself.
+    """
     fields = fields_of(request.scope)
     if _MATCH not in fields and _NONE_MATCH not in fields:
         return NO_PRECONDITIONS
@@ -29,8 +32,11 @@ def preconditions_of(request: Request) -> Preconditions:
 
 
 def _ruled_out(request: Request) -> tuple[str, ...]:
-    """What a change must not find. A field that says more than tags rules everything out: what
-    cannot be understood must not look fulfilled."""
+    """The tags of ``If-None-Match``, for a request that changes something.
+
+    A field with anything besides tags is read as ``*``, which refuses every existing resource: a
+    precondition that cannot be parsed must not count as fulfilled.
+    """
     rest = _TAG.sub("", ", ".join(lines_of(request.scope, _NONE_MATCH)))
     found = _tags(request, _NONE_MATCH, weak=True)
     return found if found and not rest.strip(" \t,") else ("*",)
@@ -43,10 +49,10 @@ def tagged(
     headers: Mapping[str, str],
     given: Preconditions,
 ) -> Response:
-    """The answer with its ETag, or 304 when the client has this representation.
+    """The response with its ETag, or 304 if the client has this representation already.
 
     Raises:
-        PreconditionFailed: the client would read another one only.
+        PreconditionFailed: ``If-Match`` names other representations only.
     """
     tag = kept.etag or ""
     headers = {"ETag": tag, **headers}
@@ -60,7 +66,7 @@ def tagged(
 
 
 def _tags(request: Request, name: bytes, *, weak: bool) -> tuple[str, ...]:
-    """The tags of a field, whose lines are one list (RFC 9110, 5.3), or ``("*",)``."""
+    """The tags of a field, or ``("*",)``. Its lines together form one list (RFC 9110, 5.3)."""
     listed = ", ".join(lines_of(request.scope, name)).strip()
     if listed == "*":
         return ("*",)

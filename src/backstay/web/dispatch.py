@@ -1,4 +1,4 @@
-"""Sends a request to its message: what a row of the table of routes becomes at the edge."""
+"""Makes a FastAPI route of a row in the table of routes: checks a request and sends its message."""
 
 import inspect
 from collections.abc import Callable, Coroutine
@@ -27,7 +27,7 @@ from backstay.web.state import edge_of
 
 
 class Route(APIRoute):
-    """A flat route that limits and authenticates before FastAPI reads the body."""
+    """A route that authenticates a request and counts it before the body is read."""
 
     spec: RouteSpec
     parameters: Parameters
@@ -35,7 +35,7 @@ class Route(APIRoute):
 
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
-        """The route of one row."""
+        """The route for one row of the table."""
         parameters = Parameters(spec.message, spec.path_names)
         result = spec.message.result_type()
         route = cls(
@@ -49,7 +49,7 @@ class Route(APIRoute):
             description=inspect.getdoc(spec.message),
             operation_id=spec.operation_id,
             response_class=PlainTextResponse if result is str else JSONResponse,
-            responses={"default": {}},  # the document tells each; see web/operations.py
+            responses={"default": {}},  # web/operations.py describes each
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
@@ -70,8 +70,11 @@ class Route(APIRoute):
         return handle
 
     def _application(self, prefix: str) -> ASGIApp:
-        """Answers by itself. FastAPI knows the route for its description only: its dependency
-        solver would cost more than everything else at the edge (docs/decisions)."""
+        """The ASGI application that answers requests of this route.
+
+        FastAPI uses the route only to describe the API: its dependency solver would cost more than
+        everything else at the edge (docs/decisions).
+        """
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
@@ -87,7 +90,11 @@ class Route(APIRoute):
         return app
 
     async def _admit(self, request: Request) -> None:
-        """Address limit, then authentication, then the user's limit: before the body is read."""
+        """Authenticate the request and count it, before its body is read.
+
+        Under the general limit, a request with a valid token counts for its user. In all other
+        cases it counts for the client's address.
+        """
         edge, scope, limit = edge_of(request), request.scope, self.spec.limit
         if self.spec.message.permission is PUBLIC:
             if limit is GENERAL:
@@ -105,15 +112,19 @@ class Route(APIRoute):
         if limit is GENERAL:
             counted = edge.limits.by_user(scope, principal, self.path_format)
             if self.may_be_kept and edge.cache_is_remote:
-                scope["backstay.admission"] = in_background(counted)  # one round trip for both
+                # shares a round trip with the look into the cache
+                scope["backstay.admission"] = in_background(counted)
             else:
                 await counted
         elif limit is not None:
             await edge.limits.by_address(scope, limit)
 
     def _check_form(self, request: Request) -> None:
-        """Refuse what FastAPI would ignore: an unknown query, a body that is too large here or
-        of another media type."""
+        """Refuse what FastAPI would ignore.
+
+        That is a query where the route takes none, a body larger than this route allows, and a body
+        of another media type.
+        """
         if self.spec.body_bytes is not None:
             narrow(request.scope, self.spec.body_bytes)
         if request.scope["query_string"] and not self.parameters.has_query:
@@ -130,12 +141,12 @@ class Route(APIRoute):
 
 @cache
 def route_of(spec: RouteSpec, prefix: str) -> Route:
-    """To describe a route takes milliseconds; tests, which make many applications, pay once."""
+    """The route of a row; cached: it takes milliseconds, and tests make many applications."""
     return Route.of(spec, prefix)
 
 
 def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
-    """What FastAPI reads the parameters of a route from; it is never called."""
+    """A function from whose signature FastAPI reads the parameters; it is never called."""
 
     async def endpoint(**_: Any) -> Response:
         raise NotImplementedError

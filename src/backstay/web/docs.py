@@ -1,4 +1,4 @@
-"""The API's documentation, served from the package: no page loads anything from elsewhere."""
+"""The API's documentation pages, served from the package: they load nothing from other hosts."""
 
 from asyncio import to_thread
 from base64 import b64decode
@@ -44,7 +44,10 @@ MayRead = Callable[[Request, str, str], Awaitable[bool]]
 
 
 def install(app: FastAPI, *, may_read: MayRead | None) -> None:
-    """Add the documentation; ``may_read`` judges a login and password, None lets all read."""
+    """Add the documentation pages.
+
+    ``may_read`` decides whether a login and password may read them; with None, everybody may.
+    """
 
     async def guard(request: Request) -> None:
         if may_read is not None:
@@ -61,7 +64,7 @@ def install(app: FastAPI, *, may_read: MayRead | None) -> None:
 
     async def schema(request: Request) -> Response:
         await guard(request)
-        return JSONResponse(await to_thread(app.openapi))  # the first time it takes long
+        return JSONResponse(await to_thread(app.openapi))  # in a thread: the first call takes long
 
     app.router.routes += [
         Route("/docs", page(_SWAGGER), include_in_schema=False),
@@ -82,7 +85,7 @@ async def _asset(request: Request) -> Response:
 
 
 async def _challenge(request: Request, may_read: MayRead) -> None:
-    """Ask for Basic credentials (RFC 7617)."""
+    """Require Basic credentials (RFC 7617) that may read the documentation."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     try:
         login, _, password = b64decode(value, validate=True).decode().partition(":")
@@ -94,6 +97,6 @@ async def _challenge(request: Request, may_read: MayRead) -> None:
     try:
         allowed = await may_read(request, login, password)
     except ValueError:
-        allowed = False  # nobody has a login or password of this form
+        allowed = False  # no account can have such a login or password
     if not allowed:
         raise Unauthenticated("Sign in as a superuser.", challenge=challenge)

@@ -1,4 +1,4 @@
-"""Every error as a problem (RFC 9457), none of which repeats what was submitted."""
+"""Turns every error into a problem (RFC 9457) that never repeats submitted values."""
 
 import json
 from collections.abc import MutableMapping
@@ -53,7 +53,7 @@ class TokenProblem(Problem):
 
 
 def problem_response(scope: Scope, error: AppError, debug: str = "") -> Response:
-    """The answer to a refused request; ``debug`` is what only developers may read."""
+    """The response for an error; ``debug`` is a traceback, which only developers may read."""
     body = {
         "type": f"urn:backstay:problem:{error.code}",
         "title": error.title,
@@ -74,12 +74,12 @@ def problem_response(scope: Scope, error: AppError, debug: str = "") -> Response
 
 
 class _FrameworkError(AppError):
-    """An error that the framework raised."""
+    """An error of the framework, such as a wrong body or an unknown path."""
 
 
 def _of_framework(error: HTTPException) -> AppError:
     if isinstance(error.__cause__, AppError):
-        return error.__cause__  # raised while the framework read the body
+        return error.__cause__  # ours, raised while the framework read the body
     status = error.status_code
     refusal = _FrameworkError(headers=error.headers)
     phrase = HTTPStatus(status).phrase
@@ -90,7 +90,7 @@ def _of_framework(error: HTTPException) -> AppError:
 
 
 def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
-    """Log an error of the server's, and leave its cause to the line of the request."""
+    """Log a server error (5xx), and store its cause for the log line of the request."""
     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return
     reason, request_id = leave_cause(scope, error), scope.get("backstay.request_id", "")
@@ -102,7 +102,7 @@ def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
 
 
 def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
-    """Leave the cause of a failure to the line of the request; what it is."""
+    """Store the cause of a failure for the log line of the request, and return it."""
     code = error.code if isinstance(error, AppError) else AppError.code
     reason = cause_of(error)
     scope["backstay.cause"] = {"code": code, "reason": reason}
@@ -110,7 +110,7 @@ def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the application as a problem."""
+    """Register handlers that answer every error of the application as a problem."""
 
     async def refused(request: Request, error: Any) -> Response:
         tell(request.scope, error)
@@ -143,4 +143,4 @@ PROBLEMS = {
     500: ("InternalError", "Internal error"),
     503: ("Unavailable", "Temporarily unavailable"),
 }
-"""What the description of the API calls a refusal, by status, and says of it."""
+"""By status: the name and description of an error in the description of the API."""

@@ -1,4 +1,4 @@
-"""The header fields of a request by name, read once for all who ask."""
+"""The header fields of a request by name, parsed once per request."""
 
 import re
 
@@ -12,7 +12,7 @@ _PARENT = re.compile(
 
 
 def fields_of(scope: Scope) -> dict[bytes, bytes]:
-    """The fields by lower-case name; of a repeated one the first."""
+    """The fields by lower-case name. Of a repeated field it is the first line."""
     fields: dict[bytes, bytes] | None = scope.get(_KEY)
     if fields is None:
         fields = scope[_KEY] = dict(reversed(list(scope["headers"])))
@@ -20,31 +20,33 @@ def fields_of(scope: Scope) -> dict[bytes, bytes]:
 
 
 def field_of(scope: Scope, name: bytes) -> str | None:
-    """One field as text (ISO 8859-1), or None."""
+    """The value of one field, decoded as ISO 8859-1, or None."""
     value = fields_of(scope).get(name)
     return None if value is None else value.decode("latin-1")
 
 
 def lines_of(scope: Scope, name: bytes) -> list[str]:
-    """Every line of a repeated field as text (ISO 8859-1), in their order."""
+    """All lines of a repeated field in their order, decoded as ISO 8859-1."""
     if name not in fields_of(scope):
         return []
     return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
 
 
 def cookies_of(scope: Scope, name: str) -> list[str]:
-    """The values of all cookies of one name (RFC 6265, 5.4: longer paths first), none of them empty
-    or twice."""
+    """The distinct, non-empty values of all cookies of one name.
+
+    Their order is the browser's, which sends longer paths first (RFC 6265, 5.4).
+    """
     pairs = (pair.partition("=") for line in lines_of(scope, b"cookie") for pair in line.split(";"))
     values = (value.strip().strip('"') for given, _, value in pairs if given.strip() == name)
     return list(dict.fromkeys(filter(None, values)))
 
 
 def parent_of(scope: Scope) -> tuple[bytes, bytes] | None:
-    """The id of the trace that a request is part of, and its flags (W3C Trace Context).
+    """The trace id and the flags of the request's ``traceparent`` (W3C Trace Context).
 
-    None where none is told, or not in a known form. Of a later version than 00 what that version
-    says is known: more may follow behind the flags, of which only the first has a meaning.
+    None if the header is missing, repeated or malformed. A version later than 00 is read as that
+    standard demands: further parts may follow the flags, and only the ``sampled`` flag is used.
     """
     if _TRACE not in fields_of(scope):
         return None

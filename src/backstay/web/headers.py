@@ -1,7 +1,7 @@
-"""The header fields that requests and answers of the API carry, as its description tells them.
+"""The header fields of requests and responses, as the description of the API shows them.
 
-Those that browsers and proxies look at, and every answer has, are left out: they are the same
-everywhere (``Cache-Control: no-store``, ``Vary``, ``Content-Security-Policy`` and the like).
+Fields that every response has and that only browsers and proxies read are left out
+(``Cache-Control: no-store``, ``Vary``, ``Content-Security-Policy`` and the like).
 """
 
 from typing import Any
@@ -9,29 +9,29 @@ from typing import Any
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
 
 
-def _told(description: str, schema: dict[str, Any], *, always: bool = False) -> dict[str, Any]:
+def _header(description: str, schema: dict[str, Any], *, always: bool = False) -> dict[str, Any]:
     required = {"required": True} if always else {}
     return {"description": description, **required, "schema": schema}
 
 
 HEADERS = {
-    "Accept-Encoding": _told("The only encoding of a body that is taken: none.", _TEXT),
-    "Cache-Control": _told("How long the client may keep the answer.", _TEXT),
-    "ETag": _told("The entity tag of what is shown, for `If-Match`.", _TEXT, always=True),
-    "Idempotent-Replayed": _told(
+    "Accept-Encoding": _header("The only encoding of a body that is taken: none.", _TEXT),
+    "Cache-Control": _header("How long the client may keep the answer.", _TEXT),
+    "ETag": _header("The entity tag of what is shown, for `If-Match`.", _TEXT, always=True),
+    "Idempotent-Replayed": _header(
         "`true` where this is the first answer once more.", {"type": "string", "enum": ["true"]}
     ),
-    "Link": _told("The pages around this one (RFC 8288); there may be none.", _TEXT),
-    "Location": _told("Where the new resource is.", _TEXT, always=True),
-    "RateLimit": _told("What is left of the limit, and seconds until it is whole.", _TEXT),
-    "RateLimit-Policy": _told("The limit under which this request was counted.", _TEXT),
-    "Retry-After": _told("Seconds after which to try again.", _NUMBER),
-    "Set-Cookie": _told("Sets or clears the cookie of the refresh token.", _TEXT),
-    "WWW-Authenticate": _told("The credentials that are expected.", _TEXT, always=True),
-    "X-RateLimit-Limit": _told("Requests allowed in a period.", _NUMBER),
-    "X-RateLimit-Remaining": _told("Requests left in this period.", _NUMBER),
-    "X-RateLimit-Reset": _told("Seconds until the limit is whole again.", _NUMBER),
-    "X-Request-ID": _told("Finds the request in the logs.", _TEXT, always=True),
+    "Link": _header("The pages around this one (RFC 8288); there may be none.", _TEXT),
+    "Location": _header("Where the new resource is.", _TEXT, always=True),
+    "RateLimit": _header("What is left of the limit, and seconds until it is whole.", _TEXT),
+    "RateLimit-Policy": _header("The limit under which this request was counted.", _TEXT),
+    "Retry-After": _header("Seconds after which to try again.", _NUMBER),
+    "Set-Cookie": _header("Sets or clears the cookie of the refresh token.", _TEXT),
+    "WWW-Authenticate": _header("The credentials that are expected.", _TEXT, always=True),
+    "X-RateLimit-Limit": _header("Requests allowed in a period.", _NUMBER),
+    "X-RateLimit-Remaining": _header("Requests left in this period.", _NUMBER),
+    "X-RateLimit-Reset": _header("Seconds until the limit is whole again.", _NUMBER),
+    "X-Request-ID": _header("Finds the request in the logs.", _TEXT, always=True),
 }
 ALWAYS = ("X-Request-ID",)
 COUNTED = (
@@ -48,11 +48,11 @@ WITH_PROBLEM = {
     429: ("Retry-After",),
     503: ("Retry-After",),
 }
-"""What only some refusals carry."""
+"""By status: the header fields that only some errors carry."""
 
 
 def taken(name: str, description: str, *, where: str = "header", **schema: Any) -> dict[str, Any]:
-    """A parameter that a request may carry besides path and query."""
+    """A parameter of a request that is in neither path nor query."""
     told = {"type": "string", **schema}
     return {"name": name, "in": where, "description": description, "schema": told}
 
@@ -74,4 +74,4 @@ FIELDS = {
         "and changing refused (412).",
     ),
 }
-"""What requests may carry besides ``Authorization``."""
+"""The header fields of requests, except ``Authorization``."""

@@ -1,4 +1,4 @@
-"""Rate limits at the edge, with the headers that announce them."""
+"""Counts requests under their rate limits and writes the headers that report them."""
 
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -20,7 +20,7 @@ log = structlog.get_logger("backstay.limits")
 
 
 class Limits:
-    """Counts requests by limit class; none where the settings switch limits off."""
+    """Counts requests by limit class; counts none if the settings switch limits off."""
 
     def __init__(self, limiter: Limiter, settings: Settings, client_address: ClientAddress) -> None:
         self._limiter = limiter
@@ -31,7 +31,7 @@ class Limits:
         self._without_rule: set[str] = set()
 
     async def by_address(self, scope: Scope, limit: LimitClass) -> None:
-        """Count a request of the client's address.
+        """Count a request for its client's address.
 
         Raises:
             RateLimited: too many.
@@ -42,9 +42,9 @@ class Limits:
             await self._count(scope, limit.name, key, rate)
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
-        """Count a request of a signed-in user under the tier's rule for the route, if any.
+        """Count a request for its user, under the tier's rule for the route or the default limit.
 
-        All that one rule names counts together, and so does all that falls under the default.
+        Routes that share a rule share one count, and so do all routes under the default limit.
 
         Raises:
             RateLimited: too many.
@@ -73,10 +73,10 @@ class Limits:
 
 
 async def admission_of(scope: Scope) -> None:
-    """Wait for the verdict about a request, if it is still under way.
+    """Wait until the request has been counted, if that still runs in the background.
 
     Raises:
-        RateLimited: too many requests; whatever else was wrong with this one.
+        RateLimited: too many requests. It takes precedence over any other error of this one.
     """
     admission = scope.get("backstay.admission")
     if admission is not None:
@@ -92,7 +92,7 @@ def _constant(policy: str, limit: int, period: int) -> tuple[tuple[bytes, bytes]
 
 
 def _headers(policy: str, period: int, result: RateLimitResult) -> list[tuple[bytes, bytes]]:
-    """``RateLimit-Policy`` and ``RateLimit`` (IETF httpapi draft), and the older three."""
+    """``RateLimit-Policy``, ``RateLimit`` (IETF httpapi draft), and the older ``X-RateLimit-*``."""
     remaining, reset = b"%d" % result.remaining, b"%d" % ceil(result.reset_after)
     return [
         *_constant(policy, result.limit, period),

@@ -1,4 +1,4 @@
-"""The pure ASGI layers around the whole application: identity, headers, metrics, faults."""
+"""The ASGI layers around the whole application: request id, headers, metrics, CORS, errors."""
 
 import asyncio
 import re
@@ -60,17 +60,17 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 CLIENT_GONE = 499
-"""What is logged and counted for a client that left before its request was complete."""
+"""The status in logs and metrics if the client disconnects before its request is complete."""
 
 
 BODY_SECONDS = 30.0
-"""How long a body may be silent before its request is given up."""
+"""The longest pause, in seconds, while a body arrives; after it the request is refused (408)."""
 BODY_BYTES_PER_SECOND = 1024
-"""The rate at which a body has to arrive, apart from ``BODY_SECONDS``."""
+"""The slowest rate of a body. One that is slower may lag ``BODY_SECONDS`` behind it in all."""
 
 
 class Edge:
-    """Outermost: names the request, joins its trace, adds headers, measures and logs it."""
+    """The outermost layer: sets request id and trace, adds headers, measures and logs requests."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, hsts: bool, access_log: bool) -> None:
         self._app = app
@@ -113,11 +113,11 @@ class Edge:
             self._metrics.observe(scope["method"], route, status, elapsed)
             failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "backstay.cause" in scope
             if self._access_log or failed:
-                _tell_of(scope, status, elapsed, failed=failed)
+                _log_request(scope, status, elapsed, failed=failed)
 
 
-def _tell_of(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:
-    """The line of a request. One that failed says why, and to whom it happened."""
+def _log_request(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:
+    """Log the line of a request. If it failed, the line has the cause and the user's id."""
     trace: bytes = scope["backstay.trace"]
     line = {
         "method": scope["method"],
@@ -134,14 +134,15 @@ def _tell_of(scope: Scope, status: int, seconds: float, *, failed: bool) -> None
     principal = scope.get("backstay.principal")
     if principal is not None and principal.user_id is not None:
         line["user_id"] = str(principal.user_id)
-    tell_of = log.warning if status == HTTPStatus.SERVICE_UNAVAILABLE else log.error
-    tell_of("request", **line)
+    write = log.warning if status == HTTPStatus.SERVICE_UNAVAILABLE else log.error
+    write("request", **line)
 
 
 class Faults:
-    """Inside CORS: refuses foreign hosts, limits URI and body (size, time), answers all errors.
+    """The layer inside CORS: checks the host, limits URI and body (size, time), answers all errors.
 
-    What nobody caught becomes a 500 problem; with ``debug`` its member ``debug`` is the traceback.
+    An unexpected exception becomes a 500 problem; with ``debug`` set, the problem's member
+    ``debug`` holds the traceback.
     """
 
     def __init__(
@@ -194,15 +195,15 @@ class Faults:
         check_uri(scope)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        seen, patience, is_complete = 0, BODY_SECONDS, False
+        seen, seconds_left, is_complete = 0, BODY_SECONDS, False
 
         async def bounded() -> Message:
-            nonlocal seen, patience, is_complete
-            if is_complete:  # what is waited for now is that the client leaves
+            nonlocal seen, seconds_left, is_complete
+            if is_complete:  # from here on, receive() waits for the client to disconnect
                 return await receive()
             asked = time.monotonic()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(seconds_left):
                     message = await receive()
             except TimeoutError as error:
                 raise RequestTimeout from error
@@ -210,7 +211,7 @@ class Faults:
             if size and not seen:
                 check_encoding(scope)
             earned = size / BODY_BYTES_PER_SECOND - (time.monotonic() - asked)
-            patience = min(BODY_SECONDS, patience + earned)
+            seconds_left = min(BODY_SECONDS, seconds_left + earned)
             seen += size
             most = narrowed(scope, self._limit)
             if seen > most:
@@ -222,7 +223,7 @@ class Faults:
 
 
 class Cors(CORSMiddleware):
-    """Cross-origin answers (Fetch standard), at no cost where no origin asks."""
+    """CORS (Fetch standard). A request without an ``Origin`` skips it, so it costs nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = fields_of(scope) if scope["type"] == "http" else {}
@@ -235,7 +236,7 @@ class Cors(CORSMiddleware):
             await super().__call__(scope, receive, send)
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Whether the pages of an origin may call, however it is written."""
+        """Whether pages of this origin may call the API; its spelling is normalized first."""
         return normal_origin(origin) in self.allow_origins
 
     def _preflight(self, scope: Scope) -> Response:
@@ -251,7 +252,7 @@ class Cors(CORSMiddleware):
 def _identify(scope: Scope) -> tuple[str, bytes]:
     """The request id and the ``traceparent`` of this hop (W3C Trace Context).
 
-    A request that brings no id is called by its trace.
+    If the request has no valid ``X-Request-ID``, its trace id is the request id.
     """
     fields = fields_of(scope)
     chosen = urandom(24).hex()
@@ -264,7 +265,7 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
 
 
 def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Put the layers around an application, from the inside out."""
+    """Add the layers to an application, the innermost first."""
     server, origins = settings.server, settings.app.cors_origins
     app.add_middleware(
         Faults,

@@ -1,7 +1,7 @@
-"""Refusals of token requests in the words of OAuth2 (RFC 6749, 5.2), which its libraries read.
+"""Adds the error members of OAuth2 (RFC 6749, 5.2) to refused token requests.
 
-Without them a library takes the problem itself for tokens, or says that there are none. Status and
-headers stay those of the problem.
+OAuth2 client libraries read these members. Without them, a library takes the problem for a token
+response, or reports that the tokens are missing. The problem's status and headers stay.
 """
 
 import re
@@ -14,8 +14,8 @@ from backstay.web.checks import media_type_of
 from backstay.web.pages import FORM
 
 UNSUPPORTED = ("grant_type", "literal_error")
-"""The field and code of the fault that a grant of another type is."""
-_NOT_TOLD = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+"""The field and code of the validation error for an unsupported ``grant_type``."""
+_NOT_ALLOWED = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 _ERRORS = {
     401: "invalid_grant",
     403: "invalid_grant",
@@ -33,12 +33,12 @@ ErrorCode = Literal[
 
 
 def members_of(scope: Scope, error: AppError) -> dict[str, str]:
-    """What OAuth2 adds to a problem; nothing unless the request is a form for tokens."""
+    """The OAuth2 members of a problem; empty unless the request is a form that asks for tokens."""
     spec = getattr(scope.get("route"), "spec", None)
     if spec is None or not spec.grants_tokens or media_type_of(scope) != FORM:
         return {}
-    told = str(error) if error.errors else error.detail
-    return {"error": _error_of(error), "error_description": _NOT_TOLD.sub("?", told)}
+    description = str(error) if error.errors else error.detail
+    return {"error": _error_of(error), "error_description": _NOT_ALLOWED.sub("?", description)}
 
 
 def _error_of(error: AppError) -> str:

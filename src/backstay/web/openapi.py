@@ -1,4 +1,4 @@
-"""The description of the API (OpenAPI 3.1), for generated clients and people alike."""
+"""Builds the description of the API (OpenAPI 3.1), from which clients are generated."""
 
 import json
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _FIRST = {"auth": 0, "users": 1}
 def openapi_of(
     app: FastAPI, login_path: str, features: Iterable[Feature], max_age: int
 ) -> dict[str, Any]:
-    """The OpenAPI description, made once: the framework fails where two threads make it."""
+    """The OpenAPI description, built once under a lock: FastAPI fails if two threads build it."""
     with _making:
         if app.openapi_schema is None:
             app.openapi_schema = _described(app, login_path, features, max_age)
@@ -46,7 +46,7 @@ def _described(
     common.share("securitySchemes", BEARER, scheme)
     conditional = _conditional(features)
     ours = [r for r in app.routes if isinstance(r, Route) and not r.spec.is_page]
-    # what is added by hand may be there twice: the framework has described the last one
+    # a path and method may occur twice among hand-made routes: FastAPI describes the last one
     for (path, method), route in {(r.path_format, r.spec.method): r for r in ours}.items():
         operation = schema["paths"][path][method.lower()]
         is_conditional = route.spec.message in conditional
@@ -58,7 +58,7 @@ def _described(
 
 
 def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:
-    """The messages whose handler looks at the preconditions of the request."""
+    """The messages whose handler takes the request's preconditions."""
     return {
         function.__handles__
         for feature in features
@@ -68,8 +68,10 @@ def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:
 
 
 def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:
-    """The groups of operations in the order of a reader: whoever is new signs in first, then looks
-    for what this application is about, and last for what every application has.
+    """The groups of operations in the order in which a new reader needs them.
+
+    Signing in comes first, then the features of this application, then those that every application
+    has.
     """
     operations = [each for item in schema["paths"].values() for each in item.values()]
     names = dict.fromkeys(tag for each in operations for tag in each.get("tags", ()))

@@ -1,5 +1,4 @@
-"""Tells in an operation's description what the table of routes knows and the framework does not:
-credentials, conditions, headers, refusals."""
+"""Adds to an operation's description what FastAPI does not know, such as headers and errors."""
 
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -21,7 +20,7 @@ _SHARED = PAGING - {"sort"}
 
 
 class Components:
-    """What several operations have in common, written once."""
+    """The parts that several operations share, each written once under ``components``."""
 
     def __init__(self, written: Node) -> None:
         self._written = written
@@ -29,13 +28,13 @@ class Components:
         self._problems: dict[tuple[int, type[Problem]], Node] = {}
 
     def share(self, kind: str, name: str, part: Node) -> Node:
-        """A reference to a part, or the part itself where its name stands for another one."""
+        """A reference to a part, or the part itself if its name is taken by a different one."""
         if self._written.setdefault(kind, {}).setdefault(name, part) == part:
             return {"$ref": f"#/components/{kind}/{name}"}
         return part
 
     def model(self, model: type[BaseModel], suffix: str = "") -> Node:
-        """A reference to the schema of what is read as that model."""
+        """A reference to the schema of a model."""
         if model not in self._models:
             name = model.__name__ + suffix
             written = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -45,11 +44,11 @@ class Components:
         return self._models[model]
 
     def headers(self, names: Iterable[str]) -> Node:
-        """References to the headers of an answer."""
+        """References to the headers of a response."""
         return {name: self.share("headers", name, HEADERS[name]) for name in names}
 
     def problem(self, status: int, model: type[Problem] = Problem) -> Node:
-        """A reference to the refusal of that status."""
+        """A reference to the error response of a status."""
         if (status, model) not in self._problems:
             name, description = PROBLEMS[status]
             headers = self.headers((*ALWAYS, *COUNTED, *WITH_PROBLEM.get(status, ())))
@@ -61,7 +60,7 @@ class Components:
 
 
 def tidied(node: Any, *, by_name: bool = False) -> Any:
-    """A schema without what pydantic adds for forms: titles made of names, null as default."""
+    """A schema without the titles that pydantic makes of names, and without null defaults."""
     if isinstance(node, list):
         return [tidied(each) for each in node]
     if not isinstance(node, dict):
@@ -81,10 +80,10 @@ def tidied(node: Any, *, by_name: bool = False) -> Any:
 def describe(
     operation: Node, route: Route, common: Components, *, is_conditional: bool, max_age: int
 ) -> None:
-    """Complete what the framework says of an operation.
+    """Complete FastAPI's description of an operation.
 
-    ``is_conditional`` tells whether the handler compares what it changes with entity tags,
-    ``max_age`` for how many seconds clients may keep answers.
+    ``is_conditional`` says whether the handler checks entity tags, ``max_age`` for how many seconds
+    clients may cache responses.
     """
     spec = route.spec
     operation["security"] = _security(route, common)
@@ -110,7 +109,7 @@ def describe(
 
 
 def _security(route: Route, common: Components) -> list[Node]:
-    """Which credentials are needed; with an empty alternative, which are taken."""
+    """The required credentials. With an empty alternative (``{}``) they are optional."""
     if route.spec.message.permission is not PUBLIC:
         return [{BEARER: []}]
     known = route.spec.credentials
@@ -121,8 +120,11 @@ def _security(route: Route, common: Components) -> list[Node]:
 
 
 def _body(route: Route, common: Components) -> Node:
-    """What an endpoint of one's own reads. The schema of a message has another name than it:
-    clients have models of the former and functions of the latter."""
+    """The body that a custom endpoint reads.
+
+    The schema of a message gets the suffix ``Body``, because generated clients have a model for the
+    schema and a function with the message's name.
+    """
     bodies, message = route.spec.bodies, route.spec.message
     return {
         "required": all(
@@ -154,7 +156,7 @@ def _conditions(route: Route, *, is_conditional: bool) -> Iterator[str]:
 
 
 def _headers(route: Route, max_age: int) -> Iterator[str]:
-    """What an answer of success has."""
+    """The header fields of a successful response."""
     spec = route.spec
     yield from ALWAYS
     if spec.limit is not None:
@@ -174,7 +176,7 @@ def _headers(route: Route, max_age: int) -> Iterator[str]:
 
 
 def _unwell(route: Route, answered: Node, common: Components) -> Node:
-    """The answer that has the result, too, but is no success."""
+    """The response that has the result although its status is an error."""
     status = route.spec.unwell
     if status is None:
         return {}
@@ -231,7 +233,7 @@ def _parameters(
 
 
 def _parameter(parameter: Node, route: Route, common: Components) -> Node:
-    """A parameter as clients best send it: none can say null, which is to leave it out."""
+    """A parameter without ``null``: a client cannot send that in a URL, and leaves it out."""
     schema = parameter["schema"]
     kinds = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
     if len(kinds) == 1:

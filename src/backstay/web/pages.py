@@ -1,4 +1,4 @@
-"""The few pages for people: plain HTML that loads nothing, runs no script and tells nobody."""
+"""Renders the few HTML pages for people: no scripts, nothing loaded, nothing cached or indexed."""
 
 import re
 from base64 import b64encode
@@ -54,7 +54,7 @@ _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
 def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTMLResponse:
-    """A page; ``body`` is HTML."""
+    """An HTML page. ``body`` is inserted as it is; ``title`` is escaped."""
     shown = escape(title)
     return HTMLResponse(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -68,7 +68,7 @@ def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTM
 
 
 def linked(text: str) -> str:
-    """A text as HTML, its web addresses as links."""
+    """A text as escaped HTML in which web addresses are links."""
     parts, end = [], 0
     for found in _LINK.finditer(text):
         address = escape(found[0])
@@ -78,6 +78,6 @@ def linked(text: str) -> str:
 
 
 async def form_of(request: Request, *names: str) -> dict[str, str]:
-    """The named fields of a form that was sent; those that are missing are empty."""
+    """The named fields of a submitted form; a missing one is empty."""
     async with request.form(max_files=0, max_fields=20) as form:
         return {name: str(form.get(name) or "") for name in names}

@@ -1,4 +1,4 @@
-"""Derives from a message what FastAPI must read: path, query and body, and puts it together."""
+"""Derives from a message its parameters in path, query and body, and reads a request into it."""
 
 from collections.abc import Mapping
 from inspect import Parameter
@@ -22,7 +22,7 @@ _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class Parameters:
-    """How one message type travels in a request."""
+    """How a request carries one type of message."""
 
     def __init__(
         self, message: type[Message[Any]], path_names: Mapping[str, str] = _AS_NAMED
@@ -58,10 +58,10 @@ class Parameters:
             self.signature.append(_parameter("body", Annotated[self._body, Body()]))
 
     async def read(self, request: Request) -> Message[Any]:
-        """The message that a request's path, query and body make.
+        """Build the message from the request's path, query and body.
 
         Raises:
-            Invalid: a part is not valid, or the message as a whole is not.
+            Invalid: one of these parts, or the message as a whole, is not valid.
         """
         if self._body is not None:
             given = await request.body()
@@ -161,7 +161,7 @@ def _model(
 
 
 def _flat(filters: Mapping[str, type[Filter[Any]]]) -> dict[str, tuple[str, str]]:
-    """Each flat query name with the filter and operator it stands for."""
+    """By the name of a query parameter, such as ``name__gte``: its filter and operator."""
     return {
         name if operator == "eq" else f"{name}__{operator}": (name, operator)
         for name, kind in filters.items()

@@ -1,4 +1,4 @@
-"""Looks at the rows of a table of routes: what would answer wrongly must not start."""
+"""Checks the rows of a table of routes, so that a wrong one stops the start, not a request."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
 
 @cache
 def flaws_of(spec: RouteSpec) -> tuple[Flaw, ...]:
-    """What is wrong with one row, by itself."""
+    """The flaws of one row, regardless of all others."""
     return tuple(_flaws(spec))
 
 
@@ -42,12 +42,12 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         problem = f"{_route(spec)} has the limit {limit!r}, which is no class of limits."
         mend = "Declare a LimitClass beside the routes, or None if requests are not counted."
         yield Flaw(Code.ROUTE_LIMIT, problem, mend)
-    if spec.endpoint is None and not in_path:  # one of its own reads the request by itself
+    if spec.endpoint is None and not in_path:  # a custom endpoint reads the request itself
         yield from _placeholder_flaws(spec)
 
 
 def is_message(value: Any) -> bool:
-    """Whether it can be sent."""
+    """Whether a value is a command or query class."""
     return isclass(value) and issubclass(value, (Command, Query))
 
 
@@ -62,7 +62,7 @@ def _path_flaws(spec: RouteSpec) -> Iterator[Flaw]:
 
 
 def _method_flaws(spec: RouteSpec) -> Iterator[Flaw]:
-    """Who follows a link changes nothing; a search too long for a URL may be posted."""
+    """A GET must change nothing (RFC 9110, 9.2.1); a query too long for a URL may be posted."""
     name = spec.message.__name__
     if spec.method == "GET" and issubclass(spec.message, Command) and not spec.is_page:
         problem = f"{_route(spec)} sends the command {name}: whoever follows a link changes things."
@@ -135,6 +135,6 @@ def _results(spec: RouteSpec) -> tuple[Any, ...]:
 
 
 def _shown(model: type[BaseModel]) -> set[str]:
-    """The names by which an answer holds its fields."""
+    """The names of a model's fields in a response."""
     named = {field.serialization_alias or name for name, field in model.model_fields.items()}
     return named | set(model.model_computed_fields)

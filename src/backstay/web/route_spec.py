@@ -1,4 +1,4 @@
-"""What a row in the table of routes says."""
+"""Defines one row in the table of routes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,32 +14,34 @@ from backstay.limits.classes import GENERAL, LimitClass
 from backstay.web.conditional import JSON
 
 BEARER = "bearer"
-"""The security scheme of whatever is not public: an access token."""
+"""The name of the security scheme of routes that are not public: an access token."""
 Endpoint = Callable[..., Awaitable[Response]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RouteSpec:
-    """One row: a method and path of the API and the message that is sent for it.
+    """One row: a method and path of the API, and the message that a request to it sends.
 
     Attributes:
-        limit: the class under which requests are counted; None where they are not.
-        status: of success, where there is a result.
-        location: template of the ``Location`` of what was created, filled from the result.
-        endpoint: replaces the standard one where HTTP itself matters.
-        name: the operation id; the message's name unless given.
-        bodies: what an endpoint of one's own reads, by media type.
-        credentials: what a public route takes all the same: security schemes of OpenAPI by name,
-            None for one that is told elsewhere.
-        cookies: what is read of a browser besides, by name, and what for.
-        sets_cookies: whether an answer sets or clears cookies.
-        unwell: status of an answer that has the result as well, where that is no good news.
-        refuses: statuses of refusal that the description would not name by itself.
-        is_page: whether it shows people a page, which the description leaves out.
-        max_body_bytes: how large the body may be; as the limit class says unless given.
-        grants_tokens: whether a form that is sent here is a token request of OAuth2 (RFC 6749).
-        path_names: what the message calls a path parameter, where it is not its name.
-        place: where the row is written.
+        limit: the limit class under which requests are counted; None if they are not counted.
+        status: the status of a success that has a result; 204 if there is none.
+        location: template for the ``Location`` of the created resource, filled from the result.
+        endpoint: a custom endpoint instead of the standard one, for a route that must handle HTTP
+            itself.
+        name: the operation id; by default the message's name in snake case.
+        bodies: by media type, the body that a custom endpoint reads.
+        credentials: the optional credentials of a public route: OpenAPI security schemes by name,
+            None for one that another route describes.
+        cookies: the cookies that are read, by name, with their description.
+        sets_cookies: whether a response sets or clears cookies.
+        unwell: the error status of a response that still carries the result, such as a failed
+            health check.
+        refuses: further error statuses for the description of the API.
+        is_page: whether it is an HTML page, which the description of the API leaves out.
+        max_body_bytes: the most bytes of the body; by default that of the limit class.
+        grants_tokens: whether a form sent here is an OAuth2 token request (RFC 6749).
+        path_names: by path parameter, the message's field, where their names differ.
+        place: the file and line of the row.
     """
 
     method: str
@@ -66,23 +68,23 @@ class RouteSpec:
 
     @cached_property
     def body_bytes(self) -> int | None:
-        """How large the body may be, where that is less than any may be."""
+        """The most bytes of the body, if this route allows fewer than the application."""
         return self.max_body_bytes or (self.limit.body_bytes if self.limit else None)
 
     @property
     def media_types(self) -> tuple[str, ...]:
-        """What a body may be."""
+        """The media types of the body."""
         return tuple(self.bodies) or (JSON,)
 
     @cached_property
     def takes_key(self) -> bool:
-        """Whether an ``Idempotency-Key`` is honoured; everywhere else it is ignored."""
+        """Whether the route honours an ``Idempotency-Key``; other routes ignore it."""
         is_standard = self.endpoint is None and self.method == "POST"
         return is_standard and issubclass(self.message, Command) and self.message.takes_key()
 
     @property
     def operation_id(self) -> str:
-        """What generated clients call it."""
+        """The operation id, which is the name of the function in generated clients."""
         name = self.message.__name__
         snake = "".join("_" + c.lower() if c.isupper() else c for c in name)
         return self.name or snake.lstrip("_")

@@ -1,4 +1,4 @@
-"""Finds the route of a request in one step, however many there are."""
+"""Finds the route of a request by its path, in a time that does not grow with their number."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -10,17 +10,17 @@ from backstay.core.errors import AppError
 
 
 class MethodNotAllowed(AppError):
-    """The path exists, the method does not (RFC 9110, 15.5.6)."""
+    """The path exists, but not with this method (RFC 9110, 15.5.6)."""
 
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 class RouteIndex:
-    """Stands before the framework's router and takes the requests whose path it knows.
+    """Runs before FastAPI's router and handles the requests whose path it knows.
 
-    Paths are looked up segment by segment in a tree; a literal segment beats a parameter. What
-    is not found falls through to the framework, so that routes added by hand still work; it is
-    counted before.
+    It looks a path up in a tree, segment by segment; a literal segment takes precedence over a
+    parameter. A request whose path it does not know is counted and then passed to FastAPI, so that
+    routes added by hand work.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class RouteIndex:
         await route.handle(scope, receive, send)
 
     async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """HEAD is GET of which only the headers are sent (RFC 9110, 9.3.2): the edge sees to it."""
+        """Handle HEAD as GET (RFC 9110, 9.3.2). The layer ``Edge`` drops the body."""
 
         async def respond(message: Message) -> None:
-            scope["method"] = "HEAD"  # the server looks here when it frames the answer
+            scope["method"] = "HEAD"  # the server reads it here to frame the response
             await send(message)
 
         scope["method"] = "GET"
@@ -81,7 +81,7 @@ class RouteIndex:
             scope["method"] = "HEAD"
 
     def taker(self, method: str, path: str) -> APIRoute | None:
-        """The route that takes the requests of a path; one of another method refuses them."""
+        """The route that handles such requests, or one of another method if they get a 405."""
         node = self._find(path)
         if node is None or not node.routes:
             return None

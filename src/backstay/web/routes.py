@@ -1,7 +1,7 @@
-"""Routes as a table of messages: a row says where a message is sent, not how.
+"""A feature's routes as a table: a row names a method and path, and the message they send.
 
-A table is read by whoever runs the application without HTTP, too: the framework is loaded only by
-who builds the routes.
+Processes that serve no HTTP read these tables, too. FastAPI is therefore imported only when the
+routes are built.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Routes:
     """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False.
 
-    ``tag`` names their group in the description of the API, ``about`` says what it is for; one
-    table of a group says it. ``options`` are the further attributes of :class:`RouteSpec`.
+    ``tag`` is their group in the description of the API. ``about`` describes that group; one table
+    of the group is enough to give it. ``options`` are further attributes of :class:`RouteSpec`.
     """
 
     def __init__(self, prefix: str, *, tag: str, about: str = "", versioned: bool = True) -> None:
@@ -48,11 +48,11 @@ class Routes:
         )
 
     def get(self, path: str, message: type[Message[Any]], **options: Any) -> None:
-        """Read: 200, or 304 where the client's representation is current."""
+        """Read: 200, or 304 if the client's representation is current."""
         self._add("GET", path, message, **options)
 
     def post(self, path: str, message: type[Message[Any]], **options: Any) -> None:
-        """Create when ``location`` names the path of the new resource (201), else act (200)."""
+        """Create (201) if ``location`` gives the path of the new resource, else act (200)."""
         status = 201 if "location" in options else 200
         self._add("POST", path, message, **{"status": status, **options})
 
@@ -61,7 +61,7 @@ class Routes:
         self._add("PUT", path, message, **options)
 
     def patch(self, path: str, message: type[Message[Any]], **options: Any) -> None:
-        """Change the named fields: 200 with the new representation."""
+        """Change the given fields: 200 with the new representation."""
         self._add("PATCH", path, message, **options)
 
     def delete(self, path: str, message: type[Message[Any]], **options: Any) -> None:
@@ -69,13 +69,13 @@ class Routes:
         self._add("DELETE", path, message, **{"status": 204, **options})
 
     def build(self, root_path: str) -> "list[Route]":
-        """The routes with their full paths, ready to be appended to an application."""
+        """The routes with their full paths, for an application to append."""
         from backstay.web.dispatch import route_of  # noqa: PLC0415
 
         return [copy(route_of(spec, self._under(root_path))) for spec in self.specs]
 
     def operations(self, root_path: str) -> Iterator[Operation]:
-        """What is sent by which method and path."""
+        """Each row as an operation: its message, method and full path."""
         for spec in filter(lambda each: is_message(each.message), self.specs):
             path = self._under(root_path) + spec.path
             by_tier = spec.limit is GENERAL
@@ -83,7 +83,7 @@ class Routes:
             yield Operation(spec.message, name, spec.method, path, by_tier, place)
 
     def faults(self) -> Iterator[WiringFault]:
-        """What is wrong with single rows."""
+        """The faults of single rows."""
         for spec in self.specs:
             yield from (flaw.of(spec) for flaw in flaws_of(spec))
 

@@ -1,4 +1,4 @@
-"""What the edge needs from the composition root, reachable from every request."""
+"""Holds what the edge needs from the composition root, within reach of every request."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class MetricsAccess(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EdgeState:
-    """Set once, at boot, as ``app.state.edge``."""
+    """What requests need of the application; set once at boot, as ``app.state.edge``."""
 
     buses: Buses
     authenticate: Callable[[str | None], Awaitable[Principal]]
@@ -46,8 +46,10 @@ class EdgeState:
     client_max_age: int = 0
 
     async def count(self, scope: Scope, template: str | None) -> None:
-        """Count a request that needs no token: of the user whom it names all the same, else of
-        the address; under the rule for the template of its route, if it has one.
+        """Count a request that needs no token.
+
+        If it has a valid one, it counts for that user, under the tier's rule for ``template``,
+        which is the path of its route. Otherwise it counts for the address.
 
         Raises:
             RateLimited: too many.
@@ -64,7 +66,7 @@ class EdgeState:
 
 
 def edge_of(request: Request) -> EdgeState:
-    """The edge state of the application that received a request."""
+    """The edge state of the application that received the request."""
     state: EdgeState = request.scope["app"].state.edge
     return state
 
@@ -75,7 +77,7 @@ def sender_of(
     idempotency: IdempotencyKey | None = None,
     device: Device | None = None,
 ) -> Sender:
-    """A sender on behalf of whoever made the request."""
+    """A sender that acts as the request's principal."""
     scope, edge = request.scope, edge_of(request)
     origin = Origin(
         scope.get("backstay.request_id", ""),
@@ -90,9 +92,9 @@ def sender_of(
 
 
 async def count_unmatched(scope: Scope, path: str) -> None:
-    """Count a request that no route of a feature takes, so that it is limited as well.
+    """Count a request that matches no feature's route, so that it is limited as well.
 
-    The documentation has a guard of its own and is not counted.
+    The documentation is not counted: it has its own limit.
 
     Raises:
         RateLimited: too many.
@@ -104,7 +106,11 @@ async def count_unmatched(scope: Scope, path: str) -> None:
 
 
 def metrics_access(settings: Settings) -> MetricsAccess:
-    """Open in local, else only with a token; never when switched off."""
+    """Who may read the metrics.
+
+    Nobody if they are switched off; with a token, only its holders; without one, everybody in
+    ``local`` and nobody elsewhere.
+    """
     if not settings.app.metrics:
         return MetricsAccess.OFF
     if settings.app.metrics_token is not None:

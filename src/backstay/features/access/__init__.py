@@ -1,4 +1,4 @@
-"""Roles, permissions and grants: who may do what, how far, with which fields."""
+"""Roles, permissions and grants: who may do what, at which scope, and with which fields."""
 
 from backstay.core.feature import Feature
 from backstay.features.access import routes

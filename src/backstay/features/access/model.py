@@ -1,4 +1,4 @@
-"""The tables of roles: what is granted to whom, how far, and with which field rules."""
+"""The tables of roles, their members, and their grants with scope and field rules."""
 
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class FieldRuleExists(Conflict):
 
 
 class Permission(Entity):
-    """A permission declared in code, as the database knows it."""
+    """A row for a permission that the code declares."""
 
     __tablename__ = "permissions"
 
@@ -58,7 +58,7 @@ class Permission(Entity):
 
 
 class PermissionField(Entity):
-    """A field of the messages that a permission guards; nested ones by path."""
+    """A field of the messages that a permission guards; a nested one has a path."""
 
     __tablename__ = "permission_fields"
     __table_args__ = (UniqueConstraint("permission_id", "source", "name"),)

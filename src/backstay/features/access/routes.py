@@ -1,4 +1,4 @@
-"""Where roles, grants and memberships are reached."""
+"""The routes of roles, grants and memberships."""
 
 from backstay.features.access.commands.grants import (
     AddFieldRule,

@@ -1,4 +1,4 @@
-"""What the feature answers and is told."""
+"""The views that this feature returns, and the values that its messages pass to each other."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +46,7 @@ class Membership:
     grants: dict[str, Grant]
 
     def grant(self, permission: str) -> Grant | None:
-        """The grant of a permission key, or None when it is not held."""
+        """The grant of a permission key, or None if it is not held."""
         return UNLIMITED if self.is_superuser else self.grants.get(permission)
 
     def gains(self, before: "Membership") -> dict[str, Grant]:
@@ -62,7 +62,7 @@ class Membership:
 
 NO_ROLES = Membership(roles=(), level=0, is_superuser=False, grants={})
 EVERYTHING = Membership(roles=(), level=0, is_superuser=True, grants={})
-"""What the application itself holds."""
+"""The membership of the application itself."""
 
 
 RoleName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -102,7 +102,7 @@ class GrantDetail(View):
     fields: tuple[FieldRuleDetail, ...]
 
     def as_grant(self) -> Grant:
-        """What it allows to somebody who has nothing else."""
+        """The grant of a user who has no other role."""
         rules = tuple((rule.source, rule.name, rule.effect) for rule in self.fields)
         merged = merge_grants([RoleGrant(0, self.permission, self.scope, rules)])
         return merged[self.permission]

@@ -1,4 +1,4 @@
-"""Signing in and staying signed in: sessions, tokens, their ends."""
+"""Authentication: sign-in, sessions and their tokens."""
 
 from backstay.core.feature import Feature
 from backstay.core.schedule import every

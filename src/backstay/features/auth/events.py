@@ -1,4 +1,4 @@
-"""What has happened to sessions, for features that the foundation does not know."""
+"""Events about sessions, for features that the foundation does not know."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,7 +7,7 @@ from backstay.core.events import Event
 
 
 class NewDeviceSignedIn(Event):
-    """Somebody signed in from a device that this account was not signed in from before."""
+    """A user signed in from a device that the account does not know."""
 
     aggregate: ClassVar[str] = "user_id"
 
@@ -19,9 +19,9 @@ class NewDeviceSignedIn(Event):
 
 
 class RefreshTokenCopied(Event):
-    """Another client than the one that refreshes a session used a copy of its token.
+    """A client used a copy of a session's refresh token.
 
-    ``ended`` tells whether the session was ended for it.
+    ``ended`` says whether the session was ended because of it.
     """
 
     aggregate: ClassVar[str] = "user_id"

@@ -1,4 +1,4 @@
-"""The tables of sessions and of the devices that people sign in from."""
+"""The tables of sessions and of the devices from which users signed in."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,12 +11,12 @@ from backstay.db.base import Base
 
 
 class Session(Base):
-    """A sign-in on one device.
+    """The session of a sign-in on one device.
 
-    Only the keyed hash of the live refresh token is stored. ``rotations`` holds the times (Unix,
-    seconds) of the latest minute's rotations, newest first. ``client_hash`` tells which client
-    rotated last, ``former_client_hash`` which one did before it took over; ``shared_at`` is when
-    another client was first seen with a copy of a token.
+    Of the live refresh token only the keyed hash is stored. ``rotations`` holds the Unix times, in
+    seconds, of the latest rotation and of those in the minute before it, newest first.
+    ``client_hash`` identifies the client that rotated last, ``former_client_hash`` the one before
+    it. ``shared_at`` is when another client was first seen with a copy of a token.
     """
 
     __tablename__ = "sessions"
@@ -45,7 +45,7 @@ session_user = Index("ix_sessions_user_id_id", Session.user_id, Session.id)
 
 
 class Device(Base):
-    """A device from which a user has signed in: no more than a keyed hash tells it from others."""
+    """A device from which a user signed in; only a keyed hash identifies it."""
 
     __tablename__ = "devices"
     __table_args__ = (UniqueConstraint("user_id", "device_hash"),)

@@ -1,4 +1,4 @@
-"""Questions about sessions, and the one that every request depends on."""
+"""Queries about sessions, among them the one for the principal of a request."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -78,7 +78,7 @@ async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Prin
 
 
 async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
-    """The principal of an account, with everything its roles add up to."""
+    """The principal of an account, with what its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
     rules = await send(GetRateRules(tier=account.tier)) if account.tier else NO_RULES
     principal = Principal(

@@ -1,4 +1,4 @@
-"""Where signing in and out is reached; cookies and token transports are handled here."""
+"""The routes of authentication, which read and write cookies and the other forms of tokens."""
 
 import re
 from secrets import token_urlsafe
@@ -50,7 +50,7 @@ _OPTIONAL = TypeAdapter(RefreshBody | None)
 
 
 async def log_in(request: Request) -> Response:
-    """Sign in with JSON, or with the OAuth2 password form (RFC 6749, 4.3)."""
+    """Sign in with JSON or with the password form of OAuth2 (RFC 6749, 4.3)."""
     if media_type_of(request.scope) == FORM:
         fields = await _form(request, "password", is_told=False)
         fields.pop("grant_type", None)
@@ -71,10 +71,10 @@ async def log_in(request: Request) -> Response:
 
 
 async def refresh(request: Request) -> Response:
-    """Rotate the token from the body, else the Authorization header, else a cookie.
+    """Rotate the token of the body, else of the Authorization header, else of a cookie.
 
-    In the form of OAuth2 (RFC 6749, 6) the token is a field of its own: pages of other sites can
-    send a form, to which browsers add cookies.
+    In the form of OAuth2 (RFC 6749, 6) the token must be a field. Pages of other sites can send a
+    form too, and browsers would add the cookie to it.
     """
     if media_type_of(request.scope) == FORM:
         fields = await _form(request, "refresh_token")
@@ -83,7 +83,7 @@ async def refresh(request: Request) -> Response:
         body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
     if bearer and "." in bearer:
-        bearer = None  # an access token, which clients send along everywhere
+        bearer = None  # an access token, which clients send with every request
     token = body.refresh_token or bearer
     tokens = [token] if token else _cookies(request)
     if not tokens:
@@ -94,7 +94,7 @@ async def refresh(request: Request) -> Response:
 
 
 async def log_out(request: Request) -> Response:
-    """End the session of the first usable token; the cookie is cleared."""
+    """End the session of the first usable token, and clear the cookie."""
     body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
     found = [body.refresh_token, bearer, *_cookies(request)]
@@ -111,10 +111,10 @@ async def _optional_body(request: Request) -> RefreshBody:
 
 
 async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> dict[str, Any]:
-    """The fields of a token request for this type of grant, which it tells or may leave out.
+    """The fields of a token request's form; with ``is_told`` it must name this grant type.
 
     Raises:
-        Invalid: it is of another type, or names a field twice (RFC 6749, 3.2).
+        Invalid: the grant type is missing or another one, or a field is repeated (RFC 6749, 3.2).
     """
     async with request.form(max_files=0, max_fields=20) as form:
         repeated = [name for name in form if len(form.getlist(name)) > 1]
@@ -155,7 +155,7 @@ def _set_cookie(
 
 
 def _device(request: Request, *, in_cookie: bool) -> Device | None:
-    """The browser that signs in, by the cookie that it has or is about to get."""
+    """The device of a sign-in: that of its device cookie, or a new one if cookies are wanted."""
     for given in cookies_of(request.scope, DEVICE_COOKIE):
         if _DEVICE_ID.fullmatch(given):
             return Device(given, is_new=False)
@@ -163,15 +163,15 @@ def _device(request: Request, *, in_cookie: bool) -> Device | None:
 
 
 def _cookie_path(request: Request) -> str:
-    """The auth prefix: everything before the last segment of these routes."""
+    """The path of cookies: that of these routes without the last segment."""
     return str(request.scope["path"]).rpartition("/")[0]
 
 
 def _cookies(request: Request) -> list[str]:
-    """The refresh tokens of the first cookies, unless another site sent them.
+    """The refresh tokens of the first ``MOST_TOKENS`` cookies.
 
     Raises:
-        Forbidden: ``Origin`` is neither ours nor allowed.
+        Forbidden: ``Origin`` is neither this application's nor allowed.
     """
     tokens = cookies_of(request.scope, COOKIE)[:MOST_TOKENS]
     if tokens:
@@ -180,10 +180,10 @@ def _cookies(request: Request) -> list[str]:
 
 
 def _check_origin(request: Request) -> None:
-    """Refuse another site: it may neither use the cookie nor set one of its own choice.
+    """Refuse another site: it may neither use the cookie nor replace it with a token of its choice.
 
     Raises:
-        Forbidden: ``Origin`` is neither ours nor allowed, or one of several is not.
+        Forbidden: a value of ``Origin`` is neither this application's nor allowed.
     """
     edge, host = edge_of(request), request.headers.get("host", "")
     own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}

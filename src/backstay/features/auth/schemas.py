@@ -1,4 +1,4 @@
-"""What signing in answers."""
+"""The responses and bodies of authentication."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,9 +24,9 @@ T = TypeVar("T")
 Transport = Literal["cookie", "body"]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 MOST_TOKENS = 5
-"""How many refresh tokens of one request are tried: a browser sends the cookies of every path."""
+"""The most refresh tokens that are tried per request: browsers send the cookies of every path."""
 Unsaid = Annotated[T | SkipJsonSchema[None], Field(exclude_if=lambda value: value is None)]
-"""What is left out where there is none, and never null."""
+"""A field that is left out, not null, if it has no value."""
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=512, strip_whitespace=False)
 ]
@@ -41,7 +41,10 @@ def _stepped(moment: datetime, info: ValidationInfo) -> datetime:
 
 
 InSteps = Annotated[datetime, AfterValidator(_stepped)]
-"""A time in steps from ``created_at`` on: nobody learns when the next refresh is due."""
+"""A time, rounded down to steps of ``STEP`` from ``created_at`` on.
+
+So it does not show when the next refresh is due.
+"""
 
 
 class EndReason(StrEnum):

@@ -1,4 +1,4 @@
-"""What can be done to items."""
+"""Commands that create, change, delete and restore items."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ DELETE = PermissionSpec(
 
 
 ITEM = ("items", "items:{id}")
-"""What an item is shown by; the lists of its owner are named when that is known."""
+"""The tags of cached answers that show an item; a handler adds that of the owner's lists."""
 
 
 class CreateItem(Command[ItemDetail]):
@@ -161,7 +161,7 @@ async def _item(
     *,
     deleted: bool = False,
 ) -> Item:
-    """The item, locked until the transaction ends; with ``deleted`` also when it is hidden."""
+    """The item, locked until the transaction ends; with ``deleted`` also a deleted one."""
     query = select(Item).where(Item.id == item_id, visible(Item.owner_id, principal, grant))
     if not deleted:
         query = query.where(Item.deleted_at.is_(None))

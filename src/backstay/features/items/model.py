@@ -9,7 +9,7 @@ from backstay.db.base import Entity, SoftDelete
 
 
 class Item(SoftDelete, Entity):
-    """Something a user keeps."""
+    """An item that belongs to a user."""
 
     __tablename__ = "items"
 

@@ -1,4 +1,4 @@
-"""Questions about items."""
+"""Queries about items."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -54,7 +54,7 @@ async def get_item(
 
 
 def _shown(context: TagContext) -> Iterator[str]:
-    """The tag of what a list may show: the rows of one owner, or any."""
+    """The cache tag of a list: that of the caller's own items, or that of all items."""
     own = context.grant.scope is Scope.OWN
     yield f"items:of:{context.principal.user_id}" if own else "items"
 

@@ -1,4 +1,4 @@
-"""Where items are reached."""
+"""The routes of items."""
 
 from backstay.features.items.commands import (
     CreateItem,

@@ -1,4 +1,4 @@
-"""What an item looks like and what its fields may hold."""
+"""The views of items and the constraints of their fields."""
 
 from datetime import datetime
 from typing import Annotated

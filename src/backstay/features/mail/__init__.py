@@ -1,4 +1,4 @@
-"""Mail, and what it is for: passwords that were forgotten, addresses to be confirmed."""
+"""Mail: links to reset passwords and to confirm addresses, and notices about accounts."""
 
 from backstay.core.feature import Feature
 from backstay.core.schedule import every

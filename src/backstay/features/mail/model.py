@@ -1,4 +1,4 @@
-"""The table of links that were mailed and may still be used."""
+"""The table of mailed links that are not yet used."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,10 +11,10 @@ from backstay.db.base import Base
 
 
 class MailToken(Base):
-    """A link for one purpose, to one address of one user. What was used is removed.
+    """A link for one purpose, to one address of one user. A used link is deleted.
 
-    The token is not kept in any form: it follows from the id and the server's key. ``epoch`` is
-    the security epoch of the user in which it was made.
+    The token is not stored in any form: it is derived from the id and the server's key. ``epoch``
+    is the user's security epoch at the time the link was created.
     """
 
     __tablename__ = "mail_tokens"

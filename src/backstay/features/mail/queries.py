@@ -1,4 +1,4 @@
-"""Questions about mailed links, and about the mails that a developer's machine keeps."""
+"""Queries about mailed links, and about the mails that a developer's machine keeps."""
 
 from uuid import UUID
 
@@ -59,9 +59,10 @@ async def find_link(
 
 
 def _fits(link: Link, account: Account, purpose: Purpose) -> bool:
-    """Whether the account is still what the link was mailed for.
+    """Whether the account still has the link's address and, to reset a password, its security
+    epoch.
 
-    A new security epoch (another password, a block) ends links that reset the password.
+    A new security epoch (another password, a block) thus invalidates links that reset the password.
     """
     if purpose is Purpose.RESET:
         return link.email == account.email and link.epoch == account.security_epoch

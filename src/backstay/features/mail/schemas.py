@@ -1,4 +1,4 @@
-"""What mails are for, and what is answered about them."""
+"""The purposes and templates of mails, and the views about them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ NOTICES = frozenset(
         Template.TOKEN_COPIED,
     }
 )
-"""What owners are told about their accounts, unless `MAIL_NOTICES` is off."""
+"""The notices to owners of accounts, which `MAIL_NOTICES` can switch off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Accepted(View):
 UNSENT = Accepted(
     detail="No mail leaves this server before whoever runs it has named a mail server."
 )
-"""The answer to everybody where none is configured."""
+"""The answer to every request if no mail server is configured."""
 
 
 class LinkState(View):

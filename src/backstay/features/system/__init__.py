@@ -1,4 +1,4 @@
-"""How the application is doing, what it can be asked, what was done with it."""
+"""The state of the application, the messages that it accepts, and the audit trail."""
 
 from backstay.core.feature import Feature
 from backstay.core.schedule import every

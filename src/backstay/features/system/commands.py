@@ -1,4 +1,4 @@
-"""What the server does to itself."""
+"""Commands that remove rows which are no longer needed."""
 
 from datetime import timedelta
 

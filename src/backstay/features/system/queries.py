@@ -1,4 +1,4 @@
-"""Questions that load balancers, operators and auditors ask."""
+"""Queries of load balancers, operators and auditors."""
 
 from asyncio import timeout, to_thread
 from collections import defaultdict
@@ -93,7 +93,7 @@ async def ping(query: Ping, clock: Clock) -> Pong:
 
 
 PATIENCE = 1.5
-"""Seconds after which metrics are told without those of the database."""
+"""Seconds after which metrics are returned without those of jobs in the database."""
 
 
 class GetMetrics(Query[str]):
@@ -171,7 +171,7 @@ async def list_editable_resources(
     features: tuple[Feature, ...],
     app: AppSettings,
 ) -> EditableResources:
-    # in a thread, since the first to ask waits for the schemas of all messages
+    # in a thread, because the first call builds the schemas of all messages
     return await to_thread(_resources, principal, features, app.root_path)
 
 

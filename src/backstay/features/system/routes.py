@@ -1,4 +1,4 @@
-"""Where probes, metrics and the server's time are reached; most of it at the root."""
+"""The routes of probes, metrics and the server's time, most of them at the root."""
 
 from hmac import compare_digest
 
@@ -24,7 +24,7 @@ from backstay.web.state import MetricsAccess, edge_of, sender_of
 
 
 async def health(request: Request) -> Response:
-    """200 when all is well or something optional is down, 503 when requests cannot be served."""
+    """200 if requests can be served, even if something optional is down; else 503."""
     result = await sender_of(request)(GetHealth())
     if result.status != "error":
         return Response(render(result), media_type=JSON)
@@ -34,7 +34,7 @@ async def health(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when requests may be sent here, else 503."""
+    """200 if a load balancer may send requests here, else 503."""
     result = await sender_of(request)(GetReadiness())
     if result.status == "ready":
         return Response(render(result), media_type=JSON)
@@ -43,7 +43,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Metrics, outside local only for whoever holds the metrics token."""
+    """Metrics; outside `local` only for clients with the metrics token."""
     edge = edge_of(request)
     if edge.metrics is MetricsAccess.OFF:
         raise NotFound

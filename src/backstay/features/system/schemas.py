@@ -1,4 +1,4 @@
-"""What probes and auditors are told."""
+"""The views for probes, operators and auditors."""
 
 from datetime import datetime
 from typing import Literal

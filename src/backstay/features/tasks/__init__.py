@@ -1,4 +1,4 @@
-"""Background tasks over HTTP: starting commands as jobs, and following what becomes of them."""
+"""Background tasks over HTTP: clients start commands as jobs and follow their progress."""
 
 from backstay.core.feature import Feature
 from backstay.features.tasks import commands, queries, routes

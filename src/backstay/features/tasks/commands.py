@@ -1,4 +1,4 @@
-"""Starting, repeating and cancelling tasks, and one to try it with."""
+"""Commands that start, repeat and cancel tasks, and a task for demonstration."""
 
 import asyncio
 from collections.abc import Iterable
@@ -26,9 +26,9 @@ from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job
 
 MOST = 20
-"""How many unfinished tasks somebody may have, or a few more where they are started at once."""
+"""The most unfinished tasks of one user; concurrent requests may exceed it by a few."""
 MOST_BYTES, MOST_DEPTH = 65_536, 20
-"""How large what a task is started with may be, and how deep."""
+"""The most bytes, and the deepest nesting, of a task's payload."""
 
 
 class TooManyTasks(RateLimited):
@@ -142,7 +142,7 @@ async def cancel_task(
 
 
 async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: Grant) -> Job:
-    """The job, locked until the transaction ends."""
+    """The task's job, locked until the transaction ends."""
     query = select(Job).where(Job.id == job_id, visible(Job.user_id, principal, grant))
     if grant.scope is Scope.OWN:
         query = query.where(IS_TASK)
@@ -150,7 +150,7 @@ async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: 
 
 
 async def _check_room(session: Transaction, user_id: UUID | None) -> None:
-    """Refuse one task more of somebody who has enough."""
+    """Refuse a further task of a user who has ``MOST`` unfinished ones."""
     if await count(session, Job, Job.user_id == user_id, IS_TASK, UNFINISHED) >= MOST:
         told = f"At most {MOST}: wait until one is over, or cancel one."
         raise TooManyTasks(told, headers={"Retry-After": "10"})

@@ -1,4 +1,4 @@
-"""Questions about tasks."""
+"""Queries about tasks."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ from backstay.features.tasks.schemas import TaskDetail, TaskExport, TaskSummary
 from backstay.jobs.tables import Job
 
 IS_TASK = Job.queue == TASK_QUEUE
-"""Other jobs in somebody's name are not theirs to see or to stop."""
+"""Users can see and stop their tasks only, not other jobs that run on their behalf."""
 
 
 class GetTask(Query[TaskDetail]):

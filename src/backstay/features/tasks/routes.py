@@ -1,4 +1,4 @@
-"""Where tasks are reached."""
+"""The routes of tasks."""
 
 from backstay.features.tasks.commands import MOST_BYTES, CancelTask, RetryTask, StartTask
 from backstay.features.tasks.queries import GetTask, ListTasks

@@ -1,4 +1,4 @@
-"""What a task looks like while it waits, runs, and after its end."""
+"""The views of tasks."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tiers: how often the people in them may ask, by path."""
+"""Tiers: how many requests their users may send, by path."""
 
 from backstay.core.feature import Feature
 from backstay.features.tiers import queries, routes

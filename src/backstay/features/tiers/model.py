@@ -19,7 +19,10 @@ class RateLimitExists(Conflict):
 
 
 class Tier(Entity):
-    """A class of users. Its name is its key: a user's row holds it, and follows when it changes."""
+    """A class of users.
+
+    Its name is its key: the rows of its users hold the name, and are updated if it changes.
+    """
 
     __tablename__ = "tiers"
     __table_args__ = (taken_by(UniqueConstraint("name"), TierNameTaken),)
@@ -29,7 +32,7 @@ class Tier(Entity):
 
 
 class RateLimit(Entity):
-    """How often the users of a tier may ask for a path: ``limit`` times in ``period`` seconds."""
+    """How many requests for a path a user of the tier may send: ``limit`` in ``period`` seconds."""
 
     __tablename__ = "rate_limits"
     __table_args__ = (taken_by(UniqueConstraint("tier_id", "path"), RateLimitExists),)

@@ -1,4 +1,4 @@
-"""Questions about tiers and rate limits."""
+"""Queries about tiers and rate limits."""
 
 from datetime import datetime
 from uuid import UUID
@@ -78,10 +78,10 @@ async def get_tier(
 
 
 async def tier_detail(name: str, reader: Reader) -> TierDetail:
-    """How a tier looks to whoever asks now.
+    """The details of a tier.
 
     Raises:
-        NotFound: there is none of this name.
+        NotFound: there is no tier of this name.
     """
     row = await reader.one_or_none(_TIER, {"name": name})
     if row is None:

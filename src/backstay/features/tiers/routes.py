@@ -1,4 +1,4 @@
-"""Where tiers and rate limits are reached."""
+"""The routes of tiers and rate limits."""
 
 from backstay.features.tiers.commands.rate_limits import (
     CreateRateLimit,

@@ -1,4 +1,4 @@
-"""What tiers and rate limits look like and what their fields may hold."""
+"""The views of tiers and rate limits, and the constraints of their fields."""
 
 import re
 from datetime import datetime
@@ -20,7 +20,10 @@ def _tier_name(value: str) -> str:
 
 
 def _rule_path(value: str) -> str:
-    """A path is also the name of a policy in ``RateLimit``, a string of RFC 9651."""
+    """Refuse characters that the ``RateLimit`` header cannot hold.
+
+    The path is the name of the policy there, a string of RFC 9651.
+    """
     if not re.fullmatch(r"/[!#-)+-\[\]-~]*\*?", value):
         raise PydanticCustomError(
             "rule_path", "A path begins with / and holds * at its end only, as /api/v1/items* does"

@@ -1,4 +1,4 @@
-"""People: registration, profiles, the directory of users."""
+"""Users: registration, profiles, and the directory."""
 
 from backstay.core.feature import Feature
 from backstay.features.users import routes

@@ -1,4 +1,4 @@
-"""What has happened to people's accounts, for features that the foundation does not know."""
+"""Events about accounts, for features that the foundation does not know."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -8,7 +8,7 @@ from backstay.core.events import Event
 
 
 class UserRegistered(Event):
-    """Somebody created an account. Its e-mail address is not confirmed."""
+    """A user created an account. Its e-mail address is not confirmed."""
 
     aggregate: ClassVar[str] = "user_id"
 
@@ -16,7 +16,7 @@ class UserRegistered(Event):
 
 
 class EmailChangeRequested(Event):
-    """Somebody wants another e-mail address. ``email`` is the one that is still in force."""
+    """A user asked for another e-mail address. ``email`` is the current one."""
 
     aggregate: ClassVar[str] = "user_id"
 
@@ -25,9 +25,9 @@ class EmailChangeRequested(Event):
 
 
 class EmailReplaced(Event):
-    """An administrator gave somebody another e-mail address. It is not confirmed.
+    """An administrator changed the e-mail address of a user. The new one is not confirmed.
 
-    ``former`` is the one that was in force, ``was_confirmed`` whether it was confirmed.
+    ``former`` is the previous address, ``was_confirmed`` whether that was confirmed.
     """
 
     aggregate: ClassVar[str] = "user_id"
@@ -46,7 +46,7 @@ class PasswordSetter(StrEnum):
 
 
 class PasswordReplaced(Event):
-    """An account has another password, and every session but the one that asked for it is over."""
+    """An account has a new password, and all its sessions have ended except the one that set it."""
 
     aggregate: ClassVar[str] = "user_id"
 

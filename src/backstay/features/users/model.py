@@ -1,4 +1,4 @@
-"""The table of people who can sign in."""
+"""The table of users."""
 
 from datetime import datetime
 
@@ -19,10 +19,10 @@ class UsernameTaken(Conflict):
 
 
 class User(SoftDelete, Entity):
-    """A person. E-mail and username are stored normalised and unique among the living.
+    """A user. E-mail and username are stored normalised, and are unique among users not deleted.
 
-    ``security_epoch`` grows whenever every session of the user must end; a session belongs to
-    the epoch it was started in. A changed e-mail address is pending until it is verified.
+    ``security_epoch`` is increased whenever every session of the user must end; a session belongs
+    to the epoch in which it was started. A changed e-mail address is pending until it is confirmed.
     """
 
     __tablename__ = "users"

@@ -1,4 +1,4 @@
-"""Where the messages of the feature are reached."""
+"""The routes of users and their accounts."""
 
 from backstay.features.users.commands.accounts import DeleteMe, RegisterUser, UpdateMe
 from backstay.features.users.commands.administration import (

@@ -1,4 +1,4 @@
-"""What a person looks like from outside, and what they may be called."""
+"""The views of users, and the constraints of their names and passwords."""
 
 import re
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ Username = Annotated[
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 _LONGEST_TYPED = 512
-"""Characters of a password of 128 before it is composed: no letter takes more than four."""
+"""The most characters of a password before it is composed (NFC): 128 letters of up to four."""
 
 
 def _composed(given: Any) -> Any:
-    """Left as it is where it is too long in any form: composing takes the square of the length."""
+    """Compose a text (NFC), unless it is too long in any form: the time grows with the square."""
     if isinstance(given, str) and len(given) <= _LONGEST_TYPED:
         return normalize("NFC", given)
     return given
@@ -38,7 +38,11 @@ Password = Annotated[
     StringConstraints(min_length=8, max_length=128, strip_whitespace=False),
     BeforeValidator(_composed),
 ]
-"""NIST SP 800-63B: length and blocklists of composed text (NFC), no rules of composition."""
+"""A password by NIST SP 800-63B.
+
+Its composed text (NFC) is checked for its length and against blocklists; no kinds of characters are
+required.
+"""
 
 
 _SEASONS = ("spring", "summer", "autumn", "fall", "winter")
@@ -46,19 +50,19 @@ _ALIKE = {"a": "a4@", "e": "e3", "i": "i1!", "l": "l1", "o": "o0", "s": "s5$", "
 
 
 def vet_password(password: str, email: str, application: str, field: str) -> None:
-    """Refuse a password that is common, contains the e-mail's name, or is guessed here first.
+    """Refuse a password that is common, holds the e-mail's local part, or is easily guessed here.
 
-    ``application`` is the name under which people know what they sign in to.
+    ``application`` is the name of the application as users know it.
 
     Raises:
-        Invalid: naming ``field``.
+        Invalid: the password is refused; the error names ``field``.
     """
     if told := _weakness(password, email, application):
         raise Invalid(errors=(FieldError(field, *told),))
 
 
 def _weakness(password: str, email: str, application: str) -> tuple[str, str] | None:
-    """Why a password is easily guessed: a code and a sentence."""
+    """Why a password is easy to guess, as a code and a sentence; None if it is not."""
     lowered = password.lower()
     if lowered in _common_passwords() or len(set(password)) == 1:
         return "common_password", "This password is too common"
@@ -72,7 +76,7 @@ def _weakness(password: str, email: str, application: str) -> tuple[str, str] | 
 
 
 def _is_of_context(lowered: str, application: str) -> bool:
-    """Whether what is left without words of the context would be no password by itself."""
+    """Whether the password without the words of its context is too short or too common."""
     letters = "".join(letter for letter in lowered if letter.isalnum() or letter in "@$!")
     left, found = _context(application).subn("", letters)
     left = "".join(filter(str.isalnum, left))
@@ -81,7 +85,10 @@ def _is_of_context(lowered: str, application: str) -> bool:
 
 @lru_cache(16)
 def _context(application: str) -> re.Pattern[str]:
-    """The names of product and application, and seasons with a year, also as S3a$on2026."""
+    """A pattern of the names of Backstay and the application, and of seasons with a year.
+
+    It also matches spellings like S3a$on2026.
+    """
     seasons = "|".join(map(_loosely, _SEASONS))
     name = "".join(filter(str.isalnum, application.lower()))
     names = [_loosely(each) for each in ("backstay", name) if len(each) >= 4]

@@ -31,7 +31,7 @@ def _root_path(value: str) -> str:
 
 
 class Environment(StrEnum):
-    """Where the application runs; everything but `local` is reachable by strangers."""
+    """Where the application runs; strangers may reach all but `local`."""
 
     LOCAL = "local"
     STAGING = "staging"

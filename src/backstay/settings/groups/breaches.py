@@ -1,4 +1,4 @@
-"""Judges, at start, a copy of Pwned Passwords: a wrong file would find nothing and tell nobody."""
+"""Checks a copy of Pwned Passwords at start: in a wrong file no password would ever be found."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,9 @@ from backstay.settings.files import Unreadable, open_plain
 
 HEX_OF_SHA1 = 40
 RANGE = 5
-"""Hexadecimal digits of a hash that name its file in a folder."""
+"""How many hexadecimal digits of a hash are the name of its file in a folder."""
 SAMPLES = 64
-"""Places of a file at which its order is looked at."""
+"""How many places of a file are read to check its order."""
 _LINE = re.compile(rb"([0-9A-Fa-f]+):[0-9]+\r?\n?")
 
 
@@ -27,7 +27,7 @@ def breached_passwords(value: str) -> str:
 
 
 def _wrong_with(path: Path) -> str | None:
-    """What is wrong, or None; only samples are read."""
+    """What is wrong with the copy, or None; only samples are read."""
     try:
         if path.is_dir():
             return _wrong_with_folder(path)

@@ -1,4 +1,4 @@
-"""The settings of the database, and the one form its URL has in the rest of the code."""
+"""The settings of the database, and the form that its URL has in all other code."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,21 +25,22 @@ DRIVERS = {
     SQLITE: SQLITE,
 }
 FEWEST, FEWEST_BEHIND_PGBOUNCER = 4, 3
-"""Connections to PostgreSQL that a process needs: to read, to write, to listen, for probes."""
+"""Connections a process needs: to read, to write, for probes, and (without PgBouncer) to listen."""
 PARTS = ("driver", "host", "port", "name", "user", "password")
 REPLICA_PARTS = ("replica_host", "replica_port", "replica_name", "replica_user", "replica_password")
 
 
 class DatabaseUrl(SecretStr):
-    """A database URL that hides its password, and nothing else, when printed."""
+    """A database URL that, when printed, hides its passwords and nothing else."""
 
     @classmethod
     def of(cls, url: URL) -> "DatabaseUrl":
-        """Keep a URL as text, special characters in user and password percent-encoded."""
+        """Write a URL as text, with special characters in user and password percent-encoded."""
         text = url.render_as_string(hide_password=False)
         if url.username is None:
             return cls(text)
-        account, at, rest = text.partition("@")  # SQLAlchemy leaves spaces, which libpq refuses
+        # SQLAlchemy does not encode spaces, which libpq refuses
+        account, at, rest = text.partition("@")
         return cls(f"{account.replace(' ', '%20')}{at}{rest}")
 
     @property
@@ -82,7 +83,7 @@ def _normalised(text: str) -> URL:
 
 
 def _file(url: URL) -> URL:
-    """Only a file is the same for all connections of all processes."""
+    """Accept only a file: it is the same database for all connections of all processes."""
     if url.host:
         raise SettingError("has too few slashes: a SQLite URL names a file, not a host", _HINT)
     if url.query:
@@ -283,7 +284,7 @@ class DbSettings(Group, title="Database"):
 
 
 def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
-    """Another server with the same database; what is asked of the primary is not asked of it."""
+    """The primary's URL with the replica's parts, without its ``target_session_attrs``."""
     password, port = parts["replica_password"], parts["replica_port"]
     url = primary.difference_update_query(["target_session_attrs"]).set(
         database=parts["replica_name"],

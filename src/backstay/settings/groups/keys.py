@@ -1,4 +1,4 @@
-"""Judges keys: their bytes, their strength, and whether they fit the algorithm."""
+"""Checks keys: their bytes, their strength, and whether they fit the algorithm."""
 
 import base64
 import re
@@ -43,9 +43,9 @@ _WELL_KNOWN_ALONE = ("secret", "test", "dev", "development", "key", "jwt", "admi
 
 
 def decode_key(value: str) -> bytes:
-    """Return the bytes of a key: UTF-8 as given, or what follows `base64:` decoded (RFC 4648).
+    """Return the bytes of a key: its UTF-8 text, or the decoded Base64 after `base64:` (RFC 4648).
 
-    A PEM on one line, with `\\n` written out, gets its line ends back. Raises ValueError.
+    In a PEM on one line, each `\\n` becomes a line end. Raises ValueError.
     """
     if not value.startswith(_BASE64):
         text = value.replace("\\n", "\n") if value.startswith(_PEM) else value
@@ -62,7 +62,7 @@ def decode_key(value: str) -> bytes:
 
 
 def private_key(value: str, algorithm: str) -> PrivateKey:
-    """Read a private key in PEM; raises ValueError when it is none, or not one of `algorithm`."""
+    """Read a private key in PEM; raises ValueError if it is none, or not one for `algorithm`."""
     pem = decode_key(value)
     try:
         key = load_pem_private_key(pem, password=None)
@@ -74,7 +74,7 @@ def private_key(value: str, algorithm: str) -> PrivateKey:
 
 
 def public_key(value: str, algorithm: str) -> PublicKey:
-    """Read a public key in PEM; raises ValueError when it is none, or not one of `algorithm`."""
+    """Read a public key in PEM; raises ValueError if it is none, or not one for `algorithm`."""
     pem = decode_key(value)
     try:
         key = load_pem_public_key(pem)
@@ -86,14 +86,14 @@ def public_key(value: str, algorithm: str) -> PublicKey:
 
 
 def verifying_key(value: str, algorithm: str) -> PublicKey:
-    """Read the public half of a key that is given as either half; raises ValueError."""
+    """Read the public key from either a private or a public key; raises ValueError."""
     if b"PRIVATE KEY" in decode_key(value):
         return private_key(value, algorithm).public_key()
     return public_key(value, algorithm)
 
 
 def key_error(value: str, algorithm: str, *, signs: bool) -> str | None:
-    """Say why a key cannot sign (or only check) tokens with an algorithm; None when it can."""
+    """Return why a key cannot sign tokens with an algorithm (or verify them); None if it can."""
     try:
         if algorithm != "HS256":
             (private_key if signs else verifying_key)(value, algorithm)
@@ -105,7 +105,7 @@ def key_error(value: str, algorithm: str, *, signs: bool) -> str | None:
 
 
 def weakness(value: str, algorithm: str) -> str | None:
-    """Say why a fitting key can be guessed or broken, or None when no reason is known."""
+    """Return why a fitting key can be guessed or broken, or None if no reason is known."""
     if algorithm == "HS256":
         return _guessable(decode_key(value))
     key = verifying_key(value, algorithm)

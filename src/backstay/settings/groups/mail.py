@@ -1,4 +1,4 @@
-"""The settings of mail: how it leaves, and in whose name."""
+"""The settings of mail: how it is sent, and from whom."""
 
 import re
 from email.errors import HeaderParseError
@@ -78,16 +78,16 @@ class MailSettings(Group, title="Mail"):
 
     @property
     def chosen(self) -> str | None:
-        """The backend, worked out."""
+        """The backend that is set, or else the one that follows from other settings."""
         return self.backend or ("smtp" if self.host else None)
 
     @property
     def smtp_port(self) -> int:
-        """The port, worked out."""
+        """The port that is set, or else the usual one."""
         return self.port or _PORTS[self.tls]
 
     def sender_of(self, app: AppSettings) -> str:
-        """Whom mails are from, worked out."""
+        """The sender that is set, or else one that is made of other settings."""
         if self.from_:
             return self.from_
         name = re.sub(r'["\\\x00-\x1f]', "", app.name)

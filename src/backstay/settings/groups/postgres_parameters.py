@@ -1,8 +1,8 @@
-"""Every parameter that the URL of a PostgreSQL may carry, and what becomes of it here.
+"""Decides what happens to each parameter in a PostgreSQL URL.
 
-libpq and other clients know parameters that asyncpg does not. One that changes nothing is left
-out, one that asyncpg can be told of is kept, and whatever else is refused: a demand that is not
-met, such as one for channel binding, must not look met.
+libpq and other clients know parameters that asyncpg does not. A parameter that changes nothing is
+dropped, one that asyncpg supports is kept, and any other is refused: a demand that is not met, such
+as channel binding, must not look as if it were.
 """
 
 import re
@@ -17,7 +17,7 @@ MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SYSTEM = "system"
 ADDRESS = ("host", "port", "user", "password", "dbname")
 LONGEST_WAIT = 300
-"""Seconds; the longest ``connect_timeout``."""
+"""The longest ``connect_timeout``, in seconds."""
 
 Check = Callable[[str, str], str]
 
@@ -47,7 +47,10 @@ DROPPED: Mapping[str, tuple[Sequence[str] | None, str]] = {
     "sslsni": (("1",), "Remove it: the driver always tells the server's name."),
     "tcp_user_timeout": (None, ""),
 }
-"""What changes nothing, and with which values (None: any); with others it is refused."""
+"""Parameters that change nothing if they have one of these values (None: any), and a hint.
+
+With another value they are refused, and the error has the hint.
+"""
 
 REFUSED: Mapping[str, str] = {
     "connection_limit": _POOL,
@@ -79,7 +82,7 @@ REFUSED: Mapping[str, str] = {
     "statement_cache_size": _PGBOUNCER,
     "statement_timeout": "Remove it, and set DB_STATEMENT_TIMEOUT instead.",
 }
-"""What is known, and cannot be done here; with what to do instead."""
+"""Known parameters that are not supported, with what to do instead."""
 
 
 def _one_of(*allowed: str) -> Check:
@@ -127,7 +130,11 @@ def _options(name: str, value: str) -> str:
 
 
 def _session(name: str, value: str) -> str:
-    """Ask about the server: what the session may, is set here, and read-only for queries."""
+    """Select by the server's role: ``read-write`` becomes ``primary``, ``read-only`` ``standby``.
+
+    These two would test the session, but the application sets its mode itself, to read-only for
+    queries.
+    """
     value = {"read-write": "primary", "read-only": "standby"}.get(value, value)
     return _one_of("any", "primary", "standby", "prefer-standby")(name, value)
 
@@ -150,7 +157,7 @@ KEPT: Mapping[str, Check] = {
     "sslrootcert": _file,
     "target_session_attrs": _session,
 }
-"""What the driver is told of, and how its value is looked at."""
+"""Parameters that the driver gets, with the check of their value."""
 
 _NOT_WITH_SYSTEM = {"sslcert", "sslkey", "sslcrl", "sslpassword"} | {
     name for name in KEPT if name.endswith("_protocol_version")
@@ -159,10 +166,11 @@ _OTHER_NAMES = {"sslmode": "ssl", "fallback_application_name": "application_name
 
 
 def kept(query: Mapping[str, str], *, has_password: bool) -> dict[str, str]:
-    """The parameters that connections are made with; raises SettingError on what cannot be used.
+    """The parameters for the driver; raises SettingError if one cannot be used.
 
-    No message repeats a value: it may be a part of a password. Nor does it repeat an unknown name
-    where a password stood among the parameters, which ends at an ``&`` that is not encoded.
+    An error never repeats a value, which may be part of a password. If one parameter is a password,
+    it does not repeat an unknown name either: an unencoded ``&`` in the password would make its
+    rest look like a parameter.
     """
     found: dict[str, str] = {}
     for name, value in query.items():
@@ -198,7 +206,7 @@ def _refusal(name: str, *, has_password: bool) -> SettingError:
 
 
 def _judge_tls(found: dict[str, str]) -> None:
-    """Refuse what only a connection would find out."""
+    """Refuse TLS parameters that would otherwise fail only with the first connection."""
     if found.get("sslrootcert") == SYSTEM:
         _judge_system(found)
     mode = found.get("ssl", "prefer")
@@ -229,7 +237,7 @@ def _judge_system(found: dict[str, str]) -> None:
 
 
 def _has_own_authorities() -> bool:
-    """Whether there is the file that libpq and asyncpg look for when none is named."""
+    """Whether the file exists that libpq and asyncpg use if none is named."""
     try:
         return (Path.home() / ".postgresql" / "root.crt").exists()
     except (OSError, RuntimeError):
@@ -237,7 +245,7 @@ def _has_own_authorities() -> bool:
 
 
 def _try_certificates(found: Mapping[str, str]) -> None:
-    """Without their values: `sslpassword` is one of them."""
+    """Load the certificates. The error repeats no values: `sslpassword` is one of them."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     name, password = "", found.get("sslpassword", "")
     try:

@@ -1,6 +1,6 @@
-"""Reads the URL of a PostgreSQL as libpq takes it, into the one form of the rest of the code.
+"""Converts a PostgreSQL URL as libpq accepts it into the form that all other code uses.
 
-That form is SQLAlchemy's: one host stands before the name of the database; sockets and several
+That form is SQLAlchemy's: a single host stands before the name of the database; sockets and several
 hosts stand in the query, each with its port.
 """
 
@@ -18,20 +18,22 @@ DEFAULT_PORT = 5432
 _PARTS = re.compile(
     r"(\w[\w+]*://(?:[^:/?@\[]*(?::(?![0-9]{1,5}[/?,])[^@]*)?@)?)([^/?]*)(.*)", re.DOTALL
 )
-"""What stands before an ``@`` is a user and a password, but not where it begins with a port: that
-was another host's."""
+"""User and password stand before an ``@``.
+
+If the part after the first colon begins with a port, it is no password but belongs to a host.
+"""
 _PLACE = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]{1,5}))?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
 
 _NO_URL = "not a URL"
-"""`DbSettings` says it in its own words."""
+"""Never shown: `DbSettings` replaces it with its own message."""
 
 Place = tuple[str, int | None]
 """A host, or the folder of a socket, and a port."""
 
 
 def read(text: str) -> URL:
-    """Read a URL; raises SettingError on what cannot be used, ValueError on what is none."""
+    """Read a URL; raises SettingError if a part cannot be used, ValueError if it is not a URL."""
     match = _PARTS.fullmatch(text)
     if match is None or "@" in match[2] + match[3] or "#" in match[2] + match[3]:
         raise ValueError(_NO_URL)
@@ -51,7 +53,7 @@ def read(text: str) -> URL:
 
 
 def at(url: URL, places: Sequence[Place]) -> URL:
-    """The URL of the same database in these places."""
+    """The URL of the same database at other places."""
     url = url._replace(host=None, port=None).difference_update_query(["host", "port"])
     if len(places) == 1 and not places[0][0].startswith("/"):
         host, port = places[0]
@@ -62,7 +64,7 @@ def at(url: URL, places: Sequence[Place]) -> URL:
 
 
 def hosts(text: str) -> list[str]:
-    """The hosts of a list with commas, none with a port; raises ValueError on what is none."""
+    """The hosts of a comma-separated list without ports; raises ValueError if one is not a host."""
     found = text.split(",")
     for host in found:
         if not _is_host(host):
@@ -71,7 +73,11 @@ def hosts(text: str) -> list[str]:
 
 
 def _places(text: str, ports: str) -> list[Place]:
-    """Hosts with commas, with a port after each, or with ports of their own: one, or as many."""
+    """The places of comma-separated hosts.
+
+    Each host may have its port after it. Otherwise ``ports`` holds one port for all hosts, or one
+    for each.
+    """
     places = [_place(part) for part in text.split(",")]
     if len(places) > 1 and not all(host for host, _ in places):
         raise ValueError(_NO_URL)
@@ -93,7 +99,7 @@ def _place(text: str) -> Place:
         folder, _, port = text.rpartition(":")
         return (folder, _port(port)) if folder and port.isdecimal() else (text, None)
     if text.count(":") > 1 and not text.startswith("["):
-        host, port = text, ""  # IPv6 as the query writes it
+        host, port = text, ""  # an IPv6 address without brackets, as in the query
     elif match := _PLACE.fullmatch(text):
         host, port = match[1].removeprefix("[").removesuffix("]"), match[2]
     else:

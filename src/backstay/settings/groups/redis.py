@@ -1,4 +1,4 @@
-"""The settings of Redis, of the broker of jobs, and the one form Redis has in other code."""
+"""The settings of Redis and of the jobs' broker, and the form of a Redis address in other code."""
 
 import re
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ Node = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a server is and how to sign in; ``ca_certs`` is a file of authorities, for TLS.
+    """The address of a Redis server and its credentials; ``ca_certs`` is a file of CAs, for TLS.
 
-    With ``nodes`` these are asked where it is: Sentinels, by the name of its ``service``, or the
-    nodes of a Cluster; ``host`` and ``port`` are then the first of them.
+    With ``nodes``, the client asks one of them for the server. They are Sentinels, which know it by
+    the name ``service``, or nodes of a Cluster. ``host`` and ``port`` are then those of the first.
     """
 
     host: str
@@ -49,7 +49,7 @@ class RedisAddress:
 
     @property
     def is_cluster(self) -> bool:
-        """Whether it is one of several that share the keys."""
+        """Whether it is a Cluster, whose nodes share the keys."""
         return bool(self.nodes) and not self.service
 
     def __str__(self) -> str:
@@ -64,14 +64,14 @@ class RedisAddress:
 
 
 class RedisUrl(SecretStr):
-    """A Redis URL that hides its password, and nothing else, when printed."""
+    """A Redis URL that, when printed, hides its password and nothing else."""
 
     @property
     def address(self) -> RedisAddress | None:
-        """The URL in parts; None when everything stays in process.
+        """The parts of the URL; None if everything stays in process.
 
         Raises:
-            ValueError: it is no Redis URL.
+            ValueError: it is not a Redis URL.
         """
         text = self.get_secret_value()
         if text == IN_PROCESS:
@@ -113,7 +113,7 @@ class RedisUrl(SecretStr):
 
 
 def _path(path: str, kind: str | None) -> tuple[str, int]:
-    """The name of the service, which only Sentinels know, and the database."""
+    """The name of the service, which only Sentinel URLs have, and the number of the database."""
     service, db = "", path.removeprefix("/")
     if kind == "sentinel":
         service, _, db = db.partition("/")
@@ -192,17 +192,17 @@ class RedisSettings(Group, title="Redis"):
 
     @property
     def address(self) -> RedisAddress | None:
-        """Where processes tell one another what changed; None without Redis."""
+        """The Redis through which processes tell each other of changes; None without Redis."""
         return self.url.address or self.cache_address
 
     @property
     def cache_address(self) -> RedisAddress | None:
-        """Where the cache is; None when it stays in process."""
+        """The Redis of the cache; None if the cache stays in process."""
         return (self.cache_url or self.url).address
 
     @property
     def rate_limit_address(self) -> RedisAddress | None:
-        """Where requests are counted; None when each process counts its own."""
+        """The Redis that counts requests; None if each process counts its own."""
         return (self.rate_limit_url or self.url).address
 
 

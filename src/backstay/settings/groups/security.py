@@ -1,4 +1,4 @@
-"""The settings of who is let in, for how long, and how often they may try; the first of them."""
+"""The settings of authentication: keys, lifetimes, limits, and the first administrator."""
 
 from typing import Annotated, ClassVar, Literal
 from unicodedata import normalize

@@ -1,4 +1,4 @@
-"""The settings of what is served: where, to whom, how much, how often, and what is kept."""
+"""The settings of the server: address, processes, limits and caches."""
 
 import os
 from typing import Annotated, ClassVar, Literal

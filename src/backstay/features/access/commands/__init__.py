@@ -1,4 +1,4 @@
-"""What is done to roles, grants and memberships; here, what other features send."""
+"""Commands that change roles, grants and memberships; exports those that other features send."""
 
 from backstay.features.access.commands.seeding import (
     ADMIN,

@@ -1,4 +1,4 @@
-"""Who may change which role: nobody gives more than they hold (no escalation)."""
+"""Checks who may change which role: no user can give more than they hold (no escalation)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,23 +18,23 @@ from backstay.features.access.schemas import Membership
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What the sender of a command holds while nobody else can change roles."""
+    """What the sender of a command holds, read under a lock that keeps roles from changing."""
 
     held: Membership
     send: Sender
     members: dict[RoleSet, Membership] = field(default_factory=dict)
 
     def require_superuser(self) -> None:
-        """Refuse whoever is not one.
+        """Refuse a sender who is not a superuser.
 
         Raises:
-            Forbidden: the sender is no superuser.
+            Forbidden: the sender is not a superuser.
         """
         if not self.held.is_superuser:
             raise Forbidden("Only a superuser may do this to superusers and their roles.")
 
     def over_level(self, level: int) -> None:
-        """Refuse roles and users that are not below the sender.
+        """Refuse to act on a level that is not below the sender's.
 
         Raises:
             Forbidden: the level is not below the sender's highest.
@@ -43,7 +43,7 @@ class Authority:
             raise Forbidden(f"This needs a role of a level above {level}.")
 
     def over(self, role: Role | Membership) -> None:
-        """Refuse to act on a role, or on somebody with such roles, that is not below the sender.
+        """Refuse to act on a role, or on a user with such roles, that is not below the sender.
 
         Raises:
             Forbidden: it is a superuser's, or its level is not below the sender's highest.
@@ -53,10 +53,10 @@ class Authority:
         self.over_level(role.level)
 
     def over_grants(self, grants: Mapping[str, Grant]) -> None:
-        """Refuse to give what the sender does not hold.
+        """Refuse to give grants that the sender does not hold.
 
         Raises:
-            Forbidden: the sender lacks one, or holds it at a narrower scope or under field rules.
+            Forbidden: the sender lacks one, or holds it at a narrower scope or with field rules.
         """
         if self.held.is_superuser:
             return
@@ -66,15 +66,15 @@ class Authority:
                 raise Forbidden(f"You hold less of the permission {key} than this would give.")
 
     def over_free(self, key: str, scope: Scope) -> None:
-        """Refuse to give a permission without field rules unless the sender holds it so.
+        """Refuse to give a permission without field rules, unless the sender holds it without any.
 
         Raises:
-            Forbidden: the sender lacks it, or holds it at a narrower scope or under field rules.
+            Forbidden: the sender lacks it, or holds it at a narrower scope or with field rules.
         """
         self.over_grants({key: Grant(scope)})
 
     async def over_role(self, role: Role) -> None:
-        """:meth:`over`, and remember what the role's members may do until :meth:`settle`.
+        """Do what :meth:`over` does, and note what the role's members hold, for :meth:`settle`.
 
         Raises:
             Forbidden: it is a superuser's, or its level is not below the sender's highest.
@@ -86,13 +86,14 @@ class Authority:
             self.members.update(await ask(GetMemberships(sets=sets)))
 
     async def settle(self) -> None:
-        """Refuse what would let a member of a changed role do more than the sender may.
+        """Refuse a change that gives a member of a changed role more than the sender holds.
 
-        A role that restricts its members hides what lower roles grant; who takes it away, or
-        loosens it, gives that. This is the last step of whatever changes a role.
+        A role with restrictions hides what lower roles of its members grant. To remove it, or to
+        loosen it, therefore gives them those grants. Every command that changes a role calls this
+        last.
 
         Raises:
-            Forbidden: somebody, perhaps the sender, would gain what the sender does not hold.
+            Forbidden: a user, perhaps the sender, would gain what the sender does not hold.
         """
         now = await self.send.as_system()(GetMemberships(sets=frozenset(self.members)))
         for roles, before in self.members.items():
@@ -100,11 +101,12 @@ class Authority:
 
 
 async def authority_over(command: Command[Any], send: Sender) -> Authority:
-    """Let everybody else who changes roles wait, and read again what the sender holds.
+    """Lock roles until the transaction ends, then read again what the sender holds.
 
     Raises:
         Unauthenticated: the sender was blocked or deleted meanwhile.
-        Forbidden: the permission was lost meanwhile, or reaches own rows only: nobody owns roles.
+        Forbidden: the sender lost the permission meanwhile, or has it for own rows only: roles have
+            no owner.
     """
     await send.as_system()(LockSuperusers())
     held, policy = await standing_of(command, send), command.permission

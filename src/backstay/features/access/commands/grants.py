@@ -1,4 +1,4 @@
-"""What is granted to roles, how far, and with which fields."""
+"""Commands that change which permissions roles have, at which scope and with which fields."""
 
 from uuid import UUID
 
@@ -208,9 +208,10 @@ async def _loosened(
     authority: Authority,
     preconditions: Preconditions,
 ) -> FieldRule:
-    """The rule, if the sender may give the permission without it.
+    """The field rule, locked, if the sender may give the permission without it.
 
-    Whichever way a rule changes, some field may open: without its last ALLOW a source is free.
+    Every change of a rule may open a field: without its last ALLOW, for example, a source has no
+    limits.
     """
     held = await _locked(command.role_id, command.permission_id, session, authority)
     query = select(FieldRule).where(
@@ -226,7 +227,7 @@ async def _loosened(
 async def _locked(
     role_id: UUID, permission_id: UUID, session: Transaction, authority: Authority
 ) -> RolePermission:
-    """The grant of a role below the sender, locked until the transaction ends."""
+    """A grant, locked until the transaction ends; its role must be below the sender."""
     await authority.over_role(await locked_role(role_id, session))
     query = select(RolePermission).where(
         RolePermission.role_id == role_id, RolePermission.permission_id == permission_id

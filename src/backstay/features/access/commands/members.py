@@ -1,4 +1,4 @@
-"""Who has which role."""
+"""Commands that give roles to users and take them away."""
 
 from uuid import UUID
 
@@ -88,7 +88,7 @@ async def unassign_role(
 async def _vetted(
     command: AssignRole | UnassignRole, role: Role, authority: Authority, reader: Reader
 ) -> Membership:
-    """What the user's roles add up to, if the sender may change them by this role."""
+    """What the user's roles add up to; refuses a sender who may not give or take this role."""
     ask = authority.send.as_system()
     await ask(RequireUser(user_id=command.user_id))
     authority.over(role)
@@ -105,7 +105,10 @@ async def _settle(
     authority: Authority,
     changes: PrincipalChanges,
 ) -> None:
-    """Without a role that restricted them, a user may gain what lower roles grant."""
+    """Refuse a gain that the sender does not hold.
+
+    Without a role with restrictions, a user may gain what lower roles grant.
+    """
     changes.touch(command.user_id)
     after = await authority.send.as_system()(GetMembership(user_id=command.user_id))
     authority.over_grants(after.gains(before))

@@ -1,4 +1,4 @@
-"""What is done to roles."""
+"""Commands that create, change, delete and restore roles."""
 
 from typing import Any
 from uuid import UUID
@@ -101,10 +101,11 @@ async def update_role(
 
 
 def _keep_seeded(role: RoleDetail, changes: dict[str, Any]) -> None:
-    """Refuse what the application could not work without.
+    """Refuse a change of a seeded role without which the application could not work.
 
     Raises:
-        RoleProtected: the role ``admin`` or ``user`` would lose its name, level or power.
+        RoleProtected: the role ``admin`` or ``user`` would lose its name, its level or its
+            superuser flag.
     """
     after = {**dict(role), **changes}
     if role.name in {ADMIN, USER} and after["name"] != role.name:
@@ -185,10 +186,10 @@ async def restore_role(
 
 
 async def locked_role(role_id: UUID, session: Transaction, *, deleted: bool = False) -> Role:
-    """The role, locked until the transaction ends; with ``deleted`` also when it is hidden.
+    """The role, locked until the transaction ends; with ``deleted`` also a deleted one.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such role.
     """
     query = select(Role).where(Role.id == role_id)
     if not deleted:
@@ -197,7 +198,7 @@ async def locked_role(role_id: UUID, session: Transaction, *, deleted: bool = Fa
 
 
 async def detail_of(role: Role, reader: Reader) -> RoleDetail:
-    """How a role looks, as the transaction sees it."""
+    """The details of a role, as the transaction sees it."""
     columns = {name: getattr(role, name) for name in _COLUMNS}
     return RoleDetail(
         **columns,

@@ -1,4 +1,4 @@
-"""What the application itself does with roles; people's commands have modules of their own."""
+"""Commands on roles that only the application itself sends."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -152,7 +152,7 @@ async def lock_superusers(command: LockSuperusers, session: Transaction) -> froz
 
 
 def declared_permissions(features: Iterable[Feature]) -> tuple[DeclaredPermission, ...]:
-    """Every permission that the features declare, with the fields that rules can name."""
+    """Every permission that the features declare, with the fields that field rules can name."""
     guarded: dict[PermissionSpec, set[DeclaredField]] = {}
     for message in (message for feature in features for message in feature.messages()):
         if isinstance(message.permission, PermissionSpec):

@@ -1,4 +1,4 @@
-"""Questions about roles, grants and memberships; here, those that other features ask."""
+"""Queries about roles, grants and memberships; exports those that other features send."""
 
 from backstay.features.access.queries.membership import (
     MEMBERS,

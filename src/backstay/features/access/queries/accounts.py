@@ -1,4 +1,4 @@
-"""What this feature must know about people; the feature that has the accounts answers."""
+"""Queries about accounts that this feature declares and the feature with the accounts handles."""
 
 from uuid import UUID
 

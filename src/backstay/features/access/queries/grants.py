@@ -1,4 +1,4 @@
-"""The grants of roles, each with its field rules: read here for everybody who needs them."""
+"""Reads the grants of roles, each with its field rules, for all queries that need them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -32,7 +32,7 @@ _GRANTS = (
 
 
 async def grant_rows(reader: Reader, role_ids: Collection[UUID]) -> Iterable[list[Any]]:
-    """The rows of each grant of some roles: one per field rule, or one without."""
+    """The rows of each grant of these roles: one per field rule, or one if there is none."""
     by_grant: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in await reader.rows(_GRANTS, {"role_ids": list(role_ids)}) if role_ids else ():
         by_grant[row.id].append(row)
@@ -42,7 +42,7 @@ async def grant_rows(reader: Reader, role_ids: Collection[UUID]) -> Iterable[lis
 async def grants_of(
     reader: Reader, role_ids: Collection[UUID]
 ) -> defaultdict[UUID, tuple[GrantDetail, ...]]:
-    """The grants of some roles by role, in the order of their keys."""
+    """By role: its grants, sorted by the keys of their permissions."""
     found: defaultdict[UUID, tuple[GrantDetail, ...]] = defaultdict(tuple)
     for held in await grant_rows(reader, role_ids):
         first = held[0]

@@ -1,4 +1,4 @@
-"""What roles add up to."""
+"""Queries that merge roles into what their members hold."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ async def list_deleted_powers(query: ListDeletedPowers, reader: Reader) -> tuple
 
 
 def _added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> Membership:
-    """What some roles, highest first, add up to."""
+    """What these roles, highest first, add up to."""
     if not roles:
         return NO_ROLES
     return Membership(
@@ -78,7 +78,7 @@ def _added_up(roles: Sequence[Any], grants: Mapping[UUID, list[RoleGrant]]) -> M
 async def _grants_by_role(
     reader: Reader, roles: Sequence[Any]
 ) -> defaultdict[UUID, list[RoleGrant]]:
-    """One grant per row of the grant table, its field rules gathered from the join."""
+    """By role: its grants, each with the field rules that the join returns as separate rows."""
     levels = {role.id: role.level for role in roles}
     by_role: defaultdict[UUID, list[RoleGrant]] = defaultdict(list)
     for held in await grant_rows(reader, levels):

@@ -1,4 +1,4 @@
-"""Questions about permissions: those that exist, those that a user has, those out of date."""
+"""Queries about permissions: all, those that a user has, and those that are no longer declared."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -177,5 +177,5 @@ async def list_undeclared(query: ListUndeclared, reader: Reader) -> tuple[str, .
 
 
 def fields_of(permission: DeclaredPermission) -> set[tuple[Source, str]]:
-    """The fields that a permission declares, as source and name."""
+    """The declared fields of a permission, as pairs of source and name."""
     return {(field.source, field.name) for field in permission.fields}

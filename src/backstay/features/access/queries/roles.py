@@ -1,4 +1,4 @@
-"""Questions about roles and their grants."""
+"""Queries about roles and their grants."""
 
 from datetime import datetime
 from uuid import UUID

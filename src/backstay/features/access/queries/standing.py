@@ -1,4 +1,4 @@
-"""What the sender of a message holds by now, which may be less than when it was let in."""
+"""Reads what the sender of a message holds now, which may be less than when it was authorized."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from backstay.features.access.schemas import EVERYTHING, Membership
 
 
 async def standing_of(message: Message[Any], send: Sender) -> Membership:
-    """What the sender's roles add up to now; ask it inside the transaction that depends on it.
+    """What the sender's roles add up to now; call it in the transaction that depends on it.
 
     Raises:
         Unauthenticated: the sender was blocked or deleted meanwhile.

@@ -1,1 +1,1 @@
-"""Signing in, staying signed in, signing out, changing the password."""
+"""Commands to sign in, to refresh a session, to sign out and to change the password."""

@@ -1,4 +1,4 @@
-"""Telling a device that an account was signed in from before from a new one."""
+"""Recognises devices from which an account signed in before, and reports new ones."""
 
 from datetime import datetime, timedelta
 
@@ -21,9 +21,9 @@ from backstay.jobs.outbox import Events
 from backstay.jobs.purging import Purge
 
 KEPT = timedelta(days=180)
-"""How long a device is known after it was last signed in from."""
+"""How long a device stays known after the last sign-in from it."""
 MOST = 100
-"""How many devices of one account are known; a new one takes the place of the oldest."""
+"""The most known devices of one account; a new one replaces the oldest."""
 _NOTED_EVERY = timedelta(days=1)
 
 _DEVICES = (
@@ -42,22 +42,22 @@ async def note_device(
     origin: Origin,
     now: datetime,
 ) -> None:
-    """Note where an account is signed in from; a device that it does not know is told of.
+    """Record the device of a sign-in, and publish an event if the account does not know it.
 
-    The first device of an account is no news.
+    There is no event for the first device of an account.
     """
     rows = (await session.execute(_DEVICES, {"user_id": account.id})).all()
     known = {row.device_hash: row for row in rows}
-    told_by, *hashes = _hashes(account, refresh, origin)
-    seen = known.get(told_by)
+    identifier, *hashes = _hashes(account, refresh, origin)
+    seen = known.get(identifier)
     is_new = seen is None or now - seen.last_seen_at > KEPT
     if seen is not None and now - seen.last_seen_at > _NOTED_EVERY:
         await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
     if seen is None:
-        is_new = await _add(account, told_by, session, now)
+        is_new = await _add(account, identifier, session, now)
     for cookie in (added := [each for each in hashes if each not in known]):
         await _add(account, cookie, session, now)
-    others = [row.id for row in rows if row.device_hash != told_by]
+    others = [row.id for row in rows if row.device_hash != identifier]
     if excess := others[MOST - 1 - len(added) :]:
         await delete_where(session, Device, Device.id.in_(excess))
     if rows and is_new:
@@ -73,10 +73,11 @@ async def note_device(
 
 
 def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> list[bytes]:
-    """What tells a device from others, and behind it what else tells it from now on.
+    """The hash that identifies this device, then further ones that identify it from now on.
 
-    A browser is told by its cookie. One that is about to get it may be a program that keeps none,
-    and is told by its user agent on its network; what never had a cookie, by its user agent.
+    A browser is identified by its device cookie. A client that gets this cookie only now may be a
+    program that keeps no cookies, so it is identified by its user agent and network. A client that
+    signs in without cookies is identified by its user agent alone.
     """
     if origin.device is None:
         return [refresh.keyed_hash("user-agent", account.id, origin.user_agent)]
@@ -88,7 +89,7 @@ def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> list[by
 
 
 async def _add(account: Account, device_hash: bytes, session: Transaction, now: datetime) -> bool:
-    """Note a new device, unless somebody signed in from it at the same moment and did so."""
+    """Record a new device; False if a concurrent sign-in has just recorded it."""
     device = Device(
         user_id=account.id, device_hash=device_hash, first_seen_at=now, last_seen_at=now
     )

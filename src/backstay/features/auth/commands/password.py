@@ -1,4 +1,4 @@
-"""Changing the password, which ends every other session."""
+"""The command that changes the caller's password and ends every other session."""
 
 from backstay.core.bus import handles, prepares
 from backstay.core.context import PrincipalChanges, Sender

@@ -1,4 +1,4 @@
-"""Removing sessions that nobody can use any longer."""
+"""The command that removes sessions that have ended or expired."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from backstay.features.auth.model import Session
 from backstay.jobs.purging import Purge
 
 KEPT = timedelta(days=7)
-"""How long a session can still be looked into after its end."""
+"""How long a session stays on record after its end."""
 
 
 class PurgeSessions(Command[bool]):

@@ -1,4 +1,4 @@
-"""Staying signed in: refresh tokens are rotated, and one used twice over ends its session."""
+"""Rotates refresh tokens, and ends a session whose token was copied."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -42,9 +42,9 @@ from backstay.settings import SecuritySettings
 log = structlog.get_logger("backstay.security")
 
 GRACE_SECONDS = 10.0
-"""For this long after a rotation the replaced token still yields its successor."""
+"""How long after a rotation the replaced token is still accepted, and yields its successor."""
 MOST, WITHIN = 30, 60.0
-"""How often a session is rotated within so many seconds; clients need one in ten minutes."""
+"""The most rotations of a session within so many seconds; clients need one every ten minutes."""
 
 
 class RefreshSession(Command[TokenAnswer]):
@@ -73,10 +73,13 @@ async def refresh_session(
     note: ActivityNote,
     events: Events,
 ) -> TokenAnswer | Refused:
-    """Rotate in one conditional UPDATE; whoever loses it walks the chain to the same successor.
+    """Rotate with one conditional UPDATE; concurrent requests get the same successor.
 
-    Within the grace window every older token leads to the live one. Outside of it a token used
-    again ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
+    A request whose UPDATE finds the token already replaced derives the successors up to the live
+    one.
+
+    A token replaced within the last ``GRACE_SECONDS`` yields the live one. One replaced earlier
+    ends its session (RFC 9700, 4.14.2), and so do two clients that rotate in turn.
     """
     now = clock()
     for text in command.tokens:
@@ -90,16 +93,16 @@ async def refresh_session(
         raise SessionOver
     successor = refresh.successor(presented)
     client = client_hash(row.id, command.fingerprint, refresh, origin)
-    over = _over(row, age, client, now)
-    if age == 0 and over is None:
+    reason = _end_reason(row, age, client, now)
+    if age == 0 and reason is None:
         values = _values(row, successor, client, refresh, now, origin, security)
         if not await _rotate(session, row, values):
             row, age = await _locate(presented, session, refresh, now)
-            over = _over(row, age, client, now)
-    if over is not None or (age > 0 and row.client_hash not in {None, client}):
-        await _record_copy(row, over, account, session, events, now, origin)
-    if over is not None:
-        await end_sessions(session, now, over, Session.id == row.id)
+            reason = _end_reason(row, age, client, now)
+    if reason is not None or (age > 0 and row.client_hash not in {None, client}):
+        await _record_copy(row, reason, account, session, events, now, origin)
+    if reason is not None:
+        await end_sessions(session, now, reason, Session.id == row.id)
         changes.touch(row.user_id)
         return Refused(SessionOver())
     for _ in range(age - 1):
@@ -109,7 +112,7 @@ async def refresh_session(
 
 
 async def _account_of(row: LiveSession, send: Sender) -> Account:
-    """The account that a session still belongs to."""
+    """The account of a session; SessionOver if it is gone, blocked or in another security epoch."""
     account = await send.as_system()(GetAccount(user_id=row.user_id))
     if account is None or not account.is_active or account.security_epoch != row.epoch:
         raise SessionOver
@@ -119,10 +122,10 @@ async def _account_of(row: LiveSession, send: Sender) -> Account:
 async def _choose(
     text: str, beside: Iterable[str], session: Transaction, refresh: RefreshTokens, now: datetime
 ) -> tuple[RefreshToken, LiveSession, int]:
-    """The token of a live session, and what ``_locate`` says of it.
+    """The token to rotate, with the result of ``_locate`` for it.
 
-    Where there are several of that session the newest counts: a browser that keeps an older one
-    beside it, in the cookie of another path, holds no copy.
+    If the request has several tokens of one session, the newest counts. A browser may still have an
+    older one in the cookie of another path; that is not a copy.
     """
     token = refresh.read(text)
     if token is None:
@@ -147,11 +150,12 @@ async def _locate(
     return row, age
 
 
-def _over(row: LiveSession, age: int, client: bytes, now: datetime) -> EndReason | None:
-    """Why a session ends when a client uses a token that was rotated ``age`` times since.
+def _end_reason(row: LiveSession, age: int, client: bytes, now: datetime) -> EndReason | None:
+    """Why the session must end if this client uses a token that was rotated ``age`` times since.
 
-    Two clients that rotate in turn are one person's where they share what they keep, as an
-    application and the pages within it do; not where one was seen with a copy, or within a minute.
+    Two clients that rotate in turn may belong to one person and share their storage, like an
+    application and its embedded pages. They do not if one was seen with a copy before, or if the
+    turns follow within ``WITHIN`` seconds.
     """
     if age == 0:
         quick = len(row.rotations) > 1 and now.timestamp() - row.rotations[1] < WITHIN
@@ -170,10 +174,10 @@ def _values(
     origin: Origin,
     security: SecuritySettings,
 ) -> dict[str, Any]:
-    """What a session becomes when its token is rotated.
+    """The new values of a session whose token is rotated.
 
     Raises:
-        RateLimited: it was rotated too often of late.
+        RateLimited: it was rotated ``MOST`` times within ``WITHIN`` seconds.
     """
     moment = now.timestamp()
     recent = [t for t in row.rotations if moment - t < WITHIN]
@@ -197,12 +201,12 @@ def _values(
 
 
 async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]) -> bool:
-    """Make the successor the live token, unless somebody did so first."""
+    """Make the successor the live token; False if the token was rotated or the session ended."""
     live = (Session.token_hash == row.token_hash, Session.ended_at.is_(None))
     return await update_where(session, Session, Session.id == row.id, *live, **values) == 1
 
 
-_TOLD = {
+_LOG_EVENTS = {
     None: "refresh_token_copied",
     EndReason.REUSE: "refresh_token_reused",
     EndReason.SHARED: "refresh_clients_alternate",
@@ -211,21 +215,22 @@ _TOLD = {
 
 async def _record_copy(
     row: LiveSession,
-    over: EndReason | None,
+    reason: EndReason | None,
     account: Account,
     session: Transaction,
     events: Events,
     now: datetime,
     origin: Origin,
 ) -> None:
-    """Record that a token was used by another client than its own, or again.
+    """Record that another client used a token of the session, or that a token was reused.
 
-    The owner is told of the first time, and of the end.
+    The event, from which the owner's mail is made, is published the first time and at the session's
+    end.
     """
-    log.warning(_TOLD[over], session_id=str(row.id), address=origin.address)
+    log.warning(_LOG_EVENTS[reason], session_id=str(row.id), address=origin.address)
     if row.shared_at is None:
         await update_where(session, Session, Session.id == row.id, shared_at=now)
-    elif over is None:
+    elif reason is None:
         return
     await events.publish(
         RefreshTokenCopied(
@@ -234,11 +239,11 @@ async def _record_copy(
             is_confirmed=account.email_verified,
             device=origin.user_agent,
             address=origin.address,
-            ended=over is not None,
+            ended=reason is not None,
         )
     )
 
 
 def _idle_end(row: LiveSession, now: datetime, security: SecuritySettings) -> datetime:
-    """When the session ends if it is not refreshed again; never after its lifetime."""
+    """When the session expires if it is not refreshed again; never later than its lifetime."""
     return min(now + timedelta(seconds=security.refresh_token_expire_seconds), row.expires_at)

@@ -1,4 +1,4 @@
-"""Sessions that live, for whoever refreshes or ends them."""
+"""Finds, checks and ends live sessions, for the commands that refresh or end them."""
 
 from dataclasses import fields
 from datetime import datetime
@@ -30,7 +30,7 @@ _LIVE = select(*(getattr(Session, field.name) for field in fields(LiveSession)))
 
 
 async def live_session(session: Transaction, session_id: UUID, now: datetime) -> LiveSession | None:
-    """The row of a session that has neither ended nor expired."""
+    """A session that has neither ended nor expired."""
     row = (await session.execute(_LIVE, {"session_id": session_id, "now": now})).one_or_none()
     return LiveSession(*row) if row else None
 
@@ -41,7 +41,7 @@ def check_fingerprint(
     """Refuse a client that is not the one the session was bound to.
 
     Raises:
-        SessionOver: another fingerprint than at sign-in, or none.
+        SessionOver: the fingerprint is missing, or another one than at sign-in.
     """
     if row.fingerprint_hash is None:
         return
@@ -54,15 +54,15 @@ def check_fingerprint(
 def client_hash(
     session_id: UUID, fingerprint: str | None, refresh: RefreshTokens, origin: Origin
 ) -> bytes:
-    """What tells the client of a session from another one that has a copy of its token."""
-    told_by = f"{origin.user_agent}\n{fingerprint or ''}"
-    return refresh.keyed_hash("client", session_id, told_by)
+    """A hash that distinguishes a session's client from one with a copy of its token."""
+    identity = f"{origin.user_agent}\n{fingerprint or ''}"
+    return refresh.keyed_hash("client", session_id, identity)
 
 
 async def end_sessions(
     session: Transaction, now: datetime, reason: EndReason, *which: ColumnElement[bool]
 ) -> int:
-    """End the sessions that meet every predicate and return how many there were."""
+    """End the live sessions that match every predicate, and return how many did."""
     return await update_where(
         session, Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
     )

@@ -1,4 +1,4 @@
-"""Signing in with a password."""
+"""The command to sign in with a password."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,7 +44,7 @@ class Login(Command[TokenAnswer]):
 
     @property
     def account(self) -> str:
-        """What was typed to name the account."""
+        """The e-mail address or username that was sent."""
         return self.login or self.email or self.username or ""
 
     @model_validator(mode="after")
@@ -56,7 +56,7 @@ class Login(Command[TokenAnswer]):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An account whose password was right, and its hash as it is made today if it differs."""
+    """An account whose password was right, with a new hash if the stored one is outdated."""
 
     account: Account
     rehashed: str | None
@@ -134,7 +134,7 @@ def answer_with(
     access: AccessTokens,
     security: SecuritySettings,
 ) -> TokenAnswer:
-    """The two tokens of a session, as the client receives them; the second lives for ``left``."""
+    """The tokens of a session as the client gets them; the refresh token is valid for ``left``."""
     return TokenAnswer(
         access_token=access.issue(user_id, token.session_id),
         expires_in=security.access_token_expire_seconds,

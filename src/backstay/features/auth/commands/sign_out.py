@@ -1,4 +1,4 @@
-"""Signing out: one session, or all of them."""
+"""Commands that end one session, or all of an account's."""
 
 from datetime import datetime
 from uuid import UUID

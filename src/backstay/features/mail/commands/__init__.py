@@ -1,1 +1,1 @@
-"""What is sent by mail, and what people do with the links in it."""
+"""Commands that send mails, and those that use the links in them."""

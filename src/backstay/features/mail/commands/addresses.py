@@ -1,4 +1,4 @@
-"""Proving that an e-mail address is one's own."""
+"""Commands that confirm an e-mail address."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Making links, using them up, and clearing away those that nobody used."""
+"""Creates links, uses them up, and removes expired ones."""
 
 from datetime import timedelta
 
@@ -19,7 +19,10 @@ from backstay.jobs.outbox import Jobs
 from backstay.jobs.purging import Purge
 
 MOST, WITHIN = 5, timedelta(hours=1)
-"""How many links of a purpose one account is mailed within that time, or a few more at once."""
+"""The most links of one purpose that an account is mailed within that time.
+
+Concurrent requests may exceed it by a few.
+"""
 _TEMPLATES = {
     Purpose.RESET: Template.RESET_PASSWORD,
     Purpose.VERIFY: Template.VERIFY_EMAIL,
@@ -29,7 +32,7 @@ _TEMPLATES = {
 async def mail_link(
     session: Transaction, jobs: Jobs, clock: Clock, account: Account, purpose: Purpose, email: str
 ) -> None:
-    """Mail a link to an address of an account, unless it had too many of late."""
+    """Mail a link to an address of an account, unless ``MOST`` were mailed recently."""
     now = clock()
     recent = select(func.count()).where(
         MailToken.user_id == account.id,
@@ -60,10 +63,10 @@ async def mail_link(
 
 
 async def use_up(session: Transaction, link: Link, purpose: Purpose) -> None:
-    """Use a link, and with it every other of its purpose.
+    """Use up a link, and with it every other link of its purpose.
 
     Raises:
-        TokenNotValid: somebody else was quicker.
+        TokenNotValid: a concurrent request has used it up.
     """
     if not await delete_where(session, MailToken, MailToken.id == link.id):
         raise TokenNotValid

@@ -1,4 +1,4 @@
-"""What the owner of an account is told, so that nobody else acts in it unseen."""
+"""Subscribers that notify the owner of an account, so that others cannot use it unnoticed."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ _PROGRAMS = {
     "python": "Python",
     "node": "Node.js",
 }
-"""The first mark that a user agent has tells the program: most name others behind it."""
+"""The first of these marks in a user agent names the program: most user agents also name others."""
 _SYSTEMS = {
     "Android": "Android",
     "iPhone": "iPhone",
@@ -69,21 +69,25 @@ def tell_of_copy(event: RefreshTokenCopied) -> SendMail:
 
 @subscribes(EmailReplaced)
 def tell_former_address(event: EmailReplaced) -> SendMail | None:
-    if event.former is None:  # published before this address was told of it
+    if event.former is None:  # an event of an older version, which did not have the address
         return None
     about = _about(event.user_id, is_confirmed=event.was_confirmed)
     return SendMail(template=Template.EMAIL_REPLACED, recipient=event.former, account_id=about)
 
 
 def _about(user_id: UUID, *, is_confirmed: bool) -> UUID | None:
-    """Whose share of notices is used. An address that nobody confirmed may be a stranger's."""
+    """The account under which a notice is counted; None if the address is not confirmed.
+
+    Such a notice is counted under the address, which may be a stranger's.
+    """
     return user_id if is_confirmed else None
 
 
 def named(user_agent: str) -> str:
-    """The program and the system that a user agent names, of those known here; else nothing.
+    """The known program and system that a user agent names; empty if there are none.
 
-    Whoever signs in chose that text: mailed as it is, it would be theirs in the application's name.
+    The user agent itself is never mailed: a stranger who signs in can choose that text, and it
+    would appear in a mail of the application.
     """
     marks = (_PROGRAMS, _SYSTEMS)
     found = [next((n for mark, n in each.items() if mark in user_agent), "") for each in marks]

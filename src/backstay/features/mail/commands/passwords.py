@@ -1,4 +1,4 @@
-"""A new password for whoever reads the mail of an account."""
+"""Commands that set a new password by a mailed link."""
 
 import random
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ from backstay.settings import MailSettings
 ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")
 
 DELAY = 1.0, 4.0
-"""Seconds before the job begins: what it does must not slow down the next request tellingly."""
+"""The range of the random delay, in seconds, before the job begins: its load must not slow down the
+next request in a way that reveals whether the account exists."""
 
 
 class ForgotPassword(Command[Accepted]):
@@ -87,7 +88,7 @@ class ResetPassword(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """The link that was used, and the hash to store."""
+    """The used link, and the hash to store."""
 
     link: Link
     hashed: str

@@ -1,4 +1,4 @@
-"""The job that hands one mail over."""
+"""The job that sends one mail."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,9 +23,9 @@ from backstay.settings import AppSettings, MailSettings
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 KNOWN = frozenset({"app_name", "recipient"})
 SHARE = Rate(5, 3600)
-"""How many mails with links, and how many notices of a kind, one recipient is sent."""
+"""The most mails with links, and the most notices of each kind, for one recipient."""
 BEYOND = Rate(2, 3600)
-"""How many links that reset a password one address is sent where that share is used up."""
+"""How many further links to reset a password one address gets once ``SHARE`` is used up."""
 _OURS = frozenset(template.value for template in Template)
 log = structlog.get_logger("backstay.mail")
 
@@ -59,7 +59,7 @@ class SendMail(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What became of a mail: why it was given up, if it was."""
+    """The outcome of a mail; ``given_up`` says why it was not sent."""
 
     given_up: str = ""
 
@@ -97,12 +97,14 @@ async def hand_over(
 
 
 async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> bool:
-    """Count a mail of the package; those of others are theirs to limit.
+    """Whether a mail is within its limits. Mails of a project's own templates are not counted.
 
-    Anybody can have links mailed to anybody, so all links to a recipient count together, whatever
-    they are for and whichever account asked; whoever forgot a password has a few beyond them.
-    Notices keep a share of their own, each kind its own. Those about an account whose address is
-    confirmed count for the account: nobody else uses its share up.
+    Anybody can have links mailed to any address. All links to a recipient therefore count together,
+    regardless of purpose and account. If they are used up, ``BEYOND`` still allows a few links to
+    reset a password.
+
+    Each kind of notice has its own share. Notices about an account with a confirmed address count
+    for the account, so that other accounts cannot use its share up.
     """
     if command.template not in _OURS:
         return True

@@ -1,4 +1,4 @@
-"""Where the links in mails lead, and where their tokens are used."""
+"""The routes of mailed links and their tokens."""
 
 from backstay.features.mail.commands.addresses import ResendVerification, VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword

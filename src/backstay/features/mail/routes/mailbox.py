@@ -1,4 +1,4 @@
-"""The mails that a developer's machine keeps, to look at; nowhere else do these pages exist."""
+"""Pages that show the mails which a developer's machine keeps; they exist in `local` only."""
 
 from datetime import datetime
 from html import escape
@@ -15,7 +15,7 @@ from backstay.web.state import sender_of
 
 
 async def show_mailbox(request: Request) -> Response:
-    """List every mail."""
+    """Show the list of all mails."""
     box = await sender_of(request)(ListMailbox())
     rows = "\n".join(
         f'<tr><td class="time">{_time(each.sent_at)}</td><td>{escape(each.mail.recipient)}</td>'

@@ -1,4 +1,4 @@
-"""The pages that links in mails open. A link alone changes nothing: mail scanners follow it."""
+"""The pages that mailed links open; to open one changes nothing, because mail scanners do it."""
 
 from html import escape
 
@@ -22,12 +22,12 @@ _RESET, _VERIFY, _FORGOT = "Choose a new password", "Confirm your e-mail address
 
 
 async def forgot_page(request: Request) -> Response:
-    """Ask for the address of an account."""
+    """Show the form that asks for the address of an account."""
     return page(_FORGOT, _email_form())
 
 
 async def forgot_form(request: Request) -> Response:
-    """Ask for the mail."""
+    """Handle that form: request the mail."""
     fields = await form_of(request, "email")
     try:
         told = await sender_of(request)(validated(ForgotPassword.model_validate, fields))
@@ -37,7 +37,7 @@ async def forgot_form(request: Request) -> Response:
 
 
 async def reset_page(request: Request) -> Response:
-    """Ask for the new password, if the link still works."""
+    """Show the form that asks for the new password, if the link is valid."""
     token = request.query_params.get("token", "")
     if not await _works(request, Purpose.RESET, token):
         return _dead(_RESET)
@@ -45,7 +45,7 @@ async def reset_page(request: Request) -> Response:
 
 
 async def reset_form(request: Request) -> Response:
-    """Set the new password."""
+    """Handle that form: set the new password."""
     error = await _send(request, ResetPassword, "token", "new_password")
     if error is None:
         return page(_RESET, "<p>Your new password is set. Sign in with it.</p>")
@@ -57,7 +57,7 @@ async def reset_form(request: Request) -> Response:
 
 
 async def verify_page(request: Request) -> Response:
-    """Ask whether the address is to be confirmed, if the link still works."""
+    """Show the button that confirms the address, if the link is valid."""
     token = request.query_params.get("token", "")
     if not await _works(request, Purpose.VERIFY, token):
         return _dead(_VERIFY)
@@ -70,7 +70,7 @@ async def verify_page(request: Request) -> Response:
 
 
 async def verify_form(request: Request) -> Response:
-    """Confirm the address."""
+    """Handle that button: confirm the address."""
     error = await _send(request, VerifyEmail, "token")
     if error is None:
         return page(_VERIFY, "<p>Your e-mail address is confirmed.</p>")
@@ -80,7 +80,7 @@ async def verify_form(request: Request) -> Response:
 
 
 async def _send(request: Request, message: type[Command[object]], *names: str) -> AppError | None:
-    """Send the message that a form makes; why it was refused, unless it was not."""
+    """Send the message built from a form; return why it was refused, or None."""
     fields = await form_of(request, *names)
     try:
         await sender_of(request)(validated(message.model_validate, fields))
@@ -141,7 +141,7 @@ RESET = LimitClass("reset", lambda settings: settings.security.reset_rate_limit)
 VERIFY = LimitClass("verify", lambda settings: settings.security.verify_rate_limit)
 
 page_routes = Routes("", tag="pages", versioned=False)
-# This page sends nothing: who may send the command may see its form.
+# This page sends no message: everyone who may send the command may see its form.
 page_routes.get(
     "/forgot-password", ForgotPassword, endpoint=forgot_page, name="forgot_page", is_page=True
 )

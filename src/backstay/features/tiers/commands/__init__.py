@@ -1,1 +1,1 @@
-"""What is done to tiers and rate limits."""
+"""Commands that change tiers and their rate limits."""

@@ -1,4 +1,4 @@
-"""What is done to the rate limits of a tier."""
+"""Commands that create, change and delete the rate limits of a tier."""
 
 from uuid import UUID
 
@@ -127,14 +127,14 @@ async def _locked(command: UpdateRateLimit | DeleteRateLimit, session: Transacti
 
 
 def _check_authority(tier: str, principal: Principal, grant: Grant) -> None:
-    """Nobody loosens the limits that bind themselves."""
+    """Refuse users who would change the limits of their own tier, unless they are superusers."""
     check_everywhere(grant)
     if tier == principal.tier and not principal.is_superuser:
         raise Forbidden("Only a superuser changes the limits of their own tier.")
 
 
 def _check_path(limit: RateLimit, features: tuple[Feature, ...], settings: AppSettings) -> None:
-    """Refuse a path that no request could be counted under."""
+    """Refuse a path that matches no route whose requests are counted by tier."""
     versioned = f"{settings.root_path}/v1"
     rule = RateRule(limit.path, Rate(limit.limit, limit.period))
     if not any(

@@ -1,4 +1,4 @@
-"""How tiers come into being without anybody who is signed in."""
+"""Commands with which the application itself, or the command line, creates tiers."""
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select

@@ -1,4 +1,4 @@
-"""What is done to tiers."""
+"""Commands that create, change and delete tiers."""
 
 from sqlalchemy import select
 
@@ -113,16 +113,16 @@ async def locked_tier(name: str, session: Transaction) -> Tier:
     """The tier, locked until the transaction ends.
 
     Raises:
-        NotFound: there is none of this name.
+        NotFound: there is no tier of this name.
     """
     return await one_or_404(session, select(Tier).where(Tier.name == name), lock=True)
 
 
 def check_everywhere(grant: Grant) -> None:
-    """Refuse a grant for own rows.
+    """Refuse a grant with the scope OWN.
 
     Raises:
-        Forbidden: it reaches nothing, as nobody owns a tier.
+        Forbidden: it has that scope, which reaches nothing, because tiers have no owner.
     """
     if grant.scope is Scope.OWN:
         raise Forbidden("Nobody owns a tier: this needs the permission at the scope ANY.")

@@ -1,1 +1,1 @@
-"""What people do to their accounts, and what the application does to them."""
+"""Commands that change accounts."""

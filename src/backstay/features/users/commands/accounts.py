@@ -1,4 +1,4 @@
-"""What people do to their own accounts."""
+"""Commands with which users create, change and delete their own accounts."""
 
 from dataclasses import dataclass
 
@@ -94,7 +94,7 @@ class UpdateMe(Command[Profile]):
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """The security epoch in which the caller proved to know the password, if they had to."""
+    """The security epoch in which the caller proved the password; None if no proof was needed."""
 
     epoch: int | None
 
@@ -141,7 +141,7 @@ async def _own_row(session: Transaction, principal: Principal, proven: Proven) -
 
 
 async def _profile(principal: Principal, send: Sender) -> Profile:
-    """The caller's profile as the transaction under way sees it."""
+    """The caller's profile, as the running transaction sees it."""
     account = await send.as_system()(GetAccount(user_id=principal.id))
     if account is None:
         raise NotFound
@@ -149,7 +149,7 @@ async def _profile(principal: Principal, send: Sender) -> Profile:
 
 
 async def _ask_for_email(session: Transaction, events: Events, user: User, email: str) -> None:
-    """Another address waits until it is confirmed; the one in force takes the wish back."""
+    """Store a new address as pending until it is confirmed; the current one cancels that."""
     if email == user.email:
         user.pending_email = None
         return

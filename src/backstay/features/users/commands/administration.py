@@ -1,4 +1,4 @@
-"""What administrators do to the accounts of others."""
+"""Commands with which administrators change the accounts of others."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""How administrators come into being."""
+"""Commands that create administrators and reset their passwords."""
 
 from dataclasses import dataclass
 from secrets import token_urlsafe
@@ -34,7 +34,7 @@ from backstay.features.users.schemas import (
 
 @dataclass(frozen=True, slots=True)
 class AdminPassword:
-    """The administrator's hashed password, and its text when it was made up."""
+    """The administrator's hashed password, and its text if it was generated."""
 
     hashed: str | None
     generated: str | None
@@ -42,7 +42,7 @@ class AdminPassword:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The outcome of seeding: the password is told once, when it was made up."""
+    """The outcome of seeding; only here is a generated password available."""
 
     created: bool
     email: str
@@ -117,7 +117,7 @@ async def _add(
     person: EnsureAdmin | CreateAdmin,
     password_hash: str,
 ) -> None:
-    """Add an administrator. Who installs the application answers for the address."""
+    """Add an administrator. The address counts as confirmed: the operator gave it."""
     user = User(
         email=person.email,
         username=person.username,

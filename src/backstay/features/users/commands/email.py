@@ -1,4 +1,4 @@
-"""Confirming an e-mail address that was proven elsewhere."""
+"""The command that confirms an e-mail address, whose proof another feature has checked."""
 
 from uuid import UUID
 

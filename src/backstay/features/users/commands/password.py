@@ -1,4 +1,4 @@
-"""Storing a password that was proven elsewhere."""
+"""The command that stores a password, for commands that have checked the caller."""
 
 from uuid import UUID
 
@@ -55,10 +55,10 @@ async def store_password(
 
 
 def check_epoch(user: User, proven: int | None) -> None:
-    """Refuse a password that was proven in another security epoch; None was never asked for one.
+    """Refuse a proof of the password from another security epoch; None means no proof was needed.
 
     Raises:
-        Conflict: every session of the user was ended since.
+        Conflict: the epoch has changed since, which ended every session of the user.
     """
     if proven not in {None, user.security_epoch}:
         raise Conflict("The password was changed at the same moment: sign in, then retry.")

@@ -1,4 +1,4 @@
-"""How commands find the row of a user, and make one."""
+"""Finds and creates the rows of users, for all commands."""
 
 from uuid import UUID
 
@@ -13,10 +13,10 @@ from backstay.features.users.model import User
 
 
 async def locked_user(user_id: UUID, session: Transaction, *, deleted: bool = False) -> User:
-    """The user, locked until the transaction ends; with ``deleted`` also when it is hidden.
+    """The user, locked until the transaction ends; with ``deleted`` also a deleted one.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such user.
     """
     query = select(User).where(User.id == user_id)
     if not deleted:

@@ -1,4 +1,4 @@
-"""How accounts of others are deleted, erased and brought back."""
+"""Commands that delete, erase and restore the accounts of others."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -115,9 +115,9 @@ async def erase_user(
 
 
 async def _forget_jobs(session: Transaction, user: User) -> None:
-    """Remove the jobs in somebody's name, the mails to them, and what is over and names them.
+    """Delete the jobs on the user's behalf, and the mails and finished jobs that name them.
 
-    An address that another account has by now is that one's.
+    An address that another account has by now is not searched for: it is that account's.
     """
     names = [str(user.id)]
     for email in filter(None, (user.email, user.pending_email)):
@@ -129,18 +129,18 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
 
 
 def _owners() -> Iterator[Column[Any]]:
-    """Every column whose foreign key keeps a user from being removed.
+    """Every column whose foreign key keeps the row of a user from being deleted.
 
     Tables that depend on others come first.
     """
     for table in reversed(Base.metadata.sorted_tables):
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
-            if key.column is User.__table__.columns.id and not _gives_way(key):
+            if key.column is User.__table__.columns.id and not _resolved_by_database(key):
                 yield key.parent
 
 
-def _gives_way(key: ForeignKey) -> bool:
-    """Whether the database itself removes or changes the rows that refer to what is removed."""
+def _resolved_by_database(key: ForeignKey) -> bool:
+    """Whether the database itself deletes or changes rows that refer to a deleted one."""
     return (key.ondelete or "").upper() in {"CASCADE", "SET NULL", "SET DEFAULT"}
 
 

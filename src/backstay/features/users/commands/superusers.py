@@ -1,4 +1,4 @@
-"""Makes sure that somebody who may do everything is always left."""
+"""Ensures that there is always a superuser who can sign in."""
 
 from uuid import UUID
 
@@ -12,10 +12,12 @@ from backstay.features.users.queries.roles import LastSuperuser
 
 
 async def keep_a_superuser(session: Transaction, leaving: UUID, send: Sender) -> None:
-    """Ask this before a user is blocked or deleted: until the transaction ends nobody else can.
+    """Refuse to remove the last superuser; call it before a user is blocked or deleted.
+
+    It locks all superusers until the transaction ends, so that concurrent removals wait.
 
     Raises:
-        LastSuperuser: no other superuser lives and is not blocked.
+        LastSuperuser: every other superuser is deleted or blocked, or there is none.
     """
     superusers = await send.as_system()(LockSuperusers())
     if leaving not in superusers:

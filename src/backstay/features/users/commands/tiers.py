@@ -1,4 +1,4 @@
-"""Who is in which tier."""
+"""Commands that put users into tiers."""
 
 from uuid import UUID
 

@@ -1,1 +1,1 @@
-"""Questions about people."""
+"""Queries about users."""

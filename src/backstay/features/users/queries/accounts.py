@@ -1,4 +1,4 @@
-"""Questions about accounts: one's own, and the application's about any."""
+"""Queries of users about their own accounts, and of the application about any account."""
 
 from uuid import UUID
 
@@ -33,7 +33,7 @@ async def get_me(query: GetMe, principal: Principal) -> Profile:
 
 
 def profile_of(principal: Principal, account: Account) -> Profile:
-    """How an account looks to its owner."""
+    """An account as its owner sees it."""
     return Profile(
         id=account.id,
         email=account.email,
@@ -87,7 +87,10 @@ _EMAIL = User.email == bindparam("login")
 _ACCOUNT_BY_EMAIL = (
     _ACCOUNT.where(or_(_EMAIL, User.email == bindparam("typed"))).order_by(_EMAIL.desc()).limit(1)
 )
-"""By its normalised form; else as it was typed, as some were stored before they were normalised."""
+"""Finds an account by the normalised address, else by the address as typed.
+
+Rows that are older than the normalisation hold addresses as they were typed.
+"""
 _ACCOUNT_BY_USERNAME = _ACCOUNT.where(User.username == bindparam("login"))
 
 

@@ -1,4 +1,4 @@
-"""Whether somebody may act on an account: nobody reaches above themselves."""
+"""Checks whether a user may act on an account: never on one with a higher level."""
 
 from typing import Any
 from uuid import UUID
@@ -23,17 +23,20 @@ async def check_authority(
     others_only: bool = False,
     takes_over: bool = False,
 ) -> None:
-    """Refuse whoever may not act, by now, on the account of this user, which need not exist.
+    """Refuse a sender who may not act, as of now, on the account of this user.
 
-    A question needs a level as high as the user's, a command a higher one. With ``others_only``
-    nobody acts on their own account. What ``takes_over`` it (a password, an e-mail address) is for
-    others only, and needs every grant that its user holds, or would hold again if somebody
-    restored a deleted role.
+    The account need not exist. A query needs a level at least as high as the user's, a command a
+    higher one.
+
+    With ``others_only`` the own account is refused. ``takes_over`` stands for changes that give
+    control of the account (a password, an e-mail address). They are refused on the own account, and
+    need every grant that its user holds, or would hold again if a deleted role were restored.
 
     Raises:
-        OwnAccount: it is the caller's own.
+        OwnAccount: it is the caller's own, and ``others_only`` or ``takes_over`` is set.
         Unauthenticated: the caller was blocked or deleted meanwhile.
-        Forbidden: the scope does not reach it, or the caller does not stand above its user.
+        Forbidden: the caller's scope does not reach it, or the caller's level or grants do not
+            suffice.
     """
     held = await standing_of(message, send)
     if user_id == send.principal.user_id:

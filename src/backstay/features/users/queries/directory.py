@@ -1,4 +1,4 @@
-"""The directory of users, for those who may see others."""
+"""Queries of the directory, for users who may see others."""
 
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,7 @@ class ListUsers(ListQuery[UserSummary]):
     @field_validator("email", "username")
     @classmethod
     def _as_stored(cls, given: Text | None) -> Text | None:
-        """Both are stored normalised. What nobody can be called is left to be refused."""
+        """Normalise the values, as the columns are. A name with NUL stays, and is refused later."""
         if given is None:
             return None
         several = tuple(map(_stored, given.in_)) if given.in_ else given.in_

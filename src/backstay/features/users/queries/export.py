@@ -1,4 +1,4 @@
-"""Everything that the application holds about a person, told to that person."""
+"""The query that exports everything the application holds about the caller."""
 
 from backstay.core.bus import handles
 from backstay.core.context import Sender

@@ -1,4 +1,4 @@
-"""Whether a password may be chosen."""
+"""The query that checks whether a password may be chosen."""
 
 from backstay.core.bus import handles
 from backstay.core.errors import FieldError, Invalid

@@ -1,4 +1,4 @@
-"""What the feature of roles asks about people, and who has a role."""
+"""Queries about the users of a role, and the handlers of queries that `access` declares."""
 
 from datetime import datetime
 from uuid import UUID

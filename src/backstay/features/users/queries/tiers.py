@@ -1,4 +1,4 @@
-"""Questions about the tiers of users."""
+"""Queries about the tiers of users."""
 
 from uuid import UUID
 
