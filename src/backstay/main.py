@@ -166,8 +166,8 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
             if isinstance(taker, Route):
                 first = f"{taker.spec.method} {taker.path}"
                 problem = f"{first} is before {method} {path} of no feature, which nobody reaches."
-                mend = "Give one of them another path, or remove it."
-                faults.append(Flaw(Code.ROUTE_TWICE, problem, mend).of(taker.spec))
+                hint = "Give one of them another path, or remove it."
+                faults.append(Flaw(Code.ROUTE_TWICE, problem, hint).of(taker.spec))
     if faults:
         raise BootError(faults)
 

@@ -192,7 +192,7 @@ async def get_any_rig(query: GetAnyRig, grant: Grant) -> None: ...
 def test_without_a_permission_there_is_no_grant_to_judge_by(faults: Faults) -> None:
     (fault,) = faults(feature(GetAnyRig, get_any_rig))
     assert "Nobody provides the parameter `grant`" in fault.problem
-    assert "permission" in fault.mend
+    assert "permission" in fault.hint
 
 
 @prepares(GetRig)  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ async def find_rig(query: FindRig) -> None: ...
 def test_a_source_that_would_be_lost_is_refused(faults: Faults) -> None:
     (fault,) = faults(feature(FindRig, find_rig))
     assert fault.code is Code.MESSAGE_SOURCE_LOST
-    assert "FromQuery[int | None]" in fault.mend
+    assert "FromQuery[int | None]" in fault.hint
 
 
 def test_a_missing_requirement_is_refused(faults: Faults) -> None:

@@ -219,7 +219,7 @@ def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Fau
     assert typo.problem.endswith("Did you mean items?")
     (late,) = faults(feature(name="a", requires=["b"]), feature(name="b"))
     assert late.code is Code.FEATURE_REQUIRES_LATER
-    assert late.mend == "List b before a."
+    assert late.hint == "List b before a."
 
 
 def test_features_in_a_circle_are_told_once_with_the_circle(faults: Faults) -> None:

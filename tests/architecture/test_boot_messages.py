@@ -9,7 +9,7 @@ import pytest
 
 from backstay.composition import compose
 from backstay.core.bus import handles, prepares
-from backstay.core.errors import Conflict, Refused
+from backstay.core.errors import Conflict, Refusal
 from backstay.core.events import Event, subscribes
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Text
 from backstay.core.messages import Command, Query, View
@@ -47,7 +47,7 @@ class MoveRig(Command[None]):
 
 
 @handles(MoveRig)
-async def move_rig(command: MoveRig) -> Refused | None: ...
+async def move_rig(command: MoveRig) -> Refusal | None: ...
 
 
 class FindRig(Query[RigView | None]):

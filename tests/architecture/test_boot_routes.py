@@ -198,7 +198,7 @@ def test_two_routes_of_one_path_are_refused_whatever_their_placeholders_are_call
     assert fault.problem.startswith(
         "GET /api/v1/rigs/{number} is routed twice, first as /api/v1/rigs/{id} at tests/"
     )
-    assert fault.mend == "Remove one of them."
+    assert fault.hint == "Remove one of them."
 
 
 def test_a_placeholder_takes_what_ends_like_a_file_too(faults: Faults) -> None:
@@ -217,7 +217,7 @@ def test_two_operations_have_two_names(faults: Faults) -> None:
 def test_a_class_of_limits_is_declared_and_not_named(faults: Faults) -> None:
     (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
     assert fault.code is Code.ROUTE_LIMIT
-    assert LimitClass.__name__ in fault.mend
+    assert LimitClass.__name__ in fault.hint
 
 
 def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:

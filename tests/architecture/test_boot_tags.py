@@ -46,8 +46,8 @@ async def always_kept(query: AlwaysKept) -> RigView:
 
 def test_a_text_is_not_taken_for_as_many_tags_as_it_has_letters(faults: Faults) -> None:
     (fault,) = faults(feature(PaintRig, paint_rig))
-    assert (fault.code, fault.mend) == (Code.MESSAGE_TOUCHES, TUPLE)
+    assert (fault.code, fault.hint) == (Code.MESSAGE_TOUCHES, TUPLE)
     (fault,) = faults(feature(KeptRig, kept_rig))
-    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, TUPLE)
+    assert (fault.code, fault.hint) == (Code.MESSAGE_CACHE, TUPLE)
     (fault,) = faults(feature(AlwaysKept, always_kept))
-    assert (fault.code, fault.mend) == (Code.MESSAGE_CACHE, "Write `cache = Cached(...)`.")
+    assert (fault.code, fault.hint) == (Code.MESSAGE_CACHE, "Write `cache = Cached(...)`.")

@@ -7,7 +7,7 @@ from backstay.caching.steps import QueryCache
 from backstay.core.bus import Bus, Next, handles
 from backstay.core.caching import Cached, CacheTags, TagContext
 from backstay.core.context import Buses, Context, Sender, UnitOfWork
-from backstay.core.errors import Conflict, Refused
+from backstay.core.errors import Conflict, Refusal
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, PermissionSpec
 from backstay.core.pipeline import authorize
@@ -65,9 +65,9 @@ class GetRefused(Query[Depth]):
 
 
 @handles(GetRefused)
-async def get_refused(query: GetRefused) -> Depth | Refused:
+async def get_refused(query: GetRefused) -> Depth | Refusal:
     asked.append("refused")
-    return Refused(Conflict())
+    return Refusal(Conflict())
 
 
 def of_name(context: TagContext) -> Iterator[str]:

@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 from backstay.core.bus import Bus, handles, prepares
 from backstay.core.clock import new_id, utc_now
 from backstay.core.context import Buses, PrincipalChanges, Sender
-from backstay.core.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
+from backstay.core.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
 from backstay.core.pipeline import authorize, prepare_with
@@ -85,9 +85,9 @@ class Refuse(Command[str]):
 
 
 @handles(Refuse)
-async def refuse(command: Refuse, session: Transaction) -> str | Refused:
+async def refuse(command: Refuse, session: Transaction) -> str | Refusal:
     await session.execute(INSERT, {"word": "remembered"})
-    return Refused(NotFound("But it was noted."))
+    return Refusal(NotFound("But it was noted."))
 
 
 class RefuseInside(Command[str]):

@@ -22,7 +22,7 @@ def test_rules_that_are_no_tuple_are_told(rules: Any) -> None:
     (flaw,) = rule_flaws("PlantTree", rules)
     assert flaw.code is Code.MESSAGE_RULE
     assert "no tuple" in flaw.problem
-    assert "comma" in flaw.mend
+    assert "comma" in flaw.hint
 
 
 @pytest.mark.parametrize("rule", [lambda principal, message: True, max])

@@ -15,7 +15,7 @@ from backstay.composition import Backstay, compose
 from backstay.core.bus import Bus, handles
 from backstay.core.clock import first_id_at, new_id, utc_now
 from backstay.core.context import ActivityNote, Buses, PrincipalChanges, Sender
-from backstay.core.errors import Conflict, Refused
+from backstay.core.errors import Conflict, Refusal
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PUBLIC, SIGNED_IN
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.anyio
 ANN = Principal(user_id=UUID(int=1), session_id=UUID(int=2))
 
 
-class Sail(Command[Refused | None]):
+class Sail(Command[Refusal | None]):
     permission = SIGNED_IN
 
     how: FromPath[str] = "well"
@@ -47,14 +47,14 @@ class Sail(Command[Refused | None]):
 
 
 @handles(Sail)
-async def sail(command: Sail, session: Transaction, send: Sender) -> Refused | None:
+async def sail(command: Sail, session: Transaction, send: Sender) -> Refusal | None:
     await send(Reef())
     await send.as_system()(Reef())
     if command.how == "into the rocks":
         raise ZeroDivisionError
     if command.how == "out of turn":
         raise Conflict
-    return Refused(Conflict()) if command.how == "not at all" else None
+    return Refusal(Conflict()) if command.how == "not at all" else None
 
 
 class Reef(Command[None]):

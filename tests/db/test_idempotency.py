@@ -13,7 +13,7 @@ from sqlalchemy import select
 from backstay.composition import Backstay, compose
 from backstay.core.bus import handles
 from backstay.core.context import Origin, Sender
-from backstay.core.errors import Conflict, Refused
+from backstay.core.errors import Conflict, Refusal
 from backstay.core.feature import Feature
 from backstay.core.idempotency import IdempotencyKey, KeyInUse, Replayed
 from backstay.core.messages import Command, FromPath, View
@@ -54,14 +54,14 @@ class Cast(Command[Depth]):
 
 
 @handles(Cast)
-async def cast(command: Cast, session: Transaction, send: Sender) -> Depth | Refused:
+async def cast(command: Cast, session: Transaction, send: Sender) -> Depth | Refusal:
     await send(Log())
     if command.how == "slowly":
         Slowly.entered.set()
         await Slowly.leave.wait()
     if command.how == "in vain":
         raise Conflict
-    return Refused(Conflict()) if command.how == "too late" else Depth(fathoms=7)
+    return Refusal(Conflict()) if command.how == "too late" else Depth(fathoms=7)
 
 
 class Log(Command[None]):

@@ -47,7 +47,7 @@ async def test_a_table_that_is_missing_is_told_with_its_model(ship: Backstay) ->
     (fault,) = caught.value.faults
     assert (fault.code, fault.where) == (Code.TABLE_MISSING, str(place_of(Item)))
     assert fault.problem == "The database has no table items, which Item is."
-    assert "backstay db revision" in fault.mend
+    assert "backstay db revision" in fault.hint
     told: Any = await ship.system(GetReadiness())
     assert (told.status, "items" in told.reason) == ("not ready", False)
     assert told.reason == "The database lacks 1 tables or columns: `backstay db check` names them."

@@ -61,7 +61,7 @@ async def wired(
             try:
                 yield wire, await signed_in(app, client)
             finally:
-                await wire.mend()
+                await wire.hint()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Wire:
         self.delay = 0.0
         """Seconds by which everything that goes either way arrives later."""
 
-    async def mend(self) -> None:
+    async def hint(self) -> None:
         """Accept connections, and let data through."""
         self.unjam()
         if self._server is None:
@@ -53,7 +53,7 @@ class Wire:
         try:
             yield
         finally:
-            await self.mend()
+            await self.hint()
 
     def jam(self) -> None:
         """Let nothing through any more, as a machine does that lost its power."""
@@ -123,7 +123,7 @@ async def wire_to(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[
     """A wire to the server of a URL, which may speak TLS, and the URL that goes through it."""
     parts = urlsplit(url)
     wire = Wire(parts.hostname or "", parts.port or 5432, tls)
-    await wire.mend()
+    await wire.hint()
     account = f"{parts.username}:{parts.password}"
     wire.url = parts._replace(netloc=f"{account}@127.0.0.1:{wire.port}").geturl()
     try:

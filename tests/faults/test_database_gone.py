@@ -60,7 +60,7 @@ async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
         admitted(answer)
         assert answer.status_code == 503
     assert (await running.client.get("/livez")).status_code == 200
-    await wire.mend()
+    await wire.hint()
     assert (await running.client.get(f"{API}/items")).status_code == 200
     assert (await running.create("After")).status_code == 201
     assert (await sign_in(running.client, "admin@example.com")).status_code == 200
@@ -100,7 +100,7 @@ async def test_a_database_that_does_not_answer_delays_only_those_who_ask_it(
     await eventually(lambda: wire.held > held)
     await wire.cut()
     admitted(await stuck)
-    await wire.mend()
+    await wire.hint()
     assert (await running.client.get(f"{API}/items")).status_code == 200
     assert 201 in [(await running.create()).status_code for _ in range(2)]
 
@@ -109,7 +109,7 @@ async def test_a_restarted_database_costs_nobody_a_read(wired: tuple[Wire, Runni
     wire, running = wired
     await asyncio.gather(*[running.client.get(f"{API}/items") for _ in range(8)])
     await wire.cut()
-    await wire.mend()
+    await wire.hint()
     answers = await asyncio.gather(*[running.client.get(f"{API}/items") for _ in range(8)])
     assert Counter(answer.status_code for answer in answers) == {200: 8}
 
@@ -118,7 +118,7 @@ async def test_a_restarted_database_costs_nobody_a_write(wired: tuple[Wire, Runn
     wire, running = wired
     await asyncio.gather(*[running.create("Before") for _ in range(8)])
     await wire.cut()
-    await wire.mend()
+    await wire.hint()
     running.backstay.principals.forget_all()
     answers = await asyncio.gather(*[running.create("After") for _ in range(8)])
     assert Counter(answer.status_code for answer in answers) == {201: 8}
@@ -158,7 +158,7 @@ async def cut_after(pieces: int, wire: Wire, running: Running) -> httpx.Response
     await eventually(lambda: wire.held > held or creating.done())
     await wire.cut()
     answer = await creating
-    await wire.mend()
+    await wire.hint()
     return answer
 
 
@@ -166,5 +166,5 @@ async def test_signing_out_while_it_is_gone_is_not_claimed(wired: tuple[Wire, Ru
     wire, running = wired
     await wire.cut()
     admitted(await running.client.post(f"{AUTH}/logout"))
-    await wire.mend()
+    await wire.hint()
     assert (await running.client.get(ME)).status_code == 200

@@ -180,7 +180,7 @@ async def test_a_server_that_takes_no_writes_is_not_used(
     valkey: ValkeyServer,
     monkeypatch: pytest.MonkeyPatch,
     harm: tuple[str, ...],
-    mend: tuple[str, ...],
+    hint: tuple[str, ...],
 ) -> None:
     link = await linked(valkey.url)
     valkey.call(*harm)
@@ -189,7 +189,7 @@ async def test_a_server_that_takes_no_writes_is_not_used(
             await link.call("SET", "key", "value")
         await stays_away(link, monkeypatch)
     finally:
-        valkey.call(*mend)
+        valkey.call(*hint)
     await eventually(lambda: link.is_up)
     assert await link.call("SET", "key", "value") == b"OK"
 

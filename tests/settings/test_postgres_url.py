@@ -119,12 +119,12 @@ def test_what_others_write_is_understood(read: Read, given: str, understood: str
         ("host=x y", "postgresql://user"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_what_to_do(read: Read, query: str, mend: str) -> None:
+def test_what_cannot_be_done_is_refused_with_what_to_do(read: Read, query: str, hint: str) -> None:
     for variable in ("DB_URL", "DB_REPLICA_URL"):
         environ = {"DB_URL": "postgresql://h/d", variable: f"postgresql://u:{SECRET}@h/d?{query}"}
         loaded = read(environ)
         assert faulty(loaded) == [variable]
-        assert mend in loaded.errors[0].hint
+        assert hint in loaded.errors[0].hint
         assert SECRET not in str(loaded)
 
 

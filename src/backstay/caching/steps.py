@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from backstay.core.bus import Next
 from backstay.core.caching import CacheTags, declared_cache, resolver
 from backstay.core.context import Context
-from backstay.core.errors import Refused
+from backstay.core.errors import Refusal
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import Scope
 from backstay.core.ports import Cache
@@ -63,7 +63,7 @@ class QueryCache:
             async def load() -> bytes:
                 context.shared_result = True
                 result = await call_next(context)
-                if isinstance(result, Refused):
+                if isinstance(result, Refusal):
                     raise result.error
                 return represent(result).pack()
 

@@ -71,11 +71,11 @@ async def _create(settings: Settings, command: CreateAdmin) -> str:
         try:
             await backstay.system(command)
         except Conflict as error:
-            mend = (
+            hint = (
                 "Choose another with --email and --username, or give the administrator who has it "
                 "a new password with --reset."
             )
-            raise Conflict(f"{error}. {mend}") from error
+            raise Conflict(f"{error}. {hint}") from error
     return f"Created the administrator {command.email}."
 
 

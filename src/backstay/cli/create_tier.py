@@ -44,8 +44,8 @@ def _parsed(text: str) -> PathLimit:
         digits = amount.isdecimal() and period.isdecimal()
         rate = Rate(int(amount), int(period)) if digits else parse_rate(written)
     except ValueError:
-        mend = "Write PATH=LIMIT/PERIOD, such as /api/v1/items*=20/minute"
-        raise Invalid(errors=(FieldError("--limit", "rate", mend),)) from None
+        hint = "Write PATH=LIMIT/PERIOD, such as /api/v1/items*=20/minute"
+        raise Invalid(errors=(FieldError("--limit", "rate", hint),)) from None
     return PathLimit(path=path, limit=rate.limit, period=rate.period)
 
 

@@ -128,13 +128,13 @@ def free_address(host: str, port: int) -> tuple[str, int]:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             wrong = f"Port {port} of {host} is in use."
-            mend = "Stop what listens there, or choose another with SERVER_PORT or --port."
+            hint = "Stop what listens there, or choose another with SERVER_PORT or --port."
         else:
             unknown = isinstance(error, socket.gaierror)
             reason = error.strerror if unknown else os.strerror(error.errno or 0)
             wrong = f"Cannot listen on port {port} of {host}: {reason}."
-            mend = "Look at SERVER_HOST and SERVER_PORT, or --host and --port."
-        typer.echo(f"{wrong} {mend}", err=True)
+            hint = "Look at SERVER_HOST and SERVER_PORT, or --host and --port."
+        typer.echo(f"{wrong} {hint}", err=True)
         raise typer.Exit(1) from error
     return str(address[0]), port
 

@@ -24,13 +24,13 @@ def shape_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
     for feature in features:
         for name, (what, is_one) in _HELD.items():
             held, of = getattr(feature, name), f"`{name}` of the feature {feature.name}"
-            mend = f"Write `{name}=({what},)`, with the comma."
+            hint = f"Write `{name}=({what},)`, with the comma."
             if not isinstance(held, tuple | list):
-                yield Flaw(Code.FEATURE_SHAPE, f"{of} is no tuple.", mend).of(feature)
+                yield Flaw(Code.FEATURE_SHAPE, f"{of} is no tuple.", hint).of(feature)
                 continue
             for each in held:
                 if not is_one(each):
-                    yield Flaw(Code.FEATURE_SHAPE, f"{of} holds {each!r}.", mend).of(feature)
+                    yield Flaw(Code.FEATURE_SHAPE, f"{of} holds {each!r}.", hint).of(feature)
 
 
 _HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -69,8 +69,8 @@ def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
             other = listing.setdefault(id(module), feature)
             if other is not feature:
                 problem = f"{module.__name__} is a module of {other.name} and of {feature.name}."
-                mend = "Let one of them list it; the other may require that."
-                yield Flaw(Code.FEATURE_MODULE_TWICE, problem, mend).of(feature)
+                hint = "Let one of them list it; the other may require that."
+                yield Flaw(Code.FEATURE_MODULE_TWICE, problem, hint).of(feature)
 
 
 def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
@@ -84,17 +84,17 @@ def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
                 near = get_close_matches(name, needs, n=1, cutoff=0.75)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 problem = f"The feature {feature.name} requires {name}, which is not listed.{hint}"
-                mend = f"List {name} before it, or correct the name."
-                yield Flaw(Code.FEATURE_REQUIRES_UNKNOWN, problem, mend).of(feature)
+                hint = f"List {name} before it, or correct the name."
+                yield Flaw(Code.FEATURE_REQUIRES_UNKNOWN, problem, hint).of(feature)
             elif circle and frozenset(circle) not in told:
                 told.add(frozenset(circle))
                 problem = f"Features require one another in a circle: {' -> '.join(circle)}."
-                mend = "Let one of them react to an event of the other instead."
-                yield Flaw(Code.FEATURE_REQUIRES_CIRCLE, problem, mend).of(feature)
+                hint = "Let one of them react to an event of the other instead."
+                yield Flaw(Code.FEATURE_REQUIRES_CIRCLE, problem, hint).of(feature)
             elif not circle and name not in seen:
                 problem = f"The feature {feature.name} requires {name}, which is listed after it."
-                mend = f"List {name} before {feature.name}."
-                yield Flaw(Code.FEATURE_REQUIRES_LATER, problem, mend).of(feature)
+                hint = f"List {name} before {feature.name}."
+                yield Flaw(Code.FEATURE_REQUIRES_LATER, problem, hint).of(feature)
         seen.add(feature.name)
 
 
@@ -125,8 +125,8 @@ def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[
             elif question not in registry.handlers:
                 problem = f"The export {name} asks {question.__name__}, which nobody handles."
             if problem is not None:
-                mend = "Name a PersonalData query of this feature, under a name of its own."
-                yield Flaw(Code.FEATURE_EXPORT, problem, mend).of(feature)
+                hint = "Name a PersonalData query of this feature, under a name of its own."
+                yield Flaw(Code.FEATURE_EXPORT, problem, hint).of(feature)
             seen.setdefault(name, feature)
 
 
@@ -140,13 +140,13 @@ def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterato
             if any(hasattr(value, mark) for mark in _MARKS):
                 told = f"the feature {feature.name} does not list {module.__name__}"
                 problem = f"{value.__name__} is never called: {told}."
-                mend = "Add that to `modules` of the manifest."
-                yield Flaw(Code.FEATURE_MODULE_NOT_LISTED, problem, mend).of(value)
+                hint = "Add that to `modules` of the manifest."
+                yield Flaw(Code.FEATURE_MODULE_NOT_LISTED, problem, hint).of(value)
         elif _is_table(value) and id(value) not in tables:
             tables.add(id(value))
             problem = f"Nobody reaches these routes: the feature {feature.name} does not list them."
-            mend = "Add this table to `routes` of the manifest."
-            yield Flaw(Code.ROUTE_NOT_LISTED, problem, mend).of(value)
+            hint = "Add this table to `routes` of the manifest."
+            yield Flaw(Code.ROUTE_NOT_LISTED, problem, hint).of(value)
 
 
 def _not_required(
@@ -158,8 +158,8 @@ def _not_required(
             used.setdefault((feature.name, owner), (feature, what))
     for (_, owner), (feature, what) in used.items():
         problem = f"The feature {feature.name} uses {what} of {owner}, which it does not require."
-        mend = f'Add "{owner}" to `requires` of the manifest.'
-        yield Flaw(Code.FEATURE_REQUIRES_MISSING, problem, mend).of(feature)
+        hint = f'Add "{owner}" to `requires` of the manifest.'
+        yield Flaw(Code.FEATURE_REQUIRES_MISSING, problem, hint).of(feature)
 
 
 def _uses(
@@ -181,8 +181,8 @@ def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[Wiring
         if (feature.name, value) not in told:
             told.add((feature.name, value))
             problem = f"The feature {feature.name} uses {value.__name__}, which nobody handles."
-            mend = f"List the feature that {value.__module__} belongs to, or do without it."
-            yield Flaw(Code.FEATURE_MESSAGE_UNHANDLED, problem, mend).of(feature)
+            hint = f"List the feature that {value.__module__} belongs to, or do without it."
+            yield Flaw(Code.FEATURE_MESSAGE_UNHANDLED, problem, hint).of(feature)
 
 
 def _is_table(value: Any) -> bool:

@@ -22,8 +22,8 @@ def operation_faults(
             route, name = f"{each.method} {each.path}", each.name
             if each.message not in handled:
                 problem = f"{route} sends {each.message.__name__}, which no feature handles."
-                mend = "Write its handler, and list that module in the manifest."
-                yield Flaw(Code.ROUTE_NO_HANDLER, problem, mend).of(each)
+                hint = "Write its handler, and list that module in the manifest."
+                yield Flaw(Code.ROUTE_NO_HANDLER, problem, hint).of(each)
             before = by_path.setdefault((each.method, _shape(each.path)), [])
             first = next((one for one in before if _takes(one.path, each.path)), None)
             before.append(each)
@@ -34,8 +34,8 @@ def operation_faults(
             other = by_name.setdefault(name, each)
             if other is not each:
                 problem = f"{route} is the operation {name}, as {other.method} {other.path} is."
-                mend = "Give it a `name=` of its own."
-                yield Flaw(Code.ROUTE_OPERATION_TWICE, problem, mend).of(each)
+                hint = "Give it a `name=` of its own."
+                yield Flaw(Code.ROUTE_OPERATION_TWICE, problem, hint).of(each)
 
 
 def _shape(path: str) -> str:

@@ -26,13 +26,13 @@ def _flaws(function: Any, event: Any) -> Iterator[Flaw]:
         yield Flaw(
             Code.SUBSCRIBER_NO_EVENT, problem, "Subscribe to a class that derives from Event."
         )
-    mend = "Write `def` with the event as its one parameter, and return a command or None."
+    hint = "Write `def` with the event as its one parameter, and return a command or None."
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         problem = f"The subscriber {name} returns no command: it is async, or a generator."
-        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, mend)
+        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)
         return
     try:
         inspect.signature(function).bind(None)
     except TypeError:
         problem = f"The subscriber {name} does not take just an event."
-        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, mend)
+        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)

@@ -101,5 +101,5 @@ def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[Wirin
             seen.setdefault(name, feature)
             if fault := catalog.fault(command):
                 problem = f"The {what} {name} asks for what no job can be: {fault}."
-                mend = "Name a command without secrets that a listed feature handles."
-                yield Flaw(refused, problem, mend).of(feature)
+                hint = "Name a command without secrets that a listed feature handles."
+                yield Flaw(refused, problem, hint).of(feature)

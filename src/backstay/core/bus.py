@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from backstay.core.context import Context
-from backstay.core.errors import Refused
+from backstay.core.errors import Refusal
 from backstay.core.messages import Command, Message
 from backstay.core.registry import Provider, Registry
 from backstay.core.signatures import hints_of
@@ -22,13 +22,13 @@ Step = Callable[[type[Message[Any]], Next], Next]
 
 def handles(
     message: type[Message[R]],
-) -> Callable[[Callable[P, Awaitable[R | Refused]]], Callable[P, Awaitable[R | Refused]]]:
+) -> Callable[[Callable[P, Awaitable[R | Refusal]]], Callable[P, Awaitable[R | Refusal]]]:
     """Declare an async function as the handler of a message.
 
     Its first parameter is the message; the others are injected by their type.
     """
 
-    def mark(function: Callable[P, Awaitable[R | Refused]]) -> Callable[P, Awaitable[R | Refused]]:
+    def mark(function: Callable[P, Awaitable[R | Refusal]]) -> Callable[P, Awaitable[R | Refusal]]:
         function.__handles__ = message  # type: ignore[attr-defined]
         return function
 
@@ -86,6 +86,6 @@ class Bus:
         if route is None:
             raise LookupError(f"no feature of this application handles {type(context.message)!r}")
         result = await route(context)
-        if isinstance(result, Refused):
+        if isinstance(result, Refusal):
             raise result.error
         return result

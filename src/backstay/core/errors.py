@@ -118,7 +118,7 @@ class DatabaseTimedOut(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refusal:
     """What a handler returns to refuse *and* keep its changes.
 
     A raised error rolls the transaction back. Where the refusal itself must be stored (for example

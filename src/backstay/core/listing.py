@@ -141,13 +141,13 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         yield from super().flaws()
         for name in sorted({*cls.sortable, *cls.searchable} - cls.model_fields.keys()):
             problem = f"{cls.__name__} sorts by or searches `{name}`, which is no filter of it."
-            mend = f"Declare `{name}` as a filter, or leave it out of `sortable` and `searchable`."
-            yield Flaw(Code.LIST_UNDECLARED, problem, mend)
+            hint = f"Declare `{name}` as a filter, or leave it out of `sortable` and `searchable`."
+            yield Flaw(Code.LIST_UNDECLARED, problem, hint)
         for name in PAGING:
             if cls.model_fields[name].annotation != ListQuery.model_fields[name].annotation:
                 problem = f"{cls.__name__} has a filter `{name}`, which pages, sorts or searches."
-                mend = "Give the filter another name; `columns` of the listing says what it means."
-                yield Flaw(Code.LIST_PARAMETER_TAKEN, problem, mend)
+                hint = "Give the filter another name; `columns` of the listing says what it means."
+                yield Flaw(Code.LIST_PARAMETER_TAKEN, problem, hint)
         conditions = {
             f"{name}__{o}" for name, kind in cls.filters().items() for o in kind.operators()
         }

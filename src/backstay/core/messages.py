@@ -81,8 +81,8 @@ class Message(BaseModel, Generic[R_co]):
                 yield Flaw(Code.MESSAGE_FIELD_RESERVED, problem, "Give it another name.")
             if any(_names_source(inner) for inner in get_args(field.annotation)):
                 problem = f"The source of the field `{name}` of {cls.__name__} would be lost."
-                mend = "Write FromQuery[int | None], not FromQuery[int] | None."
-                yield Flaw(Code.MESSAGE_SOURCE_LOST, problem, mend)
+                hint = "Write FromQuery[int | None], not FromQuery[int] | None."
+                yield Flaw(Code.MESSAGE_SOURCE_LOST, problem, hint)
 
     def named_fields(self) -> set[tuple[Source, str]]:
         """Every field that the sender named, for field rules.

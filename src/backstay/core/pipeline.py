@@ -5,7 +5,7 @@ from typing import Any
 
 from backstay.core.bus import Next, Step
 from backstay.core.context import Context
-from backstay.core.errors import FieldError, Forbidden, Refused, Unauthenticated
+from backstay.core.errors import FieldError, Forbidden, Refusal, Unauthenticated
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 from backstay.core.principal import Grant
@@ -62,7 +62,7 @@ def conditional(message: type[Message[Any]], call_next: Next) -> Next:
 
     async def check(context: Context) -> Any:
         result = await call_next(context)
-        if not context.is_nested and not isinstance(result, Refused):
+        if not context.is_nested and not isinstance(result, Refusal):
             context.origin.preconditions.check_absence()
         return result
 

@@ -65,8 +65,8 @@ class Registry:
             self._note(message, *_policy_flaws(message, specs), *_own_flaws(message))
             if message not in self.handlers:
                 problem = f"{message.__name__} has no handler."
-                mend = "Write one with `@handles` under it, or remove the message."
-                self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, mend))
+                hint = "Write one with `@handles` under it, or remove the message."
+                self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
     def bind(
         self,
@@ -96,17 +96,17 @@ def _rival(message: type[Message[Any]], first: Function, second: Function, **of:
 
 
 def _unprovided(message: type[Message[Any]], function: Function, name: str, kind: Any) -> Flaw:
-    mend = "Give it a type that handlers of its kind receive, or remove it."
+    hint = "Give it a type that handlers of its kind receive, or remove it."
     if kind is Grant:
-        mend = f"Let {message.__name__} declare a permission, or remove the parameter."
+        hint = f"Let {message.__name__} declare a permission, or remove the parameter."
     kind_name = getattr(kind, "__name__", None) or repr(kind)
     if kind is None:
         problem = f"The parameter `{name}` of {function.__qualname__} has no type."
-        return Flaw(Code.HANDLER_PARAMETER, problem, mend)
+        return Flaw(Code.HANDLER_PARAMETER, problem, hint)
     problem = (
         f"Nobody provides the parameter `{name}` of {function.__qualname__}, of type {kind_name}."
     )
-    return Flaw(Code.HANDLER_PARAMETER, problem, mend)
+    return Flaw(Code.HANDLER_PARAMETER, problem, hint)
 
 
 def _policy_flaws(
@@ -115,15 +115,15 @@ def _policy_flaws(
     policy = message.__dict__.get("permission")
     if not isinstance(policy, (PermissionSpec, Access)):
         problem = f"{message.__name__} does not declare `permission` in its own class body."
-        mend = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
-        yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, mend)
+        hint = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
+        yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, hint)
     elif isinstance(policy, PermissionSpec):
         known, first = specs.setdefault(policy.key, (policy, message))
         if known != policy:
             other = f"{first.__name__} ({place_of(first)})"
             problem = f"{policy.key} is declared differently by {other} and {message.__name__}."
-            mend = "Declare it once, and name that in both."
-            yield Flaw(Code.PERMISSION_TWICE, problem, mend)
+            hint = "Declare it once, and name that in both."
+            yield Flaw(Code.PERMISSION_TWICE, problem, hint)
 
 
 @cache
@@ -133,8 +133,8 @@ def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
         message.result_type()
     except TypeError:
         problem = f"{message.__name__} does not say what it asks for."
-        mend = "Derive it from Command or Query with the type of the result in brackets."
-        return (Flaw(Code.MESSAGE_NO_RESULT, problem, mend), *message.flaws())
+        hint = "Derive it from Command or Query with the type of the result in brackets."
+        return (Flaw(Code.MESSAGE_NO_RESULT, problem, hint), *message.flaws())
     return tuple(message.flaws())
 
 

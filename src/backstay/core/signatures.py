@@ -6,7 +6,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Never, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from backstay.core.errors import Refused
+from backstay.core.errors import Refusal
 from backstay.core.messages import Message
 from backstay.core.wiring import Code, Flaw
 
@@ -42,24 +42,24 @@ def _flaws(
 ) -> Iterator[Flaw]:
     name, wanted = function.__qualname__, message.__name__
     if not inspect.iscoroutinefunction(inspect.unwrap(function)):
-        mend = "Write `async def`, and return the result instead of yielding it."
-        yield Flaw(Code.HANDLER_NOT_ASYNC, f"{name} is no async function.", mend)
+        hint = "Write `async def`, and return the result instead of yielding it."
+        yield Flaw(Code.HANDLER_NOT_ASYNC, f"{name} is no async function.", hint)
     hints = hints_of(function)
     if hints is None:
         problem = f"The annotations of {name} name something that does not exist when it runs."
-        mend = "Import it outside of `if TYPE_CHECKING`, or correct the name."
-        yield Flaw(Code.HANDLER_UNREADABLE, problem, mend)
+        hint = "Import it outside of `if TYPE_CHECKING`, or correct the name."
+        yield Flaw(Code.HANDLER_UNREADABLE, problem, hint)
         return
     given = inspect.signature(function).parameters
     if not given or hints.get(next(iter(given))) is not message:
         problem = f"The first parameter of {name} must be the {wanted} it is for."
-        mend = f"Begin its parameters with one of type {wanted}."
-        yield Flaw(Code.HANDLER_MESSAGE, problem, mend)
+        hint = f"Begin its parameters with one of type {wanted}."
+        yield Flaw(Code.HANDLER_MESSAGE, problem, hint)
     for each in given.values():
         if each.kind not in _BY_POSITION:
             problem = f"The parameter `{each.name}` of {name} cannot be passed by position."
-            mend = "Name each parameter, without `*` in front of it."
-            yield Flaw(Code.HANDLER_PARAMETER, problem, mend)
+            hint = "Name each parameter, without `*` in front of it."
+            yield Flaw(Code.HANDLER_PARAMETER, problem, hint)
     yield from _result_flaws(name, hints, message, prepares=prepares)
 
 
@@ -67,8 +67,8 @@ def _result_flaws(
     name: str, hints: dict[str, Any], message: type[Message[Any]], *, prepares: bool
 ) -> Iterator[Flaw]:
     if "return" not in hints:
-        mend = "Annotate it: `-> None` where there is none."
-        yield Flaw(Code.HANDLER_RESULT, f"{name} does not say what it returns.", mend)
+        hint = "Annotate it: `-> None` where there is none."
+        yield Flaw(Code.HANDLER_RESULT, f"{name} does not say what it returns.", hint)
         return
     if prepares:
         return
@@ -80,12 +80,12 @@ def _result_flaws(
         kind = message.__name__
         returned, asked = _type_name(hints["return"]), _type_name(wanted)
         problem = f"{name} returns {returned}, while {kind} asks for {asked}."
-        mend = f"Return that, or derive {kind} from what is returned."
-        yield Flaw(Code.HANDLER_RESULT, problem, mend)
+        hint = f"Return that, or derive {kind} from what is returned."
+        yield Flaw(Code.HANDLER_RESULT, problem, hint)
 
 
 def fits(given: Any, wanted: Any) -> bool:
-    """Whether an annotated result may be of the wanted type; ``Refused`` is always allowed.
+    """Whether an annotated result may be of the wanted type; ``Refusal`` is always allowed.
 
     Cases that only a type checker can decide count as fitting.
     """
@@ -93,7 +93,7 @@ def fits(given: Any, wanted: Any) -> bool:
     return all(
         any(_fits(one, other) for other in options)
         for one in _options(given)
-        if not (isinstance(one, type) and issubclass(one, Refused))
+        if not (isinstance(one, type) and issubclass(one, Refusal))
     )
 
 

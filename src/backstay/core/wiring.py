@@ -85,10 +85,10 @@ class WiringFault:
     code: Code
     where: str
     problem: str
-    mend: str
+    hint: str
 
     def __str__(self) -> str:
-        return f"{self.code}  {self.where}  {self.problem} {self.mend}"
+        return f"{self.code}  {self.where}  {self.problem} {self.hint}"
 
 
 class Flaw(NamedTuple):
@@ -96,11 +96,11 @@ class Flaw(NamedTuple):
 
     code: Code
     problem: str
-    mend: str
+    hint: str
 
     def of(self, thing: Any) -> WiringFault:
         """The wiring fault at the place of a class, function or table."""
-        return WiringFault(self.code, str(place_of(thing)), self.problem, self.mend)
+        return WiringFault(self.code, str(place_of(thing)), self.problem, self.hint)
 
 
 class BootError(Exception):

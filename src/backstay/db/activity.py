@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backstay.core.bus import Next
 from backstay.core.clock import new_id
 from backstay.core.context import Context
-from backstay.core.errors import AppError, DatabaseUnavailable, Forbidden, Refused
+from backstay.core.errors import AppError, DatabaseUnavailable, Forbidden, Refusal
 from backstay.core.masking import tells_secret
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, PermissionSpec, Source
@@ -78,14 +78,14 @@ class AuditTrail:
     def record(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The step inside the transaction: it adds the row of a command that is committed.
 
-        A command that returns ``Refused`` is committed, too.
+        A command that returns ``Refusal`` is committed, too.
         """
 
         async def run(context: Context) -> Any:
             result = await call_next(context)
             if context.is_nested or context.note.skipped:
                 return result
-            refusal = result.error if isinstance(result, Refused) else None
+            refusal = result.error if isinstance(result, Refusal) else None
             context.activity = self._row(context, refusal, result)
             context.unit.writes.append((_INSERT, context.activity))
             return result

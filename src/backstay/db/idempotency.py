@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.bus import Next
 from backstay.core.context import Context
-from backstay.core.errors import Refused
+from backstay.core.errors import Refusal
 from backstay.core.idempotency import KEPT, KeyInUse, KeyReused, Replayed
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock
@@ -82,10 +82,10 @@ class Idempotency:
             stored = await session.get(StoredAnswer, key)
             if stored is not None and stored.created_at > now - KEPT:
                 if stored.fingerprint != given.fingerprint:
-                    return Refused(KeyReused("Send another body with another key."))
+                    return Refusal(KeyReused("Send another body with another key."))
                 return Replayed(stored.body)
             result = await call_next(context)
-            if isinstance(result, Refused):
+            if isinstance(result, Refusal):
                 return result
             if stored is not None:
                 await session.execute(delete(StoredAnswer).where(StoredAnswer.id == key))
@@ -108,8 +108,8 @@ def _key(context: Context) -> bytes | None:
     return given.of(user_id)
 
 
-def _in_use() -> Refused:
-    return Refused(
+def _in_use() -> Refusal:
+    return Refusal(
         KeyInUse("The first request is not answered yet: retry.", headers={"Retry-After": "1"})
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from backstay.core.bus import Next
 from backstay.core.context import Context
-from backstay.core.errors import Refused
+from backstay.core.errors import Refusal
 from backstay.core.jobs import JobRun, JobState, JobTimedOut, public_error
 from backstay.core.messages import Command, Message
 from backstay.db.session import Transaction
@@ -79,7 +79,7 @@ async def _interrupt(driver: aiosqlite.Connection, seconds: float) -> None:
 
 
 def _end(job: JobRun, result: Any) -> dict[str, Any]:
-    if isinstance(result, Refused):
+    if isinstance(result, Refusal):
         code, error = public_error(result.error)
         return {
             "state": JobState.FAILED.value,

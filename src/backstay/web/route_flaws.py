@@ -30,8 +30,8 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
     if not is_message(message):
         named = message if hasattr(message, "__name__") else type(message)
         problem = f"{_route(spec)} names {named.__name__}, which is no message class."
-        mend = "Name the class that derives from Command or Query."
-        yield Flaw(Code.ROUTE_NO_MESSAGE, problem, mend)
+        hint = "Name the class that derives from Command or Query."
+        yield Flaw(Code.ROUTE_NO_MESSAGE, problem, hint)
         return
     in_path = tuple(_path_flaws(spec))
     yield from in_path
@@ -40,8 +40,8 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
     limit: Any = spec.limit
     if not isinstance(limit, LimitClass | None):
         problem = f"{_route(spec)} has the limit {limit!r}, which is no class of limits."
-        mend = "Declare a LimitClass beside the routes, or None if requests are not counted."
-        yield Flaw(Code.ROUTE_LIMIT, problem, mend)
+        hint = "Declare a LimitClass beside the routes, or None if requests are not counted."
+        yield Flaw(Code.ROUTE_LIMIT, problem, hint)
     if spec.endpoint is None and not in_path:  # a custom endpoint reads the request itself
         yield from _placeholder_flaws(spec)
 
@@ -57,8 +57,8 @@ def _route(spec: RouteSpec) -> str:
 
 def _path_flaws(spec: RouteSpec) -> Iterator[Flaw]:
     if not _PATH.fullmatch(spec.path):
-        mend = "Write it like `/orders/{id}`: one `/` at the beginning, none at the end, no `?`."
-        yield Flaw(Code.ROUTE_PATH, f"No request has the path of {_route(spec)}.", mend)
+        hint = "Write it like `/orders/{id}`: one `/` at the beginning, none at the end, no `?`."
+        yield Flaw(Code.ROUTE_PATH, f"No request has the path of {_route(spec)}.", hint)
 
 
 def _method_flaws(spec: RouteSpec) -> Iterator[Flaw]:
@@ -112,8 +112,8 @@ def _placeholder_flaws(spec: RouteSpec) -> Iterator[Flaw]:
             problem = (
                 f"{_route(spec)} has `{{{name}}}`; {message} has no field `{field}` from a path."
             )
-            mend = f"Declare `{field}: FromPath[...]` in {message}, or name what it calls this."
-            yield Flaw(Code.ROUTE_PLACEHOLDER, problem, mend)
+            hint = f"Declare `{field}: FromPath[...]` in {message}, or name what it calls this."
+            yield Flaw(Code.ROUTE_PLACEHOLDER, problem, hint)
     filled = {spec.path_names.get(name, name) for name in written}
     for field, source in sources.items():
         if source is Source.PATH and field not in filled:

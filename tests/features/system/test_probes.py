@@ -158,7 +158,7 @@ async def test_a_database_out_of_reach_is_told_quickly(
                 assert asked == ["asked"] * asked.count("asked") + ["told"] * asked.count("told")
                 _tells_nothing_of(url, answer.text)
         assert answer.json()["checks"]["database"] == "error"
-        await wire.mend()
+        await wire.hint()
         assert (await client.get("/readyz")).status_code == 200
         health = await client.get("/health")
         assert (health.status_code, health.json()["checks"]["database"]) == (200, "ok")

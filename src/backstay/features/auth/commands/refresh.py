@@ -11,7 +11,7 @@ from pydantic import Field
 
 from backstay.core.bus import handles
 from backstay.core.context import ActivityNote, Origin, PrincipalChanges, Sender
-from backstay.core.errors import RateLimited, Refused
+from backstay.core.errors import RateLimited, Refusal
 from backstay.core.messages import Command
 from backstay.core.permissions import PUBLIC
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
@@ -72,7 +72,7 @@ async def refresh_session(
     changes: PrincipalChanges,
     note: ActivityNote,
     events: Events,
-) -> TokenAnswer | Refused:
+) -> TokenAnswer | Refusal:
     """Rotate with one conditional UPDATE; concurrent requests get the same successor.
 
     A request whose UPDATE finds the token already replaced derives the successors up to the live
@@ -104,7 +104,7 @@ async def refresh_session(
     if reason is not None:
         await end_sessions(session, now, reason, Session.id == row.id)
         changes.touch(row.user_id)
-        return Refused(SessionOver())
+        return Refusal(SessionOver())
     for _ in range(age - 1):
         successor = refresh.successor(successor)
     left = _idle_end(row, now, security) - now
