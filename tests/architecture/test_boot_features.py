@@ -235,7 +235,7 @@ class ExportRigs(PersonalData):
     """Nobody answers this."""
 
 
-@pytest.mark.parametrize("exports", [{"rigs": ExportRigs}, {"rigs": int}])
+@pytest.mark.parametrize("personal_data", [{"rigs": ExportRigs}, {"rigs": int}])
 def test_what_is_exported_is_answered(faults: Faults, personal_data: Any) -> None:
     (fault,) = faults(feature(personal_data=personal_data))
     assert fault.code is Code.FEATURE_EXPORT
