@@ -166,7 +166,7 @@ wrapped.__handles__ = int
 """
 
 
-def test_only_what_is_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
+def test_only_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
     """A module may hold what has every attribute, what has none yet, what belongs nowhere."""
     project.plant("orders/__init__.py", UNLISTED.replace("events, routes", "model"))
     project.plant("orders/model.py", TABLE)
@@ -213,7 +213,7 @@ def test_what_stands_under_two_manifests_belongs_to_none(project: Project, tmp_p
     create_app(settings, [*STANDARD, orders, shops]).state.backstay.passwords.close()
 
 
-def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Faults) -> None:
+def test_a_requirement_is_refused_if_unknown_later_or_circular(faults: Faults) -> None:
     (typo,) = faults(feature(name="a", requires=["itmes"]))
     assert typo.code is Code.FEATURE_REQUIRES_UNKNOWN
     assert typo.problem.endswith("Did you mean items?")

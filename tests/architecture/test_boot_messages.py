@@ -119,7 +119,7 @@ async def list_masts(query: ListMasts) -> Page[RigView] | CursorPage[RigView]:
     raise NotImplementedError
 
 
-def test_a_filter_takes_the_name_of_no_other_parameter_of_lists(faults: Faults) -> None:
+def test_a_filter_may_not_be_named_like_a_list_parameter(faults: Faults) -> None:
     found = faults(feature(ListRigs, list_rigs, ListMasts, list_masts))
     assert told(found) == [Code.LIST_PARAMETER_TAKEN] * 3
     names = ("`sort`", "`title__contains`", "`total`")

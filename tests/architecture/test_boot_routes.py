@@ -183,7 +183,7 @@ def test_a_route_that_could_not_answer_is_refused(faults: Faults, name: str) -> 
     assert " or " not in found[0].problem or code is not Code.ROUTE_LOCATION
 
 
-def test_two_routes_of_one_path_are_refused_whatever_their_placeholders_are_called(
+def test_two_routes_that_differ_only_in_placeholder_names_are_refused(
     faults: Faults,
 ) -> None:
     by_number = {"number": "id"}

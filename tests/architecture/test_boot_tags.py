@@ -44,7 +44,7 @@ async def always_kept(query: AlwaysKept) -> RigView:
     raise NotImplementedError
 
 
-def test_a_text_is_not_taken_for_as_many_tags_as_it_has_letters(faults: Faults) -> None:
+def test_tags_given_as_one_string_not_a_tuple_are_refused(faults: Faults) -> None:
     (fault,) = faults(feature(PaintRig, paint_rig))
     assert (fault.code, fault.mend) == (Code.MESSAGE_TOUCHES, TUPLE)
     (fault,) = faults(feature(KeptRig, kept_rig))

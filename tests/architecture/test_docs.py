@@ -159,7 +159,7 @@ def test_what_is_missing_stale_or_wrong_is_noticed() -> None:
     }
 
 
-def test_a_name_that_is_only_part_of_another_is_not_mentioned(tmp_path: Path) -> None:
+def test_a_name_inside_a_longer_name_counts_as_undocumented(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("Set `DB_URL_FILE`, or `MY_DB_URL`, or run `serve`.")
     assert unmentioned(["DB_URL", "serve"], [page]) == ["DB_URL"]

@@ -37,7 +37,7 @@ async def test_strangers_are_refused_before_their_body_is_read(app: FastAPI) -> 
     assert await stranger_faults(app) == []
 
 
-async def test_a_body_that_says_it_is_too_long_is_not_read(app: FastAPI) -> None:
+async def test_a_body_with_too_large_content_length_is_not_read(app: FastAPI) -> None:
     for context in routes_of(app):
         for method in context.methods or ():
             headers = {b"content-length": b"1000000000"}

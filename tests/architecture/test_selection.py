@@ -28,7 +28,7 @@ async def test_one_after_another(client):
 """
 
 
-def test_what_does_several_things_at_once_is_known_by_what_it_uses(tmp_path: Path) -> None:
+def test_concurrent_tests_are_recognised_by_what_they_use(tmp_path: Path) -> None:
     path = tmp_path / "test_module.py"
     path.write_text(MODULE)
     found = {name for name in selection._concurrent_functions(path) if name.startswith("test")}

@@ -56,7 +56,7 @@ async def test_people_sign_in_whatever_is_switched_off(app: FastAPI, login: Logi
     assert (await user.client.get("/api/v1/users/me")).status_code == 401
 
 
-async def test_what_is_left_keeps_every_rule_and_the_rest_is_not_found(
+async def test_remaining_routes_keep_the_rules_and_removed_routes_are_404(
     app: FastAPI, login: Login, settings: Settings
 ) -> None:
     assert route_faults(app) == []

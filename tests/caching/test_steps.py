@@ -51,7 +51,7 @@ def somebody(number: int = 1, grant: Grant | None = None, **fields: Any) -> Prin
     return Principal(user_id=UUID(int=number), grants=grants, **fields)
 
 
-async def test_an_answer_is_kept_for_whoever_it_was_worked_out_for(house: House) -> None:
+async def test_an_answer_is_kept_per_user_and_query(house: House) -> None:
     for _ in range(2):
         await house.sender(somebody(1))(GetDepth(name="a"))
     assert asked == ["a"]
@@ -77,7 +77,7 @@ async def test_an_answer_is_kept_for_whoever_it_was_worked_out_for(house: House)
         ),
     ],
 )
-async def test_whoever_may_do_something_else_gets_another_answer(
+async def test_callers_with_different_grants_get_different_answers(
     house: House, changed: Principal
 ) -> None:
     await house.sender(somebody(1))(GetDepth(name="a"))
@@ -85,7 +85,7 @@ async def test_whoever_may_do_something_else_gets_another_answer(
     assert asked == ["a", "a"]
 
 
-async def test_what_is_shared_is_shared_by_those_who_reach_any_row(house: House) -> None:
+async def test_a_shared_answer_is_shared_by_those_with_scope_any(house: House) -> None:
     own = Grant(Scope.OWN)
     for principal in (somebody(1), somebody(2, level=3), SYSTEM):
         await house.sender(principal)(GetShared())
@@ -95,7 +95,7 @@ async def test_what_is_shared_is_shared_by_those_who_reach_any_row(house: House)
     assert asked == ["shared"] * 3
 
 
-async def test_another_version_or_another_shape_reads_nothing_of_this_one(
+async def test_answers_of_another_code_version_or_result_type_are_ignored(
     house: House, cache: MemoryCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await house.sender()(GetDepth(name="a"))
@@ -122,7 +122,7 @@ async def test_a_command_outdates_what_it_touches_after_its_commit(house: House)
     assert len(asked) == before + 4
 
 
-async def test_inside_a_transaction_nothing_is_kept_nor_believed(house: House) -> None:
+async def test_inside_a_transaction_answers_are_neither_kept_nor_reused(house: House) -> None:
     system = house.sender()
     await system(GetDepth(name="a"))
     with pytest.raises(Conflict):
@@ -146,7 +146,9 @@ async def test_handlers_outdate_tags_keys_and_patterns(house: House, cache: Memo
     assert await cache.get("by", tags=(f"by:{UUID(int=1)}",)) is None
 
 
-async def test_refusals_and_what_is_only_inherited_are_not_kept(house: House) -> None:
+async def test_refusals_and_queries_with_inherited_cache_settings_are_not_kept(
+    house: House,
+) -> None:
     for _ in range(2):
         with pytest.raises(Conflict):
             await house.sender(STRANGER)(GetRefused())
@@ -154,7 +156,7 @@ async def test_refusals_and_what_is_only_inherited_are_not_kept(house: House) ->
     assert asked == ["refused", "a"] * 2
 
 
-async def test_the_edge_gets_bytes_and_code_a_view(house: House) -> None:
+async def test_the_http_edge_gets_bytes_and_code_gets_a_view(house: House) -> None:
     sender, asked_for = house.sender(), GetDepth(name="a")
     edge = await sender.send(RenderedContext(asked_for, sender.principal, sender.origin, sender))
     assert isinstance(edge, Representation)

@@ -106,7 +106,7 @@ def _takes_connections(server: Server) -> bool:
     return True
 
 
-def test_a_stop_drains_finishes_what_runs_and_waits_for_nobody_idle(server: Server) -> None:
+def test_a_stopping_server_finishes_requests_but_not_idle_connections(server: Server) -> None:
     def has_left() -> bool:
         running.go_on()
         return not _takes_connections(server)

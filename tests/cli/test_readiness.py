@@ -83,7 +83,7 @@ def test_the_database_is_judged_while_the_keys_are_missing(tmp_path: Path) -> No
     assert {fault.variable for fault in found} == set(KEYS)
 
 
-def test_a_database_out_of_reach_is_a_fault_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_a_fault_without_its_password(tmp_path: Path) -> None:
     (away,) = faults(tmp_path, **PRODUCTION | {"DB_URL": "postgresql://u:s3cr3t@127.0.0.1:1/x"})
     assert "cannot be reached" in away.wrong
     assert "s3cr3t" not in str(away)
@@ -98,7 +98,7 @@ def test_a_faulty_variable_is_told_once(tmp_path: Path, variable: str, value: st
     assert [f.variable for f in faults(tmp_path, **PRODUCTION | {variable: value})] == [variable]
 
 
-def test_in_local_the_database_is_judged_only_when_it_is_not_migrated(tmp_path: Path) -> None:
+def test_in_local_the_database_is_checked_only_without_auto_migration(tmp_path: Path) -> None:
     assert faults(tmp_path) == []
     (absent,) = faults(tmp_path, DB_AUTO_MIGRATE="false")
     assert absent.variable == "DB_URL"

@@ -34,7 +34,7 @@ def mail_to_a_stranger(server: Server) -> str:
     return server.client.get(found[1]).text
 
 
-def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
+def test_only_the_first_run_prints_the_generated_password(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as server:
@@ -82,13 +82,13 @@ def test_a_given_password_is_not_printed(reloading: Server) -> None:
     assert sign_in(reloading, "ann@example.com", GIVEN) == 200
 
 
-def test_an_edited_file_starts_it_anew(reloading: Server) -> None:
+def test_an_edited_source_file_restarts_the_server(reloading: Server) -> None:
     before = reloading.family()
     (reloading.folder / "edited.py").write_text("")
     until(lambda: not before <= reloading.family())
 
 
-def test_a_hang_up_stops_it_and_leaves_nobody(reloading: Server) -> None:
+def test_sighup_stops_the_server_and_all_its_processes(reloading: Server) -> None:
     processes = reloading.family()
     assert reloading.stop(signal.SIGHUP) == 0
     assert none_lives(processes)
@@ -112,7 +112,7 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path, call: Call) -> None:
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_a_host_that_is_not_this_one_is_a_sentence_after_the_warnings(call: Call) -> None:
+def test_an_address_of_another_host_ends_in_a_sentence(call: Call) -> None:
     ended = call("serve", "--host", "192.0.2.1", SERVER_PROT="80")
     assert ended.code == 1
     assert ended.errors.startswith("Warning: SERVER_PROT")
@@ -149,7 +149,7 @@ def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call)
     assert "newer version" in ended.errors
 
 
-def test_a_pipe_is_read_once_for_all_processes_of_a_server(home: Path) -> None:
+def test_settings_from_a_pipe_reach_every_process_of_a_server(home: Path) -> None:
     with (
         pipe(home / ".env", "APP_TITLE=From a pipe\nAPP_METRICS_TOKEN_FILE=token\n"),
         pipe(home / "token", "a token of the metrics, from a pipe"),

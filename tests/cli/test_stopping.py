@@ -34,7 +34,9 @@ def hasty(shared: Shared) -> Server:
     return shared(SERVER_TIMEOUT="1")
 
 
-def test_a_connection_may_be_silent_for_as_long_as_is_set(patient: Server, hasty: Server) -> None:
+def test_an_idle_connection_is_closed_after_the_configured_time(
+    patient: Server, hasty: Server
+) -> None:
     with patient.connect() as control:
         for _ in range(2):
             with hasty.connect() as silent:
@@ -45,7 +47,7 @@ def test_a_connection_may_be_silent_for_as_long_as_is_set(patient: Server, hasty
 
 
 @needs_proc
-def test_whoever_only_watches_over_workers_is_not_woken(patient: Server, kind: str) -> None:
+def test_idle_supervisors_are_not_woken(patient: Server, kind: str) -> None:
     supervisor = {patient.process.pid}  # the parents of the other two look at their workers
     watching = patient.family() - workers(patient) if kind == "granian" else supervisor
     assert supervisor <= watching
@@ -82,7 +84,7 @@ def _closes(server: Server) -> bool:
     return bool(answer.headers.get("connection") == "close")
 
 
-def test_a_draining_server_closes_each_connection_after_its_answer_until_a_second_signal(
+def test_a_draining_server_closes_connections_and_stops_at_second_signal(
     patient: Server,
 ) -> None:
     family = patient.family()
@@ -96,7 +98,7 @@ def test_a_draining_server_closes_each_connection_after_its_answer_until_a_secon
     assert none_lives(family)
 
 
-def test_nobody_survives_a_killed_parent(hasty: Server) -> None:
+def test_no_process_survives_a_killed_parent(hasty: Server) -> None:
     family = hasty.family()
     hasty.process.kill()
     hasty.process.wait(LIMIT)

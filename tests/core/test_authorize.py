@@ -164,7 +164,7 @@ async def test_a_rule_that_has_yet_to_answer_does_not_agree() -> None:
         await ask(OpenLater(), USER)
 
 
-async def test_where_no_transaction_is_open_nothing_can_be_left_for_its_end() -> None:
+async def test_outside_a_transaction_there_is_no_unit_of_work() -> None:
     registry = Registry(())
     buses = Buses(Bus(Command, registry, (), {}), Bus(Command, registry, (), {}))
     context = Context(Own(), USER, Origin(), Sender(buses, USER))

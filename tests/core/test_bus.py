@@ -199,7 +199,7 @@ async def test_a_message_sent_by_a_handler_joins_its_transaction(house: House) -
     assert seen == ["first", "second", "third"] == await house.words()
 
 
-async def test_what_fails_inside_undoes_everything(house: House) -> None:
+async def test_a_failing_inner_command_rolls_back_everything(house: House) -> None:
     with pytest.raises(Conflict):
         await house.sender(somebody())(WriteAll(words=("second", "broken")))
     assert await house.words() == []
@@ -211,7 +211,7 @@ async def test_a_message_sent_by_a_handler_is_authorized_again(house: House) -> 
     assert await house.words() == []
 
 
-async def test_whose_principal_changed_is_told_once_after_the_commit(house: House) -> None:
+async def test_changed_principals_are_announced_once_after_the_commit(house: House) -> None:
     await house.sender(somebody())(WriteAll(words=("a", "bb")))
     assert house.channel.told == [{UUID(int=1), UUID(int=2)}]
     with pytest.raises(Conflict):
@@ -219,7 +219,7 @@ async def test_whose_principal_changed_is_told_once_after_the_commit(house: Hous
     assert len(house.channel.told) == 1
 
 
-async def test_what_is_sent_before_the_transaction_has_one_of_its_own(house: House) -> None:
+async def test_a_command_sent_before_the_transaction_has_its_own(house: House) -> None:
     assert await house.sender(somebody())(WriteBefore()) == "before"
     assert await house.words() == ["before"]
     assert house.channel.told == [{UUID(int=len("before"))}]
@@ -244,7 +244,7 @@ async def test_preparing_holds_no_connection(house: House) -> None:
     assert inside == 1
 
 
-async def test_nothing_is_prepared_for_who_may_not_ask(house: House) -> None:
+async def test_nothing_is_prepared_for_a_caller_without_permission(house: House) -> None:
     with pytest.raises(Unauthenticated):
         await house.sender(STRANGER)(Prepare())
 
@@ -253,6 +253,6 @@ class Unhandled(Command[None]):
     permission = PUBLIC
 
 
-async def test_a_message_of_a_feature_that_is_switched_off_is_no_refusal(house: House) -> None:
+async def test_sending_a_message_without_a_handler_raises_a_lookup_error(house: House) -> None:
     with pytest.raises(LookupError, match="Unhandled"):
         await house.sender()(Unhandled())

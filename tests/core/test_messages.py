@@ -37,7 +37,7 @@ def change(**fields: Any) -> ChangeRig:
     return ChangeRig.model_validate({"id": new_id(), **fields})
 
 
-def test_fields_of_commands_are_in_the_body_unless_they_say_otherwise() -> None:
+def test_fields_of_commands_are_in_the_body_by_default() -> None:
     sources = ChangeRig.sources()
     assert (sources["id"], sources["dry"]) == (Source.PATH, Source.QUERY)
     assert {sources[name] for name in ("name", "note", "home", "berths")} == {Source.JSON}
@@ -65,7 +65,7 @@ def named(**fields: Any) -> set[tuple[str, str]]:
     return {(source.value, path) for source, path in change(**fields).named_fields()}
 
 
-def test_named_fields_tell_source_and_path_but_not_what_the_url_names() -> None:
+def test_named_fields_have_source_and_path_without_path_parameters() -> None:
     assert named() == set()
     assert named(dry=False, name="Sloop") == {("QUERY", "dry"), ("JSON", "name")}
 

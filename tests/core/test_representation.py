@@ -18,7 +18,7 @@ SLOOP = Boat(name="Sloop")
 TAG = etag_of(render(SLOOP))
 
 
-def test_a_tag_is_strong_and_stands_for_everything_that_is_shown() -> None:
+def test_an_etag_is_strong_and_changes_with_every_shown_field() -> None:
     assert re.fullmatch(r'"[0-9a-f]{24}"', TAG)
     assert etag_of(render(Boat(name="Sloop"))) == TAG
     assert etag_of(render(Boat(name="Sloop", version=2))) != TAG

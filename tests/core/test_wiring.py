@@ -26,7 +26,7 @@ def test_rules_that_are_no_tuple_are_told(rules: Any) -> None:
 
 
 @pytest.mark.parametrize("rule", [lambda principal, message: True, max])
-def test_a_rule_that_takes_two_or_does_not_tell_is_believed(rule: Any) -> None:
+def test_a_rule_with_two_parameters_or_no_signature_is_accepted(rule: Any) -> None:
     assert list(rule_flaws("PlantTree", (rule,))) == []
 
 
@@ -65,7 +65,7 @@ def test_what_is_written_nowhere_has_a_place_all_the_same() -> None:
     assert (place.file, place.line) == (__file__, 1)
 
 
-def test_a_kept_answer_of_no_known_type_is_told_of_once() -> None:
+def test_a_cached_query_of_unknown_result_type_is_reported_once() -> None:
     class CountTrees(Query):  # type: ignore[type-arg]
         permission = PUBLIC
         cache = Cached()

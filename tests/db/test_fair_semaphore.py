@@ -47,7 +47,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_others_overtake_whoever_has_enough(inside: list[Visitor]) -> None:
+async def test_other_callers_overtake_one_at_its_share(inside: list[Visitor]) -> None:
     semaphore = FairSemaphore(4, LIMIT, each=2)
     greedy = [Visitor(semaphore, "ann", inside) for _ in range(10)]
     await settled()
@@ -60,7 +60,7 @@ async def test_others_overtake_whoever_has_enough(inside: list[Visitor]) -> None
 
 
 @pytest.mark.parametrize("each", [1, 3, 100, None])
-async def test_one_turn_is_always_left_for_others(inside: list[Visitor], each: int | None) -> None:
+async def test_one_caller_never_takes_every_slot(inside: list[Visitor], each: int | None) -> None:
     semaphore = FairSemaphore(3, LIMIT, each)
     greedy = [Visitor(semaphore, "ann", inside) for _ in range(10)]
     await settled()
@@ -72,7 +72,7 @@ async def test_one_turn_is_always_left_for_others(inside: list[Visitor], each: i
         await visitor.leave()
 
 
-async def test_a_single_connection_is_everybodys(inside: list[Visitor]) -> None:
+async def test_a_single_slot_is_passed_on_fairly(inside: list[Visitor]) -> None:
     semaphore = FairSemaphore(1, LIMIT, each=5)
     ann, again, ben = (Visitor(semaphore, name, inside) for name in ("ann", "ann", "ben"))
     await settled()
@@ -82,7 +82,7 @@ async def test_a_single_connection_is_everybodys(inside: list[Visitor]) -> None:
     assert inside == [ann, ben, again]
 
 
-async def test_who_waits_for_their_own_is_told_so_and_others_are_not(
+async def test_only_a_caller_over_its_share_gets_share_in_use(
     inside: list[Visitor],
 ) -> None:
     semaphore = FairSemaphore(2, 0.01, each=1)
@@ -104,7 +104,7 @@ async def test_who_waits_for_their_own_is_told_so_and_others_are_not(
         pass
 
 
-async def test_who_goes_while_waiting_takes_no_turn_along(inside: list[Visitor]) -> None:
+async def test_a_cancelled_waiter_takes_no_slot(inside: list[Visitor]) -> None:
     semaphore = FairSemaphore(2, LIMIT, each=1)
     visitors = [Visitor(semaphore, name, inside) for name in ("ann", "ben", "ann", "cem", "cem")]
     await settled()
@@ -117,7 +117,7 @@ async def test_who_goes_while_waiting_takes_no_turn_along(inside: list[Visitor])
         pass
 
 
-async def test_nobody_is_remembered_who_holds_no_turn(inside: list[Visitor]) -> None:
+async def test_callers_without_a_slot_are_forgotten(inside: list[Visitor]) -> None:
     semaphore = FairSemaphore(3, LIMIT, each=1)
     for number in range(100):
         async with semaphore.of(number):

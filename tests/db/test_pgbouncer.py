@@ -110,7 +110,7 @@ async def test_a_read_cannot_write(
 
 
 @either
-async def test_a_read_is_bare_where_the_role_cannot_write_either(
+async def test_a_read_needs_no_transaction_when_the_role_cannot_write(
     database: Database, role: str
 ) -> None:
     with logged(reading) as logs:
@@ -128,7 +128,7 @@ async def test_a_command_that_takes_too_long_is_ended(options: EngineOptions) ->
     await database.dispose()
 
 
-async def test_a_command_that_does_nothing_for_too_long_gives_its_session_back(
+async def test_an_idle_transaction_is_ended_and_its_session_released(
     options: EngineOptions, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     database = Database(replace(options, statement_timeout=0.1))

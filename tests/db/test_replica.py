@@ -129,7 +129,7 @@ async def _until_replayed(
     await eventually(is_level)
 
 
-async def test_a_reader_sees_what_it_wrote_however_far_the_replica_lags(
+async def test_a_reader_sees_its_own_writes_despite_replica_lag(
     app: FastAPI, pair: tuple[str, PostgresReplica]
 ) -> None:
     replica = pair[1]
@@ -144,7 +144,7 @@ async def test_a_reader_sees_what_it_wrote_however_far_the_replica_lags(
         assert await _items(client, ann) == ["rope"]
 
 
-async def test_a_reader_sees_what_it_wrote_through_another_process(
+async def test_a_reader_sees_its_own_writes_through_another_process(
     app: FastAPI, pair: tuple[str, PostgresReplica], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
@@ -185,7 +185,7 @@ async def test_others_are_served_by_the_replica(
 
 
 @pytest.mark.parametrize("ttl", ["30"])
-async def test_what_is_kept_for_later_is_never_older_than_the_last_commit(
+async def test_cached_answers_are_never_older_than_the_last_commit(
     app: FastAPI, pair: tuple[str, PostgresReplica]
 ) -> None:
     replica = pair[1]
@@ -212,7 +212,7 @@ async def test_a_dead_replica_degrades_to_the_primary(
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_a_read_that_took_too_long_on_the_replica_is_not_asked_of_the_primary(
+async def test_a_read_that_timed_out_is_not_repeated_on_primary(
     pair: tuple[str, PostgresReplica],
 ) -> None:
     url, replica = pair
@@ -230,7 +230,7 @@ async def test_a_read_that_took_too_long_on_the_replica_is_not_asked_of_the_prim
     await database.dispose()
 
 
-async def test_who_waits_for_their_own_reads_does_not_make_the_replica_fail(
+async def test_exceeding_ones_share_does_not_mark_the_replica_as_failed(
     pair: tuple[str, PostgresReplica],
 ) -> None:
     database, ann = _beside(*pair), Principal(user_id=new_id())

@@ -50,7 +50,7 @@ with in_use().module.connect(sys.argv[1]) as database:
 """
 
 
-async def test_a_session_that_ends_in_one_process_ends_in_the_other(two: TwoMembers) -> None:
+async def test_a_session_ended_in_one_process_ends_in_the_other(two: TwoMembers) -> None:
     (_, out), (_, gone) = await two.join(), await two.join()
     await log_out(two.one, out)
     await two.other.answers(401, ME, out)
@@ -58,7 +58,7 @@ async def test_a_session_that_ends_in_one_process_ends_in_the_other(two: TwoMemb
     await two.other.answers(401, ME, gone)
 
 
-async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembers) -> None:
+async def test_servers_obey_a_role_given_by_a_command_line(two: TwoMembers) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     backstay = compose(two.settings)
@@ -69,7 +69,7 @@ async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembe
 
 
 @pytest.mark.usefixtures("standing")
-async def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
+async def test_servers_drop_an_answer_outdated_by_a_command_line(
     two: TwoMembers,
 ) -> None:
     _, headers = await two.join()
@@ -98,13 +98,13 @@ async def test_what_another_process_writes_to_the_file_is_noticed(two: TwoMember
 @ON_POSTGRES
 class TestOnPostgres:
     @pytest.mark.usefixtures("without_beats")
-    async def test_a_notification_needs_no_beat(self, two: TwoMembers) -> None:
+    async def test_a_notification_takes_effect_without_a_heartbeat(self, two: TwoMembers) -> None:
         (_, headers), unnoticed = await two.join(), await two.join_to_be_ended()
         await log_out(two.one, headers)
         await two.other.answers(401, ME, headers)
         assert await two.other.status(ME, unnoticed) == 200
 
-    async def test_a_listener_that_is_ended_before_a_change_delays_it_by_less_than_a_second(
+    async def test_a_listener_killed_before_a_change_delays_it_under_1s(
         self, two: TwoMembers
     ) -> None:
         _, headers = await two.join()
@@ -112,7 +112,7 @@ class TestOnPostgres:
         told = await log_out(two.one, headers)
         assert await two.other.obeys(headers, told)
 
-    async def test_a_listener_that_is_ended_after_a_change_delays_it_by_less_than_a_second(
+    async def test_a_listener_killed_after_a_change_delays_it_under_1s(
         self, two: TwoMembers
     ) -> None:
         _, headers = await two.join()
@@ -120,7 +120,7 @@ class TestOnPostgres:
         await two.end_listeners()
         assert await two.other.obeys(headers, told)
 
-    async def test_listeners_that_hang_delay_a_change_by_less_than_a_second(
+    async def test_hanging_listeners_delay_a_change_under_one_second(
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listener_module, "PATIENCE", LIMIT)
@@ -131,7 +131,7 @@ class TestOnPostgres:
             assert await two.other.status(ME, control) == 200
             assert await two.other.obeys(headers, told)
 
-    async def test_a_listener_comes_back_knowing_nothing_and_says_so_once(
+    async def test_a_reconnected_listener_empties_the_cache_and_logs_once(
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         unnoticed = await two.join_to_be_ended()
@@ -146,9 +146,7 @@ class TestOnPostgres:
         await log_out(two.one, headers)
         await two.other.answers(401, ME, headers)
 
-    async def test_a_notification_of_somebody_else_makes_it_forget_everything(
-        self, two: TwoMembers
-    ) -> None:
+    async def test_an_unknown_notification_empties_the_cache(self, two: TwoMembers) -> None:
         listeners = await two.listeners()
         with logged(channel_module) as logs:
             for payload in ("", "{", "null", "[]", '{"users": 5}', '{"users": ["x"]}'):
@@ -159,7 +157,7 @@ class TestOnPostgres:
         assert await two.listeners() == listeners
         assert logs == []
 
-    async def test_more_changes_than_a_notification_can_name_make_it_forget_everything(
+    async def test_too_many_changes_for_one_notification_empty_the_cache(
         self, two: TwoMembers
     ) -> None:
         unnoticed, (_, barrier) = await two.join_to_be_ended(), await two.join()
@@ -174,7 +172,7 @@ class TestOnPostgres:
         await two.other.answers(401, ME, unnoticed)
         await backstay.close()
 
-    async def test_a_silent_listener_is_replaced_and_operators_are_told_meanwhile(
+    async def test_a_silent_listener_is_replaced_and_reported(
         self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client = two.other.client
@@ -252,7 +250,7 @@ async def test_a_server_and_another_process_hear_one_another(
 
 
 @ON_POSTGRES
-async def test_what_arrives_as_a_listener_ends_is_heeded(
+async def test_a_notification_that_arrives_as_a_listener_ends_is_processed(
     backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(backstay.channel, PostgresPrincipals)

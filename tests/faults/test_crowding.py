@@ -101,7 +101,7 @@ def variables() -> dict[str, str]:
     }
 
 
-async def test_a_search_that_takes_too_long_is_a_503_that_says_so(
+async def test_a_search_over_its_time_is_a_503_with_advice(
     app: FastAPI, backstay: Backstay
 ) -> None:
     async with client_at(app, "192.0.2.7") as client:

@@ -36,7 +36,7 @@ async def fill(running: Running) -> httpx.Response:
 
 
 @SQLITE
-async def test_a_file_that_may_not_grow_is_told_and_read(running: Running) -> None:
+async def test_a_database_that_cannot_grow_is_reported_and_still_read(running: Running) -> None:
     client, database = running.client, running.backstay.database
     database.watch._monotonic = lambda: now
     now = 0.0
@@ -79,7 +79,7 @@ class TestSmallDisk:
         with small_disk(tmp_path / "disk") as disk:
             yield templates.copy(database_kind, disk)[0]
 
-    async def test_it_is_told_before_anything_is_written(
+    async def test_a_full_disk_is_reported_before_the_first_write(
         self, running: Running, tmp_path: Path
     ) -> None:
         client, filler = running.client, tmp_path / "disk" / "filler"
@@ -100,7 +100,7 @@ class TestSmallDisk:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
-def test_a_server_that_can_write_no_file_at_all_goes_on(
+def test_a_server_without_any_disk_space_keeps_serving(
     templates: Templates, tmp_path: Path
 ) -> None:
     """Neither its database, nor its log files, nor mails, nor what it says to standard error."""

@@ -99,7 +99,7 @@ async def test_a_file_that_is_moved_back_is_written_again(running: Running, file
     assert await running.titles() == ["Kept"]
 
 
-async def test_a_file_that_is_lost_within_a_transaction_keeps_nothing_of_it(
+async def test_a_file_lost_within_a_transaction_keeps_none_of_it(
     running: Running, file: Path
 ) -> None:
     engine = running.backstay.database.writer.sync_engine
@@ -148,7 +148,7 @@ def garble(file: Path, first: int, size: int = 2**30) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 4096])
-async def test_a_file_that_is_damaged_is_told_as_soon_as_it_is_met(
+async def test_a_damaged_file_is_reported_at_its_first_use(
     running: Running, file: Path, first: int
 ) -> None:
     database = running.backstay.database
@@ -168,7 +168,7 @@ async def test_a_file_that_is_damaged_is_told_as_soon_as_it_is_met(
         assert "damaged" in answer.text
 
 
-async def test_a_file_that_was_damaged_is_told_from_the_start(
+async def test_a_file_damaged_before_the_start_is_reported_at_once(
     settings: Settings, file: Path, clock: FrozenClock
 ) -> None:
     with look_into(file) as connection:
@@ -182,7 +182,7 @@ async def test_a_file_that_was_damaged_is_told_from_the_start(
         assert "damaged" in answer.json()["reasons"]["database"]
 
 
-async def test_rows_that_break_a_rule_of_their_table_are_no_damage(
+async def test_rows_that_break_a_check_constraint_are_not_damage(
     settings: Settings, file: Path, clock: FrozenClock
 ) -> None:
     """An import may have put them there; a backup would have them, too."""

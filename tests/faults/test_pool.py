@@ -82,7 +82,7 @@ async def test_readers_that_find_no_connection_are_told_to_retry(running: Runnin
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
-async def test_a_server_whose_requests_wait_for_a_lock_is_ready_all_the_same(
+async def test_a_server_whose_requests_wait_for_a_lock_is_ready(
     running: Running, seeded_url: str
 ) -> None:
     budget = running.backstay.database.budget
@@ -130,7 +130,7 @@ async def test_a_server_opens_no_more_connections_than_it_may(
 
 
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
-async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) -> None:
+async def test_metrics_count_connections_in_use_and_waiting_requests(running: Running) -> None:
     async def told() -> dict[str, float]:
         lines = (await running.client.get("/metrics")).text.splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("backstay_db_"))
@@ -162,7 +162,7 @@ async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) 
     assert after['connections_waiting{pool="writer"}'] == 0
 
 
-async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -> None:
+async def test_many_requests_at_once_succeed_or_are_refused_without_loss(running: Running) -> None:
     answers: list[httpx.Response] = []
 
     async def one(number: int) -> None:
@@ -193,7 +193,7 @@ async def test_a_file_that_somebody_else_writes_to_is_busy(
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
-async def test_whoever_finds_a_file_busy_waits_for_it(running: Running, tmp_path: Path) -> None:
+async def test_a_write_to_a_busy_file_waits(running: Running, tmp_path: Path) -> None:
     begun = threading.Event()
     engine = running.backstay.database.writer.sync_engine
 

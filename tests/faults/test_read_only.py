@@ -76,7 +76,9 @@ async def test_what_cannot_be_written_is_refused_until_it_can(
     assert await running.titles() == ["Kept"]
 
 
-async def test_readiness_alone_finds_out_and_finds_back(running: Running, seeded_url: str) -> None:
+async def test_the_readiness_probe_alone_detects_loss_and_return_of_writing(
+    running: Running, seeded_url: str
+) -> None:
     client, name = running.client, urlsplit(seeded_url).path[1:]
     setting = "default_transaction_read_only"
     await ask(seeded_url, f"ALTER DATABASE {name} SET {setting} = on", OTHERS)
@@ -89,7 +91,7 @@ LASTING = ["53100", "58030"]
 OF_ONE = ["08P01", "25P03", "40003", "40P01", "53000", "53200", "55P03", "57P02", "58P01", "XX001"]
 
 
-async def test_what_the_server_cannot_do_is_no_fault_of_ours(running: Running) -> None:
+async def test_a_read_only_server_is_not_an_internal_error(running: Running) -> None:
     for statement in (
         "CREATE TABLE refusals (code text)",
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE c text; BEGIN"
@@ -121,7 +123,7 @@ async def test_what_the_server_cannot_do_is_no_fault_of_ours(running: Running) -
     assert await is_well(running.client)
 
 
-async def test_a_query_that_writes_is_still_a_fault_of_its_own(running: Running) -> None:
+async def test_a_query_that_writes_does_not_stop_other_requests(running: Running) -> None:
     database = running.backstay.database
     before = await execute(running.backstay, text("SELECT pg_backend_pid()"))
     for reads in (database._reads, database._long_reads):
@@ -132,7 +134,7 @@ async def test_a_query_that_writes_is_still_a_fault_of_its_own(running: Running)
     assert await is_well(running.client)
 
 
-async def test_a_query_that_finds_no_room_is_no_reason_to_refuse_others(running: Running) -> None:
+async def test_a_query_without_disk_space_does_not_stop_other_requests(running: Running) -> None:
     """Whoever sorts more than fits must not take the server out of service."""
     function = (
         "CREATE FUNCTION sort() RETURNS int LANGUAGE plpgsql AS"

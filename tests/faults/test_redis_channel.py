@@ -51,7 +51,7 @@ async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
-async def test_a_session_that_ends_in_one_process_ends_in_the_other_without_any_beat(
+async def test_an_ended_session_ends_elsewhere_without_a_heartbeat(
     two: TwoMembers,
 ) -> None:
     (_, out), (_, gone) = await two.join(), await two.join()
@@ -64,7 +64,7 @@ async def test_a_session_that_ends_in_one_process_ends_in_the_other_without_any_
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembers) -> None:
+async def test_servers_obey_a_role_given_by_a_command_line(two: TwoMembers) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     backstay = compose(two.settings)
@@ -75,7 +75,7 @@ async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembe
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_process_that_dies_between_its_commit_and_the_news_is_obeyed(
+async def test_a_commit_is_obeyed_even_if_its_process_dies_unannounced(
     two: TwoMembers, variables: dict[str, str]
 ) -> None:
     user_id, headers = await two.join()
@@ -114,7 +114,7 @@ Fault = Callable[[ValkeyServer], AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize("fault", [ValkeyServer.frozen, dead, unheard])
-async def test_whatever_befalls_redis_before_a_change_it_is_obeyed_within_a_second(
+async def test_a_change_during_a_redis_fault_takes_under_one_second(
     two: TwoMembers, valkey: ValkeyServer, fault: Fault
 ) -> None:
     _, headers = await two.join()
@@ -123,7 +123,7 @@ async def test_whatever_befalls_redis_before_a_change_it_is_obeyed_within_a_seco
         assert await two.other.obeys(headers, told)
 
 
-async def test_when_redis_dies_after_a_change_it_is_obeyed_within_a_second(
+async def test_a_change_before_redis_dies_takes_under_one_second(
     two: TwoMembers, valkey: ValkeyServer
 ) -> None:
     _, headers = await two.join()
@@ -132,7 +132,7 @@ async def test_when_redis_dies_after_a_change_it_is_obeyed_within_a_second(
         assert await two.other.obeys(headers, told)
 
 
-async def test_when_redis_restarts_around_a_change_it_is_obeyed_within_a_second(
+async def test_a_change_during_a_redis_restart_takes_under_one_second(
     two: TwoMembers, valkey: ValkeyServer
 ) -> None:
     _, headers = await two.join()

@@ -70,7 +70,7 @@ async def test_under_load_the_server_that_takes_over_is_used(
     assert await asyncio.to_thread(group.master) is not before
 
 
-async def test_a_node_that_hands_its_slots_over_is_left_by_those_who_ask_nothing(
+async def test_idle_processes_leave_a_node_that_hands_over_its_slots(
     linked: Open,
 ) -> None:
     with in_cluster() as group:
@@ -110,7 +110,9 @@ async def test_caches_limits_and_news_work_as_on_one_server(group: ValkeyGroup) 
     assert logs == []
 
 
-async def test_who_answers_of_no_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_seed_addresses_that_name_no_server_are_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     be_patient(monkeypatch)
     with behind_sentinel() as group:
         for url, reason in (

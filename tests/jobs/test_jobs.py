@@ -52,7 +52,7 @@ async def test_a_job_runs_after_the_commit_as_whoever_asked(
     assert await drain(ships) == 0
 
 
-async def test_draining_ends_with_the_last_job_that_another_left(
+async def test_draining_includes_jobs_that_other_jobs_enqueue(
     ships: Backstay, captain: Captain
 ) -> None:
     await captain(Relay(left=30))
@@ -66,9 +66,7 @@ async def test_what_is_rolled_back_never_runs(ships: Backstay, captain: Captain)
     assert await drain(ships) == 0
 
 
-async def test_the_request_is_known_to_the_job_and_its_audit_row(
-    ships: Backstay, captain: Captain
-) -> None:
+async def test_a_job_and_its_audit_row_know_the_request(ships: Backstay, captain: Captain) -> None:
     await captain(Order(words=("north",)))
     await drain(ships)
     statement = select(Activity.request_id, Activity.user_id, Activity.address).where(
@@ -126,7 +124,7 @@ async def test_a_refusal_is_final(ships: Backstay, captain: Captain) -> None:
     assert (row.state, row.error) == ("failed", "The harbour is closed.")
 
 
-async def test_a_failure_is_tried_again_later_and_at_last_given_up(
+async def test_a_failed_job_is_retried_later_and_finally_given_up(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "backoff", lambda attempt: 3600.0 * attempt)
@@ -199,14 +197,14 @@ async def test_many_workers_run_each_job_once(ships: Backstay, captain: Captain)
     assert {row.attempts for row in await jobs(ships)} == {1}
 
 
-async def test_a_worker_is_called_when_there_is_work(ships: Backstay, captain: Captain) -> None:
+async def test_a_worker_is_notified_of_new_jobs(ships: Backstay, captain: Captain) -> None:
     async with at_work(ships, DEAF) as sleeper:
         await eventually(lambda: sleeper.is_asleep)
         await captain(Order(words=("a",)))
         await eventually(lambda: words(ships))
 
 
-async def test_a_job_is_held_on_to_while_its_worker_lives(
+async def test_a_living_worker_renews_the_lease_of_its_job(
     ships: Backstay, captain: Captain, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -229,7 +227,7 @@ async def test_a_job_is_held_on_to_while_its_worker_lives(
 
 
 @pytest.mark.parametrize("notices", [True, False])
-async def test_who_lost_the_claim_keeps_nothing(
+async def test_a_worker_that_lost_its_claim_commits_nothing(
     ships: Backstay, captain: Captain, tmp_path: Path, notices: bool
 ) -> None:
     """Whether its worker learns of it at the next heartbeat or only when it is done."""
@@ -267,7 +265,7 @@ async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: C
 
 
 @pytest.mark.parametrize(("hours", "state"), [(23, "queued"), (25, "failed")])
-async def test_what_nobody_has_known_for_a_day_has_failed(
+async def test_a_job_unknown_to_all_workers_fails_after_a_day(
     ships: Backstay, captain: Captain, hours: int, state: str
 ) -> None:
     known, unknown = await captain(Order(words=("north", "south")))

@@ -64,7 +64,7 @@ def crew(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-async def test_a_job_whose_worker_is_killed_runs_again_once_its_lease_has_ended(
+async def test_a_killed_workers_job_runs_again_after_its_lease(
     ships: Backstay,
     captain: Captain,
     seeded_url: str,

@@ -33,7 +33,7 @@ async def until_the_next_is_due(backstay: Backstay) -> None:
         await execute(backstay, update(Job).where(Job.id == row.id).values(due_at=earlier))
 
 
-async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Captain) -> None:
+async def test_a_job_that_kills_every_worker_is_given_up(ships: Backstay, captain: Captain) -> None:
     (job_id,) = await captain(Order(words=("north",)))
     dead = update(Job).values(state="running", attempts=10, due_at=NOW)
     await execute(ships, dead)
@@ -42,9 +42,7 @@ async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Capt
     assert (row.state, row.error_code) == ("failed", "jobs.lost")
 
 
-async def test_what_was_lost_together_is_not_tried_together(
-    ships: Backstay, captain: Captain
-) -> None:
+async def test_jobs_lost_together_are_retried_one_by_one(ships: Backstay, captain: Captain) -> None:
     await captain(Order(words=("a", "b", "c", "d", "e")))
     assert len(await ships.worker_context.outbox.store.claim(None, 5, lease=0.0)) == 5
     await recover(ships)
@@ -57,7 +55,9 @@ async def test_what_was_lost_together_is_not_tried_together(
     assert len((await execute(ships, later)).all()) == 5
 
 
-async def test_what_ends_its_worker_takes_nobody_along(ships: Backstay, captain: Captain) -> None:
+async def test_a_job_that_kills_its_worker_harms_no_other_job(
+    ships: Backstay, captain: Captain
+) -> None:
     poison, *sound = await captain(Order(words=("poison", "a", "b", "c", "d")))
     store = ships.worker_context.outbox.store
     while (await job(ships, poison)).finished_at is None:
@@ -74,7 +74,7 @@ async def test_what_ends_its_worker_takes_nobody_along(ships: Backstay, captain:
     assert (row.state, row.attempts, row.error_code) == ("failed", 10, "jobs.lost")
 
 
-async def test_a_command_that_hangs_before_its_transaction_has_failed(
+async def test_a_command_hanging_before_its_transaction_times_out(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Drift, "job_timeout", 0.2)
@@ -86,7 +86,7 @@ async def test_a_command_that_hangs_before_its_transaction_has_failed(
 
 
 @pytest.mark.parametrize("how", ["sleeps", "slow"])
-async def test_a_command_that_hangs_within_its_transaction_has_failed_and_keeps_nothing(
+async def test_a_command_hanging_inside_its_transaction_times_out_without_effect(
     ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """The next one stores a job, which it could not if the first kept a lock of SQLite."""

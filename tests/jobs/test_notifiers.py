@@ -80,7 +80,7 @@ class TestPostgres:
     def database_kind(self) -> str:
         return "postgresql"
 
-    async def test_a_commit_calls_workers_elsewhere(
+    async def test_a_commit_notifies_workers_of_other_processes(
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         async with elsewhere(DEAF) as other:
@@ -89,7 +89,7 @@ class TestPostgres:
             await ran(ships, 1)
 
     @needs("tasks")
-    async def test_repeating_a_job_calls_workers_elsewhere(
+    async def test_repeating_a_job_notifies_workers_of_other_processes(
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         (job_id,) = await captain(Order(words=("a",)))
@@ -160,7 +160,7 @@ class TestBroker:
         monkeypatch.setattr(notify, "PATIENCE", 10 * LIMIT)
 
     @pytest.mark.usefixtures("patient")
-    async def test_ids_call_workers_elsewhere(
+    async def test_job_ids_notify_workers_of_other_processes(
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         async with elsewhere(DEAF) as other:
@@ -171,7 +171,7 @@ class TestBroker:
             await ran(ships, count + 2)
 
     @pytest.mark.usefixtures("patient")
-    async def test_each_of_several_workers_is_called(
+    async def test_each_of_several_workers_is_notified(
         self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
     ) -> None:
         async with elsewhere(DEAF) as one, elsewhere(DEAF) as two:
@@ -181,7 +181,7 @@ class TestBroker:
             for notifier in bells:
                 await asyncio.wait_for(notifier.wait(), LIMIT)
 
-    async def test_a_broker_that_is_away_loses_no_job(
+    async def test_an_unreachable_broker_loses_no_job(
         self,
         ships: Backstay,
         captain: Captain,
@@ -205,7 +205,7 @@ class TestBroker:
 
     @pytest.mark.usefixtures("patient")
     @pytest.mark.parametrize("is_away", [False, True], ids=["frozen", "away"])
-    async def test_a_broker_that_does_not_answer_costs_no_request(
+    async def test_a_hanging_broker_delays_no_request(
         self,
         ships: Backstay,
         captain: Captain,
@@ -244,7 +244,7 @@ async def until_heard(captain: Captain, hired: Watched) -> int:
     return count
 
 
-def test_at_rabbitmq_each_worker_has_a_queue_that_gets_every_id() -> None:
+def test_on_rabbitmq_each_workers_queue_gets_every_id() -> None:
     brokers: list[Any] = [notify._broker("amqp://127.0.0.1") for _ in range(2)]
     assert {each._exchange.type for each in brokers} == {ExchangeType.FANOUT}
     assert len({each._exchange.name for each in brokers}) == 1

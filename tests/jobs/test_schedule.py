@@ -104,7 +104,7 @@ async def test_what_was_missed_fires_once(ships: Backstay) -> None:
     assert await words(ships) == ["bell"] * 2
 
 
-async def test_a_slot_does_not_fire_while_the_last_one_still_runs(
+async def test_a_slot_does_not_fire_while_the_previous_job_runs(
     ships: Backstay, time: FrozenClock
 ) -> None:
     ringing = scheduler(ships, every("1h", Log(word="bell")))

@@ -13,7 +13,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_late_error_is_told_and_a_late_answer_is_used() -> None:
+async def test_a_late_error_is_logged_and_a_late_answer_used() -> None:
     released, used, waits = asyncio.Event(), list[int](), TimeoutRunner(0.0)
 
     async def answer() -> int:

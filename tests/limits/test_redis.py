@@ -55,7 +55,7 @@ async def test_of_four_processes_with_fifty_hits_each_exactly_ten_pass(
 
 
 @pytest.mark.parametrize("rate", [TEN, Rate(1, 3600), Rate(7, 3600), Rate(100, 7000)])
-async def test_its_verdicts_are_those_of_the_limiter_in_process(
+async def test_its_results_equal_those_of_the_limiter_in_process(
     limiter: RedisLimiter, rate: Rate
 ) -> None:
     memory, started = MemoryLimiter(), time.monotonic()
@@ -79,7 +79,7 @@ async def test_a_slot_is_free_again_when_its_time_has_passed(
     assert not (await limiter.hit("key", rate)).allowed
 
 
-async def test_a_key_is_gone_when_it_says_nothing_any_more(
+async def test_a_key_expires_when_it_no_longer_matters(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     await limiter.hit("key", TEN)
@@ -87,7 +87,7 @@ async def test_a_key_is_gone_when_it_says_nothing_any_more(
 
 
 @pytest.mark.parametrize("planted", ["later", "1e30", "inf", "-inf", "nan", "no number"])
-async def test_what_is_found_there_owes_no_more_than_the_limit(
+async def test_a_wrong_stored_value_costs_at_most_the_limit(
     limiter: RedisLimiter, valkey: ValkeyServer, planted: str
 ) -> None:
     rate = Rate(5, 1000)
@@ -162,7 +162,7 @@ async def test_without_redis_a_strict_rate_allows_half(
         assert not (await limiter.hit("key", rate)).allowed
 
 
-async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_once(
+async def test_a_refusing_server_is_done_without_and_logged_once(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     valkey.call("ACL", "SETUSER", "default", "-evalsha")
@@ -175,7 +175,7 @@ async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_o
     assert [result.allowed for result in verdicts] == [True] * 10 + [False]
 
 
-async def test_what_is_taken_back_was_never_counted(
+async def test_a_hit_that_is_taken_back_was_never_counted(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     for _ in range(TEN.limit):

@@ -100,7 +100,7 @@ def test_templates_of_a_project_replace_ours_one_by_one(tmp_path: Path) -> None:
         ("torn", "The mail template torn: unexpected '}'."),
     ],
 )
-def test_a_mail_that_cannot_be_written_says_why_and_is_not_tried_again(
+def test_a_broken_template_is_a_final_error_with_a_reason(
     tmp_path: Path, template: str, told: str
 ) -> None:
     for name in ("order", "torn"):
@@ -114,7 +114,7 @@ def test_a_mail_that_cannot_be_written_says_why_and_is_not_tried_again(
     assert is_final(refused.value)
 
 
-def test_values_may_have_any_name_but_of_what_every_template_knows(tmp_path: Path) -> None:
+def test_values_may_not_have_names_that_every_template_knows(tmp_path: Path) -> None:
     values = {"template": "a", "self": "b", "values": "c"}
     for kind in ("txt", "html"):
         (tmp_path / f"odd.{kind}").write_text("{{ template }}{{ values }} {{ recipient }}")
@@ -190,7 +190,7 @@ def full() -> Iterator[io.TextIOWrapper]:
         stream.detach()
 
 
-async def test_a_mail_that_the_console_does_not_take_is_not_sent(full: io.TextIOWrapper) -> None:
+async def test_a_mail_that_cannot_be_printed_is_not_sent(full: io.TextIOWrapper) -> None:
     with pytest.raises(MailNotSent, match="No space left"):
         await ConsoleMailer(full).send(MAIL)
 

@@ -89,7 +89,7 @@ async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
         yield open_one
 
 
-async def test_news_reach_the_others_whole(station: Open) -> None:
+async def test_messages_reach_other_processes_complete(station: Open) -> None:
     one, other, third = await station(), await station(), await station()
     changes = changed(new_id(), new_id())
     await one.announce(changes)
@@ -104,7 +104,7 @@ async def test_news_reach_the_others_whole(station: Open) -> None:
     assert (one.told, one.flushes) == ([], 1)
 
 
-async def test_news_about_everyone_empty_the_others(station: Open) -> None:
+async def test_a_message_about_everyone_empties_other_caches(station: Open) -> None:
     one, other = await station(), await station()
     changes = everyone()
     await one.announce(changes)
@@ -113,7 +113,9 @@ async def test_news_about_everyone_empty_the_others(station: Open) -> None:
     assert (one.told, one.flushes) == ([], 1)
 
 
-async def test_what_the_server_has_taken_was_heard_before_the_next_proof(station: Open) -> None:
+async def test_an_accepted_message_is_heard_before_the_next_completeness_proof(
+    station: Open,
+) -> None:
     one, other = await station(), await station()
     await one.announce(everyone())
     sent = time.monotonic()
@@ -121,7 +123,7 @@ async def test_what_the_server_has_taken_was_heard_before_the_next_proof(station
     assert len(other.told) == 1
 
 
-async def test_every_connection_begins_with_a_flush(station: Open, valkey: ValkeyServer) -> None:
+async def test_each_new_connection_starts_with_a_flush(station: Open, valkey: ValkeyServer) -> None:
     one = await station()
     assert one.flushes == 1
     valkey.restart()
@@ -130,7 +132,7 @@ async def test_every_connection_begins_with_a_flush(station: Open, valkey: Valke
     await eventually(lambda: one.flushes == 3)
 
 
-async def test_nothing_is_proven_while_the_server_hangs(
+async def test_completeness_is_not_proven_while_the_server_hangs(
     station: Open, valkey: ValkeyServer
 ) -> None:
     one = await station()
@@ -142,7 +144,7 @@ async def test_nothing_is_proven_while_the_server_hangs(
     await eventually(lambda: one.complete > frozen)
 
 
-async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
+async def test_after_a_failed_publication_other_processes_flush_later(
     station: Open, valkey: ValkeyServer
 ) -> None:
     one, other = await station(), await station()
@@ -166,7 +168,7 @@ async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
     ],
     ids=lambda payload: payload[:60],
 )
-async def test_what_cannot_be_read_is_taken_for_anything(
+async def test_an_unreadable_message_counts_as_any_change(
     station: Open, valkey: ValkeyServer, payload: str
 ) -> None:
     one = await station()
@@ -195,7 +197,7 @@ async def test_applications_of_one_database_do_not_hear_one_another(station: Ope
     assert (stranger.told, stranger.flushes) == ([], 1)
 
 
-async def test_whoever_only_speaks_connects_when_there_is_something_to_say(
+async def test_a_process_that_only_publishes_connects_at_its_first_message(
     station: Open, valkey: ValkeyServer
 ) -> None:
     other, speaker = await station(), Station(valkey)

@@ -45,7 +45,7 @@ def followed(where: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
 
 
 @needs_proc
-def test_it_is_not_woken_until_then() -> None:
+def test_a_child_is_not_woken_while_its_parent_lives() -> None:
     with followed("as here") as (parent, child):
         until(lambda: is_idle(child))
         parent.kill()
@@ -53,7 +53,7 @@ def test_it_is_not_woken_until_then() -> None:
 
 
 @pytest.mark.parametrize("where", ["as here", "as elsewhere"])
-def test_it_ends_soon_after_one_that_was_killed(where: str) -> None:
+def test_a_child_ends_soon_after_its_parent_is_killed(where: str) -> None:
     with followed(where) as (parent, child):
         assert child in living()
         parent.kill()
@@ -62,7 +62,7 @@ def test_it_ends_soon_after_one_that_was_killed(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["as here", "as elsewhere"])
-def test_it_ends_where_the_one_that_started_it_had_ended_before(where: str) -> None:
+def test_a_child_whose_parent_has_already_ended_ends_at_once(where: str) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as before:
         pass
     command = [sys.executable, "-c", CHILD, where, str(before.pid), str(LIMIT)]

@@ -13,7 +13,7 @@ from tests.server.replacing import FAILED, FORBIDDEN
 from tests.waiting import LIMIT, until
 
 
-def test_a_worker_serves_for_as_long_as_none_can_start_in_its_place(tmp_path: Path) -> None:
+def test_a_worker_keeps_serving_until_its_replacement_can_start(tmp_path: Path) -> None:
     """The database may be away at that moment: the server would end, and not start again."""
     port = free_port()
     variables = environ(**{FOLDER: str(tmp_path)})

@@ -35,7 +35,7 @@ def db(loaded: Loaded) -> DbSettings:
         "postgresql://host/s3cr3t@elsewhere",
     ],
 )
-def test_what_is_no_supported_url_is_a_fault_that_does_not_repeat_it(
+def test_an_unsupported_url_is_a_fault_without_repeating_it(
     read: Read, variable: str, url: str
 ) -> None:
     environ = {"DB_URL": "postgresql://host/name"} if variable == "DB_REPLICA_URL" else {}
@@ -105,11 +105,11 @@ def test_a_sqlite_url_names_a_file_and_nothing_else(read: Read, url: str) -> Non
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:shop.db"])
-def test_so_does_its_name(read: Read, name: str) -> None:
+def test_the_name_of_a_sqlite_database_has_no_parameters(read: Read, name: str) -> None:
     assert faulty(read(DB_DRIVER="sqlite", DB_NAME=name)) == ["DB_NAME"]
 
 
-def test_an_unknown_parameter_may_be_a_part_of_the_password_and_is_not_named(read: Read) -> None:
+def test_an_unknown_parameter_is_not_named_beside_a_password(read: Read) -> None:
     loaded = read(DB_URL="postgresql://host/name?user=u&password=first&secret=1")
     assert faulty(loaded) == ["DB_URL"]
     assert "secret" not in loaded.errors[0].wrong + loaded.errors[0].hint
@@ -117,7 +117,7 @@ def test_an_unknown_parameter_may_be_a_part_of_the_password_and_is_not_named(rea
 
 
 class TestParts:
-    def test_a_password_is_somebodys(self, read: Read) -> None:
+    def test_a_password_without_a_user_is_a_fault(self, read: Read) -> None:
         loaded = read(DB_NAME="name", DB_PASSWORD="s3cr3t")
         assert faulty(loaded) == ["DB_USER"]
         assert "s3cr3t" not in str(loaded)
@@ -175,7 +175,7 @@ class TestParts:
 
 
 class TestReplica:
-    def test_sqlite_has_none(self, read: Read) -> None:
+    def test_sqlite_has_no_replica(self, read: Read) -> None:
         for environ in (
             {"DB_REPLICA_HOST": "replica"},
             {"DB_REPLICA_URL": "postgresql://replica/name"},

@@ -28,7 +28,7 @@ def test_mails_are_printed_in_local_only(read: Read, production: dict[str, str])
     assert faulty(read(production, MAIL_BACKEND="console")) == ["MAIL_BACKEND"]
 
 
-def test_a_password_in_clear_is_refused_and_warned_of_in_local(
+def test_a_password_without_tls_is_an_error_outside_local_only(
     read: Read, production: dict[str, str]
 ) -> None:
     clear = {"MAIL_HOST": "mail.example.com", "MAIL_TLS": "none", "MAIL_PASSWORD": "hush-hush"}

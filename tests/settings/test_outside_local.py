@@ -38,7 +38,7 @@ def test_it_is_refused_outside_local(
     assert loaded.settings is None
 
 
-def test_several_workers_without_anything_to_share_are_told_all_that_is_missing(
+def test_several_workers_without_postgresql_and_redis_are_refused(
     read: Read, production: dict[str, str]
 ) -> None:
     assert faulty(read(production, SERVER_WORKERS="2")) == ["SERVER_WORKERS", "REDIS_URL"]

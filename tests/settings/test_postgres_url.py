@@ -156,7 +156,7 @@ def test_the_host_may_be_a_folder_of_a_socket(read: Read, host: str, understood:
     assert url_of(read(parts, DB_NAME="d")) == understood
 
 
-def test_what_is_asked_of_the_primary_is_not_asked_of_a_replica(read: Read) -> None:
+def test_a_replica_inherits_no_target_session_attrs(read: Read) -> None:
     primary = "postgresql://u:p@a:1,b:2/d?target_session_attrs=read-write&sslmode=require"
     settings = read(DB_URL=primary, DB_REPLICA_HOST="/run/replica").settings
     assert settings is not None

@@ -47,7 +47,7 @@ def redis(loaded: Loaded) -> RedisSettings:
         "memory://s3cr3t",
     ],
 )
-def test_what_is_no_redis_url_is_a_fault_that_does_not_repeat_it(
+def test_an_invalid_redis_url_is_a_fault_without_repeating_it(
     read: Read, variable: str, url: str
 ) -> None:
     loaded = read({variable: url})

@@ -26,7 +26,7 @@ def test_a_broken_json_list_is_refused(text: str) -> None:
         split(text)
 
 
-def test_a_broken_list_is_a_fault_that_does_not_repeat_a_secret(read: Read) -> None:
+def test_a_broken_list_is_refused_without_repeating_a_secret(read: Read) -> None:
     loaded = read(SECURITY_PREVIOUS_KEYS='["hidden-key')
     assert faulty(loaded) == ["SECURITY_PREVIOUS_KEYS"]
     assert "hidden-key" not in str(loaded.errors)

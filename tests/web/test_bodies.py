@@ -75,7 +75,7 @@ async def test_a_body_in_another_encoding_is_refused(login: Login, encoding: str
 
 
 @needs("items")
-async def test_an_encoding_of_no_body_does_not_matter_nor_does_identity(login: Login) -> None:
+async def test_content_encoding_is_ignored_without_body_or_as_identity(login: Login) -> None:
     person = await login()
     headers = {**JSON, "Content-Encoding": "gzip"}
     assert (await person.client.get(ME, headers=headers)).status_code == 200
@@ -115,7 +115,7 @@ async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: byte
         problem(answer, answer.status_code)
 
 
-async def test_a_text_with_nul_is_refused_by_the_name_of_its_field(login: Login) -> None:
+async def test_text_with_nul_is_refused_under_its_field_name(login: Login) -> None:
     client = (await login("admin")).client
     answers = {
         "name": await client.patch(ME, json={"name": "a\0"}),

@@ -129,7 +129,7 @@ async def test_a_path_with_a_converter_takes_what_it_converts(planted: httpx.Asy
     problem(await planted.get("/planted/numbers/seven"), 404, "not_found")
 
 
-async def test_a_body_that_is_no_json_is_told_as_a_whole(planted: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_json_is_one_error(planted: httpx.AsyncClient) -> None:
     answer = await planted.post("/planted/parcels", content="{", headers=JSON)
     assert fields_of(problem(answer, 422)) == {"body": "json_invalid"}
 

@@ -94,7 +94,7 @@ async def test_a_trace_is_joined_by_a_span_of_its_own(
     ("rest", "flags"),
     [("01", "01"), ("00", "00"), ("01-", "01"), ("01-more-of-it", "01"), ("ff-what", "01")],
 )
-async def test_a_trace_of_a_later_version_is_joined_by_what_is_known_of_it(
+async def test_a_traceparent_of_a_later_version_is_joined(
     client: httpx.AsyncClient, rest: str, flags: str
 ) -> None:
     for version in ("01", "cc", "fe"):

@@ -106,7 +106,7 @@ async def test_a_user_is_counted_wherever_they_are(app: FastAPI, login: Login) -
             assert left(answer) == before - number
 
 
-async def test_a_user_is_counted_as_such_where_nobody_need_sign_in(
+async def test_public_routes_count_a_signed_in_user_as_that_user(
     app: FastAPI, login: Login
 ) -> None:
     person = await login()

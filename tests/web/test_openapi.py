@@ -126,7 +126,7 @@ async def test_refresh_takes_json_and_the_form_of_oauth2(schema: dict[str, Any])
     assert "application/json" in body["content"]
 
 
-async def test_what_oauth2_adds_to_refusals_is_told_where_it_is_added(
+async def test_only_token_routes_describe_the_oauth2_error_fields(
     schema: dict[str, Any],
 ) -> None:
     telling = {

@@ -48,7 +48,9 @@ async def test_no_two_tokens_have_one_id(person: Person) -> None:
     assert claims[0]["jti"] != claims[1]["jti"]
 
 
-async def test_the_forger_makes_good_tokens(client: httpx.AsyncClient, forge: Forger) -> None:
+async def test_the_test_helper_forges_valid_tokens(
+    client: httpx.AsyncClient, forge: Forger
+) -> None:
     assert await is_signed_in(client, forge())
     assert await is_signed_in(client, forge(aud=["other", "backstay"]))
 
@@ -174,7 +176,7 @@ async def test_a_token_that_was_accepted_before_still_expires(
     assert not await is_signed_in(client, token)
 
 
-async def test_a_token_is_good_for_the_user_of_its_session_alone(
+async def test_a_token_must_name_the_user_of_its_session(
     client: httpx.AsyncClient, login: Login, forge: Forger
 ) -> None:
     admin = await login("admin")

@@ -46,7 +46,7 @@ async def test_signing_in_and_staying_so_is_about_the_account(
     assert await trail() == []
 
 
-async def test_a_reused_token_is_recorded_once_with_the_end_it_brings(
+async def test_the_reuse_of_a_token_is_recorded_once(
     client: httpx.AsyncClient, login: Login, trail: Trail, clock: FrozenClock
 ) -> None:
     person = await login()

@@ -52,7 +52,7 @@ async def test_the_first_cookie_with_a_live_session_is_signed_out(
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
-async def test_a_cookie_that_may_not_be_used_hides_none_behind_it(
+async def test_a_cookie_of_another_client_hides_no_later_cookie(
     login: Login, client: httpx.AsyncClient, path: str
 ) -> None:
     """Such as one of a session that is bound to another client."""
@@ -64,7 +64,7 @@ async def test_a_cookie_that_may_not_be_used_hides_none_behind_it(
     problem(await send(client, path, token(bound)), 401, "auth_error")
 
 
-async def test_a_cookie_of_a_former_password_hides_none_behind_it(
+async def test_a_cookie_of_a_former_password_hides_no_later_cookie(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     reset, person = await login(), await login()
@@ -73,7 +73,7 @@ async def test_a_cookie_of_a_former_password_hides_none_behind_it(
     assert answer.status_code == 200, answer.text
 
 
-async def test_cookies_on_lines_of_their_own_are_cookies_all_the_same(
+async def test_cookies_in_separate_header_lines_all_count(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     person = await login()

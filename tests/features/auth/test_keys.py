@@ -137,7 +137,7 @@ async def test_a_token_of_another_algorithm_is_refused(
 
 
 @pytest.mark.parametrize(("before", "after"), [("Ed25519", "EdDSA"), ("EdDSA", "Ed25519")])
-async def test_the_two_names_of_one_algorithm_are_exchanged_without_signing_anybody_out(
+async def test_changing_between_ed25519_and_eddsa_signs_nobody_out(
     before: str,
     after: str,
     keys: dict[str, list[PrivateKey]],

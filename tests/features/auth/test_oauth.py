@@ -89,7 +89,9 @@ class TestWhereAddressesAreVerified:
     def variables(self) -> dict[str, str]:
         return {"SECURITY_REQUIRE_VERIFIED_EMAIL": "true"}
 
-    async def test_an_unverified_one_has_no_valid_grant(self, client: httpx.AsyncClient) -> None:
+    async def test_an_unverified_account_is_an_invalid_grant(
+        self, client: httpx.AsyncClient
+    ) -> None:
         await register(client, "ada@example.org")
         answer = await client.post(LOGIN, data={**SIGN_IN, "username": "ada@example.org"})
         body = refused(answer, 403, "invalid_grant")
@@ -147,7 +149,7 @@ async def test_every_other_grant_is_unsupported(
     assert body["error_description"].startswith("grant_type: ")
 
 
-async def test_a_refresh_token_that_is_no_longer_good_is_no_valid_grant(
+async def test_an_invalid_refresh_token_is_an_invalid_grant(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock, backstay: Backstay
 ) -> None:
     async def refuse(token: str) -> None:
@@ -193,7 +195,7 @@ async def test_another_site_signs_nobody_in_by_a_form(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("path", [LOGIN, REFRESH])
-async def test_a_form_that_is_too_large_or_encoded_is_no_valid_request(
+async def test_a_form_too_large_or_encoded_is_an_invalid_request(
     client: httpx.AsyncClient, path: str
 ) -> None:
     known_length = client.post(path, content=b"x" * 20_000, headers=FORM)
@@ -224,7 +226,7 @@ class TestWithLimits:
         assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_forms_are_told_apart_from_json_whatever_their_type_looks_like(
+async def test_forms_are_recognised_in_any_spelling_of_their_media_type(
     client: httpx.AsyncClient,
 ) -> None:
     headers = {"Content-Type": "Application/X-WWW-Form-URLencoded ; charset=UTF-8"}

@@ -67,9 +67,7 @@ async def test_requests_make_no_query_to_authorise(
     assert any("sessions" in statement for statement in statements)
 
 
-async def test_what_is_kept_of_a_person_holds_no_hash_of_the_password(
-    login: Login, backstay: Backstay
-) -> None:
+async def test_a_cached_principal_holds_no_password_hash(login: Login, backstay: Backstay) -> None:
     person = await login()
     principal = await backstay.system(GetPrincipalOfUser(user_id=UUID(person.id)))
     assert person.email in repr(principal)
@@ -99,7 +97,7 @@ async def test_ten_roles_cost_no_more_than_one(
 
 
 @needs("items")
-async def test_what_others_write_through_the_same_process_costs_nobody_a_query(
+async def test_writes_of_others_in_the_process_cost_no_query(
     login: Login, statements: list[str], time: Time
 ) -> None:
     person, writer = await login(), await login()

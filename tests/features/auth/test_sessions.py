@@ -51,7 +51,7 @@ async def test_sessions_are_listed_last_used_first(login: Login, clock: FrozenCl
     assert listed[0]["created_at"] < listed[0]["last_used_at"]
 
 
-async def test_the_time_of_the_last_use_is_told_in_steps_of_five_minutes(
+async def test_the_last_use_is_shown_in_steps_of_five_minutes(
     login: Login, clock: FrozenClock
 ) -> None:
     person = await login()

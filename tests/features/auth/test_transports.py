@@ -93,9 +93,7 @@ async def test_a_token_in_the_cookie_is_answered_in_the_cookie(browser: httpx.As
     assert attributes(answer)["path"] == AUTH
 
 
-async def test_the_body_comes_before_the_header_and_the_header_before_the_cookie(
-    app: FastAPI, login: Login
-) -> None:
+async def test_body_beats_header_and_header_beats_cookie(app: FastAPI, login: Login) -> None:
     tokens = [(await login()).tokens for _ in range(3)]
     in_body, in_header, in_cookie = tokens
     client = client_at(app, "192.0.2.1")
@@ -199,7 +197,7 @@ class TestUnderADefaultPort:
         assert answer.status_code == status
 
 
-async def test_the_origin_does_not_matter_to_a_token_in_the_body(login: Login) -> None:
+async def test_a_token_in_the_body_is_accepted_from_any_origin(login: Login) -> None:
     ada = await login()
     answer = await ada.client.post(
         f"{AUTH}/refresh",

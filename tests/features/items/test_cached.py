@@ -160,7 +160,7 @@ async def test_what_goes_with_a_user_is_gone_for_everybody(
 
 
 @sqlite_only
-async def test_whose_grant_or_field_rules_change_never_sees_what_was_kept_before(
+async def test_changed_grants_or_field_rules_never_show_old_cached_answers(
     ada: Person, eve: Person, make: Make, backstay: Backstay
 ) -> None:
     await make(ada, "Ada's")

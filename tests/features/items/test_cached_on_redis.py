@@ -93,7 +93,7 @@ async def test_another_version_of_the_code_reads_nothing_of_this_one(
     assert reads() == 1
 
 
-async def test_a_hit_on_redis_shares_the_round_trip_of_the_limit(
+async def test_a_cache_hit_shares_its_round_trip_with_the_limiter(
     ada: Person, make: Make, cache: RedisCache, valkey: ValkeyServer
 ) -> None:
     item = await make(ada)

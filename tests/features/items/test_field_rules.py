@@ -147,7 +147,7 @@ async def test_at_one_level_denial_is_stronger(ada: Person, make: Make, backstay
     assert offending(answer) == {"title"}
 
 
-async def test_a_higher_role_is_not_bound_by_the_rules_of_a_lower(
+async def test_a_higher_role_ignores_field_rules_of_a_lower_role(
     ada: Person, make: Make, backstay: Backstay
 ) -> None:
     item = await make(ada)
@@ -165,7 +165,7 @@ async def test_a_superuser_is_bound_by_no_rule(
     assert (await admin.client.patch(item["path"], json={"title": "x"})).status_code == 200
 
 
-async def test_a_change_of_rules_is_seen_at_once_and_ends_no_session(
+async def test_changed_field_rules_hold_at_once_and_end_no_session(
     ada: Person, make: Make, backstay: Backstay
 ) -> None:
     item = await make(ada)

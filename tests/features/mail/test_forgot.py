@@ -45,7 +45,7 @@ async def test_the_same_is_done_before_the_answer_for_every_address(
     assert any("INSERT INTO jobs" in statement for statement in done[0])
 
 
-async def test_asked_again_at_once_it_is_one_mail_and_still_the_same_is_done(
+async def test_a_second_request_at_once_sends_no_second_mail(
     client: httpx.AsyncClient, login: Login, backstay: Backstay, statements: list[str], post: Post
 ) -> None:
     person = await login()

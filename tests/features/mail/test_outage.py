@@ -61,7 +61,7 @@ async def test_mail_leaves_once_the_server_is_back(
     assert await waiting(backstay) == []
 
 
-async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
+async def test_a_permanently_refused_recipient_is_not_tried_again(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     with smtp_server(PORT) as box:
@@ -83,7 +83,7 @@ class TestInternational:
     def variables(self, variables: dict[str, str]) -> dict[str, str]:
         return {**variables, "MAIL_FROM": "Shop <shop@bücher.example>"}
 
-    async def test_a_mail_leaves_or_is_given_up_at_its_first_attempt(
+    async def test_a_mail_is_sent_or_given_up_at_once(
         self, client: httpx.AsyncClient, backstay: Backstay
     ) -> None:
         with smtp_server(PORT, with_utf8=False) as box:

@@ -137,7 +137,7 @@ async def test_a_link_is_void_after_the_account_was_secured_otherwise(
         ("my person0 is here", "personal_password"),
     ],
 )
-async def test_the_new_password_obeys_the_usual_rules_and_the_link_stays(
+async def test_a_refused_new_password_leaves_the_link_valid(
     client: httpx.AsyncClient, login: Login, post: Post, password: str, code: str
 ) -> None:
     token = await post.reset_token(client, (await login()).email)

@@ -60,9 +60,7 @@ async def test_a_command_leaves_one_row(login: Login, trail: Trail, clock: Froze
 
 
 @needs("items")
-async def test_a_row_names_the_path_and_only_the_fields_that_were_sent(
-    login: Login, trail: Trail
-) -> None:
+async def test_a_row_names_the_path_and_the_sent_fields_only(login: Login, trail: Trail) -> None:
     person = await login()
     item = (await person.client.post(f"{API}/items", json={"title": "Chart"})).json()
     await trail()
@@ -127,7 +125,7 @@ async def test_a_failure_of_the_database_is_recorded(
 
 
 @needs("items")
-async def test_a_row_that_cannot_be_written_does_not_hide_the_refusal(
+async def test_a_refusal_is_answered_even_if_its_row_fails(
     login: Login, backstay: Backstay
 ) -> None:
     person = await login()

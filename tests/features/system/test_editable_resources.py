@@ -180,7 +180,7 @@ class TestWithNestedFields:
     def app(self, harbour: FastAPI) -> FastAPI:
         return harbour
 
-    async def test_they_are_named_by_path(self, login: Login) -> None:
+    async def test_nested_fields_are_named_by_path(self, login: Login) -> None:
         found = fields((await shown(await login("admin")))["boats"]["Moor"])
         assert (found["address"]["type"], found["address"]["required"]) == ("object", True)
         city = found["address.city"]
@@ -190,7 +190,7 @@ class TestWithNestedFields:
         assert found["crew"]["type"] == "array"
         assert found["crew.city"]["type"] == "string"
 
-    async def test_a_rule_on_one_of_them_leaves_out_it_and_the_whole(
+    async def test_a_denied_nested_field_leaves_out_its_object_too(
         self, login: Login, backstay: Backstay
     ) -> None:
         person = await login()
@@ -201,7 +201,7 @@ class TestWithNestedFields:
         assert not found & {"address", "address.city"}
         assert found >= {"id", "address.street", "crew.city"}
 
-    async def test_defaults_are_told_unless_they_hold_secrets(self, login: Login) -> None:
+    async def test_defaults_are_shown_unless_they_hold_secrets(self, login: Login) -> None:
         admin = await login("admin")
         found = fields((await shown(admin))["boats"]["Moor"])
         assert found["kind"]["constraints"] == {"default": "sloop"}

@@ -129,7 +129,7 @@ async def test_a_running_task_is_cancelled(backstay: Backstay, login: Login) -> 
     assert (await read(ann, task_id))["result"] is None
 
 
-async def test_a_task_that_was_cancelled_while_its_worker_died_is_not_run(
+async def test_a_task_cancelled_while_its_worker_died_is_not_run(
     backstay: Backstay, login: Login
 ) -> None:
     ann = await login()
@@ -156,7 +156,7 @@ async def test_a_failed_task_says_why_and_is_repeated(backstay: Backstay, login:
     assert (done["state"], done["attempts"], done["error"]) == ("succeeded", 2, None)
 
 
-async def test_a_task_is_not_repeated_beside_another_that_is_to_be_the_only_one(
+async def test_a_unique_task_is_not_repeated_beside_an_unfinished_one(
     backstay: Backstay, login: Login
 ) -> None:
     ann = await login()

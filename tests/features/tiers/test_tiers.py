@@ -69,7 +69,7 @@ async def test_a_name_belongs_to_one_tier(admin: Person, make_tier: MakeTier) ->
     problem(taken, 409, "tiers.name_taken")
 
 
-async def test_of_two_made_at_once_one_is(admin: Person) -> None:
+async def test_of_two_equal_tiers_made_at_once_one_succeeds(admin: Person) -> None:
     answers: list[httpx.Response] = []
 
     async def make() -> None:
@@ -178,7 +178,7 @@ async def test_nobody_owns_a_tier(login: Login, backstay: Backstay, make_tier: M
             problem(await person.client.request(method, TIERS + path, json=body), 403)
 
 
-async def test_the_tier_of_new_users_stays_though_nobody_is_in_it(
+async def test_the_default_tier_cannot_be_deleted_even_if_empty(
     admin: Person, login: Login, make_tier: MakeTier
 ) -> None:
     await make_tier("pro")

@@ -109,7 +109,7 @@ async def test_a_change_reaches_its_user_at_once(login: Login) -> None:
     assert (emptied.json()["name"], emptied.json()["username"]) == (None, "ada")
 
 
-async def test_an_address_set_by_an_administrator_counts_at_once_and_as_unverified(
+async def test_an_address_set_by_an_administrator_is_active_and_unverified(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     admin, person = await login("admin"), await login()

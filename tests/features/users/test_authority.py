@@ -151,7 +151,7 @@ async def test_whoever_was_blocked_a_moment_ago_does_nothing_more(
     assert (await admin.client.get(f"{USERS}/{person.id}")).json()["name"] is None
 
 
-async def test_who_rose_while_the_password_was_hashed_is_not_taken_over(
+async def test_a_user_promoted_during_hashing_is_not_taken_over(
     login: Login, backstay: Backstay
 ) -> None:
     target, person = await login("admin"), await make_supporter(backstay, await login())

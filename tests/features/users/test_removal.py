@@ -77,7 +77,7 @@ async def test_the_deleted_are_hidden_and_come_back_as_they_were(
     assert (await sign_in(client, person.email)).status_code == 200
 
 
-async def test_what_the_deleted_were_called_can_be_taken_and_then_they_stay_deleted(
+async def test_a_user_whose_names_were_taken_cannot_be_restored(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -140,7 +140,7 @@ async def test_no_job_names_the_erased(login: Login, backstay: Backstay) -> None
 
 
 @needs("mail")
-async def test_mail_to_an_address_that_another_account_has_by_now_is_kept(
+async def test_erasing_keeps_mail_for_the_new_owner_of_an_address(
     client: httpx.AsyncClient, login: Login, backstay: Backstay
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -151,7 +151,7 @@ async def test_mail_to_an_address_that_another_account_has_by_now_is_kept(
     assert "MailResetLink" in {row.name for row in await jobs(backstay)}
 
 
-async def test_who_owns_something_is_erased_with_it_or_not_at_all(login: Login) -> None:
+async def test_erasing_an_owner_needs_cascade_and_removes_their_rows(login: Login) -> None:
     admin, person, other = await login("admin"), await login(), await login()
     paths = [await own_something(person), await own_something(person)]
     kept = await own_something(other)
@@ -189,7 +189,7 @@ async def boats(backstay: Backstay, database_kind: str) -> AsyncIterator[Table]:
     Base.metadata.remove(table)
 
 
-async def test_an_owner_is_known_by_the_foreign_key_whatever_its_name(
+async def test_ownership_follows_the_foreign_key_whatever_its_name(
     login: Login, backstay: Backstay, boats: Table
 ) -> None:
     admin, keeper, mate = await login("admin"), await login(), await login()
