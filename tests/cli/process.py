@@ -16,6 +16,7 @@ import httpx
 from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
 from tests.patient import PATIENT
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 COMMAND = [sys.executable, "-m", "backstay"]
@@ -214,11 +215,3 @@ def _rows_of_ps() -> Iterator[tuple[str, str, str]]:
     for line in listed.stdout.splitlines():
         pid, parent, state = line.split()[:3]
         yield pid, parent, state
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

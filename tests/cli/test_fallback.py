@@ -10,8 +10,9 @@ import pytest
 from backstay.cli.readiness import sound_settings
 from backstay.settings import load_settings
 from tests.cli.conftest import Call
-from tests.cli.process import KEYS, Result, free_port, serving, workers
+from tests.cli.process import KEYS, Result, serving, workers
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates
+from tests.ports import free_port
 from tests.waiting import until
 
 AWAY = "postgresql://ann:a-very-own-secret@127.0.0.1:1/shop"

@@ -15,7 +15,8 @@ import pytest
 
 from backstay.core.runtime_dir import FOLDER, METRICS
 from backstay.server.options import Options
-from tests.cli.process import SOURCE, environ, free_port
+from tests.cli.process import SOURCE, environ
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 ROOT = SOURCE.parent

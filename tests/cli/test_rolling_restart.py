@@ -13,8 +13,9 @@ import asyncpg
 import pytest
 
 from tests.cli.load import Caller, token
-from tests.cli.process import KEYS, NEVER, Server, free_port, serving
+from tests.cli.process import KEYS, NEVER, Server, serving
 from tests.conftest import Templates
+from tests.ports import free_port
 from tests.services.nginx import nginx
 from tests.waiting import until
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.tree import copy_of_project, plant
-from tests.cli.process import KEYS, free_port, run
+from tests.cli.process import KEYS, run
 from tests.conftest import PASSWORD, Templates
+from tests.ports import free_port
 
 ROUTES = "src/backstay/features/items/routes.py"
 KNOWN = 'routes.get("/items/{id}", GetItem)'

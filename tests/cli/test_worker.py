@@ -18,9 +18,10 @@ from backstay.features.users.queries.accounts import FindAccount
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import GetPrincipalOfUser
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, NEVER, WELL, environ, free_port, serving
+from tests.cli.process import COMMAND, NEVER, WELL, environ, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, settings_with
 from tests.features.steps import bearer, execute, needs
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 pytestmark = needs("tasks")

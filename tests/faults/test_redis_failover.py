@@ -12,8 +12,9 @@ from backstay.redis import client as redis_client
 from backstay.redis.client import RedisLink, RedisUnavailable
 from tests.caching.caches import Source, redis_cache
 from tests.logs import logged
+from tests.ports import free_port
 from tests.redis.linking import Open, be_patient, link_to
-from tests.services.valkey import ValkeyServer, free_port
+from tests.services.valkey import ValkeyServer
 from tests.services.valkey_groups import ValkeyGroup, behind_sentinel, in_cluster
 from tests.waiting import eventually
 

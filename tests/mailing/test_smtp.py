@@ -15,7 +15,8 @@ from backstay.mailing.local import FileMailer
 from backstay.mailing.message import message_of
 from backstay.mailing.smtp import SmtpMailer
 from backstay.settings import load_settings
-from tests.services.smtp import NAME, PASSWORD, certified, free_port, smtp_server
+from tests.ports import free_port
+from tests.services.smtp import NAME, PASSWORD, certified, smtp_server
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,8 @@ import httpx
 
 from backstay.core.runtime_dir import FOLDER
 from backstay.server.worker import STARTED
-from tests.cli.process import SOURCE, environ, free_port
+from tests.cli.process import SOURCE, environ
+from tests.ports import free_port
 from tests.server.replacing import FAILED, FORBIDDEN
 from tests.waiting import LIMIT, until
 

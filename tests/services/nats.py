@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.services.smtp import free_port
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 GUARD = Path(__file__).with_name("guard.py")

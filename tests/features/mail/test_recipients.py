@@ -18,7 +18,8 @@ from tests.conftest import Login, Person
 from tests.features.mail.post import Post, ask_for_address, forgot, verify
 from tests.features.steps import AUTH, change_user, register
 from tests.jobs.steps import drain_again, settle
-from tests.services.smtp import free_port, smtp_server
+from tests.ports import free_port
+from tests.services.smtp import smtp_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
