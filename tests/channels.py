@@ -3,7 +3,7 @@
 from backstay.core.context import Context, PrincipalChanges
 
 
-class Nowhere:
+class SilentChannel:
     """Tells nobody, and hears of nobody."""
 
     async def announce(self, context: Context) -> None:

@@ -121,7 +121,7 @@ def transaction(message: type[Message[Any]], call_next: Next) -> Next:
     return run
 
 
-class House:
+class Harness:
     """A bus over one cache."""
 
     def __init__(self, cache: Cache, version: str = "1", ttl: int = 30) -> None:

@@ -27,7 +27,7 @@ def postgres_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
     remove()
 
 
-class Silent:
+class SilentServer:
     """Takes connections, and never says a word to any of them."""
 
     def __init__(self) -> None:
@@ -50,14 +50,14 @@ class Silent:
 
 
 @pytest.fixture
-def silent() -> Iterator[Silent]:
-    found = Silent()
+def silent() -> Iterator[SilentServer]:
+    found = SilentServer()
     yield found
     found.close()
 
 
 def test_server_and_workers_fall_back_to_sqlite_after_one_attempt(
-    home: Path, silent: Silent
+    home: Path, silent: SilentServer
 ) -> None:
     url = f"postgresql://ann:a-very-own-secret@127.0.0.1:{silent.port}/shop"
     (home / ".env").write_text(f"DB_URL={url}\nDB_REPLICA_HOST=127.0.0.1")

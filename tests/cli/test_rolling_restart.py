@@ -35,7 +35,7 @@ def url(templates: Templates, tmp_path: Path) -> Iterator[str]:
     remove()
 
 
-class Pair:
+class TwoServers:
     """Two servers, each of which can be replaced by a new one at its port."""
 
     def __init__(self, folder: Path, url: str, kind: str) -> None:
@@ -78,8 +78,8 @@ class Pair:
 
 
 @contextmanager
-def pair(folder: Path, url: str, kind: str) -> Iterator[Pair]:
-    servers = Pair(folder, url, kind)
+def two_servers(folder: Path, url: str, kind: str) -> Iterator[TwoServers]:
+    servers = TwoServers(folder, url, kind)
     try:
         for port in servers.ports:
             servers.start(port)
@@ -130,7 +130,7 @@ class Load:
         assert caller.repeated == 0
 
 
-def _stop_one_after_another(servers: Pair, load: Load) -> None:
+def _stop_one_after_another(servers: TwoServers, load: Load) -> None:
     one, other = servers.ports
     try:
         until(lambda: servers.serves(one) and servers.serves(other))
@@ -147,7 +147,7 @@ def _stop_one_after_another(servers: Pair, load: Load) -> None:
         load.done.set()
 
 
-async def _put_to_the_test(servers: Pair, load: Load) -> None:
+async def _restart_under_load(servers: TwoServers, load: Load) -> None:
     bearer = await token(load.port)
     stopping = asyncio.create_task(asyncio.to_thread(_stop_one_after_another, servers, load))
     try:
@@ -173,10 +173,10 @@ def test_a_rolling_restart_behind_nginx_loses_no_request(
     port = free_port()
     load = Load(port)
     with (
-        pair(tmp_path, url, kind) as servers,
+        two_servers(tmp_path, url, kind) as servers,
         nginx(tmp_path, port, documented(port, servers.ports)),
     ):
-        asyncio.run(_put_to_the_test(servers, load))
+        asyncio.run(_restart_under_load(servers, load))
     stored, distinct = asyncio.run(_count_items(url))
     assert stored == distinct == load.writes
     assert not list(tmp_path.rglob("*.db"))

@@ -28,7 +28,7 @@ from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
 from backstay.main import create_app
-from tests.channels import Nowhere
+from tests.channels import SilentChannel
 from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT
@@ -190,7 +190,7 @@ async def test_a_nested_command_causes_no_row_when_nothing_happened(
     assert await rows(ship, Activity.id) == []
 
 
-class Mute(Nowhere):
+class FailingChannel(SilentChannel):
     """A channel that fails to tell of what was committed."""
 
     async def publish(self, changes: PrincipalChanges) -> None:
@@ -200,7 +200,7 @@ class Mute(Nowhere):
 async def test_a_failed_announcement_still_records_one_successful_row(
     ship: Backstay,
 ) -> None:
-    step = transaction_with(ship.database, Mute(), utc_now)
+    step = transaction_with(ship.database, FailingChannel(), utc_now)
     pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
     bus = Bus(Command, registry, pipeline, WRITING)

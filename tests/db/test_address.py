@@ -62,7 +62,7 @@ def certify(folder: Path) -> Path:
     return folder / "server.pem"
 
 
-class Front:
+class TlsProxy:
     """Speaks TLS in front of a server, whose build for tests does not."""
 
     def __init__(self, certificate: Path, behind: int, *, direct: bool) -> None:
@@ -182,7 +182,7 @@ async def test_tls_is_what_was_asked_for(
     server: PostgresServer, tmp_path: Path, direct: bool
 ) -> None:
     certificate = certify(tmp_path)
-    front = Front(certificate, server._port, direct=direct)
+    front = TlsProxy(certificate, server._port, direct=direct)
     account = f"me%40work:{quote(PASSWORD, safe='')}"
     (tmp_path / "other").mkdir()
     async with front.listening() as port:

@@ -34,7 +34,7 @@ ANN = Principal(user_id=UUID(int=1), session_id=UUID(int=2))
 KEY = IdempotencyKey("k", "POST /casts", b"\0" * 32)
 
 
-class Slowly:
+class SlowCommand:
     """Where the slow command has arrived, and when it may go on."""
 
     entered: asyncio.Event
@@ -57,8 +57,8 @@ class Cast(Command[Depth]):
 async def cast(command: Cast, session: Transaction, send: Sender) -> Depth | Refused:
     await send(Log())
     if command.how == "slowly":
-        Slowly.entered.set()
-        await Slowly.leave.wait()
+        SlowCommand.entered.set()
+        await SlowCommand.leave.wait()
     if command.how == "in vain":
         raise Conflict
     return Refused(Conflict()) if command.how == "too late" else Depth(fathoms=7)
@@ -82,7 +82,7 @@ def ship_on(url: str, folder: Path) -> Backstay:
 
 @pytest.fixture
 async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
-    Slowly.entered, Slowly.leave = asyncio.Event(), asyncio.Event()
+    SlowCommand.entered, SlowCommand.leave = asyncio.Event(), asyncio.Event()
     backstay = ship_on(seeded_url, tmp_path)
     await execute(backstay, Activity.__table__.delete())  # type: ignore[attr-defined]
     yield backstay
@@ -125,11 +125,11 @@ async def test_a_refusal_is_not_stored(ship: Backstay, how: str) -> None:
 
 async def test_a_duplicate_in_the_same_process_is_refused_at_once(ship: Backstay) -> None:
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
-    await Slowly.entered.wait()
+    await SlowCommand.entered.wait()
     for _ in range(20):
         with pytest.raises(KeyInUse):
             await send(ship, Cast(how="slowly"))
-    Slowly.leave.set()
+    SlowCommand.leave.set()
     assert await first == Depth(fathoms=7)
     assert await told(ship) == [("Cast", "ok")]
 
@@ -140,10 +140,10 @@ async def test_a_duplicate_in_another_process_is_refused_at_once(
 ) -> None:
     other = ship_on(seeded_url, tmp_path)
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
-    await Slowly.entered.wait()
+    await SlowCommand.entered.wait()
     with pytest.raises(KeyInUse):
         await send(other, Cast())
-    Slowly.leave.set()
+    SlowCommand.leave.set()
     assert await first == Depth(fathoms=7)
     assert await send(other, Cast()) == Replayed(b'{"fathoms":7}')
     assert await told(ship) == [("Cast", "ok")]
@@ -152,11 +152,11 @@ async def test_a_duplicate_in_another_process_is_refused_at_once(
 
 async def test_what_its_sender_gave_up_is_done_once(ship: Backstay) -> None:
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
-    await Slowly.entered.wait()
+    await SlowCommand.entered.wait()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    Slowly.leave.set()
+    SlowCommand.leave.set()
     await eventually(lambda: stored(ship))
     again: Any = await send(ship, Cast(how="slowly"))
     assert isinstance(again, Replayed)

@@ -52,7 +52,7 @@ def seeded_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def pair(
+async def primary_and_replica(
     servers: tuple[PostgresServer, PostgresReplica], seeded_url: str
 ) -> AsyncIterator[tuple[str, PostgresReplica]]:
     """The URL of a seeded database and a replica of its server, which has it."""
@@ -88,9 +88,9 @@ def ttl() -> str:
 
 @pytest.fixture
 async def app(
-    pair: tuple[str, PostgresReplica], tmp_path: Path, ttl: str
+    primary_and_replica: tuple[str, PostgresReplica], tmp_path: Path, ttl: str
 ) -> AsyncIterator[FastAPI]:
-    url, replica = pair
+    url, replica = primary_and_replica
     settings = settings_with(
         url, tmp_path, DB_REPLICA_URL=replica.url_of(url), CACHE_TTL_SECONDS=ttl, **PATIENT
     )
@@ -130,9 +130,9 @@ async def _until_replayed(
 
 
 async def test_a_reader_sees_its_own_writes_despite_replica_lag(
-    app: FastAPI, pair: tuple[str, PostgresReplica]
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
 ) -> None:
-    replica = pair[1]
+    replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         replica.pause()
@@ -145,10 +145,13 @@ async def test_a_reader_sees_its_own_writes_despite_replica_lag(
 
 
 async def test_a_reader_sees_its_own_writes_through_another_process(
-    app: FastAPI, pair: tuple[str, PostgresReplica], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI,
+    primary_and_replica: tuple[str, PostgresReplica],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
-    url, replica = pair
+    url, replica = primary_and_replica
     replica_url = replica.url_of(url)
     neighbour = create_app(
         settings_with(url, tmp_path, DB_REPLICA_URL=replica_url, CACHE_TTL_SECONDS="0", **PATIENT)
@@ -170,10 +173,10 @@ async def test_a_reader_sees_its_own_writes_through_another_process(
 
 
 async def test_others_are_served_by_the_replica(
-    app: FastAPI, pair: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
-    replica = pair[1]
+    replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         admin = await _signed_in(client, "admin@example.com")
@@ -186,9 +189,9 @@ async def test_others_are_served_by_the_replica(
 
 @pytest.mark.parametrize("ttl", ["30"])
 async def test_cached_answers_are_never_older_than_the_last_commit(
-    app: FastAPI, pair: tuple[str, PostgresReplica]
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
 ) -> None:
-    replica = pair[1]
+    replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         admin = await _signed_in(client, "admin@example.com")
@@ -200,12 +203,12 @@ async def test_cached_answers_are_never_older_than_the_last_commit(
 
 
 async def test_a_dead_replica_degrades_to_the_primary(
-    app: FastAPI, pair: tuple[str, PostgresReplica]
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
 ) -> None:
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
-        pair[1].stop()
+        primary_and_replica[1].stop()
         assert await _items(client, ann) == ["rope"]
         health = (await client.get("/health")).json()
         assert (health["status"], health["checks"]["replica"]) == ("degraded", "error")
@@ -213,9 +216,9 @@ async def test_a_dead_replica_degrades_to_the_primary(
 
 
 async def test_a_read_that_timed_out_is_not_repeated_on_primary(
-    pair: tuple[str, PostgresReplica],
+    primary_and_replica: tuple[str, PostgresReplica],
 ) -> None:
-    url, replica = pair
+    url, replica = primary_and_replica
     database, on_primary = _beside(url, replica), list[str]()
 
     def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -231,9 +234,9 @@ async def test_a_read_that_timed_out_is_not_repeated_on_primary(
 
 
 async def test_exceeding_ones_share_does_not_mark_the_replica_as_failed(
-    pair: tuple[str, PostgresReplica],
+    primary_and_replica: tuple[str, PostgresReplica],
 ) -> None:
-    database, ann = _beside(*pair), Principal(user_id=new_id())
+    database, ann = _beside(*primary_and_replica), Principal(user_id=new_id())
     assert database._replica_reads is not None
     turns = database._replica_reads.semaphore
     turns._timeout = 0.01

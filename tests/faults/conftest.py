@@ -13,7 +13,7 @@ from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.proxy import Wire, wire_to
-from tests.faults.two_servers import TwoMembers, two_members
+from tests.faults.two_servers import TwoInProcessServers, two_in_process_servers
 from tests.features.steps import API, bearer, sign_in
 from tests.redis.conftest import linked, patient, standing, wire, without_beats
 from tests.waiting import LIMIT
@@ -65,6 +65,6 @@ async def wired(
 
 
 @pytest.fixture
-async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
-    async with two_members(settings, seeded_url) as two:
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoInProcessServers]:
+    async with two_in_process_servers(settings, seeded_url) as two:
         yield two

@@ -7,8 +7,8 @@ import httpx
 from backstay.core.clock import new_id
 from tests.conftest import ADMIN_EMAIL
 from tests.faults.two_servers import (
-    Site,
-    TwoMembers,
+    Server,
+    TwoInProcessServers,
 )
 from tests.features.steps import API, ME, bearer, sign_in
 
@@ -20,7 +20,7 @@ class Admin:
         self.client, self.headers = client, headers
 
     @classmethod
-    async def at(cls, site: Site) -> "Admin":
+    async def at(cls, site: Server) -> "Admin":
         answer = await sign_in(site.client, ADMIN_EMAIL)
         return cls(site.client, bearer(answer.json()["access_token"]))
 
@@ -40,14 +40,14 @@ class Admin:
         await self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
         rule = {**ids, "field_id": email, "effect": "ALLOW"}
         await self.send("POST", "/rbac/permission-fields", rule)
-        member = f"/rbac/roles/{role}/users/{user_id}"
-        await self.send("POST", member)
+        in_process_server = f"/rbac/roles/{role}/users/{user_id}"
+        await self.send("POST", in_process_server)
         grant = f"/rbac/roles/{role}/permissions/{found['id']}"
-        return member, grant, f"{grant}/fields/{email}"
+        return in_process_server, grant, f"{grant}/fields/{email}"
 
 
 async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(
-    two: TwoMembers,
+    two: TwoInProcessServers,
 ) -> None:
     """A field rule, a grant, a membership and an account in turn."""
     admin, (user_id, headers) = await Admin.at(two.one), await two.join()

@@ -98,7 +98,7 @@ async def test_abandoned_reads_do_not_use_up_the_connections(running: Running) -
     assert Counter(answer.status_code for answer in answers) == {200: 20}
 
 
-class Leaver:
+class LeavingClient:
     """Speaks ASGI itself: sends a part of a body, or all of it, and is gone."""
 
     def __init__(self, *parts: bytes) -> None:
@@ -117,7 +117,7 @@ class Leaver:
 async def test_half_a_body_does_nothing(running: Running) -> None:
     token = running.client.headers["authorization"]
     for parts in ((), (b'{"title": "Half'), (b'{"title": "Half"}',)):
-        leaver = Leaver(*parts)
+        leaver = LeavingClient(*parts)
         scope = {
             "type": "http",
             "method": "POST",

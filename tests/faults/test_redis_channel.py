@@ -12,7 +12,13 @@ from backstay.composition import compose
 from backstay.features.access.commands import JoinRole
 from backstay.settings import Settings
 from tests.cli.process import KEYS
-from tests.faults.two_servers import TwoMembers, leave, log_out, run, two_members
+from tests.faults.two_servers import (
+    TwoInProcessServers,
+    leave,
+    log_out,
+    run,
+    two_in_process_servers,
+)
 from tests.features.steps import API, ME
 from tests.services.valkey import ValkeyServer
 from tests.waiting import eventually
@@ -45,14 +51,14 @@ def variables(valkey: ValkeyServer) -> dict[str, str]:
 
 
 @pytest.fixture
-async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
-    async with two_members(settings, seeded_url) as two:
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoInProcessServers]:
+    async with two_in_process_servers(settings, seeded_url) as two:
         yield two
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
 async def test_an_ended_session_ends_elsewhere_without_a_heartbeat(
-    two: TwoMembers,
+    two: TwoInProcessServers,
 ) -> None:
     (_, out), (_, gone) = await two.join(), await two.join()
     unnoticed = await two.join_to_be_ended()
@@ -64,30 +70,30 @@ async def test_an_ended_session_ends_elsewhere_without_a_heartbeat(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_servers_obey_a_role_given_by_a_command_line(two: TwoMembers) -> None:
+async def test_servers_obey_a_role_given_by_a_command_line(two: TwoInProcessServers) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     backstay = compose(two.settings)
     await backstay.system(JoinRole(user_id=UUID(user_id), role="admin"))
     await backstay.close()
-    for member in (two.one, two.other):
-        await member.answers(200, f"{API}/users", headers)
+    for server in (two.one, two.other):
+        await server.answers(200, f"{API}/users", headers)
 
 
 @pytest.mark.usefixtures("patient")
 async def test_a_commit_is_obeyed_even_if_its_process_dies_unannounced(
-    two: TwoMembers, variables: dict[str, str]
+    two: TwoInProcessServers, variables: dict[str, str]
 ) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     died = await asyncio.to_thread(run, DYING, user_id, DB_URL=two.url, LOG_DIR="", **variables)
     assert died == 9
-    for member in (two.one, two.other):
-        await member.answers(200, f"{API}/users", headers)
+    for server in (two.one, two.other):
+        await server.answers(200, f"{API}/users", headers)
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_principal_is_kept_while_the_channel_is_complete(two: TwoMembers) -> None:
+async def test_a_principal_is_kept_while_the_channel_is_complete(two: TwoInProcessServers) -> None:
     headers = await two.join_to_be_ended()
     principals = two.other.backstay.principals
     now = two.other.clock.now = time.monotonic()
@@ -115,7 +121,7 @@ Fault = Callable[[ValkeyServer], AbstractContextManager[None]]
 
 @pytest.mark.parametrize("fault", [ValkeyServer.frozen, dead, unheard])
 async def test_a_change_during_a_redis_fault_takes_under_one_second(
-    two: TwoMembers, valkey: ValkeyServer, fault: Fault
+    two: TwoInProcessServers, valkey: ValkeyServer, fault: Fault
 ) -> None:
     _, headers = await two.join()
     with fault(valkey):
@@ -124,7 +130,7 @@ async def test_a_change_during_a_redis_fault_takes_under_one_second(
 
 
 async def test_a_change_before_redis_dies_takes_under_one_second(
-    two: TwoMembers, valkey: ValkeyServer
+    two: TwoInProcessServers, valkey: ValkeyServer
 ) -> None:
     _, headers = await two.join()
     told = await log_out(two.one, headers)
@@ -133,7 +139,7 @@ async def test_a_change_before_redis_dies_takes_under_one_second(
 
 
 async def test_a_change_during_a_redis_restart_takes_under_one_second(
-    two: TwoMembers, valkey: ValkeyServer
+    two: TwoInProcessServers, valkey: ValkeyServer
 ) -> None:
     _, headers = await two.join()
     with dead(valkey):

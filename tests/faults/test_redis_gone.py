@@ -50,8 +50,8 @@ class OnRedis(Running):
         answer = await self.client.get("/health")
         return answer.status_code, answer.json()["status"], answer.json()["checks"]["cache"]
 
-    async def until(self, state: str) -> None:
-        """Wait until /health says so, which is no error."""
+    async def wait_for_health(self, state: str) -> None:
+        """Wait wait_for_health /health says so, which is no error."""
         status = well(self.backstay.database.options) if state == "ok" else state
 
         async def is_said() -> bool:
@@ -59,8 +59,8 @@ class OnRedis(Running):
 
         await eventually(is_said)
 
-    async def until_counted(self) -> None:
-        """Wait until Redis counts requests."""
+    async def wait_until_counted(self) -> None:
+        """Wait wait_for_health Redis counts requests."""
         self.valkey.call("CONFIG", "RESETSTAT")
 
         async def is_counted() -> bool:
@@ -176,12 +176,12 @@ async def test_requests_are_served_without_redis_and_health_reports_it(
 ) -> None:
     async with visited(served):
         async with fault(served):
-            await served.until("degraded")
+            await served.wait_for_health("degraded")
             assert (await served.client.get("/readyz")).status_code == 200
             await eventually(lambda: nobody_waits(served))
             be_patient(monkeypatch)
-        await served.until("ok")
-        await served.until_counted()
+        await served.wait_for_health("ok")
+        await served.wait_until_counted()
 
 
 async def nobody_waits(served: OnRedis) -> bool:
@@ -196,15 +196,15 @@ async def nobody_waits(served: OnRedis) -> bool:
 @pytest.mark.usefixtures("patient", "without_beats")
 async def test_a_restart_and_a_flush_are_hardly_noticed(served: OnRedis) -> None:
     async with visited(served):
-        await served.until_counted()
+        await served.wait_until_counted()
         before, _ = vain_commands(served.link)
         await asyncio.to_thread(served.valkey.restart)
-        await served.until("ok")
-        await served.until_counted()
+        await served.wait_for_health("ok")
+        await served.wait_until_counted()
         restarted, _ = vain_commands(served.link)
         assert restarted - before <= 2  # what the visitors had asked just then
         await asyncio.to_thread(served.valkey.flush)
-        await served.until_counted()
+        await served.wait_until_counted()
         assert vain_commands(served.link)[0] == restarted
 
 
@@ -253,13 +253,13 @@ async def test_the_application_starts_without_redis(
         await signed_in(app, client)
         assert await served.cache() == (200, "degraded", "degraded")
         valkey.start()
-        await served.until("ok")
-        await served.until_counted()
+        await served.wait_for_health("ok")
+        await served.wait_until_counted()
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
 async def test_a_request_is_one_round_trip(served: OnRedis) -> None:
-    await served.until_counted()
+    await served.wait_until_counted()
     served.valkey.call("CONFIG", "RESETSTAT")
     for _ in range(20):
         await served.client.get(ME)
@@ -281,7 +281,7 @@ async def list_anew(served: OnRedis) -> httpx.Response:
 async def test_the_round_trips_of_a_request_take_under_250_ms(
     served: OnRedis, ask: Callable[[OnRedis], Awaitable[httpx.Response]]
 ) -> None:
-    await served.until_counted()
+    await served.wait_until_counted()
     served.valkey.call("SCRIPT", "FLUSH")  # which costs another round trip
     reads = [served.valkey.reads() for _ in range(2)]
     assert (await ask(served)).status_code == 200
@@ -293,7 +293,7 @@ async def test_the_round_trips_of_a_request_take_under_250_ms(
 
 async def test_metrics_show_that_redis_is_down(served: OnRedis) -> None:
     with served.valkey.frozen():
-        await served.until("degraded")
+        await served.wait_for_health("degraded")
         text = (await served.client.get("/metrics")).text
     (line,) = (line for line in text.splitlines() if line.startswith("backstay_redis_up{"))
     assert line.endswith(" 0.0")

@@ -30,7 +30,7 @@ WHERE application_name = 'backstay listener' AND datname = current_database()
 """
 
 
-class Site:
+class Server:
     """What answers in one process."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -48,7 +48,7 @@ class Site:
         await eventually(is_so)
 
 
-class Member(Site):
+class InProcessServer(Server):
     """An application of this process that has nothing in common with any other of them.
 
     For the cache of principals time stands still: by itself it goes on believing what it has.
@@ -66,16 +66,16 @@ class Member(Site):
 
 
 @asynccontextmanager
-async def member(settings: Settings) -> AsyncIterator[Member]:
+async def in_process_server(settings: Settings) -> AsyncIterator[InProcessServer]:
     app = create_app(settings, worker=False)
     async with app.router.lifespan_context(app), client_of(app) as client:
-        yield Member(app.state.backstay, client)
+        yield InProcessServer(app.state.backstay, client)
 
 
-class Two:
+class TwoServers:
     """Two processes, and people who are signed in at the first and known to both."""
 
-    def __init__(self, one: Site, other: Site, url: str) -> None:
+    def __init__(self, one: Server, other: Server, url: str) -> None:
         self.one, self.other, self.url = one, other, url
 
     async def join(self, *, settled: bool = False) -> tuple[str, dict[str, str]]:
@@ -89,8 +89,8 @@ class Two:
             _, later = await self.join()
             await log_out(self.one, later)
             await self.other.answers(401, ME, later)
-        for site in (self.one, self.other):
-            assert await site.status(ME, headers) == 200
+        for server in (self.one, self.other):
+            assert await server.status(ME, headers) == 200
         return created.json()["id"], headers
 
     async def join_to_be_ended(self) -> dict[str, str]:
@@ -120,33 +120,35 @@ class Two:
             await self.sql(f"SELECT pg_terminate_backend({pid})")
 
 
-class TwoMembers(Two):
+class TwoInProcessServers(TwoServers):
     """Two processes that are applications of this one."""
 
-    one: Member
-    other: Member
+    one: InProcessServer
+    other: InProcessServer
 
-    def __init__(self, one: Member, other: Member, url: str) -> None:
+    def __init__(self, one: InProcessServer, other: InProcessServer, url: str) -> None:
         super().__init__(one, other, url)
         self.settings = one.backstay.settings
 
 
 @asynccontextmanager
-async def two_members(settings: Settings, url: str) -> AsyncIterator[TwoMembers]:
-    async with member(settings) as one, member(settings) as other:
-        yield TwoMembers(one, other, url)
+async def two_in_process_servers(
+    settings: Settings, url: str
+) -> AsyncIterator[TwoInProcessServers]:
+    async with in_process_server(settings) as one, in_process_server(settings) as other:
+        yield TwoInProcessServers(one, other, url)
 
 
-async def log_out(site: Site, headers: dict[str, str]) -> float:
+async def log_out(server: Server, headers: dict[str, str]) -> float:
     """When it was answered."""
-    answer = await site.client.post(f"{AUTH}/logout", headers=headers)
+    answer = await server.client.post(f"{AUTH}/logout", headers=headers)
     assert answer.status_code == 204, answer.text
     return time.monotonic()
 
 
-async def leave(site: Site, headers: dict[str, str]) -> None:
+async def leave(server: Server, headers: dict[str, str]) -> None:
     body = {"current_password": PASSWORD}
-    answer = await site.client.request("DELETE", ME, json=body, headers=headers)
+    answer = await server.client.request("DELETE", ME, json=body, headers=headers)
     assert answer.status_code == 204, answer.text
 
 

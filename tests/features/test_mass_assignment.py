@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from backstay.core.permissions import Source
 from tests.conftest import Login
-from tests.features.access.steps import Keeper, permissions_by_key
+from tests.features.access.steps import RoleKeeper, permissions_by_key
 from tests.features.route_walker import Place, Target, places
 from tests.features.steps import API, needs
 from tests.web.problems import fields_of, problem
@@ -36,7 +36,7 @@ async def test_no_body_takes_a_privileged_field(
     login: Login, client: httpx.AsyncClient, app: FastAPI
 ) -> None:
     admin = await login("admin")
-    keeper = Keeper(admin, await permissions_by_key(admin))
+    keeper = RoleKeeper(admin, await permissions_by_key(admin))
     person = await login()
     target = await _target(keeper, person.id)
     walked, meant = set(), set()
@@ -55,7 +55,7 @@ async def test_no_body_takes_a_privileged_field(
     assert meant == MEANT
 
 
-async def _target(keeper: Keeper, user_id: str) -> Target:
+async def _target(keeper: RoleKeeper, user_id: str) -> Target:
     role = await keeper.role("users:list")
     item = await keeper.client.post(f"{API}/items", json={"title": "Sextant"})
     field = keeper.field_id("users:list", "QUERY", "email")

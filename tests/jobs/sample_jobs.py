@@ -272,7 +272,7 @@ async def smuggle(command: Smuggle, jobs: Jobs) -> None:
     await jobs.as_system().enqueue(Stow(api_token="hush"))
 
 
-def fleet() -> Feature:
+def sample_feature() -> Feature:
     """The feature with everything above."""
     module = ModuleType(__name__)
     members = {k: v for k, v in globals().items() if getattr(v, "__module__", "") == __name__}

@@ -22,14 +22,14 @@ from tests.features.steps import execute
 from tests.waiting import LIMIT, eventually
 
 R = TypeVar("R")
-BRISK = WorkerTiming(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
+FAST_POLLING = WorkerTiming(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
 """Looks often; what it holds is not lost, nor the database given up, on a busy machine."""
-DEAF = replace(BRISK, poll=10 * LIMIT, idle=10 * LIMIT)
+NO_POLLING = replace(FAST_POLLING, poll=10 * LIMIT, idle=10 * LIMIT)
 """Whoever has this pace finds nothing by itself while anybody waits for it."""
 ORIGIN = Origin("request-1", "192.0.2.1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
 
-class Captain:
+class UserSender:
     """Sends messages as one user."""
 
     def __init__(self, backstay: Backstay, principal: Principal) -> None:
@@ -40,7 +40,7 @@ class Captain:
         return await Sender(self.backstay.buses, self.principal, ORIGIN)(message)
 
 
-class Watched(Worker):
+class ObservedWorker(Worker):
     """A worker that shows whether it sleeps."""
 
     _waits = False
@@ -61,15 +61,17 @@ class Watched(Worker):
         self._waits = False
 
 
-def worker(backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any) -> Watched:
+def worker(
+    backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any
+) -> ObservedWorker:
     """A worker that hurries."""
-    return Watched(replace(backstay.worker_context, timing=timing), **options)
+    return ObservedWorker(replace(backstay.worker_context, timing=timing), **options)
 
 
 @asynccontextmanager
 async def at_work(
-    backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any
-) -> AsyncIterator[Watched]:
+    backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any
+) -> AsyncIterator[ObservedWorker]:
     """A worker that works meanwhile; what it then holds it gives back."""
     busy = worker(backstay, timing, **options)
     working = asyncio.create_task(busy.work())
@@ -80,7 +82,7 @@ async def at_work(
         await working
 
 
-async def drain(backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any) -> int:
+async def drain(backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any) -> int:
     """Run what is ready now."""
     return await worker(backstay, timing, **options).drain()
 

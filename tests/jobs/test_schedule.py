@@ -27,8 +27,8 @@ from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job, Schedule
 from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
-from tests.jobs.sample_jobs import Log, Order, Stow, fleet
-from tests.jobs.steps import Captain, drain, jobs, words
+from tests.jobs.sample_jobs import Log, Order, Stow, sample_feature
+from tests.jobs.steps import UserSender, drain, jobs, words
 
 pytestmark = pytest.mark.anyio
 
@@ -198,7 +198,7 @@ def test_a_cron_expression_that_never_matches_is_refused(expression: str) -> Non
 
 def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
     ship = replace(
-        fleet(),
+        sample_feature(),
         schedule=(
             every("1h", PurgeJobs()),
             every("1h", Stow(api_token="hush")),
@@ -233,7 +233,7 @@ def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
     ]
 
 
-async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: Captain) -> None:
+async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: UserSender) -> None:
     found = await captain(Order(words=("a", "b", "c", "d")))
     states = [("succeeded", 8), ("succeeded", 6), ("failed", 8), ("failed", 31)]
     for job_id, (state, days) in zip(found, states, strict=True):
@@ -244,7 +244,7 @@ async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: C
 
 
 async def test_sessions_are_purged_a_week_after_their_end(
-    ships: Backstay, captain: Captain
+    ships: Backstay, captain: UserSender
 ) -> None:
     now = utc_now()
     old, recent, future = (now + timedelta(days=days) for days in (-8, -6, 30))

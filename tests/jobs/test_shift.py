@@ -16,7 +16,7 @@ from tests.waiting import LIMIT, eventually
 pytestmark = pytest.mark.anyio
 
 
-class Reluctant(Worker):
+class SlowToStop(Worker):
     """Ignores that it is to stop, and takes a moment when it must."""
 
     has_ended = False
@@ -49,7 +49,7 @@ async def test_what_is_cancelled_has_ended_before_the_connections_close(
 
     monkeypatch.setattr(Scheduler, "tick", look)
     place = replace(ships.worker_context, schedule=())
-    worker = Reluctant(place)
+    worker = SlowToStop(place)
     async with run_worker(place, worker, grace=0.0):
         await has_looked.wait()
     assert worker.has_ended
@@ -63,7 +63,7 @@ async def test_a_scheduler_that_dies_is_told_of_at_once(
 
     monkeypatch.setattr(Scheduler, "work", die)
     with logged(run_module) as logs:
-        async with run_worker(ships.worker_context, Reluctant(ships.worker_context), grace=0.0):
+        async with run_worker(ships.worker_context, SlowToStop(ships.worker_context), grace=0.0):
             await eventually(lambda: logs)
     (event,) = logs
     assert event["event"] == "no more jobs are run or scheduled here"

@@ -9,14 +9,14 @@ from backstay.composition import Backstay
 from backstay.core.errors import DatabaseUnavailable
 from backstay.jobs.store import DatabaseJobs
 from tests.jobs.sample_jobs import Order
-from tests.jobs.steps import Captain, drain, job, words, worker
+from tests.jobs.steps import UserSender, drain, job, words, worker
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_what_was_claimed_too_late_is_given_back_and_run(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first claim is not waited for, and answers once another one is made."""
     (job_id,) = await captain(Order(words=("north",)))
@@ -48,7 +48,7 @@ async def test_what_was_claimed_too_late_is_given_back_and_run(
 
 
 async def test_draining_outlasts_a_short_fault(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await captain(Order(words=("north",)))
     claim, calls = DatabaseJobs.claim, 0

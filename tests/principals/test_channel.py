@@ -24,7 +24,7 @@ async def nobody(_: UUID) -> Principal | None:
     return None
 
 
-class Held(Listener):
+class HeldListener(Listener):
     """One whose first beat takes until it is let go."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def channel_on(listener: Listener) -> DatabasePrincipals:
 
 
 async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
-    held = Held()
+    held = HeldListener()
     channel = channel_on(held)
     await channel.start()
     await held.begun.wait()
@@ -63,7 +63,7 @@ async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
 
 @pytest.mark.parametrize("is_stopping", [True, False])
 async def test_a_loss_is_told_unless_a_stop_was_asked_for(is_stopping: bool) -> None:
-    held = Held()
+    held = HeldListener()
     held.ends = True
     channel = channel_on(held)
     with logged(channel_module) as logs:

@@ -47,7 +47,7 @@ class Cache:
         self.complete = moment
 
 
-class Station(Cache):
+class Peer(Cache):
     """A process as others see it: it tells news and notes what it hears."""
 
     def __init__(self, valkey: ValkeyServer, name: str = "name") -> None:
@@ -73,15 +73,15 @@ def everyone() -> PrincipalChanges:
     return changes
 
 
-Open = Callable[..., Awaitable[Station]]
+Open = Callable[..., Awaitable[Peer]]
 
 
 @pytest.fixture
-async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
+async def peer(valkey: ValkeyServer) -> AsyncIterator[Open]:
     async with AsyncExitStack() as opened:
 
-        async def open_one(name: str = "name") -> Station:
-            one = Station(valkey, name)
+        async def open_one(name: str = "name") -> Peer:
+            one = Peer(valkey, name)
             await one.link.start()
             opened.push_async_callback(one.link.stop)
             return one
@@ -89,8 +89,8 @@ async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
         yield open_one
 
 
-async def test_messages_reach_other_processes_complete(station: Open) -> None:
-    one, other, third = await station(), await station(), await station()
+async def test_messages_reach_other_processes_complete(peer: Open) -> None:
+    one, other, third = await peer(), await peer(), await peer()
     changes = changed(new_id(), new_id())
     await one.announce(changes)
     await one.principals.publish(changes)
@@ -104,8 +104,8 @@ async def test_messages_reach_other_processes_complete(station: Open) -> None:
     assert (one.told, one.flushes) == ([], 1)
 
 
-async def test_a_message_about_everyone_empties_other_caches(station: Open) -> None:
-    one, other = await station(), await station()
+async def test_a_message_about_everyone_empties_other_caches(peer: Open) -> None:
+    one, other = await peer(), await peer()
     changes = everyone()
     await one.announce(changes)
     await eventually(lambda: other.flushes == 2)
@@ -114,17 +114,17 @@ async def test_a_message_about_everyone_empties_other_caches(station: Open) -> N
 
 
 async def test_an_accepted_message_is_heard_before_the_next_completeness_proof(
-    station: Open,
+    peer: Open,
 ) -> None:
-    one, other = await station(), await station()
+    one, other = await peer(), await peer()
     await one.announce(everyone())
     sent = time.monotonic()
     await eventually(lambda: other.complete >= sent)
     assert len(other.told) == 1
 
 
-async def test_each_new_connection_starts_with_a_flush(station: Open, valkey: ValkeyServer) -> None:
-    one = await station()
+async def test_each_new_connection_starts_with_a_flush(peer: Open, valkey: ValkeyServer) -> None:
+    one = await peer()
     assert one.flushes == 1
     valkey.restart()
     await eventually(lambda: one.flushes == 2)
@@ -133,9 +133,9 @@ async def test_each_new_connection_starts_with_a_flush(station: Open, valkey: Va
 
 
 async def test_completeness_is_not_proven_while_the_server_hangs(
-    station: Open, valkey: ValkeyServer
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    one = await station()
+    one = await peer()
     with valkey.frozen():
         frozen, connection = time.monotonic(), one.link._connection
         assert connection is not None
@@ -145,9 +145,9 @@ async def test_completeness_is_not_proven_while_the_server_hangs(
 
 
 async def test_after_a_failed_publication_other_processes_flush_later(
-    station: Open, valkey: ValkeyServer
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    one, other = await station(), await station()
+    one, other = await peer(), await peer()
     valkey.call("ACL", "SETUSER", "default", "-publish")
     try:
         await one.announce(changed(new_id()))
@@ -169,9 +169,9 @@ async def test_after_a_failed_publication_other_processes_flush_later(
     ids=lambda payload: payload[:60],
 )
 async def test_an_unreadable_message_counts_as_any_change(
-    station: Open, valkey: ValkeyServer, payload: str
+    peer: Open, valkey: ValkeyServer, payload: str
 ) -> None:
-    one = await station()
+    one = await peer()
     connection = one.link._connection
     valkey.call("PUBLISH", one.principals._channel, payload)
     await eventually(lambda: one.flushes == 2)
@@ -179,17 +179,17 @@ async def test_an_unreadable_message_counts_as_any_change(
 
 
 async def test_others_distrust_for_no_longer_than_a_commit_may_take(
-    station: Open, valkey: ValkeyServer
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    one = await station()
+    one = await peer()
     for pending in ("1e300", "5"):
         valkey.call("PUBLISH", one.principals._channel, FORGED % pending)
     await eventually(lambda: len(one.told) == 2)
     assert [seconds for *_, seconds in one.told] == [COMMIT_SECONDS, 5.0]
 
 
-async def test_applications_of_one_database_do_not_hear_one_another(station: Open) -> None:
-    one, other, stranger = await station(), await station(), await station("other")
+async def test_applications_of_one_database_do_not_hear_one_another(peer: Open) -> None:
+    one, other, stranger = await peer(), await peer(), await peer("other")
     await one.announce(everyone())
     await eventually(lambda: len(other.told) == 1)
     sent = time.monotonic()
@@ -198,9 +198,9 @@ async def test_applications_of_one_database_do_not_hear_one_another(station: Ope
 
 
 async def test_a_process_that_only_publishes_connects_at_its_first_message(
-    station: Open, valkey: ValkeyServer
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    other, speaker = await station(), Station(valkey)
+    other, speaker = await peer(), Peer(valkey)
     user_id = new_id()
     await speaker.principals.publish(changed(user_id))
     await eventually(lambda: ("forget", frozenset({user_id})) in other.told)

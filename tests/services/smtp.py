@@ -24,7 +24,7 @@ from tests.waiting import LIMIT
 NAME, PASSWORD = "shop", "a secret of the mail server"
 
 
-class Letterbox:
+class RecordingMailHandler:
     """Takes every mail but those from and to addresses it was told to refuse.
 
     ``senders`` and ``recipients`` are those of the envelopes. ``verdict`` is its answer to a mail
@@ -93,9 +93,9 @@ def smtp_server(
     tls: ssl.SSLContext | None = None,
     with_password: bool = False,
     with_utf8: bool = True,
-) -> Iterator[Letterbox]:
+) -> Iterator[RecordingMailHandler]:
     """Listens meanwhile; with a certificate it asks for STARTTLS."""
-    box = Letterbox()
+    box = RecordingMailHandler()
 
     def check(_: Any, __: Any, ___: Any, ____: str, given: Any) -> AuthResult:
         fits = given == LoginPassword(NAME.encode(), PASSWORD.encode())

@@ -32,7 +32,7 @@ def role_path(role: Any) -> str:
     return f"{ROLES}/{role['id']}"
 
 
-class Keeper:
+class RoleKeeper:
     """A superuser who prepares what a scenario needs."""
 
     def __init__(self, admin: Person, permissions: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Person
-from tests.features.access.steps import Keeper, done, role_path
+from tests.features.access.steps import RoleKeeper, done, role_path
 from tests.features.steps import OTHER_PASSWORD
 from tests.features.users.administering import TAKEOVERS, USERS, act
 from tests.web.problems import problem
@@ -20,7 +20,7 @@ MANAGES = (
 
 
 @pytest.fixture
-async def manager(keeper: Keeper, eve: Person) -> Any:
+async def manager(keeper: RoleKeeper, eve: Person) -> Any:
     """The role of Eve, who manages roles and users, and lists these under a rule."""
     role = await keeper.role(*MANAGES, level=50)
     await keeper.grant(role, LIST, rules=[(*EMAIL, "DENY")])
@@ -28,7 +28,7 @@ async def manager(keeper: Keeper, eve: Person) -> Any:
     return role
 
 
-async def buried(keeper: Keeper, person: Person, *permissions: str, **fields: Any) -> Any:
+async def buried(keeper: RoleKeeper, person: Person, *permissions: str, **fields: Any) -> Any:
     """A role that somebody still has, though it was deleted."""
     role = await keeper.role(*permissions, **fields)
     await keeper.assign(role, person)
@@ -45,7 +45,7 @@ async def assert_not_taken_over(eve: Person, ada: Person) -> None:
 @pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize("query", ["", "?hard=true"])
 async def test_a_role_that_holds_more_is_not_deleted(
-    keeper: Keeper, eve: Person, query: str
+    keeper: RoleKeeper, eve: Person, query: str
 ) -> None:
     more, wider = await keeper.role("roles:create"), await keeper.role(LIST)
     for role in (more, wider):
@@ -68,7 +68,7 @@ async def test_a_role_that_holds_more_is_not_deleted(
     ],
 )
 async def test_whoever_a_deleted_role_would_raise_is_not_taken_over(
-    keeper: Keeper,
+    keeper: RoleKeeper,
     eve: Person,
     ada: Person,
     permissions: tuple[str, ...],
@@ -85,7 +85,7 @@ async def test_whoever_a_deleted_role_would_raise_is_not_taken_over(
 
 @pytest.mark.usefixtures("manager")
 async def test_a_role_above_a_deleted_one_does_not_hide_it(
-    keeper: Keeper, eve: Person, ada: Person
+    keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
     """It may be taken away before the deleted one comes back."""
     strict = await keeper.role(level=20)
@@ -99,7 +99,7 @@ async def test_a_role_above_a_deleted_one_does_not_hide_it(
 
 @pytest.mark.usefixtures("manager")
 async def test_a_deleted_role_that_holds_no_more_hinders_nobody(
-    keeper: Keeper, eve: Person, ada: Person
+    keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
     role = await buried(keeper, ada, READ, level=49)
     for way in sorted(TAKEOVERS):
@@ -108,7 +108,7 @@ async def test_a_deleted_role_that_holds_no_more_hinders_nobody(
 
 
 async def test_what_was_granted_meanwhile_counts(
-    keeper: Keeper, eve: Person, ada: Person, manager: Any
+    keeper: RoleKeeper, eve: Person, ada: Person, manager: Any
 ) -> None:
     """What covered a deleted role when it was deleted may have been taken since."""
     role = await buried(keeper, ada, READ, level=10)
@@ -117,7 +117,7 @@ async def test_what_was_granted_meanwhile_counts(
     problem(await eve.client.post(f"{role_path(role)}/restore"), 403, "forbidden")
 
 
-async def test_a_superuser_takes_over_whom_they_must(keeper: Keeper, ada: Person) -> None:
+async def test_a_superuser_takes_over_whom_they_must(keeper: RoleKeeper, ada: Person) -> None:
     await buried(keeper, ada, level=10, is_superuser=True)
     body = {"new_password": OTHER_PASSWORD}
     await done(keeper.client.put(f"{USERS}/{ada.id}/password", json=body), 200)

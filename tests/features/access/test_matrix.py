@@ -23,7 +23,7 @@ from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.users.model import User
 from backstay.web.routes import Routes
 from tests.conftest import Login, Person
-from tests.features.access.steps import Keeper, Rule, permissions_by_key
+from tests.features.access.steps import RoleKeeper, Rule, permissions_by_key
 from tests.features.granting import Rule as FieldRule
 from tests.features.granting import grant
 from tests.features.steps import API, Trail, execute, said
@@ -76,10 +76,10 @@ def features(features: list[Feature]) -> list[Feature]:
 
 
 @pytest.fixture
-async def keeper(login: Login, backstay: Backstay) -> Keeper:
+async def keeper(login: Login, backstay: Backstay) -> RoleKeeper:
     await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
     admin = await login("admin")
-    return Keeper(admin, await permissions_by_key(admin))
+    return RoleKeeper(admin, await permissions_by_key(admin))
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ async def people(backstay: Backstay) -> Sequence[Any]:
 
 @pytest.mark.parametrize("case", CASES)
 async def test_what_is_granted_and_nothing_else(
-    keeper: Keeper, ada: Person, backstay: Backstay, trail: Trail, case: str
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail, case: str
 ) -> None:
     roles, whose, query, body, expected = CASES[case]
     for held in roles:
@@ -215,7 +215,7 @@ def products() -> Iterator[tuple[Scope, tuple[FieldRule, ...], bool, int]]:
 
 
 async def test_every_scope_under_every_rule_reaches_what_it_says(
-    keeper: Keeper, ada: Person, backstay: Backstay, trail: Trail
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail
 ) -> None:
     """Each role stands above all before it, so that it alone decides."""
     rows = {True: ada.id, False: keeper.admin.id}
@@ -233,7 +233,7 @@ async def test_every_scope_under_every_rule_reaches_what_it_says(
 
 
 async def test_without_the_higher_role_the_lower_one_counts(
-    keeper: Keeper, ada: Person, backstay: Backstay
+    keeper: RoleKeeper, ada: Person, backstay: Backstay
 ) -> None:
     low, high = await keeper.role(level=5), await keeper.role(level=6)
     await keeper.grant(low, KEY, "ANY")
@@ -249,7 +249,7 @@ async def test_without_the_higher_role_the_lower_one_counts(
 
 
 async def test_a_superuser_role_passes_whatever_else_restricts(
-    keeper: Keeper, ada: Person, backstay: Backstay
+    keeper: RoleKeeper, ada: Person, backstay: Backstay
 ) -> None:
     strict, chief = await keeper.role(level=9), await keeper.role(level=0, is_superuser=True)
     await keeper.grant(strict, KEY, "OWN", deny("name"))

@@ -40,7 +40,7 @@ from backstay.features.users.commands.administration import (
 from backstay.features.users.commands.removal import DeleteUser, EraseUser, RestoreUser
 from backstay.features.users.model import User
 from tests.conftest import Person
-from tests.features.access.steps import Keeper
+from tests.features.access.steps import RoleKeeper
 from tests.features.steps import OTHER_PASSWORD, execute
 
 pytestmark = pytest.mark.anyio
@@ -73,7 +73,7 @@ COMMANDS: tuple[Message[Any], ...] = (
 
 
 @pytest.fixture
-async def eve_as_let_in(keeper: Keeper, eve: Person, backstay: Backstay) -> Principal:
+async def eve_as_let_in(keeper: RoleKeeper, eve: Person, backstay: Backstay) -> Principal:
     """Eve, who holds every permission, as she was when her request came in."""
     role = await keeper.role(*sorted({_key(command) for command in COMMANDS}), "roles:create")
     await keeper.assign(role, eve)

@@ -10,7 +10,7 @@ from backstay.features.access.model import Permission, PermissionField
 from backstay.features.access.queries.permissions import ListUndeclared
 from backstay.features.access.schemas import DeclaredField, DeclaredPermission
 from tests.conftest import Login
-from tests.features.access.steps import Keeper, done, permissions_by_key, role_path
+from tests.features.access.steps import RoleKeeper, done, permissions_by_key, role_path
 from tests.features.steps import execute
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def test_what_nothing_uses_goes_with_the_code(backstay: Backstay) -> None:
 async def test_what_roles_use_is_kept_and_reported(backstay: Backstay, login: Login) -> None:
     await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
     admin = await login("admin")
-    keeper = Keeper(admin, await permissions_by_key(admin))
+    keeper = RoleKeeper(admin, await permissions_by_key(admin))
     role = await keeper.role()
     await keeper.grant(role, "boats:sail", rules=[("JSON", "sheet", "DENY")])
     await keeper.grant(role, "boats:row")

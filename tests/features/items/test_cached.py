@@ -245,10 +245,10 @@ async def test_another_process_on_the_database_is_heard(
             item["path"], json={"title": "new"}, headers=dict(ada.client.headers)
         )
         assert changed.status_code == 200
-        await until_seen(ada, item["path"], "new")
+        await wait_for_title(ada, item["path"], "new")
 
 
-async def until_seen(person: Person, path: str, title: str) -> None:
+async def wait_for_title(person: Person, path: str, title: str) -> None:
     """Wait until somebody is told a title."""
 
     async def is_seen() -> bool:

@@ -9,7 +9,7 @@ from backstay.composition import Backstay
 from backstay.redis import connection as redis_connection
 from tests.conftest import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
-from tests.features.items.test_cached import Count, reads, told_only, until_seen  # noqa: F401
+from tests.features.items.test_cached import Count, reads, told_only, wait_for_title  # noqa: F401
 from tests.features.steps import API, running
 from tests.services.valkey import ValkeyServer
 
@@ -52,7 +52,7 @@ async def test_a_write_by_another_process_is_seen_at_once(
             changed = await other.patch(item["path"], json={"title": title}, headers=headers)
             assert changed.status_code == 200
             assert (await other.get(item["path"], headers=headers)).json()["title"] == title
-            await until_seen(ada, item["path"], title)
+            await wait_for_title(ada, item["path"], title)
             (listed,) = (await ada.client.get(ITEMS)).json()["items"]
             assert listed["title"] == title
 

@@ -39,7 +39,7 @@ CHANGES: dict[str, tuple[str, str, Any]] = {
 }
 
 
-class Town:
+class Scenario:
     """Somebody with every permission on users, and those whom they act on."""
 
     def __init__(self, backstay: Backstay, actor: Person) -> None:
@@ -87,17 +87,19 @@ def _made() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def town(backstay: Backstay, login: Login) -> Town:
-    town = Town(backstay, await login())
-    await town.settle()
-    return town
+async def scenario(backstay: Backstay, login: Login) -> Scenario:
+    scenario = Scenario(backstay, await login())
+    await scenario.settle()
+    return scenario
 
 
 @pytest.mark.parametrize(("actor", "other"), PAIRS)
-async def test_only_who_stands_higher_changes_somebody(town: Town, actor: int, other: int) -> None:
-    await town.rise(actor)
+async def test_only_who_stands_higher_changes_somebody(
+    scenario: Scenario, actor: int, other: int
+) -> None:
+    await scenario.rise(actor)
     for change in CHANGES:
-        answer = await town.try_out(change, other)
+        answer = await scenario.try_out(change, other)
         allowed = actor >= other if change in READING else actor > other
         if allowed:
             assert answer.is_success, (change, answer.text)
