@@ -201,7 +201,7 @@ def test_two_routes_that_differ_only_in_placeholder_names_are_refused(
     assert fault.mend == "Remove one of them."
 
 
-def test_a_placeholder_takes_what_ends_like_a_file_too(faults: Faults) -> None:
+def test_a_placeholder_also_matches_paths_with_a_file_extension(faults: Faults) -> None:
     (fault,) = faults(
         rigs(lambda r: r.get("/{id}", GetRig), lambda r: r.get("/{id}.json", GetRig, name="json"))
     )
@@ -214,7 +214,7 @@ def test_two_operations_have_two_names(faults: Faults) -> None:
     assert fault.problem.endswith("is the operation find_rigs, as GET /api/v1/rigs is.")
 
 
-def test_a_class_of_limits_is_declared_and_not_named(faults: Faults) -> None:
+def test_a_route_limit_must_be_a_limit_class(faults: Faults) -> None:
     (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
     assert fault.code is Code.ROUTE_LIMIT
     assert LimitClass.__name__ in fault.mend

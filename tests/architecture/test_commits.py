@@ -136,6 +136,6 @@ async def in_a_savepoint(session: Transaction) -> None:
 
 
 @pytest.mark.anyio
-async def test_savepoints_are_free(notes: Backstay) -> None:
+async def test_savepoints_are_allowed(notes: Backstay) -> None:
     await notes.system(WriteNote(work=in_a_savepoint))
     assert await count(notes) == 2

@@ -149,7 +149,7 @@ def test_a_file_that_was_moved_is_noticed(tmp_path: Path) -> None:
     assert moved([page]) == ["db/motor.py"]
 
 
-def test_what_is_missing_stale_or_wrong_is_noticed() -> None:
+def test_missing_stale_and_wrong_rows_are_noticed() -> None:
     page = "# Page\n\n## Errors\n\n| Code | Status |\n| --- | --- |\n| `a` | 400 |\n| `b` | 404 |\n"
     known = {"a": "409", "c": "500"}
     assert set(differences(tables(page)["Errors"], known)) == {

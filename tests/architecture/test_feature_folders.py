@@ -69,7 +69,7 @@ def hidden_modules(package: str, loaded: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def test_what_a_folder_holds_is_what_its_package_gives() -> None:
+def test_no_package_attribute_hides_a_module() -> None:
     assert list(hidden_modules(features.__name__, sys.modules)) == []
 
 

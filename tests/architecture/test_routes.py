@@ -45,7 +45,7 @@ async def test_a_body_with_too_large_content_length_is_not_read(app: FastAPI) ->
             assert (status, reads) == (413, 0), context.path
 
 
-async def test_a_wrong_method_is_told_every_right_one(app: FastAPI) -> None:
+async def test_a_405_lists_every_allowed_method(app: FastAPI) -> None:
     assert await method_faults(app) == []
 
 
@@ -108,7 +108,7 @@ class Unheard(Command[None]):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
-def test_what_a_route_owes_is_noticed(unused: str, tmp_path: Path) -> None:
+def test_a_route_that_breaks_the_rules_is_noticed(unused: str, tmp_path: Path) -> None:
     routes = Routes("", tag="more")
     routes.get("/items/{id}", GetItem, limit=None)
     routes.post("/unheard", Unheard)

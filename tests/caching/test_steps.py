@@ -166,7 +166,7 @@ async def test_the_http_edge_gets_bytes_and_code_gets_a_view(harness: Harness) -
     assert await harness.sender()(GetDepth(name="a")) == Depth(name="a", metres=None)
 
 
-async def test_nothing_is_kept_when_it_is_switched_off(
+async def test_nothing_is_kept_while_caching_is_switched_off(
     cache: MemoryCache, harness: Harness
 ) -> None:
     off = Harness(cache, ttl=0)

@@ -55,7 +55,7 @@ def test_too_many_fields_are_refused(server: Server) -> None:
         ("1.0", ["localhost", "evil.example"], 400),
     ],
 )
-def test_a_request_names_one_host(
+def test_a_request_must_name_exactly_one_host(
     server: Server, version: str, hosts: list[str], status: int
 ) -> None:
     lines = [f"GET /livez HTTP/{version}", *(f"Host: {host}" for host in hosts)]
@@ -64,7 +64,7 @@ def test_a_request_names_one_host(
         assert _rest(connection).split()[1] == str(status).encode()
 
 
-def test_idle_connections_keep_nobody_out(server: Server) -> None:
+def test_idle_connections_do_not_block_new_ones(server: Server) -> None:
     with ExitStack() as idle:
         for _ in range(IDLE_CONNECTIONS):
             idle.enter_context(server.connect())

@@ -82,7 +82,7 @@ def test_every_line_is_an_event_whatever_fails(home: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["granian"])
-def test_what_keeps_the_application_from_being_made_is_an_event(home: Path, kind: str) -> None:
+def test_an_error_at_start_is_logged_as_an_event(home: Path, kind: str) -> None:
     with failing(kind, home, CANNOT_START="true"):
         until(lambda: any(line.endswith("}") for line in lines(home)), lambda: lines(home))
         printed = lines(home)

@@ -5,7 +5,7 @@ import gc
 from backstay.core.startup import hurry_imports, settle_memory
 
 
-def test_what_runs_for_long_looks_for_garbage_again() -> None:
+def test_garbage_collection_runs_again_after_the_imports() -> None:
     hurry_imports()
     assert not gc.isenabled()
     settle_memory()

@@ -77,7 +77,7 @@ def test_a_current_database_needs_an_administrator(tmp_path: Path) -> None:
     assert faults(tmp_path, **without("ADMIN_PASSWORD")) == []
 
 
-def test_the_database_is_judged_while_the_keys_are_missing(tmp_path: Path) -> None:
+def test_the_database_is_checked_even_without_keys(tmp_path: Path) -> None:
     upgrade(tmp_path, with_admin=True)
     found = faults(tmp_path, **without(*KEYS, "ADMIN_PASSWORD"))
     assert {fault.variable for fault in found} == set(KEYS)
@@ -93,7 +93,7 @@ def test_an_unreachable_database_is_a_fault_without_its_password(tmp_path: Path)
     ("variable", "value"),
     [("DB_URL", "mysql://x"), ("ENVIRONMENT", "prod"), ("ADMIN_PASSWORD", "tiny")],
 )
-def test_a_faulty_variable_is_told_once(tmp_path: Path, variable: str, value: str) -> None:
+def test_a_faulty_variable_is_reported_once(tmp_path: Path, variable: str, value: str) -> None:
     upgrade(tmp_path)
     assert [f.variable for f in faults(tmp_path, **PRODUCTION | {variable: value})] == [variable]
 

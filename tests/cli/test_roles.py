@@ -48,7 +48,7 @@ def test_the_matrix_is_readable_when_piped_and_as_json(call: Call, home: Path) -
     assert [grant["permission"] for grant in clerk["grants"]] == ["users:list"]
 
 
-def test_a_check_of_the_database_tells_what_is_left_over(call: Call, home: Path) -> None:
+def test_db_check_reports_permissions_no_longer_declared(call: Call, home: Path) -> None:
     asyncio.run(rename_permission(home))
     checked = call("db", "check")
     assert checked.code == 0

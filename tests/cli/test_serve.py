@@ -102,7 +102,7 @@ def test_outside_local_it_serves_a_database_that_was_prepared(tmp_path: Path, ca
         assert sign_in(server, "admin@example.com", GIVEN) == 200
 
 
-def test_a_port_in_use_is_a_sentence(tmp_path: Path, call: Call) -> None:
+def test_a_port_in_use_ends_in_a_sentence(tmp_path: Path, call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = call("serve", SERVER_PORT=str(port))
@@ -139,7 +139,7 @@ def test_a_well_known_secret_is_refused_in_production(call: Call) -> None:
     assert "changethis" not in ended.errors
 
 
-def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call) -> None:
+def test_a_database_of_a_newer_version_ends_in_a_sentence(tmp_path: Path, call: Call) -> None:
     with look_into(tmp_path / "backstay.db") as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('from_the_future')")

@@ -32,7 +32,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> P
         ("openapi", "local"),
     ],
 )
-def test_what_is_wired_wrongly_is_told(project: Path, command: str, environment: str) -> None:
+def test_wiring_faults_are_printed_as_sentences(
+    project: Path, command: str, environment: str
+) -> None:
     done = run(
         project,
         command,

@@ -22,7 +22,7 @@ def test_without_trusted_proxies_the_header_means_nothing() -> None:
     assert address("192.0.2.1", "203.0.113.9", of=ClientAddress()) == "192.0.2.1"
 
 
-def test_an_untrusted_peer_is_the_client_whatever_it_says() -> None:
+def test_an_untrusted_peer_is_the_client_despite_its_header() -> None:
     assert address("192.0.2.1", "203.0.113.9") == "192.0.2.1"
 
 
@@ -87,7 +87,7 @@ def test_a_chain_of_proxies_alone_leaves_the_peer() -> None:
     assert address("10.0.0.1", "10.0.0.3, 10.0.0.2") == "10.0.0.1"
 
 
-def test_no_socket_has_no_address() -> None:
+def test_a_request_without_a_socket_has_no_address() -> None:
     assert address(None, "203.0.113.9") == ""
 
 

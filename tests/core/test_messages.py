@@ -107,7 +107,7 @@ def test_objects_in_a_set_are_named_by_path() -> None:
     ],
     ids=["undeclared", "NUL", "inside", "in a list", "in a set", "as a name", "another type"],
 )
-def test_what_no_field_can_hold_is_refused(fields: dict[str, Any]) -> None:
+def test_values_that_no_field_accepts_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         change(**fields)
 
@@ -119,7 +119,7 @@ def test_messages_are_frozen_and_their_text_is_stripped() -> None:
         message.name = "Yawl"  # type: ignore[misc]
 
 
-def test_without_a_policy_only_the_application_itself_may_ask() -> None:
+def test_without_a_policy_only_the_system_may_send() -> None:
     assert Message.permission is SYSTEM_ONLY
 
 

@@ -26,11 +26,11 @@ def test_an_etag_is_strong_and_changes_with_every_shown_field() -> None:
 
 
 @pytest.mark.parametrize("tags", [None, ("*",), (TAG,), ('"older"', TAG)])
-def test_a_representation_that_is_expected_may_be_changed(tags: tuple[str, ...] | None) -> None:
+def test_a_change_with_the_current_etag_is_allowed(tags: tuple[str, ...] | None) -> None:
     Preconditions(tags).check(SLOOP)
 
 
 @pytest.mark.parametrize("tags", [(), ('"older"',), (TAG.strip('"'),), (f"W/{TAG}",)])
-def test_another_representation_may_not(tags: tuple[str, ...]) -> None:
+def test_a_change_with_another_etag_is_refused(tags: tuple[str, ...]) -> None:
     with pytest.raises(PreconditionFailed):
         Preconditions(tags).check(SLOOP)

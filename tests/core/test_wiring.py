@@ -18,7 +18,7 @@ class Named(Protocol):
 
 
 @pytest.mark.parametrize("rules", [lambda principal, message: True, "rule", [bool]])
-def test_rules_that_are_no_tuple_are_told(rules: Any) -> None:
+def test_rules_that_are_not_a_tuple_are_reported(rules: Any) -> None:
     (flaw,) = rule_flaws("PlantTree", rules)
     assert flaw.code is Code.MESSAGE_RULE
     assert "no tuple" in flaw.problem
@@ -42,11 +42,13 @@ def test_a_rule_with_two_parameters_or_no_signature_is_accepted(rule: Any) -> No
         (list[int], list[str], False),
     ],
 )
-def test_a_result_fits_or_does_not(told: Any, wanted: Any, is_right: bool) -> None:
+def test_a_result_type_must_match_the_declared_result(
+    told: Any, wanted: Any, is_right: bool
+) -> None:
     assert fits(told, wanted) is is_right
 
 
-def test_two_commands_of_one_name_are_told() -> None:
+def test_two_commands_of_one_name_are_reported() -> None:
     def another() -> type[Command[Any]]:
         class PlantTree(Command[None]):
             permission = PUBLIC
@@ -60,7 +62,7 @@ def test_two_commands_of_one_name_are_told() -> None:
     assert str(place_of(first)) in fault.problem
 
 
-def test_what_is_written_nowhere_has_a_place_all_the_same() -> None:
+def test_a_generated_class_is_placed_at_its_modules_first_line() -> None:
     place = place_of(type("Made", (), {"__module__": __name__}))
     assert (place.file, place.line) == (__file__, 1)
 

@@ -159,7 +159,7 @@ def forms(server: PostgresServer) -> dict[str, tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("pgbouncer", ["false", "true"])
-async def test_every_form_leads_to_the_server(
+async def test_every_form_of_url_connects_to_the_server(
     server: PostgresServer, tmp_path: Path, pgbouncer: str
 ) -> None:
     for form, (url, expected) in forms(server).items():
@@ -167,9 +167,7 @@ async def test_every_form_leads_to_the_server(
         assert await told(options) == {expected}, form
 
 
-async def test_the_host_may_be_the_folder_of_a_socket(
-    server: PostgresServer, tmp_path: Path
-) -> None:
+async def test_the_host_may_be_a_socket_folder(server: PostgresServer, tmp_path: Path) -> None:
     parts = {"DB_NAME": NAME, "DB_USER": "me@work", "DB_PASSWORD": PASSWORD}
     place = {"DB_HOST": str(server.folder), "DB_PORT": str(server._port)}
     assert await told(options_of(tmp_path, **parts, **place)) == {
@@ -178,7 +176,7 @@ async def test_the_host_may_be_the_folder_of_a_socket(
 
 
 @pytest.mark.parametrize("direct", [False, True])
-async def test_tls_is_what_was_asked_for(
+async def test_tls_is_used_as_the_url_asks(
     server: PostgresServer, tmp_path: Path, direct: bool
 ) -> None:
     certificate = certify(tmp_path)
@@ -203,7 +201,9 @@ async def test_tls_is_what_was_asked_for(
                 await migrate.state(options_of(tmp_path, DB_URL=f"{url}&{query}"))
 
 
-async def test_a_replica_is_found_the_same_way(server: PostgresServer, tmp_path: Path) -> None:
+async def test_a_replica_is_reached_by_the_same_forms(
+    server: PostgresServer, tmp_path: Path
+) -> None:
     for form, (url, expected) in forms(server).items():
         options = options_of(
             tmp_path, DB_URL="postgresql://nowhere/x", DB_REPLICA_URL=f"postgresql://{url}"
@@ -214,7 +214,7 @@ async def test_a_replica_is_found_the_same_way(server: PostgresServer, tmp_path:
         await engine.dispose()
 
 
-async def test_what_the_server_refuses_is_a_sentence_without_passwords(
+async def test_a_refusal_by_the_server_is_reported_without_passwords(
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = urlsplit(postgres.create_database())

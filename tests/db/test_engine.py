@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqli
 
 
 @pytest.mark.parametrize("make", [reader_engine, writer_engine])
-async def test_new_files_are_their_owners(
+async def test_only_the_owner_can_read_new_files(
     options: EngineOptions, tmp_path: Path, make: type
 ) -> None:
     create_file(options)

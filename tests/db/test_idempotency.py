@@ -102,14 +102,14 @@ async def told(ship: Backstay) -> list[tuple[str, str]]:
     return [(row.message, row.outcome) for row in rows]
 
 
-async def test_what_a_handler_sends_further_is_stored_with_the_whole(ship: Backstay) -> None:
+async def test_a_nested_command_stores_no_answer_of_its_own(ship: Backstay) -> None:
     assert await send(ship, Cast()) == Depth(fathoms=7)
     assert await stored(ship) == [b'{"fathoms":7}']
     assert await send(ship, Cast()) == Replayed(b'{"fathoms":7}')
     assert await told(ship) == [("Cast", "ok")]
 
 
-async def test_an_answer_without_content_is_given_again(ship: Backstay) -> None:
+async def test_an_empty_answer_is_replayed(ship: Backstay) -> None:
     assert await send(ship, Log()) is None
     assert await send(ship, Log()) == Replayed(None)
 
@@ -150,7 +150,7 @@ async def test_a_duplicate_in_another_process_is_refused_at_once(
     await other.close()
 
 
-async def test_what_its_sender_gave_up_is_done_once(ship: Backstay) -> None:
+async def test_a_command_whose_client_left_is_executed_once(ship: Backstay) -> None:
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
     await SlowCommand.entered.wait()
     first.cancel()

@@ -72,7 +72,7 @@ async def mode(engine: AsyncEngine) -> str:
         ((4, 0, 0), False),
     ],
 )
-def test_which_versions_can_corrupt_is_known(version: Version, expected: bool) -> None:
+def test_versions_that_can_corrupt_files_are_recognised(version: Version, expected: bool) -> None:
     assert is_affected(version) is expected
 
 
@@ -103,7 +103,9 @@ def test_an_installed_pysqlite3_provides_a_sound_sqlite() -> None:
 
 
 @EITHER
-async def test_errors_are_those_of_the_sqlite_in_use(options: EngineOptions, make: type) -> None:
+async def test_error_classes_are_those_of_the_sqlite_in_use(
+    options: EngineOptions, make: type
+) -> None:
     create_file(options)
     engine = make(options)
     async with engine.connect() as connection:

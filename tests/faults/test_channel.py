@@ -231,7 +231,7 @@ async def beats(two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @ON_POSTGRES
-async def test_a_server_and_another_process_hear_one_another(
+async def test_a_server_and_another_process_notify_each_other(
     seeded_url: str, tmp_path: Path
 ) -> None:
     """Whoever is signed out is refused there while others are believed that nobody told of."""

@@ -40,10 +40,10 @@ class Admin:
         await self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
         rule = {**ids, "field_id": email, "effect": "ALLOW"}
         await self.send("POST", "/rbac/permission-fields", rule)
-        in_process_server = f"/rbac/roles/{role}/users/{user_id}"
-        await self.send("POST", in_process_server)
+        membership = f"/rbac/roles/{role}/users/{user_id}"
+        await self.send("POST", membership)
         grant = f"/rbac/roles/{role}/permissions/{found['id']}"
-        return in_process_server, grant, f"{grant}/fields/{email}"
+        return membership, grant, f"{grant}/fields/{email}"
 
 
 async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(

@@ -50,7 +50,7 @@ async def members_and_users(running: Running) -> tuple[int, int]:
     return counted
 
 
-async def test_registrations_that_are_abandoned_are_whole_or_nothing(running: Running) -> None:
+async def test_abandoned_registrations_are_complete_or_absent(running: Running) -> None:
     usual = await taken(lambda: register(running.client, "first@example.org"))
     for number in range(12):
         with anyio.move_on_after(usual * (number + 1) / 12):
@@ -114,7 +114,7 @@ class LeavingClient:
         self.received.append(message)
 
 
-async def test_half_a_body_does_nothing(running: Running) -> None:
+async def test_half_a_body_has_no_effect(running: Running) -> None:
     token = running.client.headers["authorization"]
     for parts in ((), (b'{"title": "Half'), (b'{"title": "Half"}',)):
         leaver = LeavingClient(*parts)
@@ -135,7 +135,7 @@ async def test_half_a_body_does_nothing(running: Running) -> None:
     assert count == 0
 
 
-async def test_whoever_leaves_while_a_password_is_checked_blocks_nobody(running: Running) -> None:
+async def test_a_client_that_leaves_during_hashing_blocks_nobody(running: Running) -> None:
     body = {"email": "admin@example.com", "password": PASSWORD}
     usual = await taken(lambda: running.client.post(f"{API}/auth/login", json=body))
     async with anyio.create_task_group() as group:

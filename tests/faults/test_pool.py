@@ -44,7 +44,7 @@ def busy(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_writers_that_find_no_connection_are_told_to_retry(
+async def test_writes_without_a_free_connection_are_503_with_retry_after(
     running: Running, pool_timeout: float
 ) -> None:
     backstay = running.backstay
@@ -64,7 +64,7 @@ async def test_writers_that_find_no_connection_are_told_to_retry(
     assert await running.titles() == ["Sextant"]
 
 
-async def test_readers_that_find_no_connection_are_told_to_retry(running: Running) -> None:
+async def test_reads_without_a_free_connection_are_503_with_retry_after(running: Running) -> None:
     backstay = running.backstay
     async with AsyncExitStack() as held:
         for _ in range(2):
@@ -181,9 +181,7 @@ async def test_many_requests_at_once_succeed_or_are_refused_without_loss(running
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_a_file_that_somebody_else_writes_to_is_busy(
-    running: Running, tmp_path: Path
-) -> None:
+async def test_a_file_locked_by_another_process_is_busy(running: Running, tmp_path: Path) -> None:
     with look_into(tmp_path / "test.db") as other:
         other.execute("BEGIN IMMEDIATE")
         busy(await running.create())

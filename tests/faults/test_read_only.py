@@ -63,7 +63,7 @@ OTHERS = (
 )
 
 
-async def test_what_cannot_be_written_is_refused_until_it_can(
+async def test_writes_are_refused_until_the_database_is_writable(
     running: Running, seeded_url: str
 ) -> None:
     """Sessions keep what they began with, so those that cannot write must not be kept."""

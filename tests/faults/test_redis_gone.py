@@ -194,7 +194,7 @@ async def nobody_waits(served: OnRedis) -> bool:
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
-async def test_a_restart_and_a_flush_are_hardly_noticed(served: OnRedis) -> None:
+async def test_a_restart_or_a_flush_loses_no_request(served: OnRedis) -> None:
     async with visited(served):
         await served.wait_until_counted()
         before, _ = vain_commands(served.link)

@@ -74,7 +74,7 @@ async def test_a_server_with_a_known_certificate_is_used(
     ],
     ids=["unknown", "no file", "without TLS"],
 )
-async def test_any_other_is_not_used(
+async def test_a_server_with_another_certificate_is_not_used(
     address: RedisAddress, change: dict[str, object], reason: str
 ) -> None:
     with logged(redis_client) as logs:

@@ -43,7 +43,7 @@ async def test_events_about_the_same_thing_keep_their_order(
     assert positions == sorted(positions)
 
 
-async def test_what_fails_blocks_neither_others_nor_other_things(
+async def test_a_failing_subscriber_blocks_no_other_subscriber_or_aggregate(
     ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Watch(ships=("pirate", "sloop", "pirate")))
@@ -53,7 +53,7 @@ async def test_what_fails_blocks_neither_others_nor_other_things(
     assert [(row.attempts, row.state) for row in waiting] == [(1, "queued"), (0, "queued")]
 
 
-async def test_what_is_given_up_lets_the_next_go(ships: Backstay, captain: UserSender) -> None:
+async def test_a_given_up_event_lets_the_next_one_run(ships: Backstay, captain: UserSender) -> None:
     await captain(Watch(ships=("pirate", "pirate")))
     for _ in range(MAX_ATTEMPTS):
         await drain_again(ships)
@@ -62,7 +62,7 @@ async def test_what_is_given_up_lets_the_next_go(ships: Backstay, captain: UserS
     assert alarms[1].attempts >= 1
 
 
-async def test_an_event_that_is_published_again_is_told_once(
+async def test_an_event_published_twice_is_delivered_once(
     ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Watch(ships=("sloop",), times=3))
@@ -70,7 +70,7 @@ async def test_an_event_that_is_published_again_is_told_once(
     assert await words(ships) == ["alarm sloop0", "sloop0"]
 
 
-async def test_a_subscriber_that_fails_is_asked_again(
+async def test_a_failing_subscriber_is_retried(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await captain(Watch(ships=("dutchman", "dutchman")))
@@ -101,7 +101,7 @@ async def test_transactions_that_publish_crosswise_do_not_wait_for_one_another(
         assert "".join(row.payload[-3] for row in told) in {"021", "102"}
 
 
-async def test_what_did_not_happen_after_all_is_not_told(
+async def test_events_of_a_rolled_back_savepoint_are_not_delivered(
     ships: Backstay, captain: UserSender
 ) -> None:
     watches = Watch(ships=("sloop", "brig")), Watch(ships=("galley", "brig"))
@@ -111,7 +111,7 @@ async def test_what_did_not_happen_after_all_is_not_told(
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Backstay) -> None:
+async def test_events_are_delivered_in_the_order_of_publication(ships: Backstay) -> None:
     outbox = ships.worker_context.outbox
     first, second = (
         replace(outbox.new(Log(word=word), SYSTEM), sequence="brig") for word in ("1", "2")

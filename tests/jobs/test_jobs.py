@@ -59,7 +59,9 @@ async def test_draining_includes_jobs_that_other_jobs_enqueue(
     assert await drain(ships) == 30
 
 
-async def test_what_is_rolled_back_never_runs(ships: Backstay, captain: UserSender) -> None:
+async def test_a_job_of_a_rolled_back_command_never_runs(
+    ships: Backstay, captain: UserSender
+) -> None:
     with pytest.raises(NotFound):
         await captain(Order(words=("north", "south"), fails=True))
     assert await jobs(ships) == []
@@ -86,7 +88,7 @@ async def test_nobody_enqueues_what_they_may_not_send(ships: Backstay, captain: 
     assert await jobs(ships) == []
 
 
-async def test_the_application_enqueues_what_it_likes(ships: Backstay, captain: UserSender) -> None:
+async def test_the_system_may_enqueue_any_command(ships: Backstay, captain: UserSender) -> None:
     await captain(Order(words=("deck",), scrubs=True, as_system=True))
     assert await drain(ships) == 1
     (sailor,) = await execute(ships, text("SELECT sailor FROM voyages"))
@@ -99,7 +101,7 @@ async def test_a_secret_is_not_stored(ships: Backstay, captain: UserSender) -> N
     assert await jobs(ships) == []
 
 
-async def test_who_was_blocked_meanwhile_is_refused(ships: Backstay, captain: UserSender) -> None:
+async def test_a_job_of_a_blocked_user_is_refused(ships: Backstay, captain: UserSender) -> None:
     (job_id,) = await captain(Order(words=("north",)))
     await ships.system(BlockUser(id=captain.principal.id))
     await drain(ships)
@@ -108,7 +110,7 @@ async def test_who_was_blocked_meanwhile_is_refused(ships: Backstay, captain: Us
     assert await words(ships) == []
 
 
-async def test_who_lost_the_permission_meanwhile_is_refused(
+async def test_a_job_whose_user_lost_the_permission_is_refused(
     ships: Backstay, captain: UserSender
 ) -> None:
     (job_id,) = await captain(Order(words=("north",)))
@@ -250,7 +252,7 @@ async def test_a_worker_that_lost_its_claim_commits_nothing(
     assert (row.state, row.attempts) == (JobState.RUNNING, 5)
 
 
-async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
+async def test_a_stopped_worker_releases_unfinished_jobs(
     ships: Backstay, captain: UserSender
 ) -> None:
     job_id = await captain(Enlist())
@@ -260,7 +262,7 @@ async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
     assert (row.state, row.attempts, row.max_attempts) == ("queued", 1, MAX_ATTEMPTS + 1)
 
 
-async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: UserSender) -> None:
+async def test_a_worker_leaves_unknown_jobs_alone(ships: Backstay, captain: UserSender) -> None:
     await captain(Order(words=("north",)))
     values = {"name": "OfTheNextVersion", "due_at": SecondsFromNow(-600)}
     await execute(ships, update(Job).values(values))

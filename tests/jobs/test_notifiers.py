@@ -99,7 +99,9 @@ class TestPostgres:
             await ships.system(RetryTask(id=job_id))
             await ran(ships, 1)
 
-    async def test_one_connection_hears_of_jobs_and_of_principals(self, ships: Backstay) -> None:
+    async def test_jobs_and_principals_share_one_listening_connection(
+        self, ships: Backstay
+    ) -> None:
         await ships.start()
         hired = ObservedWorker(replace(ships.worker_context, schedule=()))
         async with run_worker(hired.place, hired, grace=1):
@@ -108,7 +110,7 @@ class TestPostgres:
             found = await execute(ships, LISTENERS)
             assert len(found.all()) == 1
 
-    async def test_a_connection_that_was_cut_is_made_anew(
+    async def test_a_lost_connection_is_made_anew(
         self,
         ships: Backstay,
         captain: UserSender,

@@ -26,7 +26,7 @@ async def test_progress_and_results_are_made_storable(ships: Backstay, captain: 
     assert row.result == {"depths": [None, None, 1.5], "flag": "a\0b"}
 
 
-async def test_a_result_that_cannot_be_told_is_left_out(
+async def test_a_result_that_cannot_be_stored_is_left_out(
     ships: Backstay, captain: UserSender
 ) -> None:
     (job_id,) = await captain(Order(words=("north",), how="unspeakable"))

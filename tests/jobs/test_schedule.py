@@ -91,7 +91,7 @@ async def test_each_slot_fires(ships: Backstay, time: FrozenClock) -> None:
         time.forward(seconds=nap)
 
 
-async def test_what_was_missed_fires_once(ships: Backstay) -> None:
+async def test_missed_slots_fire_once(ships: Backstay) -> None:
     ringing = scheduler(ships, every("1m", Log(word="bell")))
     await ringing.tick()
     await drain(ships)
@@ -196,7 +196,7 @@ def test_a_cron_expression_that_never_matches_is_refused(expression: str) -> Non
         cron(expression, PurgeJobs())
 
 
-def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
+def test_a_schedule_of_an_invalid_job_stops_the_boot(tmp_path: Path) -> None:
     ship = replace(
         sample_feature(),
         schedule=(

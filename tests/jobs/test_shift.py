@@ -35,7 +35,7 @@ def database_kind() -> str:
     return "sqlite"
 
 
-async def test_what_is_cancelled_has_ended_before_the_connections_close(
+async def test_cancelled_tasks_end_before_the_connections_close(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "PATIENCE", 0.0)
@@ -55,7 +55,7 @@ async def test_what_is_cancelled_has_ended_before_the_connections_close(
     assert worker.has_ended
 
 
-async def test_a_scheduler_that_dies_is_told_of_at_once(
+async def test_a_scheduler_that_dies_is_reported_at_once(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die(scheduler: Scheduler) -> None:

@@ -15,7 +15,7 @@ from tests.waiting import LIMIT
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_was_claimed_too_late_is_given_back_and_run(
+async def test_a_job_claimed_too_late_is_released_and_run(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first claim is not waited for, and answers once another one is made."""
@@ -64,7 +64,7 @@ async def test_draining_outlasts_a_short_fault(
     assert await drain(ships) == 1
 
 
-async def test_draining_without_a_database_says_so(
+async def test_draining_without_a_database_reports_it(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: Any) -> Any:

@@ -69,7 +69,7 @@ async def test_the_announced_wait_is_exact(rate: Rate, times: int) -> None:
     assert (await limiter.hit("a", rate)).allowed
 
 
-async def test_keys_and_rates_are_counted_apart() -> None:
+async def test_keys_and_rates_are_counted_separately() -> None:
     limiter = MemoryLimiter(Time())
     for key, rate in (("a", FIVE), ("b", FIVE), ("a", Rate(5, 61))):
         assert (await limiter.hit(key, rate)).remaining == 4

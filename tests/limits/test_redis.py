@@ -106,13 +106,13 @@ async def test_a_wrong_stored_value_costs_at_most_the_limit(
     assert 0 < int(str(valkey.call("TTL", key))) <= 1000
 
 
-async def test_applications_of_one_database_count_apart(link: RedisLink) -> None:
+async def test_applications_of_one_database_count_separately(link: RedisLink) -> None:
     one, other = RedisLimiter(link, "name"), RedisLimiter(link, "other")
     assert (await one.hit("key", TEN)).remaining == 9
     assert (await other.hit("key", TEN)).remaining == 9
 
 
-async def test_keys_and_rates_are_counted_apart(limiter: RedisLimiter) -> None:
+async def test_keys_and_rates_are_counted_separately(limiter: RedisLimiter) -> None:
     assert (await limiter.hit("one", TEN)).remaining == 9
     assert (await limiter.hit("two", TEN)).remaining == 9
     assert (await limiter.hit("one", Rate(5, 3600))).remaining == 4
@@ -129,7 +129,7 @@ async def test_many_hits_at_once_are_one_round_trip(
     assert valkey.calls_of("eval") == 0
 
 
-async def test_a_server_that_forgot_the_script_is_told_again(
+async def test_a_server_that_lost_the_script_gets_it_again(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     assert (await limiter.hit("key", TEN)).remaining == 9

@@ -53,7 +53,7 @@ def test_a_subject_is_one_line(subject: str) -> None:
         message_of(Mail("ada@example.org", subject, "", ""), SENDER, utc_now())
 
 
-def test_a_body_stays_a_body() -> None:
+def test_a_body_cannot_add_headers() -> None:
     text = "\r\n.\r\nMAIL FROM:<eve@example.org>\r\n\r\nBcc: eve@example.org\n"
     message = message_of(Mail("ada@example.org", "A subject", text, text), SENDER, utc_now())
     assert message["Bcc"] is None
@@ -165,7 +165,7 @@ async def test_a_full_disk_leaves_nothing_behind(
     assert list((tmp_path / "mail").iterdir()) == []
 
 
-async def test_what_is_not_a_mail_is_left_out(tmp_path: Path) -> None:
+async def test_files_that_are_no_mails_are_ignored(tmp_path: Path) -> None:
     box = FileMailer(tmp_path, SENDER, utc_now)
     await box.send(MAIL)
     (tmp_path / "notes.eml").write_text("hello")
@@ -214,7 +214,7 @@ def test_a_token_is_bound_to_purpose_link_and_key() -> None:
         ({"ENVIRONMENT": "production", "MAIL_HOST": "mail.example.org"}, "SmtpMailer"),
     ],
 )
-async def test_the_settings_choose(
+async def test_the_settings_choose_the_mailer(
     tmp_path: Path, variables: dict[str, str], expected: str
 ) -> None:
     keys = {"SECURITY_SECRET_KEY": STRONG, "SECURITY_REFRESH_TOKEN_SECRET": OTHER}
@@ -226,7 +226,7 @@ async def test_the_settings_choose(
             await chosen.send(MAIL)
 
 
-def test_a_message_is_written_for_the_wire() -> None:
+def test_a_message_is_encoded_for_sending() -> None:
     raw = message_of(MAIL, SENDER, utc_now()).as_bytes(policy=SMTP)
     assert b"\r\n" in raw
     assert b"\n" not in raw.replace(b"\r\n", b"")

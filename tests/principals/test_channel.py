@@ -62,7 +62,7 @@ async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
 
 
 @pytest.mark.parametrize("is_stopping", [True, False])
-async def test_a_loss_is_told_unless_a_stop_was_asked_for(is_stopping: bool) -> None:
+async def test_a_lost_connection_is_logged_except_during_a_stop(is_stopping: bool) -> None:
     held = HeldListener()
     held.ends = True
     channel = channel_on(held)

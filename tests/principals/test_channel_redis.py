@@ -178,7 +178,7 @@ async def test_an_unreadable_message_counts_as_any_change(
     assert one.link._connection is connection
 
 
-async def test_others_distrust_for_no_longer_than_a_commit_may_take(
+async def test_other_processes_distrust_no_longer_than_a_commit(
     peer: Open, valkey: ValkeyServer
 ) -> None:
     one = await peer()

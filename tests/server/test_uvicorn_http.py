@@ -47,7 +47,9 @@ REFUSED = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
 @pytest.mark.parametrize(("fields", "status"), [(HEAD_FIELDS, b"200 OK"), (HEAD_FIELDS + 1, None)])
-async def test_so_many_fields(connection: Connection, fields: int, status: bytes | None) -> None:
+async def test_a_head_may_have_a_limited_number_of_fields(
+    connection: Connection, fields: int, status: bytes | None
+) -> None:
     head = LINE + b"X: 1\r\n" * (fields - 1) + LAST
     assert await answer(connection, head) == (b"HTTP/1.1 " + status if status else REFUSED)
 
@@ -72,7 +74,7 @@ async def test_a_trailer_without_an_end_is_refused(connection: Connection) -> No
     assert await answer(connection, b"x" * (HEAD_BYTES + 1)) == REFUSED
 
 
-async def test_each_request_counts_for_itself(connection: Connection) -> None:
+async def test_each_request_is_counted_separately(connection: Connection) -> None:
     large = b"X: " + b"x" * (HEAD_BYTES - 100) + END
     for _ in range(3):
         connection[1].write(LINE + large + END)

@@ -56,7 +56,7 @@ def test_a_worker_loads_only_what_it_uses(tmp_path: Path) -> None:
     assert not UNUSED & loaded
 
 
-def test_what_is_below_the_edge_does_without_the_web(tmp_path: Path) -> None:
+def test_rooms_below_the_edge_import_no_web_framework(tmp_path: Path) -> None:
     program = """
 from backstay.core.startup import without_extras
 with without_extras():
@@ -67,7 +67,7 @@ with without_extras():
     assert not (UNUSED | {"fastapi"}) & loaded
 
 
-def test_what_is_left_out_can_be_had_afterwards(tmp_path: Path) -> None:
+def test_modules_left_out_at_start_can_be_imported_later(tmp_path: Path) -> None:
     program = """
 from backstay.core.startup import without_extras
 with without_extras():

@@ -184,7 +184,7 @@ class TestReplica:
             loaded = read(environ)
             assert faulty(loaded) == ["DB_REPLICA_URL"]
 
-    def test_beside_the_file_of_a_fallback_it_goes_unused(self, read: Read) -> None:
+    def test_the_sqlite_fallback_uses_no_replica(self, read: Read) -> None:
         for replica in ({"DB_REPLICA_HOST": "replica"}, {"DB_REPLICA_URL": "postgres://r/name"}):
             wanted = {"DB_FALLBACK_TO_SQLITE": "true", **replica}
             assert db(read(wanted)).replica_url is None
@@ -198,7 +198,7 @@ class TestReplica:
         loaded = read(DB_NAME="shop", DB_REPLICA_HOST="replica", DB_REPLICA_PORT="x")
         assert faulty(loaded) == ["DB_REPLICA_PORT"]
 
-    def test_missing_parts_are_those_of_the_primary(self, read: Read) -> None:
+    def test_missing_parts_of_a_replica_are_the_primarys(self, read: Read) -> None:
         loaded = read(
             DB_URL="postgresql://me:p%40ss@host:6432/shop?sslmode=require",
             DB_REPLICA_HOST="replica",
@@ -207,7 +207,7 @@ class TestReplica:
         assert db(loaded).replica_sqlalchemy_url == url
         assert loaded.origins["DB_REPLICA_URL"] == "built from DB_REPLICA_HOST"
 
-    def test_all_parts_can_differ(self, read: Read) -> None:
+    def test_every_part_of_a_replica_can_differ(self, read: Read) -> None:
         loaded = read(
             DB_NAME="shop",
             DB_REPLICA_HOST="replica",
@@ -219,7 +219,7 @@ class TestReplica:
         url = "postgresql+asyncpg://reader:a%20b@replica:5433/copy"
         assert db(loaded).replica_sqlalchemy_url == url
 
-    def test_its_port_alone_makes_another_server_of_the_same_host(self, read: Read) -> None:
+    def test_a_replica_may_differ_by_its_port_alone(self, read: Read) -> None:
         loaded = read(DB_URL="postgresql://primary:5432/shop", DB_REPLICA_PORT="5433")
         assert db(loaded).replica_sqlalchemy_url == "postgresql+asyncpg://primary:5433/shop"
 
@@ -258,7 +258,7 @@ def test_a_process_has_connections_for_everything_it_does_at_once(
     assert faulty(loaded) == (["DB_MAX_CONNECTIONS"] if is_refused else [])
 
 
-def test_the_rest_has_its_defaults(read: Read) -> None:
+def test_other_database_settings_have_their_defaults(read: Read) -> None:
     settings = db(read())
     assert (settings.min_connections, settings.max_connections) == (1, 10)
     assert (settings.statement_timeout, settings.pool_timeout) == (30.0, 2.0)
@@ -277,5 +277,5 @@ def test_only_the_password_is_hidden_when_a_url_is_printed(read: Read) -> None:
         assert "postgresql+asyncpg://me:***@host/shop" in text
 
 
-def test_what_is_no_url_is_hidden_whole() -> None:
+def test_text_that_is_no_url_is_hidden_completely() -> None:
     assert str(DatabaseUrl("s3cr3t")) == "********"

@@ -63,7 +63,7 @@ def test_the_port_follows_from_tls(read: Read, tls: str, port: int) -> None:
         ({"MAIL_FROM": "root@localhost"}, "root@localhost"),
     ],
 )
-def test_mails_are_from_somebody(read: Read, environ: dict[str, str], sender: str) -> None:
+def test_every_mail_has_a_sender(read: Read, environ: dict[str, str], sender: str) -> None:
     settings = read(environ).settings
     assert settings is not None
     assert settings.mail.sender_of(settings.app) == sender

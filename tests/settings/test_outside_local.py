@@ -26,7 +26,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
 @pytest.mark.parametrize(("variable", "environ"), REFUSED)
-def test_it_is_refused_outside_local(
+def test_unsafe_settings_are_refused_outside_local(
     read: Read,
     production: dict[str, str],
     environment: str,
@@ -45,7 +45,9 @@ def test_several_workers_without_postgresql_and_redis_are_refused(
 
 
 @pytest.mark.parametrize(("variable", "environ"), REFUSED)
-def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]) -> None:
+def test_unsafe_settings_are_accepted_in_local(
+    read: Read, variable: str, environ: dict[str, str]
+) -> None:
     loaded = read(environ)
     assert loaded.errors == ()
     assert loaded.warnings == ()
@@ -64,7 +66,7 @@ def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]
         {"APP_DEBUG": "false", "DB_FALLBACK_TO_SQLITE": "false"},
     ],
 )
-def test_what_is_safe_is_taken(
+def test_safe_settings_are_accepted_outside_local(
     read: Read, production: dict[str, str], environ: dict[str, str]
 ) -> None:
     loaded = read(production | environ)

@@ -72,7 +72,7 @@ def test_the_guide_names_every_parameter() -> None:
         ("u:p/s?s#%@h/d", "u:p%2Fs%3Fs%23%25@h/d"),
     ],
 )  # fmt: skip
-def test_what_others_write_is_understood(read: Read, given: str, understood: str) -> None:
+def test_urls_of_other_tools_are_understood(read: Read, given: str, understood: str) -> None:
     assert url_of(read(DB_URL=f"postgresql://{given}")) == understood
     replica = read(DB_URL="postgresql://h/d", DB_REPLICA_URL=f"postgresql://{given}").settings
     assert replica is not None
@@ -119,7 +119,7 @@ def test_what_others_write_is_understood(read: Read, given: str, understood: str
         ("host=x y", "postgresql://user"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_what_to_do(read: Read, query: str, mend: str) -> None:
+def test_unsupported_parameters_are_refused_with_advice(read: Read, query: str, mend: str) -> None:
     for variable in ("DB_URL", "DB_REPLICA_URL"):
         environ = {"DB_URL": "postgresql://h/d", variable: f"postgresql://u:{SECRET}@h/d?{query}"}
         loaded = read(environ)
@@ -137,7 +137,7 @@ def test_a_demand_that_is_not_met_is_always_refused(read: Read) -> None:
 
 
 @pytest.mark.parametrize("host", ["a/d", "h:5432", "a b", "[::1]", "postgresql://h", "u@h", "h,"])
-def test_a_host_is_a_host(read: Read, host: str) -> None:
+def test_an_invalid_host_is_refused(read: Read, host: str) -> None:
     assert faulty(read(DB_HOST=host, DB_NAME="d")) == ["DB_HOST"]
     loaded = read(DB_NAME="d", DB_REPLICA_HOST=host)
     assert faulty(loaded) == ["DB_REPLICA_HOST"]

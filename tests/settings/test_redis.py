@@ -131,7 +131,7 @@ def test_a_faulty_part_is_the_only_fault(read: Read, variable: str, value: str) 
 
 @examples()
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1))
-def test_any_name_and_password_survive_their_way_through_the_url(text: str) -> None:
+def test_any_name_and_password_survive_the_url(text: str) -> None:
     address = RedisSettings(username=text, password=SecretStr(text)).address
     assert address is not None
     assert (address.username, address.password) == (text, text)
@@ -169,6 +169,6 @@ def test_the_password_is_hidden_and_nothing_else(read: Read) -> None:
         assert "s3cr3t" not in str(RedisUrl(url.replace("*", ":s3cr3t")))
 
 
-def test_what_is_no_redis_url_is_hidden_whole() -> None:
+def test_text_that_is_no_redis_url_is_hidden_completely() -> None:
     for text in ("redis://:s3cr3t@host:70000", "redis://:s3cr3t@[::1"):
         assert "s3cr3t" not in str(RedisUrl(text)) + repr(RedisUrl(text))

@@ -159,7 +159,9 @@ async def test_an_unknown_query_parameter_is_refused(login: Login, method: str, 
         ("GET", JWKS),
     ],
 )
-async def test_a_body_where_none_belongs_is_refused(login: Login, method: str, path: str) -> None:
+async def test_a_body_on_a_route_without_one_is_refused(
+    login: Login, method: str, path: str
+) -> None:
     person = await login()
     for content in ({"content": b'{"hush": 1}'}, {"content": stream(1)}):
         body = problem(await person.client.request(method, path, **content), 422)
@@ -167,7 +169,7 @@ async def test_a_body_where_none_belongs_is_refused(login: Login, method: str, p
         assert "hush" not in str(body)
 
 
-async def test_an_empty_body_is_none(login: Login) -> None:
+async def test_an_empty_body_counts_as_none(login: Login) -> None:
     person = await login()
     headers = {"Content-Length": "0", "Content-Type": "application/json"}
     assert (await person.client.get(f"{API}/users/me", headers=headers)).status_code == 200

@@ -67,7 +67,7 @@ async def test_a_role_that_holds_more_is_not_deleted(
         ((), {"level": 0, "is_superuser": True}),
     ],
 )
-async def test_whoever_a_deleted_role_would_raise_is_not_taken_over(
+async def test_a_user_with_a_stronger_deleted_role_is_protected(
     keeper: RoleKeeper,
     eve: Person,
     ada: Person,
@@ -84,7 +84,7 @@ async def test_whoever_a_deleted_role_would_raise_is_not_taken_over(
 
 
 @pytest.mark.usefixtures("manager")
-async def test_a_role_above_a_deleted_one_does_not_hide_it(
+async def test_a_deleted_role_counts_beneath_a_living_one(
     keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
     """It may be taken away before the deleted one comes back."""
@@ -98,7 +98,7 @@ async def test_a_role_above_a_deleted_one_does_not_hide_it(
 
 
 @pytest.mark.usefixtures("manager")
-async def test_a_deleted_role_that_holds_no_more_hinders_nobody(
+async def test_a_deleted_role_without_more_power_is_ignored(
     keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
     role = await buried(keeper, ada, READ, level=49)
@@ -107,7 +107,7 @@ async def test_a_deleted_role_that_holds_no_more_hinders_nobody(
     await done(eve.client.post(f"{role_path(role)}/restore"), 200)
 
 
-async def test_what_was_granted_meanwhile_counts(
+async def test_a_deleted_role_is_compared_with_current_grants(
     keeper: RoleKeeper, eve: Person, ada: Person, manager: Any
 ) -> None:
     """What covered a deleted role when it was deleted may have been taken since."""
@@ -117,7 +117,7 @@ async def test_what_was_granted_meanwhile_counts(
     problem(await eve.client.post(f"{role_path(role)}/restore"), 403, "forbidden")
 
 
-async def test_a_superuser_takes_over_whom_they_must(keeper: RoleKeeper, ada: Person) -> None:
+async def test_a_superuser_may_take_over_such_a_user(keeper: RoleKeeper, ada: Person) -> None:
     await buried(keeper, ada, level=10, is_superuser=True)
     body = {"new_password": OTHER_PASSWORD}
     await done(keeper.client.put(f"{USERS}/{ada.id}/password", json=body), 200)

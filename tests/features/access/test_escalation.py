@@ -158,7 +158,7 @@ def attacks_on_grants(scenario: Scenario) -> list[Attack]:
 
 
 @pytest.mark.parametrize("attacks", [attacks_on_roles, attacks_on_members, attacks_on_grants])
-async def test_no_route_leads_upwards(
+async def test_no_route_gives_more_power_than_the_sender_has(
     scenario: Scenario, attacks: Callable[[Scenario], list[Attack]]
 ) -> None:
     eve = scenario.people["eve"]
@@ -171,7 +171,7 @@ async def test_no_route_leads_upwards(
     assert (await eve.client.get(ME)).json() == own
 
 
-async def test_what_is_below_a_manager_can_be_managed(scenario: Scenario) -> None:
+async def test_a_manager_manages_roles_below_their_own(scenario: Scenario) -> None:
     eve, ada, permissions = (
         scenario.people["eve"].client,
         scenario.people["ada"],
@@ -231,7 +231,9 @@ async def test_taking_a_restricting_role_from_an_accomplice_is_refused(scenario:
     problem(await ada.client.get(f"{API}/users?email=x"), 403)
 
 
-async def test_what_was_lost_meanwhile_counts(scenario: Scenario, backstay: Backstay) -> None:
+async def test_power_lost_after_admission_is_noticed_inside_the_transaction(
+    scenario: Scenario, backstay: Backstay
+) -> None:
     """A request that was let in before its sender lost power finds that out inside."""
     ada = Principal(user_id=UUID(scenario.people["ada"].id), is_superuser=True, level=1000)
     before = await scenario.state()

@@ -177,7 +177,7 @@ async def people(backstay: Backstay) -> Sequence[Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_is_granted_and_nothing_else(
+async def test_exactly_the_granted_rows_and_fields_are_reachable(
     keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail, case: str
 ) -> None:
     roles, whose, query, body, expected = CASES[case]
@@ -214,7 +214,7 @@ def products() -> Iterator[tuple[Scope, tuple[FieldRule, ...], bool, int]]:
         yield scope, ((source, other, Effect.ALLOW),), own, 403
 
 
-async def test_every_scope_under_every_rule_reaches_what_it_says(
+async def test_every_combination_of_scope_and_rule_is_enforced(
     keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail
 ) -> None:
     """Each role stands above all before it, so that it alone decides."""

@@ -99,14 +99,14 @@ async def refusals(
     return found
 
 
-async def test_who_lost_nothing_is_only_told_that_nothing_is_there(
+async def test_an_unchanged_sender_gets_404_for_missing_targets(
     backstay: Backstay, eve_as_let_in: Principal
 ) -> None:
     assert await refusals(backstay, eve_as_let_in, *COMMANDS) == {NotFound}
 
 
 @pytest.mark.parametrize("state", ["blocked_at", "deleted_at"])
-async def test_who_was_blocked_or_deleted_is_nobody(
+async def test_a_sender_blocked_or_deleted_meanwhile_is_unauthenticated(
     backstay: Backstay, eve_as_let_in: Principal, state: str
 ) -> None:
     before = await backstay.system(GetMatrix())
@@ -117,7 +117,9 @@ async def test_who_was_blocked_or_deleted_is_nobody(
     assert await backstay.system(GetMatrix()) == before
 
 
-async def test_who_was_stripped_holds_nothing(backstay: Backstay, eve_as_let_in: Principal) -> None:
+async def test_a_sender_without_roles_meanwhile_is_forbidden(
+    backstay: Backstay, eve_as_let_in: Principal
+) -> None:
     before = await backstay.system(GetMatrix())
     await execute(backstay, delete(RoleMember).where(RoleMember.user_id == eve_as_let_in.id))
     commands = (*COMMANDS, CreateRole(name="mine"))
@@ -125,7 +127,7 @@ async def test_who_was_stripped_holds_nothing(backstay: Backstay, eve_as_let_in:
     assert await backstay.system(GetMatrix()) == before
 
 
-async def test_the_database_itself_is_believed_over_the_token(
+async def test_the_database_overrules_the_claims_of_a_principal(
     backstay: Backstay, eve_as_let_in: Principal
 ) -> None:
     """A principal that claims everything gets what its account holds, which is nothing."""

@@ -123,7 +123,9 @@ async def test_the_detail_shows_grants_and_field_rules(keeper: RoleKeeper) -> No
     assert (await done(keeper.client.get(role_path(role)), 200))["grants"] == []
 
 
-async def test_what_exists_is_not_made_twice(keeper: RoleKeeper, ada: Person) -> None:
+async def test_duplicate_grants_rules_and_memberships_are_refused(
+    keeper: RoleKeeper, ada: Person
+) -> None:
     role = await keeper.role()
     await keeper.grant(role, "users:list", rules=[("QUERY", "email", "DENY")])
     await keeper.assign(role, ada)
@@ -139,7 +141,7 @@ async def test_what_exists_is_not_made_twice(keeper: RoleKeeper, ada: Person) ->
     assert (grant["scope"], grant["fields"][0]["effect"]) == ("ANY", "DENY")
 
 
-async def test_what_does_not_exist_is_not_found(keeper: RoleKeeper, ada: Person) -> None:
+async def test_unknown_ids_are_not_found(keeper: RoleKeeper, ada: Person) -> None:
     role, client = await keeper.role("users:list"), keeper.client
     known = keeper.id_of("users:list")
     for role_id, permission_id in ((NOWHERE, known), (role["id"], NOWHERE)):
@@ -180,7 +182,9 @@ async def test_permissions_are_listed_with_their_fields(keeper: RoleKeeper) -> N
     ]
 
 
-async def test_a_role_bites_and_ends_on_the_next_request(keeper: RoleKeeper, ada: Person) -> None:
+async def test_a_role_starts_and_ends_with_the_next_request(
+    keeper: RoleKeeper, ada: Person
+) -> None:
     role, users = await keeper.role("users:list"), f"{API}/users"
     problem(await ada.client.get(users), 403)
     await keeper.assign(role, ada)
@@ -215,7 +219,7 @@ async def test_members_and_roles_are_found_from_both_sides(
 
 
 @needs("items")
-async def test_what_a_user_may_do_is_added_up(keeper: RoleKeeper, ada: Person) -> None:
+async def test_the_permissions_of_a_user_are_merged(keeper: RoleKeeper, ada: Person) -> None:
     role = await keeper.role()
     await keeper.grant(role, "items:update", "ANY", [("JSON", "title", "DENY")])
     await keeper.assign(role, ada)
@@ -247,7 +251,7 @@ async def test_under_own_scope_one_reads_about_oneself_only(
     problem(await ada.client.post(ROLES, json={"name": "own"}), 403)
 
 
-async def test_nothing_about_roles_is_for_everyone(keeper: RoleKeeper, ada: Person) -> None:
+async def test_every_role_route_needs_a_permission(keeper: RoleKeeper, ada: Person) -> None:
     role = await keeper.role("users:list")
     rule = {"field_id": keeper.field_id("users:list", "QUERY", "email"), "effect": "DENY"}
     where = {"role_id": role["id"], "permission_id": keeper.id_of("users:list")}
@@ -287,9 +291,7 @@ async def test_deleting_for_good_takes_grants_and_members_along(
 
 
 @needs("system")
-async def test_the_trail_says_which_role_got_which_permission(
-    keeper: RoleKeeper, trail: Trail
-) -> None:
+async def test_the_audit_trail_names_role_and_permission(keeper: RoleKeeper, trail: Trail) -> None:
     role = await keeper.role()
     await trail()
     await keeper.grant(role, "users:list")

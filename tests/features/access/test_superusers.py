@@ -69,7 +69,7 @@ async def test_the_role_of_the_last_superuser_keeps_its_power(
 
 
 @pytest.mark.parametrize("state", ["blocked_at", "deleted_at"])
-async def test_who_cannot_sign_in_does_not_count(
+async def test_superusers_who_cannot_sign_in_do_not_count(
     keeper: RoleKeeper, ada: Person, backstay: Backstay, state: str
 ) -> None:
     path = await admin_path(keeper)
@@ -98,7 +98,7 @@ async def test_two_who_demote_each_other_do_not_both_succeed(
     assert await backstay.system(HasAdmin())
 
 
-async def test_of_all_who_resign_at_once_one_stays(
+async def test_if_all_superusers_resign_at_once_one_stays(
     keeper: RoleKeeper, login: Login, backstay: Backstay
 ) -> None:
     path = await admin_path(keeper)
@@ -113,9 +113,7 @@ async def test_of_all_who_resign_at_once_one_stays(
     assert await backstay.system(HasAdmin())
 
 
-async def test_what_is_deleted_counts_again_once_it_is_restored(
-    keeper: RoleKeeper, ada: Person
-) -> None:
+async def test_restored_superusers_count_again(keeper: RoleKeeper, ada: Person) -> None:
     chief = await keeper.role(is_superuser=True)
     await keeper.assign(chief, ada)
     own = f"{await admin_path(keeper)}/users/{keeper.admin.id}"
@@ -133,7 +131,7 @@ async def test_what_is_deleted_counts_again_once_it_is_restored(
 
 
 @pytest.mark.parametrize("attempt", range(3))
-async def test_of_two_who_use_every_way_at_once_one_stays(
+async def test_two_superusers_removing_themselves_at_once_leave_one(
     keeper: RoleKeeper, ada: Person, backstay: Backstay, attempt: int
 ) -> None:
     chief = await keeper.role(is_superuser=True)

@@ -48,14 +48,14 @@ async def boats(backstay: Backstay) -> dict[str, tuple[str, set[str]]]:
     return stored
 
 
-async def test_what_is_new_or_reads_otherwise_is_taken_over(backstay: Backstay) -> None:
+async def test_new_and_changed_permissions_are_stored(backstay: Backstay) -> None:
     assert await sync(backstay, spec("sail", "Sail", "sheet")) == ()
     assert await boats(backstay) == {"boats:sail": ("Sail", {"sheet"})}
     assert await sync(backstay, spec("sail", "Go sailing", "sheet", "tack")) == ()
     assert await boats(backstay) == {"boats:sail": ("Go sailing", {"sheet", "tack"})}
 
 
-async def test_what_nothing_uses_goes_with_the_code(backstay: Backstay) -> None:
+async def test_unused_permissions_are_removed_with_their_code(backstay: Backstay) -> None:
     await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
     assert await sync(backstay, spec("sail", "", "tack")) == ()
     assert await boats(backstay) == {"boats:sail": ("", {"tack"})}
@@ -63,7 +63,9 @@ async def test_what_nothing_uses_goes_with_the_code(backstay: Backstay) -> None:
     assert await boats(backstay) == {}
 
 
-async def test_what_roles_use_is_kept_and_reported(backstay: Backstay, login: Login) -> None:
+async def test_permissions_used_by_roles_are_kept_and_reported(
+    backstay: Backstay, login: Login
+) -> None:
     await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
     admin = await login("admin")
     keeper = RoleKeeper(admin, await permissions_by_key(admin))

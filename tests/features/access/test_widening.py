@@ -62,7 +62,7 @@ async def scenario(keeper: RoleKeeper, eve: Person, ada: Person) -> Scenario:
     return scenario
 
 
-async def test_nothing_is_opened_for_an_accomplice(scenario: Scenario) -> None:
+async def test_a_role_change_may_not_widen_a_members_access(scenario: Scenario) -> None:
     problem(await scenario.ada.client.get(BY_EMAIL), 403)
     for method, path, body in scenario.openings():
         answer = await scenario.eve.client.request(method, path, json=body)
@@ -72,7 +72,7 @@ async def test_nothing_is_opened_for_an_accomplice(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("way", range(7))
-async def test_what_the_sender_holds_may_be_opened(scenario: Scenario, way: int) -> None:
+async def test_a_role_change_may_give_what_the_sender_holds(scenario: Scenario, way: int) -> None:
     keeper = scenario.keeper
     await done(keeper.client.delete(keeper.path_of(scenario.manager, LIST, EMAIL)), 204)
     method, path, body = scenario.openings()[way]
@@ -80,7 +80,9 @@ async def test_what_the_sender_holds_may_be_opened(scenario: Scenario, way: int)
     assert (await scenario.ada.client.get(BY_EMAIL)).status_code == 200
 
 
-async def test_a_role_without_such_a_member_may_be_removed(scenario: Scenario) -> None:
+async def test_a_restricting_role_without_affected_members_may_be_removed(
+    scenario: Scenario,
+) -> None:
     """Whoever has nothing beneath the restricting role gains nothing without it."""
     keeper = scenario.keeper
     await done(keeper.client.delete(f"{role_path(scenario.free)}/users/{scenario.ada.id}"), 204)
@@ -93,7 +95,7 @@ async def test_a_member_with_a_deleted_role_gains_nothing_by_it(scenario: Scenar
     await done(scenario.eve.client.delete(scenario.keeper.path_of(scenario.strict, LIST)), 204)
 
 
-async def test_a_superuser_opens_everything(scenario: Scenario) -> None:
+async def test_a_superuser_may_widen_any_access(scenario: Scenario) -> None:
     await done(scenario.keeper.client.delete(role_path(scenario.strict)), 204)
     assert (await scenario.ada.client.get(BY_EMAIL)).status_code == 200
 

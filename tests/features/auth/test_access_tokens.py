@@ -150,7 +150,7 @@ async def test_every_part_of_a_token_is_protected(
         assert not await is_signed_in(client, tampered), at
 
 
-async def test_time_is_told_with_a_little_tolerance(
+async def test_token_times_have_a_small_tolerance(
     client: httpx.AsyncClient, forge: Forger, clock: FrozenClock
 ) -> None:
     for claims, is_accepted in (
@@ -219,7 +219,9 @@ async def test_garbage_is_no_access_token(client: httpx.AsyncClient, authorizati
     problem(answer, 401, "auth_error")
 
 
-async def test_the_scheme_has_no_case(client: httpx.AsyncClient, person: Person) -> None:
+async def test_the_authentication_scheme_is_case_insensitive(
+    client: httpx.AsyncClient, person: Person
+) -> None:
     for scheme in ("bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {person.tokens['access_token']}"}
         assert (await client.get(ME, headers=headers)).status_code == 200

@@ -22,7 +22,7 @@ from tests.features.steps import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_signing_in_and_staying_so_is_about_the_account(
+async def test_rows_of_sign_in_and_refresh_name_the_account(
     client: httpx.AsyncClient, trail: Trail, clock: FrozenClock
 ) -> None:
     user = (await register(client, "ann@example.org")).json()
@@ -96,7 +96,7 @@ async def test_ends_of_sessions_and_a_password_change_are_recorded(
     assert {row.user_id for row in rows} == {UUID(person.id)}
 
 
-async def test_strangers_who_concern_nobody_leave_no_row(
+async def test_requests_about_unknown_accounts_leave_no_row(
     client: httpx.AsyncClient, trail: Trail
 ) -> None:
     for number in range(3):

@@ -87,7 +87,7 @@ async def test_a_broken_hash_matches_no_password(
 
 
 @pytest.mark.parametrize("length", [128, 512, 513, 100_000])
-async def test_what_is_no_password_in_any_form_is_not_composed(
+async def test_a_text_too_long_for_a_password_is_not_composed(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     """To compose takes the square of the length, and nobody has proven anything by then."""

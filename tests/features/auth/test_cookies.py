@@ -82,7 +82,7 @@ async def test_cookies_in_separate_header_lines_all_count(
     assert answer.status_code == 200
 
 
-async def test_an_older_token_beside_its_successor_is_no_copy(
+async def test_an_older_cookie_beside_its_successor_is_not_a_copy(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -99,7 +99,7 @@ async def test_an_older_token_beside_its_successor_is_no_copy(
     problem(await send(client, "refresh", newer), 401)
 
 
-async def test_five_cookies_are_tried(login: Login, client: httpx.AsyncClient) -> None:
+async def test_at_most_five_cookies_are_tried(login: Login, client: httpx.AsyncClient) -> None:
     person = await login()
     garbage = [f"{GARBAGE}{number}" for number in range(5)]
     problem(await send(client, "refresh", *garbage, token(person)), 401, "auth_error")
@@ -108,7 +108,7 @@ async def test_five_cookies_are_tried(login: Login, client: httpx.AsyncClient) -
     assert (await send(client, "refresh", *garbage[1:], token(person))).status_code == 200
 
 
-async def test_another_site_uses_none_of_them(login: Login, client: httpx.AsyncClient) -> None:
+async def test_another_site_cannot_use_any_cookie(login: Login, client: httpx.AsyncClient) -> None:
     person, evil = await login(), {"Origin": "https://evil.example"}
     for path in ("refresh", "logout"):
         problem(await send(client, path, GARBAGE, token(person), **evil), 403, "forbidden")

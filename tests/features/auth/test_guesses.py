@@ -108,7 +108,7 @@ async def test_names_that_nobody_has_count_in_their_normalised_form(
         ("DELETE", ME, {}),
     ],
 )
-async def test_who_stole_an_access_token_guesses_no_quicker(
+async def test_a_stolen_access_token_does_not_speed_up_guessing(
     login: Login, delays: list[float], method: str, path: str, body: dict[str, str]
 ) -> None:
     person = await login()  # which counts, too
@@ -121,7 +121,7 @@ async def test_who_stole_an_access_token_guesses_no_quicker(
     assert delays == [DELAY] * 3
 
 
-async def test_who_signs_in_often_is_not_slowed(
+async def test_frequent_sign_ins_are_not_slowed(
     client: httpx.AsyncClient, delays: list[float]
 ) -> None:
     await register(client, EMAIL)

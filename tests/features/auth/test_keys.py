@@ -159,7 +159,7 @@ async def test_changing_between_ed25519_and_eddsa_signs_nobody_out(
 
 
 @pytest.mark.parametrize("algorithm", ["Ed25519", "EdDSA"])
-async def test_the_two_names_are_not_names_of_anything_else(
+async def test_ed25519_and_eddsa_accept_no_other_algorithm(
     algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
 ) -> None:
     settings = configure(

@@ -88,7 +88,7 @@ async def test_the_form_may_omit_the_grant_type(ada: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
 
 
-async def test_the_type_of_the_form_has_no_case(ada: httpx.AsyncClient) -> None:
+async def test_the_media_type_of_the_form_is_case_insensitive(ada: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "Application/X-WWW-Form-URLencoded; charset=UTF-8"}
     content = b"username=ada&password=" + PASSWORD.replace(" ", "+").encode()
     assert (await ada.post(LOGIN, content=content, headers=headers)).status_code == 200

@@ -66,7 +66,7 @@ async def test_a_fingerprint_may_be_a_part_of_the_form(client: httpx.AsyncClient
     granted(await client.post(REFRESH, data=renewal(token, fingerprint="mine")))
 
 
-async def test_whoever_may_not_sign_in_has_no_valid_grant(
+async def test_a_refused_sign_in_is_an_invalid_grant(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     for name, column in (("blocked", "blocked_at"), ("deleted", "deleted_at")):
@@ -121,7 +121,7 @@ class TestWhereAddressesAreVerified:
         (REFRESH, {**renewal("x"), "refresh_token": ["x", "x"]}, {"refresh_token"}),
     ],
 )
-async def test_what_is_missing_unknown_or_repeated_is_no_valid_request(
+async def test_missing_unknown_and_repeated_fields_are_an_invalid_request(
     client: httpx.AsyncClient, path: str, form: dict[str, Any], fields: set[str]
 ) -> None:
     body = refused(await client.post(path, data=form, headers=FORM), 422, "invalid_request")
@@ -140,7 +140,7 @@ async def test_what_is_missing_unknown_or_repeated_is_no_valid_request(
         (REFRESH, "urn:ietf:params:oauth:grant-type:token-exchange"),
     ],
 )
-async def test_every_other_grant_is_unsupported(
+async def test_every_other_grant_type_is_unsupported(
     client: httpx.AsyncClient, path: str, grant_type: str
 ) -> None:
     form = {**SIGN_IN, **renewal("x"), "grant_type": grant_type}
@@ -172,7 +172,7 @@ async def test_an_invalid_refresh_token_is_an_invalid_grant(
     await refuse(expired["refresh_token"])
 
 
-async def test_a_form_never_refreshes_by_what_the_browser_adds(client: httpx.AsyncClient) -> None:
+async def test_a_form_cannot_refresh_with_the_cookie_alone(client: httpx.AsyncClient) -> None:
     """A page of another site can send a form without asking: the token must be in it."""
     signed_in = await client.post(LOGIN, json={"email": ADMIN_EMAIL, "password": PASSWORD})
     cookie = signed_in.cookies["refresh_token"]
@@ -189,7 +189,7 @@ async def test_a_form_never_refreshes_by_what_the_browser_adds(client: httpx.Asy
     assert (await client.post(REFRESH)).status_code == 200
 
 
-async def test_another_site_signs_nobody_in_by_a_form(client: httpx.AsyncClient) -> None:
+async def test_a_form_of_another_site_cannot_sign_in(client: httpx.AsyncClient) -> None:
     answer = await client.post(LOGIN, data={**SIGN_IN, "transport": "cookie"}, headers=EVIL)
     refused(answer, 403, "unauthorized_client")
 
@@ -215,7 +215,7 @@ class TestWithLimits:
         return {"RATE_LIMIT_ENABLED": "true"}
 
     @pytest.mark.parametrize(("path", "most"), [(LOGIN, 5), (REFRESH, 10)])
-    async def test_too_many_requests_are_told_to_come_later(
+    async def test_too_many_requests_get_429_with_retry_after(
         self, app: FastAPI, path: str, most: int
     ) -> None:
         async with client_at(app, "198.51.100.1") as client:

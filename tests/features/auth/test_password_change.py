@@ -35,7 +35,7 @@ async def change(
     return await person.client.post(CHANGE, json=body)
 
 
-async def test_this_session_stays_and_every_other_ends(
+async def test_this_session_stays_and_all_others_end(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     here, there, stranger = await login("admin"), await login("admin"), await login()

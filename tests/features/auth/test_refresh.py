@@ -55,7 +55,7 @@ async def test_fifty_refreshes_of_one_token_agree(
     assert (await refresh(client, successor)).status_code == 200
 
 
-async def test_the_window_covers_two_generations_at_once(
+async def test_concurrent_refreshes_of_two_generations_all_succeed(
     login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
 ) -> None:
     tokens = (await login()).tokens

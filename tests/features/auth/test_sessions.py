@@ -119,7 +119,9 @@ async def test_strangers_see_no_sessions(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", [SESSIONS, f"{SESSIONS}?all=true", f"{SESSIONS}/{{id}}"])
-async def test_what_has_no_tag_is_there_all_the_same(login: Login, path: str) -> None:
+async def test_conditional_requests_work_on_resources_without_an_etag(
+    login: Login, path: str
+) -> None:
     one, two = await login("admin"), await login("admin")
     target = path.format(id=two.tokens["session_id"])
     answer = await one.client.delete(target, headers={"If-None-Match": "*"})

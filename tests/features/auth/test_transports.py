@@ -160,7 +160,7 @@ async def test_other_origins_may_not_use_the_cookie(
     assert (await browser.post(f"{AUTH}/refresh")).status_code == 200
 
 
-async def test_an_own_origin_beside_another_is_another(browser: httpx.AsyncClient) -> None:
+async def test_a_foreign_origin_beside_the_own_is_refused(browser: httpx.AsyncClient) -> None:
     for pair in ((OWN, "https://evil.example"), ("https://evil.example", OWN)):
         lines = [("Origin", origin) for origin in pair]
         problem(await browser.post(f"{AUTH}/refresh", headers=lines), 403, "forbidden")
@@ -189,7 +189,7 @@ class TestUnderADefaultPort:
             ("https://testserver:80", "testserver", 403),
         ],
     )
-    async def test_it_makes_no_other_origin(
+    async def test_only_an_equal_host_and_port_is_the_own_origin(
         self, browser: httpx.AsyncClient, origin: str, host: str, status: int
     ) -> None:
         headers = {"Origin": origin, "Host": host}

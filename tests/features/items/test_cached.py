@@ -146,7 +146,7 @@ async def test_a_command_that_fails_outdates_nothing(ada: Person, make: Make, re
     assert reads() == 0
 
 
-async def test_what_goes_with_a_user_is_gone_for_everybody(
+async def test_rows_erased_with_a_user_disappear_for_everybody(
     ada: Person, login: Login, make: Make
 ) -> None:
     admin = await login("admin")
@@ -176,7 +176,7 @@ async def test_changed_grants_or_field_rules_never_show_old_cached_answers(
 
 
 @sqlite_only
-async def test_code_gets_a_view_of_its_own_each_time(
+async def test_changing_a_returned_view_does_not_change_the_cache(
     ada: Person, make: Make, backstay: Backstay, reads: Count
 ) -> None:
     item = await make(ada)
@@ -192,7 +192,7 @@ async def test_code_gets_a_view_of_its_own_each_time(
 
 
 @sqlite_only
-async def test_the_application_and_its_users_never_share(
+async def test_system_answers_are_not_reused_for_users(
     ada: Person, make: Make, backstay: Backstay, reads: Count
 ) -> None:
     item = await make(ada)
@@ -208,7 +208,7 @@ class TestSwitchedOff:
         return {"CACHE_TTL_SECONDS": "0", "CLIENT_CACHE_MAX_AGE": "0"}
 
     @sqlite_only
-    async def test_nothing_is_kept_anywhere(
+    async def test_without_caching_every_read_asks_the_database(
         self, ada: Person, make: Make, reads: Count, login: Login
     ) -> None:
         item = await make(ada)
@@ -235,7 +235,7 @@ async def test_clients_may_keep_what_says_so_for_themselves(login: Login, ada: P
 
 
 @pytest.mark.usefixtures("told_only")
-async def test_another_process_on_the_database_is_heard(
+async def test_a_write_by_another_process_is_seen(
     backstay: Backstay, ada: Person, make: Make, clock: FrozenClock
 ) -> None:
     item = await make(ada)

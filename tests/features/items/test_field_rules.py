@@ -127,7 +127,7 @@ async def test_an_allowed_query_field_refuses_all_others(
         assert offending(await ada.client.get(f"{ITEMS}?{query}")) == fields
 
 
-async def test_a_cursor_does_not_carry_around_a_rule(
+async def test_a_cursor_does_not_bypass_a_field_rule(
     ada: Person, eve: Person, make: Make, backstay: Backstay
 ) -> None:
     for title in "cab":
@@ -139,7 +139,7 @@ async def test_a_cursor_does_not_carry_around_a_rule(
     problem(await ada.client.get(ITEMS, params={"cursor": cursor}), 403, "forbidden")
 
 
-async def test_at_one_level_denial_is_stronger(ada: Person, make: Make, backstay: Backstay) -> None:
+async def test_at_equal_level_deny_beats_allow(ada: Person, make: Make, backstay: Backstay) -> None:
     item = await make(ada)
     await rule(backstay, ada, "items:update", (JSON, "title", ALLOW))
     await rule(backstay, ada, "items:update", (JSON, "title", DENY))

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", ["unknown", "blocked", "deleted"])
-async def test_nobody_learns_whether_there_is_an_account(
+async def test_the_answer_does_not_reveal_whether_an_account_exists(
     client: httpx.AsyncClient, login: Login, post: Post, backstay: Backstay, kind: str
 ) -> None:
     person, known = await login(), await login()
@@ -32,7 +32,7 @@ async def test_nobody_learns_whether_there_is_an_account(
     assert [mail.recipient for mail in await post.deliver()] == [known.email]
 
 
-async def test_the_same_is_done_before_the_answer_for_every_address(
+async def test_known_and_unknown_addresses_cause_the_same_statements(
     client: httpx.AsyncClient, login: Login, statements: list[str]
 ) -> None:
     person = await login()

@@ -116,7 +116,7 @@ async def test_notices_of_one_kind_have_a_share_of_their_own(
     assert await recipients(post) == [person.email]
 
 
-async def test_what_is_not_sent_is_told_without_the_address(
+async def test_a_mail_not_sent_is_logged_without_its_address(
     login: Login,
     client: httpx.AsyncClient,
     backstay: Backstay,
@@ -180,7 +180,9 @@ class TestMailsOfAProject:
             (tmp_path / f"order.{form}").write_text("An order\n\nwas made.")
         return LIMITED | {"MAIL_TEMPLATES_DIR": str(tmp_path)}
 
-    async def test_they_are_the_projects_to_limit(self, backstay: Backstay, post: Post) -> None:
+    async def test_mails_of_the_project_itself_are_not_limited(
+        self, backstay: Backstay, post: Post
+    ) -> None:
         for _ in range(SHARE.limit + 1):
             await backstay.system(SendMail(template="order", recipient=VICTIM))
         assert await recipients(post) == [VICTIM] * (SHARE.limit + 1)

@@ -82,7 +82,7 @@ async def test_queries_leave_no_row(login: Login, trail: Trail) -> None:
 
 
 @needs("items")
-async def test_what_is_refused_is_rolled_back_and_still_recorded(
+async def test_a_refused_command_is_rolled_back_and_recorded(
     login: Login, trail: Trail, backstay: Backstay
 ) -> None:
     person = await login()
@@ -223,7 +223,7 @@ async def test_own_scope_shows_what_is_about_oneself(
     assert foreign.json()["items"] == []
 
 
-async def test_what_the_system_does_is_recorded_as_its_own(backstay: Backstay) -> None:
+async def test_actions_of_the_system_are_recorded_as_its_own(backstay: Backstay) -> None:
     rows = (await execute(backstay, select(*Activity.__table__.columns))).all()
     assert {(row.message, row.actor, row.user_id) for row in rows} == {
         ("SyncAccess", "system", None),
@@ -238,7 +238,7 @@ class TestRetention:
     def variables(self) -> dict[str, str]:
         return {"LOG_ACTIVITY_DAYS": "30"}
 
-    async def test_rows_are_removed_when_their_time_is_over(
+    async def test_rows_are_removed_after_their_retention_time(
         self, login: Login, backstay: Backstay, trail: Trail, clock: FrozenClock
     ) -> None:
         await login()
@@ -252,7 +252,7 @@ class TestRetention:
         assert list(rows) == ["PurgeActivity"]
 
 
-async def test_nothing_is_removed_without_a_limit(
+async def test_without_a_retention_setting_nothing_is_removed(
     login: Login, backstay: Backstay, clock: FrozenClock
 ) -> None:
     await login()

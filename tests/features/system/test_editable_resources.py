@@ -78,7 +78,7 @@ async def test_a_superuser_sees_every_resource_of_every_feature(login: Login) ->
     assert seen["items"]["ListItems"]["kind"] == "query"
 
 
-async def test_what_needs_no_permission_belongs_to_no_resource(login: Login) -> None:
+async def test_messages_without_a_permission_belong_to_no_resource(login: Login) -> None:
     seen = await shown(await login("admin"))
     names = {name for messages in seen.values() for name in messages}
     assert not names & {"Login", "RegisterUser", "UpdateMe", "GetMe", "StorePassword", "SyncAccess"}
@@ -208,7 +208,7 @@ class TestWithNestedFields:
         assert found["api_key"]["constraints"] == {}
         assert "never tell" not in (await admin.client.get(RESOURCES)).text
 
-    async def test_a_field_of_the_kind_of_its_message_ends(self, login: Login) -> None:
+    async def test_recursive_models_are_described_one_level_deep(self, login: Login) -> None:
         found = set(fields((await shown(await login("admin")))["boats"]["Moor"]))
         assert found >= {"before", "before.kind"}
         assert "before.before.kind" not in found

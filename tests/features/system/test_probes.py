@@ -29,7 +29,9 @@ CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": 
 
 
 @pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])
-async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backstay) -> None:
+async def test_a_healthy_application_is_reported_as_ok(
+    client: httpx.AsyncClient, path: str, backstay: Backstay
+) -> None:
     answer = await client.get(path)
     database = well(backstay.database.options)
     assert answer.status_code == 200
@@ -43,7 +45,7 @@ async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backs
 
 @pytest.mark.usefixtures("affected_sqlite")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_a_sqlite_that_can_corrupt_files_is_told_and_serves(
+async def test_a_sqlite_that_can_corrupt_files_is_reported(
     settings: Settings, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
@@ -128,7 +130,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("fault", ["cut", "jam"])
-async def test_a_database_out_of_reach_is_told_quickly(
+async def test_an_unreachable_database_is_reported_quickly(
     seeded_url: str,
     tmp_path: Path,
     clock: FrozenClock,
@@ -165,7 +167,7 @@ async def test_a_database_out_of_reach_is_told_quickly(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_however_many_ask_at_once_the_database_is_asked_once(
+async def test_concurrent_probes_ask_the_database_once(
     client: httpx.AsyncClient, backstay: Backstay, asked: list[str]
 ) -> None:
     """Anybody may ask, as often as they like: a load balancer must not have to wait for them."""

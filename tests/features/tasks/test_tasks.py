@@ -67,7 +67,7 @@ async def test_a_task_has_a_tag_that_changes_with_it(backstay: Backstay, login: 
         ({"payload": {}}, "task", "missing"),
     ],
 )
-async def test_what_is_wrong_with_a_task_is_told(
+async def test_an_invalid_task_is_refused_with_reasons(
     login: Login, body: dict[str, Any], field: str, code: str
 ) -> None:
     ann = await login()
@@ -88,7 +88,7 @@ async def test_a_payload_full_of_faults_gets_a_short_answer(login: Login) -> Non
     problem(answer, 413, "too_large")
 
 
-async def test_others_tasks_do_not_exist(backstay: Backstay, login: Login) -> None:
+async def test_tasks_of_others_are_not_found(backstay: Backstay, login: Login) -> None:
     ann, ben, admin = await login(), await login(), await login("admin")
     task_id = await start(ann)
     for person, path in ((ben, task_id), (ann, str(new_id()))):

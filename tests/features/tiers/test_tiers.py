@@ -163,7 +163,9 @@ async def test_nobody_reaches_tiers_without_a_permission(login: Login) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_nobody_owns_a_tier(login: Login, backstay: Backstay, make_tier: MakeTier) -> None:
+async def test_under_own_scope_no_tier_is_listed(
+    login: Login, backstay: Backstay, make_tier: MakeTier
+) -> None:
     await make_tier("pro")
     person = await login()
     for action in ("create", "list", "read", "update", "delete"):

@@ -94,7 +94,7 @@ class TestOfTheAdministrator:
     def variables(self) -> dict[str, str]:
         return {**STAGING, "ADMIN_EMAIL": WRITTEN[0]}
 
-    async def test_it_is_the_same_in_settings_and_at_the_docs(
+    async def test_settings_and_docs_login_normalise_addresses_too(
         self, app: FastAPI, backstay: Backstay, client: httpx.AsyncClient, login: Login
     ) -> None:
         assert backstay.settings.admin.email == STORED

@@ -108,7 +108,7 @@ async def test_only_who_stands_higher_changes_somebody(
             problem(answer, 403, "forbidden")
 
 
-async def test_every_command_on_somebody_else_is_tried(app: FastAPI) -> None:
+async def test_the_test_covers_every_command_on_other_users(app: FastAPI) -> None:
     aimed = {
         (place.method, place.template.replace("{user_id}", "{id}"))
         for place in places(app)

@@ -212,7 +212,7 @@ async def test_what_is_deleted_softly_is_still_owned(login: Login) -> None:
 
 
 @needs("items")
-async def test_what_appears_meanwhile_is_never_left_without_its_owner(
+async def test_rows_created_during_an_erasure_never_lose_their_owner(
     login: Login,
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -235,7 +235,7 @@ async def test_what_appears_meanwhile_is_never_left_without_its_owner(
             problem(await admin.client.get(answer.headers["location"]), 404)
 
 
-async def test_cascade_is_for_good_only(login: Login) -> None:
+async def test_cascade_requires_a_hard_delete(login: Login) -> None:
     admin, person = await login("admin"), await login()
     problem(await admin.client.delete(f"{USERS}/{person.id}?cascade=true"), 422, "validation_error")
     assert await listed(admin) == {admin.id, person.id}
