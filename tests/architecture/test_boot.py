@@ -1,4 +1,4 @@
-"""Shows that an application which is wired wrongly does not start, and says everything wrong."""
+"""Shows that a wrongly wired application does not start, and reports every fault at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

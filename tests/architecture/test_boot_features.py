@@ -1,4 +1,4 @@
-"""Shows that features which leave one another or a part of themselves out do not start."""
+"""Shows that features with missing requirements or unlisted modules do not start."""
 
 import sys
 from collections.abc import Iterator
@@ -167,7 +167,7 @@ wrapped.__handles__ = int
 
 
 def test_only_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
-    """A module may hold what has every attribute, what has none yet, what belongs nowhere."""
+    """A module may hold objects with any attribute (mocks), unset proxies, and tables of others."""
     project.plant("orders/__init__.py", UNLISTED.replace("events, routes", "model"))
     project.plant("orders/model.py", TABLE)
     (fault,) = faults(project.feature("orders"))
@@ -178,7 +178,7 @@ def test_only_a_table_of_routes_is_taken_for_one(project: Project, faults: Fault
 
 
 def test_tests_beside_a_feature_do_not_belong_to_it(project: Project, tmp_path: Path) -> None:
-    """What starts must not depend on whether tests are loaded, too."""
+    """Whether an application starts must not depend on whether tests are imported."""
     project.plant("orders/__init__.py", MANIFEST)
     project.plant("orders/tests/__init__.py", "")
     project.plant("orders/tests/test_orders.py", REACTING)
@@ -232,7 +232,7 @@ def test_a_circle_of_features_is_reported_once(faults: Faults) -> None:
 
 
 class ExportRigs(PersonalData):
-    """Nobody answers this."""
+    """A query without a handler."""
 
 
 @pytest.mark.parametrize("personal_data", [{"rigs": ExportRigs}, {"rigs": int}])
@@ -262,7 +262,7 @@ def test_two_features_may_not_export_the_same_kind(faults: Faults) -> None:
 def test_manifest_fields_have_the_right_types(
     faults: Faults, said: dict[str, Any], what: str
 ) -> None:
-    """Without the comma parentheses make no tuple, and a module is not the table in it."""
+    """Parentheses without a comma are no tuple, and a module is not the table that it holds."""
     (fault,) = faults(Feature("rigs", **said))
     assert fault.code is Code.FEATURE_SHAPE
     assert fault.where.startswith("tests/architecture/test_boot_features.py:")

@@ -1,4 +1,4 @@
-"""Shows that messages, handlers and subscribers which could not work do not start in silence."""
+"""Shows that messages, handlers and subscribers that could not work stop the boot."""
 
 from collections.abc import AsyncIterator, Callable
 from functools import wraps
@@ -64,12 +64,12 @@ def told(faults: list[WiringFault]) -> list[Code]:
 
 
 def line_of(function: Callable[..., Any], below: int = 0) -> str:
-    """Where a function of this module is written, as seen from the root of the project."""
+    """The place (file:line) of a function of this module, relative to the root of the project."""
     return f"{Path(__file__).relative_to(Path.cwd())}:{function.__code__.co_firstlineno + below}"
 
 
 def watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator that is not async itself: what it returns is awaited all the same."""
+    """A decorator whose wrapper is not async itself; what the wrapper returns is awaited."""
 
     @wraps(function)
     def call(*given: Any) -> Any:

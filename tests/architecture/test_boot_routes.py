@@ -1,4 +1,4 @@
-"""Shows that routes which could not answer, or answer something else, do not start in silence."""
+"""Shows that routes that could not answer, or would answer wrongly, stop the boot."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -221,7 +221,7 @@ def test_a_route_limit_must_be_a_limit_class(faults: Faults) -> None:
 
 
 def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:
-    """Neither those of routers, nested ones too, nor those of the documentation."""
+    """Neither a route of an included (or nested) router nor one of the documentation."""
     inner, outer = APIRouter(prefix="/rigs"), APIRouter(prefix="/api/v1")
 
     @inner.get("/{number}")

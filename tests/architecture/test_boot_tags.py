@@ -1,4 +1,4 @@
-"""Shows that tags which would outdate nothing do not start in silence."""
+"""Shows that cache tags that could never invalidate anything stop the boot."""
 
 from backstay.core.bus import handles
 from backstay.core.caching import Cached

@@ -1,4 +1,4 @@
-"""Shows which answers clients may keep: what is not listed here must not be, so think first.
+"""Shows which answers clients may cache: an answer that is not listed here must be `no-store`.
 
 Who may see it? What does a client do wrong with one that is as old as ``CLIENT_CACHE_MAX_AGE``?
 What a change of rights, or the end of a session, must reach at once is not kept.

@@ -1,4 +1,4 @@
-"""Shows that the pages name everything the code has, and nothing it no longer has."""
+"""Shows that the documentation names everything in the code, and nothing that is gone from it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ def tables(page: str) -> dict[str, Rows]:
 
 
 def differences(documented: Rows, known: Rows) -> list[str]:
-    """What a table lacks, what it should not say, and what it says wrongly."""
+    """The missing, superfluous and wrong rows of a table."""
     return [
         *(f"{name} is not documented" for name in known.keys() - documented.keys()),
         *(f"{name} does not exist" for name in documented.keys() - known.keys()),
@@ -44,7 +44,7 @@ def differences(documented: Rows, known: Rows) -> list[str]:
 
 
 def unmentioned(names: Iterable[str], pages: Iterable[Path]) -> list[str]:
-    """The names that stand on no page, between marks of code or in a block of it."""
+    """The names that no page holds in inline code or in a code block."""
     text = "\n".join(page.read_text("utf-8") for page in pages)
     return [
         name for name in names if not re.search(rf"(?<![\w.:]){re.escape(name)}(?![\w:])", text)
@@ -94,7 +94,7 @@ def commands() -> Iterator[str]:
 
 
 def moved(pages: Iterable[Path]) -> list[str]:
-    """The files and folders of the package that pages name and that are not there."""
+    """The files and folders of the package that pages name and that do not exist."""
     package = ROOT / "src" / "backstay"
     rooms = "|".join(each.name for each in package.iterdir() if each.is_dir())
     named = re.compile(rf"`((?:{rooms})/[\w/]+(?:\.py)?)`")

@@ -1,4 +1,4 @@
-"""Shows that features know each other only as their manifests say, and never in a circle."""
+"""Shows that features import each other only as their manifests allow, and never in a circle."""
 
 import ast
 from collections.abc import Iterator

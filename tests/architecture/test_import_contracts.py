@@ -1,4 +1,4 @@
-"""Shows that arrows point downwards, and that the contracts of the import linter notice others."""
+"""Shows that imports point downwards only, and that the import linter notices all others."""
 
 import os
 import subprocess

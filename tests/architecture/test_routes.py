@@ -1,4 +1,4 @@
-"""Shows that every route keeps the rules of the edge, wherever it was added."""
+"""Shows that every route keeps the rules of the HTTP edge, wherever it was added."""
 
 from pathlib import Path
 from typing import Annotated

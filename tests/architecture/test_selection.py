@@ -1,4 +1,4 @@
-"""Shows the rules by which tests are left out, and that a failed one can be run again as told."""
+"""Shows by which rules tests are left out, and that the printed command repeats a failed one."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Shows what every cache does: bytes for a while, loaded once, outdated by tag."""
+"""Shows what every cache does: it keeps bytes for a time, loads once, and invalidates by tag."""
 
 import asyncio
 from collections.abc import AsyncIterator

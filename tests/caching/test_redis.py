@@ -1,4 +1,4 @@
-"""Shows that processes share a cache on Redis, which nobody else can write and none waits for."""
+"""Shows that processes share a cache on Redis, which others cannot forge."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ TAGS = ("items", "items:1")
 
 
 class Exploit:
-    """What runs a command wherever its pickle is read."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness

@@ -1,4 +1,4 @@
-"""Shows that Redis learns later what it missed of what was outdated, and that nobody waits."""
+"""Shows that Redis gets missed invalidations later, and that no request waits for it."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ TAGS = ("items", "items:1")
 
 
 async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
-    """Wait until nothing is found any more."""
+    """Wait until the key is not found any more."""
 
     async def is_gone() -> bool:
         return await cache.get(key, tags=tags) is None
@@ -32,7 +32,7 @@ async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
 def held(
     cache: RedisCache, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[str], asyncio.Event]:
-    """Keep a command from Redis: how often it was asked for so far, and what lets it go."""
+    """Hold a Redis command back: the list of its calls so far, and the event that releases them."""
     call, asked, free = cache._link.call, [], asyncio.Event()
 
     async def wait(*words: Any) -> Any:
@@ -46,7 +46,7 @@ def held(
 
 
 async def go_on_without(cache: RedisCache) -> None:
-    """Do what a cache can do by itself; only the first may have asked Redis in vain."""
+    """Use the cache without Redis; only the first call may have tried to reach it."""
     assert await cache.remember("new", Source(b"fresh").load, ttl=60, tags=TAGS) == b"fresh"
     failed, _ = vain_commands(cache._link)
     await cache.delete_tags("items:1")

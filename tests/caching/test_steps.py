@@ -1,4 +1,4 @@
-"""Shows whose answers are kept for whom, and when commands outdate them."""
+"""Shows for whom an answer is cached, and when commands invalidate it."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Shows what a real server puts up with on its connections, whichever of the three it is."""
+"""Shows how each of the three servers handles its connections."""
 
 import asyncio
 import signal
@@ -83,7 +83,7 @@ def test_head_leaves_one_line_in_the_log(server: Server) -> None:
 
 
 async def _use_at_once(port: int) -> None:
-    """Open connections at once and use each of them, by turns; all of them stay open."""
+    """Open many connections at once and use each in turn; all of them stay open."""
     bearer = await token(port)
     callers = [Caller(port, bearer) for _ in range(BUSY_CONNECTIONS)]
     for path in ("/api/v1/items", "/livez"):

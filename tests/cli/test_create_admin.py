@@ -1,4 +1,4 @@
-"""Shows how administrators are made and let in again, and what keeps them from it."""
+"""Shows how administrators are created and their passwords reset, and what is refused."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ GOOD = "a long enough one"
 
 
 def is_admin(folder: Path, login: str, password: str) -> bool:
-    """Whether somebody with this password is a superuser."""
+    """Whether this name and password sign in a superuser."""
     settings = load_settings({"DB_URL": f"sqlite:///{folder}/backstay.db"}, folder)
 
     async def ask() -> bool:

@@ -1,4 +1,4 @@
-"""Shows how tiers are made from the command line, and what keeps them from it."""
+"""Shows how tiers are created on the command line, and what is refused."""
 
 from pathlib import Path
 

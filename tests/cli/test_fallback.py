@@ -1,4 +1,4 @@
-"""Shows DB_FALLBACK_TO_SQLITE: who goes on with a file, when, what is told, and who does not."""
+"""Shows DB_FALLBACK_TO_SQLITE: which commands fall back to a file, when, and what they print."""
 
 import socket
 import threading
@@ -28,7 +28,7 @@ def postgres_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
 
 
 class SilentServer:
-    """Takes connections, and never says a word to any of them."""
+    """A server that accepts connections and never answers."""
 
     def __init__(self) -> None:
         self.taken: list[socket.socket] = []

@@ -17,7 +17,7 @@ PAUSE = 0.05
 
 
 async def _call_until_replaced(server: Server) -> tuple[int, int]:
-    """How many requests were answered in all, and the most that one caller had to repeat."""
+    """The number of answered requests, and the most repeats that one caller needed."""
     bearer, before, total = await token(server.port), workers(server), 0
     replacement = asyncio.create_task(eventually(lambda: not before <= workers(server)))
 

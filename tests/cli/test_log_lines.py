@@ -1,4 +1,4 @@
-"""Shows that each line of a log for machines is an event, however the application fails."""
+"""Shows that each line of a JSON log is an event, however the application fails."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def lines(folder: Path) -> list[str]:
 
 @contextmanager
 def failing(kind: str, folder: Path, **variables: str) -> Iterator[httpx.Client]:
-    """A server whose application fails; it prints into the folder, and is gone in the end."""
+    """A server whose application fails; it logs into the folder, and is stopped in the end."""
     (folder / METRICS).mkdir()
     port = free_port()
     options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=False, supervisor=os.getpid())

@@ -1,4 +1,4 @@
-"""Shows that garbage is not looked for while a command is imported, and is from then on."""
+"""Shows that garbage collection is off while a command is imported, and on afterwards."""
 
 import gc
 

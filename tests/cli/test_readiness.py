@@ -1,4 +1,4 @@
-"""Shows which states of a database keep the server from starting, and what is said about them."""
+"""Shows which states of a database stop the start of the server, and how they are reported."""
 
 import asyncio
 from pathlib import Path

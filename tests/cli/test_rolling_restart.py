@@ -72,7 +72,7 @@ class TwoServers:
             self.stop(port)
 
     def serves(self, port: int) -> bool:
-        """Whether one of the requests for items has come to the server at a port."""
+        """Whether the server at a port has received a request for items."""
         metrics = self._stacks[port][1].client.get("/metrics").text
         return re.search(r"requests_total{.*/v1/items.*} [1-9]", metrics) is not None
 
@@ -103,7 +103,7 @@ def documented(port: int, upstreams: tuple[int, ...]) -> str:
 
 @dataclass
 class Load:
-    """What clients do all the time; they hurry while a server stops."""
+    """Requests that clients send all the time; more often while a server stops."""
 
     port: int
     reads: int = 0
@@ -112,7 +112,7 @@ class Load:
     done: threading.Event = field(default_factory=threading.Event)
 
     async def call(self, bearer: str, number: int) -> None:
-        """One client, which sees nothing but answers."""
+        """One client; every request of it must be answered."""
         caller, sent = Caller(self.port, bearer), 0
         while not self.done.is_set():
             sent += 1

@@ -1,4 +1,4 @@
-"""Shows a first run and the next, what is told meanwhile, and what keeps a server from running."""
+"""Shows a first and a second run of `serve`, what they print, and what stops the start."""
 
 import re
 import signal
@@ -25,7 +25,7 @@ def sign_in(server: Server, email: str, password: str) -> int:
 
 
 def mail_to_a_stranger(server: Server) -> str:
-    """The mail that somebody who registers is sent, as the mailbox shows it."""
+    """The mail to a newly registered user, as the mailbox shows it."""
     person = {"email": "stranger@example.org", "password": "correct horse"}
     assert server.client.post("/api/v1/users", json=person).status_code == 201
     link = re.compile(r'"(/dev/mailbox/[^"]+)"')
@@ -70,7 +70,7 @@ def test_only_the_first_run_prints_the_generated_password(
 
 @pytest.fixture(scope="module")
 def reloading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A first run with a given password, which starts anew when a Python file changes."""
+    """A first run with a given password and `--reload`: it restarts when a Python file changes."""
     given = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": GIVEN}
     with serving(tmp_path_factory.mktemp("reloading"), "--reload", **given) as server:
         yield server

@@ -16,7 +16,7 @@ PINGS = 30
 
 @pytest.fixture
 def patient(shared: Shared) -> Server:
-    """Has two workers, and waits for everybody."""
+    """A server with two workers and long timeouts."""
     server = shared(
         SERVER_WORKERS="2",
         SERVER_TIMEOUT=NEVER,
@@ -30,7 +30,7 @@ def patient(shared: Shared) -> Server:
 
 @pytest.fixture
 def hasty(shared: Shared) -> Server:
-    """Closes what is silent for a second."""
+    """A server that closes connections that are idle for one second."""
     return shared(SERVER_TIMEOUT="1")
 
 
@@ -55,7 +55,7 @@ def test_idle_supervisors_are_not_woken(patient: Server, kind: str) -> None:
 
 
 def _counted(server: Server) -> float:
-    """How many pings the metrics know of."""
+    """How many pings the metrics count."""
     text = server.client.get("/metrics").text
     found = re.search(r"requests_total{.*system/ping.*} ([0-9.]+)", text)
     return float(found[1]) if found else 0
@@ -78,7 +78,7 @@ def test_a_worker_that_dies_is_replaced(patient: Server) -> None:
 
 
 def _closes(server: Server) -> bool:
-    """Whether a connection is closed after its answer, of which there is one in any case."""
+    """Whether the server closes the connection after its answer."""
     answer = server.client.get("/livez")
     assert answer.status_code == 200
     return bool(answer.headers.get("connection") == "close")

@@ -1,4 +1,4 @@
-"""Whatever is in the way of a command ends in a sentence and a code, and leaves nothing behind."""
+"""Shows that an obstacle ends a command with a sentence and an exit code, and leaves no files."""
 
 import ctypes
 import os
@@ -60,7 +60,7 @@ def test_a_path_that_is_no_database_ends_in_a_sentence(
 
 
 def without_privileges(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command for which permissions hold, also where the tests run as root."""
+    """Run a command that obeys file permissions, even if the tests run as root."""
 
     def bind() -> None:
         if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""Shows that commands tell in sentences what is wired wrongly, and end with a failure."""
+"""Shows that commands print wiring faults as sentences, and fail."""
 
 from pathlib import Path
 

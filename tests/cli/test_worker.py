@@ -27,11 +27,11 @@ from tests.waiting import LIMIT, until
 pytestmark = needs("tasks")
 
 LONG = 300
-"""Seconds: the longest that a task for the show may take."""
+"""Seconds: the longest duration of a demo task."""
 
 
 def enqueue(folder: Path, seconds: float) -> None:
-    """A task of the administrator, in the database of the folder."""
+    """Store a task of the administrator in the database of the folder."""
 
     async def store() -> None:
         backstay = compose(settings_with(f"sqlite:///{folder}/backstay.db", folder))
@@ -66,7 +66,7 @@ def becomes(folder: Path, expected: str) -> None:
 
 @contextmanager
 def started(folder: Path, *options: str, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """A worker that has begun, and does not outlive a test that fails."""
+    """A running worker process, which is killed if the test fails."""
     with (folder / "out").open("w") as out:
         process = subprocess.Popen(
             [*COMMAND, "worker", *options], cwd=folder, env=environ(**variables), stdout=out

@@ -1,4 +1,4 @@
-"""Shows that clients can be generated from the description of the API, and are of use."""
+"""Shows that clients generated from the API description compile and work."""
 
 import json
 import re

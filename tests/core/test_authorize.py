@@ -1,4 +1,4 @@
-"""Shows whom the pipeline lets ask what: policy, grant, field rules, then further rules."""
+"""Shows who may send which message: policy, grant, field rules, then further rules."""
 
 from typing import Any, ClassVar
 
@@ -163,7 +163,7 @@ class OpenLater(Open):
 
 @pytest.mark.filterwarnings("ignore:coroutine 'has_berth' was never awaited")
 async def test_an_async_rule_that_was_not_awaited_refuses() -> None:
-    """That it is one cannot be seen before it is asked."""
+    """That a rule is asynchronous is only seen when it is called."""
     with pytest.raises(Forbidden):
         await ask(OpenLater(), USER)
 

@@ -1,4 +1,4 @@
-"""Shows what sending a command does: one transaction, prepared before, told about after."""
+"""Shows what sending a command does: preparation, one transaction, then announcements."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -144,7 +144,7 @@ async def write_before(command: WriteBefore, session: Transaction, written: str)
 
 
 class Channel(SilentChannel):
-    """Remembers whose change was published."""
+    """Remembers which users were published as changed."""
 
     def __init__(self) -> None:
         self.told: list[set[UUID]] = []
@@ -155,7 +155,7 @@ class Channel(SilentChannel):
 
 @dataclass(frozen=True)
 class Harness:
-    """The two buses on a database of their own."""
+    """The two buses on their own database, and senders to use them."""
 
     buses: Buses
     channel: Channel

@@ -1,4 +1,4 @@
-"""Shows that whatever an error is, the log names what it goes back to in one line."""
+"""Shows that the log names the root cause of any error in one line."""
 
 import asyncio
 from collections.abc import Callable

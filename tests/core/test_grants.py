@@ -130,7 +130,7 @@ def covers(rule: str, path: str) -> bool:
 
 
 def should_refuse(deciding: Iterable[RoleGrant], source: Source, path: str) -> bool:
-    """The words of the contract, rule by rule."""
+    """What field rules refuse, written rule by rule as documented."""
     rules = [(name, e) for held in deciding for s, name, e in held.rules if s is source]
     denied = [name for name, effect in rules if effect is Effect.DENY]
     allowed = [name for name, effect in rules if effect is Effect.ALLOW]

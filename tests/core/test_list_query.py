@@ -1,4 +1,4 @@
-"""Shows what a list may be asked, and what each question names for field rules."""
+"""Shows which parameters a list takes, and which field names they give to field rules."""
 
 from datetime import datetime
 from typing import Any

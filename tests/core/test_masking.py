@@ -1,4 +1,4 @@
-"""Shows which fields count as secrets, however deep they are and whatever their type is called."""
+"""Shows which fields count as secrets, at any depth and with any subtype."""
 
 from typing import Annotated
 

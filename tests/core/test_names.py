@@ -1,4 +1,4 @@
-"""Shows that an e-mail address and a login have one form, however they are written."""
+"""Shows that an e-mail address and a login are normalised to one form."""
 
 from unicodedata import category
 

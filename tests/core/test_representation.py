@@ -1,4 +1,4 @@
-"""Shows when a representation is the one that its sender believes it to be."""
+"""Shows when a representation matches the ETag that the client sent."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Shows that a body is counted before it is validated, and that its texts do not count."""
+"""Shows that the values of a body are counted before validation, whatever its texts hold."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def test_a_long_text_is_one_value() -> None:
     "text", ['"' + "a" * 50, '"' + '\\"' * 50, '"' + "\\" * 51, '"a"b"' + '\\"c' * 50]
 )
 def test_counting_takes_linear_time(text: str) -> None:
-    """Also where a text does not end: to look for its end again takes the square of its length."""
+    """Also in an unterminated string: searching for its end again would take quadratic time."""
     found = [each.span() for each in _TEXT_OR_JOINT.finditer(text.encode())]
     assert found[-1][1] >= len(text) - 1
     assert len(found) <= 2

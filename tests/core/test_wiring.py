@@ -1,4 +1,4 @@
-"""Shows how single things are judged when an application is wired."""
+"""Shows how rules, results, names and places are checked when an application is wired."""
 
 from typing import Annotated, Any, Protocol
 

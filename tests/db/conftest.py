@@ -74,7 +74,7 @@ def command(database: Database) -> Commands:
 
 @pytest.fixture
 async def many(database: Database) -> Database:
-    """Sixty books full of ties."""
+    """Sixty books, many of which have equal sort keys."""
     chance = random.Random(7)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     rows = [
@@ -97,7 +97,7 @@ async def many(database: Database) -> Database:
 
 @pytest.fixture
 async def threads_end() -> AsyncIterator[None]:
-    """Waits for aiosqlite's threads: that of a failed connection ends a moment later."""
+    """Wait for aiosqlite's threads: the thread of a failed connection ends a moment later."""
     before = set(threading.enumerate())
     yield
     await eventually(

@@ -1,4 +1,4 @@
-"""Shows when a command's row is written: with its changes, after its rollback, once in all."""
+"""Shows when a command's audit row is written: with its changes or after its rollback, once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -191,7 +191,7 @@ async def test_a_nested_command_causes_no_row_when_nothing_happened(
 
 
 class FailingChannel(SilentChannel):
-    """A channel that fails to tell of what was committed."""
+    """A channel that fails to announce what was committed."""
 
     async def publish(self, changes: PrincipalChanges) -> None:
         raise ConnectionError

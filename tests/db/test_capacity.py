@@ -1,4 +1,4 @@
-"""Shows that more processes than a database lets in are told of before they are turned away."""
+"""Shows that a server warns when its processes may need more connections than there are."""
 
 from pathlib import Path
 

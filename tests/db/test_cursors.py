@@ -1,4 +1,4 @@
-"""Shows that a cursor survives a round trip, and nothing else passes for one."""
+"""Shows that a signed cursor is read back, and anything else is invalid."""
 
 import pytest
 from hypothesis import given

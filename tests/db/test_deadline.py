@@ -1,4 +1,4 @@
-"""Shows that a read which takes too long ends, and that nothing else is ended with it."""
+"""Shows that a read over its time is cancelled, and that nothing else is."""
 
 import time
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELE
 SECONDS = 0.3
 NUMBERS = "(1), (2), (3), (4), (5), (6), (7), (8), (9), (10)"
 SLOW = text(f"SELECT count(pg_sleep({SECONDS / 5})) AS n FROM (VALUES {NUMBERS}) AS numbers")
-"""Takes twice the time that a query has. On SQLite, too, there is a function of that name."""
+"""Takes twice the time limit of a query. The test defines the function on SQLite, too."""
 ONE = text("SELECT 1")
 
 
@@ -63,7 +63,7 @@ def options(database_url: str, pgbouncer: bool) -> EngineOptions:
 
 @pytest.fixture
 async def hurried(options: EngineOptions) -> AsyncIterator[Database]:
-    """A database that gives queries little time, and has one connection for them."""
+    """A database with a short time limit for queries, and one connection for them."""
     create_file(options)
     database = Database(options)
     for engine in (database.read_engine, database.writer) if options.is_sqlite else ():
@@ -86,7 +86,7 @@ def reader_of(database: Database, message: Message[Any] | None = None) -> Reader
 
 
 async def answers(reader: Reader) -> bool:
-    """Whether a quick read is in time, as on most machines it is."""
+    """Whether a quick read ends in time; a slow machine may need several attempts."""
     try:
         return bool(await reader.scalar(ONE))
     except DatabaseTimedOut:
@@ -97,7 +97,7 @@ async def answers(reader: Reader) -> bool:
 async def test_a_read_over_its_time_ends_and_the_next_succeeds(
     hurried: Database,
 ) -> None:
-    """Behind PgBouncer the driver ends it, and SQLAlchemy then makes another connection."""
+    """Behind PgBouncer the driver cancels the read; SQLAlchemy then opens another connection."""
     made: list[object] = []
     event.listen(hurried.read_engine.sync_engine, "connect", lambda *_: made.append(1))
     reader = reader_of(hurried)

@@ -1,4 +1,4 @@
-"""Shows that the files of a database are nobody else's to read."""
+"""Shows that only their owner can read the files of a SQLite database."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Shows that nobody takes every turn at a pool, and that no turn is lost."""
+"""Shows that no caller takes every slot of a pool, and that no slot is lost."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class SlotHolder:
-    """Holds a turn until it is told to leave."""
+    """Holds a slot until `leave` is called."""
 
     def __init__(
         self, semaphore: FairSemaphore, who: Hashable | None, order: list["SlotHolder"]
@@ -37,12 +37,12 @@ class SlotHolder:
 
 @pytest.fixture
 def inside() -> list[SlotHolder]:
-    """Whoever came in, in that order."""
+    """The holders in the order in which they got a slot."""
     return []
 
 
 async def settled() -> None:
-    """Everybody who can come in has done so."""
+    """Wait until every caller that can get a slot has one."""
     for _ in range(10):
         await asyncio.sleep(0)
 

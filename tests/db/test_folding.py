@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Shows that text is searched alike on both databases, in Python's words, and never by LIKE."""
+"""Shows that both databases search text alike, with Python's case folding and without LIKE."""
 
 import pytest
 from sqlalchemy import event, literal, select

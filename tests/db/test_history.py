@@ -1,4 +1,4 @@
-"""Shows that the names of files tell where a history ends, or nothing."""
+"""Shows that the last revision is read from the file names, if they are numbered."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Shows when the answer to a command with a key is stored: with its changes, or not at all."""
+"""Shows when the answer to a command with an Idempotency-Key is stored: with its changes only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ KEY = IdempotencyKey("k", "POST /casts", b"\0" * 32)
 
 
 class SlowCommand:
-    """Where the slow command has arrived, and when it may go on."""
+    """Events of the slow command: it has started, and it may continue."""
 
     entered: asyncio.Event
     leave: asyncio.Event

@@ -1,4 +1,4 @@
-"""Shows that lists find what was asked for, the same on both databases, and nobody else's rows."""
+"""Shows that lists find the same rows on both databases, and never those of others."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

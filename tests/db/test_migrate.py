@@ -1,4 +1,4 @@
-"""Shows that migrations lead to the models, back and forth, once, whoever runs them."""
+"""Shows that migrations match the models, can be undone, and run once among many processes."""
 
 import sys
 from pathlib import Path

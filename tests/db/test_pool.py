@@ -1,4 +1,4 @@
-"""Shows that a process has as many connections as it may, in all, and few while it is idle."""
+"""Shows that a process stays within its budget of connections, and has few while idle."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["post
 
 ONE = text("SELECT 1")
 MOST = 7
-"""Of which two may be needed beside the pools: each pool has four at most, both have six."""
+"""Two of them may be needed beside the pools: each pool has at most four, both at most six."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def count(observer: "asyncpg.Connection[asyncpg.Record]") -> int:
 
 
 def has_ended(record: ConnectionPoolEntry) -> bool:
-    """Whether the driver has seen the end of a connection."""
+    """Whether the driver has noticed the end of a connection."""
     driver: asyncpg.Connection[asyncpg.Record] | None = record.driver_connection
     return driver is None or driver.is_closed()
 
@@ -127,7 +127,7 @@ async def test_one_pool_never_takes_the_last_connection_of_the_other(database: D
 
 
 class TestSmall:
-    """Four are the fewest: one reads, one writes."""
+    """Four is the smallest budget: one connection reads, one writes."""
 
     @pytest.fixture
     def options(self, database_url: str, pool_timeout: float) -> EngineOptions:

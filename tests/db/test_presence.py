@@ -1,4 +1,4 @@
-"""Shows that a database whose tables are gone is noticed at the start and by the probe."""
+"""Shows that missing tables and columns are noticed at the start and by the probe."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -68,7 +68,7 @@ async def test_additional_tables_and_columns_are_ignored(ship: Backstay) -> None
 
 
 async def test_tables_are_looked_for_in_the_search_path(ship: Backstay) -> None:
-    """In the schemas of the search path, and in no other."""
+    """Tables in the schemas of the search path count, those in others do not."""
     if ship.database.options.is_sqlite:
         pytest.skip("SQLite has no schemas")
     await write(ship, "CREATE SCHEMA elsewhere", "ALTER TABLE items SET SCHEMA elsewhere")
@@ -83,7 +83,7 @@ async def test_tables_are_looked_for_in_the_search_path(ship: Backstay) -> None:
 
 
 async def test_broken_views_of_others_do_not_fail_the_check(ship: Backstay) -> None:
-    """SQLite keeps views of tables that are gone, and no longer says what columns those have."""
+    """SQLite keeps views of dropped tables, whose columns it can no longer list."""
     await write(ship, "CREATE TABLE whims (a INTEGER)", "CREATE VIEW stale AS SELECT a FROM whims")
     if ship.database.options.is_sqlite:
         await write(ship, "PRAGMA legacy_alter_table = ON", "DROP TABLE whims")
@@ -117,7 +117,7 @@ class Versioned(Strange):
 
 
 async def test_names_are_compared_as_the_database_does(ship: Backstay) -> None:
-    """Whatever their case; computed columns and those that every table has are there, too."""
+    """In any case of letters; computed and system columns count as present, too."""
     shown: list[Any] = [Shape, Outline]
     if not ship.database.options.is_sqlite:
         shown.append(Versioned)

@@ -1,4 +1,4 @@
-"""Shows that the helpers of handlers change exactly what they say, and leave a trace of it."""
+"""Shows that the query helpers change exactly the named rows, and stamp them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reads go to a real streaming replica, and never show less than their reader has written."""
+"""Shows that reads go to a streaming replica, and always show the reader's own writes."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -55,7 +55,7 @@ def seeded_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
 async def primary_and_replica(
     servers: tuple[PostgresServer, PostgresReplica], seeded_url: str
 ) -> AsyncIterator[tuple[str, PostgresReplica]]:
-    """The URL of a seeded database and a replica of its server, which has it."""
+    """The URL of a seeded database, and a replica of its server."""
     replica = servers[1]
     replica.start()
     await _until_level(seeded_url, replica)
@@ -82,7 +82,7 @@ async def _ask(url: str, statement: str) -> Any:
 
 @pytest.fixture
 def ttl() -> str:
-    """No answer is kept, so that every read asks a database."""
+    """No answer is cached, so that every read asks a database."""
     return "0"
 
 
@@ -249,7 +249,7 @@ async def test_exceeding_ones_share_does_not_mark_the_replica_as_failed(
 
 
 def _beside(url: str, replica: PostgresReplica) -> Database:
-    """A database with a replica, in which queries have little time and users one at once."""
+    """A database with a replica, a short time limit for queries and one read per user at once."""
     address, there = (
         each.replace("postgresql:", "postgresql+asyncpg:") for each in (url, replica.url_of(url))
     )

@@ -1,4 +1,4 @@
-"""Shows that one transaction per command loses nothing and that readers change nothing."""
+"""Shows that one transaction per command loses no update, and that readers cannot write."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any

@@ -1,4 +1,4 @@
-"""Shows that no SQLite that can corrupt files in WAL mode uses that mode without a word."""
+"""Shows that a SQLite that can corrupt files in WAL mode does not use that mode silently."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""Shows that a SQLite file is noticed to be lost even while somebody connects to it."""
+"""Shows that the loss of a SQLite file is noticed even while a connection is opened."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""An application whose database can be taken away, and signs of what was kept."""
+"""Fixtures: an application whose database connection can be cut, and helpers to read its data."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,7 +53,7 @@ async def running(app: FastAPI, client: httpx.AsyncClient) -> Running:
 async def wired(
     seeded_url: str, tmp_path: Path, clock: FrozenClock, variables: dict[str, str]
 ) -> AsyncIterator[tuple[Wire, Running]]:
-    """An application on PostgreSQL, and the wire between the two."""
+    """An application on PostgreSQL, and the TCP proxy between the two."""
     async with wire_to(seeded_url) as (wire, url):
         settings = settings_with(url, tmp_path, DB_POOL_TIMEOUT=str(LIMIT), **variables)
         app: Any = create_app(settings, clock=clock, worker=False)

@@ -1,4 +1,4 @@
-"""Shows that what one process changes every other obeys within a second, whatever fails."""
+"""Shows that every process obeys a change of another within a second, whatever fails."""
 
 import asyncio
 from pathlib import Path
@@ -217,7 +217,7 @@ async def replaced(two: TwoServers, listeners: set[int]) -> bool:
 
 
 async def beats(two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait until every channel has proven twice more that it lives."""
+    """Wait until every channel has had two more heartbeats."""
     counted = dict.fromkeys((two.one.backstay.listener, two.other.backstay.listener), 0)
     beat = PostgresListener.beat
 
@@ -234,7 +234,7 @@ async def beats(two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_server_and_another_process_notify_each_other(
     seeded_url: str, tmp_path: Path
 ) -> None:
-    """Whoever is signed out is refused there while others are believed that nobody told of."""
+    """The signed-out user is refused there; sessions ended without a notification still work."""
     variables = {"DB_URL": seeded_url, "RATE_LIMIT_ENABLED": "false", "LOG_DIR": "", **KEYS}
     with serving(tmp_path, **variables) as server:
         there = httpx.AsyncClient(base_url=server.client.base_url, timeout=LIMIT)

@@ -1,4 +1,4 @@
-"""Shows that what an administrator changes in one process holds in every other."""
+"""Shows that a change by an administrator in one process holds in every other."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.features.steps import API, ME, bearer, sign_in
 
 
 class Admin:
-    """The administrator, at one site."""
+    """The administrator, signed in at one server."""
 
     def __init__(self, client: httpx.AsyncClient, headers: dict[str, str]) -> None:
         self.client, self.headers = client, headers
@@ -25,14 +25,14 @@ class Admin:
         return cls(site.client, bearer(answer.json()["access_token"]))
 
     async def send(self, method: str, path: str, body: Any = None) -> Any:
-        """What a change that must succeed is answered with."""
+        """Send a change that must succeed; the body of the answer."""
         path = f"{API}{path}"
         answer = await self.client.request(method, path, json=body, headers=self.headers)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
     async def permit(self, user_id: str) -> tuple[str, str, str]:
-        """Let somebody list users; the paths of the membership, the grant and its rules."""
+        """Let a user list users; the paths of the membership, the grant and its field rule."""
         role = (await self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5}))["id"]
         (found,) = (await self.send("GET", "/rbac/permissions?key=users:list"))["items"]
         (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")

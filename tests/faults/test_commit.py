@@ -1,4 +1,4 @@
-"""Shows that what could not be saved is never answered as if it had been."""
+"""Shows that a change that could not be saved is never answered as a success."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def refusal(running: Running, database_kind: str) -> FailingCommit:
 
 
 def failed(answer: httpx.Response) -> dict[str, Any]:
-    """Assert that an answer admits the failure and gives no internals away."""
+    """Assert that the answer is an error and reveals no internals."""
     body = problem(answer, 500, "db_error")
     assert "location" not in answer.headers
     assert "set-cookie" not in answer.headers

@@ -1,4 +1,4 @@
-"""Shows that a database that goes away is admitted, and that its return is enough."""
+"""Shows that an outage of the database is reported, and that its return is enough to recover."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ pytestmark = [
 
 
 def admitted(answer: httpx.Response) -> None:
-    """Assert that an answer is a problem that tells of a failure and no internals."""
+    """Assert that an answer is a problem that reports the failure and reveals no internals."""
     body = problem(answer, answer.status_code)
     assert body["code"] in {"db_unavailable", "db_error"}, body
     for internal in ("127.0.0.1", "postgres", "asyncpg", "Connection", "password"):
@@ -151,7 +151,7 @@ async def test_a_connection_lost_at_commit_is_no_success(wired: tuple[Wire, Runn
 
 
 async def cut_after(pieces: int, wire: Wire, running: Running) -> httpx.Response:
-    """Create an item while only so much passes the wire before it is cut."""
+    """Create an item while the proxy forwards only this much data before it is cut."""
     held = wire.held
     wire.jam_after(pieces)
     creating = asyncio.ensure_future(running.create(f"{pieces}"))

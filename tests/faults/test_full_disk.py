@@ -1,4 +1,4 @@
-"""Shows that nothing dies of a full disk: what cannot be saved is refused, the rest goes on."""
+"""Shows that a full disk stops no server: writes are refused, everything else works."""
 
 import resource
 import subprocess
@@ -29,7 +29,7 @@ def refused(answer: httpx.Response) -> None:
 
 
 async def fill(running: Running) -> httpx.Response:
-    """Create items until that is refused."""
+    """Create items until one is refused."""
     while (answer := await running.create("x" * 200)).status_code == 201:
         pass
     return answer
@@ -103,7 +103,7 @@ class TestSmallDisk:
 def test_a_server_without_any_disk_space_keeps_serving(
     templates: Templates, tmp_path: Path
 ) -> None:
-    """Neither its database, nor its log files, nor mails, nor what it says to standard error."""
+    """No database, log file, mail or standard error can be written."""
     url, _ = templates.copy("sqlite", tmp_path)
     variables = {"DB_URL": url, "LOG_DIR": "logs", "RATE_LIMIT_ENABLED": "false"}
     with serving(tmp_path, **variables) as server:
@@ -132,6 +132,6 @@ def test_a_server_without_any_disk_space_keeps_serving(
 
 
 def limit(server: Server, size: int) -> None:
-    """Let none of the server's processes write beyond so many bytes of a file."""
+    """Limit the size of every file that the server's processes write (RLIMIT_FSIZE)."""
     for pid in server.family():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

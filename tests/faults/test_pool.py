@@ -1,4 +1,4 @@
-"""Shows that a database that is busy is told as such, for as long as it is."""
+"""Shows that a busy database is reported as busy, for as long as it is."""
 
 import asyncio
 import threading
@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]
 
 @pytest.fixture
 def pool_timeout() -> float:
-    """Seconds that a connection may take to be made, too, on a busy machine."""
+    """Seconds; opening a connection on a busy machine must fit in, too."""
     return 1.0
 
 
 @pytest.fixture
 def variables(pool_timeout: float, database_kind: str) -> dict[str, str]:
-    """Two connections to read with; on PostgreSQL two to write with; three in all."""
+    """Two connections to read; on PostgreSQL two to write; three in all."""
     return {
         "DB_MAX_CONNECTIONS": "2" if database_kind == "sqlite" else "5",
         "DB_MIN_CONNECTIONS": "1",
@@ -105,7 +105,7 @@ async def test_a_server_whose_requests_wait_for_a_lock_is_ready(
 async def test_a_server_opens_no_more_connections_than_it_may(
     running: Running, seeded_url: str
 ) -> None:
-    """Those that listen and that of probes are among them."""
+    """The listeners' connections and that of the probes are included."""
     observer = await asyncpg.connect(seeded_url)
     opened = (
         "SELECT count(*) FROM pg_stat_activity"

@@ -1,4 +1,4 @@
-"""Shows that a PostgreSQL that cannot be written is told as such, and is read."""
+"""Shows that a read-only PostgreSQL is reported as such, and still read."""
 
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ def unavailable(answer: httpx.Response) -> None:
 
 
 async def refuses_to_write(client: httpx.AsyncClient) -> None:
-    """What is written is refused and nothing else; probes tell."""
+    """Assert that writes are refused, reads work, and the probes report it."""
     for _ in range(3):
         unavailable(await client.post(f"{API}/items", json={"title": "Lost"}))
     unavailable(await sign_in(client, ADMIN_EMAIL))
@@ -66,7 +66,7 @@ OTHERS = (
 async def test_writes_are_refused_until_the_database_is_writable(
     running: Running, seeded_url: str
 ) -> None:
-    """Sessions keep what they began with, so those that cannot write must not be kept."""
+    """A session keeps its initial setting, so read-only sessions must not stay in the pool."""
     client, name = running.client, urlsplit(seeded_url).path[1:]
     setting = "default_transaction_read_only"
     await ask(seeded_url, f"ALTER DATABASE {name} SET {setting} = on", OTHERS)
@@ -135,7 +135,7 @@ async def test_a_query_that_writes_does_not_stop_other_requests(running: Running
 
 
 async def test_a_query_without_disk_space_does_not_stop_other_requests(running: Running) -> None:
-    """Whoever sorts more than fits must not take the server out of service."""
+    """A query that sorts more than fits on the disk must not make the server unready."""
     function = (
         "CREATE FUNCTION sort() RETURNS int LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$"

@@ -1,4 +1,4 @@
-"""Shows that Redis alone makes every process obey a change within a second, whatever fails."""
+"""Shows that with Redis alone every process obeys a change within a second, whatever fails."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ anyio.run(main)
 
 @pytest.fixture
 def variables(valkey: ValkeyServer) -> dict[str, str]:
-    """They cannot listen to their database, and hear one another through Redis."""
+    """The servers do not listen to the database; they notify each other through Redis."""
     return {"DB_PGBOUNCER": "true", "REDIS_URL": valkey.url, **KEYS}
 
 

@@ -31,7 +31,7 @@ def group(request: pytest.FixtureRequest) -> Iterator[ValkeyGroup]:
 
 @asynccontextmanager
 async def used(link: RedisLink) -> AsyncIterator[list[bool]]:
-    """Sixteen callers use a link all the time, and learn whether that was of use."""
+    """Sixteen callers use the connection all the time; the list tells which calls succeeded."""
     outcomes: list[bool] = []
 
     async def use(number: int) -> None:

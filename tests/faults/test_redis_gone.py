@@ -1,4 +1,4 @@
-"""Shows that the application serves on and limits on whatever happens to Redis, and says so."""
+"""Shows that the application keeps serving and limiting without Redis, and reports it."""
 
 import asyncio
 from collections import Counter
@@ -35,7 +35,7 @@ def database_kind() -> str:
 
 
 class OnRedis(Running):
-    """A running application whose limits are counted by Redis, at the end of a wire."""
+    """A running application whose limits are counted by Redis, behind a TCP proxy."""
 
     valkey: ValkeyServer
     wire: Wire
@@ -46,12 +46,12 @@ class OnRedis(Running):
         return link
 
     async def cache(self) -> tuple[int, str, str]:
-        """What /health says."""
+        """The status code, status and cache check of /health."""
         answer = await self.client.get("/health")
         return answer.status_code, answer.json()["status"], answer.json()["checks"]["cache"]
 
     async def wait_for_health(self, state: str) -> None:
-        """Wait wait_for_health /health says so, which is no error."""
+        """Wait until /health reports this state with status 200."""
         status = well(self.backstay.database.options) if state == "ok" else state
 
         async def is_said() -> bool:
@@ -60,7 +60,7 @@ class OnRedis(Running):
         await eventually(is_said)
 
     async def wait_until_counted(self) -> None:
-        """Wait wait_for_health Redis counts requests."""
+        """Wait until Redis counts a request."""
         self.valkey.call("CONFIG", "RESETSTAT")
 
         async def is_counted() -> bool:
@@ -110,7 +110,7 @@ async def served(
 
 @asynccontextmanager
 async def visited(served: OnRedis) -> AsyncIterator[None]:
-    """Two clients ask all the time, each of whose requests must be served."""
+    """Two clients send requests all the time; every request must succeed."""
     statuses: Counter[int] = Counter()
 
     async def visit() -> None:
@@ -167,7 +167,7 @@ async def full(served: OnRedis) -> AsyncIterator[None]:
 
 
 Fault = Callable[[OnRedis], AbstractAsyncContextManager[None]]
-"""Done beside the event loop, which must not be held up."""
+"""These run in a thread, so that they do not block the event loop."""
 
 
 @pytest.mark.parametrize("fault", [killed, frozen, slow, swallowed, full])
@@ -185,7 +185,7 @@ async def test_requests_are_served_without_redis_and_health_reports_it(
 
 
 async def nobody_waits(served: OnRedis) -> bool:
-    """Whether requests send nothing to Redis, and so wait for nothing from there."""
+    """Whether requests send nothing to Redis, and so do not wait for it."""
     failed, spared = vain_commands(served.link)
     for _ in range(5):
         assert (await served.client.get(ME)).status_code == 200

@@ -1,4 +1,4 @@
-"""Shows that no command waits for Redis longer than a moment, and that it is found again."""
+"""Shows that no command waits long for Redis, and that a lost Redis is found again."""
 
 import asyncio
 import time
@@ -33,13 +33,13 @@ async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
 
 
 async def missed(link: RedisLink) -> None:
-    """Use a link that was up until that fails, which it does the first time."""
+    """Assert that the first command on a connection that was up fails."""
     with pytest.raises(RedisUnavailable):
         await link.call("GET", "key")
 
 
 async def stays_away(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assert that nobody waits while the link tries several times to connect again."""
+    """Assert that commands fail at once while the client tries several times to reconnect."""
     tries, connect = 0, link._connect
 
     async def counted() -> Connection:
@@ -63,7 +63,7 @@ async def found_again(link: RedisLink) -> None:
 async def test_a_command_waits_no_longer_than_it_may(
     linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four round trips one after the other are within a quarter of a second."""
+    """Four successive round trips take at most a quarter of a second."""
     assert 4 * PATIENCE < 0.25
     be_patient(monkeypatch)
     link = await linked(valkey.url)

@@ -1,4 +1,4 @@
-"""Shows what operators are told of a link to Redis that is lost or never was."""
+"""Shows what is logged and counted when Redis is lost or was never reached."""
 
 import asyncio
 from dataclasses import replace

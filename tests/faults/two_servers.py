@@ -1,4 +1,4 @@
-"""Two processes on one database, and what one of them is told of what the other does."""
+"""Two servers on one database, for tests of what one learns of the other's changes."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from tests.features.steps import AUTH, ME, bearer, register, sign_in
 from tests.waiting import LIMIT, eventually
 
 PROMISED = 1.0
-"""Seconds within which every process obeys, whatever fails."""
+"""Seconds within which every process obeys a change, whatever fails."""
 LISTENERS = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'backstay listener' AND datname = current_database()
@@ -31,7 +31,7 @@ WHERE application_name = 'backstay listener' AND datname = current_database()
 
 
 class Server:
-    """What answers in one process."""
+    """A server, as its clients see it."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
@@ -40,7 +40,7 @@ class Server:
         return (await self.client.get(path, headers=headers)).status_code
 
     async def answers(self, status: int, path: str, headers: dict[str, str]) -> None:
-        """Wait until it answers so."""
+        """Wait until a path is answered with this status."""
 
         async def is_so() -> bool:
             return await self.status(path, headers) == status
@@ -49,9 +49,9 @@ class Server:
 
 
 class InProcessServer(Server):
-    """An application of this process that has nothing in common with any other of them.
+    """An application in this process that shares no state with the others.
 
-    For the cache of principals time stands still: by itself it goes on believing what it has.
+    Time stands still for its principal cache: cached principals do not expire.
     """
 
     def __init__(self, backstay: Backstay, client: httpx.AsyncClient) -> None:
@@ -60,7 +60,7 @@ class InProcessServer(Server):
         self.clock = backstay.principals._monotonic = StandingClock()
 
     async def obeys(self, headers: dict[str, str], told: float) -> bool:
-        """Whether somebody is refused who was signed out, so long after that was told."""
+        """Whether a signed-out user is refused `PROMISED` seconds after the sign-out."""
         self.clock.now = told + PROMISED
         return await self.status(ME, headers) == 401
 
@@ -73,13 +73,13 @@ async def in_process_server(settings: Settings) -> AsyncIterator[InProcessServer
 
 
 class TwoServers:
-    """Two processes, and people who are signed in at the first and known to both."""
+    """Two servers, and users who are signed in at the first and cached by both."""
 
     def __init__(self, one: Server, other: Server, url: str) -> None:
         self.one, self.other, self.url = one, other, url
 
     async def join(self, *, settled: bool = False) -> tuple[str, dict[str, str]]:
-        """A new user's id and headers; settled, there are no news of them on their way."""
+        """A new user's id and headers; if settled, no notification about them is under way."""
         email = f"{new_id()}@example.org"
         created = await register(self.one.client, email)
         assert created.status_code == 201, created.text
@@ -94,7 +94,7 @@ class TwoServers:
         return created.json()["id"], headers
 
     async def join_to_be_ended(self) -> dict[str, str]:
-        """The headers of a new user, whose sessions were ended behind everybody's back."""
+        """The headers of a new user whose sessions are ended by SQL, without a notification."""
         user_id, headers = await self.join(settled=True)
         await self.sql(f"UPDATE sessions SET ended_at = now() WHERE user_id = '{user_id}'")
         return headers
@@ -107,7 +107,7 @@ class TwoServers:
             await connection.close()
 
     async def listeners(self, count: int = 2) -> set[int]:
-        """The processes of the database that serve a listener, once there are so many."""
+        """The backend pids of the listeners, once there are this many."""
 
         async def listed() -> set[int]:
             found = set(await self.sql(LISTENERS))
@@ -121,7 +121,7 @@ class TwoServers:
 
 
 class TwoInProcessServers(TwoServers):
-    """Two processes that are applications of this one."""
+    """Two servers that run in this process."""
 
     one: InProcessServer
     other: InProcessServer
@@ -140,7 +140,7 @@ async def two_in_process_servers(
 
 
 async def log_out(server: Server, headers: dict[str, str]) -> float:
-    """When it was answered."""
+    """Sign out; the monotonic time of the answer."""
     answer = await server.client.post(f"{AUTH}/logout", headers=headers)
     assert answer.status_code == 204, answer.text
     return time.monotonic()
@@ -154,7 +154,7 @@ async def leave(server: Server, headers: dict[str, str]) -> None:
 
 @contextmanager
 def paused(pids: set[int]) -> Iterator[None]:
-    """Stop processes for a while."""
+    """Stop processes (SIGSTOP) within the block."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -165,6 +165,6 @@ def paused(pids: set[int]) -> Iterator[None]:
 
 
 def run(program: str, *arguments: str, **variables: str) -> int:
-    """The exit code of a program in a process of its own."""
+    """Run a program in its own process; the exit code."""
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, env=environ(**variables), check=False, timeout=LIMIT).returncode

@@ -1,4 +1,4 @@
-"""Shows that no route lets out, or changes, what belongs to somebody else: every one is walked."""
+"""Shows that no route reveals or changes data of another user, by calling every route."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -40,11 +40,11 @@ QUERIES = (
 
 
 PRIVATE = tuple(f"{API}/{name}" for name in ("items", "auth", "tasks"))
-"""Where nobody is told even that something of somebody else's exists."""
+"""Routes that do not even reveal that data of another user exists."""
 
 
 class Scenario:
-    """Ada has something of everything; Eve would like to have it."""
+    """Ada owns rows of every kind; Eve tries to reach them."""
 
     def __init__(self, keeper: RoleKeeper, ada: Person, eve: Person) -> None:
         self.keeper, self.ada, self.eve = keeper, ada, eve
@@ -76,14 +76,14 @@ class Scenario:
         self.secrets |= {item["title"] for item in items} | {task["id"]}
 
     async def empower(self) -> None:
-        """Give Eve every permission there is over what is her own."""
+        """Grant Eve every permission at the scope `OWN`."""
         role = await self.keeper.role(level=500)
         for permission in self.keeper.permissions:
             await self.keeper.grant(role, permission, "OWN")
         await self.keeper.assign(role, self.eve)
 
     def leaks(self, answer: httpx.Response) -> set[str]:
-        """What an answer tells of Ada that its request did not say."""
+        """The data of Ada in an answer that were not in its request."""
         asked = str(answer.request.url)
         told = answer.text + str(answer.headers)
         return {secret for secret in self.secrets if secret in told and secret not in asked}
@@ -95,7 +95,7 @@ class Scenario:
 
 
 def readings(app: FastAPI) -> list[Place]:
-    """What can be read, untargeted routes first: one's own trail names what one was refused."""
+    """Every reading route, untargeted ones first: refusals would appear in Eve's own trail."""
     found = [place for place in places(app) if place.method == "GET" and not place.is_public]
     return sorted(found, key=lambda place: "{" in place.template)
 
@@ -137,7 +137,7 @@ def _check_count(body: dict[str, Any]) -> None:
 
 
 async def test_the_walk_would_see_a_leak(scenario: Scenario, app: FastAPI) -> None:
-    """An administrator and Ada, on the same walk, are told every single one of these things."""
+    """Control: an administrator and Ada see all of these data on the same routes."""
     seen, queries = set(), set()
     for client, place in product((scenario.keeper.client, scenario.ada.client), readings(app)):
         for url in scenario.urls(place):
@@ -192,7 +192,7 @@ async def test_no_changing_route_reaches_anything(
 
 
 def ways(place: Place, target: Target) -> Iterator[str]:
-    """The path to a target, also with everything that can be switched on in the query."""
+    """The path to a target, and again with every flag of the query switched on."""
     path = target.path(place.template)
     yield path
     if place.method == "DELETE" and place.has_query:

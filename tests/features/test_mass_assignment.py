@@ -1,4 +1,4 @@
-"""Shows that no route that takes a body takes more than it names: every one is walked."""
+"""Shows that no body accepts a privileged field that it does not declare, on any route."""
 
 from itertools import product
 
@@ -28,7 +28,7 @@ MEANT = {
     *product(("CreateRole", "UpdateRole"), ("is_superuser", "level")),
     ("AssignTier", "tier"),
 }
-"""Where such a field is what the message is about; who may name it is a matter of rank."""
+"""Messages whose purpose is such a field; the level of the sender decides who may set it."""
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -71,7 +71,7 @@ async def _target(keeper: RoleKeeper, user_id: str) -> Target:
 
 
 async def _named(place: Place, target: Target, sender: httpx.AsyncClient) -> set[tuple[str, str]]:
-    """The privileged fields that a message names itself; it refuses every other."""
+    """The privileged fields that a message declares; it refuses all others."""
     path, body = target.path(place.template), target.body(place.name) or {}
     sources = place.message.sources()
     named = {name for name in PRIVILEGED if sources.get(name) is Source.JSON}

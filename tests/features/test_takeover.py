@@ -1,4 +1,4 @@
-"""Shows that whoever holds every permission is no superuser, and neither becomes nor makes one."""
+"""Shows that a user with every permission is no superuser, and cannot become or create one."""
 
 import pytest
 from fastapi import FastAPI
@@ -24,14 +24,14 @@ async def keeper(login: Login) -> RoleKeeper:
 
 @pytest.fixture
 async def viceroy(keeper: RoleKeeper, login: Login) -> Person:
-    """Somebody with every permission at the scope ANY, at the highest level there is."""
+    """A user with every permission at the scope ANY, at the highest level."""
     person = await login(name="viceroy")
     await keeper.assign(await keeper.role(*keeper.permissions, level=LEVEL), person)
     return person
 
 
 async def superuser_roles(keeper: RoleKeeper) -> list[str]:
-    """The role ``admin``, another one beneath everybody, and one that was deleted."""
+    """The role ``admin``, a superuser role with the lowest level, and a deleted one."""
     (admin,) = (await done(keeper.client.get(f"{ROLES}?name=admin"), 200))["items"]
     low, fallen = [await keeper.role("users:list", level=0, is_superuser=True) for _ in range(2)]
     await done(keeper.client.post(f"{role_path(low)}/users/{keeper.admin.id}"))
@@ -85,7 +85,7 @@ async def test_a_power_named_in_a_body_is_refused(keeper: RoleKeeper, viceroy: P
 async def test_a_superuser_is_not_reached_through_a_namesake(
     keeper: RoleKeeper, viceroy: Person, login: Login
 ) -> None:
-    """Neither an address nor a username of the administrator can be given to somebody else."""
+    """No user can be given an address or a username of the administrator."""
     person = await login()
     named = {"username": "the.admin"}
     await done(keeper.client.patch(ME, json=named), 200)

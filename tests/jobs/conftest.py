@@ -1,4 +1,4 @@
-"""An application with ships, and somebody to command them."""
+"""Fixtures: an application with the sample jobs, and a user who sends its commands."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,7 +29,7 @@ async def ships(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
 
 @pytest.fixture
 async def captain(ships: Backstay) -> UserSender:
-    """A registered user."""
+    """Sends messages as a registered user."""
     user = await ships.system(RegisterUser(email="captain@example.org", password=PASSWORD))
     principal = await ships.system(GetPrincipalOfUser(user_id=user.id))
     assert principal is not None

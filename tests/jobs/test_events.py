@@ -1,4 +1,4 @@
-"""Shows that what has happened is told to everybody, in order, whatever becomes of others."""
+"""Shows that every subscriber gets every event, in order, whatever other subscribers do."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Shows what becomes of commands that are stored to be sent later."""
+"""Shows how stored commands (jobs) are run, retried, refused and given up."""
 
 import asyncio
 import random
@@ -236,7 +236,7 @@ async def test_a_living_worker_renews_the_lease_of_its_job(
 async def test_a_worker_that_lost_its_claim_commits_nothing(
     ships: Backstay, captain: UserSender, tmp_path: Path, notices: bool
 ) -> None:
-    """Whether its worker learns of it at the next heartbeat or only when it is done."""
+    """The worker notices the loss at its next heartbeat, or only when the job is done."""
     gate = tmp_path / "gate"
     job_id = await captain(Enlist(until=str(gate)))
     timing = FAST_POLLING if notices else replace(FAST_POLLING, beat=10 * LIMIT)

@@ -1,4 +1,4 @@
-"""Shows what becomes of jobs whose workers are killed: each runs, none that was done runs again."""
+"""Shows that jobs of killed workers run again, and that finished jobs do not."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
 DEATHS = int(os.environ.get("BACKSTAY_MUTINY_DEATHS", "12"))
-"""How many workers are killed while they work; a hundred are the full run."""
+"""How many workers are killed while they work; the full run kills a hundred."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "broker"])
@@ -100,7 +100,7 @@ async def test_a_killed_workers_job_runs_again_after_its_lease(
 async def test_nothing_is_lost_or_kept_twice_while_workers_are_killed(
     ships: Backstay, captain: UserSender, seeded_url: str, tmp_path: Path
 ) -> None:
-    """There is more to do than those who are killed can have done; who comes then does the rest."""
+    """There are more jobs than the killed workers can have run; a later worker runs the rest."""
     expected = [f"{number:04}" for number in range(16 * DEATHS)]
     batches = [tuple(expected[first : first + 20]) for first in range(0, len(expected), 20)]
     orders = [Order(words=batch, attempts=10_000) for batch in batches]

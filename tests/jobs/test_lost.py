@@ -1,4 +1,4 @@
-"""Shows what becomes of jobs whose worker dies, or which never come to an end."""
+"""Shows what happens to jobs whose worker dies, and to jobs that never end."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,12 +20,12 @@ UNFINISHED = Job.finished_at.is_(None)
 
 
 async def recover(backstay: Backstay) -> None:
-    """Take care of what was lost, but run nothing."""
+    """Handle lost jobs, but run none."""
     assert await drain(backstay, queues=["none"]) == 0
 
 
 async def bring_forward_next_job(backstay: Backstay) -> None:
-    """Let the time pass."""
+    """Move all due times nearer, so that the next unfinished job is due now."""
     rows = await execute(backstay, select(func.min(Job.due_at), NOW).where(UNFINISHED))
     first: Any = rows.one()
     for row in await jobs(backstay):
@@ -93,7 +93,7 @@ async def test_a_command_hanging_before_its_transaction_times_out(
 async def test_a_command_hanging_inside_its_transaction_times_out_without_effect(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """The next one stores a job, which it could not if the first kept a lock of SQLite."""
+    """The next command stores a job, which would fail if the first still held a lock of SQLite."""
     monkeypatch.setattr(Sail, "job_timeout", 0.2)
     (job_id,) = await captain(Order(words=("north",), how=how, attempts=2))
     await drain(ships)

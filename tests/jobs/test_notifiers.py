@@ -1,4 +1,4 @@
-"""Shows that workers elsewhere are told of jobs, and that nothing depends on their being told."""
+"""Shows that workers of other processes are notified of jobs, and that polling would suffice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,7 +40,7 @@ Elsewhere = Callable[[WorkerTiming], AbstractAsyncContextManager[ObservedWorker]
 
 @pytest.fixture
 def elsewhere(ships: Backstay) -> Elsewhere:
-    """A worker that shares nothing with the application but its database and broker."""
+    """A worker that shares only the database and the broker with the application."""
 
     @asynccontextmanager
     async def at_work(timing: WorkerTiming) -> AsyncIterator[ObservedWorker]:
@@ -64,7 +64,7 @@ async def told(hired: ObservedWorker) -> None:
 
 
 async def asleep(hired: ObservedWorker) -> None:
-    """Wait until it can only be called."""
+    """Wait until the worker is idle and only a notification can wake it."""
     await eventually(lambda: is_told(hired) and hired.is_asleep)
 
 
@@ -158,7 +158,7 @@ class TestBroker:
 
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A broker that is there but busy is not taken to be away."""
+        """Raise the timeout of the broker, so that a busy broker is not taken for unreachable."""
         monkeypatch.setattr(notify, "PATIENCE", 10 * LIMIT)
 
     @pytest.mark.usefixtures("patient")
@@ -218,7 +218,7 @@ class TestBroker:
         is_away: bool,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Nobody waits for it, who would wait longer than this test does."""
+        """No request waits for the broker: the wait would be longer than this test."""
         monkeypatch.setattr(notify, "REST_SECONDS", 10 * LIMIT)
         if is_away:
             broker.kill()
@@ -230,9 +230,9 @@ class TestBroker:
 
 
 async def enqueue_until_heard(captain: UserSender, hired: ObservedWorker) -> int:
-    """Order until a worker hears of it, which from then on listens; how many orders it took.
+    """Enqueue jobs until a worker is notified, and so listens; the number of jobs.
 
-    It may be told of what it does not hear yet: brokers subscribe a moment later.
+    A healthy notifier may still miss jobs: brokers complete a subscription a moment later.
     """
     await told(hired)
     notifier, count = hired.place.outbox.notifier.subscribe(), 0

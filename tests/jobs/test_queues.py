@@ -1,4 +1,4 @@
-"""Shows that what users start never keeps a worker from everything else."""
+"""Shows that tasks of users never occupy every slot of a worker."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def long_tasks(captain: UserSender, count: int) -> None:
 
 
 async def becomes_busy(backstay: Backstay, count: int) -> None:
-    """Wait until so many tasks run."""
+    """Wait until this many tasks run."""
 
     async def ask() -> bool:
         return await running(backstay) == count

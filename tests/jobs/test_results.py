@@ -1,4 +1,4 @@
-"""Shows that what commands tell can be stored, and that a repeated job begins anew."""
+"""Shows that results, progress and errors are stored, and that a repeated job starts anew."""
 
 import pytest
 from sqlalchemy import update
@@ -46,7 +46,7 @@ async def test_an_error_is_made_storable(ships: Backstay, captain: UserSender) -
 async def test_a_repeated_job_gets_its_own_number_of_attempts_again(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How long it waits for the next one begins anew, too."""
+    """The delay before the next attempt starts anew, too."""
     counted: list[int] = []
 
     def backoff(attempt: int) -> float:

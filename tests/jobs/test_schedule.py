@@ -1,4 +1,4 @@
-"""Shows that a slot fires once in the whole cluster, by the time of the database."""
+"""Shows that a slot of a schedule fires once in the whole cluster, by the database's time."""
 
 import asyncio
 import re
@@ -34,14 +34,14 @@ pytestmark = pytest.mark.anyio
 
 
 class Adrift(Command[None]):
-    """A command that nobody handles."""
+    """A command without a handler."""
 
     permission = SYSTEM_ONLY
 
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> FrozenClock:
-    """The time of the database, as far as schedules ask for it."""
+    """Replaces the database time that schedules use."""
     clock, ask = FrozenClock(), DatabaseJobs.slots
 
     async def slots(store: DatabaseJobs) -> Any:

@@ -1,4 +1,4 @@
-"""Shows that a shift ends with its worker, even one that lets go late."""
+"""Shows that `run_worker` waits for its worker, even one that stops late, and reports a death."""
 
 import asyncio
 from dataclasses import replace
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class SlowToStop(Worker):
-    """Ignores that it is to stop, and takes a moment when it must."""
+    """Ignores the request to stop, and takes a moment when it is cancelled."""
 
     has_ended = False
 

@@ -1,4 +1,4 @@
-"""Shows that a database that answers late, or not at all, loses no job."""
+"""Shows that a slow or absent database loses no job."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_job_claimed_too_late_is_released_and_run(
     ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first claim is not waited for, and answers once another one is made."""
+    """The worker does not wait for the first claim, which answers after the second is made."""
     (job_id,) = await captain(Order(words=("north",)))
     late, ask, calls = worker(ships), DatabaseJobs.claim, 0
     is_claimed, is_asked_again = asyncio.Event(), asyncio.Event()

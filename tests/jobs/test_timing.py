@@ -1,4 +1,4 @@
-"""Shows that an answer that comes too late is waited for in the background."""
+"""Shows that a late answer of the store is awaited in the background."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Workers with ships in processes of their own.
+"""Workers with the sample jobs, in their own processes.
 
 ``python -m tests.jobs.worker_process DATABASE_URL BROKER`` is one,
 ``… DATABASE_URL WORKERS DEATHS`` are several, each of which dies while it works and is replaced,
@@ -28,7 +28,7 @@ from tests.jobs.steps import FAST_POLLING
 from tests.patient import PATIENT
 
 SHORT_LEASE = replace(FAST_POLLING, lease=1.0)
-"""What the dead held is taken over by the living."""
+"""A short lease: jobs of killed workers are soon taken over by others."""
 MOST_STATEMENTS = 60
 
 
@@ -47,7 +47,7 @@ async def work(url: str, broker: str = "", *, is_to_die: bool = False) -> None:
 
 
 def _kill_after_some_statements(backstay: Backstay) -> None:
-    """Let this process die at some moment after one of its first statements has begun."""
+    """Let this process kill itself at a random moment after one of its first statements."""
     left = random.randint(1, MOST_STATEMENTS)
 
     def count(*_: Any) -> None:
@@ -66,7 +66,7 @@ def _die() -> None:
 
 
 def replace_killed_workers(url: str, workers: int, deaths: int) -> None:
-    """Replace workers that have died, until the last is dead."""
+    """Start workers, and replace each killed one, until this many have died."""
     left = deaths
     for _ in range(min(workers, left)):
         left -= 1

@@ -1,4 +1,4 @@
-"""Shows that the limiter in process is exact, tells the truth, and forgets the right keys."""
+"""Shows that the limiter in process is exact, and forgets only keys that do not matter."""
 
 from itertools import count
 
@@ -17,7 +17,7 @@ rates = st.builds(Rate, st.integers(1, 200), st.integers(1, 100))
 
 
 class Time:
-    """Nanoseconds that pass on demand."""
+    """A clock in nanoseconds that the test moves."""
 
     def __init__(self) -> None:
         self.now = 77

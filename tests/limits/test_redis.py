@@ -34,7 +34,7 @@ def limiter(link: RedisLink) -> RedisLimiter:
 
 
 def pass_time(valkey: ValkeyServer, seconds: float) -> None:
-    """As if so much time had passed: what is kept is the moment at which nothing is owed."""
+    """Simulate the passing of time: the stored value is the time of the full budget."""
     valkey.call("INCRBY", kept(valkey), -math.ceil(seconds * 1_000_000))
 
 

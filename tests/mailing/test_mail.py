@@ -1,4 +1,4 @@
-"""Shows how mail is written and handed over, and what cannot be smuggled into it."""
+"""Shows how mail is composed and delivered, and that headers cannot be injected."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Shows how mail is handed over to a server, and which of its answers are the last word."""
+"""Shows how mail is sent to an SMTP server, and which of its answers are final."""
 
 import ssl
 from email import message_from_bytes

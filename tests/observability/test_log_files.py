@@ -1,4 +1,4 @@
-"""Shows what the server keeps in files, and that rotating them loses nothing."""
+"""Shows what the server logs to files, and that rotation loses no line."""
 
 import io
 import json
@@ -40,7 +40,7 @@ files.stop()
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """The configuration of logging is restored in the end."""
+    """Restore the logging configuration after the test."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)

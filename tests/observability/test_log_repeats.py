@@ -1,4 +1,4 @@
-"""Shows that an outage does not fill the log: what repeats itself is told once and counted."""
+"""Shows that an outage does not fill the log: repeated errors are logged once and counted."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from tests.clocks import StandingClock
 
 
 class Written:
-    """A log of its own, and what it has written."""
+    """A logger with repeat suppression, and what it has written."""
 
     def __init__(self, settle: Callable[[], None], output: io.StringIO, clock: Any) -> None:
         self.settle, self.clock = settle, clock
@@ -26,7 +26,7 @@ class Written:
         self._output = output
 
     def taken(self) -> list[dict[str, Any]]:
-        """The events since this was last asked."""
+        """The events since the last call."""
         lines = self._output.getvalue().splitlines()
         self._output.truncate(0)
         self._output.seek(0)
@@ -43,7 +43,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
 
 
 def lost(host: str = "db", **more: Any) -> DatabaseUnavailable:
-    """The refusal of a request while the database is away."""
+    """The error of a request while the database is away."""
     try:
         try:
             raise ConnectionRefusedError(f"{host} refuses: postgresql://x:hush@{host}")
@@ -122,8 +122,8 @@ def test_only_so_much_is_remembered_and_nothing_uncounted(
 
 
 async def test_timeouts_of_different_things_count_as_different_errors(written: Written) -> None:
-    """All of them are raised in one line of Python's own: somebody who only has to wait for their
-    own reads must not hide that no connection is free."""
+    """All are raised in one line of the standard library; the error of a caller over its own
+    share must not hide that no connection is free."""
     turns = FairSemaphore(2, 0.0, each=1)
     with pytest.raises(DatabaseUnavailable) as own:
         async with turns.of("somebody"), turns.of("somebody"):

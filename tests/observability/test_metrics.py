@@ -1,4 +1,4 @@
-"""Shows that metrics of several workers tell the state of the living, and what all counted."""
+"""Shows that metrics of several workers hold the state of living ones, and the counts of all."""
 
 import os
 import re

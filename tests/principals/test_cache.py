@@ -1,4 +1,4 @@
-"""Shows that a cached principal is never staler than promised, and that the cache is bounded."""
+"""Shows that a cached principal is never older than promised, and that the cache is bounded."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Shows that a channel that stops tells first what was outdated until then."""
+"""Shows that a stopping channel first delivers pending changes, and when it logs a loss."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ async def nobody(_: UUID) -> Principal | None:
 
 
 class HeldListener(Listener):
-    """One whose first beat takes until it is let go."""
+    """A listener whose first heartbeat lasts until the test releases it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def channel_on(listener: Listener) -> DatabasePrincipals:
     return DatabasePrincipals(cache, listener, lambda _: None)
 
 
-async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
+async def test_a_stop_during_a_heartbeat_causes_one_more() -> None:
     held = HeldListener()
     channel = channel_on(held)
     await channel.start()

@@ -1,4 +1,4 @@
-"""Shows that news reach every other process, and that whoever may have missed some knows."""
+"""Shows that changes reach every other process, and that a process notices missed ones."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -24,7 +24,7 @@ COMMIT_SECONDS = 30.0
 
 
 class Cache:
-    """Notes what it is told."""
+    """A principal cache that records the calls it gets."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
@@ -48,7 +48,7 @@ class Cache:
 
 
 class Peer(Cache):
-    """A process as others see it: it tells news and notes what it hears."""
+    """A process on the channel: it announces changes and records those of others."""
 
     def __init__(self, valkey: ValkeyServer, name: str = "name") -> None:
         super().__init__()

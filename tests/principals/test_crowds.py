@@ -1,4 +1,4 @@
-"""Shows that a crowd of one session loads its principal once, and none from before a change."""
+"""Shows that concurrent requests of a session load it once, and never a state before a change."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def sessions() -> Sessions:
 async def asked_twice(
     sessions: Sessions, cache: PrincipalCache, session: UUID, between: Callable[[], object]
 ) -> list[int | None]:
-    """The levels that two are told, of whom the second asks while the first waits."""
+    """The levels that two callers get; the second asks while the first waits."""
     sessions.gate = anyio.Event()
     told: list[int | None] = []
 

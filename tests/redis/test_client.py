@@ -1,4 +1,4 @@
-"""Shows that commands of one turn share a round trip and that each gets its own reply."""
+"""Shows that commands of one turn of the event loop share a round trip, and get their replies."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -72,7 +72,7 @@ async def test_a_script_is_sent_once_and_again_when_forgotten(
 async def test_messages_published_before_a_reply_arrive_before_it(
     linked: Open, valkey: ValkeyServer
 ) -> None:
-    """However much that is: nothing else is answered in between."""
+    """In any number: no reply comes between them."""
     listener, heard = link_to(valkey.url), Heard([])
     listener.subscribe("news", heard)
     await listener.start()
@@ -86,7 +86,7 @@ async def test_messages_published_before_a_reply_arrive_before_it(
 
 @dataclass
 class Heard:
-    """A subscriber that keeps what it hears."""
+    """A subscriber that records messages."""
 
     news: list[bytes]
 

@@ -1,4 +1,4 @@
-"""Shows who waits for a guess at an account, how long at most, and what is kept of it."""
+"""Shows which guesses at an account are delayed, for how long at most, and what is stored."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -48,7 +48,7 @@ class Delays:
 
 
 async def settle() -> None:
-    """Let everything go on that can."""
+    """Let every task run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -85,7 +85,7 @@ def guess(guesses: Guesses, delays: Delays) -> Guess:
 
 @pytest.fixture
 async def slowed(guess: Guess) -> None:
-    """Somebody has failed as often as may be."""
+    """An account with as many failures as are allowed without a delay."""
     await fail(lambda number: guess(WRONG, f"192.0.2.{number}"))
 
 

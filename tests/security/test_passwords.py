@@ -1,4 +1,4 @@
-"""Shows what hashes cost, and what becomes of sign-ins that wait for one when the server stops."""
+"""Shows the cost of hashes, and what happens to waiting sign-ins when the server stops."""
 
 import asyncio
 import subprocess

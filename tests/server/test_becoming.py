@@ -1,4 +1,4 @@
-"""Shows that the process that has checked everything becomes the supervisor, and hears signals."""
+"""Shows that the checking process becomes the supervisor, and loses no signal on the way."""
 
 import signal
 import subprocess

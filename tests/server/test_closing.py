@@ -1,4 +1,4 @@
-"""Shows that a door that is closed lets in who had come, and nobody new, at any of its sockets."""
+"""Shows that a closing server accepts the clients in its queue, and no new ones, on any socket."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Shows that what keeps a process busy is seen, and that nobody looks for lines to write."""
+"""Shows that polling is noticed, and that the log thread does not poll for lines."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ while True:
 
 @contextmanager
 def running(program: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has begun."""
+    """A running process."""
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env=environ(),

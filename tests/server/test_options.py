@@ -1,4 +1,4 @@
-"""Shows that the parent of a server is told everything that it has to know."""
+"""Shows that all options reach the parent of a server through its command line."""
 
 from backstay.server.options import Options, options_from
 

@@ -1,4 +1,4 @@
-"""Shows that a process sleeps until the one that started it has ended, and ends then."""
+"""Shows that a child process sleeps until its parent has ended, and then ends."""
 
 import signal
 import subprocess
@@ -34,7 +34,7 @@ subprocess.run([sys.executable, "-c", child, where, str(os.getpid()), seconds])
 
 @contextmanager
 def followed(where: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A process, and the one that it has started."""
+    """A parent process, and the pid of its child."""
     command = [sys.executable, "-c", PARENT, CHILD, where, str(LIMIT)]
     with subprocess.Popen(command, env=environ(), stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

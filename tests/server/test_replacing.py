@@ -1,4 +1,4 @@
-"""Shows that a worker serves until another one does in its place."""
+"""Shows that a worker serves until its replacement does."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.waiting import LIMIT, until
 
 
 def test_a_worker_keeps_serving_until_its_replacement_can_start(tmp_path: Path) -> None:
-    """The database may be away at that moment: the server would end, and not start again."""
+    """The database may be unreachable at that moment: otherwise the server would end for good."""
     port = free_port()
     variables = environ(**{FOLDER: str(tmp_path)})
     variables["PYTHONPATH"] += f":{SOURCE.parent}"

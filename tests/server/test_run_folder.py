@@ -1,4 +1,4 @@
-"""Shows whose folder a supervisor uses when others start at the same moment, and without locks."""
+"""Shows which run folder a supervisor uses while others start, and without file locks."""
 
 import errno
 import fcntl
@@ -23,7 +23,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Lets something happen right after the next folder was made."""
+    """Registers a call that runs right after the next folder is created."""
     make = tempfile.mkdtemp
 
     def arrange(happens: Callable[[Path], None]) -> None:

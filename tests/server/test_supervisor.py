@@ -1,4 +1,4 @@
-"""Shows that the supervisor keeps little and sleeps, and that a dead one leaves nothing behind."""
+"""Shows that the supervisor uses little memory and sleeps, and that nothing is left behind."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ Supervisor = subprocess.Popen[bytes]
 
 @contextmanager
 def supervising(temporary: Path) -> Iterator[Supervisor]:
-    """A supervisor that keeps its folder in this one; its children sleep."""
+    """A supervisor whose run folder is in this folder; its children sleep."""
     variables = {k: v for k, v in environ().items() if not k.startswith("COVERAGE")}
     command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
     process = subprocess.Popen(
@@ -42,7 +42,7 @@ def supervising(temporary: Path) -> Iterator[Supervisor]:
 
 
 def kept(temporary: Path) -> set[Path]:
-    """The folders of supervisors that are complete."""
+    """The complete run folders."""
     return {found.parent for found in temporary.glob(f"{PREFIX}*/metrics")}
 
 
@@ -71,7 +71,7 @@ def test_an_idle_supervisor_keeps_little_memory_and_is_not_woken(idle: Superviso
 
 
 def test_without_its_folder_a_server_is_still_stopped_in_order(tmp_path: Path) -> None:
-    """Whatever cleans up the folder of temporary files takes it after a while."""
+    """Cleaners of temporary files may remove the folder after a while."""
     with supervising(tmp_path) as one:
         until(lambda: kept(tmp_path))
         until(lambda: one.pid in living().values())

@@ -1,4 +1,4 @@
-"""Shows that the unit of the guide is sound, and leaves a server the time that it takes to stop."""
+"""Shows that the systemd unit of the guide is valid, and leaves a server the time to stop."""
 
 import re
 import shutil

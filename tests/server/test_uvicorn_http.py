@@ -1,4 +1,4 @@
-"""Shows how much of a request's head is taken before uvicorn has seen its end."""
+"""Shows the limits on the head of a request before uvicorn has seen its end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def connection() -> AsyncIterator[Connection]:
-    """One to a server that answers everything."""
+    """A connection to a server that answers every request."""
     config = Config(PlainTextResponse("here"), lifespan="off", log_config=None)
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(lambda: Http(config, state, {}), "127.0.0.1", 0)
@@ -34,7 +34,7 @@ async def connection() -> AsyncIterator[Connection]:
 
 
 async def answer(connection: Connection, *parts: bytes) -> bytes:
-    """The status line of the last answer before the server closes, after these were sent."""
+    """Send these bytes; the status line of the last answer before the server closes."""
     reader, writer = connection
     for part in parts:
         writer.write(part)

@@ -1,4 +1,4 @@
-"""Shows which process loads what: whoever only watches over others holds no application."""
+"""Shows which modules each process loads: supervisor and parent load no application."""
 
 import json
 import subprocess
@@ -12,11 +12,11 @@ from tests.waiting import LIMIT
 
 APPLICATION = {"fastapi", "starlette", "sqlalchemy", "pydantic", "typer", "structlog"}
 UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"}
-"""What the application would load because it is there, and on SQLite uses later or never."""
+"""Installed modules that the application does not need at its start on SQLite."""
 
 
 def loaded_by(program: str, folder: Path, **variables: str) -> set[str]:
-    """The names of the modules and packages that a process has loaded after a program."""
+    """The names of the modules and packages that a process has loaded at the end of a program."""
     told = f"{program}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", told],

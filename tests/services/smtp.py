@@ -25,7 +25,7 @@ NAME, PASSWORD = "shop", "a secret of the mail server"
 
 
 class RecordingMailHandler:
-    """Takes every mail but those from and to addresses it was told to refuse.
+    """Accepts and records every mail except those from or to the addresses in ``refused``.
 
     ``senders`` and ``recipients`` are those of the envelopes. ``verdict`` is its answer to a mail
     that has arrived as a whole.
@@ -94,7 +94,7 @@ def smtp_server(
     with_password: bool = False,
     with_utf8: bool = True,
 ) -> Iterator[RecordingMailHandler]:
-    """Listens meanwhile; with a certificate it asks for STARTTLS."""
+    """A mail server that listens within the block; with a certificate it requires STARTTLS."""
     box = RecordingMailHandler()
 
     def check(_: Any, __: Any, ___: Any, ____: str, given: Any) -> AuthResult:

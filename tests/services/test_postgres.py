@@ -1,4 +1,4 @@
-"""Shows that the tests' PostgreSQL answers, keeps databases apart and leaves nothing behind."""
+"""Shows that the tests' PostgreSQL works, isolates databases and leaves nothing behind."""
 
 import os
 import shutil

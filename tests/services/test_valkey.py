@@ -1,4 +1,4 @@
-"""Shows that the tests' Valkey answers, can be ended, hung and restarted, and leaves nothing."""
+"""Shows that the tests' Valkey works, can be killed, frozen and restarted, and leaves nothing."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Shows which copies of Pwned Passwords are refused at start, and why."""
+"""Shows which copies of Pwned Passwords are refused at the start, and why."""
 
 from pathlib import Path
 

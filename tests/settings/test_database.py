@@ -1,4 +1,4 @@
-"""The database's URL: its forms, its parts, its replica, and that its password stays hidden."""
+"""Shows the database URL: its forms, its parts, its replica, and its hidden password."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is wrong is told all at once, each with a hint, none invented, none hiding another."""
+"""Shows that all faults are reported at once, with hints, none invented and none hidden."""
 
 from pathlib import Path
 

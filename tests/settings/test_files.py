@@ -1,4 +1,4 @@
-"""Files that settings name: plain ones, pipes that are read once, and what is neither."""
+"""Shows the files that settings name: plain files, pipes (read once), and what is refused."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.waiting import LIMIT
 
 
 def put(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put something in the place of a file that settings can use."""
+    """Create something other than a readable file at the path."""
     if what == "folder":
         path.mkdir()
     elif what == "socket":
@@ -32,7 +32,7 @@ def put(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def pipe(path: Path, content: str) -> Iterator[None]:
-    """A pipe into which its content is written once, for whoever comes first."""
+    """A named pipe into which the content is written once, for the first reader."""
     os.mkfifo(path)
 
     def write() -> None:

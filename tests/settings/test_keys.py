@@ -1,4 +1,4 @@
-"""Keys: how they are written, which fit, which are too weak, and where that is refused."""
+"""Shows keys: how they are written, which fit, which are too weak, and where these are refused."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""How the settings of mail are read, and which of them cannot work."""
+"""Shows how the mail settings are read, and which combinations are refused."""
 
 import pytest
 

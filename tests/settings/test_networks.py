@@ -1,4 +1,4 @@
-"""Which networks are trusted as proxies, in whatever form they are written."""
+"""Shows which networks are trusted as proxies, in each form of notation."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""What the application refuses to start with outside `local`, and takes in `local`."""
+"""Shows which settings are refused outside `local`, and accepted in `local`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL as others write it: understood, or refused with what to do instead."""
+"""Shows which PostgreSQL URLs of other tools are accepted, and which are refused with advice."""
 
 import re
 from pathlib import Path

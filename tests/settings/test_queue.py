@@ -1,4 +1,4 @@
-"""Shows which brokers are understood, and that their addresses are kept secret."""
+"""Shows which broker URLs are accepted, and that they are kept secret."""
 
 import pytest
 

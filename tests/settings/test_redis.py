@@ -1,4 +1,4 @@
-"""The URL of Redis: its forms, its parts, who uses another, and that its password stays hidden."""
+"""Shows the Redis URL: its forms, its parts, URLs for single uses, and its hidden password."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Where values come from: environment, `.env`, files, other names; and what is warned of."""
+"""Shows where values come from (environment, `.env`, files, other names), and the warnings."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lists, rates, origins, networks, hosts, addresses and paths."""
+"""Shows how lists, rates, origins, networks, hosts, addresses and paths are read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Shows which bodies and queries are refused, and that the answer is short and repeats nothing."""
+"""Shows which bodies and queries are refused, with a short answer that repeats no input."""
 
 import httpx
 import pytest

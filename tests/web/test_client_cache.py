@@ -1,4 +1,4 @@
-"""Shows which answers a client may keep, for how long, and how it asks whether one changed."""
+"""Shows which answers a client may cache, for how long, and how it revalidates one."""
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ GUARDED = {
 
 
 def kept_as(answer: httpx.Response) -> tuple[str, set[str]]:
-    """For whom and how long an answer may be kept, and by which fields of a request it varies."""
+    """The Cache-Control and Vary of an answer."""
     vary = ",".join(answer.headers.get_list("vary")).lower()
     return answer.headers["cache-control"], {name.strip() for name in vary.split(",") if name}
 
@@ -90,7 +90,7 @@ async def test_if_match_holds_for_a_list_that_has_a_tag(login: Login) -> None:
 async def test_without_permission_a_known_tag_reveals_nothing(
     login: Login, backstay: Backstay
 ) -> None:
-    """The client asks again when the time is over, with the tag of what it was allowed to see."""
+    """A client revalidates an expired answer with the tag of what it was once allowed to see."""
     for path, key in GUARDED.items():
         person: Person = await login()
         await grant(backstay, person.id, key, role=f"reader of {key}")

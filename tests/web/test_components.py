@@ -1,4 +1,4 @@
-"""Shows how the description of the API is put together: parts that are shared, groups in order."""
+"""Shows how the OpenAPI description shares components and orders its groups."""
 
 import pytest
 from fastapi import FastAPI

@@ -1,4 +1,4 @@
-"""Shows that a request which is cheap to send is not dear to refuse, and the answer short."""
+"""Shows that refusing a large request is cheap, and that the answer is short."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ TASKS = f"{API}/tasks"
 
 
 def auth_routes(app: FastAPI) -> list[Route]:
-    """The routes that sign in, or lead to it."""
+    """The routes of authentication."""
     routes = [context.original_route for context in routes_of(app)]
     ours = [route for route in routes if isinstance(route, Route)]
     return [r for r in ours if r.spec.limit not in {GENERAL, None} and r.spec.method == "POST"]

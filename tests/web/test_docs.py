@@ -1,4 +1,4 @@
-"""Shows who may read the documentation, and that its pages need nobody else."""
+"""Shows who may read the documentation, and that its pages load nothing from other hosts."""
 
 import asyncio
 import base64
@@ -81,7 +81,7 @@ async def test_others_are_answered_while_the_description_is_made(
 
 
 async def test_many_who_ask_at_once_get_one_description(app: FastAPI) -> None:
-    """The framework cannot describe the same routes in two threads: some would get an error."""
+    """The framework cannot describe the same routes in two threads: some requests would fail."""
     found = await asyncio.gather(*(asyncio.to_thread(app.openapi) for _ in range(8)))
     assert len(set(map(id, found))) == 1
 

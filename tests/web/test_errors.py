@@ -1,4 +1,4 @@
-"""Shows that every error is a problem, whoever found it, and that none gives anything away."""
+"""Shows that every error is a problem (RFC 9457), whatever raised it, without internals."""
 
 from collections.abc import AsyncIterator
 

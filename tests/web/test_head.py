@@ -12,7 +12,7 @@ OF_THE_REQUEST = {"x-request-id", "traceparent"}
 
 
 def alike(head: httpx.Response, get: httpx.Response) -> None:
-    """Assert that one answer is the other without its body."""
+    """Assert that one answer equals the other without its body."""
     assert head.status_code == get.status_code
     assert head.content == b""
     assert {name: value for name, value in head.headers.items() if name not in OF_THE_REQUEST} == {

@@ -1,4 +1,4 @@
-"""Shows what every answer carries: its id, its trace, and what browsers must not do with it."""
+"""Shows the headers of every answer: request id, trace, security headers."""
 
 import re
 

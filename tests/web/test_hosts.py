@@ -1,4 +1,4 @@
-"""Shows that only requests for the application's own names are answered, when it knows them."""
+"""Shows that only requests for the configured host names are answered."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Shows that the log keeps secrets to itself and that nobody writes lines of their own into it."""
+"""Shows that the log holds no secrets, and that input cannot forge log lines."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Shows whose address counts when proxies stand in between, from the socket to the limit."""
+"""Shows which client address counts behind proxies, from the socket to the rate limit."""
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ PROXY, OUTSIDE = "10.0.0.7", "192.0.2.1"
 
 
 async def seen_address(client: httpx.AsyncClient, **headers: str) -> str:
-    """The address that a sign-in is recorded under."""
+    """The address with which a sign-in is recorded."""
     body = {"email": ADMIN_EMAIL, "password": "correct horse battery", "transport": "body"}
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     answer = await client.post(f"{AUTH}/login", json=body, headers=sent)

@@ -1,4 +1,4 @@
-"""Shows that a body has to arrive, and at what rate."""
+"""Shows that a body must arrive, and at which rate."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

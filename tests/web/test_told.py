@@ -1,4 +1,4 @@
-"""Shows that answers have the statuses and headers that the description of the API tells."""
+"""Shows that answers have the statuses and headers of the API description."""
 
 from typing import Any
 from uuid import uuid4
@@ -26,7 +26,7 @@ def variables() -> dict[str, str]:
 
 
 class Told:
-    """The description, and what is told of one answer."""
+    """The API description, and a check of answers against it."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._operations = {(m, path): told for m, path, told in operations(schema)}
@@ -35,7 +35,7 @@ class Told:
         return set(self._operations[method, path]["responses"][status]["headers"])
 
     def __call__(self, answer: httpx.Response, path: str, status: int, *headers: str) -> None:
-        """An answer of an operation has this status and besides its counts these headers."""
+        """Assert that an answer has this status and, besides rate limit counts, these headers."""
         assert answer.status_code == status, answer.text
         check_told(self._operations[answer.request.method, path], answer)
         sent = set(answer.headers) - EVERYWHERE - COUNTED - {"x-request-id"}

@@ -1,4 +1,4 @@
-"""Shows that what a deleted role would give again leads nobody to more power than they hold."""
+"""Shows that nobody gains power through a deleted role that could be restored."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ MANAGES = (
 
 @pytest.fixture
 async def manager(keeper: RoleKeeper, eve: Person) -> Any:
-    """The role of Eve, who manages roles and users, and lists these under a rule."""
+    """The role of Eve, who manages roles and users, and lists users under a field rule."""
     role = await keeper.role(*MANAGES, level=50)
     await keeper.grant(role, LIST, rules=[(*EMAIL, "DENY")])
     await keeper.assign(role, eve)
@@ -29,7 +29,7 @@ async def manager(keeper: RoleKeeper, eve: Person) -> Any:
 
 
 async def buried(keeper: RoleKeeper, person: Person, *permissions: str, **fields: Any) -> Any:
-    """A role that somebody still has, though it was deleted."""
+    """A deleted role that a user still has."""
     role = await keeper.role(*permissions, **fields)
     await keeper.assign(role, person)
     await done(keeper.client.delete(role_path(role)), 204)
@@ -87,7 +87,7 @@ async def test_a_user_with_a_stronger_deleted_role_is_protected(
 async def test_a_deleted_role_counts_beneath_a_living_one(
     keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
-    """It may be taken away before the deleted one comes back."""
+    """The living role may be taken away before the deleted one is restored."""
     strict = await keeper.role(level=20)
     await keeper.grant(strict, LIST, rules=[(*EMAIL, "DENY")])
     await keeper.assign(strict, ada)
@@ -110,7 +110,7 @@ async def test_a_deleted_role_without_more_power_is_ignored(
 async def test_a_deleted_role_is_compared_with_current_grants(
     keeper: RoleKeeper, eve: Person, ada: Person, manager: Any
 ) -> None:
-    """What covered a deleted role when it was deleted may have been taken since."""
+    """The sender may have lost, since the deletion, the grants that covered the deleted role."""
     role = await buried(keeper, ada, READ, level=10)
     await done(keeper.client.delete(keeper.path_of(manager, READ)), 204)
     await assert_not_taken_over(eve, ada)

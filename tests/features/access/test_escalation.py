@@ -1,4 +1,4 @@
-"""Shows that who administers roles without being a superuser gives nobody more than they hold."""
+"""Shows that a role manager who is no superuser gives nobody more than they hold themselves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ LIST, READ, EMAIL = "users:list", "users:read", ("QUERY", "email")
 
 
 class Scenario:
-    """Eve manages roles at level 50; beneath her, at her level and above her are others."""
+    """Eve manages roles at level 50; other users and roles are below, at and above her level."""
 
     def __init__(self, keeper: RoleKeeper, backstay: Backstay) -> None:
         self.keeper = keeper
@@ -65,7 +65,7 @@ class Scenario:
             await done(keeper.client.delete(role_path(roles[role])), 204)
 
     async def state(self) -> tuple[Any, ...]:
-        """Everything there is about roles."""
+        """All roles, grants, field rules and memberships."""
         members = (await execute(self.backstay, select(RoleMember.__table__))).all()
         return await self.backstay.system(GetMatrix()), sorted(members)
 
@@ -200,7 +200,7 @@ async def test_a_manager_manages_roles_below_their_own(scenario: Scenario) -> No
 
 
 async def test_revoking_what_restricts_oneself_is_refused(scenario: Scenario) -> None:
-    """A role between that grants users:list under a rule hides a lower one that grants it free."""
+    """A middle role that grants users:list under a rule hides a lower role that grants it fully."""
     keeper, eve = scenario.keeper, scenario.people["eve"].client
     await done(keeper.client.delete(scenario.grant("manager", LIST)), 204)
     scenario.roles["between"] = await keeper.role(level=20)
@@ -234,7 +234,7 @@ async def test_taking_a_restricting_role_from_an_accomplice_is_refused(scenario:
 async def test_power_lost_after_admission_is_noticed_inside_the_transaction(
     scenario: Scenario, backstay: Backstay
 ) -> None:
-    """A request that was let in before its sender lost power finds that out inside."""
+    """A sender who loses power after admission is refused inside the transaction."""
     ada = Principal(user_id=UUID(scenario.people["ada"].id), is_superuser=True, level=1000)
     before = await scenario.state()
     with pytest.raises(Forbidden, match="needs the permission roles:update"):

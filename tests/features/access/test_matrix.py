@@ -1,4 +1,4 @@
-"""Shows, grant by grant, what reaches a row: role level, scope, field rules, in body and query."""
+"""Shows which rows and fields each grant reaches: level, scope, field rules of body and query."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +44,7 @@ class Address(BaseModel):
 
 
 class MovePerson(Command[None]):
-    """Rename a user after a place; a user is the own row of oneself."""
+    """Rename a user after a place; under `OWN`, a user's own row is the user itself."""
 
     permission = PermissionSpec("places", "update", description="Move people")
 
@@ -92,7 +92,7 @@ class Held:
 
 
 def rules(effect: str, *names: str) -> tuple[Rule, ...]:
-    """Rules on fields; those of the query have a question mark in front."""
+    """Rules on fields; query fields are written with a leading question mark."""
     return tuple(
         ("QUERY" if name.startswith("?") else "JSON", name.removeprefix("?"), effect)
         for name in names
@@ -166,7 +166,7 @@ CASES: dict[str, tuple[Iterable[Held], str, str, Any, object]] = {
 
 
 async def moved(backstay: Backstay) -> int:
-    """How many rows were changed."""
+    """The number of changed rows."""
     statement = select(User.id).where(User.name == "moved")
     return len((await execute(backstay, statement)).all())
 
@@ -217,7 +217,7 @@ def products() -> Iterator[tuple[Scope, tuple[FieldRule, ...], bool, int]]:
 async def test_every_combination_of_scope_and_rule_is_enforced(
     keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail
 ) -> None:
-    """Each role stands above all before it, so that it alone decides."""
+    """Each role has a higher level than all before it, so that it alone decides."""
     rows = {True: ada.id, False: keeper.admin.id}
     outcomes = {204: ("ok", None), 403: ("refused", "forbidden"), 404: ("refused", "not_found")}
     for level, (scope, field_rules, own, status) in enumerate(products(), start=1):

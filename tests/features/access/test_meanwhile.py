@@ -1,4 +1,4 @@
-"""Shows that who was let in and lost power since is refused inside the transaction."""
+"""Shows that a sender who lost power after admission is refused inside the transaction."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -69,12 +69,12 @@ COMMANDS: tuple[Message[Any], ...] = (
     RestoreUser(id=USER),
     EndSessionsOfUser(id=USER),
 )
-"""Everything that changes roles or the accounts of others, aimed at what does not exist."""
+"""Every command on roles or on accounts of others, with ids that do not exist."""
 
 
 @pytest.fixture
 async def eve_as_let_in(keeper: RoleKeeper, eve: Person, backstay: Backstay) -> Principal:
-    """Eve, who holds every permission, as she was when her request came in."""
+    """The principal of Eve, who holds every permission, as it was at admission."""
     role = await keeper.role(*sorted({_key(command) for command in COMMANDS}), "roles:create")
     await keeper.assign(role, eve)
     principal = await backstay.principals.get(UUID(eve.tokens["session_id"]))
@@ -90,7 +90,7 @@ def _key(command: Message[Any]) -> str:
 async def refusals(
     backstay: Backstay, principal: Principal, *commands: Message[Any]
 ) -> set[type[AppError]]:
-    """How these commands of somebody are refused."""
+    """The errors that these commands of a principal raise."""
     send, found = Sender(backstay.buses, principal), set()
     for command in commands:
         with pytest.raises(AppError) as refused:
@@ -130,7 +130,7 @@ async def test_a_sender_without_roles_meanwhile_is_forbidden(
 async def test_the_database_overrules_the_claims_of_a_principal(
     backstay: Backstay, eve_as_let_in: Principal
 ) -> None:
-    """A principal that claims everything gets what its account holds, which is nothing."""
+    """A principal that claims superuser rights gets only what its account holds: nothing."""
     await execute(backstay, delete(RoleMember).where(RoleMember.user_id == eve_as_let_in.id))
     chief = Principal(user_id=eve_as_let_in.id, is_superuser=True, level=1000)
     assert await refusals(backstay, chief, *COMMANDS) == {Forbidden}

@@ -1,4 +1,4 @@
-"""Shows that superusers and seeded roles stay, whichever route takes power away, also at once."""
+"""Shows that the last superuser and the seeded roles stay, also under concurrent requests."""
 
 from uuid import UUID
 
@@ -25,7 +25,7 @@ async def admin_path(keeper: RoleKeeper) -> str:
 
 
 async def at_once(*requests: tuple[Person, str, str]) -> list[int]:
-    """The statuses, sorted, of requests that are sent together."""
+    """The sorted statuses of requests that are sent at the same time."""
     answers: list[httpx.Response] = []
 
     async def send(person: Person, method: str, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Shows that the tables follow the code: what is new, what reads otherwise, what is gone."""
+"""Shows that the permission tables follow the code: new, changed and removed permissions."""
 
 import pytest
 from sqlalchemy import select
@@ -29,7 +29,7 @@ def spec(action: str, description: str = "", *fields: str) -> DeclaredPermission
 
 
 async def sync(backstay: Backstay, *more: DeclaredPermission) -> tuple[str, ...]:
-    """Start a version of the code with these permissions besides; what it reports as left over."""
+    """Sync as if the code also declared these permissions; what is reported as left over."""
     permissions = (*declared_permissions(backstay.features), *more)
     await backstay.system(SyncAccess(permissions=permissions))
     return await backstay.system(ListUndeclared(permissions=permissions))

@@ -1,4 +1,4 @@
-"""Shows that no change of a role gives its members what the sender does not hold."""
+"""Shows that no change of a role gives its members access that the sender does not hold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ BY_EMAIL = f"{API}/users?email=x"
 
 
 class Scenario:
-    """Eve manages roles; over Ada's free role stands one that restricts her."""
+    """Eve manages roles; Ada has a role with full access, and a higher one that restricts it."""
 
     def __init__(self, keeper: RoleKeeper, eve: Person, ada: Person) -> None:
         self.keeper, self.eve, self.ada = keeper, eve, ada
@@ -42,7 +42,7 @@ class Scenario:
             await keeper.assign(role, self.ada)
 
     def openings(self) -> Sequence[tuple[str, str, Any]]:
-        """Every way to open what the higher role restricts; the last one is for good."""
+        """Every request that would lift the restriction; the last deletes the role for good."""
         path = role_path(self.strict)
         return (
             ("PATCH", path, {"level": 5}),
@@ -83,7 +83,7 @@ async def test_a_role_change_may_give_what_the_sender_holds(scenario: Scenario, 
 async def test_a_restricting_role_without_affected_members_may_be_removed(
     scenario: Scenario,
 ) -> None:
-    """Whoever has nothing beneath the restricting role gains nothing without it."""
+    """A member without a lower role gains nothing when the restricting role is removed."""
     keeper = scenario.keeper
     await done(keeper.client.delete(f"{role_path(scenario.free)}/users/{scenario.ada.id}"), 204)
     await done(scenario.eve.client.delete(role_path(scenario.strict)), 204)

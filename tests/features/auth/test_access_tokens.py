@@ -1,4 +1,4 @@
-"""Shows what an access token holds, and that nothing but such a token opens a door."""
+"""Shows what an access token holds, and that nothing else is accepted."""
 
 from typing import Any
 

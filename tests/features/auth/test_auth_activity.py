@@ -1,4 +1,4 @@
-"""Shows that the audit trail tells of every sign-in and its end, and nothing of noise."""
+"""Shows that the audit trail records every sign-in and its end, and no requests of strangers."""
 
 from uuid import UUID
 

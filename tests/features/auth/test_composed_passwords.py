@@ -1,4 +1,4 @@
-"""Shows that a password is the same however a keyboard composes it, and what a check costs."""
+"""Shows that a password is the same in each Unicode form, and what a check costs."""
 
 import asyncio
 from contextlib import nullcontext
@@ -28,7 +28,7 @@ FORMS = pytest.mark.parametrize("form", [COMPOSED, APART], ids=["composed", "apa
 
 
 def as_before(password: str) -> str:
-    """A hash of a password as it was typed, with the parameters of today."""
+    """A hash of a password in the form in which it was typed, with the current parameters."""
     memory, rounds = passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST
     return Argon2Hasher(rounds, memory, passwords_argon2.LANES).hash(password)
 
@@ -90,7 +90,7 @@ async def test_a_broken_hash_matches_no_password(
 async def test_a_text_too_long_for_a_password_is_not_composed(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    """To compose takes the square of the length, and nobody has proven anything by then."""
+    """Composing takes quadratic time, and the caller is not authenticated yet."""
     composed: list[int] = []
 
     def recorded(form: Any, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Shows which of several cookies of one name counts: a browser sends those of every path."""
+"""Shows which of several refresh cookies counts: a browser sends those of every path."""
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ GARBAGE = "garbage"
 async def send(
     client: httpx.AsyncClient, path: str, *tokens: str, **headers: str
 ) -> httpx.Response:
-    """Ask with these refresh tokens, each in a cookie of its own."""
+    """Send these refresh tokens, each in its own cookie."""
     cookie = "; ".join(f"refresh_token={token}" for token in tokens)
     return await client.post(f"{AUTH}/{path}", headers={"Cookie": cookie, **headers})
 
@@ -55,7 +55,7 @@ async def test_the_first_cookie_with_a_live_session_is_signed_out(
 async def test_a_cookie_of_another_client_hides_no_later_cookie(
     login: Login, client: httpx.AsyncClient, path: str
 ) -> None:
-    """Such as one of a session that is bound to another client."""
+    """Such as the cookie of a session that is bound to another client's fingerprint."""
     bound, person = await login(fingerprint="another"), await login()
     answer = await send(client, path, token(bound), token(person))
     assert answer.status_code == (200 if path == "refresh" else 204), answer.text

@@ -1,4 +1,4 @@
-"""Shows that guesses at an account count together, whatever the way and the name they came by."""
+"""Shows that guesses at an account are counted together, by whichever route and name."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ def variables() -> dict[str, str]:
 
 @pytest.fixture
 def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How often and how long a guess was delayed."""
+    """The delays of guesses, in seconds."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Shows tokens under each algorithm, the public keys, and keys that are exchanged."""
+"""Shows tokens of each algorithm, the published keys, and the rotation of keys."""
 
 import base64
 import warnings

@@ -15,7 +15,7 @@ FORM = {"grant_type": "password", "username": "ada", "password": PASSWORD}
 
 @pytest.fixture
 async def ada(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A stranger's client; there is an account of Ada."""
+    """A client without credentials; Ada has an account."""
     assert (await register(client, "ada@example.org", username="ada")).status_code == 201
     return client
 

@@ -1,4 +1,4 @@
-"""Shows that the libraries of OAuth2 are understood: token requests as forms, told in its words."""
+"""Shows that OAuth2 libraries work: token requests as forms, answers and errors of RFC 6749."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def renewal(token: str, **fields: str) -> dict[str, str]:
 
 
 def refused(answer: httpx.Response, status: int, error: str) -> dict[str, Any]:
-    """Assert what a library of OAuth2 reads of a refusal (RFC 6749, 5.2); return the problem."""
+    """Assert an error of RFC 6749, 5.2; return the problem."""
     body = problem(answer, status)
     assert body["error"] == error
     assert answer.headers["cache-control"] == "no-store"
@@ -33,7 +33,7 @@ def refused(answer: httpx.Response, status: int, error: str) -> dict[str, Any]:
 
 
 def granted(answer: httpx.Response) -> dict[str, Any]:
-    """Assert that tokens are answered as RFC 6749, 5.1 asks for; return them."""
+    """Assert a token answer of RFC 6749, 5.1; return it."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
@@ -173,7 +173,7 @@ async def test_an_invalid_refresh_token_is_an_invalid_grant(
 
 
 async def test_a_form_cannot_refresh_with_the_cookie_alone(client: httpx.AsyncClient) -> None:
-    """A page of another site can send a form without asking: the token must be in it."""
+    """Another site can send a form without a CORS preflight, so the token must be in the form."""
     signed_in = await client.post(LOGIN, json={"email": ADMIN_EMAIL, "password": PASSWORD})
     cookie = signed_in.cookies["refresh_token"]
     for headers in ({}, EVIL, {"Origin": "http://testserver"}, bearer(cookie)):

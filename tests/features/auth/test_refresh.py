@@ -1,4 +1,4 @@
-"""Shows that refresh tokens rotate, that races are forgiven and that theft ends the session."""
+"""Shows that refresh tokens rotate, that concurrent use is tolerated and theft ends the session."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
@@ -109,7 +109,7 @@ async def test_a_much_older_token_ends_the_session_too(
 
 
 async def age_by(backstay: Backstay, session_id: str, generations: int) -> None:
-    """Let a session be as if it had been rotated so often."""
+    """Set the number of rotations of a session."""
     aged = update(Session).where(Session.id == UUID(session_id))
     values = {"generation": Session.generation + generations, "token_hash": b"x" * 32}
     await execute(backstay, aged.values(**values, rotations=[]))
@@ -137,7 +137,7 @@ async def test_a_token_of_any_age_signs_out(
 
 
 def unsealed(token: str) -> str:
-    """The token as it was written before there was a seal."""
+    """The token in the old format, without a seal."""
     raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     return urlsafe_b64encode(raw[:52]).rstrip(b"=").decode()
 

@@ -1,4 +1,4 @@
-"""Shows the devices one is signed in on, and how they are signed out from elsewhere."""
+"""Shows the list of a user's sessions, and how sessions are ended from another device."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -16,7 +16,7 @@ SESSIONS = f"{AUTH}/sessions"
 
 
 async def open_for(client: httpx.AsyncClient, *people: Person) -> list[bool]:
-    """Whether each is still signed in; access and refresh token agree."""
+    """Whether each session is still open; asserts that access and refresh token agree."""
     states = [await is_signed_in(client, person.tokens["access_token"]) for person in people]
     answers = [await refresh(client, person.tokens["refresh_token"]) for person in people]
     assert [answer.status_code == 200 for answer in answers] == states

@@ -1,4 +1,4 @@
-"""Shows by which way a refresh token travels, and that other sites cannot use the cookie."""
+"""Shows how a refresh token is sent and returned, and that other sites cannot use the cookie."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ OWN, ALLOWED = "http://testserver", "http://localhost:5173"
 
 @pytest.fixture
 async def browser(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A client that is signed in by cookie."""
+    """A client that is signed in with a cookie."""
     await register(client, "ada@example.org")
     answer = await sign_in(client, "ada@example.org", transport="cookie")
     assert answer.status_code == 200

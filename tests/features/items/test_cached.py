@@ -1,4 +1,4 @@
-"""Shows that kept answers are right: for whom, until when, and at no cost to the database."""
+"""Shows that cached answers are correct for each user, outdated in time, and cost no query."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +26,7 @@ Count = Callable[[], int]
 
 @pytest.fixture
 async def told_only(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept is believed until somebody tells otherwise, however late its channel is."""
+    """Cached entries are used until they are invalidated, however late the channel is."""
     monkeypatch.setattr(cache_memory, "MAX_STALENESS", 10 * LIMIT)
     monkeypatch.setattr(backstay.principals, "_max_staleness", 10 * LIMIT)
     await hears(backstay)
@@ -34,7 +34,7 @@ async def told_only(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 async def reads(backstay: Backstay, told_only: None) -> Count:
-    """How many statements about items were run since it was asked last."""
+    """The number of statements on items since the last call."""
     asked: list[str] = []
 
     def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -249,7 +249,7 @@ async def test_a_write_by_another_process_is_seen(
 
 
 async def wait_for_title(person: Person, path: str, title: str) -> None:
-    """Wait until somebody is told a title."""
+    """Wait until a user reads this title."""
 
     async def is_seen() -> bool:
         return bool((await person.client.get(path)).json()["title"] == title)

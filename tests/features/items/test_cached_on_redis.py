@@ -1,4 +1,4 @@
-"""Shows answers kept on a real Valkey: shared by processes, in one round trip, never forged."""
+"""Shows answers cached on a real Valkey: shared by processes, in one round trip, unforgeable."""
 
 import pickle
 

@@ -21,7 +21,7 @@ ALLOW, DENY = Effect.ALLOW, Effect.DENY
 async def rule(
     backstay: Backstay, person: Person, permission: str, *rules: Rule, level: int = 10
 ) -> None:
-    """Give somebody a permission on own items under rules; it beats that of the user role."""
+    """Grant a permission on own items with field rules; it outranks the grant of the user role."""
     await grant(backstay, person.id, permission, Scope.OWN, rules=rules, level=level)
 
 

@@ -34,7 +34,7 @@ async def count(person: Person) -> int:
 
 
 def same(first: httpx.Response, again: httpx.Response) -> None:
-    """Assert that an answer is the first one once more, byte for byte."""
+    """Assert that an answer equals the first one, byte for byte."""
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status_code, again.content) == (first.status_code, first.content)

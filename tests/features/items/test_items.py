@@ -1,4 +1,4 @@
-"""Shows the life of an item: created, read, changed, hidden, brought back, gone."""
+"""Shows the life of an item: created, read, changed, deleted, restored, erased."""
 
 from typing import Any
 from uuid import uuid4

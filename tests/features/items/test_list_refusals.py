@@ -1,4 +1,4 @@
-"""Shows that a list takes nothing it did not announce."""
+"""Shows that a list refuses parameters and values that it did not declare."""
 
 import base64
 

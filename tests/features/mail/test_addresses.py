@@ -26,7 +26,7 @@ NEW = "new@example.org"
 
 
 async def profile(person: Person) -> tuple[str, str | None, bool]:
-    """The address in force, the one that waits, and whether the first is confirmed."""
+    """The current address, the pending one, and whether the current one is confirmed."""
     answer = await person.client.get(ME)
     assert answer.status_code == 200, answer.text
     body = answer.json()

@@ -1,4 +1,4 @@
-"""Shows that asking for a new password tells nobody who has an account, and floods no mailbox."""
+"""Shows that asking for a new password reveals no accounts, and floods no mailbox."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Shows that without a mail server nothing is promised, tried in vain, or lost."""
+"""Shows that without a mail server no mail is promised, retried or lost."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Shows that owners hear of what happens to their accounts, whoever does it."""
+"""Shows that users are mailed about changes to their accounts, whoever makes them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def variables() -> dict[str, str]:
 
 
 def notices(mails: Sequence[Mail]) -> list[tuple[str, str]]:
-    """Whom mails went to, and what about, but for links to confirm an address."""
+    """The recipients and subjects of mails, except those with a link to confirm an address."""
     return [(m.recipient, m.subject) for m in mails if "token=" not in m.text]
 
 

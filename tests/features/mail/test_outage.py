@@ -1,4 +1,4 @@
-"""Shows that a mail server which is down delays mail, and nothing else."""
+"""Shows that an outage of the mail server delays mail, and nothing else."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def variables() -> dict[str, str]:
 
 
 async def waiting(backstay: Backstay) -> list[Any]:
-    """The jobs that are to be tried again."""
+    """The jobs that will be retried."""
     return [row for row in await jobs(backstay) if row.finished_at is None]
 
 

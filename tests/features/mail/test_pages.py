@@ -22,7 +22,7 @@ HIDDEN = re.compile(r'<input type="hidden" name="token" value="([^"]*)">')
 
 
 def page(answer: httpx.Response, status: int) -> str:
-    """Assert that an answer is a page which loads and tells nothing; return its text."""
+    """Assert that an answer is a page without scripts, external parts and referrer; its text."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]

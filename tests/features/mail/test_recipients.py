@@ -1,4 +1,4 @@
-"""Shows that nobody floods the mailbox of a stranger, whatever they ask for and as whom."""
+"""Shows that nobody can flood the mailbox of a stranger by any request or account."""
 
 from pathlib import Path
 from uuid import UUID
@@ -37,7 +37,7 @@ def variables() -> dict[str, str]:
 
 
 async def recipients(post: Post) -> list[str]:
-    """Whom the new mails are to."""
+    """The recipients of the new mails."""
     return [mail.recipient for mail in await post.deliver()]
 
 
@@ -80,7 +80,7 @@ async def test_one_address_registered_again_and_again_is_mailed_few_links(
 
 
 async def flood_with_links(client: httpx.AsyncClient, post: Post, email: str) -> None:
-    """Ask for links until none is sent."""
+    """Ask for links until no more are sent."""
     for _ in range(SHARE.limit + BEYOND.limit + 1):
         await forgot(client, email)
         last = await recipients(post)
@@ -88,7 +88,7 @@ async def flood_with_links(client: httpx.AsyncClient, post: Post, email: str) ->
 
 
 async def ask_for_another(person: Person, number: int) -> None:
-    """Ask for an address, which causes a notice to the one in force."""
+    """Ask for another address, which causes a notice to the current one."""
     await ask_for_address(person.client, f"other{number}@example.org")
 
 
@@ -207,7 +207,7 @@ class TestNotices:
 
     @staticmethod
     async def replaced(backstay: Backstay, post: Post, user_id: str) -> list[str]:
-        """Whom is told that an account has another password."""
+        """The recipients of notices about a changed password."""
         await post.deliver()
         by = PasswordSetter.OWNER
         await backstay.system(StorePassword(user_id=UUID(user_id), password_hash="x", new_by=by))

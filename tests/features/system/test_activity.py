@@ -1,4 +1,4 @@
-"""Shows what the audit trail holds: who sent which command, what became of it, and no secret."""
+"""Shows what the audit trail holds: sender, command and outcome, and no secret."""
 
 from uuid import UUID
 

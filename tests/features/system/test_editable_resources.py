@@ -1,4 +1,4 @@
-"""Shows what everybody is told about what they may ask: all of it, and no field beyond."""
+"""Shows that `editable-resources` lists exactly the messages and fields that a caller may use."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,7 +30,7 @@ RESOURCES = f"{API}/system/editable-resources"
 
 
 async def shown(person: Person) -> dict[str, dict[str, Any]]:
-    """The messages that somebody is shown, by name, under the name of their resource."""
+    """The messages that a user is shown, by resource and name."""
     answer = await person.client.get(RESOURCES)
     assert answer.status_code == 200, answer.text
     return {

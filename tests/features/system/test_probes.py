@@ -1,4 +1,4 @@
-"""Shows what load balancers and operators are told about the application."""
+"""Shows what the probes and /health report to load balancers and operators."""
 
 import asyncio
 import io
@@ -95,7 +95,7 @@ async def test_a_schema_of_another_version_is_not_ready(
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that does not answer is waited for longer than any test takes."""
+    """Raise the timeout of the database probe, so that a slow machine causes no failure."""
     monkeypatch.setattr(health_module, "PATIENCE", 10 * LIMIT)
 
 
@@ -113,7 +113,7 @@ async def test_a_database_file_that_is_gone_is_not_ready(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """When the database is asked, within the bound of a probe, and when that has ended."""
+    """The log of database checks of a probe: `asked` at the begin, `told` at the end."""
     happened: list[str] = []
     bounded = ServiceHealth._bounded
 
@@ -138,7 +138,7 @@ async def test_an_unreachable_database_is_reported_quickly(
     asked: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each probe waits but once, however much it asks, and nothing else ends its waiting."""
+    """Each probe waits once, however many checks it makes; only its timeout ends the wait."""
     assert PATIENCE < 2.5
     async with (
         wire_to(seeded_url) as (wire, url),
@@ -170,7 +170,7 @@ async def test_an_unreachable_database_is_reported_quickly(
 async def test_concurrent_probes_ask_the_database_once(
     client: httpx.AsyncClient, backstay: Backstay, asked: list[str]
 ) -> None:
-    """Anybody may ask, as often as they like: a load balancer must not have to wait for them."""
+    """Anybody may call a probe at any rate; a load balancer must not wait for them."""
     statements: list[str] = []
 
     def note(_: object, __: object, statement: str, *more: object) -> None:

@@ -1,4 +1,4 @@
-"""Shows tasks as their users see them: start, follow, cancel, repeat, and only one's own."""
+"""Shows tasks as users see them: start, follow, cancel and repeat, one's own only."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ def variables() -> dict[str, str]:
 
 
 async def count(person: Person, path: str = ME, method: str = "GET") -> tuple[str, int]:
-    """The policy that a request is counted under, and what it leaves."""
+    """The policy under which a request is counted, and the remaining budget."""
     answer = await person.client.request(method, path)
     headers = answer.headers
     policy, quota = headers["ratelimit-policy"].split(";")[:2]
@@ -39,7 +39,7 @@ async def count(person: Person, path: str = ME, method: str = "GET") -> tuple[st
 
 @pytest.fixture
 async def ada(admin: Person, login: Login, make_tier: MakeTier) -> Person:
-    """Somebody in the tier `pro`."""
+    """A user in the tier `pro`."""
     person = await login()
     await make_tier("pro", person)
     return person

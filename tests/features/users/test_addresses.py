@@ -1,4 +1,4 @@
-"""Shows that an e-mail address is the same by every way in, however it is written."""
+"""Shows that every route normalises e-mail addresses to one form."""
 
 import httpx
 import pytest
@@ -69,7 +69,7 @@ async def test_a_name_in_front_of_an_address_is_refused(
 async def test_an_address_stored_before_is_reachable(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
-    """Lower-cased after it was composed, it may have been stored in no form of today."""
+    """Older versions lower-cased after composing: stored addresses may differ from today's form."""
     user = (await register(client, "h@example.org")).json()
     await change_user(backstay, user["id"], email="h\u0331@example.org")
     assert (await sign_in(client, "H\u0331@example.org")).status_code == 200

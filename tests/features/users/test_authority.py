@@ -1,4 +1,4 @@
-"""Shows that nobody reaches above themselves: support staff as attackers."""
+"""Shows that support staff cannot change users with more power than their own."""
 
 from uuid import UUID, uuid4
 
@@ -27,7 +27,7 @@ HARMLESS = sorted(WAYS.keys() - TAKEOVERS)
 
 
 async def assert_untouched(client: httpx.AsyncClient, target: Person) -> None:
-    """Their session, password and e-mail are what they were."""
+    """Assert that the session, password and e-mail address are unchanged."""
     assert await is_signed_in(client, target.tokens["access_token"])
     assert (await sign_in(client, target.email, password=PASSWORD)).status_code == 200
     problem(await sign_in(client, target.email, password=OTHER_PASSWORD), 401)

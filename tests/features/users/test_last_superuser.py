@@ -1,4 +1,4 @@
-"""Shows that somebody can always do everything: the last superuser stays, also under a race."""
+"""Shows that the last superuser stays, also under concurrent requests."""
 
 from uuid import UUID
 

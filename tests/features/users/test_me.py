@@ -1,4 +1,4 @@
-"""Shows what one sees of oneself, changes, and how one leaves."""
+"""Shows how a user reads, changes and deletes their own account."""
 
 from collections.abc import Awaitable
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Shows how an account comes to be, once, with nothing that its owner may not choose."""
+"""Shows how an account is registered, once, without fields that a user may not choose."""
 
 from collections import Counter
 from typing import Any

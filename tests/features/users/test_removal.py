@@ -1,4 +1,4 @@
-"""Shows how accounts are deleted, erased with what hangs on them, and brought back."""
+"""Shows how accounts are deleted, erased with their rows, and restored."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,7 +39,7 @@ ITEMS = f"{API}/items"
 
 
 async def rows(backstay: Backstay, entity: type[Base], user_id: str) -> int:
-    """How many rows of a table hang on a user."""
+    """The number of rows of a table that belong to a user."""
     column = entity.__table__.columns.user_id
     statement = select(func.count()).select_from(entity).where(column == UUID(user_id))
     count: int = (await execute(backstay, statement)).scalar_one()
@@ -174,7 +174,7 @@ CREATE TABLE boats (id INTEGER PRIMARY KEY,
 
 @pytest.fixture
 async def boats(backstay: Backstay, database_kind: str) -> AsyncIterator[Table]:
-    """A table that names its owner and somebody else in words of its own."""
+    """A table whose foreign keys to an owner and to another user have unusual names."""
     users = Base.metadata.tables["users"].columns.id
     table = Table(
         "boats",
