@@ -1,10 +1,10 @@
-"""A channel of principals that leads nowhere, for tests of what uses one."""
+"""A principal channel that does nothing, for tests of its users."""
 
 from backstay.core.context import Context, PrincipalChanges
 
 
-class Nowhere:
-    """Tells nobody, and hears of nobody."""
+class SilentChannel:
+    """Announces nothing, and hears nothing."""
 
     async def announce(self, context: Context) -> None:
         pass

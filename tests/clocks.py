@@ -1,10 +1,10 @@
-"""A clock of tests for what the product measures by a monotonic one."""
+"""A clock that replaces the monotonic clock of the product."""
 
 from time import monotonic
 
 
 class StandingClock:
-    """Stands still until it is moved; it begins a while ago, so that it may be moved to now."""
+    """Stands still until it is moved; it starts in the past, so that it can be moved to now."""
 
     def __init__(self) -> None:
         self.now = monotonic() - 30

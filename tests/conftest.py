@@ -1,4 +1,4 @@
-"""Fixtures of every test: databases of both kinds, the application on them, people signed in."""
+"""Fixtures of all tests: both kinds of database, the application on them, signed-in users."""
 
 import fcntl
 import json
@@ -55,7 +55,7 @@ def postgres() -> PostgresServer:
 
 @pytest.fixture
 def valkey() -> ValkeyServer:
-    """The Valkey that all tests of this process share: running and empty."""
+    """The Valkey that all tests of this process share, running and empty."""
     server = valkey_service.shared_server()
     server.start()
     server.flush()
@@ -64,7 +64,7 @@ def valkey() -> ValkeyServer:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process waits for Redis as long as a busy machine may take."""
+    """Raise the timeout of Redis calls, so that a busy machine causes no failures."""
     monkeypatch.setattr(redis_connection, "PATIENCE", 2.0)
 
 
@@ -93,7 +93,7 @@ def _async_url(url: str) -> str:
 
 
 class Templates:
-    """Databases that were migrated and seeded once in a run, to be copied for each test."""
+    """Databases that are migrated and seeded once per run, and copied for each test."""
 
     def __init__(self, folder: Path, server: Callable[[], PostgresServer]) -> None:
         self._folder = folder
@@ -167,7 +167,7 @@ def templates(
 
 @pytest.fixture
 def affected_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The only SQLite is one that can corrupt files in WAL mode."""
+    """Pretend that the only SQLite is one that can corrupt files in WAL mode."""
     monkeypatch.setattr(sqlite, "in_use", affected)
 
 
@@ -212,7 +212,7 @@ def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Sett
 async def app(
     settings: Settings, features: list[Feature], clock: FrozenClock
 ) -> AsyncIterator[FastAPI]:
-    """The real application with its start and stop, on a database of its own; jobs only wait."""
+    """The real application with its start and stop, on its own database; no worker runs jobs."""
     application = create_app(settings, features, clock=clock, worker=False)
     async with application.router.lifespan_context(application):
         yield application
@@ -238,7 +238,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Person:
-    """Somebody who is signed in."""
+    """A signed-in user with a client."""
 
     def __init__(self, client: httpx.AsyncClient, email: str, tokens: dict[str, Any]) -> None:
         self.client = client
@@ -260,7 +260,7 @@ Login = Callable[..., Awaitable[Person]]
 
 @pytest.fixture
 async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
-    """Signs somebody in: the administrator, or a new user with the role of that name."""
+    """Signs in the administrator, or a new user with the role of that name."""
     people: list[Person] = []
 
     async def sign_in(role: str = "user", *, name: str | None = None, **fields: Any) -> Person:

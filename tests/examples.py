@@ -1,4 +1,4 @@
-"""How many examples a property is tried with, and which: the same ones each time."""
+"""Sets how many examples a property test tries; every run tries the same ones."""
 
 import os
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, seed, settings
 T = TypeVar("T", bound=Callable[..., Any])
 
 SEED = int(os.environ.get("TEST_SEED", "0"))
-"""Another one for whoever looks for more."""
+"""Set TEST_SEED to try other examples."""
 TIMES = int(os.environ.get("TEST_EXAMPLES", "1"))
-"""How many times as many examples are tried."""
+"""Factor on the number of examples."""
 
 
 def examples(count: int = 100, **options: Any) -> Callable[[T], T]:
-    """Try a property with so many examples, however long one takes."""
+    """Try a property with this many examples, without a time limit for one."""
     bounded = settings(
         max_examples=count * TIMES,
         deadline=None,

@@ -1,4 +1,4 @@
-"""How tests open a file of SQLite: by the SQLite that the application has it open with.
+"""Opens SQLite files with the same SQLite library as the application.
 
 Another one in the same process would undo its locks.
 """
@@ -15,17 +15,17 @@ from backstay.db.sqlite import Sqlite
 
 
 def affected() -> Sqlite:
-    """That of Python, as if it were one that can corrupt files, which most often it is."""
+    """The SQLite of Python, marked as one that can corrupt files, which it mostly is."""
     return replace(next(sqlite.installed()), version=(3, 40, 1))
 
 
 def well(options: EngineOptions) -> str:
-    """What /health says of a database with which all is as well as its SQLite allows."""
+    """The /health status of a healthy database: `degraded` if its SQLite can corrupt files."""
     return "degraded" if options.can_corrupt else "ok"
 
 
 @contextmanager
 def look_into(path: Path) -> Iterator[Any]:
-    """A connection that commits each statement by itself."""
+    """A connection in autocommit mode."""
     with closing(sqlite.in_use().module.connect(path, isolation_level=None)) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""What a module logs while a test runs."""
+"""Captures what a module logs while a test runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from structlog.typing import EventDict
 
 @contextmanager
 def logged(module: ModuleType) -> Iterator[list[EventDict]]:
-    """What a module logs meanwhile, whatever logging an application has configured before."""
+    """The events that a module logs within the block, whatever logging is configured."""
     capture, log = LogCapture(), vars(module)["log"]
     kind = structlog.make_filtering_bound_logger(0)
     vars(module)["log"] = structlog.wrap_logger(None, [capture], kind)

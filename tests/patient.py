@@ -1,4 +1,4 @@
-"""What keeps an application in this process from telling how slow the machine is.
+"""Settings and fixtures under which a slow machine causes no failure.
 
 Its fixtures hold for the tests of a folder whose ``conftest.py`` imports them.
 """
@@ -17,7 +17,7 @@ from tests.conftest import settings_with
 from tests.waiting import LIMIT
 
 PATIENT = {"DB_POOL_TIMEOUT": str(LIMIT)}
-"""Settings under which nobody is turned away by a database that many use."""
+"""Settings under which no request is refused for want of a connection."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def settings(seeded_url: str, tmp_path: Path, variables: dict[str, str]) -> Sett
 
 @pytest.fixture(autouse=True)
 def still_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time stands still for limits: nothing is regained while a test counts."""
+    """Time stands still for limits: no budget is regained while a test counts."""
     now = time.monotonic_ns()
     for module in (adapters, redis_limits):
         monkeypatch.setattr(module, "MemoryLimiter", partial(MemoryLimiter, clock=lambda: now))

@@ -1,4 +1,4 @@
-"""How a run is set up: what its test processes share, and what they do without."""
+"""Sets up a test run: cheap hashes, shared servers, garbage collection, options."""
 
 import gc
 import os
@@ -23,13 +23,13 @@ from tests.files import affected
 from tests.services import postgres as postgres_service
 
 SELDOM = 200_000
-"""New objects after which garbage is looked for within a test; after each it is in any case."""
+"""New objects that trigger a garbage collection within a test; one runs after each test anyway."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Passwords are hashed at a fraction of their cost, and by threads that need not give way.
+    """Hash passwords at a fraction of their cost, in threads of normal priority.
 
-    That holds in this process; servers that tests start are not spared.
+    This holds for this process only, not for servers that tests start.
     """
     for number in (signal.SIGINT, signal.SIGHUP):  # a run in the background may ignore them
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -69,7 +69,7 @@ def _check_once() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """The test processes of a run share one PostgreSQL, which the one that started them starts."""
+    """The test processes of a run share one PostgreSQL, started by the controlling process."""
     node.workerinput["groups"] = str(selection.groups_file(node.config))
     if not node.config.getoption("--quick"):
         node.workerinput["postgres"] = postgres_service.shared_server().handle()
@@ -81,7 +81,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> selection.Sc
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Many tests wait for processes that they have started, but none of the quick ones."""
+    """Use two test processes per processor, as many tests wait for processes; quick ones do not."""
     processors = os.cpu_count() or 1
     return processors if config.getoption("--quick") else 2 * processors
 
@@ -101,7 +101,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is loaded by now is never garbage; applications that start here need not look again."""
+    """Exempt everything loaded so far from garbage collection, once for all applications."""
     settle_memory()
     vars(main)["settle_memory"] = lambda: None
     gc.set_threshold(SELDOM)
@@ -111,9 +111,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test leaves open complains while it is collected: here, not in a later test.
+    """Collect garbage after each test, so that a leak fails the test that caused it.
 
-    What survives is of the whole run, and need not be looked through again.
+    Objects that survive belong to the whole run, and are exempted from later collections.
     """
     yield
     request.node.funcargs.clear()

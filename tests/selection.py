@@ -1,4 +1,4 @@
-"""Which of the collected tests run, in what order, and which of them in one test process."""
+"""Selects the tests to run, their order, and which of them share a test process."""
 
 import ast
 import functools
@@ -18,19 +18,19 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 ROOT = Path(__file__).parents[1]
 FIRST, SECOND = "sqlite", "postgresql"
 ON_BOTH = frozenset({"db", "jobs", "faults"})
-"""Rooms whose tests run on both databases, as do those of lists: their subject is SQL."""
+"""Folders whose tests run on both databases, as do tests of lists: their subject is SQL."""
 CONCURRENT = frozenset({"anyio", "asyncio"})
-"""So do tests that use one of these: they do several things at once."""
+"""Tests that use one of these modules run on both databases, too: they are concurrent."""
 SAMPLE = 5
-"""Of all others the first of a module and one in so many run on the second database, too."""
+"""Of all others, a module's first test and one in this many run on the second database, too."""
 QUICK = 8
-"""What a quick run takes: one in so many of the tests that start no process, on one database."""
+"""A quick run takes one in this many of the tests that start no process, on one database."""
 STARTERS = frozenset({"multiprocessing", "subprocess"})
-"""What a module imports that starts processes."""
+"""Modules that start processes; a test that imports one is no quick test."""
 SERVERS = frozenset({"postgres", "valkey"})
 """Fixtures that are servers."""
 CHOSEN = "valkey"
-"""The server that fixtures ask for by name, where a parameter says so."""
+"""The fixture that other fixtures request by this name at run time."""
 SHARED = frozenset({"module", "package", "class"})
 """Scopes of fixtures that several tests share."""
 _GROUPS = pytest.StashKey[Path]()
@@ -47,7 +47,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what is to run; what shares a server is put first, and into one test process."""
+    """Keep the tests to run; tests that share a server come first, and run in one test process."""
     kept = items
     if config.getoption("--quick"):
         kept = [item for item in items if _is_quick(item)]
@@ -64,7 +64,7 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def groups_file(config: pytest.Config) -> Path:
-    """Where the test processes of a run tell the one that started them what belongs together."""
+    """The file by which test processes tell the controlling process which tests belong together."""
     if _GROUPS not in config.stash:
         folder = tempfile.TemporaryDirectory(prefix="backstay-tests-")
         config.add_cleanup(folder.cleanup)
@@ -73,7 +73,7 @@ def groups_file(config: pytest.Config) -> Path:
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands tests out one by one to whichever process is free, and groups as a whole."""
+    """Gives single tests, or whole groups, to the next free test process."""
 
     @functools.cached_property
     def _groups(self) -> dict[str, str]:
@@ -85,7 +85,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def forbid_processes() -> None:
-    """Let whatever starts a process in this one fail; there is no way back."""
+    """Make every start of a process fail from now on, until this process ends."""
 
     def refuse(event: str, _: tuple[object, ...]) -> None:
         if event in {"subprocess.Popen", "os.fork", "os.posix_spawn"}:
@@ -105,13 +105,13 @@ def tell_how_to_repeat(reporter: Any) -> None:
 
 
 def _quoted(arguments: str) -> str:
-    """What a shell hands to make as one word, and make to a shell as it is."""
+    """Quote an argument so that a shell passes it to make, and make passes it on, unchanged."""
     has_special = any(mark in arguments for mark in '"$`\\!')
     return shlex.quote(arguments).replace("$", "$$") if has_special else f'"{arguments}"'
 
 
 def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Without those tests on the second database whose twin on the first says enough."""
+    """All tests but those on the second database for which the same test on the first is enough."""
     names = {item.nodeid for item in items}
     kept, seen = [], set()
     for item in items:
@@ -135,7 +135,7 @@ def _is_concurrent(item: pytest.Item) -> bool:
 
 @functools.cache
 def _concurrent_functions(path: Path) -> frozenset[str]:
-    """The functions of a module that do several things at once, also through one another."""
+    """The functions of a module that use concurrency, directly or through other functions."""
     uses, found = dict[str, set[str]](), set(CONCURRENT)
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -149,19 +149,19 @@ def _concurrent_functions(path: Path) -> frozenset[str]:
 
 
 def _is_quick(item: pytest.Item) -> bool:
-    """Whether a test starts no process, needs no server, and is drawn."""
+    """Whether a test starts no process, needs no server, and is in the sample."""
     starts = bool(SERVERS & _fixtures(item).keys() or STARTERS & _all_imports(item.path))
     starts |= any(CHOSEN in code.co_consts for code in _fixture_code(item))
     return not starts and SECOND not in item.nodeid and _is_drawn(item, QUICK)
 
 
 def _is_drawn(item: pytest.Item, one_in: int) -> bool:
-    """The same tests every time, on every machine."""
+    """Whether a test is in the sample: the same tests in every run, on every machine."""
     return zlib.crc32(item.nodeid.encode()) % one_in == 0
 
 
 def _group(item: pytest.Item) -> str:
-    """The name of what a test shares with others beyond itself; empty if nothing."""
+    """The name of the group of tests that share fixtures with this one; empty if none."""
     shared = [name for name, scope in _fixtures(item).items() if scope in SHARED]
     if not shared:
         return ""
@@ -172,7 +172,7 @@ def _group(item: pytest.Item) -> str:
 
 
 def _rank(item: pytest.Item) -> tuple[bool, bool]:
-    """What takes long comes first, so that no test process is left alone with it in the end."""
+    """Sort key: slow tests come first, so that no test process ends with one alone."""
     starts = bool(STARTERS & _all_imports(item.path))
     return not _group(item), not starts
 
@@ -194,7 +194,7 @@ def _fixture_code(item: pytest.Item) -> list[CodeType]:
 
 @functools.cache
 def _all_imports(path: Path) -> frozenset[str]:
-    """What a module imports, by itself or through other modules of tests."""
+    """The names that a module imports, directly or through other test modules."""
     found, waiting = set[str](), [path]
     while waiting:
         imported = _imports(waiting.pop()) - found
@@ -204,7 +204,7 @@ def _all_imports(path: Path) -> frozenset[str]:
 
 
 def _own(name: str) -> list[Path]:
-    """The file of a module of tests; what `tests.conftest` lends is known by its fixtures."""
+    """The file of a test module; not `tests.conftest`, whose fixtures are examined instead."""
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     return (
         [path] if name.startswith("tests.") and name != "tests.conftest" and path.exists() else []
@@ -213,7 +213,7 @@ def _own(name: str) -> list[Path]:
 
 @functools.cache
 def _imports(path: Path) -> frozenset[str]:
-    """What a module imports: by full name and by the name of the package."""
+    """The names that a module imports, each as a full name and as its top-level package."""
     names = set[str]()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):

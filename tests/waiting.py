@@ -1,4 +1,4 @@
-"""How tests wait: for something they can observe, with one limit for the whole suite."""
+"""Waits for a condition that a test can observe, with one time limit for the whole suite."""
 
 import asyncio
 import os
@@ -10,15 +10,15 @@ from typing import Any, TypeVar, overload
 T = TypeVar("T")
 
 LIMIT = 120.0 * float(os.environ.get("TEST_PATIENCE", "1"))
-"""Seconds after which something counts as missing: far beyond what any machine needs for it."""
+"""Seconds after which a test gives up: far more than any machine needs."""
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 
 
 def until(happened: Callable[[], T], told: Callable[[], object] | None = None) -> T:
-    """The first truthy answer to a question that is asked again and again.
+    """Call `happened` again and again; return its first truthy result.
 
     Raises:
-        AssertionError: there was none within `LIMIT`; with what ``told`` returns.
+        AssertionError: no result was truthy within `LIMIT`; with what ``told`` returns.
     """
     deadline, pause = time.monotonic() + LIMIT, _PAUSE
     while not (answer := happened()):
@@ -35,7 +35,7 @@ async def eventually(
 @overload
 async def eventually(happened: Callable[[], T], told: Callable[[], object] | None = None) -> T: ...
 async def eventually(happened: Callable[[], Any], told: Callable[[], object] | None = None) -> Any:
-    """`until` for the event loop, which goes on meanwhile; the question may be asynchronous."""
+    """`until` for asyncio: the event loop keeps running, and `happened` may be async."""
     deadline, pause = time.monotonic() + LIMIT, _PAUSE
     while True:
         answer = happened()

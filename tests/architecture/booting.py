@@ -1,4 +1,4 @@
-"""Features that are made up, and what keeps an application with them from starting."""
+"""Builds sample features from the calling module, and lists the faults that stop their boot."""
 
 import sys
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""The guards look at the application, not at the database: one kind is enough."""
+"""Guards check the application, not the database: they run on one kind of database only."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def database_kind() -> str:
 
 @pytest.fixture
 def faults(tmp_path: Path) -> Faults:
-    """What keeps the application from starting with further features."""
+    """Returns the boot faults of the application with further features."""
 
     def boot(*features: Feature) -> list[WiringFault]:
         settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)

@@ -1,4 +1,4 @@
-"""What the routes of an application promise, and what strangers can do to them."""
+"""Checks the rules that every route keeps, and what clients without credentials can reach."""
 
 import re
 from collections import Counter, defaultdict
@@ -31,7 +31,7 @@ def routes_of(app: FastAPI) -> list[RouteContext]:
 
 
 def route_faults(app: FastAPI) -> list[str]:
-    """Everything that the routes of an application owe."""
+    """Every rule that a route of an application breaks."""
     contexts = routes_of(app)
     if not contexts:
         return ["no route was found"]
@@ -113,7 +113,7 @@ def _documentation_faults(route: Route, openapi: dict[str, Any]) -> Iterator[str
 
 
 async def stranger_faults(app: FastAPI) -> list[str]:
-    """Every route that answers a stranger otherwise than by 401, or reads their body first."""
+    """Every route that answers strangers with anything but 401, or reads their body first."""
     faults: list[str] = []
     for context in routes_of(app):
         route = context.original_route
@@ -153,14 +153,14 @@ async def method_faults(app: FastAPI) -> list[str]:
 
 
 def path_of(context: RouteContext) -> str:
-    """The path of a route with something in the place of its parameters."""
+    """The path of a route with sample values for its parameters."""
     return re.sub("{.*?}", ANY_ID, context.path_format or context.path or "")
 
 
 async def ask(
     app: FastAPI, method: str, path: str, headers: dict[bytes, bytes] | None = None
 ) -> tuple[int, dict[str, str], int]:
-    """The status and headers of an answer, and how often the endless, senseless body was read."""
+    """The status and headers of the answer, and how often the app read the endless invalid body."""
     answers: list[Message] = []
     reads = 0
 

@@ -1,4 +1,4 @@
-"""Shows that an application which is wired wrongly does not start, and says everything wrong."""
+"""Shows that a wrongly wired application does not start, and reports every fault at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ async def prepares_with_a_path(command: MoveRig, path: Path) -> Course:
     return Course(len(str(path)))
 
 
-def test_a_parameter_that_nobody_provides_is_refused(faults: Faults) -> None:
+def test_a_parameter_without_a_provider_is_refused(faults: Faults) -> None:
     for broken, name in (
         (feature(GetRig, wants_a_course), "course"),
         (feature(MoveRig, wants_a_path), "path"),
@@ -189,7 +189,7 @@ class GetAnyRig(Query[None]):
 async def get_any_rig(query: GetAnyRig, grant: Grant) -> None: ...
 
 
-def test_without_a_permission_there_is_no_grant_to_judge_by(faults: Faults) -> None:
+def test_a_grant_cannot_be_injected_without_a_permission(faults: Faults) -> None:
     (fault,) = faults(feature(GetAnyRig, get_any_rig))
     assert "Nobody provides the parameter `grant`" in fault.problem
     assert "permission" in fault.hint
@@ -254,7 +254,7 @@ class FindRig(Query[None]):
 async def find_rig(query: FindRig) -> None: ...
 
 
-def test_a_source_that_would_be_lost_is_refused(faults: Faults) -> None:
+def test_a_source_marker_inside_a_union_is_refused(faults: Faults) -> None:
     (fault,) = faults(feature(FindRig, find_rig))
     assert fault.code is Code.MESSAGE_SOURCE_LOST
     assert "FromQuery[int | None]" in fault.hint
@@ -278,7 +278,7 @@ class Said(Command[None]):
     permission = PUBLIC
 
 
-def test_every_fault_is_told_at_once(faults: Faults) -> None:
+def test_every_fault_is_reported_at_once(faults: Faults) -> None:
     told = faults(feature(NoPolicy, Said, GetRig, wrong_first, wants_a_course, requires=["masts"]))
     said = "\n".join(map(str, told))
     assert len(told) == 7

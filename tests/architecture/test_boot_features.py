@@ -1,4 +1,4 @@
-"""Shows that features which leave one another or a part of themselves out do not start."""
+"""Shows that features with missing requirements or unlisted modules do not start."""
 
 import sys
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         del sys.modules[name]
 
 
-def test_what_is_used_is_required(project: Project, faults: Faults, tmp_path: Path) -> None:
+def test_a_used_feature_must_be_required(project: Project, faults: Faults, tmp_path: Path) -> None:
     project.plant("orders/__init__.py", MANIFEST)
     project.plant("shop/commands.py", SENDING)
     project.plant("shop/__init__.py", SHOP.format(requires=()))
@@ -124,7 +124,7 @@ def test_what_is_used_is_required(project: Project, faults: Faults, tmp_path: Pa
     app.state.backstay.passwords.close()
 
 
-def test_what_is_sent_is_handled(project: Project, faults: Faults) -> None:
+def test_a_sent_message_must_have_a_handler(project: Project, faults: Faults) -> None:
     project.plant("orders/__init__.py", MANIFEST)
     project.plant("shop/commands.py", SENDING)
     project.plant("shop/__init__.py", SHOP.format(requires=()))
@@ -133,7 +133,7 @@ def test_what_is_sent_is_handled(project: Project, faults: Faults) -> None:
     assert any("PlaceOrder, which nobody handles" in fault.problem for fault in found)
 
 
-def test_what_a_folder_has_is_listed(project: Project, faults: Faults) -> None:
+def test_modules_of_a_feature_folder_must_be_listed(project: Project, faults: Faults) -> None:
     project.plant("orders/__init__.py", UNLISTED)
     project.plant("orders/events.py", REACTING)
     project.plant("orders/routes.py", ROUTES)
@@ -166,8 +166,8 @@ wrapped.__handles__ = int
 """
 
 
-def test_only_what_is_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
-    """A module may hold what has every attribute, what has none yet, what belongs nowhere."""
+def test_only_a_table_of_routes_is_taken_for_one(project: Project, faults: Faults) -> None:
+    """A module may hold objects with any attribute (mocks), unset proxies, and tables of others."""
     project.plant("orders/__init__.py", UNLISTED.replace("events, routes", "model"))
     project.plant("orders/model.py", TABLE)
     (fault,) = faults(project.feature("orders"))
@@ -177,8 +177,8 @@ def test_only_what_is_a_table_of_routes_is_taken_for_one(project: Project, fault
     )
 
 
-def test_tests_beside_a_feature_are_no_part_of_it(project: Project, tmp_path: Path) -> None:
-    """What starts must not depend on whether tests are loaded, too."""
+def test_tests_beside_a_feature_do_not_belong_to_it(project: Project, tmp_path: Path) -> None:
+    """Whether an application starts must not depend on whether tests are imported."""
     project.plant("orders/__init__.py", MANIFEST)
     project.plant("orders/tests/__init__.py", "")
     project.plant("orders/tests/test_orders.py", REACTING)
@@ -199,7 +199,7 @@ shops = Feature("shop", modules=(shop,), requires=("orders",))
 """
 
 
-def test_what_stands_under_two_manifests_belongs_to_none(project: Project, tmp_path: Path) -> None:
+def test_a_module_under_two_manifests_belongs_to_neither(project: Project, tmp_path: Path) -> None:
     project.plant("fleet/__init__.py", TWO)
     project.plant("fleet/orders.py", ORDERS)
     project.plant(
@@ -213,7 +213,7 @@ def test_what_stands_under_two_manifests_belongs_to_none(project: Project, tmp_p
     create_app(settings, [*STANDARD, orders, shops]).state.backstay.passwords.close()
 
 
-def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Faults) -> None:
+def test_a_requirement_is_refused_if_unknown_later_or_circular(faults: Faults) -> None:
     (typo,) = faults(feature(name="a", requires=["itmes"]))
     assert typo.code is Code.FEATURE_REQUIRES_UNKNOWN
     assert typo.problem.endswith("Did you mean items?")
@@ -222,7 +222,7 @@ def test_a_requirement_that_does_not_exist_comes_later_or_leads_back(faults: Fau
     assert late.hint == "List b before a."
 
 
-def test_features_in_a_circle_are_told_once_with_the_circle(faults: Faults) -> None:
+def test_a_circle_of_features_is_reported_once(faults: Faults) -> None:
     ring = [feature(name=n, requires=[m]) for n, m in (("a", "b"), ("b", "c"), ("c", "a"))]
     (fault,) = faults(*ring)
     assert fault.code is Code.FEATURE_REQUIRES_CIRCLE
@@ -232,16 +232,16 @@ def test_features_in_a_circle_are_told_once_with_the_circle(faults: Faults) -> N
 
 
 class ExportRigs(PersonalData):
-    """Nobody answers this."""
+    """A query without a handler."""
 
 
 @pytest.mark.parametrize("personal_data", [{"rigs": ExportRigs}, {"rigs": int}])
-def test_what_is_exported_is_answered(faults: Faults, personal_data: Any) -> None:
+def test_queries_of_personal_data_must_have_a_handler(faults: Faults, personal_data: Any) -> None:
     (fault,) = faults(feature(personal_data=personal_data))
     assert fault.code is Code.FEATURE_EXPORT
 
 
-def test_an_export_hides_no_other(faults: Faults) -> None:
+def test_two_features_may_not_export_the_same_kind(faults: Faults) -> None:
     items = next(each for each in STANDARD if each.name == "items")
     (fault,) = faults(feature(requires=("items",), personal_data=items.personal_data))
     assert fault.code is Code.FEATURE_EXPORT
@@ -259,8 +259,10 @@ def test_an_export_hides_no_other(faults: Faults) -> None:
         ({"requires": (sys,)}, "`requires` of the feature rigs holds <module 'sys' (built-in)>"),
     ],
 )
-def test_a_manifest_lists_what_it_should(faults: Faults, said: dict[str, Any], what: str) -> None:
-    """Without the comma parentheses make no tuple, and a module is not the table in it."""
+def test_manifest_fields_have_the_right_types(
+    faults: Faults, said: dict[str, Any], what: str
+) -> None:
+    """Parentheses without a comma are no tuple, and a module is not the table that it holds."""
     (fault,) = faults(Feature("rigs", **said))
     assert fault.code is Code.FEATURE_SHAPE
     assert fault.where.startswith("tests/architecture/test_boot_features.py:")
@@ -273,7 +275,7 @@ def test_two_features_share_no_module(faults: Faults) -> None:
     assert fault.code is Code.FEATURE_MODULE_TWICE
 
 
-def test_an_error_is_printed_a_line_a_fault() -> None:
+def test_a_boot_error_prints_one_line_per_fault() -> None:
     made_up = Flaw(Code.FEATURE_TWICE, "It is said twice.", "Say it once.").of(feature)
     error = BootError([made_up, made_up])
     assert error.faults == (made_up,)

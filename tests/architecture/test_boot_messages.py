@@ -1,4 +1,4 @@
-"""Shows that messages, handlers and subscribers which could not work do not start in silence."""
+"""Shows that messages, handlers and subscribers that could not work stop the boot."""
 
 from collections.abc import AsyncIterator, Callable
 from functools import wraps
@@ -64,12 +64,12 @@ def told(faults: list[WiringFault]) -> list[Code]:
 
 
 def line_of(function: Callable[..., Any], below: int = 0) -> str:
-    """Where a function of this module is written, as seen from the root of the project."""
+    """The place (file:line) of a function of this module, relative to the root of the project."""
     return f"{Path(__file__).relative_to(Path.cwd())}:{function.__code__.co_firstlineno + below}"
 
 
 def watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator that is not async itself: what it returns is awaited all the same."""
+    """A decorator whose wrapper is not async itself; what the wrapper returns is awaited."""
 
     @wraps(function)
     def call(*given: Any) -> Any:
@@ -87,7 +87,7 @@ class LiftRig(Command[None]):
 async def lift_rig(command: LiftRig) -> None: ...
 
 
-def test_a_handler_may_answer_more_precisely_refuse_and_be_decorated(tmp_path: Path) -> None:
+def test_handlers_may_narrow_the_result_return_refusals_and_be_decorated(tmp_path: Path) -> None:
     pairs = GetRig, get_rig, MoveRig, move_rig, FindRig, find_rig, LiftRig, lift_rig
     sound = feature(*pairs)
     settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
@@ -119,7 +119,7 @@ async def list_masts(query: ListMasts) -> Page[RigView] | CursorPage[RigView]:
     raise NotImplementedError
 
 
-def test_a_filter_takes_the_name_of_no_other_parameter_of_lists(faults: Faults) -> None:
+def test_a_filter_may_not_be_named_like_a_list_parameter(faults: Faults) -> None:
     found = faults(feature(ListRigs, list_rigs, ListMasts, list_masts))
     assert told(found) == [Code.LIST_PARAMETER_TAKEN] * 3
     names = ("`sort`", "`title__contains`", "`total`")
@@ -138,7 +138,7 @@ with pytest.warns(UserWarning, match="shadows"):
 async def hide(command: Hide) -> None: ...
 
 
-def test_a_field_hides_nothing_that_messages_have(faults: Faults) -> None:
+def test_a_field_may_not_be_named_like_a_message_method(faults: Faults) -> None:
     (fault,) = faults(feature(Hide, hide))
     assert fault.code is Code.MESSAGE_FIELD_RESERVED
     assert "`changes`" in fault.problem
@@ -152,7 +152,7 @@ class Vague(Command):  # type: ignore[type-arg]
 async def vague(command: Vague) -> None: ...
 
 
-def test_a_message_says_what_it_asks_for(faults: Faults) -> None:
+def test_a_message_must_declare_its_result(faults: Faults) -> None:
     routes = Routes("/rigs", tag="rigs")
     routes.post("", Vague, location="/rigs/{id}")
     (fault,) = faults(feature(Vague, vague, routes=(routes,)))
@@ -176,7 +176,7 @@ async def no_result(query: GetRig):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 
 @pytest.mark.parametrize("handler", [other_result, half_a_result, no_result])
-def test_a_handler_returns_what_its_message_asks_for(faults: Faults, handler: Any) -> None:
+def test_a_handler_must_return_the_result_of_its_message(faults: Faults, handler: Any) -> None:
     (fault,) = faults(feature(handler.__handles__, handler))
     assert fault.code is Code.HANDLER_RESULT
     assert fault.where == line_of(handler)
@@ -218,7 +218,7 @@ async def prepares_what(command: MoveRig):  # type: ignore[no-untyped-def]  # no
 async def unreadable(command: MoveRig, weight: "Decimal") -> None: ...
 
 
-def test_parameters_and_results_can_be_told(faults: Faults) -> None:
+def test_parameters_and_results_must_have_readable_types(faults: Faults) -> None:
     assert told(faults(feature(MoveRig, by_name_alone))) == [Code.HANDLER_PARAMETER]
     assert told(faults(feature(MoveRig, move_rig, prepares_what))) == [Code.HANDLER_RESULT]
     assert told(faults(feature(MoveRig, unreadable))) == [Code.HANDLER_UNREADABLE]
@@ -228,7 +228,7 @@ def test_parameters_and_results_can_be_told(faults: Faults) -> None:
 async def untyped(command: MoveRig, principal) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
-def test_a_parameter_without_a_type_is_told_as_that(faults: Faults) -> None:
+def test_a_parameter_without_a_type_is_reported_as_such(faults: Faults) -> None:
     (fault,) = faults(feature(MoveRig, untyped))
     assert fault.code is Code.HANDLER_PARAMETER
     assert fault.problem == "The parameter `principal` of untyped has no type."
@@ -251,7 +251,7 @@ class Guarded(Command[None]):
 async def guarded(command: Guarded) -> None: ...
 
 
-def test_a_rule_that_would_always_agree_is_refused(faults: Faults) -> None:
+def test_a_rule_that_always_returns_true_is_refused(faults: Faults) -> None:
     later, more = faults(feature(Guarded, guarded))
     assert (later.code, more.code) == (Code.MESSAGE_RULE, Code.MESSAGE_RULE)
     assert "agrees_later" in later.problem
@@ -276,7 +276,7 @@ async def on_rig_moved(event: RigMoved) -> None: ...
 def on_two(event: RigMoved, principal: Principal) -> None: ...
 
 
-def test_a_subscriber_takes_an_event_and_answers_at_once(faults: Faults) -> None:
+def test_a_subscriber_takes_one_event_and_is_not_async(faults: Faults) -> None:
     assert told(faults(feature(on_a_command))) == [Code.SUBSCRIBER_NO_EVENT]
     assert told(faults(feature(on_rig_moved))) == [Code.SUBSCRIBER_SHAPE]
     assert told(faults(feature(on_two))) == [Code.SUBSCRIBER_SHAPE]

@@ -1,4 +1,4 @@
-"""Shows that routes which could not answer, or answer something else, do not start in silence."""
+"""Shows that routes that could not answer, or would answer wrongly, stop the boot."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -183,7 +183,7 @@ def test_a_route_that_could_not_answer_is_refused(faults: Faults, name: str) -> 
     assert " or " not in found[0].problem or code is not Code.ROUTE_LOCATION
 
 
-def test_two_routes_of_one_path_are_refused_whatever_their_placeholders_are_called(
+def test_two_routes_that_differ_only_in_placeholder_names_are_refused(
     faults: Faults,
 ) -> None:
     by_number = {"number": "id"}
@@ -201,7 +201,7 @@ def test_two_routes_of_one_path_are_refused_whatever_their_placeholders_are_call
     assert fault.hint == "Remove one of them."
 
 
-def test_a_placeholder_takes_what_ends_like_a_file_too(faults: Faults) -> None:
+def test_a_placeholder_also_matches_paths_with_a_file_extension(faults: Faults) -> None:
     (fault,) = faults(
         rigs(lambda r: r.get("/{id}", GetRig), lambda r: r.get("/{id}.json", GetRig, name="json"))
     )
@@ -214,14 +214,14 @@ def test_two_operations_have_two_names(faults: Faults) -> None:
     assert fault.problem.endswith("is the operation find_rigs, as GET /api/v1/rigs is.")
 
 
-def test_a_class_of_limits_is_declared_and_not_named(faults: Faults) -> None:
+def test_a_route_limit_must_be_a_limit_class(faults: Faults) -> None:
     (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
     assert fault.code is Code.ROUTE_LIMIT
     assert LimitClass.__name__ in fault.hint
 
 
 def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:
-    """Neither those of routers, nested ones too, nor those of the documentation."""
+    """Neither a route of an included (or nested) router nor one of the documentation."""
     inner, outer = APIRouter(prefix="/rigs"), APIRouter(prefix="/api/v1")
 
     @inner.get("/{number}")

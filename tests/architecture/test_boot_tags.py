@@ -1,4 +1,4 @@
-"""Shows that tags which would outdate nothing do not start in silence."""
+"""Shows that cache tags that could never invalidate anything stop the boot."""
 
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
@@ -44,7 +44,7 @@ async def always_kept(query: AlwaysKept) -> RigView:
     raise NotImplementedError
 
 
-def test_a_text_is_not_taken_for_as_many_tags_as_it_has_letters(faults: Faults) -> None:
+def test_tags_given_as_one_string_not_a_tuple_are_refused(faults: Faults) -> None:
     (fault,) = faults(feature(PaintRig, paint_rig))
     assert (fault.code, fault.hint) == (Code.MESSAGE_TOUCHES, TUPLE)
     (fault,) = faults(feature(KeptRig, kept_rig))

@@ -1,4 +1,4 @@
-"""Shows which answers clients may keep: what is not listed here must not be, so think first.
+"""Shows which answers clients may cache: an answer that is not listed here must be `no-store`.
 
 Who may see it? What does a client do wrong with one that is as old as ``CLIENT_CACHE_MAX_AGE``?
 What a change of rights, or the end of a session, must reach at once is not kept.
@@ -70,7 +70,7 @@ async def target_of(admin: Person) -> Target:
     return Target(admin.id, "admin", session, ANY_ID, role, permission, ANY_ID)
 
 
-async def test_clients_keep_nothing_but_what_was_thought_about(app: FastAPI, login: Login) -> None:
+async def test_clients_may_cache_only_the_listed_routes(app: FastAPI, login: Login) -> None:
     found, successes = await told(app, await login("admin"))
     assert found == KEPT
     assert successes > 25
@@ -105,7 +105,7 @@ class TestWithAnother:
         routes.get("/secret", GetSecret)
         return [*STANDARD, Feature("secrets", modules=(module,), routes=(routes,))]
 
-    async def test_one_more_is_noticed(self, app: FastAPI, login: Login) -> None:
+    async def test_another_cacheable_route_is_noticed(self, app: FastAPI, login: Login) -> None:
         found, _ = await told(app, await login("admin"))
         assert found == KEPT | {f"{API}/secret": "private, max-age=30"}
         assert f"{API}/secret" in declared(app)

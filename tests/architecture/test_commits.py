@@ -1,4 +1,4 @@
-"""Shows that nobody but the transaction step ends a transaction, in the source and at run time."""
+"""Shows that only the transaction step ends a transaction, in the source and at run time."""
 
 import ast
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -101,7 +101,7 @@ async def out_of_a_savepoint(session: Transaction) -> None:
 
 @pytest.fixture
 async def notes(tmp_path: Path) -> AsyncIterator[Backstay]:
-    """An application that writes notes."""
+    """An application with a command that writes notes."""
     module = ModuleType(__name__)
     vars(module).update(WriteNote=WriteNote, write_note=write_note)
     settings = settings_with(f"sqlite:///{tmp_path}/notes.db", tmp_path)
@@ -136,6 +136,6 @@ async def in_a_savepoint(session: Transaction) -> None:
 
 
 @pytest.mark.anyio
-async def test_savepoints_are_free(notes: Backstay) -> None:
+async def test_savepoints_are_allowed(notes: Backstay) -> None:
     await notes.system(WriteNote(work=in_a_savepoint))
     assert await count(notes) == 2

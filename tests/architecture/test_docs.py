@@ -1,4 +1,4 @@
-"""Shows that the pages name everything the code has, and nothing it no longer has."""
+"""Shows that the documentation names everything in the code, and nothing that is gone from it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ def tables(page: str) -> dict[str, Rows]:
 
 
 def differences(documented: Rows, known: Rows) -> list[str]:
-    """What a table lacks, what it should not say, and what it says wrongly."""
+    """The missing, superfluous and wrong rows of a table."""
     return [
         *(f"{name} is not documented" for name in known.keys() - documented.keys()),
         *(f"{name} does not exist" for name in documented.keys() - known.keys()),
@@ -46,7 +46,7 @@ def differences(documented: Rows, known: Rows) -> list[str]:
 
 
 def unmentioned(names: Iterable[str], pages: Iterable[Path]) -> list[str]:
-    """The names that stand on no page, between marks of code or in a block of it."""
+    """The names that no page holds in inline code or in a code block."""
     text = "\n".join(page.read_text("utf-8") for page in pages)
     return [
         name for name in names if not re.search(rf"(?<![\w.:]){re.escape(name)}(?![\w:])", text)
@@ -96,7 +96,7 @@ def commands() -> Iterator[str]:
 
 
 def moved(pages: Iterable[Path]) -> list[str]:
-    """The files and folders of the package that pages name and that are not there."""
+    """The files and folders of the package that pages name and that do not exist."""
     package = ROOT / "src" / "backstay"
     rooms = "|".join(each.name for each in package.iterdir() if each.is_dir())
     named = re.compile(rf"`((?:{rooms})/[\w/]+(?:\.py)?)`")
@@ -200,7 +200,7 @@ def test_a_decision_without_one_of_its_parts_is_noticed(
     assert form_faults(record) == [f"0007-tags.md: {part}"]
 
 
-def test_what_is_missing_stale_or_wrong_is_noticed() -> None:
+def test_missing_stale_and_wrong_rows_are_noticed() -> None:
     page = "# Page\n\n## Errors\n\n| Code | Status |\n| --- | --- |\n| `a` | 400 |\n| `b` | 404 |\n"
     known = {"a": "409", "c": "500"}
     assert set(differences(tables(page)["Errors"], known)) == {
@@ -210,7 +210,7 @@ def test_what_is_missing_stale_or_wrong_is_noticed() -> None:
     }
 
 
-def test_a_name_that_is_only_part_of_another_is_not_mentioned(tmp_path: Path) -> None:
+def test_a_name_inside_a_longer_name_counts_as_undocumented(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("Set `DB_URL_FILE`, or `MY_DB_URL`, or run `serve`.")
     assert unmentioned(["DB_URL", "serve"], [page]) == ["DB_URL"]

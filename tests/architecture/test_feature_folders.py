@@ -1,4 +1,4 @@
-"""Shows that a feature folder holds only what everybody expects in one."""
+"""Shows that a feature folder holds only files with the agreed names."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ CATCH_ALLS = {"util", "utils", "helper", "helpers", "const", "constants", "commo
 
 
 def folder_faults(features: Path) -> Iterator[str]:
-    """Every file and folder below ``features`` that has no place there."""
+    """Every file and folder below ``features`` whose name is not agreed."""
     for path in sorted(features.rglob("*")):
         inside = path.relative_to(features)
         if "__pycache__" in inside.parts or inside == Path("__init__.py"):
@@ -62,14 +62,14 @@ def test_a_module_may_grow_into_a_package_of_its_name(tmp_path: Path) -> None:
 
 
 def hidden_modules(package: str, loaded: Mapping[str, Any]) -> Iterator[str]:
-    """Every module in whose place its package has something else."""
+    """Every module whose name in its package means something else."""
     for name, module in loaded.items():
         above, _, short = name.rpartition(".")
         if name.startswith(f"{package}.") and getattr(loaded[above], short) is not module:
             yield name
 
 
-def test_what_a_folder_holds_is_what_its_package_gives() -> None:
+def test_no_package_attribute_hides_a_module() -> None:
     assert list(hidden_modules(features.__name__, sys.modules)) == []
 
 

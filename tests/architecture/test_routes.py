@@ -1,4 +1,4 @@
-"""Shows that every route keeps the rules of the edge, wherever it was added."""
+"""Shows that every route keeps the rules of the HTTP edge, wherever it was added."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +37,7 @@ async def test_strangers_are_refused_before_their_body_is_read(app: FastAPI) -> 
     assert await stranger_faults(app) == []
 
 
-async def test_a_body_that_says_it_is_too_long_is_not_read(app: FastAPI) -> None:
+async def test_a_body_with_too_large_content_length_is_not_read(app: FastAPI) -> None:
     for context in routes_of(app):
         for method in context.methods or ():
             headers = {b"content-length": b"1000000000"}
@@ -45,7 +45,7 @@ async def test_a_body_that_says_it_is_too_long_is_not_read(app: FastAPI) -> None
             assert (status, reads) == (413, 0), context.path
 
 
-async def test_a_wrong_method_is_told_every_right_one(app: FastAPI) -> None:
+async def test_a_405_lists_every_allowed_method(app: FastAPI) -> None:
     assert await method_faults(app) == []
 
 
@@ -108,7 +108,7 @@ class Unheard(Command[None]):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
-def test_what_a_route_owes_is_noticed(unused: str, tmp_path: Path) -> None:
+def test_a_route_that_breaks_the_rules_is_noticed(unused: str, tmp_path: Path) -> None:
     routes = Routes("", tag="more")
     routes.get("/items/{id}", GetItem, limit=None)
     routes.post("/unheard", Unheard)

@@ -1,4 +1,4 @@
-"""Shows the rules by which tests are left out, and that a failed one can be run again as told."""
+"""Shows by which rules tests are left out, and that the printed command repeats a failed one."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ async def test_one_after_another(client):
 """
 
 
-def test_what_does_several_things_at_once_is_known_by_what_it_uses(tmp_path: Path) -> None:
+def test_concurrent_tests_are_recognised_by_what_they_use(tmp_path: Path) -> None:
     path = tmp_path / "test_module.py"
     path.write_text(MODULE)
     found = {name for name in selection._concurrent_functions(path) if name.startswith("test")}
@@ -44,7 +44,9 @@ def test_what_does_several_things_at_once_is_known_by_what_it_uses(tmp_path: Pat
     ("module", "starts"),
     [("cli/test_serve", True), ("faults/test_channel", True), ("core/test_rates", False)],
 )
-def test_what_starts_processes_is_known_through_what_it_imports(module: str, starts: bool) -> None:
+def test_tests_that_start_processes_are_recognised_by_their_imports(
+    module: str, starts: bool
+) -> None:
     imported = selection._all_imports(selection.ROOT / f"tests/{module}.py")
     assert bool(imported & selection.STARTERS) is starts
 
@@ -53,7 +55,7 @@ NAMES = ["a.py::test_b[x y]", """a.py::test_b['$HOME `x`\\"!]""", "a.py::test_b[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_printed_reaches_pytest_through_shell_and_make(tmp_path: Path, name: str) -> None:
+def test_the_printed_command_passes_shell_and_make_unchanged(tmp_path: Path, name: str) -> None:
     (tmp_path / "Makefile").write_text("test:\n\t@printf '%s\\n' $(ARGS)\n")
     lines: list[str] = []
 

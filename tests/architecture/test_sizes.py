@@ -1,4 +1,4 @@
-"""Shows that files, functions and branches stay small enough to be read in one go."""
+"""Shows that files, functions, branches and names of tests stay short enough to be read."""
 
 import ast
 import subprocess
@@ -12,6 +12,8 @@ from tests.architecture.tree import PACKAGE, ROOT, plant, sources
 
 MAX_FILE = 300
 MAX_FUNCTION = 40
+MAX_WORDS = 10
+"""In the name of a test, without the prefix `test`."""
 RUFF = Path(sys.executable).parent / "ruff"
 
 
@@ -26,6 +28,16 @@ def size_faults(*folders: Path) -> Iterator[str]:
                 length = _length(node, lines)
                 if length > MAX_FUNCTION:
                     yield f"{path}:{node.lineno}: {node.name} has {length}, at most {MAX_FUNCTION}"
+
+
+def long_names(*folders: Path) -> Iterator[str]:
+    """Every test whose name has too many words."""
+    for path, tree in sources(*folders):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                prefix, *words = node.name.split("_")
+                if prefix == "test" and len(words) > MAX_WORDS:
+                    yield f"{path}:{node.lineno}: {node.name} has {len(words)} words"
 
 
 def _length(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
@@ -58,6 +70,18 @@ def test_a_long_file_is_noticed(tmp_path: Path) -> None:
     assert list(size_faults(tmp_path)) == []
     plant(tmp_path, "long.py", "x = 2")
     assert list(size_faults(tmp_path))
+
+
+def test_names_of_tests_are_short() -> None:
+    assert list(long_names(ROOT / "tests")) == []
+
+
+@pytest.mark.parametrize("words", [MAX_WORDS, MAX_WORDS + 1])
+def test_a_long_name_of_a_test_is_noticed(tmp_path: Path, words: int) -> None:
+    name = "_".join(["word"] * words)
+    code = f"def {name}_of_a_helper(): ...\n\n\nclass TestIt:\n    async def test_{name}(self): ..."
+    plant(tmp_path, "test_module.py", code)
+    assert len(list(long_names(tmp_path))) == (words > MAX_WORDS)
 
 
 def test_nothing_is_too_complex_and_what_is_is_noticed(tmp_path: Path) -> None:

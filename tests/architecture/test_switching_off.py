@@ -40,7 +40,7 @@ async def app(
         yield application
 
 
-def test_the_foundation_is_what_everything_stands_on() -> None:
+def test_the_foundation_is_what_other_features_require() -> None:
     foundation = {feature.name for feature in STANDARD if feature.foundation}
     assert foundation == {"access", "tiers", "users", "auth", "system"}
     assert OPTIONAL
@@ -56,7 +56,7 @@ async def test_people_sign_in_whatever_is_switched_off(app: FastAPI, login: Logi
     assert (await user.client.get("/api/v1/users/me")).status_code == 401
 
 
-async def test_what_is_left_keeps_every_rule_and_the_rest_is_not_found(
+async def test_remaining_routes_keep_the_rules_and_removed_routes_are_404(
     app: FastAPI, login: Login, settings: Settings
 ) -> None:
     assert route_faults(app) == []
@@ -70,7 +70,7 @@ async def test_what_is_left_keeps_every_rule_and_the_rest_is_not_found(
     await whole.state.backstay.close()
 
 
-async def test_seeding_again_takes_nothing_away(
+async def test_seeding_without_a_feature_removes_nothing(
     app: FastAPI, settings: Settings, without: tuple[str, ...]
 ) -> None:
     await seed(app.state.backstay)

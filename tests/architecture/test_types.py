@@ -69,7 +69,7 @@ def mypy(path: Path) -> tuple[set[int], str]:
     return {int(n) for n in re.findall(r"^.*?\.py:(\d+): error", report, re.MULTILINE)}, report
 
 
-def test_a_handler_with_another_result_and_a_missing_annotation_are_errors(tmp_path: Path) -> None:
+def test_wrong_handler_results_and_missing_annotations_are_type_errors(tmp_path: Path) -> None:
     path = tmp_path / "snippet.py"
     path.write_text(SNIPPET)
     breaches = {n for n, line in enumerate(SNIPPET.splitlines(), 1) if line.endswith("# breach")}

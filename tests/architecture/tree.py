@@ -1,4 +1,4 @@
-"""The source tree as the guards see it, and copies of it to plant breaches in."""
+"""Parses the source tree for the guards, and copies it so that tests can add violations."""
 
 import ast
 import shutil

@@ -1,4 +1,4 @@
-"""The two caches under test, and what one process is told of another."""
+"""Provides the two caches under test: in process and on Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ def memory_cache(**bounds: int) -> MemoryCache:
 async def redis_cache(
     url: str, secret: bytes = SECRET, *, is_started: bool = True
 ) -> AsyncIterator[RedisCache]:
-    """What one process has: a link of its own, and a cache behind it."""
+    """The cache of one process, with a Redis client of its own."""
     link = link_to(url)
     cache = RedisCache(link, secret, CacheMetrics(CollectorRegistry()))
     if is_started:
@@ -32,7 +32,7 @@ async def redis_cache(
 
 
 class Source:
-    """Something to load, counted; while it is held, nobody gets it."""
+    """A value whose loads are counted; while it is held, its load does not end."""
 
     def __init__(self, value: bytes = b"first", *, is_held: bool = False) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""Depths that are sounded: queries whose answers are kept, and commands that outdate them."""
+"""Sample feature (soundings of depths): cached queries, and commands that invalidate them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -107,7 +107,7 @@ async def sound_all(command: SoundAll, send: Sender, tags: CacheTags) -> None:
 
 
 def transaction(message: type[Message[Any]], call_next: Next) -> Next:
-    """What the real step does, without a database."""
+    """Replaces the transaction step, without a database."""
 
     async def run(context: Context) -> Any:
         if context.unit_of_work is not None:
@@ -121,8 +121,8 @@ def transaction(message: type[Message[Any]], call_next: Next) -> Next:
     return run
 
 
-class House:
-    """A bus over one cache."""
+class Harness:
+    """The buses of one process over one cache, and senders to use them."""
 
     def __init__(self, cache: Cache, version: str = "1", ttl: int = 30) -> None:
         registry = Registry([get_depth, get_shared, get_heir, get_refused, sound, sound_all])

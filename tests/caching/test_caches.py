@@ -1,4 +1,4 @@
-"""Shows what every cache does: bytes for a while, loaded once, outdated by tag."""
+"""Shows what every cache does: it keeps bytes for a time, loads once, and invalidates by tag."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def test_a_tag_outdates_what_has_it_and_nothing_else(cache: Cache) -> None
     assert await cache.get("plain") == b"3"
 
 
-async def test_what_is_missing_is_loaded_once_for_all_who_ask(cache: Cache) -> None:
+async def test_a_missing_value_is_loaded_once_for_all_callers(cache: Cache) -> None:
     source = Source()
     asking = [cache.remember("k", source.load, ttl=60, tags=("t",)) for _ in range(100)]
     assert await asyncio.gather(*asking) == [b"first"] * 100
@@ -61,7 +61,7 @@ async def test_what_is_missing_is_loaded_once_for_all_who_ask(cache: Cache) -> N
     assert source.loads == 1
 
 
-async def test_a_load_that_a_tag_overtakes_is_answered_but_neither_kept_nor_joined(
+async def test_a_load_outdated_while_running_is_answered_but_not_kept(
     cache: Cache,
 ) -> None:
     first, second = Source(is_held=True), Source(b"second")
@@ -74,7 +74,7 @@ async def test_a_load_that_a_tag_overtakes_is_answered_but_neither_kept_nor_join
     assert await cache.get("k", tags=("t",)) == b"second"
 
 
-async def test_an_error_is_everybodys_who_waits_and_is_not_kept(cache: Cache) -> None:
+async def test_a_load_error_reaches_all_waiting_callers_and_is_forgotten(cache: Cache) -> None:
     loads = 0
 
     async def fail() -> bytes:
@@ -90,7 +90,7 @@ async def test_an_error_is_everybodys_who_waits_and_is_not_kept(cache: Cache) ->
     assert await cache.remember("k", Source().load, ttl=60, tags=("t",)) == b"first"
 
 
-async def test_who_leaves_does_not_take_the_load_with_them(cache: Cache) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_load(cache: Cache) -> None:
     source = Source(is_held=True)
     first = asyncio.create_task(cache.remember("k", source.load, ttl=60, tags=("t",)))
     await source.started.wait()
@@ -102,7 +102,7 @@ async def test_who_leaves_does_not_take_the_load_with_them(cache: Cache) -> None
     assert source.loads == 1
 
 
-async def test_a_pattern_deletes_the_keys_that_are_like_it(cache: Cache) -> None:
+async def test_a_pattern_deletes_the_keys_that_match_it(cache: Cache) -> None:
     for key in ("boat:1", "boat:22", "boats", "b[o]at:1", "ship:1"):
         await cache.set(key, b"x", ttl=60)
     await cache.delete_matching("b[o]at:*")
@@ -111,7 +111,7 @@ async def test_a_pattern_deletes_the_keys_that_are_like_it(cache: Cache) -> None
     assert left == ["boat:22", "boats", "ship:1"]
 
 
-async def test_a_pattern_is_that_of_a_whole_key(cache: Cache) -> None:
+async def test_a_pattern_must_match_the_whole_key(cache: Cache) -> None:
     keys = ("my:weather:1", "weather", "weather:1", "weather:é")
     for key in keys:
         await cache.set(key, b"x", ttl=60)
@@ -125,7 +125,7 @@ async def test_a_pattern_is_that_of_a_whole_key(cache: Cache) -> None:
     assert await cache.slice("my:weather:2") == [b"x"]
 
 
-async def test_numbers_are_counted_exactly_until_their_time_is_over(cache: Cache) -> None:
+async def test_counters_are_exact_until_they_expire(cache: Cache) -> None:
     counted = await asyncio.gather(*[cache.increment("n", ttl=60) for _ in range(50)])
     assert sorted(counted) == list(range(1, 51))
     assert await cache.increment("n", -8, ttl=60) == 42
@@ -134,7 +134,7 @@ async def test_numbers_are_counted_exactly_until_their_time_is_over(cache: Cache
     assert await cache.increment("brief", ttl=60) == 1
 
 
-async def test_lists_grow_at_their_end_and_are_read_in_parts(cache: Cache) -> None:
+async def test_lists_grow_at_their_end_and_are_read_in_slices(cache: Cache) -> None:
     await cache.push("log", b"a", b"b", ttl=60)
     await cache.push("log", b"c", ttl=60)
     assert await cache.slice("log") == [b"a", b"b", b"c"]
@@ -145,7 +145,7 @@ async def test_lists_grow_at_their_end_and_are_read_in_parts(cache: Cache) -> No
     assert await cache.slice("log") == []
 
 
-async def test_a_list_that_outgrows_what_one_value_may_take_is_dropped(cache: Cache) -> None:
+async def test_a_list_larger_than_the_value_limit_is_dropped(cache: Cache) -> None:
     part = b"x" * 1_500_000
     for _ in range(2):
         await cache.push("log", part, ttl=60)
@@ -157,7 +157,7 @@ async def test_a_list_that_outgrows_what_one_value_may_take_is_dropped(cache: Ca
     assert await cache.slice("log") == [b"a"]
 
 
-async def test_memory_stays_within_its_bounds_and_drops_what_was_unused_longest() -> None:
+async def test_a_full_memory_cache_drops_the_least_recently_used_entries() -> None:
     cache = memory_cache(max_entries=3)
     for key in "abc":
         await cache.set(key, b"x", ttl=60, tags=("t",))
@@ -172,14 +172,16 @@ async def test_memory_stays_within_its_bounds_and_drops_what_was_unused_longest(
     assert await small.get("huge") is None
 
 
-async def test_memory_counts_no_longer_than_since_the_first_time(standing: StandingClock) -> None:
+async def test_a_later_increment_does_not_extend_a_counter_in_memory(
+    standing: StandingClock,
+) -> None:
     cache = memory_cache()
     for expected in (1, 2, 1):
         assert await cache.increment("n", ttl=60) == expected
         standing.now += 30
 
 
-async def test_memory_believes_what_has_tags_as_long_as_its_channel_is_complete(
+async def test_memory_uses_tagged_values_only_while_its_channel_is_complete(
     standing: StandingClock,
 ) -> None:
     standing.now = 1000.0

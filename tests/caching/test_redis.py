@@ -1,4 +1,4 @@
-"""Shows that processes share a cache on Redis, which nobody else can write and none waits for."""
+"""Shows that processes share a cache on Redis, which others cannot forge."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ TAGS = ("items", "items:1")
 
 
 class Exploit:
-    """What runs a command wherever its pickle is read."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness
@@ -67,7 +67,7 @@ async def test_a_hot_read_costs_no_round_trip(valkey: ValkeyServer) -> None:
         assert source.loads == 1
 
 
-async def test_what_another_process_outdates_is_gone_here_at_once(valkey: ValkeyServer) -> None:
+async def test_a_value_that_another_process_outdates_is_gone_at_once(valkey: ValkeyServer) -> None:
     async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
         source = Source()
         ways: list[Callable[[], Awaitable[None]]] = [
@@ -85,7 +85,7 @@ async def test_what_another_process_outdates_is_gone_here_at_once(valkey: Valkey
             assert source.loads == before + 1
 
 
-async def test_a_process_that_serves_nothing_outdates_too(valkey: ValkeyServer) -> None:
+async def test_a_process_without_a_server_outdates_too(valkey: ValkeyServer) -> None:
     async with (
         redis_cache(valkey.url) as server,
         redis_cache(valkey.url, is_started=False) as worker,
@@ -98,7 +98,7 @@ async def test_a_process_that_serves_nothing_outdates_too(valkey: ValkeyServer) 
         assert source.loads == 2
 
 
-async def test_what_was_outdated_elsewhere_while_it_was_loaded_is_never_valid(
+async def test_a_value_outdated_by_another_process_while_loading_is_invalid(
     valkey: ValkeyServer,
 ) -> None:
     async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
@@ -117,7 +117,7 @@ async def test_what_was_outdated_elsewhere_while_it_was_loaded_is_never_valid(
             await one.delete("k")
 
 
-async def test_tags_that_redis_lost_make_nothing_valid_again(valkey: ValkeyServer) -> None:
+async def test_tags_lost_by_redis_do_not_make_old_values_valid(valkey: ValkeyServer) -> None:
     async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
         await one.set("k", b"stale", ttl=60, tags=TAGS)
         await one.delete_tags("items:1")
@@ -128,7 +128,7 @@ async def test_tags_that_redis_lost_make_nothing_valid_again(valkey: ValkeyServe
         assert await one.get("k", tags=TAGS) == b"fresh"
 
 
-async def test_planted_bytes_never_run_and_never_come_back(
+async def test_planted_bytes_are_neither_executed_nor_returned(
     valkey: ValkeyServer, tmp_path: Path
 ) -> None:
     witness = tmp_path / "witness"
@@ -179,7 +179,7 @@ async def test_a_copy_in_process_lives_no_longer_than_its_original(
         assert two.memory.near("k", TAGS) is None
 
 
-async def test_a_number_is_counted_no_longer_than_since_the_first_time(
+async def test_a_later_increment_does_not_extend_a_counter(
     valkey: ValkeyServer,
 ) -> None:
     async with redis_cache(valkey.url) as cache:
@@ -190,7 +190,7 @@ async def test_a_number_is_counted_no_longer_than_since_the_first_time(
 
 
 @pytest.mark.parametrize("payload", ["[" * 200_000, "", "{}", "7", '["x", "tags", 7]'])
-async def test_what_cannot_be_read_may_have_outdated_anything(
+async def test_an_unreadable_invalidation_outdates_everything(
     valkey: ValkeyServer, payload: str
 ) -> None:
     async with redis_cache(valkey.url) as cache:
@@ -202,7 +202,7 @@ async def test_what_cannot_be_read_may_have_outdated_anything(
         assert cache._link._connection is connection
 
 
-async def test_what_is_read_again_while_a_pattern_is_deleted_is_not_kept_here(
+async def test_a_value_read_during_deletion_by_pattern_is_not_kept(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
@@ -236,7 +236,7 @@ async def test_clocks_that_differ_do_not_make_a_copy_live_longer(
         assert two.memory.near("k", TAGS) is None
 
 
-async def test_what_is_too_large_is_not_kept_and_costs_nobody_the_link(
+async def test_too_large_a_value_is_skipped_without_losing_the_connection(
     valkey: ValkeyServer,
 ) -> None:
     huge = b"x" * (40 * 1024 * 1024)
@@ -255,7 +255,7 @@ async def test_what_is_too_large_is_not_kept_and_costs_nobody_the_link(
         assert [cache._link._connection for cache in (one, two)] == links
 
 
-async def test_what_is_kept_here_is_not_believed_while_nobody_tells_of_changes(
+async def test_in_process_copies_are_unused_while_invalidations_cannot_arrive(
     valkey: ValkeyServer, standing: StandingClock
 ) -> None:
     async with redis_cache(valkey.url) as cache:

@@ -1,4 +1,4 @@
-"""Shows that Redis learns later what it missed of what was outdated, and that nobody waits."""
+"""Shows that Redis gets missed invalidations later, and that no request waits for it."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ TAGS = ("items", "items:1")
 
 
 async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
-    """Wait until nothing is found any more."""
+    """Wait until the key is not found any more."""
 
     async def is_gone() -> bool:
         return await cache.get(key, tags=tags) is None
@@ -32,7 +32,7 @@ async def gone(cache: RedisCache, key: str, tags: tuple[str, ...] = ()) -> None:
 def held(
     cache: RedisCache, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[str], asyncio.Event]:
-    """Keep a command from Redis: how often it was asked for so far, and what lets it go."""
+    """Hold a Redis command back: the list of its calls so far, and the event that releases them."""
     call, asked, free = cache._link.call, [], asyncio.Event()
 
     async def wait(*words: Any) -> Any:
@@ -46,7 +46,7 @@ def held(
 
 
 async def go_on_without(cache: RedisCache) -> None:
-    """Do what a cache can do by itself; only the first may have asked Redis in vain."""
+    """Use the cache without Redis; only the first call may have tried to reach it."""
     assert await cache.remember("new", Source(b"fresh").load, ttl=60, tags=TAGS) == b"fresh"
     failed, _ = vain_commands(cache._link)
     await cache.delete_tags("items:1")
@@ -56,7 +56,7 @@ async def go_on_without(cache: RedisCache) -> None:
     assert vain_commands(cache._link)[0] == failed
 
 
-async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(wire: Wire) -> None:
+async def test_invalidations_missed_by_redis_are_sent_when_it_returns(wire: Wire) -> None:
     async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
         await one.set("k", b"stale", ttl=60, tags=TAGS)
         async with wire.gone():
@@ -65,7 +65,7 @@ async def test_nobody_waits_for_redis_and_it_learns_later_what_it_missed(wire: W
         await gone(two, "k", TAGS)
 
 
-async def test_what_a_server_that_hangs_has_missed_it_learns_when_it_goes_on(
+async def test_invalidations_missed_by_a_hanging_server_are_sent_later(
     valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     be_hasty(monkeypatch)
@@ -78,7 +78,7 @@ async def test_what_a_server_that_hangs_has_missed_it_learns_when_it_goes_on(
         await gone(two, "k", TAGS)
 
 
-async def test_keys_and_patterns_that_redis_missed_are_deleted_when_it_is_back(
+async def test_keys_and_patterns_that_redis_missed_are_deleted_later(
     wire: Wire,
 ) -> None:
     async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
@@ -95,7 +95,9 @@ async def test_keys_and_patterns_that_redis_missed_are_deleted_when_it_is_back(
         assert await two.get("ship:2") == b"stale"
 
 
-async def test_what_redis_refused_is_told_as_soon_as_it_takes_it(valkey: ValkeyServer) -> None:
+async def test_an_invalidation_that_redis_refused_is_sent_again_until_accepted(
+    valkey: ValkeyServer,
+) -> None:
     async with redis_cache(valkey.url) as one, redis_cache(valkey.url) as two:
         await one.set("k", b"stale", ttl=60, tags=TAGS)
         valkey.call("ACL", "SETUSER", "default", "-set")
@@ -107,7 +109,7 @@ async def test_what_redis_refused_is_told_as_soon_as_it_takes_it(valkey: ValkeyS
         await gone(two, "k", TAGS)
 
 
-async def test_while_it_tells_what_redis_missed_nobody_waits_and_nothing_there_is_believed(
+async def test_redis_values_are_unused_until_all_missed_invalidations_are_sent(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
@@ -135,7 +137,7 @@ async def test_while_it_tells_what_redis_missed_nobody_waits_and_nothing_there_i
 
 
 @pytest.mark.parametrize("tags", [(), TAGS])
-async def test_what_is_set_while_redis_is_away_is_not_undone_by_what_it_holds(
+async def test_old_redis_values_never_replace_values_set_during_an_outage(
     wire: Wire, tags: tuple[str, ...]
 ) -> None:
     async with redis_cache(wire.url) as one, redis_cache(wire.url) as two:
@@ -149,7 +151,7 @@ async def test_what_is_set_while_redis_is_away_is_not_undone_by_what_it_holds(
         assert await one.get("k", tags=tags) != b"old"
 
 
-async def test_what_was_set_before_redis_went_is_not_taken_for_the_newest(
+async def test_a_value_of_an_earlier_outage_is_not_used_later(
     wire: Wire,
 ) -> None:
     async with redis_cache(wire.url) as cache:
@@ -161,7 +163,7 @@ async def test_what_was_set_before_redis_went_is_not_taken_for_the_newest(
             assert await cache.get("k") != b"away"
 
 
-async def test_a_process_believes_nothing_on_redis_that_it_could_not_outdate(
+async def test_values_that_could_not_be_outdated_on_redis_are_unused(
     valkey: ValkeyServer,
 ) -> None:
     async with redis_cache(valkey.url) as cache:
@@ -174,7 +176,7 @@ async def test_a_process_believes_nothing_on_redis_that_it_could_not_outdate(
             valkey.call("ACL", "SETUSER", "default", "+del")
 
 
-async def test_that_redis_refuses_something_is_told_once(valkey: ValkeyServer) -> None:
+async def test_a_refusal_by_redis_is_logged_once(valkey: ValkeyServer) -> None:
     valkey.call("ACL", "SETUSER", "default", "-mget", "-incrby")
     try:
         with logged(redis_client) as logs:
@@ -188,7 +190,7 @@ async def test_that_redis_refuses_something_is_told_once(valkey: ValkeyServer) -
     assert (refusal["command"], "NOPERM" in refusal["reason"]) == ("MGET", True)
 
 
-async def test_of_too_much_that_redis_was_not_told_everything_is_outdated(
+async def test_too_many_unsent_invalidations_outdate_everything(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_invalidation, "MOST_UNSENT", 3)

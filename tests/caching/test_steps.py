@@ -1,4 +1,4 @@
-"""Shows whose answers are kept for whom, and when commands outdate them."""
+"""Shows for whom an answer is cached, and when commands invalidate it."""
 
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ from tests.caching.sample_queries import (
     GetHeir,
     GetRefused,
     GetShared,
-    House,
+    Harness,
     Sound,
     SoundAll,
     asked,
@@ -40,10 +40,10 @@ def cache() -> MemoryCache:
 
 
 @pytest.fixture
-def house(cache: MemoryCache) -> House:
+def harness(cache: MemoryCache) -> Harness:
     DEPTHS.clear()
     asked.clear()
-    return House(cache)
+    return Harness(cache)
 
 
 def somebody(number: int = 1, grant: Grant | None = None, **fields: Any) -> Principal:
@@ -51,13 +51,13 @@ def somebody(number: int = 1, grant: Grant | None = None, **fields: Any) -> Prin
     return Principal(user_id=UUID(int=number), grants=grants, **fields)
 
 
-async def test_an_answer_is_kept_for_whoever_it_was_worked_out_for(house: House) -> None:
+async def test_an_answer_is_kept_per_user_and_query(harness: Harness) -> None:
     for _ in range(2):
-        await house.sender(somebody(1))(GetDepth(name="a"))
+        await harness.sender(somebody(1))(GetDepth(name="a"))
     assert asked == ["a"]
-    await house.sender(somebody(1))(GetDepth(name="b"))
-    await house.sender(somebody(2))(GetDepth(name="a"))
-    await house.sender()(GetDepth(name="a"))
+    await harness.sender(somebody(1))(GetDepth(name="b"))
+    await harness.sender(somebody(2))(GetDepth(name="a"))
+    await harness.sender()(GetDepth(name="a"))
     assert asked == ["a", "b", "a", "a"]
 
 
@@ -77,41 +77,41 @@ async def test_an_answer_is_kept_for_whoever_it_was_worked_out_for(house: House)
         ),
     ],
 )
-async def test_whoever_may_do_something_else_gets_another_answer(
-    house: House, changed: Principal
+async def test_callers_with_different_grants_get_different_answers(
+    harness: Harness, changed: Principal
 ) -> None:
-    await house.sender(somebody(1))(GetDepth(name="a"))
-    await house.sender(changed)(GetDepth(name="a"))
+    await harness.sender(somebody(1))(GetDepth(name="a"))
+    await harness.sender(changed)(GetDepth(name="a"))
     assert asked == ["a", "a"]
 
 
-async def test_what_is_shared_is_shared_by_those_who_reach_any_row(house: House) -> None:
+async def test_a_shared_answer_is_shared_by_those_with_scope_any(harness: Harness) -> None:
     own = Grant(Scope.OWN)
     for principal in (somebody(1), somebody(2, level=3), SYSTEM):
-        await house.sender(principal)(GetShared())
+        await harness.sender(principal)(GetShared())
     assert asked == ["shared"]
     for principal in (somebody(1, own), somebody(2, own)):
-        await house.sender(principal)(GetShared())
+        await harness.sender(principal)(GetShared())
     assert asked == ["shared"] * 3
 
 
-async def test_another_version_or_another_shape_reads_nothing_of_this_one(
-    house: House, cache: MemoryCache, monkeypatch: pytest.MonkeyPatch
+async def test_answers_of_another_code_version_or_result_type_are_ignored(
+    harness: Harness, cache: MemoryCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.sender()(GetDepth(name="a"))
-    await House(cache, "2").sender()(GetDepth(name="a"))
+    await harness.sender()(GetDepth(name="a"))
+    await Harness(cache, "2").sender()(GetDepth(name="a"))
     assert asked == ["a", "a"]
 
     class Deeper(Depth):
         feet: int | None = None
 
     monkeypatch.setattr(GetDepth, "result_type", lambda: Deeper)
-    await House(cache).sender()(GetDepth(name="a"))
+    await Harness(cache).sender()(GetDepth(name="a"))
     assert asked == ["a", "a", "a"]
 
 
-async def test_a_command_outdates_what_it_touches_after_its_commit(house: House) -> None:
-    send = house.sender(somebody(1))
+async def test_a_command_outdates_what_it_touches_after_its_commit(harness: Harness) -> None:
+    send = harness.sender(somebody(1))
     assert (await send(GetDepth(name="a"))).metres is None
     assert (await send(Sound(name="a", metres=4))).metres == 4
     assert (await send(GetDepth(name="a"))).metres == 4
@@ -122,48 +122,54 @@ async def test_a_command_outdates_what_it_touches_after_its_commit(house: House)
     assert len(asked) == before + 4
 
 
-async def test_inside_a_transaction_nothing_is_kept_nor_believed(house: House) -> None:
-    system = house.sender()
+async def test_inside_a_transaction_answers_are_neither_kept_nor_reused(harness: Harness) -> None:
+    system = harness.sender()
     await system(GetDepth(name="a"))
     with pytest.raises(Conflict):
-        await house.sender(somebody(1))(Sound(name="a", metres=9, fails=True))
+        await harness.sender(somebody(1))(Sound(name="a", metres=9, fails=True))
     assert (await system(GetDepth(name="a"))).metres is None
     assert asked == ["a"]
-    assert (await house.sender(somebody(1))(Sound(name="b", metres=1))).metres == 1
+    assert (await harness.sender(somebody(1))(Sound(name="b", metres=1))).metres == 1
     assert asked == ["a", "b"]
     await system(GetDepth(name="b"))
     assert asked == ["a", "b", "b"]
 
 
-async def test_handlers_outdate_tags_keys_and_patterns(house: House, cache: MemoryCache) -> None:
+async def test_handlers_outdate_tags_keys_and_patterns(
+    harness: Harness, cache: MemoryCache
+) -> None:
     for key in ("key", "log:1", "other"):
         await cache.set(key, b"x", ttl=60)
     await cache.set("tagged", b"x", ttl=60, tags=("all",))
     await cache.set("by", b"x", ttl=60, tags=(f"by:{UUID(int=1)}",))
-    await house.sender(somebody(1))(SoundAll(metres=1))
+    await harness.sender(somebody(1))(SoundAll(metres=1))
     assert [await cache.get(key) for key in ("key", "log:1", "other")] == [None, None, b"x"]
     assert await cache.get("tagged", tags=("all",)) is None
     assert await cache.get("by", tags=(f"by:{UUID(int=1)}",)) is None
 
 
-async def test_refusals_and_what_is_only_inherited_are_not_kept(house: House) -> None:
+async def test_refusals_and_queries_with_inherited_cache_settings_are_not_kept(
+    harness: Harness,
+) -> None:
     for _ in range(2):
         with pytest.raises(Conflict):
-            await house.sender(STRANGER)(GetRefused())
-        await house.sender()(GetHeir(name="a"))
+            await harness.sender(STRANGER)(GetRefused())
+        await harness.sender()(GetHeir(name="a"))
     assert asked == ["refused", "a"] * 2
 
 
-async def test_the_edge_gets_bytes_and_code_a_view(house: House) -> None:
-    sender, asked_for = house.sender(), GetDepth(name="a")
+async def test_the_http_edge_gets_bytes_and_code_gets_a_view(harness: Harness) -> None:
+    sender, asked_for = harness.sender(), GetDepth(name="a")
     edge = await sender.send(RenderedContext(asked_for, sender.principal, sender.origin, sender))
     assert isinstance(edge, Representation)
     assert edge.body == b'{"name":"a","metres":null}'
-    assert await house.sender()(GetDepth(name="a")) == Depth(name="a", metres=None)
+    assert await harness.sender()(GetDepth(name="a")) == Depth(name="a", metres=None)
 
 
-async def test_nothing_is_kept_when_it_is_switched_off(cache: MemoryCache, house: House) -> None:
-    off = House(cache, ttl=0)
+async def test_nothing_is_kept_while_caching_is_switched_off(
+    cache: MemoryCache, harness: Harness
+) -> None:
+    off = Harness(cache, ttl=0)
     for _ in range(2):
         await off.sender()(GetDepth(name="a"))
     assert asked == ["a", "a"]

@@ -1,4 +1,4 @@
-"""The servers by name, running ones that tests share, and the command line in this process."""
+"""Fixtures: server kinds, running servers that tests share, the command line in this process."""
 
 import io
 import os
@@ -21,14 +21,14 @@ Shared = Callable[..., Server]
 
 @pytest.fixture(scope="module", params=["granian", "uvicorn", "gunicorn"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Each of the servers."""
+    """The name of each server (`SERVER_TYPE`)."""
     found: str = request.param
     return found
 
 
 @pytest.fixture
 def home(tmp_path: Path, templates: Templates) -> Path:
-    """The folder of a server or command, whose database has everything and its administrator."""
+    """The working directory of a server or command, with a migrated and seeded database."""
     templates.copy("sqlite", tmp_path, name="backstay.db")
     return tmp_path
 
@@ -37,7 +37,7 @@ def home(tmp_path: Path, templates: Templates) -> Path:
 def shared(
     kind: str, templates: Templates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shared]:
-    """Gives the running server with these settings; once a test has ended it, a new one."""
+    """Returns the running server with these settings; a new one if a test has stopped it."""
     running: dict[frozenset[tuple[str, str]], Server] = {}
 
     def server(**variables: str) -> Server:
@@ -54,7 +54,7 @@ def shared(
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Ends like a process: with a code, what it printed, and what it complained about."""
+    """Runs a command in this process; returns its exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, typed: str = "", **variables: str) -> Result:

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/planted")
 
 
 class Error(Exception):
-    """Tells where the database is, and what with."""
+    """An error whose text holds the database URL with its password."""
 
     def __init__(self, way: str) -> None:
         super().__init__(f"{way}: cannot connect to {DSN}\nasked twice")
@@ -50,7 +50,7 @@ async def late() -> StreamingResponse:
 
 @router.get("/aside")
 async def aside() -> None:
-    """Fail where no request fails with it."""
+    """Fail outside of the request: in a callback, a task, a thread, a destructor and a library."""
     loop = asyncio.get_running_loop()
     loop.call_soon(fail, "callback")
     dying = asyncio.create_task(_die())
@@ -80,7 +80,7 @@ async def stop(_: Any) -> None:
 
 
 def application(started_by: int | None = None) -> Any:
-    """The usual one, and the routes above."""
+    """The usual application, with the routes above."""
     from backstay import main  # noqa: PLC0415
     from backstay.server import worker  # noqa: PLC0415
 

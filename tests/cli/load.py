@@ -1,4 +1,4 @@
-"""Clients that keep their connection, and do with one that breaks what browsers and proxies do."""
+"""HTTP clients that keep their connection, and handle a broken one as browsers and proxies do."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from tests.waiting import LIMIT
 
 @dataclass
 class Caller:
-    """One client with one connection, renewed when the server has said goodbye to it.
+    """One client with one connection, renewed when the server has announced its end.
 
     A GET that got not a byte of an answer is sent once more (RFC 9110, 9.2.2): a server that ends
     may close a connection in the instant in which the request is under way.
@@ -69,7 +69,7 @@ class Caller:
         return int(head[0].split()[1]), body
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None

@@ -1,4 +1,4 @@
-"""Runs the command line as its users do: a real process, in a directory, with few variables."""
+"""Runs the command line as users do: a real process, in a directory, with few variables."""
 
 import os
 import signal
@@ -16,19 +16,20 @@ import httpx
 from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
 from tests.patient import PATIENT
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 COMMAND = [sys.executable, "-m", "backstay"]
 SOURCE = Path(__file__).parents[2] / "src"
 PROCESSES = Path("/proc")
 NEVER = "100000"
-"""Seconds, for a setting: later than any test waits for."""
+"""Seconds, as a setting: longer than any test waits."""
 KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 KEYS = {
     name: token_urlsafe(48) for name in ("SECURITY_SECRET_KEY", "SECURITY_REFRESH_TOKEN_SECRET")
 }
 WELL = "degraded" if first_sound(sqlite.installed()).is_affected else "ok"
-"""What /health says of a process that is as well as its SQLite allows."""
+"""The /health status of a healthy process: `degraded` if the only SQLite can corrupt files."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Result:
 
 
 def environ(**variables: str) -> dict[str, str]:
-    """The variables of a fresh machine, and these."""
+    """The environment variables of a fresh machine, and these."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {"PYTHONPATH": str(SOURCE)} | variables
 
 
 def run(folder: Path, *arguments: str, typed: str = "", **variables: str) -> Result:
-    """Run a command to its end; nothing that can be foreseen may end in a traceback."""
+    """Run a command to its end; an expected error must not print a traceback."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=folder,
@@ -74,12 +75,12 @@ class Server:
 
     @property
     def printed(self) -> str:
-        """What it has printed so far."""
+        """What the server has printed so far."""
         return "".join((self.folder / name).read_text("utf-8") for name in ("out", "err"))
 
     @property
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """The port on 127.0.0.1."""
         return self.client.base_url.port or 0
 
     def family(self) -> set[int]:
@@ -95,20 +96,20 @@ class Server:
         return self.process.wait(LIMIT)
 
     def ask(self, path: str) -> int | None:
-        """The status of an answer, if there is one; its connection is closed after it."""
+        """The status of the answer, if there is one; the connection is closed after it."""
         try:
             return self.client.get(path, headers={"Connection": "close"}).status_code
         except httpx.TransportError:
             return None
 
     def connect(self) -> socket.socket:
-        """A connection."""
+        """A new connection to the server."""
         return socket.create_connection(("127.0.0.1", self.port), LIMIT)
 
 
 @contextmanager
 def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
-    """Start a server and wait until it answers; it is gone in the end."""
+    """Start a server and wait until it answers; it is stopped in the end."""
     port = int(variables.get("SERVER_PORT") or free_port())
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(
@@ -141,23 +142,23 @@ def _has_started(server: Server) -> bool:
 
 
 def _is_gone(process: "subprocess.Popen[str]") -> bool:
-    """Tell it to stop once more: from the second time on it drains no longer."""
+    """Send the stop signal again: from the second time on the server does not drain."""
     process.terminate()
     return process.poll() is not None
 
 
 @dataclass(frozen=True)
 class HeldLogin:
-    """A login that the application has begun to read, and whose end it waits for."""
+    """A login whose body the application has begun to read and which the test completes."""
 
     connection: socket.socket
 
     def go_on(self) -> None:
-        """Send something that says nothing, as nobody is waited for who is silent for long."""
+        """Send spaces, because the server gives up a silent client after a while."""
         self.send(b" " * 64)  # a login may have 16 KiB in all
 
     def finish(self) -> bytes:
-        """The beginning of the answer."""
+        """Send the rest of the body; the beginning of the answer."""
         self.send(b"}")
         self.send(b"")
         return self.connection.recv(65_536)
@@ -169,7 +170,7 @@ class HeldLogin:
 
 @contextmanager
 def held_login(server: Server) -> Iterator[HeldLogin]:
-    """Begin to sign in with a wrong password; what comes last is up to the test."""
+    """Begin to sign in with a wrong password; the test sends the end of the body."""
     head = (
         "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
@@ -183,19 +184,19 @@ def held_login(server: Server) -> Iterator[HeldLogin]:
 
 
 def workers(server: Server) -> set[int]:
-    """The processes with the application: those of the family that started nobody."""
+    """The processes with the application: those of the family without children."""
     parents = living()
     family = server.family()
     return {pid for pid in family if pid not in {parents.get(p) for p in family}}
 
 
 def none_lives(pids: set[int]) -> bool:
-    """Whether these processes end, which those that only help do a moment after the server."""
+    """Wait until these processes have ended; helpers end a moment after the server."""
     return until(lambda: not pids & living().keys(), lambda: pids & living().keys())
 
 
 def living() -> dict[int, int]:
-    """The parent of every process; one that only waits to be reaped is left out."""
+    """The parent of every process; zombies are left out."""
     rows = _rows_of_proc() if (PROCESSES / "self/stat").exists() else _rows_of_ps()
     return {int(pid): int(parent) for pid, parent, state in rows if state[0] not in "ZX"}
 
@@ -214,11 +215,3 @@ def _rows_of_ps() -> Iterator[tuple[str, str, str]]:
     for line in listed.stdout.splitlines():
         pid, parent, state = line.split()[:3]
         yield pid, parent, state
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -80,7 +80,7 @@ def test_openapi_is_the_same_where_the_documentation_is_absent(tmp_path: Path, c
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_a_file_that_cannot_be_written_is_a_sentence(call: Call) -> None:
+def test_a_file_that_cannot_be_written_ends_in_a_sentence(call: Call) -> None:
     ended = call("openapi", "--output", "nowhere/api.json")
     assert (ended.code, ended.errors) == (1, "nowhere/api.json: No such file or directory.\n")
 
@@ -106,7 +106,7 @@ def test_commands_that_end_write_no_files(home: Path, call: Call) -> None:
 
 
 @pytest.mark.parametrize("command", [COMMAND, [str(Path(COMMAND[0]).parent / "backstay")]])
-def test_the_module_and_the_installed_command_tell_the_version(command: list[str]) -> None:
+def test_the_module_and_the_installed_command_print_the_version(command: list[str]) -> None:
     shown = subprocess.run(
         [*command, "--version"],
         env=environ(),

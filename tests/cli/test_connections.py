@@ -1,4 +1,4 @@
-"""Shows what a real server puts up with on its connections, whichever of the three it is."""
+"""Shows how each of the three servers handles its connections."""
 
 import asyncio
 import signal
@@ -55,7 +55,7 @@ def test_too_many_fields_are_refused(server: Server) -> None:
         ("1.0", ["localhost", "evil.example"], 400),
     ],
 )
-def test_a_request_names_one_host(
+def test_a_request_must_name_exactly_one_host(
     server: Server, version: str, hosts: list[str], status: int
 ) -> None:
     lines = [f"GET /livez HTTP/{version}", *(f"Host: {host}" for host in hosts)]
@@ -64,7 +64,7 @@ def test_a_request_names_one_host(
         assert _rest(connection).split()[1] == str(status).encode()
 
 
-def test_idle_connections_keep_nobody_out(server: Server) -> None:
+def test_idle_connections_do_not_block_new_ones(server: Server) -> None:
     with ExitStack() as idle:
         for _ in range(IDLE_CONNECTIONS):
             idle.enter_context(server.connect())
@@ -83,7 +83,7 @@ def test_head_leaves_one_line_in_the_log(server: Server) -> None:
 
 
 async def _use_at_once(port: int) -> None:
-    """Open connections at once and use each of them, by turns; all of them stay open."""
+    """Open many connections at once and use each in turn; all of them stay open."""
     bearer = await token(port)
     callers = [Caller(port, bearer) for _ in range(BUSY_CONNECTIONS)]
     for path in ("/api/v1/items", "/livez"):
@@ -106,7 +106,7 @@ def _takes_connections(server: Server) -> bool:
     return True
 
 
-def test_a_stop_drains_finishes_what_runs_and_waits_for_nobody_idle(server: Server) -> None:
+def test_a_stopping_server_finishes_requests_but_not_idle_connections(server: Server) -> None:
     def has_left() -> bool:
         running.go_on()
         return not _takes_connections(server)

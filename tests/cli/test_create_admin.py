@@ -1,4 +1,4 @@
-"""Shows how administrators are made and let in again, and what keeps them from it."""
+"""Shows how administrators are created and their passwords reset, and what is refused."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ GOOD = "a long enough one"
 
 
 def is_admin(folder: Path, login: str, password: str) -> bool:
-    """Whether somebody with this password is a superuser."""
+    """Whether this name and password sign in a superuser."""
     settings = load_settings({"DB_URL": f"sqlite:///{folder}/backstay.db"}, folder)
 
     async def ask() -> bool:
@@ -31,7 +31,9 @@ def is_admin(folder: Path, login: str, password: str) -> bool:
     return asyncio.run(ask())
 
 
-def test_the_first_has_a_made_up_password_that_a_reset_replaces(tmp_path: Path, call: Call) -> None:
+def test_the_first_administrator_gets_a_generated_password_until_a_reset(
+    tmp_path: Path, call: Call
+) -> None:
     made = call("create-admin")
     assert (made.code, made.errors) == (0, "")
     assert "Created the administrator admin@example.com." in made.output
@@ -73,7 +75,7 @@ def test_the_first_has_a_made_up_password_that_a_reset_replaces(tmp_path: Path, 
         ),
     ],
 )
-def test_what_is_not_valid_is_named_and_not_repeated(
+def test_invalid_input_is_reported_without_repeating_it(
     call: Call, arguments: tuple[str, ...], typed: str, told: list[str]
 ) -> None:
     ended = call("create-admin", "--password-stdin", *arguments, typed=typed)
@@ -83,13 +85,13 @@ def test_what_is_not_valid_is_named_and_not_repeated(
     assert typed.strip() not in ended.errors
 
 
-def test_a_character_that_cannot_be_stored_is_refused_like_any_fault(call: Call) -> None:
+def test_a_password_with_nul_is_refused(call: Call) -> None:
     ended = call("create-admin", "--password-stdin", typed="a long \0 enough one\n")
     assert (ended.code, ended.errors) == (2, "input: Text must not contain the character NUL.\n")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--reset",)])
-def test_an_empty_address_is_not_that_of_the_first(call: Call, arguments: tuple[str, ...]) -> None:
+def test_an_empty_address_is_refused(call: Call, arguments: tuple[str, ...]) -> None:
     ended = call("create-admin", *arguments, "--email", "", ADMIN_PASSWORD=GOOD)
     assert (ended.code, ended.output) == (2, "")
 
@@ -97,13 +99,15 @@ def test_an_empty_address_is_not_that_of_the_first(call: Call, arguments: tuple[
 @pytest.mark.parametrize(
     "arguments", [("--name", "Ann"), ("--email", "ann@example.com", "--username", "ann")]
 )
-def test_a_reset_changes_and_guesses_nothing_else(call: Call, arguments: tuple[str, ...]) -> None:
+def test_a_reset_takes_no_other_options(call: Call, arguments: tuple[str, ...]) -> None:
     ended = call("create-admin", "--reset", *arguments)
     assert (ended.code, ended.output) == (2, "")
     assert "--reset takes" in ended.errors
 
 
-def test_the_blocked_stay_blocked_and_the_deleted_make_room(tmp_path: Path, call: Call) -> None:
+def test_a_reset_unblocks_nobody_and_deleted_administrators_are_ignored(
+    tmp_path: Path, call: Call
+) -> None:
     def set_now(column: str) -> None:
         with look_into(tmp_path / "backstay.db") as connection:
             connection.execute(f"UPDATE users SET {column} = '2026-01-01 00:00:00.000000'")
@@ -132,7 +136,7 @@ def test_the_blocked_stay_blocked_and_the_deleted_make_room(tmp_path: Path, call
     assert is_admin(tmp_path, "admin", GOOD)
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(call: Call) -> None:
+def test_an_unreachable_database_is_reported_without_its_password(call: Call) -> None:
     url = "postgresql://ann:a-very-own-secret@127.0.0.1:1/shop"
     ended = call("create-admin", DB_URL=url, ADMIN_PASSWORD=GOOD)
     assert (ended.code, ended.output) == (1, "")

@@ -1,4 +1,4 @@
-"""Shows how tiers are made from the command line, and what keeps them from it."""
+"""Shows how tiers are created on the command line, and what is refused."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_the_first_start_makes_the_tier_of_new_users(tmp_path: Path, call: Call)
         assert connection.execute("SELECT tier FROM users").fetchall() == [("free",)]
 
 
-def test_a_faulty_name_of_the_tier_of_new_users_is_told(call: Call) -> None:
+def test_an_invalid_default_tier_name_is_reported(call: Call) -> None:
     ended = call("config", ADMIN_TIER_NAME="a b")
     assert ended.code == 2
     assert "ADMIN_TIER_NAME" in ended.output

@@ -42,7 +42,7 @@ def test_an_empty_database_is_not_seeded(command: Call) -> None:
     assert "backstay db upgrade" in refused.errors
 
 
-def test_what_every_installation_needs_can_be_seeded_again(on_current: Call) -> None:
+def test_a_seeded_database_can_be_seeded_again(on_current: Call) -> None:
     again = on_current("seed")
     assert (again.code, again.output) == (0, "The database is seeded.\n")
 
@@ -58,11 +58,11 @@ def test_tables_are_dropped_by_force_only(on_current: Call) -> None:
     assert (empty.code, "is empty" in empty.output) == (1, True)
 
 
-def test_seeds_wait_for_the_last_migration(command: Call) -> None:
+def test_an_upgrade_to_an_older_revision_does_not_seed(command: Call) -> None:
     assert command("upgrade", "platform_0001").output == "Applied platform_0001.\n"
 
 
-def test_what_cannot_be_done_is_said(on_current: Call) -> None:
+def test_impossible_commands_end_in_a_sentence(on_current: Call) -> None:
     unknown = on_current("upgrade", "unheard_of")
     assert (unknown.code, unknown.errors) == (
         1, "Can't locate revision identified by 'unheard_of'.\n",

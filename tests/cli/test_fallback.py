@@ -1,4 +1,4 @@
-"""Shows DB_FALLBACK_TO_SQLITE: who goes on with a file, when, what is told, and who does not."""
+"""Shows DB_FALLBACK_TO_SQLITE: which commands fall back to a file, when, and what they print."""
 
 import socket
 import threading
@@ -10,8 +10,9 @@ import pytest
 from backstay.cli.readiness import sound_settings
 from backstay.settings import load_settings
 from tests.cli.conftest import Call
-from tests.cli.process import KEYS, Result, free_port, serving, workers
+from tests.cli.process import KEYS, Result, serving, workers
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates
+from tests.ports import free_port
 from tests.waiting import until
 
 AWAY = "postgresql://ann:a-very-own-secret@127.0.0.1:1/shop"
@@ -26,8 +27,8 @@ def postgres_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
     remove()
 
 
-class Silent:
-    """Takes connections, and never says a word to any of them."""
+class SilentServer:
+    """A server that accepts connections and never answers."""
 
     def __init__(self) -> None:
         self.taken: list[socket.socket] = []
@@ -49,14 +50,14 @@ class Silent:
 
 
 @pytest.fixture
-def silent() -> Iterator[Silent]:
-    found = Silent()
+def silent() -> Iterator[SilentServer]:
+    found = SilentServer()
     yield found
     found.close()
 
 
-def test_the_server_and_its_workers_go_on_with_the_file_after_one_try(
-    home: Path, silent: Silent
+def test_server_and_workers_fall_back_to_sqlite_after_one_attempt(
+    home: Path, silent: SilentServer
 ) -> None:
     url = f"postgresql://ann:a-very-own-secret@127.0.0.1:{silent.port}/shop"
     (home / ".env").write_text(f"DB_URL={url}\nDB_REPLICA_HOST=127.0.0.1")
@@ -74,19 +75,21 @@ def test_the_server_and_its_workers_go_on_with_the_file_after_one_try(
         assert len(silent.taken) == 1
 
 
-def test_a_worker_goes_on_with_the_file(tmp_path: Path, call: Call) -> None:
+def test_a_worker_falls_back_to_sqlite(tmp_path: Path, call: Call) -> None:
     ended = call("worker", "--drain", DB_URL=AWAY, LOG_DIR="", **WANTED)
     assert ended.code == 0
     assert ASKED_FOR in ended.errors
     assert (tmp_path / "backstay.db").exists()
 
 
-def test_what_does_not_run_the_application_fails_as_before(call: Call, tmp_path: Path) -> None:
+def test_commands_that_do_not_run_the_application_never_fall_back(
+    call: Call, tmp_path: Path
+) -> None:
     for command in (["db", "upgrade"], ["db", "check"], ["create-admin"], ["roles"]):
         _is_told(call(*command, DB_URL=AWAY, ADMIN_PASSWORD="correct horse", **WANTED), tmp_path)
 
 
-def test_unless_it_is_wanted_nobody_falls_back(call: Call, tmp_path: Path) -> None:
+def test_without_the_setting_nothing_falls_back(call: Call, tmp_path: Path) -> None:
     for command in (["serve"], ["worker", "--drain"]):
         _is_told(call(*command, "--port", str(free_port()), DB_URL=AWAY), tmp_path)
 
@@ -105,7 +108,7 @@ def test_a_database_that_answers_is_used(call: Call, tmp_path: Path, postgres_ur
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_a_database_that_refuses_or_is_absent_is_told_as_before(
+def test_a_refusing_or_missing_database_does_not_cause_a_fallback(
     call: Call, tmp_path: Path, postgres_url: str
 ) -> None:
     server, _, name = postgres_url.rpartition("/")
@@ -129,7 +132,7 @@ def test_outside_local_it_is_refused(call: Call, tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("url", [AWAY, "postgresql://nowhere.invalid/shop"])
-async def test_what_was_decided_holds_for_the_processes_that_are_started(
+async def test_child_processes_follow_the_decision_to_fall_back(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -43,7 +43,7 @@ def test_each_fault_of_the_wiring_is_an_event_without_traceback() -> None:
     assert not any("exception" in event for event in events)
 
 
-def test_another_error_is_told_with_its_traceback() -> None:
+def test_an_unexpected_error_is_logged_with_its_traceback() -> None:
     code, (event,) = events_of('raise LookupError("no such thing")')
     assert (code, event["reason"]) == (3, "LookupError: no such thing")
     assert "Traceback" in event["exception"]
@@ -61,6 +61,6 @@ def test_another_error_is_told_with_its_traceback() -> None:
         ),
     ],
 )
-def test_what_nobody_catches_is_an_event(after: str, told: list[str]) -> None:
+def test_an_uncaught_error_is_logged_as_an_event(after: str, told: list[str]) -> None:
     _, events = events_of("pass", after)
     assert [event["event"] for event in events] == told

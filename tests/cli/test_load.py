@@ -17,7 +17,7 @@ PAUSE = 0.05
 
 
 async def _call_until_replaced(server: Server) -> tuple[int, int]:
-    """How many requests were answered in all, and the most that one caller had to repeat."""
+    """The number of answered requests, and the most repeats that one caller needed."""
     bearer, before, total = await token(server.port), workers(server), 0
     replacement = asyncio.create_task(eventually(lambda: not before <= workers(server)))
 
@@ -37,7 +37,7 @@ async def _call_until_replaced(server: Server) -> tuple[int, int]:
     return total - CALLERS * REQUESTS_AFTERWARDS, max(repeated)
 
 
-def test_a_worker_is_replaced_after_its_requests_and_none_is_lost(kind: str, home: Path) -> None:
+def test_replacing_a_worker_after_its_last_request_loses_no_request(kind: str, home: Path) -> None:
     variables = {
         "SERVER_TYPE": kind,
         "SERVER_MAX_REQUESTS": str(MAX_REQUESTS),

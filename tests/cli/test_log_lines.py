@@ -1,4 +1,4 @@
-"""Shows that each line of a log for machines is an event, however the application fails."""
+"""Shows that each line of a JSON log is an event, however the application fails."""
 
 import json
 import os
@@ -15,7 +15,8 @@ import pytest
 
 from backstay.core.runtime_dir import FOLDER, METRICS
 from backstay.server.options import Options
-from tests.cli.process import SOURCE, environ, free_port
+from tests.cli.process import SOURCE, environ
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 ROOT = SOURCE.parent
@@ -27,7 +28,7 @@ def lines(folder: Path) -> list[str]:
 
 @contextmanager
 def failing(kind: str, folder: Path, **variables: str) -> Iterator[httpx.Client]:
-    """A server whose application fails; it prints into the folder, and is gone in the end."""
+    """A server whose application fails; it logs into the folder, and is stopped in the end."""
     (folder / METRICS).mkdir()
     port = free_port()
     options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=False, supervisor=os.getpid())
@@ -81,7 +82,7 @@ def test_every_line_is_an_event_whatever_fails(home: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["granian"])
-def test_what_keeps_the_application_from_being_made_is_an_event(home: Path, kind: str) -> None:
+def test_an_error_at_start_is_logged_as_an_event(home: Path, kind: str) -> None:
     with failing(kind, home, CANNOT_START="true"):
         until(lambda: any(line.endswith("}") for line in lines(home)), lambda: lines(home))
         printed = lines(home)

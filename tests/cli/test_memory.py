@@ -1,11 +1,11 @@
-"""Shows that garbage is not looked for while a command is imported, and is from then on."""
+"""Shows that garbage collection is off while a command is imported, and on afterwards."""
 
 import gc
 
 from backstay.core.startup import hurry_imports, settle_memory
 
 
-def test_what_runs_for_long_looks_for_garbage_again() -> None:
+def test_garbage_collection_runs_again_after_the_imports() -> None:
     hurry_imports()
     assert not gc.isenabled()
     settle_memory()

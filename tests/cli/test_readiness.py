@@ -1,4 +1,4 @@
-"""Shows which states of a database keep the server from starting, and what is said about them."""
+"""Shows which states of a database stop the start of the server, and how they are reported."""
 
 import asyncio
 from pathlib import Path
@@ -77,13 +77,13 @@ def test_a_current_database_needs_an_administrator(tmp_path: Path) -> None:
     assert faults(tmp_path, **without("ADMIN_PASSWORD")) == []
 
 
-def test_the_database_is_judged_while_the_keys_are_missing(tmp_path: Path) -> None:
+def test_the_database_is_checked_even_without_keys(tmp_path: Path) -> None:
     upgrade(tmp_path, with_admin=True)
     found = faults(tmp_path, **without(*KEYS, "ADMIN_PASSWORD"))
     assert {fault.variable for fault in found} == set(KEYS)
 
 
-def test_a_database_out_of_reach_is_a_fault_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_a_fault_without_its_password(tmp_path: Path) -> None:
     (away,) = faults(tmp_path, **PRODUCTION | {"DB_URL": "postgresql://u:s3cr3t@127.0.0.1:1/x"})
     assert "cannot be reached" in away.wrong
     assert "s3cr3t" not in str(away)
@@ -93,12 +93,12 @@ def test_a_database_out_of_reach_is_a_fault_without_its_password(tmp_path: Path)
     ("variable", "value"),
     [("DB_URL", "mysql://x"), ("ENVIRONMENT", "prod"), ("ADMIN_PASSWORD", "tiny")],
 )
-def test_a_faulty_variable_is_told_once(tmp_path: Path, variable: str, value: str) -> None:
+def test_a_faulty_variable_is_reported_once(tmp_path: Path, variable: str, value: str) -> None:
     upgrade(tmp_path)
     assert [f.variable for f in faults(tmp_path, **PRODUCTION | {variable: value})] == [variable]
 
 
-def test_in_local_the_database_is_judged_only_when_it_is_not_migrated(tmp_path: Path) -> None:
+def test_in_local_the_database_is_checked_only_without_auto_migration(tmp_path: Path) -> None:
     assert faults(tmp_path) == []
     (absent,) = faults(tmp_path, DB_AUTO_MIGRATE="false")
     assert absent.variable == "DB_URL"

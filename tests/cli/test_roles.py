@@ -1,4 +1,4 @@
-"""Shows that `roles` tells which role holds what, to people and to programs."""
+"""Shows that `roles` prints who holds which permission, for people and as JSON."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ def test_the_matrix_is_readable_when_piped_and_as_json(call: Call, home: Path) -
     assert [grant["permission"] for grant in clerk["grants"]] == ["users:list"]
 
 
-def test_a_check_of_the_database_tells_what_is_left_over(call: Call, home: Path) -> None:
+def test_db_check_reports_permissions_no_longer_declared(call: Call, home: Path) -> None:
     asyncio.run(rename_permission(home))
     checked = call("db", "check")
     assert checked.code == 0
@@ -58,7 +58,7 @@ def test_a_check_of_the_database_tells_what_is_left_over(call: Call, home: Path)
 
 
 async def rename_permission(folder: Path) -> None:
-    """What it looks like to a version whose code calls it otherwise."""
+    """Rename a permission in the database, as if the code had declared it by another name."""
     backstay = compose(settings_with(f"sqlite:///{folder}/backstay.db", folder))
     renamed = update(Permission).where(Permission.key == "items:delete").values(key="items:burn")
     async with backstay.database.writer.begin() as connection:

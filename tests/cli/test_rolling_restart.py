@@ -13,8 +13,9 @@ import asyncpg
 import pytest
 
 from tests.cli.load import Caller, token
-from tests.cli.process import KEYS, NEVER, Server, free_port, serving
+from tests.cli.process import KEYS, NEVER, Server, serving
 from tests.conftest import Templates
+from tests.ports import free_port
 from tests.services.nginx import nginx
 from tests.waiting import until
 
@@ -34,7 +35,7 @@ def url(templates: Templates, tmp_path: Path) -> Iterator[str]:
     remove()
 
 
-class Pair:
+class TwoServers:
     """Two servers, each of which can be replaced by a new one at its port."""
 
     def __init__(self, folder: Path, url: str, kind: str) -> None:
@@ -71,14 +72,14 @@ class Pair:
             self.stop(port)
 
     def serves(self, port: int) -> bool:
-        """Whether one of the requests for items has come to the server at a port."""
+        """Whether the server at a port has received a request for items."""
         metrics = self._stacks[port][1].client.get("/metrics").text
         return re.search(r"requests_total{.*/v1/items.*} [1-9]", metrics) is not None
 
 
 @contextmanager
-def pair(folder: Path, url: str, kind: str) -> Iterator[Pair]:
-    servers = Pair(folder, url, kind)
+def two_servers(folder: Path, url: str, kind: str) -> Iterator[TwoServers]:
+    servers = TwoServers(folder, url, kind)
     try:
         for port in servers.ports:
             servers.start(port)
@@ -102,7 +103,7 @@ def documented(port: int, upstreams: tuple[int, ...]) -> str:
 
 @dataclass
 class Load:
-    """What clients do all the time; they hurry while a server stops."""
+    """Requests that clients send all the time; more often while a server stops."""
 
     port: int
     reads: int = 0
@@ -111,7 +112,7 @@ class Load:
     done: threading.Event = field(default_factory=threading.Event)
 
     async def call(self, bearer: str, number: int) -> None:
-        """One client, which sees nothing but answers."""
+        """One client; every request of it must be answered."""
         caller, sent = Caller(self.port, bearer), 0
         while not self.done.is_set():
             sent += 1
@@ -129,7 +130,7 @@ class Load:
         assert caller.repeated == 0
 
 
-def _stop_one_after_another(servers: Pair, load: Load) -> None:
+def _stop_one_after_another(servers: TwoServers, load: Load) -> None:
     one, other = servers.ports
     try:
         until(lambda: servers.serves(one) and servers.serves(other))
@@ -146,7 +147,7 @@ def _stop_one_after_another(servers: Pair, load: Load) -> None:
         load.done.set()
 
 
-async def _put_to_the_test(servers: Pair, load: Load) -> None:
+async def _restart_under_load(servers: TwoServers, load: Load) -> None:
     bearer = await token(load.port)
     stopping = asyncio.create_task(asyncio.to_thread(_stop_one_after_another, servers, load))
     try:
@@ -172,10 +173,10 @@ def test_a_rolling_restart_behind_nginx_loses_no_request(
     port = free_port()
     load = Load(port)
     with (
-        pair(tmp_path, url, kind) as servers,
+        two_servers(tmp_path, url, kind) as servers,
         nginx(tmp_path, port, documented(port, servers.ports)),
     ):
-        asyncio.run(_put_to_the_test(servers, load))
+        asyncio.run(_restart_under_load(servers, load))
     stored, distinct = asyncio.run(_count_items(url))
     assert stored == distinct == load.writes
     assert not list(tmp_path.rglob("*.db"))

@@ -1,4 +1,4 @@
-"""Shows a first run and the next, what is told meanwhile, and what keeps a server from running."""
+"""Shows a first and a second run of `serve`, what they print, and what stops the start."""
 
 import re
 import signal
@@ -25,7 +25,7 @@ def sign_in(server: Server, email: str, password: str) -> int:
 
 
 def mail_to_a_stranger(server: Server) -> str:
-    """The mail that somebody who registers is sent, as the mailbox shows it."""
+    """The mail to a newly registered user, as the mailbox shows it."""
     person = {"email": "stranger@example.org", "password": "correct horse"}
     assert server.client.post("/api/v1/users", json=person).status_code == 201
     link = re.compile(r'"(/dev/mailbox/[^"]+)"')
@@ -34,7 +34,7 @@ def mail_to_a_stranger(server: Server) -> str:
     return server.client.get(found[1]).text
 
 
-def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
+def test_only_the_first_run_prints_the_generated_password(
     tmp_path: Path,
 ) -> None:
     with serving(tmp_path) as server:
@@ -70,7 +70,7 @@ def test_a_first_run_makes_and_tells_everything_and_the_next_tells_no_password(
 
 @pytest.fixture(scope="module")
 def reloading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A first run with a given password, which starts anew when a Python file changes."""
+    """A first run with a given password and `--reload`: it restarts when a Python file changes."""
     given = {"ADMIN_EMAIL": "ann@example.com", "ADMIN_PASSWORD": GIVEN}
     with serving(tmp_path_factory.mktemp("reloading"), "--reload", **given) as server:
         yield server
@@ -82,13 +82,13 @@ def test_a_given_password_is_not_printed(reloading: Server) -> None:
     assert sign_in(reloading, "ann@example.com", GIVEN) == 200
 
 
-def test_an_edited_file_starts_it_anew(reloading: Server) -> None:
+def test_an_edited_source_file_restarts_the_server(reloading: Server) -> None:
     before = reloading.family()
     (reloading.folder / "edited.py").write_text("")
     until(lambda: not before <= reloading.family())
 
 
-def test_a_hang_up_stops_it_and_leaves_nobody(reloading: Server) -> None:
+def test_sighup_stops_the_server_and_all_its_processes(reloading: Server) -> None:
     processes = reloading.family()
     assert reloading.stop(signal.SIGHUP) == 0
     assert none_lives(processes)
@@ -102,7 +102,7 @@ def test_outside_local_it_serves_a_database_that_was_prepared(tmp_path: Path, ca
         assert sign_in(server, "admin@example.com", GIVEN) == 200
 
 
-def test_a_port_in_use_is_a_sentence(tmp_path: Path, call: Call) -> None:
+def test_a_port_in_use_ends_in_a_sentence(tmp_path: Path, call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = call("serve", SERVER_PORT=str(port))
@@ -112,7 +112,7 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path, call: Call) -> None:
     assert not (tmp_path / "backstay.db").exists()
 
 
-def test_a_host_that_is_not_this_one_is_a_sentence_after_the_warnings(call: Call) -> None:
+def test_an_address_of_another_host_ends_in_a_sentence(call: Call) -> None:
     ended = call("serve", "--host", "192.0.2.1", SERVER_PROT="80")
     assert ended.code == 1
     assert ended.errors.startswith("Warning: SERVER_PROT")
@@ -139,7 +139,7 @@ def test_a_well_known_secret_is_refused_in_production(call: Call) -> None:
     assert "changethis" not in ended.errors
 
 
-def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call) -> None:
+def test_a_database_of_a_newer_version_ends_in_a_sentence(tmp_path: Path, call: Call) -> None:
     with look_into(tmp_path / "backstay.db") as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('from_the_future')")
@@ -149,7 +149,7 @@ def test_a_database_of_a_newer_version_is_a_sentence(tmp_path: Path, call: Call)
     assert "newer version" in ended.errors
 
 
-def test_a_pipe_is_read_once_for_all_processes_of_a_server(home: Path) -> None:
+def test_settings_from_a_pipe_reach_every_process_of_a_server(home: Path) -> None:
     with (
         pipe(home / ".env", "APP_TITLE=From a pipe\nAPP_METRICS_TOKEN_FILE=token\n"),
         pipe(home / "token", "a token of the metrics, from a pipe"),

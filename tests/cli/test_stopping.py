@@ -16,7 +16,7 @@ PINGS = 30
 
 @pytest.fixture
 def patient(shared: Shared) -> Server:
-    """Has two workers, and waits for everybody."""
+    """A server with two workers and long timeouts."""
     server = shared(
         SERVER_WORKERS="2",
         SERVER_TIMEOUT=NEVER,
@@ -30,11 +30,13 @@ def patient(shared: Shared) -> Server:
 
 @pytest.fixture
 def hasty(shared: Shared) -> Server:
-    """Closes what is silent for a second."""
+    """A server that closes connections that are idle for one second."""
     return shared(SERVER_TIMEOUT="1")
 
 
-def test_a_connection_may_be_silent_for_as_long_as_is_set(patient: Server, hasty: Server) -> None:
+def test_an_idle_connection_is_closed_after_the_configured_time(
+    patient: Server, hasty: Server
+) -> None:
     with patient.connect() as control:
         for _ in range(2):
             with hasty.connect() as silent:
@@ -45,7 +47,7 @@ def test_a_connection_may_be_silent_for_as_long_as_is_set(patient: Server, hasty
 
 
 @needs_proc
-def test_whoever_only_watches_over_workers_is_not_woken(patient: Server, kind: str) -> None:
+def test_idle_supervisors_are_not_woken(patient: Server, kind: str) -> None:
     supervisor = {patient.process.pid}  # the parents of the other two look at their workers
     watching = patient.family() - workers(patient) if kind == "granian" else supervisor
     assert supervisor <= watching
@@ -53,7 +55,7 @@ def test_whoever_only_watches_over_workers_is_not_woken(patient: Server, kind: s
 
 
 def _counted(server: Server) -> float:
-    """How many pings the metrics know of."""
+    """How many pings the metrics count."""
     text = server.client.get("/metrics").text
     found = re.search(r"requests_total{.*system/ping.*} ([0-9.]+)", text)
     return float(found[1]) if found else 0
@@ -76,13 +78,13 @@ def test_a_worker_that_dies_is_replaced(patient: Server) -> None:
 
 
 def _closes(server: Server) -> bool:
-    """Whether a connection is closed after its answer, of which there is one in any case."""
+    """Whether the server closes the connection after its answer."""
     answer = server.client.get("/livez")
     assert answer.status_code == 200
     return bool(answer.headers.get("connection") == "close")
 
 
-def test_a_draining_server_closes_each_connection_after_its_answer_until_a_second_signal(
+def test_a_draining_server_closes_connections_and_stops_at_second_signal(
     patient: Server,
 ) -> None:
     family = patient.family()
@@ -96,7 +98,7 @@ def test_a_draining_server_closes_each_connection_after_its_answer_until_a_secon
     assert none_lives(family)
 
 
-def test_nobody_survives_a_killed_parent(hasty: Server) -> None:
+def test_no_process_survives_a_killed_parent(hasty: Server) -> None:
     family = hasty.family()
     hasty.process.kill()
     hasty.process.wait(LIMIT)

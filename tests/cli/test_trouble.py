@@ -1,4 +1,4 @@
-"""Whatever is in the way of a command ends in a sentence and a code, and leaves nothing behind."""
+"""Shows that an obstacle ends a command with a sentence and an exit code, and leaves no files."""
 
 import ctypes
 import os
@@ -27,7 +27,9 @@ DROP_FROM_BOUNDING_SET, DAC_OVERRIDE = 24, 1
         ("check",),
     ],
 )
-def test_what_fails_makes_no_database(call: Call, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_failing_command_creates_no_database(
+    call: Call, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     ended = call("db", *words)
     assert ended.code == 1
     assert (ended.output + ended.errors).endswith(".\n")
@@ -41,7 +43,7 @@ def test_what_fails_makes_no_database(call: Call, tmp_path: Path, words: tuple[s
      ("roles",), ("worker", "--drain"), ("serve",)],
     ids=" ".join,
 )  # fmt: skip
-def test_what_is_no_database_is_a_sentence(
+def test_a_path_that_is_no_database_ends_in_a_sentence(
     call: Call, tmp_path: Path, what: str, words: tuple[str, ...]
 ) -> None:
     path = tmp_path / "shop.db"
@@ -58,7 +60,7 @@ def test_what_is_no_database_is_a_sentence(
 
 
 def without_privileges(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command for which permissions hold, also where the tests run as root."""
+    """Run a command that obeys file permissions, even if the tests run as root."""
 
     def bind() -> None:
         if os.geteuid() == 0:
@@ -77,7 +79,7 @@ def without_privileges(folder: Path, *arguments: str) -> "subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("read_only", ["backstay.db", "."])
-def test_a_database_that_may_not_be_written_is_a_sentence(home: Path, read_only: str) -> None:
+def test_a_read_only_database_ends_in_a_sentence(home: Path, read_only: str) -> None:
     (home / ".backstay").mkdir()
     path = home / read_only
     mode = path.stat().st_mode
@@ -89,13 +91,13 @@ def test_a_database_that_may_not_be_written_is_a_sentence(home: Path, read_only:
     assert "Traceback" not in ended.stderr
 
 
-def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+def test_characters_that_the_terminal_cannot_show_are_escaped(tmp_path: Path) -> None:
     shown = run(tmp_path, "config", APP_NAME="L\u00e4den", LANG="C", PYTHONIOENCODING="ascii")
     assert shown.code == 0
     assert "L\\xe4den" in shown.output
 
 
-def test_who_stops_reading_sees_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_causes_no_traceback(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     ended = subprocess.run(

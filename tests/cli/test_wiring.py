@@ -1,12 +1,13 @@
-"""Shows that commands tell in sentences what is wired wrongly, and end with a failure."""
+"""Shows that commands print wiring faults as sentences, and fail."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.architecture.tree import copy_of_project, plant
-from tests.cli.process import KEYS, free_port, run
+from tests.cli.process import KEYS, run
 from tests.conftest import PASSWORD, Templates
+from tests.ports import free_port
 
 ROUTES = "src/backstay/features/items/routes.py"
 KNOWN = 'routes.get("/items/{id}", GetItem)'
@@ -31,7 +32,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> P
         ("openapi", "local"),
     ],
 )
-def test_what_is_wired_wrongly_is_told(project: Path, command: str, environment: str) -> None:
+def test_wiring_faults_are_printed_as_sentences(
+    project: Path, command: str, environment: str
+) -> None:
     done = run(
         project,
         command,

@@ -18,19 +18,20 @@ from backstay.features.users.queries.accounts import FindAccount
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import GetPrincipalOfUser
 from tests.cli.conftest import Call
-from tests.cli.process import COMMAND, NEVER, WELL, environ, free_port, serving
+from tests.cli.process import COMMAND, NEVER, WELL, environ, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, settings_with
 from tests.features.steps import bearer, execute, needs
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 pytestmark = needs("tasks")
 
 LONG = 300
-"""Seconds: the longest that a task for the show may take."""
+"""Seconds: the longest duration of a demo task."""
 
 
 def enqueue(folder: Path, seconds: float) -> None:
-    """A task of the administrator, in the database of the folder."""
+    """Store a task of the administrator in the database of the folder."""
 
     async def store() -> None:
         backstay = compose(settings_with(f"sqlite:///{folder}/backstay.db", folder))
@@ -65,7 +66,7 @@ def becomes(folder: Path, expected: str) -> None:
 
 @contextmanager
 def started(folder: Path, *options: str, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """A worker that has begun, and does not outlive a test that fails."""
+    """A running worker process, which is killed if the test fails."""
     with (folder / "out").open("w") as out:
         process = subprocess.Popen(
             [*COMMAND, "worker", *options], cwd=folder, env=environ(**variables), stdout=out
@@ -82,7 +83,7 @@ def printed(folder: Path) -> str:
     return (folder / "out").read_text("utf-8")
 
 
-def test_a_worker_runs_what_there_is_and_ends(home: Path, call: Call) -> None:
+def test_a_worker_runs_the_stored_jobs_and_ends(home: Path, call: Call) -> None:
     enqueue(home, seconds=0)
     done = call("worker", "--drain", LOG_DIR="")
     assert (done.code, done.output) == (0, "Ran 1 jobs.\n")
@@ -92,7 +93,7 @@ def test_a_worker_runs_what_there_is_and_ends(home: Path, call: Call) -> None:
 @pytest.mark.parametrize(
     ("grace", "seconds", "expected"), [(NEVER, 2, "succeeded"), ("0", LONG, "queued")]
 )
-def test_a_worker_that_is_told_to_stop_finishes_or_gives_back(
+def test_a_stopping_worker_finishes_its_job_or_releases_it(
     home: Path, grace: str, seconds: float, expected: str
 ) -> None:
     enqueue(home, seconds)
@@ -104,7 +105,7 @@ def test_a_worker_that_is_told_to_stop_finishes_or_gives_back(
     assert state(home) == expected
 
 
-def test_a_worker_shows_its_own_metrics_to_whoever_may_read_them(home: Path, call: Call) -> None:
+def test_a_worker_serves_its_metrics_to_holders_of_the_token(home: Path, call: Call) -> None:
     enqueue(home, seconds=0)
     port, token = free_port(), "t" * 32
     with started(home, "--port", str(port), APP_METRICS_TOKEN=token) as process:
@@ -130,7 +131,7 @@ def test_a_queue_without_a_name_is_refused(call: Call) -> None:
     assert "Name each queue" in refused.errors
 
 
-def test_in_local_the_server_runs_jobs_and_gives_back_those_that_do_not_end_in_time(
+def test_in_local_the_server_runs_jobs_and_releases_late_ones(
     home: Path,
 ) -> None:
     with serving(home, SERVER_GRACEFUL_TIMEOUT="1") as server:

@@ -1,4 +1,4 @@
-"""Shows that clients can be generated from the description of the API, and are of use."""
+"""Shows that clients generated from the API description compile and work."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_a_strictly_compiled_typescript_client_does_a_days_work(
     run("node", f"out/{walk}.js", address, cwd=typescript)
 
 
-def test_what_the_guide_shows_is_what_the_walks_do() -> None:
+def test_the_guide_shows_the_tested_client_code() -> None:
     walked = "".join(path.read_text("utf-8") for path in WALKS.iterdir())
     blocks = re.findall(r"```(?:python|ts)\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
     shown = [part for block in blocks for part in block.split("\n\n")]
@@ -113,7 +113,7 @@ def test_without_nodejs_the_tests_are_skipped_but_not_under_ci(
         node_tools()
 
 
-def test_the_locks_tell_what_is_installed_and_not_where_from() -> None:
+def test_lock_files_hold_hashes_and_no_addresses() -> None:
     packages = json.loads((HERE / "package-lock.json").read_text("utf-8"))["packages"]
     installed = {name: package for name, package in packages.items() if name}
     assert [name for name, package in installed.items() if not package.get("integrity")] == []

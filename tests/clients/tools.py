@@ -1,4 +1,4 @@
-"""The programs that generate clients, installed once for each change of what pins them."""
+"""Installs the client generators once for each change of their lock files."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from tests.waiting import LIMIT
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".pytest_cache" / "clients"
-"""What is not committed, and outlives a run."""
+"""An uncommitted folder that is kept between runs."""
 NODE_NEEDED = (20, 19)
 """The oldest Node.js that one of the generators starts on."""
 
@@ -44,7 +44,7 @@ def node_tools() -> Path:
 
 @contextmanager
 def _needed() -> Iterator[None]:
-    """Skip the test without what it needs; where CI=true let ToolsError fail it."""
+    """Skip the test if the tools are missing; with CI=true it fails with ToolsError."""
     try:
         yield
     except ToolsError as error:

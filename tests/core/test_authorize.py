@@ -1,4 +1,4 @@
-"""Shows whom the pipeline lets ask what: policy, grant, field rules, then further rules."""
+"""Shows who may send which message: policy, grant, field rules, then further rules."""
 
 from typing import Any, ClassVar
 
@@ -68,7 +68,9 @@ ADMIN = Principal(user_id=new_id(), is_superuser=True)
         *((message, SYSTEM) for message in (Open(), Own(), Inner(), Moor())),
     ],
 )
-async def test_who_may_ask(message: Message[Any], principal: Principal) -> None:
+async def test_permitted_callers_reach_the_handler(
+    message: Message[Any], principal: Principal
+) -> None:
     assert await ask(message, principal) is UNLIMITED
 
 
@@ -82,12 +84,14 @@ async def test_strangers_must_sign_in(message: Message[Any]) -> None:
     ("message", "principal"),
     [(Inner(), STRANGER), (Inner(), ADMIN), (Moor(), USER), (Moor(), holding(UNLIMITED, "berths"))],
 )
-async def test_who_may_not_ask(message: Message[Any], principal: Principal) -> None:
+async def test_callers_without_permission_are_forbidden(
+    message: Message[Any], principal: Principal
+) -> None:
     with pytest.raises(Forbidden):
         await ask(message, principal)
 
 
-async def test_the_handler_is_told_the_grant() -> None:
+async def test_the_handler_receives_the_grant() -> None:
     grant = Grant(Scope.OWN)
     assert await ask(Moor(), holding(grant)) is grant
 
@@ -102,7 +106,7 @@ async def test_refused_fields_are_listed_with_where_they_are() -> None:
     assert told == {("draught", "not allowed in the body"), ("night", "not allowed in the query")}
 
 
-async def test_defaults_that_nobody_named_are_not_refused() -> None:
+async def test_field_rules_ignore_defaults_that_were_not_sent() -> None:
     allowed = {Source.JSON: frozenset({"name"}), Source.QUERY: frozenset({"tide"})}
     principal = holding(Grant(Scope.ANY, allowed=allowed))
     await ask(Moor(name="Yawl"), principal)
@@ -158,13 +162,13 @@ class OpenLater(Open):
 
 
 @pytest.mark.filterwarnings("ignore:coroutine 'has_berth' was never awaited")
-async def test_a_rule_that_has_yet_to_answer_does_not_agree() -> None:
-    """That it is one cannot be seen before it is asked."""
+async def test_an_async_rule_that_was_not_awaited_refuses() -> None:
+    """That a rule is asynchronous is only seen when it is called."""
     with pytest.raises(Forbidden):
         await ask(OpenLater(), USER)
 
 
-async def test_where_no_transaction_is_open_nothing_can_be_left_for_its_end() -> None:
+async def test_outside_a_transaction_there_is_no_unit_of_work() -> None:
     registry = Registry(())
     buses = Buses(Bus(Command, registry, (), {}), Bus(Command, registry, (), {}))
     context = Context(Own(), USER, Origin(), Sender(buses, USER))

@@ -1,4 +1,4 @@
-"""Shows what sending a command does: one transaction, prepared before, told about after."""
+"""Shows what sending a command does: preparation, one transaction, then announcements."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from backstay.core.registry import Provider, Registry
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import WRITING, Database, Reader, Transaction
 from backstay.db.transaction import transaction_with
-from tests.channels import Nowhere
+from tests.channels import SilentChannel
 
 pytestmark = pytest.mark.anyio
 
@@ -143,8 +143,8 @@ async def write_before(command: WriteBefore, session: Transaction, written: str)
     return written
 
 
-class Channel(Nowhere):
-    """Remembers whose change was published."""
+class Channel(SilentChannel):
+    """Remembers which users were published as changed."""
 
     def __init__(self) -> None:
         self.told: list[set[UUID]] = []
@@ -154,8 +154,8 @@ class Channel(Nowhere):
 
 
 @dataclass(frozen=True)
-class House:
-    """The two buses on a database of their own."""
+class Harness:
+    """The two buses on their own database, and senders to use them."""
 
     buses: Buses
     channel: Channel
@@ -168,7 +168,7 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     options = EngineOptions(f"sqlite+aiosqlite:///{tmp_path}/notes.db")
     create_file(options)
     database, channel = Database(options), Channel()
@@ -186,7 +186,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     commands = Bus(Command, registry, pipeline, providers | WRITING)
     queries = Bus(Query, registry, (authorize,), providers)
     assert registry.faults == []
-    yield House(Buses(commands, queries), channel)
+    yield Harness(Buses(commands, queries), channel)
     await database.dispose()
 
 
@@ -194,65 +194,65 @@ def somebody() -> Principal:
     return Principal(user_id=new_id())
 
 
-async def test_a_message_sent_by_a_handler_joins_its_transaction(house: House) -> None:
-    seen = await house.sender(somebody())(WriteAll(words=("second", "third")))
-    assert seen == ["first", "second", "third"] == await house.words()
+async def test_a_message_sent_by_a_handler_joins_its_transaction(harness: Harness) -> None:
+    seen = await harness.sender(somebody())(WriteAll(words=("second", "third")))
+    assert seen == ["first", "second", "third"] == await harness.words()
 
 
-async def test_what_fails_inside_undoes_everything(house: House) -> None:
+async def test_a_failing_inner_command_rolls_back_everything(harness: Harness) -> None:
     with pytest.raises(Conflict):
-        await house.sender(somebody())(WriteAll(words=("second", "broken")))
-    assert await house.words() == []
+        await harness.sender(somebody())(WriteAll(words=("second", "broken")))
+    assert await harness.words() == []
 
 
-async def test_a_message_sent_by_a_handler_is_authorized_again(house: House) -> None:
+async def test_a_message_sent_by_a_handler_is_authorized_again(harness: Harness) -> None:
     with pytest.raises(Forbidden):
-        await house.sender(somebody())(WriteForbidden())
-    assert await house.words() == []
+        await harness.sender(somebody())(WriteForbidden())
+    assert await harness.words() == []
 
 
-async def test_whose_principal_changed_is_told_once_after_the_commit(house: House) -> None:
-    await house.sender(somebody())(WriteAll(words=("a", "bb")))
-    assert house.channel.told == [{UUID(int=1), UUID(int=2)}]
+async def test_changed_principals_are_announced_once_after_the_commit(harness: Harness) -> None:
+    await harness.sender(somebody())(WriteAll(words=("a", "bb")))
+    assert harness.channel.told == [{UUID(int=1), UUID(int=2)}]
     with pytest.raises(Conflict):
-        await house.sender()(Write(word="broken"))
-    assert len(house.channel.told) == 1
+        await harness.sender()(Write(word="broken"))
+    assert len(harness.channel.told) == 1
 
 
-async def test_what_is_sent_before_the_transaction_has_one_of_its_own(house: House) -> None:
-    assert await house.sender(somebody())(WriteBefore()) == "before"
-    assert await house.words() == ["before"]
-    assert house.channel.told == [{UUID(int=len("before"))}]
+async def test_a_command_sent_before_the_transaction_has_its_own(harness: Harness) -> None:
+    assert await harness.sender(somebody())(WriteBefore()) == "before"
+    assert await harness.words() == ["before"]
+    assert harness.channel.told == [{UUID(int=len("before"))}]
 
 
-async def test_a_returned_refusal_is_raised_after_the_commit(house: House) -> None:
+async def test_a_returned_refusal_is_raised_after_the_commit(harness: Harness) -> None:
     with pytest.raises(NotFound, match="it was noted"):
-        await house.sender(STRANGER)(Refuse())
-    assert await house.words() == ["remembered"]
+        await harness.sender(STRANGER)(Refuse())
+    assert await harness.words() == ["remembered"]
 
 
-async def test_a_refusal_inside_another_command_is_undone_with_it(house: House) -> None:
+async def test_a_refusal_inside_another_command_is_undone_with_it(harness: Harness) -> None:
     with pytest.raises(NotFound):
-        await house.sender(STRANGER)(RefuseInside())
-    assert await house.words() == []
+        await harness.sender(STRANGER)(RefuseInside())
+    assert await harness.words() == []
 
 
-async def test_preparing_holds_no_connection(house: House) -> None:
-    await house.sender()(Write(word="earlier"))
-    prepared, inside = await house.sender(somebody())(Prepare())
+async def test_preparing_holds_no_connection(harness: Harness) -> None:
+    await harness.sender()(Write(word="earlier"))
+    prepared, inside = await harness.sender(somebody())(Prepare())
     assert prepared == Prepared(connections=0, seen=["earlier"])
     assert inside == 1
 
 
-async def test_nothing_is_prepared_for_who_may_not_ask(house: House) -> None:
+async def test_nothing_is_prepared_for_a_caller_without_permission(harness: Harness) -> None:
     with pytest.raises(Unauthenticated):
-        await house.sender(STRANGER)(Prepare())
+        await harness.sender(STRANGER)(Prepare())
 
 
 class Unhandled(Command[None]):
     permission = PUBLIC
 
 
-async def test_a_message_of_a_feature_that_is_switched_off_is_no_refusal(house: House) -> None:
+async def test_sending_a_message_without_a_handler_raises_a_lookup_error(harness: Harness) -> None:
     with pytest.raises(LookupError, match="Unhandled"):
-        await house.sender()(Unhandled())
+        await harness.sender()(Unhandled())

@@ -1,4 +1,4 @@
-"""Shows that whatever an error is, the log names what it goes back to in one line."""
+"""Shows that the log names the root cause of any error in one line."""
 
 import asyncio
 from collections.abc import Callable
@@ -45,11 +45,11 @@ async def too_late() -> None:
         (ValueError("at redis://:hush@cache"), "ValueError: at redis://:********@cache"),
     ],
 )
-def test_an_error_is_named_by_what_it_goes_back_to(error: BaseException, told: str) -> None:
+def test_an_error_is_named_by_its_root_cause(error: BaseException, told: str) -> None:
     assert cause_of(error) == told
 
 
-async def test_a_time_limit_goes_back_to_itself() -> None:
+async def test_a_timeout_is_its_own_root_cause() -> None:
     with pytest.raises(TimeoutError) as late:
         await too_late()
     assert cause_of(late.value) == "TimeoutError"
@@ -61,7 +61,7 @@ def test_causes_in_a_circle_end() -> None:
     assert cause_of(one).startswith("ValueError: o")
 
 
-def test_an_error_is_where_it_was_raised() -> None:
+def test_the_place_of_an_error_is_where_it_was_raised() -> None:
     error = raised(DatabaseUnavailable(), raised(OSError()))
     raising: Callable[..., BaseException] = raised
     assert raised_at(root_of(error)) == f"{__file__}:{raising.__code__.co_firstlineno + 3}"

@@ -29,7 +29,7 @@ def water(event: TreePlanted) -> Command[Any]:
     return Water(kind=type(event).__name__)
 
 
-def test_a_derived_event_reaches_the_subscribers_of_its_base_stored_or_not() -> None:
+def test_a_derived_event_reaches_subscribers_of_its_base_class() -> None:
     subscriptions = Subscriptions([water])
     event = OakPlanted(tree_id=uuid4(), rings=1)
     (subscription,) = subscriptions.of(event)

@@ -42,7 +42,7 @@ def refused(grant: Grant, *paths: str, source: Source = JSON) -> set[str]:
     return {path for path in paths if grant.refuses(source, path)}
 
 
-def test_the_highest_role_decides_even_when_a_lower_one_holds_more() -> None:
+def test_the_highest_role_decides_even_against_a_wider_lower_role() -> None:
     grant = merged(row(10, OWN, deny="title"), row(5, ANY), row(1, ANY, allow="notes"))
     assert grant.scope is OWN
     assert refused(grant, "title", "notes", "depth") == {"title"}
@@ -83,7 +83,7 @@ def test_a_rule_on_an_object_covers_what_is_inside() -> None:
     assert refused(merged(row(1, allow="address")), *inside) == {"addressee"}
 
 
-def test_a_rule_on_a_nested_field_covers_the_object_only_as_a_whole() -> None:
+def test_a_denied_nested_field_also_denies_the_whole_object() -> None:
     paths = ("address", "address.city", "address.street")
     assert refused(merged(row(1, deny="address.city")), *paths) == {"address", "address.city"}
     assert refused(merged(row(1, allow="address.city")), *paths) == {"address", "address.street"}
@@ -130,7 +130,7 @@ def covers(rule: str, path: str) -> bool:
 
 
 def should_refuse(deciding: Iterable[RoleGrant], source: Source, path: str) -> bool:
-    """The words of the contract, rule by rule."""
+    """What field rules refuse, written rule by rule as documented."""
     rules = [(name, e) for held in deciding for s, name, e in held.rules if s is source]
     denied = [name for name, effect in rules if effect is Effect.DENY]
     allowed = [name for name, effect in rules if effect is Effect.ALLOW]
@@ -141,7 +141,7 @@ def should_refuse(deciding: Iterable[RoleGrant], source: Source, path: str) -> b
 
 @examples()
 @given(st.lists(rows, min_size=1, max_size=5), paths)
-def test_a_merged_grant_is_what_the_roles_of_the_highest_level_say(
+def test_only_roles_of_the_highest_level_decide_the_merged_grant(
     held: list[RoleGrant], path: str
 ) -> None:
     top = max(each.level for each in held)
@@ -168,7 +168,7 @@ GRANTS = st.builds(
 
 @examples()
 @given(GRANTS, GRANTS)
-def test_a_grant_that_covers_another_refuses_nothing_that_the_other_permits(
+def test_a_covering_grant_permits_everything_the_covered_grant_permits(
     mine: Grant, other: Grant
 ) -> None:
     if mine.covers(other):
@@ -178,7 +178,7 @@ def test_a_grant_that_covers_another_refuses_nothing_that_the_other_permits(
 
 @examples()
 @given(GRANTS)
-def test_a_grant_covers_itself_and_whoever_is_unlimited_covers_all(grant: Grant) -> None:
+def test_a_grant_covers_itself_and_an_unlimited_principal_covers_all(grant: Grant) -> None:
     assert grant.covers(grant)
     assert UNLIMITED.covers(grant)
 

@@ -1,4 +1,4 @@
-"""Shows what a list may be asked, and what each question names for field rules."""
+"""Shows which parameters a list takes, and which field names they give to field rules."""
 
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ def test_the_two_ways_of_paging_do_not_mix(offset: dict[str, Any], keyset: dict[
 
 
 @pytest.mark.parametrize("keyset", [{"limit": 5}, {"cursor": "x"}])
-def test_defaults_that_a_client_sends_along_ask_for_nothing(keyset: dict[str, Any]) -> None:
+def test_sending_default_values_does_not_change_the_paging_mode(keyset: dict[str, Any]) -> None:
     assert ask(**DEFAULTS, **keyset).by_cursor
 
 
@@ -102,7 +102,7 @@ def test_sort_knows_each_declared_field_once(sort: str) -> None:
     assert refusals(ListRows, sort=sort) == {"sort"}
 
 
-def test_a_list_that_declares_nothing_neither_sorts_nor_searches() -> None:
+def test_a_list_without_declarations_neither_sorts_nor_searches() -> None:
     assert refusals(ListBare, sort="title") == {"sort"}
     assert refusals(ListBare, q="text") == {"q"}
     assert refusals(ListBare, title={"eq": "x"}) == {"extra_forbidden"}
@@ -118,7 +118,7 @@ def test_a_list_knows_which_of_its_fields_are_filters() -> None:
     assert ListBare.filters() == {}
 
 
-def test_conditions_are_told_by_field_and_operator() -> None:
+def test_conditions_have_a_field_and_an_operator() -> None:
     query = ask(
         title={"contains": "sea"},
         colour={"in": "red,blue", "isnull": False},

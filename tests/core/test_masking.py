@@ -1,4 +1,4 @@
-"""Shows which fields count as secrets, however deep they are and whatever their type is called."""
+"""Shows which fields count as secrets, at any depth and with any subtype."""
 
 from typing import Annotated
 
@@ -75,6 +75,6 @@ def test_secrets_are_found_by_their_name_too() -> None:
         ("no token there", None),
     ],
 )
-def test_texts_of_others_are_told_without_secrets(text: str, told: str | None) -> None:
+def test_secrets_are_removed_from_foreign_texts(text: str, told: str | None) -> None:
     assert without_secrets(text) == (told or text)
     assert "hush" not in without_secrets(text)

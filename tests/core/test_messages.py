@@ -37,7 +37,7 @@ def change(**fields: Any) -> ChangeRig:
     return ChangeRig.model_validate({"id": new_id(), **fields})
 
 
-def test_fields_of_commands_are_in_the_body_unless_they_say_otherwise() -> None:
+def test_fields_of_commands_are_in_the_body_by_default() -> None:
     sources = ChangeRig.sources()
     assert (sources["id"], sources["dry"]) == (Source.PATH, Source.QUERY)
     assert {sources[name] for name in ("name", "note", "home", "berths")} == {Source.JSON}
@@ -65,7 +65,7 @@ def named(**fields: Any) -> set[tuple[str, str]]:
     return {(source.value, path) for source, path in change(**fields).named_fields()}
 
 
-def test_named_fields_tell_source_and_path_but_not_what_the_url_names() -> None:
+def test_named_fields_have_source_and_path_without_path_parameters() -> None:
     assert named() == set()
     assert named(dry=False, name="Sloop") == {("QUERY", "dry"), ("JSON", "name")}
 
@@ -107,7 +107,7 @@ def test_objects_in_a_set_are_named_by_path() -> None:
     ],
     ids=["undeclared", "NUL", "inside", "in a list", "in a set", "as a name", "another type"],
 )
-def test_what_no_field_can_hold_is_refused(fields: dict[str, Any]) -> None:
+def test_values_that_no_field_accepts_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         change(**fields)
 
@@ -119,7 +119,7 @@ def test_messages_are_frozen_and_their_text_is_stripped() -> None:
         message.name = "Yawl"  # type: ignore[misc]
 
 
-def test_without_a_policy_only_the_application_itself_may_ask() -> None:
+def test_without_a_policy_only_the_system_may_send() -> None:
     assert Message.permission is SYSTEM_ONLY
 
 

@@ -1,4 +1,4 @@
-"""Shows that an e-mail address and a login have one form, however they are written."""
+"""Shows that an e-mail address and a login are normalised to one form."""
 
 from unicodedata import category
 
@@ -50,7 +50,7 @@ def test_an_address_is_normalised(text: str, stored: str) -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         normalised_email(text)
 
@@ -77,7 +77,7 @@ def test_a_login_has_one_form(text: str, login: str) -> None:
 @example("\u0130@example.org")
 @example("ΑΣ@example.org")
 @example("a\x1c @example.org")
-def test_to_normalise_twice_is_to_normalise_once(text: str) -> None:
+def test_normalising_twice_changes_nothing(text: str) -> None:
     login = normalised_login(text)
     assert normalised_login(login) == login
     assert not any(category(letter) == "Cc" for letter in login)
@@ -85,7 +85,7 @@ def test_to_normalise_twice_is_to_normalise_once(text: str) -> None:
 
 @examples()
 @given(st.emails())
-def test_an_address_means_itself_in_any_case(text: str) -> None:
+def test_an_address_is_the_same_in_any_case(text: str) -> None:
     try:
         stored = normalised_email(text)
     except ValueError:

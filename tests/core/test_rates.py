@@ -1,4 +1,4 @@
-"""Shows which rule holds for a route, whatever order the rules come in."""
+"""Shows which rate rule applies to a route, in whatever order the rules are given."""
 
 import pytest
 from hypothesis import given

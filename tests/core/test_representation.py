@@ -1,4 +1,4 @@
-"""Shows when a representation is the one that its sender believes it to be."""
+"""Shows when a representation matches the ETag that the client sent."""
 
 import re
 
@@ -18,7 +18,7 @@ SLOOP = Boat(name="Sloop")
 TAG = etag_of(render(SLOOP))
 
 
-def test_a_tag_is_strong_and_stands_for_everything_that_is_shown() -> None:
+def test_an_etag_is_strong_and_changes_with_every_shown_field() -> None:
     assert re.fullmatch(r'"[0-9a-f]{24}"', TAG)
     assert etag_of(render(Boat(name="Sloop"))) == TAG
     assert etag_of(render(Boat(name="Sloop", version=2))) != TAG
@@ -26,11 +26,11 @@ def test_a_tag_is_strong_and_stands_for_everything_that_is_shown() -> None:
 
 
 @pytest.mark.parametrize("tags", [None, ("*",), (TAG,), ('"older"', TAG)])
-def test_a_representation_that_is_expected_may_be_changed(tags: tuple[str, ...] | None) -> None:
+def test_a_change_with_the_current_etag_is_allowed(tags: tuple[str, ...] | None) -> None:
     Preconditions(tags).check(SLOOP)
 
 
 @pytest.mark.parametrize("tags", [(), ('"older"',), (TAG.strip('"'),), (f"W/{TAG}",)])
-def test_another_representation_may_not(tags: tuple[str, ...]) -> None:
+def test_a_change_with_another_etag_is_refused(tags: tuple[str, ...]) -> None:
     with pytest.raises(PreconditionFailed):
         Preconditions(tags).check(SLOOP)

@@ -1,4 +1,4 @@
-"""Shows that a body is counted before it is validated, and that its texts do not count."""
+"""Shows that the values of a body are counted before validation, whatever its texts hold."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ def is_taken(body: str, most: int = MOST) -> bool:
 
 @examples(200)
 @given(body=bodies, indent=st.sampled_from([None, 1]))
-def test_what_is_counted_is_values_and_names(body: Any, indent: int | None) -> None:
+def test_values_and_names_are_counted(body: Any, indent: int | None) -> None:
     assert is_taken(json.dumps(body, indent=indent)) == (joints(body) < MOST)
 
 
@@ -50,8 +50,8 @@ def test_a_long_text_is_one_value() -> None:
 @pytest.mark.parametrize(
     "text", ['"' + "a" * 50, '"' + '\\"' * 50, '"' + "\\" * 51, '"a"b"' + '\\"c' * 50]
 )
-def test_no_character_is_looked_at_twice(text: str) -> None:
-    """Also where a text does not end: to look for its end again takes the square of its length."""
+def test_counting_takes_linear_time(text: str) -> None:
+    """Also in an unterminated string: searching for its end again would take quadratic time."""
     found = [each.span() for each in _TEXT_OR_JOINT.finditer(text.encode())]
     assert found[-1][1] >= len(text) - 1
     assert len(found) <= 2
@@ -64,7 +64,7 @@ def test_no_character_is_looked_at_twice(text: str) -> None:
         (MOST_TOLD + 1, f"{MOST_TOLD + 1} fields are not valid.", 0),
     ],
 )
-def test_a_refusal_lists_few_faults(faults: int, told: str, listed: int) -> None:
+def test_a_refusal_lists_a_limited_number_of_faults(faults: int, told: str, listed: int) -> None:
     with pytest.raises(Invalid) as refused:
         validated(TypeAdapter(list[int]).validate_python, ["x"] * faults)
     assert (refused.value.detail, len(refused.value.errors)) == (told, listed)
@@ -82,5 +82,5 @@ def test_a_refusal_lists_few_faults(faults: int, told: str, listed: int) -> None
         ("", True),
     ],
 )
-def test_what_is_no_json_is_counted_all_the_same(body: str, taken: bool) -> None:
+def test_invalid_json_is_counted_too(body: str, taken: bool) -> None:
     assert is_taken(body) == taken

@@ -1,4 +1,4 @@
-"""Shows how single things are judged when an application is wired."""
+"""Shows how rules, results, names and places are checked when an application is wired."""
 
 from typing import Annotated, Any, Protocol
 
@@ -18,7 +18,7 @@ class Named(Protocol):
 
 
 @pytest.mark.parametrize("rules", [lambda principal, message: True, "rule", [bool]])
-def test_rules_that_are_no_tuple_are_told(rules: Any) -> None:
+def test_rules_that_are_not_a_tuple_are_reported(rules: Any) -> None:
     (flaw,) = rule_flaws("PlantTree", rules)
     assert flaw.code is Code.MESSAGE_RULE
     assert "no tuple" in flaw.problem
@@ -26,7 +26,7 @@ def test_rules_that_are_no_tuple_are_told(rules: Any) -> None:
 
 
 @pytest.mark.parametrize("rule", [lambda principal, message: True, max])
-def test_a_rule_that_takes_two_or_does_not_tell_is_believed(rule: Any) -> None:
+def test_a_rule_with_two_parameters_or_no_signature_is_accepted(rule: Any) -> None:
     assert list(rule_flaws("PlantTree", (rule,))) == []
 
 
@@ -42,11 +42,13 @@ def test_a_rule_that_takes_two_or_does_not_tell_is_believed(rule: Any) -> None:
         (list[int], list[str], False),
     ],
 )
-def test_a_result_fits_or_does_not(told: Any, wanted: Any, is_right: bool) -> None:
+def test_a_result_type_must_match_the_declared_result(
+    told: Any, wanted: Any, is_right: bool
+) -> None:
     assert fits(told, wanted) is is_right
 
 
-def test_two_commands_of_one_name_are_told() -> None:
+def test_two_commands_of_one_name_are_reported() -> None:
     def another() -> type[Command[Any]]:
         class PlantTree(Command[None]):
             permission = PUBLIC
@@ -60,12 +62,12 @@ def test_two_commands_of_one_name_are_told() -> None:
     assert str(place_of(first)) in fault.problem
 
 
-def test_what_is_written_nowhere_has_a_place_all_the_same() -> None:
+def test_a_generated_class_is_placed_at_its_modules_first_line() -> None:
     place = place_of(type("Made", (), {"__module__": __name__}))
     assert (place.file, place.line) == (__file__, 1)
 
 
-def test_a_kept_answer_of_no_known_type_is_told_of_once() -> None:
+def test_a_cached_query_of_unknown_result_type_is_reported_once() -> None:
     class CountTrees(Query):  # type: ignore[type-arg]
         permission = PUBLIC
         cache = Cached()

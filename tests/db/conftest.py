@@ -21,7 +21,7 @@ from backstay.db.base import Base
 from backstay.db.engine import EngineOptions, create_file
 from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
-from tests.channels import Nowhere
+from tests.channels import SilentChannel
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
 from tests.waiting import LIMIT, eventually
@@ -39,7 +39,7 @@ class Commands:
 
     def __init__(self, database: Database) -> None:
         self.is_concurrent = not database.options.is_sqlite
-        self._step = transaction_with(database, Nowhere(), utc_now)
+        self._step = transaction_with(database, SilentChannel(), utc_now)
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:
@@ -74,7 +74,7 @@ def command(database: Database) -> Commands:
 
 @pytest.fixture
 async def many(database: Database) -> Database:
-    """Sixty books full of ties."""
+    """Sixty books, many of which have equal sort keys."""
     chance = random.Random(7)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     rows = [
@@ -97,7 +97,7 @@ async def many(database: Database) -> Database:
 
 @pytest.fixture
 async def threads_end() -> AsyncIterator[None]:
-    """Waits for aiosqlite's threads: that of a failed connection ends a moment later."""
+    """Wait for aiosqlite's threads: the thread of a failed connection ends a moment later."""
     before = set(threading.enumerate())
     yield
     await eventually(

@@ -1,4 +1,4 @@
-"""Runs real processes, several at once."""
+"""Runs several real processes at the same time."""
 
 import os
 import subprocess

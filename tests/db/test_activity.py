@@ -1,4 +1,4 @@
-"""Shows when a command's row is written: with its changes, after its rollback, once in all."""
+"""Shows when a command's audit row is written: with its changes or after its rollback, once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
 from backstay.main import create_app
-from tests.channels import Nowhere
+from tests.channels import SilentChannel
 from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT
@@ -134,7 +134,7 @@ async def rows(backstay: Backstay, *columns: Any) -> list[tuple[Any, ...]]:
         ("into the rocks", ZeroDivisionError, "failed", "internal_error", 500),
     ],
 )
-async def test_whatever_becomes_of_a_command_it_has_one_row(
+async def test_every_command_has_one_row_whatever_its_outcome(
     ship: Backstay,
     how: str,
     error: type[Exception] | None,
@@ -178,29 +178,29 @@ async def test_a_stranger_is_recorded_only_when_an_account_is_concerned(
     assert found == ([(UUID(int=1), "anonymous", "refused")] if known else [])
 
 
-async def test_a_command_that_says_nothing_happened_has_no_row(ship: Backstay) -> None:
+async def test_a_command_that_reports_no_change_has_no_row(ship: Backstay) -> None:
     await Sender(ship.buses, ANN)(Reef())
     assert await rows(ship, Activity.id) == []
 
 
-async def test_what_a_nested_command_leaves_does_not_undo_that_nothing_happened(
+async def test_a_nested_command_causes_no_row_when_nothing_happened(
     ship: Backstay,
 ) -> None:
     await Sender(ship.buses, ANN)(Drift())
     assert await rows(ship, Activity.id) == []
 
 
-class Mute(Nowhere):
-    """A channel that fails to tell of what was committed."""
+class FailingChannel(SilentChannel):
+    """A channel that fails to announce what was committed."""
 
     async def publish(self, changes: PrincipalChanges) -> None:
         raise ConnectionError
 
 
-async def test_a_change_that_nobody_can_be_told_of_is_still_a_success_with_one_row(
+async def test_a_failed_announcement_still_records_one_successful_row(
     ship: Backstay,
 ) -> None:
-    step = transaction_with(ship.database, Mute(), utc_now)
+    step = transaction_with(ship.database, FailingChannel(), utc_now)
     pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
     bus = Bus(Command, registry, pipeline, WRITING)
@@ -227,7 +227,7 @@ async def fill(backstay: Backstay, count: int, days: int) -> None:
         await connection.execute(insert(Activity.__table__), many)  # type: ignore[arg-type]
 
 
-async def test_old_rows_go_in_batches(ship: Backstay) -> None:
+async def test_old_rows_are_removed_in_batches(ship: Backstay) -> None:
     await fill(ship, BATCH + 5, days=31)
     await fill(ship, 3, days=29)
     assert [await ship.system(PurgeActivity()) for _ in range(3)] == [True, False, False]
@@ -235,7 +235,7 @@ async def test_old_rows_go_in_batches(ship: Backstay) -> None:
     assert left == ["Old"] * 3 + ["PurgeActivity"] * 2
 
 
-async def test_two_servers_that_purge_at_once_do_not_disturb_each_other(ship: Backstay) -> None:
+async def test_two_servers_can_purge_at_the_same_time(ship: Backstay) -> None:
     await fill(ship, 2 * BATCH + 5, days=31)
     other = compose(ship.settings)
 
@@ -261,6 +261,6 @@ async def test_a_server_removes_old_rows_when_it_starts(ship: Backstay) -> None:
     assert await rows(ship, Activity.message) == [("PurgeActivity",)] * 2
 
 
-def test_the_first_id_of_a_moment_is_before_those_made_then() -> None:
+def test_the_first_id_of_a_moment_sorts_before_later_ids() -> None:
     before = first_id_at(utc_now())
     assert before <= new_id() < first_id_at(utc_now() + timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""The URLs that settings accept lead to the server, for engines and for connections beside them."""
+"""Shows that every accepted URL reaches the server, for engines and for separate connections."""
 
 import asyncio
 import ssl
@@ -44,7 +44,7 @@ async def execute(server: PostgresServer, *statements: str) -> None:
 
 
 def certify(folder: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that is its own authority, with its key in one file."""
+    """Make a self-signed certificate for 127.0.0.1, with its key in one file."""
     key, now = ec.generate_private_key(ec.SECP256R1()), utc_now()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -62,8 +62,8 @@ def certify(folder: Path) -> Path:
     return folder / "server.pem"
 
 
-class Front:
-    """Speaks TLS in front of a server, whose build for tests does not."""
+class TlsProxy:
+    """A TLS proxy in front of the server, because the test build of PostgreSQL has no TLS."""
 
     def __init__(self, certificate: Path, behind: int, *, direct: bool) -> None:
         self.versions: list[str] = []
@@ -75,7 +75,7 @@ class Front:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
-        """Listen; the port."""
+        """Listen; return the port."""
         context = self._context if self._direct else None
         async with await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context) as server:
             yield server.sockets[0].getsockname()[1]
@@ -101,7 +101,7 @@ async def _copy(source: StreamReader, target: StreamWriter) -> None:
 
 @pytest.fixture(scope="module")
 def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
-    """The server, with somebody whose name and password, and a database whose name, need care."""
+    """The server, with a user, a password and a database name that need escaping in a URL."""
     postgres.create_database()
     quoted = NAME.replace('"', '""')
     role, database = 'ROLE "me@work"', f'DATABASE "{quoted}"'
@@ -119,7 +119,7 @@ def options_of(folder: Path, **variables: str) -> EngineOptions:
 
 
 async def told(options: EngineOptions) -> set[Any]:
-    """What the server says on each kind of connection."""
+    """What the server reports on each kind of connection."""
     found = set()
     for engine in (writer_engine(options), reader_engine(options)):
         async with engine.connect() as connection:
@@ -134,7 +134,7 @@ async def told(options: EngineOptions) -> set[Any]:
 
 
 def forms(server: PostgresServer) -> dict[str, tuple[str, Any]]:
-    """URLs, and what the server is to say: name of the application, geqo, user, by socket."""
+    """URLs with what the server must report: application name, geqo, user, whether by socket."""
     account = f"me%40work:{quote(PASSWORD, safe='')}"
     port, name, socket = server._port, quote(NAME, safe=""), quote(str(server.folder), safe="")
     at = f"{account}@127.0.0.1:{port}/{name}"
@@ -159,7 +159,7 @@ def forms(server: PostgresServer) -> dict[str, tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("pgbouncer", ["false", "true"])
-async def test_every_form_leads_to_the_server(
+async def test_every_form_of_url_connects_to_the_server(
     server: PostgresServer, tmp_path: Path, pgbouncer: str
 ) -> None:
     for form, (url, expected) in forms(server).items():
@@ -167,9 +167,7 @@ async def test_every_form_leads_to_the_server(
         assert await told(options) == {expected}, form
 
 
-async def test_the_host_may_be_the_folder_of_a_socket(
-    server: PostgresServer, tmp_path: Path
-) -> None:
+async def test_the_host_may_be_a_socket_folder(server: PostgresServer, tmp_path: Path) -> None:
     parts = {"DB_NAME": NAME, "DB_USER": "me@work", "DB_PASSWORD": PASSWORD}
     place = {"DB_HOST": str(server.folder), "DB_PORT": str(server._port)}
     assert await told(options_of(tmp_path, **parts, **place)) == {
@@ -178,11 +176,11 @@ async def test_the_host_may_be_the_folder_of_a_socket(
 
 
 @pytest.mark.parametrize("direct", [False, True])
-async def test_tls_is_what_was_asked_for(
+async def test_tls_is_used_as_the_url_asks(
     server: PostgresServer, tmp_path: Path, direct: bool
 ) -> None:
     certificate = certify(tmp_path)
-    front = Front(certificate, server._port, direct=direct)
+    front = TlsProxy(certificate, server._port, direct=direct)
     account = f"me%40work:{quote(PASSWORD, safe='')}"
     (tmp_path / "other").mkdir()
     async with front.listening() as port:
@@ -203,7 +201,9 @@ async def test_tls_is_what_was_asked_for(
                 await migrate.state(options_of(tmp_path, DB_URL=f"{url}&{query}"))
 
 
-async def test_a_replica_is_found_the_same_way(server: PostgresServer, tmp_path: Path) -> None:
+async def test_a_replica_is_reached_by_the_same_forms(
+    server: PostgresServer, tmp_path: Path
+) -> None:
     for form, (url, expected) in forms(server).items():
         options = options_of(
             tmp_path, DB_URL="postgresql://nowhere/x", DB_REPLICA_URL=f"postgresql://{url}"
@@ -214,7 +214,7 @@ async def test_a_replica_is_found_the_same_way(server: PostgresServer, tmp_path:
         await engine.dispose()
 
 
-async def test_what_the_server_refuses_is_a_sentence_without_passwords(
+async def test_a_refusal_by_the_server_is_reported_without_passwords(
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = urlsplit(postgres.create_database())

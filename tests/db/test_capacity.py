@@ -1,4 +1,4 @@
-"""Shows that more processes than a database lets in are told of before they are turned away."""
+"""Shows that a server warns when its processes may need more connections than there are."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ OPEN = {"server": -1, "database": -1, "role": -1}
         ({"server": 97, "role": 0}, "the role (its CONNECTION LIMIT) lets in 0. Raise that limit"),
     ],
 )
-def test_the_narrowest_limit_is_told(limits: dict[str, int], told: str) -> None:
+def test_the_lowest_limit_is_reported(limits: dict[str, int], told: str) -> None:
     text = shortage_of(Demand(processes=4, workers=1, each=10), OPEN | limits)
     assert told in (text or "")
     assert bool(text) == bool(told)
@@ -35,7 +35,7 @@ def test_the_narrowest_limit_is_told(limits: dict[str, int], told: str) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_the_limits_are_those_of_the_server_and_of_the_database(
+async def test_limits_of_both_server_and_database_count(
     options: EngineOptions,
 ) -> None:
     assert await shortage(options, processes=1) is None
@@ -48,7 +48,7 @@ async def test_the_limits_are_those_of_the_server_and_of_the_database(
 
 
 @pytest.mark.anyio
-async def test_a_database_that_cannot_be_asked_is_told_of_elsewhere(tmp_path: Path) -> None:
+async def test_a_database_that_cannot_be_queried_gives_no_warning(tmp_path: Path) -> None:
     nowhere = EngineOptions("postgresql+asyncpg://nobody@127.0.0.1:1/ship")
     assert await shortage(nowhere, processes=100) is None
     assert await shortage(EngineOptions(f"sqlite+aiosqlite:///{tmp_path}/a"), 100) is None

@@ -1,4 +1,4 @@
-"""Shows that a cursor survives a round trip, and nothing else passes for one."""
+"""Shows that a signed cursor is read back, and anything else is invalid."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ payloads = st.lists(scalars | st.lists(scalars)) | st.dictionaries(texts, scalar
 
 @examples()
 @given(payloads)
-def test_what_was_signed_is_read(payload: list[object] | dict[str, object]) -> None:
+def test_a_signed_cursor_is_read_back(payload: list[object] | dict[str, object]) -> None:
     cursor = CURSORS.sign(payload)
     assert CURSORS.read(cursor) == payload
     assert cursor.replace("-", "").replace("_", "").isalnum()
@@ -33,7 +33,7 @@ def test_garbage_is_invalid(cursor: str) -> None:
 
 @examples()
 @given(payloads, st.data())
-def test_one_changed_character_is_enough(
+def test_one_changed_character_makes_a_cursor_invalid(
     payload: list[object] | dict[str, object], data: st.DataObject
 ) -> None:
     cursor = CURSORS.sign(payload)
@@ -44,6 +44,6 @@ def test_one_changed_character_is_enough(
             CURSORS.read(forged)
 
 
-def test_another_key_makes_other_cursors() -> None:
+def test_a_cursor_signed_with_another_key_is_invalid() -> None:
     with pytest.raises(Invalid):
         Cursors(b"x" * 32).read(CURSORS.sign([1]))

@@ -1,4 +1,4 @@
-"""Shows that a read which takes too long ends, and that nothing else is ended with it."""
+"""Shows that a read over its time is cancelled, and that nothing else is."""
 
 import time
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELE
 SECONDS = 0.3
 NUMBERS = "(1), (2), (3), (4), (5), (6), (7), (8), (9), (10)"
 SLOW = text(f"SELECT count(pg_sleep({SECONDS / 5})) AS n FROM (VALUES {NUMBERS}) AS numbers")
-"""Takes twice the time that a query has. On SQLite, too, there is a function of that name."""
+"""Takes twice the time limit of a query. The test defines the function on SQLite, too."""
 ONE = text("SELECT 1")
 
 
@@ -63,7 +63,7 @@ def options(database_url: str, pgbouncer: bool) -> EngineOptions:
 
 @pytest.fixture
 async def hurried(options: EngineOptions) -> AsyncIterator[Database]:
-    """A database that gives queries little time, and has one connection for them."""
+    """A database with a short time limit for queries, and one connection for them."""
     create_file(options)
     database = Database(options)
     for engine in (database.read_engine, database.writer) if options.is_sqlite else ():
@@ -86,7 +86,7 @@ def reader_of(database: Database, message: Message[Any] | None = None) -> Reader
 
 
 async def answers(reader: Reader) -> bool:
-    """Whether a quick read is in time, as on most machines it is."""
+    """Whether a quick read ends in time; a slow machine may need several attempts."""
     try:
         return bool(await reader.scalar(ONE))
     except DatabaseTimedOut:
@@ -94,10 +94,10 @@ async def answers(reader: Reader) -> bool:
 
 
 @everywhere
-async def test_a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered(
+async def test_a_read_over_its_time_ends_and_the_next_succeeds(
     hurried: Database,
 ) -> None:
-    """Behind PgBouncer the driver ends it, and SQLAlchemy then makes another connection."""
+    """Behind PgBouncer the driver cancels the read; SQLAlchemy then opens another connection."""
     made: list[object] = []
     event.listen(hurried.read_engine.sync_engine, "connect", lambda *_: made.append(1))
     reader = reader_of(hurried)
@@ -113,7 +113,7 @@ async def test_a_read_that_takes_too_long_is_ended_and_the_next_one_is_answered(
 @pytest.mark.parametrize(
     ("database_kind", "pgbouncer"), [("postgresql", False), ("postgresql", True)]
 )
-async def test_the_server_does_not_go_on_with_what_was_ended(hurried: Database) -> None:
+async def test_the_database_server_stops_a_cancelled_read(hurried: Database) -> None:
     with pytest.raises(DatabaseTimedOut):
         await reader_of(hurried).rows(ENDLESS)
     running = text(
@@ -129,14 +129,14 @@ async def test_the_server_does_not_go_on_with_what_was_ended(hurried: Database) 
 
 
 @pytest.mark.parametrize(("database_kind", "pgbouncer"), [("sqlite", False)])
-async def test_a_read_in_time_leaves_nothing_that_ends_the_next_one(hurried: Database) -> None:
+async def test_the_deadline_of_a_read_does_not_cancel_the_next(hurried: Database) -> None:
     await eventually(lambda: answers(reader_of(hurried)))
     async with hurried.read_engine.connect() as connection:
         assert (await connection.execute(SLOW)).scalar_one() == 10
 
 
 @everywhere
-async def test_what_takes_long_has_the_time_of_a_command(hurried: Database) -> None:
+async def test_a_query_marked_as_long_has_a_commands_time(hurried: Database) -> None:
     with pytest.raises(DatabaseTimedOut):
         await reader_of(hurried).rows(SLOW)
     export = reader_of(hurried, ExportLook(user_id=new_id()))
@@ -162,16 +162,14 @@ async def test_queries_of_a_command_have_its_time(hurried: Database) -> None:
 
 
 @everywhere
-async def test_what_takes_long_writes_nothing_either(hurried: Database) -> None:
+async def test_a_query_marked_as_long_cannot_write(hurried: Database) -> None:
     export = reader_of(hurried, ExportLook(user_id=UUID(int=1)))
     with pytest.raises(Exception, match="database failed"):
         await export.rows(text("CREATE TABLE made (id INTEGER)"))
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_the_command_line_and_workers_have_the_time_of_a_command(
-    seeded_url: str, tmp_path: Path
-) -> None:
+async def test_reads_of_workers_have_the_time_of_a_command(seeded_url: str, tmp_path: Path) -> None:
     settings = settings_with(seeded_url, tmp_path, DB_READ_TIMEOUT="2", DB_STATEMENT_TIMEOUT="20")
     serving, working = compose(settings), _composed(settings)
     assert (serving.database.options.read_seconds, working.database.options.read_seconds) == (2, 20)

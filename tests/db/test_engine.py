@@ -1,4 +1,4 @@
-"""Shows that the files of a database are nobody else's to read."""
+"""Shows that only their owner can read the files of a SQLite database."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqli
 
 
 @pytest.mark.parametrize("make", [reader_engine, writer_engine])
-async def test_new_files_are_their_owners(
+async def test_only_the_owner_can_read_new_files(
     options: EngineOptions, tmp_path: Path, make: type
 ) -> None:
     create_file(options)

@@ -1,4 +1,4 @@
-"""Shows that nobody takes every turn at a pool, and that no turn is lost."""
+"""Shows that no caller takes every slot of a pool, and that no slot is lost."""
 
 import asyncio
 import gc
@@ -14,17 +14,17 @@ from tests.waiting import LIMIT, eventually
 pytestmark = pytest.mark.anyio
 
 
-class Visitor:
-    """Holds a turn until it is told to leave."""
+class SlotHolder:
+    """Holds a slot until `leave` is called."""
 
     def __init__(
-        self, semaphore: FairSemaphore, who: Hashable | None, order: list["Visitor"]
+        self, semaphore: FairSemaphore, who: Hashable | None, order: list["SlotHolder"]
     ) -> None:
         self._leave = asyncio.Event()
         self.task = asyncio.create_task(self._visit(semaphore, who, order))
 
     async def _visit(
-        self, semaphore: FairSemaphore, who: Hashable | None, order: list["Visitor"]
+        self, semaphore: FairSemaphore, who: Hashable | None, order: list["SlotHolder"]
     ) -> None:
         async with semaphore.of(who):
             order.append(self)
@@ -36,22 +36,22 @@ class Visitor:
 
 
 @pytest.fixture
-def inside() -> list[Visitor]:
-    """Whoever came in, in that order."""
+def inside() -> list[SlotHolder]:
+    """The holders in the order in which they got a slot."""
     return []
 
 
 async def settled() -> None:
-    """Everybody who can come in has done so."""
+    """Wait until every caller that can get a slot has one."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_others_overtake_whoever_has_enough(inside: list[Visitor]) -> None:
+async def test_other_callers_overtake_one_at_its_share(inside: list[SlotHolder]) -> None:
     semaphore = FairSemaphore(4, LIMIT, each=2)
-    greedy = [Visitor(semaphore, "ann", inside) for _ in range(10)]
+    greedy = [SlotHolder(semaphore, "ann", inside) for _ in range(10)]
     await settled()
-    other, system = Visitor(semaphore, "ben", inside), Visitor(semaphore, None, inside)
+    other, system = SlotHolder(semaphore, "ben", inside), SlotHolder(semaphore, None, inside)
     await settled()
     assert inside == [*greedy[:2], other, system]
     for each in (*greedy, other, system):
@@ -60,21 +60,23 @@ async def test_others_overtake_whoever_has_enough(inside: list[Visitor]) -> None
 
 
 @pytest.mark.parametrize("each", [1, 3, 100, None])
-async def test_one_turn_is_always_left_for_others(inside: list[Visitor], each: int | None) -> None:
+async def test_one_caller_never_takes_every_slot(
+    inside: list[SlotHolder], each: int | None
+) -> None:
     semaphore = FairSemaphore(3, LIMIT, each)
-    greedy = [Visitor(semaphore, "ann", inside) for _ in range(10)]
+    greedy = [SlotHolder(semaphore, "ann", inside) for _ in range(10)]
     await settled()
     assert len(inside) == min(each or 2, 2)
-    other = Visitor(semaphore, "ben", inside)
+    other = SlotHolder(semaphore, "ben", inside)
     await settled()
     assert inside[-1] is other
     for visitor in (other, *greedy):
         await visitor.leave()
 
 
-async def test_a_single_connection_is_everybodys(inside: list[Visitor]) -> None:
+async def test_a_single_slot_is_passed_on_fairly(inside: list[SlotHolder]) -> None:
     semaphore = FairSemaphore(1, LIMIT, each=5)
-    ann, again, ben = (Visitor(semaphore, name, inside) for name in ("ann", "ann", "ben"))
+    ann, again, ben = (SlotHolder(semaphore, name, inside) for name in ("ann", "ann", "ben"))
     await settled()
     assert inside == [ann]
     for visitor in (ann, ben, again):
@@ -82,17 +84,17 @@ async def test_a_single_connection_is_everybodys(inside: list[Visitor]) -> None:
     assert inside == [ann, ben, again]
 
 
-async def test_who_waits_for_their_own_is_told_so_and_others_are_not(
-    inside: list[Visitor],
+async def test_only_a_caller_over_its_share_gets_share_in_use(
+    inside: list[SlotHolder],
 ) -> None:
     semaphore = FairSemaphore(2, 0.01, each=1)
-    first = Visitor(semaphore, "ann", inside)
+    first = SlotHolder(semaphore, "ann", inside)
     await settled()
     with pytest.raises(ShareInUse, match="too many requests under way") as told:
         async with semaphore.of("ann"):
             pass
     assert int(told.value.headers["Retry-After"]) >= 1
-    second = Visitor(semaphore, "ben", inside)
+    second = SlotHolder(semaphore, "ben", inside)
     await settled()
     with pytest.raises(DatabaseUnavailable, match="Every database connection") as busy:
         async with semaphore.of("cem"):
@@ -104,9 +106,9 @@ async def test_who_waits_for_their_own_is_told_so_and_others_are_not(
         pass
 
 
-async def test_who_goes_while_waiting_takes_no_turn_along(inside: list[Visitor]) -> None:
+async def test_a_cancelled_waiter_takes_no_slot(inside: list[SlotHolder]) -> None:
     semaphore = FairSemaphore(2, LIMIT, each=1)
-    visitors = [Visitor(semaphore, name, inside) for name in ("ann", "ben", "ann", "cem", "cem")]
+    visitors = [SlotHolder(semaphore, name, inside) for name in ("ann", "ben", "ann", "cem", "cem")]
     await settled()
     for waiting in visitors[2:]:
         waiting.task.cancel()
@@ -117,12 +119,12 @@ async def test_who_goes_while_waiting_takes_no_turn_along(inside: list[Visitor])
         pass
 
 
-async def test_nobody_is_remembered_who_holds_no_turn(inside: list[Visitor]) -> None:
+async def test_callers_without_a_slot_are_forgotten(inside: list[SlotHolder]) -> None:
     semaphore = FairSemaphore(3, LIMIT, each=1)
     for number in range(100):
         async with semaphore.of(number):
             pass
-    staying = [Visitor(semaphore, "ann", inside), Visitor(semaphore, "ann", inside)]
+    staying = [SlotHolder(semaphore, "ann", inside), SlotHolder(semaphore, "ann", inside)]
     await settled()
     gc.collect()
     assert list(semaphore._shares) == ["ann"]

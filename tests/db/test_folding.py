@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Shows that text is searched alike on both databases, in Python's words, and never by LIKE."""
+"""Shows that both databases search text alike, with Python's case folding and without LIKE."""
 
 import pytest
 from sqlalchemy import event, literal, select
@@ -64,16 +64,16 @@ DIFFERENT = [("Straße", "STRASSE"), ("ıstanbul", "ISTANBUL"), ("E\u0301", "É"
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_what_differs_in_case_only_is_folded_alike(one: str, other: str) -> None:
+def test_texts_that_differ_only_in_case_are_equal(one: str, other: str) -> None:
     assert fold(one) == fold(other) == fold(fold(one))
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_other_letters_stay_other_letters(one: str, other: str) -> None:
+def test_different_letters_stay_different(one: str, other: str) -> None:
     assert fold(one) != fold(other)
 
 
-async def test_both_databases_find_what_python_finds(database: Database) -> None:
+async def test_both_databases_fold_case_as_python_does(database: Database) -> None:
     await store(database, [book(n, title=f"{n}: {text}") for n, text in enumerate(TEXTS)])
     needles = {
         part
@@ -86,7 +86,7 @@ async def test_both_databases_find_what_python_finds(database: Database) -> None
         assert found == sorted(expected), ascii(needle)
 
 
-async def test_null_holds_nothing_and_hides_nothing(database: Database) -> None:
+async def test_null_values_match_no_search_and_hide_no_row(database: Database) -> None:
     rows = [book(1, title="Rope"), book(2, title="Knot", subtitle="of rope")]
     await store(database, rows)
     assert await titles(database, q="ROPE") == ["Knot", "Rope"]
@@ -95,7 +95,7 @@ async def test_null_holds_nothing_and_hides_nothing(database: Database) -> None:
     assert await database.reader.scalar(select(contains(literal(None), "a"))) is None
 
 
-async def test_a_search_is_not_a_like(database: Database) -> None:
+async def test_a_search_text_is_not_a_like_pattern(database: Database) -> None:
     asked: list[str] = []
 
     def remember(connection: object, cursor: object, statement: str, *_: object) -> None:
@@ -113,7 +113,7 @@ async def test_a_search_is_not_a_like(database: Database) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_a_database_that_compares_otherwise_is_told_of(
+async def test_a_database_with_another_collation_is_reported(
     options: EngineOptions, postgres: PostgresServer
 ) -> None:
     name = options.url.rpartition("/")[2] + "_c"

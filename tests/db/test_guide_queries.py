@@ -1,4 +1,4 @@
-"""Runs the page of recipes, block by block, so that it cannot go stale."""
+"""Runs the guide of query recipes, block by block, so that it cannot go stale."""
 
 import ast
 import inspect
@@ -43,7 +43,7 @@ async def test_the_recipes_work(options: EngineOptions) -> None:
 
 
 async def run(blocks: list[str], session: Transaction, database: Database) -> dict[str, Any]:
-    """Execute the blocks one after the other, as if inside a handler; the names they leave."""
+    """Execute the blocks in order, as if inside a handler; return the names that they define."""
     ann, ben = (User(email=f"{name}@example.org", password_hash="") for name in ("ann", "ben"))
     session.add_all([ann, ben])
     await session.flush()

@@ -1,4 +1,4 @@
-"""Shows that the names of files tell where a history ends, or nothing."""
+"""Shows that the last revision is read from the file names, if they are numbered."""
 
 from pathlib import Path
 
@@ -21,9 +21,7 @@ def test_our_history_ends_where_alembic_says() -> None:
         ["0001_one.py", "merged.py"],
     ],
 )
-def test_files_that_are_not_numbered_one_by_one_tell_nothing(
-    tmp_path: Path, names: list[str]
-) -> None:
+def test_unnumbered_migration_files_give_no_last_revision(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         (tmp_path / name).touch()
     assert not last_revisions((PLATFORM, History("shop", tmp_path)))

@@ -1,4 +1,4 @@
-"""Shows when the answer to a command with a key is stored: with its changes, or not at all."""
+"""Shows when the answer to a command with an Idempotency-Key is stored: with its changes only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,8 +34,8 @@ ANN = Principal(user_id=UUID(int=1), session_id=UUID(int=2))
 KEY = IdempotencyKey("k", "POST /casts", b"\0" * 32)
 
 
-class Slowly:
-    """Where the slow command has arrived, and when it may go on."""
+class SlowCommand:
+    """Events of the slow command: it has started, and it may continue."""
 
     entered: asyncio.Event
     leave: asyncio.Event
@@ -57,8 +57,8 @@ class Cast(Command[Depth]):
 async def cast(command: Cast, session: Transaction, send: Sender) -> Depth | Refusal:
     await send(Log())
     if command.how == "slowly":
-        Slowly.entered.set()
-        await Slowly.leave.wait()
+        SlowCommand.entered.set()
+        await SlowCommand.leave.wait()
     if command.how == "in vain":
         raise Conflict
     return Refusal(Conflict()) if command.how == "too late" else Depth(fathoms=7)
@@ -82,7 +82,7 @@ def ship_on(url: str, folder: Path) -> Backstay:
 
 @pytest.fixture
 async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
-    Slowly.entered, Slowly.leave = asyncio.Event(), asyncio.Event()
+    SlowCommand.entered, SlowCommand.leave = asyncio.Event(), asyncio.Event()
     backstay = ship_on(seeded_url, tmp_path)
     await execute(backstay, Activity.__table__.delete())  # type: ignore[attr-defined]
     yield backstay
@@ -102,14 +102,14 @@ async def told(ship: Backstay) -> list[tuple[str, str]]:
     return [(row.message, row.outcome) for row in rows]
 
 
-async def test_what_a_handler_sends_further_is_stored_with_the_whole(ship: Backstay) -> None:
+async def test_a_nested_command_stores_no_answer_of_its_own(ship: Backstay) -> None:
     assert await send(ship, Cast()) == Depth(fathoms=7)
     assert await stored(ship) == [b'{"fathoms":7}']
     assert await send(ship, Cast()) == Replayed(b'{"fathoms":7}')
     assert await told(ship) == [("Cast", "ok")]
 
 
-async def test_an_answer_without_content_is_given_again(ship: Backstay) -> None:
+async def test_an_empty_answer_is_replayed(ship: Backstay) -> None:
     assert await send(ship, Log()) is None
     assert await send(ship, Log()) == Replayed(None)
 
@@ -125,11 +125,11 @@ async def test_a_refusal_is_not_stored(ship: Backstay, how: str) -> None:
 
 async def test_a_duplicate_in_the_same_process_is_refused_at_once(ship: Backstay) -> None:
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
-    await Slowly.entered.wait()
+    await SlowCommand.entered.wait()
     for _ in range(20):
         with pytest.raises(KeyInUse):
             await send(ship, Cast(how="slowly"))
-    Slowly.leave.set()
+    SlowCommand.leave.set()
     assert await first == Depth(fathoms=7)
     assert await told(ship) == [("Cast", "ok")]
 
@@ -140,23 +140,23 @@ async def test_a_duplicate_in_another_process_is_refused_at_once(
 ) -> None:
     other = ship_on(seeded_url, tmp_path)
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
-    await Slowly.entered.wait()
+    await SlowCommand.entered.wait()
     with pytest.raises(KeyInUse):
         await send(other, Cast())
-    Slowly.leave.set()
+    SlowCommand.leave.set()
     assert await first == Depth(fathoms=7)
     assert await send(other, Cast()) == Replayed(b'{"fathoms":7}')
     assert await told(ship) == [("Cast", "ok")]
     await other.close()
 
 
-async def test_what_its_sender_gave_up_is_done_once(ship: Backstay) -> None:
+async def test_a_command_whose_client_left_is_executed_once(ship: Backstay) -> None:
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
-    await Slowly.entered.wait()
+    await SlowCommand.entered.wait()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    Slowly.leave.set()
+    SlowCommand.leave.set()
     await eventually(lambda: stored(ship))
     again: Any = await send(ship, Cast(how="slowly"))
     assert isinstance(again, Replayed)

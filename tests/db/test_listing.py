@@ -1,4 +1,4 @@
-"""Shows that lists find what was asked for, the same on both databases, and nobody else's rows."""
+"""Shows that lists find the same rows on both databases, and never those of others."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -78,7 +78,7 @@ FOUND: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-async def test_filters(database: Database) -> None:
+async def test_each_filter_finds_the_expected_rows(database: Database) -> None:
     await store(
         database,
         [
@@ -135,7 +135,7 @@ class ListOwnersBooks(ListQuery[BookSummary]):
     user_id: FromPath[UUID]
 
 
-async def test_without_an_owner_nothing_is_own(many: Database) -> None:
+async def test_without_an_owner_own_scope_shows_nothing(many: Database) -> None:
     ownerless = Listing(
         ListShelves, Book, BookSummary, columns={"is_printed": Book.printed_at.is_not(None)}
     )
@@ -157,7 +157,7 @@ async def list_my_books(
     return await paginate(BOOKS, query)
 
 
-async def test_without_a_permission_the_handler_says_how_far_a_list_reaches(
+async def test_a_list_without_a_permission_needs_an_explicit_scope(
     many: Database, tmp_path: Path
 ) -> None:
     module = ModuleType(__name__)

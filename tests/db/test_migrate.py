@@ -1,4 +1,4 @@
-"""Shows that migrations lead to the models, back and forth, once, whoever runs them."""
+"""Shows that migrations match the models, can be undone, and run once among many processes."""
 
 import sys
 from pathlib import Path
@@ -106,7 +106,7 @@ async def test_an_open_database_must_be_current(options: EngineOptions) -> None:
     await database.dispose()
 
 
-async def test_drift_is_told(options: EngineOptions) -> None:
+async def test_drift_is_reported(options: EngineOptions) -> None:
     await migrate.upgrade(options)
     await execute(
         options,
@@ -128,7 +128,7 @@ async def test_tables_are_dropped_by_force_only(options: EngineOptions) -> None:
 
 
 @pytest.mark.parametrize("revision", ["unheard_of", "+99"])
-async def test_an_unknown_revision_is_a_sentence(options: EngineOptions, revision: str) -> None:
+async def test_an_unknown_revision_gives_a_sentence(options: EngineOptions, revision: str) -> None:
     with pytest.raises(MigrationError, match=r"^[A-Z].*\.$"):
         await migrate.upgrade(options, revision)
 
@@ -198,7 +198,7 @@ async def test_a_migration_that_leaves_orphans_is_refused(
     assert await migrate.check(options) == []
 
 
-async def test_who_waits_too_long_for_the_lock_is_told(
+async def test_waiting_too_long_for_the_migration_lock_is_an_error(
     options: EngineOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
@@ -214,7 +214,7 @@ async def test_who_waits_too_long_for_the_lock_is_told(
 
 
 @pytest.mark.usefixtures("threads_end")
-async def test_a_database_out_of_reach_is_a_sentence(options: EngineOptions) -> None:
+async def test_an_unreachable_database_gives_a_sentence(options: EngineOptions) -> None:
     nowhere = (
         "sqlite+aiosqlite:////nowhere/at/all.db"
         if options.is_sqlite

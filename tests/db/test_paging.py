@@ -1,4 +1,4 @@
-"""Shows that both kinds of paging agree, whatever the order, and that no cursor is bent."""
+"""Shows that both kinds of paging agree in any order, and that no cursor can be altered."""
 
 import random
 from typing import Any

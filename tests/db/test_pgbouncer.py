@@ -1,4 +1,4 @@
-"""Shows that limits hold behind PgBouncer, and that nothing is left for the next of its clients."""
+"""Shows that limits hold behind PgBouncer, and that no session state reaches its next client."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -28,7 +28,7 @@ OF_THE_SESSION = (
     "SELECT name, setting FROM pg_settings"
     " WHERE source = 'session' AND name <> 'application_name' ORDER BY name"
 )
-"""Without what PgBouncer itself sets anew for each client."""
+"""Session settings, except those that PgBouncer resets for each client."""
 LOCKS = (
     "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
     " WHERE locktype = 'advisory' AND datname = current_database()"
@@ -38,7 +38,7 @@ INSERT = text("INSERT INTO words VALUES ('written')")
 
 @pytest.fixture
 def role() -> str:
-    """Whether the role can write outside of a transaction that says so."""
+    """`default_transaction_read_only` of the database: whether a bare statement can write."""
     return "off"
 
 
@@ -46,7 +46,7 @@ def role() -> str:
 async def owner(
     database_url: str, role: str
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A direct connection; what it sets for the database holds for sessions that begin later."""
+    """A direct connection; its settings of the database hold for sessions that begin later."""
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     await connection.execute("CREATE TABLE words (word text)")
     name = await connection.fetchval("SELECT current_database()")
@@ -110,12 +110,12 @@ async def test_a_read_cannot_write(
 
 
 @either
-async def test_a_read_is_bare_where_the_role_cannot_write_either(
+async def test_a_read_needs_no_transaction_when_the_role_cannot_write(
     database: Database, role: str
 ) -> None:
     with logged(reading) as logs:
         await database.warm_up()
-    told = [each for each in logs if "ALTER ROLE" in each.get("mend", "")]
+    told = [each for each in logs if "ALTER ROLE" in each.get("hint", "")]
     rows = await database.reader.rows(LIMITS)
     assert bool(told) == (role == "off")
     assert rows[0][0] == ("9s" if role == "off" else "7s")
@@ -128,7 +128,7 @@ async def test_a_command_that_takes_too_long_is_ended(options: EngineOptions) ->
     await database.dispose()
 
 
-async def test_a_command_that_does_nothing_for_too_long_gives_its_session_back(
+async def test_an_idle_transaction_is_ended_and_its_session_released(
     options: EngineOptions, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     database = Database(replace(options, statement_timeout=0.1))
@@ -151,7 +151,7 @@ async def test_a_command_that_does_nothing_for_too_long_gives_its_session_back(
 async def test_nothing_is_left_for_the_next_client(
     database: Database, pooler: PgBouncer, options: EngineOptions
 ) -> None:
-    """All share one session, which is asked before and after."""
+    """All clients share one session, whose state is compared before and after."""
     other = await asyncpg.connect(pooler.url.replace("+asyncpg", ""), statement_cache_size=0)
     before = await other.fetch(OF_THE_SESSION)
     await database.warm_up()

@@ -1,4 +1,4 @@
-"""Shows that a process has as many connections as it may, in all, and few while it is idle."""
+"""Shows that a process stays within its budget of connections, and has few while idle."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["post
 
 ONE = text("SELECT 1")
 MOST = 7
-"""Of which two may be needed beside the pools: each pool has four at most, both have six."""
+"""Two of them may be needed beside the pools: each pool has at most four, both at most six."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def count(observer: "asyncpg.Connection[asyncpg.Record]") -> int:
 
 
 def has_ended(record: ConnectionPoolEntry) -> bool:
-    """Whether the driver has seen the end of a connection."""
+    """Whether the driver has noticed the end of a connection."""
     driver: asyncpg.Connection[asyncpg.Record] | None = record.driver_connection
     return driver is None or driver.is_closed()
 
@@ -71,7 +71,7 @@ async def holding(stack: AsyncExitStack, engine: AsyncEngine, number: int = 1) -
         stack.push_async_callback((await engine.connect()).close)
 
 
-async def test_readers_and_writers_together_have_no_more_than_they_may(
+async def test_readers_and_writers_together_stay_within_the_budget(
     database: Database, observer: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     seen: set[int] = set()
@@ -91,7 +91,7 @@ async def test_readers_and_writers_together_have_no_more_than_they_may(
     assert database.budget.open <= MOST - 1
 
 
-async def test_what_one_pool_leaves_idle_another_may_have(database: Database) -> None:
+async def test_one_pool_may_use_connections_that_another_leaves_idle(database: Database) -> None:
     writers, readers = pool_of(database.writer), pool_of(database.read_engine)
     async with AsyncExitStack() as held:
         await holding(held, database.writer, 4)
@@ -102,7 +102,7 @@ async def test_what_one_pool_leaves_idle_another_may_have(database: Database) ->
         assert database.budget.open == MOST - 1
 
 
-async def test_whoever_waits_is_given_the_place_of_another_pool(database: Database) -> None:
+async def test_a_waiting_caller_gets_the_place_of_another_pool(database: Database) -> None:
     async with AsyncExitStack() as writing, AsyncExitStack() as reading:
         await holding(writing, database.writer, 2)
         await holding(reading, database.read_engine, 4)
@@ -114,7 +114,7 @@ async def test_whoever_waits_is_given_the_place_of_another_pool(database: Databa
         assert database.budget.open == MOST - 1
 
 
-async def test_one_pool_never_takes_the_last_place_of_the_other(database: Database) -> None:
+async def test_one_pool_never_takes_the_last_connection_of_the_other(database: Database) -> None:
     async with AsyncExitStack() as held:
         await holding(held, database.writer, 4)
         waiting = asyncio.create_task(holding(held, database.writer))
@@ -127,7 +127,7 @@ async def test_one_pool_never_takes_the_last_place_of_the_other(database: Databa
 
 
 class TestSmall:
-    """Four are the fewest: one reads, one writes."""
+    """Four is the smallest budget: one connection reads, one writes."""
 
     @pytest.fixture
     def options(self, database_url: str, pool_timeout: float) -> EngineOptions:
@@ -138,9 +138,7 @@ class TestSmall:
         database.budget.set_aside("listener")
         return database
 
-    async def test_commands_that_read_beside_their_transaction_do_not_wait_for_one_another(
-        self, database: Database
-    ) -> None:
+    async def test_reads_beside_transactions_cause_no_deadlock(self, database: Database) -> None:
         async def work(transaction: Transaction) -> int:
             await transaction.execute(ONE)
             found: int = await database.reader.scalar(ONE)
@@ -151,7 +149,9 @@ class TestSmall:
         assert database.budget.open == 2
 
     @pytest.mark.parametrize("pool_timeout", [0.2])
-    async def test_who_finds_none_is_told_in_time(self, database: Database) -> None:
+    async def test_a_caller_without_a_connection_gets_an_error_in_time(
+        self, database: Database
+    ) -> None:
         async with AsyncExitStack() as held:
             await holding(held, database.writer)
             with pytest.raises(PoolTimeout, match=r"1 of 1 .* timed out, timeout 0\.20"):
@@ -185,7 +185,7 @@ async def test_a_place_is_free_again_however_its_connection_ends(
     assert (await database.write(ONE))[0][0] == 1
 
 
-async def test_a_pool_that_is_disposed_of_closes_what_is_returned_later(
+async def test_a_disposed_pool_closes_connections_that_are_returned_later(
     database: Database, observer: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     async with AsyncExitStack() as held:
@@ -199,7 +199,7 @@ async def test_a_pool_that_is_disposed_of_closes_what_is_returned_later(
     await eventually(are_closed)
 
 
-async def test_connections_that_nobody_uses_are_closed_down_to_the_least(
+async def test_unused_connections_are_closed_down_to_the_minimum(
     database: Database, observer: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     budget = database.budget
@@ -219,14 +219,14 @@ async def test_connections_that_nobody_uses_are_closed_down_to_the_least(
     assert await database.reader.scalar(ONE) == 1
 
 
-async def test_what_is_used_now_and_then_is_kept(database: Database) -> None:
+async def test_a_connection_used_now_and_then_is_kept(database: Database) -> None:
     async with AsyncExitStack() as held:
         await holding(held, database.writer, 3)
     database.budget.tick()
     assert (database.budget.open, database.budget._timer is None) == (3, False)
 
 
-async def test_what_is_opened_ahead_is_within_the_least(
+async def test_connections_opened_ahead_stay_within_the_minimum(
     database: Database, observer: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await database.warm_up()

@@ -1,4 +1,4 @@
-"""Shows that a database whose tables are gone is noticed at the start and by the probe."""
+"""Shows that missing tables and columns are noticed at the start and by the probe."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,7 +39,7 @@ async def test_every_table_of_the_platform_is_there(ship: Backstay) -> None:
     assert (await ship.system(GetReadiness())).status == "ready"
 
 
-async def test_a_table_that_is_missing_is_told_with_its_model(ship: Backstay) -> None:
+async def test_a_missing_table_is_reported_with_its_model(ship: Backstay) -> None:
     await write(ship, "DROP TABLE items")
     assert await migrate.schema_fault(ship.database) is None
     with pytest.raises(BootError) as caught:
@@ -53,22 +53,22 @@ async def test_a_table_that_is_missing_is_told_with_its_model(ship: Backstay) ->
     assert told.reason == "The database lacks 1 tables or columns: `backstay db check` names them."
 
 
-async def test_a_column_that_is_missing_is_told(ship: Backstay) -> None:
+async def test_a_missing_column_is_reported(ship: Backstay) -> None:
     await write(ship, "ALTER TABLE items RENAME COLUMN description TO about")
     (fault,) = await absence_faults(ship.database, ship.models)
     assert fault.code is Code.TABLE_COLUMN_MISSING
     assert fault.problem == "The database has no column items.description."
 
 
-async def test_what_there_is_besides_is_left_alone(ship: Backstay) -> None:
+async def test_additional_tables_and_columns_are_ignored(ship: Backstay) -> None:
     await write(
         ship, "ALTER TABLE items ADD COLUMN weight INTEGER", "CREATE TABLE whims (a INTEGER)"
     )
     await ship.require_schema()
 
 
-async def test_tables_are_looked_for_where_statements_look(ship: Backstay) -> None:
-    """In the schemas of the search path, and in no other."""
+async def test_tables_are_looked_for_in_the_search_path(ship: Backstay) -> None:
+    """Tables in the schemas of the search path count, those in others do not."""
     if ship.database.options.is_sqlite:
         pytest.skip("SQLite has no schemas")
     await write(ship, "CREATE SCHEMA elsewhere", "ALTER TABLE items SET SCHEMA elsewhere")
@@ -82,8 +82,8 @@ async def test_tables_are_looked_for_where_statements_look(ship: Backstay) -> No
     assert await absence_faults(ship.database, ship.models) == ()
 
 
-async def test_what_has_nothing_to_do_with_the_models_cannot_fail(ship: Backstay) -> None:
-    """SQLite keeps views of tables that are gone, and no longer says what columns those have."""
+async def test_broken_views_of_others_do_not_fail_the_check(ship: Backstay) -> None:
+    """SQLite keeps views of dropped tables, whose columns it can no longer list."""
     await write(ship, "CREATE TABLE whims (a INTEGER)", "CREATE VIEW stale AS SELECT a FROM whims")
     if ship.database.options.is_sqlite:
         await write(ship, "PRAGMA legacy_alter_table = ON", "DROP TABLE whims")
@@ -116,8 +116,8 @@ class Versioned(Strange):
     xmin: Mapped[str] = mapped_column(String, system=True)
 
 
-async def test_names_mean_what_they_mean_in_statements(ship: Backstay) -> None:
-    """Whatever their case; computed columns and those that every table has are there, too."""
+async def test_names_are_compared_as_the_database_does(ship: Backstay) -> None:
+    """In any case of letters; computed and system columns count as present, too."""
     shown: list[Any] = [Shape, Outline]
     if not ship.database.options.is_sqlite:
         shown.append(Versioned)

@@ -1,4 +1,4 @@
-"""Shows that the helpers of handlers change exactly what they say, and leave a trace of it."""
+"""Shows that the query helpers change exactly the named rows, and stamp them."""
 
 from typing import Any
 
@@ -89,7 +89,9 @@ async def test_own_rows_are_visible_under_own_scope(database: Database, command:
         visible(Book.owner_id, SYSTEM, own)
 
 
-async def test_counting_and_existence(database: Database, command: Commands) -> None:
+async def test_rows_can_be_counted_and_checked_for_existence(
+    database: Database, command: Commands
+) -> None:
     reader = database.reader
     assert (await count(reader, Book), await exists(reader, Book, Book.pages == 0)) == (0, False)
     await fill(command, "One", "Two")
@@ -97,7 +99,7 @@ async def test_counting_and_existence(database: Database, command: Commands) -> 
     assert await count(reader, Book, Book.title == "One", Book.pages == 1) == 0
 
 
-async def test_a_row_inserted_at_once_is_as_one_that_was_added(
+async def test_a_row_from_insert_one_equals_one_that_was_added(
     database: Database, command: Commands
 ) -> None:
     author = new_id()
@@ -119,7 +121,7 @@ async def test_a_row_inserted_at_once_is_as_one_that_was_added(
     assert tuple((await database.reader.rows(kept))[0]) == made
 
 
-async def test_what_changes_after_an_insertion_is_written(
+async def test_changes_after_an_insertion_are_written(
     database: Database, command: Commands
 ) -> None:
     async def work(session: Transaction) -> None:
@@ -131,7 +133,7 @@ async def test_what_changes_after_an_insertion_is_written(
     assert [tuple(row) for row in rows] == [(9, 2)]
 
 
-async def test_an_insertion_is_refused_as_any_other(command: Commands) -> None:
+async def test_insert_one_raises_the_usual_errors(command: Commands) -> None:
     await fill(command, "One")
 
     async def work(session: Transaction) -> None:
@@ -141,7 +143,7 @@ async def test_an_insertion_is_refused_as_any_other(command: Commands) -> None:
         await command(work)
 
 
-async def test_an_update_by_filter_leaves_the_same_trace_as_one_by_one(
+async def test_update_where_stamps_rows_as_single_updates_do(
     database: Database, command: Commands
 ) -> None:
     author, begun = new_id(), utc_now()
@@ -160,7 +162,9 @@ async def test_an_update_by_filter_leaves_the_same_trace_as_one_by_one(
     assert {(row[0], row[1]) for row in rows} == {(2, author)}
 
 
-async def test_a_deletion_by_filter_tells_its_number(database: Database, command: Commands) -> None:
+async def test_a_deletion_by_filter_returns_the_number_of_rows(
+    database: Database, command: Commands
+) -> None:
     await fill(command, "One", "Two", "Three")
 
     async def work(session: Transaction) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Reads go to a real streaming replica, and never show less than their reader has written."""
+"""Shows that reads go to a streaming replica, and always show the reader's own writes."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -52,10 +52,10 @@ def seeded_url(templates: Templates, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def pair(
+async def primary_and_replica(
     servers: tuple[PostgresServer, PostgresReplica], seeded_url: str
 ) -> AsyncIterator[tuple[str, PostgresReplica]]:
-    """The URL of a seeded database and a replica of its server, which has it."""
+    """The URL of a seeded database, and a replica of its server."""
     replica = servers[1]
     replica.start()
     await _until_level(seeded_url, replica)
@@ -82,15 +82,15 @@ async def _ask(url: str, statement: str) -> Any:
 
 @pytest.fixture
 def ttl() -> str:
-    """No answer is kept, so that every read asks a database."""
+    """No answer is cached, so that every read asks a database."""
     return "0"
 
 
 @pytest.fixture
 async def app(
-    pair: tuple[str, PostgresReplica], tmp_path: Path, ttl: str
+    primary_and_replica: tuple[str, PostgresReplica], tmp_path: Path, ttl: str
 ) -> AsyncIterator[FastAPI]:
-    url, replica = pair
+    url, replica = primary_and_replica
     settings = settings_with(
         url, tmp_path, DB_REPLICA_URL=replica.url_of(url), CACHE_TTL_SECONDS=ttl, **PATIENT
     )
@@ -129,10 +129,10 @@ async def _until_replayed(
     await eventually(is_level)
 
 
-async def test_a_reader_sees_what_it_wrote_however_far_the_replica_lags(
-    app: FastAPI, pair: tuple[str, PostgresReplica]
+async def test_a_reader_sees_its_own_writes_despite_replica_lag(
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
 ) -> None:
-    replica = pair[1]
+    replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         replica.pause()
@@ -144,11 +144,14 @@ async def test_a_reader_sees_what_it_wrote_however_far_the_replica_lags(
         assert await _items(client, ann) == ["rope"]
 
 
-async def test_a_reader_sees_what_it_wrote_through_another_process(
-    app: FastAPI, pair: tuple[str, PostgresReplica], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_reader_sees_its_own_writes_through_another_process(
+    app: FastAPI,
+    primary_and_replica: tuple[str, PostgresReplica],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
-    url, replica = pair
+    url, replica = primary_and_replica
     replica_url = replica.url_of(url)
     neighbour = create_app(
         settings_with(url, tmp_path, DB_REPLICA_URL=replica_url, CACHE_TTL_SECONDS="0", **PATIENT)
@@ -170,10 +173,10 @@ async def test_a_reader_sees_what_it_wrote_through_another_process(
 
 
 async def test_others_are_served_by_the_replica(
-    app: FastAPI, pair: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
-    replica = pair[1]
+    replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         admin = await _signed_in(client, "admin@example.com")
@@ -185,10 +188,10 @@ async def test_others_are_served_by_the_replica(
 
 
 @pytest.mark.parametrize("ttl", ["30"])
-async def test_what_is_kept_for_later_is_never_older_than_the_last_commit(
-    app: FastAPI, pair: tuple[str, PostgresReplica]
+async def test_cached_answers_are_never_older_than_the_last_commit(
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
 ) -> None:
-    replica = pair[1]
+    replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         admin = await _signed_in(client, "admin@example.com")
@@ -200,22 +203,22 @@ async def test_what_is_kept_for_later_is_never_older_than_the_last_commit(
 
 
 async def test_a_dead_replica_degrades_to_the_primary(
-    app: FastAPI, pair: tuple[str, PostgresReplica]
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
 ) -> None:
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
         await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
-        pair[1].stop()
+        primary_and_replica[1].stop()
         assert await _items(client, ann) == ["rope"]
         health = (await client.get("/health")).json()
         assert (health["status"], health["checks"]["replica"]) == ("degraded", "error")
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_a_read_that_took_too_long_on_the_replica_is_not_asked_of_the_primary(
-    pair: tuple[str, PostgresReplica],
+async def test_a_read_that_timed_out_is_not_repeated_on_primary(
+    primary_and_replica: tuple[str, PostgresReplica],
 ) -> None:
-    url, replica = pair
+    url, replica = primary_and_replica
     database, on_primary = _beside(url, replica), list[str]()
 
     def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -230,10 +233,10 @@ async def test_a_read_that_took_too_long_on_the_replica_is_not_asked_of_the_prim
     await database.dispose()
 
 
-async def test_who_waits_for_their_own_reads_does_not_make_the_replica_fail(
-    pair: tuple[str, PostgresReplica],
+async def test_exceeding_ones_share_does_not_mark_the_replica_as_failed(
+    primary_and_replica: tuple[str, PostgresReplica],
 ) -> None:
-    database, ann = _beside(*pair), Principal(user_id=new_id())
+    database, ann = _beside(*primary_and_replica), Principal(user_id=new_id())
     assert database._replica_reads is not None
     turns = database._replica_reads.semaphore
     turns._timeout = 0.01
@@ -246,7 +249,7 @@ async def test_who_waits_for_their_own_reads_does_not_make_the_replica_fail(
 
 
 def _beside(url: str, replica: PostgresReplica) -> Database:
-    """A database with a replica, in which queries have little time and users one at once."""
+    """A database with a replica, a short time limit for queries and one read per user at once."""
     address, there = (
         each.replace("postgresql:", "postgresql+asyncpg:") for each in (url, replica.url_of(url))
     )

@@ -1,4 +1,4 @@
-"""Shows that one transaction per command loses nothing and that readers change nothing."""
+"""Shows that one transaction per command loses no update, and that readers cannot write."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -130,7 +130,7 @@ async def test_another_violation_is_a_plain_conflict(command: Commands) -> None:
         await command(work)
 
 
-async def test_two_who_change_one_row_do_not_overwrite_each_other(command: Commands) -> None:
+async def test_concurrent_changes_of_one_row_do_not_overwrite_each_other(command: Commands) -> None:
     seen = await add(command)
 
     async def change(session: Transaction) -> None:
@@ -163,7 +163,7 @@ async def test_rows_are_stamped(command: Commands) -> None:
     assert edited.created_at == created.created_at < edited.updated_at <= utc_now()
 
 
-async def test_moments_keep_their_zone(command: Commands, database: Database) -> None:
+async def test_times_keep_their_zone(command: Commands, database: Database) -> None:
     moment = datetime(2026, 7, 1, 12, 30, 15, 123456, timezone(timedelta(hours=5, minutes=30)))
     await add(command, printed_at=moment, mood=Mood.GRIM)
     found, mood = (await database.reader.rows(select(Book.printed_at, Book.mood)))[0]
@@ -172,7 +172,7 @@ async def test_moments_keep_their_zone(command: Commands, database: Database) ->
     assert mood is Mood.GRIM
 
 
-async def test_a_moment_without_a_zone_is_refused(command: Commands) -> None:
+async def test_a_time_without_a_zone_is_refused(command: Commands) -> None:
     async def work(session: Transaction) -> None:
         session.add(Book(title="Naive", printed_at=datetime(2026, 7, 1)))
         with pytest.raises(StatementError, match="without a zone"):

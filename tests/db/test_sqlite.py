@@ -1,4 +1,4 @@
-"""Shows that no SQLite that can corrupt files in WAL mode uses that mode without a word."""
+"""Shows that a SQLite that can corrupt files in WAL mode does not use that mode silently."""
 
 import asyncio
 import sqlite3
@@ -72,7 +72,7 @@ async def mode(engine: AsyncEngine) -> str:
         ((4, 0, 0), False),
     ],
 )
-def test_which_versions_can_corrupt_is_known(version: Version, expected: bool) -> None:
+def test_versions_that_can_corrupt_files_are_recognised(version: Version, expected: bool) -> None:
     assert is_affected(version) is expected
 
 
@@ -91,19 +91,21 @@ def test_the_first_that_is_sound_is_used(versions: tuple[Version, ...], chosen: 
     assert first_sound(found) is found[chosen]
 
 
-def test_the_sqlite_of_python_is_left_to_others() -> None:
+def test_the_sqlite3_module_of_python_is_left_unchanged() -> None:
     assert sys.modules["sqlite3"] is sqlite3
     assert sqlite3.connect.__module__ == "_sqlite3"
     assert next(sqlite.installed()).module is sqlite3
 
 
-def test_where_a_newer_one_is_installed_a_sound_one_is_used() -> None:
+def test_an_installed_pysqlite3_provides_a_sound_sqlite() -> None:
     pytest.importorskip("pysqlite3")
     assert not first_sound(sqlite.installed()).is_affected
 
 
 @EITHER
-async def test_errors_are_those_of_the_sqlite_in_use(options: EngineOptions, make: type) -> None:
+async def test_error_classes_are_those_of_the_sqlite_in_use(
+    options: EngineOptions, make: type
+) -> None:
     create_file(options)
     engine = make(options)
     async with engine.connect() as connection:
@@ -116,7 +118,7 @@ async def test_errors_are_those_of_the_sqlite_in_use(options: EngineOptions, mak
 
 
 @pytest.mark.parametrize("used", [sqlite.in_use(), affected()])
-async def test_a_connection_that_is_closed_within_a_statement_keeps_no_lock(
+async def test_a_connection_closed_during_a_statement_keeps_no_lock(
     file: Path, used: Sqlite
 ) -> None:
     with closing(used.module.connect(file, isolation_level=None, timeout=0)) as other:
@@ -133,7 +135,7 @@ async def test_a_connection_that_is_closed_within_a_statement_keeps_no_lock(
     del unread
 
 
-async def test_a_connection_that_is_stopped_while_it_is_closed_is_waited_for_no_longer(
+async def test_stopping_a_closing_connection_ends_the_wait_for_it(
     file: Path,
 ) -> None:
     connection = await sqlite.in_use().connect(str(file))
@@ -151,7 +153,9 @@ class TestOneThatIsSound:
         monkeypatch.setattr(sqlite, "in_use", lambda: Sqlite(sqlite3, SOUND))
 
     @EITHER
-    async def test_it_writes_in_wal_mode(self, options: EngineOptions, make: type) -> None:
+    async def test_a_sound_sqlite_writes_in_wal_mode(
+        self, options: EngineOptions, make: type
+    ) -> None:
         create_file(options)
         engine = make(options)
         assert await mode(engine) == "wal"
@@ -169,7 +173,7 @@ class TestOneThatIsAffected:
         assert logs == []
         await engine.dispose()
 
-    async def test_what_is_committed_is_on_the_disk(self, options: EngineOptions) -> None:
+    async def test_commits_are_synced_to_disk(self, options: EngineOptions) -> None:
         create_file(options)
         engine = writer_engine(options)
         async with engine.connect() as connection:
@@ -190,7 +194,7 @@ class TestOneThatIsAffected:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
     @EITHER
-    async def test_wal_mode_that_others_hold_is_told_until_it_is_left(
+    async def test_wal_mode_held_by_others_is_logged_until_left(
         self, options: EngineOptions, file: Path, make: type
     ) -> None:
         in_wal_mode(file)
@@ -202,7 +206,7 @@ class TestOneThatIsAffected:
         (told,) = logs
         assert (told["log_level"], told["sqlite"]) == ("error", "3.40.1")
         assert "corrupt" in told["event"]
-        assert "pysqlite3" in told["mend"]
+        assert "pysqlite3" in told["hint"]
         await engine.dispose()
         with logged(engines) as logs:
             assert await mode(engine) == "truncate"

@@ -1,4 +1,4 @@
-"""Shows that a SQLite file is noticed to be lost even while somebody connects to it."""
+"""Shows that the loss of a SQLite file is noticed even while a connection is opened."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 from backstay.db.sqlite_file import OpenFile, WouldBeLost
 
 
-def test_a_connection_to_a_file_that_went_meanwhile_is_closed(tmp_path: Path) -> None:
+def test_a_connection_to_a_file_lost_while_connecting_is_closed(tmp_path: Path) -> None:
     file = tmp_path / "test.db"
     opened, closed = OpenFile(file), list[str]()
     assert opened.fault() is None  # nobody has looked for it yet

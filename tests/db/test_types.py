@@ -25,7 +25,7 @@ from backstay.db.types import fits
         (None, Boolean(), True),
     ],
 )
-def test_a_value_is_within_its_type(
+def test_a_value_outside_its_column_type_is_recognised(
     value: Any, column_type: TypeEngine[Any], is_comparable: bool
 ) -> None:
     assert fits(value, column_type) is is_comparable

@@ -1,4 +1,4 @@
-"""An application whose database can be taken away, and signs of what was kept."""
+"""Fixtures: an application whose database connection can be cut, and helpers to read its data."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.proxy import Wire, wire_to
-from tests.faults.two_servers import TwoMembers, two_members
+from tests.faults.two_servers import TwoInProcessServers, two_in_process_servers
 from tests.features.steps import API, bearer, sign_in
 from tests.redis.conftest import linked, patient, standing, wire, without_beats
 from tests.waiting import LIMIT
@@ -53,7 +53,7 @@ async def running(app: FastAPI, client: httpx.AsyncClient) -> Running:
 async def wired(
     seeded_url: str, tmp_path: Path, clock: FrozenClock, variables: dict[str, str]
 ) -> AsyncIterator[tuple[Wire, Running]]:
-    """An application on PostgreSQL, and the wire between the two."""
+    """An application on PostgreSQL, and the TCP proxy between the two."""
     async with wire_to(seeded_url) as (wire, url):
         settings = settings_with(url, tmp_path, DB_POOL_TIMEOUT=str(LIMIT), **variables)
         app: Any = create_app(settings, clock=clock, worker=False)
@@ -65,6 +65,6 @@ async def wired(
 
 
 @pytest.fixture
-async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
-    async with two_members(settings, seeded_url) as two:
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoInProcessServers]:
+    async with two_in_process_servers(settings, seeded_url) as two:
         yield two

@@ -1,4 +1,4 @@
-"""A wire between the application and a server that can be cut, mended, and made slow."""
+"""A TCP proxy between the application and a server, which can be cut, mended and slowed down."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """Forwards TCP to a server. Its port stays the same when it is cut and mended."""
+    """A TCP proxy to a server. Its port stays the same when it is cut and mended."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target, self._tls = (host, port), tls
@@ -37,7 +37,7 @@ class Wire:
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
-        """End every connection and refuse new ones, as a server that was stopped does."""
+        """End every connection and refuse new ones, like a server that was stopped."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -56,16 +56,16 @@ class Wire:
             await self.hint()
 
     def jam(self) -> None:
-        """Let nothing through any more, as a machine does that lost its power."""
+        """Forward nothing any more, like a machine that lost its power."""
         self._open.clear()
 
     def unjam(self) -> None:
-        """Let everything through that was held up."""
+        """Forward everything that was held up."""
         self._left = None
         self._open.set()
 
     def jam_after(self, pieces: int) -> None:
-        """Let so many pieces of data through, then nothing any more."""
+        """Forward this many pieces of data, then nothing any more."""
         self._left = pieces
         if not pieces:
             self.jam()
@@ -86,7 +86,7 @@ class Wire:
             task.add_done_callback(self._tasks.discard)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read at once whatever comes, so that it is late but no slower."""
+        """Read data as it arrives, so that a delay adds latency and does not limit throughput."""
         passing: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         delivering = asyncio.ensure_future(self._deliver(passing, writer))
         with contextlib.suppress(OSError):
@@ -120,7 +120,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire_to(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Wire, str]]:
-    """A wire to the server of a URL, which may speak TLS, and the URL that goes through it."""
+    """A proxy to the server of a URL, which may speak TLS, and the URL that leads through it."""
     parts = urlsplit(url)
     wire = Wire(parts.hostname or "", parts.port or 5432, tls)
     await wire.hint()

@@ -1,4 +1,4 @@
-"""Shows that what one process changes every other obeys within a second, whatever fails."""
+"""Shows that every process obeys a change of another within a second, whatever fails."""
 
 import asyncio
 from pathlib import Path
@@ -28,12 +28,12 @@ from backstay.principals.channel import CHANNEL, PostgresPrincipals
 from tests.cli.process import KEYS, serving
 from tests.conftest import settings_with
 from tests.faults.two_servers import (
-    Site,
-    Two,
-    TwoMembers,
+    Server,
+    TwoInProcessServers,
+    TwoServers,
+    in_process_server,
     leave,
     log_out,
-    member,
     paused,
     run,
 )
@@ -50,7 +50,7 @@ with in_use().module.connect(sys.argv[1]) as database:
 """
 
 
-async def test_a_session_that_ends_in_one_process_ends_in_the_other(two: TwoMembers) -> None:
+async def test_a_session_ended_in_one_process_ends_in_the_other(two: TwoInProcessServers) -> None:
     (_, out), (_, gone) = await two.join(), await two.join()
     await log_out(two.one, out)
     await two.other.answers(401, ME, out)
@@ -58,7 +58,7 @@ async def test_a_session_that_ends_in_one_process_ends_in_the_other(two: TwoMemb
     await two.other.answers(401, ME, gone)
 
 
-async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembers) -> None:
+async def test_servers_obey_a_role_given_by_a_command_line(two: TwoInProcessServers) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     backstay = compose(two.settings)
@@ -69,8 +69,8 @@ async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembe
 
 
 @pytest.mark.usefixtures("standing")
-async def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
-    two: TwoMembers,
+async def test_servers_drop_an_answer_outdated_by_a_command_line(
+    two: TwoInProcessServers,
 ) -> None:
     _, headers = await two.join()
     client = two.one.client
@@ -88,7 +88,7 @@ async def test_an_answer_outdated_by_a_command_line_is_forgotten_by_servers(
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_what_another_process_writes_to_the_file_is_noticed(two: TwoMembers) -> None:
+async def test_what_another_process_writes_to_the_file_is_noticed(two: TwoInProcessServers) -> None:
     _, headers = await two.join()
     file = two.one.backstay.database.options.file
     assert await asyncio.to_thread(run, ENDING, str(file)) == 0
@@ -98,30 +98,32 @@ async def test_what_another_process_writes_to_the_file_is_noticed(two: TwoMember
 @ON_POSTGRES
 class TestOnPostgres:
     @pytest.mark.usefixtures("without_beats")
-    async def test_a_notification_needs_no_beat(self, two: TwoMembers) -> None:
+    async def test_a_notification_takes_effect_without_a_heartbeat(
+        self, two: TwoInProcessServers
+    ) -> None:
         (_, headers), unnoticed = await two.join(), await two.join_to_be_ended()
         await log_out(two.one, headers)
         await two.other.answers(401, ME, headers)
         assert await two.other.status(ME, unnoticed) == 200
 
-    async def test_a_listener_that_is_ended_before_a_change_delays_it_by_less_than_a_second(
-        self, two: TwoMembers
+    async def test_a_listener_killed_before_a_change_delays_it_under_1s(
+        self, two: TwoInProcessServers
     ) -> None:
         _, headers = await two.join()
         await two.end_listeners()
         told = await log_out(two.one, headers)
         assert await two.other.obeys(headers, told)
 
-    async def test_a_listener_that_is_ended_after_a_change_delays_it_by_less_than_a_second(
-        self, two: TwoMembers
+    async def test_a_listener_killed_after_a_change_delays_it_under_1s(
+        self, two: TwoInProcessServers
     ) -> None:
         _, headers = await two.join()
         told = await log_out(two.one, headers)
         await two.end_listeners()
         assert await two.other.obeys(headers, told)
 
-    async def test_listeners_that_hang_delay_a_change_by_less_than_a_second(
-        self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
+    async def test_hanging_listeners_delay_a_change_under_one_second(
+        self, two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listener_module, "PATIENCE", LIMIT)
         (_, headers), (_, control) = await two.join(), await two.join(settled=True)
@@ -131,8 +133,8 @@ class TestOnPostgres:
             assert await two.other.status(ME, control) == 200
             assert await two.other.obeys(headers, told)
 
-    async def test_a_listener_comes_back_knowing_nothing_and_says_so_once(
-        self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
+    async def test_a_reconnected_listener_empties_the_cache_and_logs_once(
+        self, two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         unnoticed = await two.join_to_be_ended()
         with logged(channel_module) as logs:
@@ -146,8 +148,8 @@ class TestOnPostgres:
         await log_out(two.one, headers)
         await two.other.answers(401, ME, headers)
 
-    async def test_a_notification_of_somebody_else_makes_it_forget_everything(
-        self, two: TwoMembers
+    async def test_an_unknown_notification_empties_the_cache(
+        self, two: TwoInProcessServers
     ) -> None:
         listeners = await two.listeners()
         with logged(channel_module) as logs:
@@ -159,8 +161,8 @@ class TestOnPostgres:
         assert await two.listeners() == listeners
         assert logs == []
 
-    async def test_more_changes_than_a_notification_can_name_make_it_forget_everything(
-        self, two: TwoMembers
+    async def test_too_many_changes_for_one_notification_empty_the_cache(
+        self, two: TwoInProcessServers
     ) -> None:
         unnoticed, (_, barrier) = await two.join_to_be_ended(), await two.join()
         module = ModuleType(__name__)
@@ -174,8 +176,8 @@ class TestOnPostgres:
         await two.other.answers(401, ME, unnoticed)
         await backstay.close()
 
-    async def test_a_silent_listener_is_replaced_and_operators_are_told_meanwhile(
-        self, two: TwoMembers, monkeypatch: pytest.MonkeyPatch
+    async def test_a_silent_listener_is_replaced_and_reported(
+        self, two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client = two.other.client
 
@@ -210,12 +212,12 @@ class TestOnPostgres:
         await eventually(lambda: replaced(two, silent))
 
 
-async def replaced(two: Two, listeners: set[int]) -> bool:
+async def replaced(two: TwoServers, listeners: set[int]) -> bool:
     return not await two.listeners() & listeners
 
 
-async def beats(two: TwoMembers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait until every channel has proven twice more that it lives."""
+async def beats(two: TwoInProcessServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait until every channel has had two more heartbeats."""
     counted = dict.fromkeys((two.one.backstay.listener, two.other.backstay.listener), 0)
     beat = PostgresListener.beat
 
@@ -229,15 +231,15 @@ async def beats(two: TwoMembers, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @ON_POSTGRES
-async def test_a_server_and_another_process_hear_one_another(
+async def test_a_server_and_another_process_notify_each_other(
     seeded_url: str, tmp_path: Path
 ) -> None:
-    """Whoever is signed out is refused there while others are believed that nobody told of."""
+    """The signed-out user is refused there; sessions ended without a notification still work."""
     variables = {"DB_URL": seeded_url, "RATE_LIMIT_ENABLED": "false", "LOG_DIR": "", **KEYS}
     with serving(tmp_path, **variables) as server:
         there = httpx.AsyncClient(base_url=server.client.base_url, timeout=LIMIT)
-        async with there, member(settings_with(seeded_url, tmp_path, **KEYS)) as here:
-            two = Two(here, Site(there), seeded_url)
+        async with there, in_process_server(settings_with(seeded_url, tmp_path, **KEYS)) as here:
+            two = TwoServers(here, Server(there), seeded_url)
 
             async def only_the_one_who_was_told_of_is_refused() -> bool:
                 unnoticed, (_, headers) = await two.join_to_be_ended(), await two.join()
@@ -252,7 +254,7 @@ async def test_a_server_and_another_process_hear_one_another(
 
 
 @ON_POSTGRES
-async def test_what_arrives_as_a_listener_ends_is_heeded(
+async def test_a_notification_that_arrives_as_a_listener_ends_is_processed(
     backstay: Backstay, seeded_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(backstay.channel, PostgresPrincipals)

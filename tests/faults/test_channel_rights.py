@@ -1,4 +1,4 @@
-"""Shows that what an administrator changes in one process holds in every other."""
+"""Shows that a change by an administrator in one process holds in every other."""
 
 from typing import Any
 
@@ -7,32 +7,32 @@ import httpx
 from backstay.core.clock import new_id
 from tests.conftest import ADMIN_EMAIL
 from tests.faults.two_servers import (
-    Site,
-    TwoMembers,
+    Server,
+    TwoInProcessServers,
 )
 from tests.features.steps import API, ME, bearer, sign_in
 
 
 class Admin:
-    """The administrator, at one site."""
+    """The administrator, signed in at one server."""
 
     def __init__(self, client: httpx.AsyncClient, headers: dict[str, str]) -> None:
         self.client, self.headers = client, headers
 
     @classmethod
-    async def at(cls, site: Site) -> "Admin":
+    async def at(cls, site: Server) -> "Admin":
         answer = await sign_in(site.client, ADMIN_EMAIL)
         return cls(site.client, bearer(answer.json()["access_token"]))
 
     async def send(self, method: str, path: str, body: Any = None) -> Any:
-        """What a change that must succeed is answered with."""
+        """Send a change that must succeed; the body of the answer."""
         path = f"{API}{path}"
         answer = await self.client.request(method, path, json=body, headers=self.headers)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
     async def permit(self, user_id: str) -> tuple[str, str, str]:
-        """Let somebody list users; the paths of the membership, the grant and its rules."""
+        """Let a user list users; the paths of the membership, the grant and its field rule."""
         role = (await self.send("POST", "/rbac/roles", {"name": str(new_id()), "level": 5}))["id"]
         (found,) = (await self.send("GET", "/rbac/permissions?key=users:list"))["items"]
         (email,) = (field["id"] for field in found["fields"] if field["name"] == "email")
@@ -40,14 +40,14 @@ class Admin:
         await self.send("POST", "/rbac/permissions", {**ids, "scope": "ANY"})
         rule = {**ids, "field_id": email, "effect": "ALLOW"}
         await self.send("POST", "/rbac/permission-fields", rule)
-        member = f"/rbac/roles/{role}/users/{user_id}"
-        await self.send("POST", member)
+        membership = f"/rbac/roles/{role}/users/{user_id}"
+        await self.send("POST", membership)
         grant = f"/rbac/roles/{role}/permissions/{found['id']}"
-        return member, grant, f"{grant}/fields/{email}"
+        return membership, grant, f"{grant}/fields/{email}"
 
 
 async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(
-    two: TwoMembers,
+    two: TwoInProcessServers,
 ) -> None:
     """A field rule, a grant, a membership and an account in turn."""
     admin, (user_id, headers) = await Admin.at(two.one), await two.join()

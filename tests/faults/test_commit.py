@@ -1,4 +1,4 @@
-"""Shows that what could not be saved is never answered as if it had been."""
+"""Shows that a change that could not be saved is never answered as a success."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ REFUSAL = {
 }
 
 
-class Refusal:
+class FailingCommit:
     """Makes every commit fail that inserts into (or updates) a table: at COMMIT, not before."""
 
     def __init__(self, backstay: Backstay, kind: str) -> None:
@@ -48,12 +48,12 @@ class Refusal:
 
 
 @pytest.fixture
-def refusal(running: Running, database_kind: str) -> Refusal:
-    return Refusal(running.backstay, database_kind)
+def refusal(running: Running, database_kind: str) -> FailingCommit:
+    return FailingCommit(running.backstay, database_kind)
 
 
 def failed(answer: httpx.Response) -> dict[str, Any]:
-    """Assert that an answer admits the failure and gives no internals away."""
+    """Assert that the answer is an error and reveals no internals."""
     body = problem(answer, 500, "db_error")
     assert "location" not in answer.headers
     assert "set-cookie" not in answer.headers
@@ -64,7 +64,7 @@ def failed(answer: httpx.Response) -> dict[str, Any]:
 
 
 async def test_a_creation_that_cannot_be_saved_is_no_creation(
-    running: Running, refusal: Refusal
+    running: Running, refusal: FailingCommit
 ) -> None:
     await refusal.on("items")
     failed(await running.create())
@@ -75,7 +75,7 @@ async def test_a_creation_that_cannot_be_saved_is_no_creation(
 
 
 async def test_a_change_that_cannot_be_saved_is_no_change(
-    running: Running, refusal: Refusal
+    running: Running, refusal: FailingCommit
 ) -> None:
     path = (await running.create()).headers["location"]
     await refusal.on("items", "UPDATE")
@@ -87,7 +87,9 @@ async def test_a_change_that_cannot_be_saved_is_no_change(
     assert (await client.get(path)).json()["version"] == 1
 
 
-async def test_nothing_of_a_failed_registration_is_kept(running: Running, refusal: Refusal) -> None:
+async def test_nothing_of_a_failed_registration_is_kept(
+    running: Running, refusal: FailingCommit
+) -> None:
     await refusal.on("role_members")
     failed(await register(running.client, "ada@example.org"))
     await refusal.off("role_members")
@@ -96,7 +98,9 @@ async def test_nothing_of_a_failed_registration_is_kept(running: Running, refusa
     assert answer.json()["roles"] == ["user"]
 
 
-async def test_a_failed_sign_in_hands_out_no_token(running: Running, refusal: Refusal) -> None:
+async def test_a_failed_sign_in_hands_out_no_token(
+    running: Running, refusal: FailingCommit
+) -> None:
     await refusal.on("sessions")
     body = {"email": "admin@example.com", "password": "correct horse battery"}
     failed(await running.client.post(f"{AUTH}/login", json=body))
@@ -105,7 +109,7 @@ async def test_a_failed_sign_in_hands_out_no_token(running: Running, refusal: Re
 
 
 async def test_a_token_whose_rotation_failed_is_still_good(
-    running: Running, refusal: Refusal
+    running: Running, refusal: FailingCommit
 ) -> None:
     body = {"email": "admin@example.com", "password": "correct horse battery", "transport": "body"}
     token = (await running.client.post(f"{AUTH}/login", json=body)).json()["refresh_token"]
@@ -118,14 +122,16 @@ async def test_a_token_whose_rotation_failed_is_still_good(
     assert again.status_code == 200
 
 
-async def test_a_failed_sign_out_leaves_one_signed_in(running: Running, refusal: Refusal) -> None:
+async def test_a_failed_sign_out_leaves_one_signed_in(
+    running: Running, refusal: FailingCommit
+) -> None:
     await refusal.on("sessions", "UPDATE")
     failed(await running.client.delete(f"{AUTH}/sessions", params={"all": "true"}))
     assert (await running.client.get(ME)).status_code == 200
 
 
 async def test_a_profile_that_cannot_be_saved_is_shown_as_before(
-    running: Running, refusal: Refusal
+    running: Running, refusal: FailingCommit
 ) -> None:
     before = (await running.client.get(ME)).json()
     await refusal.on("users", "UPDATE")

@@ -1,4 +1,4 @@
-"""Shows that one user's worst requests end by themselves, and leave room for everybody else."""
+"""Shows that slow requests of one user are ended, and leave connections for other users."""
 
 import asyncio
 import sys
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT count(*) FROM n")
 BLOCKED = text("SELECT pg_advisory_lock_shared(7)")
-"""Waits until the test lets go. On SQLite, too, there is a function of that name."""
+"""Blocks until the test releases it. The test defines the function on SQLite, too."""
 
 
 class Found(View):
@@ -37,13 +37,13 @@ class Found(View):
 
 
 class Search(Query[Found]):
-    """Search without end."""
+    """A search that never ends by itself."""
 
     permission = PUBLIC
 
 
 class Wait(Query[Found]):
-    """Wait for a read that the application makes on behalf of the caller."""
+    """Wait for a read that the application itself makes for the caller."""
 
     permission = PUBLIC
 
@@ -53,7 +53,7 @@ class WaitInside(Query[Found]):
 
 
 class Pass(Query[Found]):
-    """Read something at once."""
+    """A quick read."""
 
     permission = PUBLIC
 
@@ -101,7 +101,7 @@ def variables() -> dict[str, str]:
     }
 
 
-async def test_a_search_that_takes_too_long_is_a_503_that_says_so(
+async def test_a_search_over_its_time_is_a_503_with_advice(
     app: FastAPI, backstay: Backstay
 ) -> None:
     async with client_at(app, "192.0.2.7") as client:
@@ -121,7 +121,7 @@ async def test_a_search_that_takes_too_long_is_a_503_that_says_so(
 
 
 class Gate:
-    """Holds up whoever runs :data:`BLOCKED`, and counts them."""
+    """Holds up every query that runs :data:`BLOCKED`, and counts them."""
 
     def __init__(self) -> None:
         self.waiting = 0
@@ -129,7 +129,7 @@ class Gate:
         self.lock: asyncpg.Connection[asyncpg.Record] | None = None
 
     async def open(self) -> None:
-        """Let everybody pass from now on."""
+        """Let every query pass from now on."""
         self.may_pass.set()
         if self.lock is not None:
             await self.lock.close()

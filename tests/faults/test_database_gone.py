@@ -1,4 +1,4 @@
-"""Shows that a database that goes away is admitted, and that its return is enough."""
+"""Shows that an outage of the database is reported, and that its return is enough to recover."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ pytestmark = [
 
 
 def admitted(answer: httpx.Response) -> None:
-    """Assert that an answer is a problem that tells of a failure and no internals."""
+    """Assert that an answer is a problem that reports the failure and reveals no internals."""
     body = problem(answer, answer.status_code)
     assert body["code"] in {"db_unavailable", "db_error"}, body
     for internal in ("127.0.0.1", "postgres", "asyncpg", "Connection", "password"):
@@ -49,7 +49,7 @@ async def everything(running: Running) -> list[httpx.Response]:
     return answers
 
 
-async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
+async def test_requests_are_503_during_an_outage_and_work_after_it(
     wired: tuple[Wire, Running],
 ) -> None:
     wire, running = wired
@@ -67,7 +67,7 @@ async def test_while_it_is_gone_that_is_said_and_then_all_is_well(
     assert await running.titles() == ["Before", "After"]
 
 
-async def test_each_request_that_failed_says_why_in_its_line(wired: tuple[Wire, Running]) -> None:
+async def test_each_failed_request_logs_its_reason(wired: tuple[Wire, Running]) -> None:
     wire, running = wired
     principals, signed_in_at = running.backstay.principals, monotonic()
     await eventually(lambda: principals._complete_until >= signed_in_at)  # of that it has heard
@@ -88,7 +88,7 @@ async def test_each_request_that_failed_says_why_in_its_line(wired: tuple[Wire, 
     assert "database" in logs[-1]["reason"]
 
 
-async def test_a_database_that_does_not_answer_delays_only_those_who_ask_it(
+async def test_a_hanging_database_delays_only_requests_that_use_it(
     wired: tuple[Wire, Running],
 ) -> None:
     wire, running = wired
@@ -151,7 +151,7 @@ async def test_a_connection_lost_at_commit_is_no_success(wired: tuple[Wire, Runn
 
 
 async def cut_after(pieces: int, wire: Wire, running: Running) -> httpx.Response:
-    """Create an item while only so much passes the wire before it is cut."""
+    """Create an item while the proxy forwards only this much data before it is cut."""
     held = wire.held
     wire.jam_after(pieces)
     creating = asyncio.ensure_future(running.create(f"{pieces}"))
@@ -162,7 +162,9 @@ async def cut_after(pieces: int, wire: Wire, running: Running) -> httpx.Response
     return answer
 
 
-async def test_signing_out_while_it_is_gone_is_not_claimed(wired: tuple[Wire, Running]) -> None:
+async def test_signing_out_during_an_outage_does_not_claim_success(
+    wired: tuple[Wire, Running],
+) -> None:
     wire, running = wired
     await wire.cut()
     admitted(await running.client.post(f"{AUTH}/logout"))

@@ -1,4 +1,4 @@
-"""Shows that a client who leaves in the middle leaves nothing half done behind."""
+"""Shows that a client that disconnects during a request leaves no partial change."""
 
 import asyncio
 from collections import Counter
@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]
 
 @pytest.fixture(autouse=True)
 async def complaints() -> AsyncIterator[None]:
-    """Drivers may complain to the loop when they are cancelled; it must be all that they do.
+    """Fail if a cancelled driver reports anything but a ConnectionError to the event loop.
 
-    The application, which is made later, is stopped by the time that this is judged.
+    The application is created later, and has stopped before this check.
     """
     loop = asyncio.get_running_loop()
     raised: list[BaseException] = []
@@ -41,7 +41,7 @@ async def complaints() -> AsyncIterator[None]:
 
 
 async def members_and_users(running: Running) -> tuple[int, int]:
-    """How many users have the role of every user, and how many there are, at one moment."""
+    """The number of users with a role and the number of users, read in one statement."""
     members = select(func.count(func.distinct(RoleMember.user_id))).scalar_subquery()
     users = select(func.count()).select_from(User).scalar_subquery()
     counted: tuple[int, int] = tuple(
@@ -50,7 +50,7 @@ async def members_and_users(running: Running) -> tuple[int, int]:
     return counted
 
 
-async def test_registrations_that_are_abandoned_are_whole_or_nothing(running: Running) -> None:
+async def test_abandoned_registrations_are_complete_or_absent(running: Running) -> None:
     usual = await taken(lambda: register(running.client, "first@example.org"))
     for number in range(12):
         with anyio.move_on_after(usual * (number + 1) / 12):
@@ -63,7 +63,7 @@ async def test_registrations_that_are_abandoned_are_whole_or_nothing(running: Ru
 
 
 async def taken(act: Callable[[], Awaitable[object]]) -> float:
-    """The seconds that something takes here, by which others are abandoned at any point of it."""
+    """The seconds that a call takes here; tests cancel others at fractions of this time."""
     started = perf_counter()
     await act()
     return perf_counter() - started
@@ -98,8 +98,8 @@ async def test_abandoned_reads_do_not_use_up_the_connections(running: Running) -
     assert Counter(answer.status_code for answer in answers) == {200: 20}
 
 
-class Leaver:
-    """Speaks ASGI itself: sends a part of a body, or all of it, and is gone."""
+class LeavingClient:
+    """An ASGI client that sends a part of a body, or all of it, and disconnects."""
 
     def __init__(self, *parts: bytes) -> None:
         self._messages: list[dict[str, Any]] = [
@@ -114,10 +114,10 @@ class Leaver:
         self.received.append(message)
 
 
-async def test_half_a_body_does_nothing(running: Running) -> None:
+async def test_half_a_body_has_no_effect(running: Running) -> None:
     token = running.client.headers["authorization"]
     for parts in ((), (b'{"title": "Half'), (b'{"title": "Half"}',)):
-        leaver = Leaver(*parts)
+        leaver = LeavingClient(*parts)
         scope = {
             "type": "http",
             "method": "POST",
@@ -135,7 +135,7 @@ async def test_half_a_body_does_nothing(running: Running) -> None:
     assert count == 0
 
 
-async def test_whoever_leaves_while_a_password_is_checked_blocks_nobody(running: Running) -> None:
+async def test_a_client_that_leaves_during_hashing_blocks_nobody(running: Running) -> None:
     body = {"email": "admin@example.com", "password": PASSWORD}
     usual = await taken(lambda: running.client.post(f"{API}/auth/login", json=body))
     async with anyio.create_task_group() as group:

@@ -1,4 +1,4 @@
-"""Shows that writes go to the server that is promoted when the primary is lost."""
+"""Shows that writes go to the promoted standby after the primary is lost."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Shows that nothing dies of a full disk: what cannot be saved is refused, the rest goes on."""
+"""Shows that a full disk stops no server: writes are refused, everything else works."""
 
 import resource
 import subprocess
@@ -29,14 +29,14 @@ def refused(answer: httpx.Response) -> None:
 
 
 async def fill(running: Running) -> httpx.Response:
-    """Create items until that is refused."""
+    """Create items until one is refused."""
     while (answer := await running.create("x" * 200)).status_code == 201:
         pass
     return answer
 
 
 @SQLITE
-async def test_a_file_that_may_not_grow_is_told_and_read(running: Running) -> None:
+async def test_a_database_that_cannot_grow_is_reported_and_still_read(running: Running) -> None:
     client, database = running.client, running.backstay.database
     database.watch._monotonic = lambda: now
     now = 0.0
@@ -79,7 +79,7 @@ class TestSmallDisk:
         with small_disk(tmp_path / "disk") as disk:
             yield templates.copy(database_kind, disk)[0]
 
-    async def test_it_is_told_before_anything_is_written(
+    async def test_a_full_disk_is_reported_before_the_first_write(
         self, running: Running, tmp_path: Path
     ) -> None:
         client, filler = running.client, tmp_path / "disk" / "filler"
@@ -100,10 +100,10 @@ class TestSmallDisk:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
-def test_a_server_that_can_write_no_file_at_all_goes_on(
+def test_a_server_without_any_disk_space_keeps_serving(
     templates: Templates, tmp_path: Path
 ) -> None:
-    """Neither its database, nor its log files, nor mails, nor what it says to standard error."""
+    """No database, log file, mail or standard error can be written."""
     url, _ = templates.copy("sqlite", tmp_path)
     variables = {"DB_URL": url, "LOG_DIR": "logs", "RATE_LIMIT_ENABLED": "false"}
     with serving(tmp_path, **variables) as server:
@@ -132,6 +132,6 @@ def test_a_server_that_can_write_no_file_at_all_goes_on(
 
 
 def limit(server: Server, size: int) -> None:
-    """Let none of the server's processes write beyond so many bytes of a file."""
+    """Limit the size of every file that the server's processes write (RLIMIT_FSIZE)."""
     for pid in server.family():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

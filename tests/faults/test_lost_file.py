@@ -1,4 +1,4 @@
-"""Shows that nothing is acknowledged that a SQLite file would lose, and that damage is told."""
+"""Shows that no write to a lost SQLite file is acknowledged, and that damage is reported."""
 
 import shutil
 import subprocess
@@ -99,7 +99,7 @@ async def test_a_file_that_is_moved_back_is_written_again(running: Running, file
     assert await running.titles() == ["Kept"]
 
 
-async def test_a_file_that_is_lost_within_a_transaction_keeps_nothing_of_it(
+async def test_a_file_lost_within_a_transaction_keeps_none_of_it(
     running: Running, file: Path
 ) -> None:
     engine = running.backstay.database.writer.sync_engine
@@ -117,7 +117,7 @@ async def test_a_file_that_is_lost_within_a_transaction_keeps_nothing_of_it(
 
 
 async def test_another_file_in_its_place_is_not_opened(running: Running, file: Path) -> None:
-    """Else some would read the old one, and some the new one."""
+    """Otherwise some connections would read the old file, and some the new one."""
     assert (await running.create("Old")).status_code == 201
     replace(file)
     with look_into(file) as connection:
@@ -129,7 +129,7 @@ async def test_another_file_in_its_place_is_not_opened(running: Running, file: P
 
 
 async def test_a_connection_that_cannot_write_is_replaced(running: Running) -> None:
-    """As one is that was made while its file could not be written."""
+    """Such as a connection that was opened while its file could not be written."""
     async with running.backstay.database.writer.connect() as connection:
         await connection.exec_driver_sql("PRAGMA query_only = ON")
     await is_refused_once(running)
@@ -138,7 +138,7 @@ async def test_a_connection_that_cannot_write_is_replaced(running: Running) -> N
 
 
 def garble(file: Path, first: int, size: int = 2**30) -> None:
-    """Write nonsense over a part of the file: in another process, or locks would be lost."""
+    """Overwrite a part of the file in another process: closing it here would drop locks."""
     program = (
         "import sys; file = open(sys.argv[1], 'r+b'); first, size = map(int, sys.argv[2:]);"
         " size = min(size, file.seek(0, 2) - first); file.seek(first); file.write(b'x' * size)"
@@ -148,7 +148,7 @@ def garble(file: Path, first: int, size: int = 2**30) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 4096])
-async def test_a_file_that_is_damaged_is_told_as_soon_as_it_is_met(
+async def test_a_damaged_file_is_reported_at_its_first_use(
     running: Running, file: Path, first: int
 ) -> None:
     database = running.backstay.database
@@ -168,7 +168,7 @@ async def test_a_file_that_is_damaged_is_told_as_soon_as_it_is_met(
         assert "damaged" in answer.text
 
 
-async def test_a_file_that_was_damaged_is_told_from_the_start(
+async def test_a_file_damaged_before_the_start_is_reported_at_once(
     settings: Settings, file: Path, clock: FrozenClock
 ) -> None:
     with look_into(file) as connection:
@@ -182,10 +182,10 @@ async def test_a_file_that_was_damaged_is_told_from_the_start(
         assert "damaged" in answer.json()["reasons"]["database"]
 
 
-async def test_rows_that_break_a_rule_of_their_table_are_no_damage(
+async def test_rows_that_break_a_check_constraint_are_not_damage(
     settings: Settings, file: Path, clock: FrozenClock
 ) -> None:
-    """An import may have put them there; a backup would have them, too."""
+    """An import may have stored them, and a backup would hold them, too."""
     with look_into(file) as connection:
         connection.execute("CREATE TABLE counts (number INTEGER CHECK (number > 0))")
         connection.execute("PRAGMA ignore_check_constraints = ON")

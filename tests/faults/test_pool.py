@@ -1,4 +1,4 @@
-"""Shows that a database that is busy is told as such, for as long as it is."""
+"""Shows that a busy database is reported as busy, for as long as it is."""
 
 import asyncio
 import threading
@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]
 
 @pytest.fixture
 def pool_timeout() -> float:
-    """Seconds that a connection may take to be made, too, on a busy machine."""
+    """Seconds; opening a connection on a busy machine must fit in, too."""
     return 1.0
 
 
 @pytest.fixture
 def variables(pool_timeout: float, database_kind: str) -> dict[str, str]:
-    """Two connections to read with; on PostgreSQL two to write with; three in all."""
+    """Two connections to read; on PostgreSQL two to write; three in all."""
     return {
         "DB_MAX_CONNECTIONS": "2" if database_kind == "sqlite" else "5",
         "DB_MIN_CONNECTIONS": "1",
@@ -44,7 +44,7 @@ def busy(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_writers_that_find_no_connection_are_told_to_retry(
+async def test_writes_without_a_free_connection_are_503_with_retry_after(
     running: Running, pool_timeout: float
 ) -> None:
     backstay = running.backstay
@@ -64,7 +64,7 @@ async def test_writers_that_find_no_connection_are_told_to_retry(
     assert await running.titles() == ["Sextant"]
 
 
-async def test_readers_that_find_no_connection_are_told_to_retry(running: Running) -> None:
+async def test_reads_without_a_free_connection_are_503_with_retry_after(running: Running) -> None:
     backstay = running.backstay
     async with AsyncExitStack() as held:
         for _ in range(2):
@@ -82,7 +82,7 @@ async def test_readers_that_find_no_connection_are_told_to_retry(running: Runnin
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
-async def test_a_server_whose_requests_wait_for_a_lock_is_ready_all_the_same(
+async def test_a_server_whose_requests_wait_for_a_lock_is_ready(
     running: Running, seeded_url: str
 ) -> None:
     budget = running.backstay.database.budget
@@ -105,7 +105,7 @@ async def test_a_server_whose_requests_wait_for_a_lock_is_ready_all_the_same(
 async def test_a_server_opens_no_more_connections_than_it_may(
     running: Running, seeded_url: str
 ) -> None:
-    """Those that listen and that of probes are among them."""
+    """The listeners' connections and that of the probes are included."""
     observer = await asyncpg.connect(seeded_url)
     opened = (
         "SELECT count(*) FROM pg_stat_activity"
@@ -130,7 +130,7 @@ async def test_a_server_opens_no_more_connections_than_it_may(
 
 
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
-async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) -> None:
+async def test_metrics_count_connections_in_use_and_waiting_requests(running: Running) -> None:
     async def told() -> dict[str, float]:
         lines = (await running.client.get("/metrics")).text.splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("backstay_db_"))
@@ -162,7 +162,7 @@ async def test_metrics_tell_who_has_connections_and_who_waits(running: Running) 
     assert after['connections_waiting{pool="writer"}'] == 0
 
 
-async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -> None:
+async def test_many_requests_at_once_succeed_or_are_refused_without_loss(running: Running) -> None:
     answers: list[httpx.Response] = []
 
     async def one(number: int) -> None:
@@ -181,9 +181,7 @@ async def test_a_crowd_is_served_or_told_and_nothing_is_lost(running: Running) -
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_a_file_that_somebody_else_writes_to_is_busy(
-    running: Running, tmp_path: Path
-) -> None:
+async def test_a_file_locked_by_another_process_is_busy(running: Running, tmp_path: Path) -> None:
     with look_into(tmp_path / "test.db") as other:
         other.execute("BEGIN IMMEDIATE")
         busy(await running.create())
@@ -193,7 +191,7 @@ async def test_a_file_that_somebody_else_writes_to_is_busy(
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("pool_timeout", [LIMIT])
-async def test_whoever_finds_a_file_busy_waits_for_it(running: Running, tmp_path: Path) -> None:
+async def test_a_write_to_a_busy_file_waits(running: Running, tmp_path: Path) -> None:
     begun = threading.Event()
     engine = running.backstay.database.writer.sync_engine
 

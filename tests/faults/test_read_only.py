@@ -1,4 +1,4 @@
-"""Shows that a PostgreSQL that cannot be written is told as such, and is read."""
+"""Shows that a read-only PostgreSQL is reported as such, and still read."""
 
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ def unavailable(answer: httpx.Response) -> None:
 
 
 async def refuses_to_write(client: httpx.AsyncClient) -> None:
-    """What is written is refused and nothing else; probes tell."""
+    """Assert that writes are refused, reads work, and the probes report it."""
     for _ in range(3):
         unavailable(await client.post(f"{API}/items", json={"title": "Lost"}))
     unavailable(await sign_in(client, ADMIN_EMAIL))
@@ -63,10 +63,10 @@ OTHERS = (
 )
 
 
-async def test_what_cannot_be_written_is_refused_until_it_can(
+async def test_writes_are_refused_until_the_database_is_writable(
     running: Running, seeded_url: str
 ) -> None:
-    """Sessions keep what they began with, so those that cannot write must not be kept."""
+    """A session keeps its initial setting, so read-only sessions must not stay in the pool."""
     client, name = running.client, urlsplit(seeded_url).path[1:]
     setting = "default_transaction_read_only"
     await ask(seeded_url, f"ALTER DATABASE {name} SET {setting} = on", OTHERS)
@@ -76,7 +76,9 @@ async def test_what_cannot_be_written_is_refused_until_it_can(
     assert await running.titles() == ["Kept"]
 
 
-async def test_readiness_alone_finds_out_and_finds_back(running: Running, seeded_url: str) -> None:
+async def test_the_readiness_probe_alone_detects_loss_and_return_of_writing(
+    running: Running, seeded_url: str
+) -> None:
     client, name = running.client, urlsplit(seeded_url).path[1:]
     setting = "default_transaction_read_only"
     await ask(seeded_url, f"ALTER DATABASE {name} SET {setting} = on", OTHERS)
@@ -89,7 +91,7 @@ LASTING = ["53100", "58030"]
 OF_ONE = ["08P01", "25P03", "40003", "40P01", "53000", "53200", "55P03", "57P02", "58P01", "XX001"]
 
 
-async def test_what_the_server_cannot_do_is_no_fault_of_ours(running: Running) -> None:
+async def test_a_read_only_server_is_not_an_internal_error(running: Running) -> None:
     for statement in (
         "CREATE TABLE refusals (code text)",
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE c text; BEGIN"
@@ -121,7 +123,7 @@ async def test_what_the_server_cannot_do_is_no_fault_of_ours(running: Running) -
     assert await is_well(running.client)
 
 
-async def test_a_query_that_writes_is_still_a_fault_of_its_own(running: Running) -> None:
+async def test_a_query_that_writes_does_not_stop_other_requests(running: Running) -> None:
     database = running.backstay.database
     before = await execute(running.backstay, text("SELECT pg_backend_pid()"))
     for reads in (database._reads, database._long_reads):
@@ -132,8 +134,8 @@ async def test_a_query_that_writes_is_still_a_fault_of_its_own(running: Running)
     assert await is_well(running.client)
 
 
-async def test_a_query_that_finds_no_room_is_no_reason_to_refuse_others(running: Running) -> None:
-    """Whoever sorts more than fits must not take the server out of service."""
+async def test_a_query_without_disk_space_does_not_stop_other_requests(running: Running) -> None:
+    """A query that sorts more than fits on the disk must not make the server unready."""
     function = (
         "CREATE FUNCTION sort() RETURNS int LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$"

@@ -1,4 +1,4 @@
-"""Shows that Redis alone makes every process obey a change within a second, whatever fails."""
+"""Shows that with Redis alone every process obeys a change within a second, whatever fails."""
 
 import asyncio
 import time
@@ -12,7 +12,13 @@ from backstay.composition import compose
 from backstay.features.access.commands import JoinRole
 from backstay.settings import Settings
 from tests.cli.process import KEYS
-from tests.faults.two_servers import TwoMembers, leave, log_out, run, two_members
+from tests.faults.two_servers import (
+    TwoInProcessServers,
+    leave,
+    log_out,
+    run,
+    two_in_process_servers,
+)
 from tests.features.steps import API, ME
 from tests.services.valkey import ValkeyServer
 from tests.waiting import eventually
@@ -40,19 +46,19 @@ anyio.run(main)
 
 @pytest.fixture
 def variables(valkey: ValkeyServer) -> dict[str, str]:
-    """They cannot listen to their database, and hear one another through Redis."""
+    """The servers do not listen to the database; they notify each other through Redis."""
     return {"DB_PGBOUNCER": "true", "REDIS_URL": valkey.url, **KEYS}
 
 
 @pytest.fixture
-async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoMembers]:
-    async with two_members(settings, seeded_url) as two:
+async def two(settings: Settings, seeded_url: str) -> AsyncIterator[TwoInProcessServers]:
+    async with two_in_process_servers(settings, seeded_url) as two:
         yield two
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
-async def test_a_session_that_ends_in_one_process_ends_in_the_other_without_any_beat(
-    two: TwoMembers,
+async def test_an_ended_session_ends_elsewhere_without_a_heartbeat(
+    two: TwoInProcessServers,
 ) -> None:
     (_, out), (_, gone) = await two.join(), await two.join()
     unnoticed = await two.join_to_be_ended()
@@ -64,30 +70,30 @@ async def test_a_session_that_ends_in_one_process_ends_in_the_other_without_any_
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_role_given_by_a_command_line_is_obeyed_by_servers(two: TwoMembers) -> None:
+async def test_servers_obey_a_role_given_by_a_command_line(two: TwoInProcessServers) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     backstay = compose(two.settings)
     await backstay.system(JoinRole(user_id=UUID(user_id), role="admin"))
     await backstay.close()
-    for member in (two.one, two.other):
-        await member.answers(200, f"{API}/users", headers)
+    for server in (two.one, two.other):
+        await server.answers(200, f"{API}/users", headers)
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_process_that_dies_between_its_commit_and_the_news_is_obeyed(
-    two: TwoMembers, variables: dict[str, str]
+async def test_a_commit_is_obeyed_even_if_its_process_dies_unannounced(
+    two: TwoInProcessServers, variables: dict[str, str]
 ) -> None:
     user_id, headers = await two.join()
     assert await two.other.status(f"{API}/users", headers) == 403
     died = await asyncio.to_thread(run, DYING, user_id, DB_URL=two.url, LOG_DIR="", **variables)
     assert died == 9
-    for member in (two.one, two.other):
-        await member.answers(200, f"{API}/users", headers)
+    for server in (two.one, two.other):
+        await server.answers(200, f"{API}/users", headers)
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_principal_is_kept_while_the_channel_is_complete(two: TwoMembers) -> None:
+async def test_a_principal_is_kept_while_the_channel_is_complete(two: TwoInProcessServers) -> None:
     headers = await two.join_to_be_ended()
     principals = two.other.backstay.principals
     now = two.other.clock.now = time.monotonic()
@@ -114,8 +120,8 @@ Fault = Callable[[ValkeyServer], AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize("fault", [ValkeyServer.frozen, dead, unheard])
-async def test_whatever_befalls_redis_before_a_change_it_is_obeyed_within_a_second(
-    two: TwoMembers, valkey: ValkeyServer, fault: Fault
+async def test_a_change_during_a_redis_fault_takes_under_one_second(
+    two: TwoInProcessServers, valkey: ValkeyServer, fault: Fault
 ) -> None:
     _, headers = await two.join()
     with fault(valkey):
@@ -123,8 +129,8 @@ async def test_whatever_befalls_redis_before_a_change_it_is_obeyed_within_a_seco
         assert await two.other.obeys(headers, told)
 
 
-async def test_when_redis_dies_after_a_change_it_is_obeyed_within_a_second(
-    two: TwoMembers, valkey: ValkeyServer
+async def test_a_change_before_redis_dies_takes_under_one_second(
+    two: TwoInProcessServers, valkey: ValkeyServer
 ) -> None:
     _, headers = await two.join()
     told = await log_out(two.one, headers)
@@ -132,8 +138,8 @@ async def test_when_redis_dies_after_a_change_it_is_obeyed_within_a_second(
         assert await two.other.obeys(headers, told)
 
 
-async def test_when_redis_restarts_around_a_change_it_is_obeyed_within_a_second(
-    two: TwoMembers, valkey: ValkeyServer
+async def test_a_change_during_a_redis_restart_takes_under_one_second(
+    two: TwoInProcessServers, valkey: ValkeyServer
 ) -> None:
     _, headers = await two.join()
     with dead(valkey):

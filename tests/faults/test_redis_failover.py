@@ -12,8 +12,9 @@ from backstay.redis import client as redis_client
 from backstay.redis.client import RedisLink, RedisUnavailable
 from tests.caching.caches import Source, redis_cache
 from tests.logs import logged
+from tests.ports import free_port
 from tests.redis.linking import Open, be_patient, link_to
-from tests.services.valkey import ValkeyServer, free_port
+from tests.services.valkey import ValkeyServer
 from tests.services.valkey_groups import ValkeyGroup, behind_sentinel, in_cluster
 from tests.waiting import eventually
 
@@ -30,7 +31,7 @@ def group(request: pytest.FixtureRequest) -> Iterator[ValkeyGroup]:
 
 @asynccontextmanager
 async def used(link: RedisLink) -> AsyncIterator[list[bool]]:
-    """Sixteen callers use a link all the time, and learn whether that was of use."""
+    """Sixteen callers use the connection all the time; the list tells which calls succeeded."""
     outcomes: list[bool] = []
 
     async def use(number: int) -> None:
@@ -70,7 +71,7 @@ async def test_under_load_the_server_that_takes_over_is_used(
     assert await asyncio.to_thread(group.master) is not before
 
 
-async def test_a_node_that_hands_its_slots_over_is_left_by_those_who_ask_nothing(
+async def test_idle_processes_leave_a_node_that_hands_over_its_slots(
     linked: Open,
 ) -> None:
     with in_cluster() as group:
@@ -110,7 +111,9 @@ async def test_caches_limits_and_news_work_as_on_one_server(group: ValkeyGroup) 
     assert logs == []
 
 
-async def test_who_answers_of_no_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_seed_addresses_that_name_no_server_are_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     be_patient(monkeypatch)
     with behind_sentinel() as group:
         for url, reason in (

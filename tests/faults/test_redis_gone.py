@@ -1,4 +1,4 @@
-"""Shows that the application serves on and limits on whatever happens to Redis, and says so."""
+"""Shows that the application keeps serving and limiting without Redis, and reports it."""
 
 import asyncio
 from collections import Counter
@@ -35,7 +35,7 @@ def database_kind() -> str:
 
 
 class OnRedis(Running):
-    """A running application whose limits are counted by Redis, at the end of a wire."""
+    """A running application whose limits are counted by Redis, behind a TCP proxy."""
 
     valkey: ValkeyServer
     wire: Wire
@@ -46,12 +46,12 @@ class OnRedis(Running):
         return link
 
     async def cache(self) -> tuple[int, str, str]:
-        """What /health says."""
+        """The status code, status and cache check of /health."""
         answer = await self.client.get("/health")
         return answer.status_code, answer.json()["status"], answer.json()["checks"]["cache"]
 
-    async def until(self, state: str) -> None:
-        """Wait until /health says so, which is no error."""
+    async def wait_for_health(self, state: str) -> None:
+        """Wait until /health reports this state with status 200."""
         status = well(self.backstay.database.options) if state == "ok" else state
 
         async def is_said() -> bool:
@@ -59,8 +59,8 @@ class OnRedis(Running):
 
         await eventually(is_said)
 
-    async def until_counted(self) -> None:
-        """Wait until Redis counts requests."""
+    async def wait_until_counted(self) -> None:
+        """Wait until Redis counts a request."""
         self.valkey.call("CONFIG", "RESETSTAT")
 
         async def is_counted() -> bool:
@@ -110,7 +110,7 @@ async def served(
 
 @asynccontextmanager
 async def visited(served: OnRedis) -> AsyncIterator[None]:
-    """Two clients ask all the time, each of whose requests must be served."""
+    """Two clients send requests all the time; every request must succeed."""
     statuses: Counter[int] = Counter()
 
     async def visit() -> None:
@@ -167,25 +167,25 @@ async def full(served: OnRedis) -> AsyncIterator[None]:
 
 
 Fault = Callable[[OnRedis], AbstractAsyncContextManager[None]]
-"""Done beside the event loop, which must not be held up."""
+"""These run in a thread, so that they do not block the event loop."""
 
 
 @pytest.mark.parametrize("fault", [killed, frozen, slow, swallowed, full])
-async def test_requests_are_served_meanwhile_and_health_tells_it(
+async def test_requests_are_served_without_redis_and_health_reports_it(
     served: OnRedis, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with visited(served):
         async with fault(served):
-            await served.until("degraded")
+            await served.wait_for_health("degraded")
             assert (await served.client.get("/readyz")).status_code == 200
             await eventually(lambda: nobody_waits(served))
             be_patient(monkeypatch)
-        await served.until("ok")
-        await served.until_counted()
+        await served.wait_for_health("ok")
+        await served.wait_until_counted()
 
 
 async def nobody_waits(served: OnRedis) -> bool:
-    """Whether requests send nothing to Redis, and so wait for nothing from there."""
+    """Whether requests send nothing to Redis, and so do not wait for it."""
     failed, spared = vain_commands(served.link)
     for _ in range(5):
         assert (await served.client.get(ME)).status_code == 200
@@ -194,17 +194,17 @@ async def nobody_waits(served: OnRedis) -> bool:
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
-async def test_a_restart_and_a_flush_are_hardly_noticed(served: OnRedis) -> None:
+async def test_a_restart_or_a_flush_loses_no_request(served: OnRedis) -> None:
     async with visited(served):
-        await served.until_counted()
+        await served.wait_until_counted()
         before, _ = vain_commands(served.link)
         await asyncio.to_thread(served.valkey.restart)
-        await served.until("ok")
-        await served.until_counted()
+        await served.wait_for_health("ok")
+        await served.wait_until_counted()
         restarted, _ = vain_commands(served.link)
         assert restarted - before <= 2  # what the visitors had asked just then
         await asyncio.to_thread(served.valkey.flush)
-        await served.until_counted()
+        await served.wait_until_counted()
         assert vain_commands(served.link)[0] == restarted
 
 
@@ -212,7 +212,7 @@ async def logins(client: httpx.AsyncClient, times: int) -> list[int]:
     return [(await client.post(f"{AUTH}/login", json=WRONG)).status_code for _ in range(times)]
 
 
-async def test_logins_are_limited_more_strictly_meanwhile(
+async def test_without_redis_logins_are_limited_more_strictly(
     valkey: ValkeyServer, limited: Settings, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with on(limited, clock) as (app, client):
@@ -225,7 +225,7 @@ async def test_logins_are_limited_more_strictly_meanwhile(
     assert after in ([401] * 6 + [429], [401] * 5 + [429] * 2)
 
 
-async def test_a_general_limit_holds_meanwhile(
+async def test_without_redis_the_general_limit_still_holds(
     valkey: ValkeyServer, seeded_url: str, tmp_path: Path, clock: FrozenClock
 ) -> None:
     settings = settings_with(
@@ -253,13 +253,13 @@ async def test_the_application_starts_without_redis(
         await signed_in(app, client)
         assert await served.cache() == (200, "degraded", "degraded")
         valkey.start()
-        await served.until("ok")
-        await served.until_counted()
+        await served.wait_for_health("ok")
+        await served.wait_until_counted()
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
 async def test_a_request_is_one_round_trip(served: OnRedis) -> None:
-    await served.until_counted()
+    await served.wait_until_counted()
     served.valkey.call("CONFIG", "RESETSTAT")
     for _ in range(20):
         await served.client.get(ME)
@@ -278,10 +278,10 @@ async def list_anew(served: OnRedis) -> httpx.Response:
 
 @pytest.mark.usefixtures("patient", "without_beats")
 @pytest.mark.parametrize("ask", [log_in, list_anew])
-async def test_nobody_waits_for_more_round_trips_than_fit_into_a_quarter_of_a_second(
+async def test_the_round_trips_of_a_request_take_under_250_ms(
     served: OnRedis, ask: Callable[[OnRedis], Awaitable[httpx.Response]]
 ) -> None:
-    await served.until_counted()
+    await served.wait_until_counted()
     served.valkey.call("SCRIPT", "FLUSH")  # which costs another round trip
     reads = [served.valkey.reads() for _ in range(2)]
     assert (await ask(served)).status_code == 200
@@ -291,9 +291,9 @@ async def test_nobody_waits_for_more_round_trips_than_fit_into_a_quarter_of_a_se
     assert trips * PATIENCE < BOUND
 
 
-async def test_metrics_tell_of_it(served: OnRedis) -> None:
+async def test_metrics_show_that_redis_is_down(served: OnRedis) -> None:
     with served.valkey.frozen():
-        await served.until("degraded")
+        await served.wait_for_health("degraded")
         text = (await served.client.get("/metrics")).text
     (line,) = (line for line in text.splitlines() if line.startswith("backstay_redis_up{"))
     assert line.endswith(" 0.0")

@@ -1,4 +1,4 @@
-"""Shows that no command waits for Redis longer than a moment, and that it is found again."""
+"""Shows that no command waits long for Redis, and that a lost Redis is found again."""
 
 import asyncio
 import time
@@ -33,13 +33,13 @@ async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
 
 
 async def missed(link: RedisLink) -> None:
-    """Use a link that was up until that fails, which it does the first time."""
+    """Assert that the first command on a connection that was up fails."""
     with pytest.raises(RedisUnavailable):
         await link.call("GET", "key")
 
 
 async def stays_away(link: RedisLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assert that nobody waits while the link tries several times to connect again."""
+    """Assert that commands fail at once while the client tries several times to reconnect."""
     tries, connect = 0, link._connect
 
     async def counted() -> Connection:
@@ -63,7 +63,7 @@ async def found_again(link: RedisLink) -> None:
 async def test_a_command_waits_no_longer_than_it_may(
     linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four round trips one after the other are within a quarter of a second."""
+    """Four successive round trips take at most a quarter of a second."""
     assert 4 * PATIENCE < 0.25
     be_patient(monkeypatch)
     link = await linked(valkey.url)
@@ -77,7 +77,7 @@ async def test_a_command_waits_no_longer_than_it_may(
     assert await asking == b"PONG"
 
 
-async def test_a_server_that_hangs_costs_one_moment(
+async def test_a_hanging_server_delays_one_command_briefly(
     link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with valkey.frozen():
@@ -87,7 +87,7 @@ async def test_a_server_that_hangs_costs_one_moment(
     await found_again(link)
 
 
-async def test_a_server_that_dies_costs_nothing_and_is_found_again(
+async def test_a_server_that_dies_delays_nothing_and_is_found_again(
     link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     valkey.kill()
@@ -98,7 +98,7 @@ async def test_a_server_that_dies_costs_nothing_and_is_found_again(
     await found_again(link)
 
 
-async def test_it_is_missed_without_being_used(
+async def test_an_unused_connection_notices_the_loss_of_its_server(
     link: RedisLink, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert redis_client.BEAT_SECONDS + PATIENCE < 1
@@ -108,7 +108,7 @@ async def test_it_is_missed_without_being_used(
     await found_again(link)
 
 
-async def test_a_slow_server_is_not_used_and_one_that_is_quick_again_is(
+async def test_a_slow_server_is_used_again_once_it_is_quick(
     linked: Open, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = await linked(wire.url)
@@ -121,7 +121,7 @@ async def test_a_slow_server_is_not_used_and_one_that_is_quick_again_is(
     await found_again(link)
 
 
-async def test_a_network_that_swallows_everything_costs_one_moment(
+async def test_a_network_that_drops_everything_delays_one_command_briefly(
     linked: Open, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = await linked(wire.url)
@@ -168,7 +168,7 @@ def test_a_process_that_was_busy_itself_does_not_blame_redis(
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
-    ("harm", "mend"),
+    ("harm", "hint"),
     [
         (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
         (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
@@ -197,7 +197,7 @@ async def test_a_server_that_takes_no_writes_is_not_used(
 @pytest.mark.parametrize(
     "answer", [b"-LOADING it is loading\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n" * 9]
 )
-async def test_what_is_no_server_to_use_is_not_used(linked: Open, answer: bytes) -> None:
+async def test_a_peer_that_is_no_usable_server_is_not_used(linked: Open, answer: bytes) -> None:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1000):
             writer.write(answer)
@@ -210,7 +210,7 @@ async def test_what_is_no_server_to_use_is_not_used(linked: Open, answer: bytes)
     server.close()
 
 
-async def test_a_server_that_hangs_up_as_soon_as_it_was_proven_is_tried_again(
+async def test_a_server_that_hangs_up_after_its_check_is_retried(
     linked: Open,
 ) -> None:
     connections = 0

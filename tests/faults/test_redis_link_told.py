@@ -1,4 +1,4 @@
-"""Shows what operators are told of a link to Redis that is lost or never was."""
+"""Shows what is logged and counted when Redis is lost or was never reached."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.waiting import LIMIT, eventually
 
 
 @pytest.mark.usefixtures("patient")
-async def test_loss_and_return_are_told_once_each_and_never_the_password(
+async def test_loss_and_return_are_logged_once_each_without_the_password(
     linked: Open, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_client, "STEADY_SECONDS", LIMIT)
@@ -37,7 +37,9 @@ async def test_loss_and_return_are_told_once_each_and_never_the_password(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: ValkeyServer) -> None:
+async def test_a_wrong_password_is_logged_without_showing_it(
+    linked: Open, valkey: ValkeyServer
+) -> None:
     with logged(redis_client) as logs:
         link = await linked(replace(address_of(valkey.url), password="a-wrong-guess"))
         fails_at_once(link)
@@ -50,7 +52,7 @@ async def test_a_wrong_password_is_told_and_not_shown(linked: Open, valkey: Valk
     [{"host": "no-such-host.invalid"}, {"host": "x" * 70}, {"port": 1}, {"tls": True}],
     ids=["no such host", "no host name", "nobody there", "no TLS"],
 )
-async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
+async def test_a_server_that_is_never_reached_is_done_without(
     linked: Open, valkey: ValkeyServer, change: dict[str, object]
 ) -> None:
     with logged(redis_client) as logs:
@@ -61,7 +63,7 @@ async def test_who_cannot_be_reached_is_done_without_from_the_beginning(
 
 
 @pytest.mark.usefixtures("patient", "without_beats")
-async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) -> None:
+async def test_failed_and_skipped_commands_are_counted(linked: Open, valkey: ValkeyServer) -> None:
     registry = CollectorRegistry()
 
     def value(name: str) -> float | None:
@@ -87,7 +89,7 @@ async def test_what_was_not_done_is_counted(linked: Open, valkey: ValkeyServer) 
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_link_that_is_stopped_says_nothing_and_can_be_started_again(
+async def test_a_stopped_client_logs_nothing_and_can_be_started_again(
     linked: Open, valkey: ValkeyServer
 ) -> None:
     with logged(redis_client) as logs:

@@ -1,4 +1,4 @@
-"""Shows that a password is sent over TLS only to a server that is trusted."""
+"""Shows that over TLS the password is sent to a trusted server only."""
 
 import gc
 import ssl
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("patient")
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A key and the word of its owner to be 127.0.0.1."""
+    """A key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "valkey")])
     owner = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
@@ -46,7 +46,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def address(valkey: ValkeyServer, certificate: Path) -> AsyncIterator[RedisAddress]:
-    """Where Valkey speaks TLS."""
+    """The address of a Valkey with TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     async with wire_to(valkey.url, context) as (_, url):
@@ -74,7 +74,7 @@ async def test_a_server_with_a_known_certificate_is_used(
     ],
     ids=["unknown", "no file", "without TLS"],
 )
-async def test_any_other_is_not_used(
+async def test_a_server_with_another_certificate_is_not_used(
     address: RedisAddress, change: dict[str, object], reason: str
 ) -> None:
     with logged(redis_client) as logs:

@@ -1,4 +1,4 @@
-"""Two processes on one database, and what one of them is told of what the other does."""
+"""Two servers on one database, for tests of what one learns of the other's changes."""
 
 import os
 import signal
@@ -23,15 +23,15 @@ from tests.features.steps import AUTH, ME, bearer, register, sign_in
 from tests.waiting import LIMIT, eventually
 
 PROMISED = 1.0
-"""Seconds within which every process obeys, whatever fails."""
+"""Seconds within which every process obeys a change, whatever fails."""
 LISTENERS = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'backstay listener' AND datname = current_database()
 """
 
 
-class Site:
-    """What answers in one process."""
+class Server:
+    """A server, as its clients see it."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
@@ -40,7 +40,7 @@ class Site:
         return (await self.client.get(path, headers=headers)).status_code
 
     async def answers(self, status: int, path: str, headers: dict[str, str]) -> None:
-        """Wait until it answers so."""
+        """Wait until a path is answered with this status."""
 
         async def is_so() -> bool:
             return await self.status(path, headers) == status
@@ -48,10 +48,10 @@ class Site:
         await eventually(is_so)
 
 
-class Member(Site):
-    """An application of this process that has nothing in common with any other of them.
+class InProcessServer(Server):
+    """An application in this process that shares no state with the others.
 
-    For the cache of principals time stands still: by itself it goes on believing what it has.
+    Time stands still for its principal cache: cached principals do not expire.
     """
 
     def __init__(self, backstay: Backstay, client: httpx.AsyncClient) -> None:
@@ -60,26 +60,26 @@ class Member(Site):
         self.clock = backstay.principals._monotonic = StandingClock()
 
     async def obeys(self, headers: dict[str, str], told: float) -> bool:
-        """Whether somebody is refused who was signed out, so long after that was told."""
+        """Whether a signed-out user is refused `PROMISED` seconds after the sign-out."""
         self.clock.now = told + PROMISED
         return await self.status(ME, headers) == 401
 
 
 @asynccontextmanager
-async def member(settings: Settings) -> AsyncIterator[Member]:
+async def in_process_server(settings: Settings) -> AsyncIterator[InProcessServer]:
     app = create_app(settings, worker=False)
     async with app.router.lifespan_context(app), client_of(app) as client:
-        yield Member(app.state.backstay, client)
+        yield InProcessServer(app.state.backstay, client)
 
 
-class Two:
-    """Two processes, and people who are signed in at the first and known to both."""
+class TwoServers:
+    """Two servers, and users who are signed in at the first and cached by both."""
 
-    def __init__(self, one: Site, other: Site, url: str) -> None:
+    def __init__(self, one: Server, other: Server, url: str) -> None:
         self.one, self.other, self.url = one, other, url
 
     async def join(self, *, settled: bool = False) -> tuple[str, dict[str, str]]:
-        """A new user's id and headers; settled, there are no news of them on their way."""
+        """A new user's id and headers; if settled, no notification about them is under way."""
         email = f"{new_id()}@example.org"
         created = await register(self.one.client, email)
         assert created.status_code == 201, created.text
@@ -89,12 +89,12 @@ class Two:
             _, later = await self.join()
             await log_out(self.one, later)
             await self.other.answers(401, ME, later)
-        for site in (self.one, self.other):
-            assert await site.status(ME, headers) == 200
+        for server in (self.one, self.other):
+            assert await server.status(ME, headers) == 200
         return created.json()["id"], headers
 
     async def join_to_be_ended(self) -> dict[str, str]:
-        """The headers of a new user, whose sessions were ended behind everybody's back."""
+        """The headers of a new user whose sessions are ended by SQL, without a notification."""
         user_id, headers = await self.join(settled=True)
         await self.sql(f"UPDATE sessions SET ended_at = now() WHERE user_id = '{user_id}'")
         return headers
@@ -107,7 +107,7 @@ class Two:
             await connection.close()
 
     async def listeners(self, count: int = 2) -> set[int]:
-        """The processes of the database that serve a listener, once there are so many."""
+        """The backend pids of the listeners, once there are this many."""
 
         async def listed() -> set[int]:
             found = set(await self.sql(LISTENERS))
@@ -120,39 +120,41 @@ class Two:
             await self.sql(f"SELECT pg_terminate_backend({pid})")
 
 
-class TwoMembers(Two):
-    """Two processes that are applications of this one."""
+class TwoInProcessServers(TwoServers):
+    """Two servers that run in this process."""
 
-    one: Member
-    other: Member
+    one: InProcessServer
+    other: InProcessServer
 
-    def __init__(self, one: Member, other: Member, url: str) -> None:
+    def __init__(self, one: InProcessServer, other: InProcessServer, url: str) -> None:
         super().__init__(one, other, url)
         self.settings = one.backstay.settings
 
 
 @asynccontextmanager
-async def two_members(settings: Settings, url: str) -> AsyncIterator[TwoMembers]:
-    async with member(settings) as one, member(settings) as other:
-        yield TwoMembers(one, other, url)
+async def two_in_process_servers(
+    settings: Settings, url: str
+) -> AsyncIterator[TwoInProcessServers]:
+    async with in_process_server(settings) as one, in_process_server(settings) as other:
+        yield TwoInProcessServers(one, other, url)
 
 
-async def log_out(site: Site, headers: dict[str, str]) -> float:
-    """When it was answered."""
-    answer = await site.client.post(f"{AUTH}/logout", headers=headers)
+async def log_out(server: Server, headers: dict[str, str]) -> float:
+    """Sign out; the monotonic time of the answer."""
+    answer = await server.client.post(f"{AUTH}/logout", headers=headers)
     assert answer.status_code == 204, answer.text
     return time.monotonic()
 
 
-async def leave(site: Site, headers: dict[str, str]) -> None:
+async def leave(server: Server, headers: dict[str, str]) -> None:
     body = {"current_password": PASSWORD}
-    answer = await site.client.request("DELETE", ME, json=body, headers=headers)
+    answer = await server.client.request("DELETE", ME, json=body, headers=headers)
     assert answer.status_code == 204, answer.text
 
 
 @contextmanager
 def paused(pids: set[int]) -> Iterator[None]:
-    """Stop processes for a while."""
+    """Stop processes (SIGSTOP) within the block."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -163,6 +165,6 @@ def paused(pids: set[int]) -> Iterator[None]:
 
 
 def run(program: str, *arguments: str, **variables: str) -> int:
-    """The exit code of a program in a process of its own."""
+    """Run a program in its own process; the exit code."""
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, env=environ(**variables), check=False, timeout=LIMIT).returncode

@@ -1,4 +1,4 @@
-"""The audit trail as scenarios read it, and what is asked of the database."""
+"""Fixtures: the new rows of the audit trail, and the statements sent to the database."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tests.patient import settings, still_limits  # noqa: F401
 
 @pytest.fixture
 async def trail(backstay: Backstay) -> Trail:
-    """The rows that were written since this fixture was made or asked last, oldest first."""
+    """The rows written since this fixture was made or last called, oldest first."""
     seen = set((await execute(backstay, select(Activity.id))).scalars())
 
     async def news() -> Sequence[Any]:
@@ -29,7 +29,7 @@ async def trail(backstay: Backstay) -> Trail:
 
 @pytest.fixture
 def statements(backstay: Backstay) -> list[str]:
-    """What is asked of the database."""
+    """The statements that are sent to the database."""
     asked: list[str] = []
 
     def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Gives people roles in one line, where a scenario is about something else."""
+"""Grants a user a permission in one line, for scenarios about something else."""
 
 from collections.abc import Sequence
 from typing import Any

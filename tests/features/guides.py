@@ -1,4 +1,4 @@
-"""Follows a guide: every block of Python is a file, and the feature is listed as the guide says."""
+"""Follows a guide: writes every Python block to its file and lists the feature as described."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ LINE = re.compile(
 
 @contextmanager
 def followed(page: str, folder: Path) -> Iterator[Feature]:
-    """The one feature of a page, made of nothing but what is printed there."""
+    """The one feature of a page, built from the code blocks of the page alone."""
     files = FILE.findall(page)
     assert len(files) == page.count("```python")
     for name, content in files:

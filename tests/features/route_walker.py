@@ -1,4 +1,4 @@
-"""Every route of an application, aimed at what belongs to one person."""
+"""Calls every route of an application with the ids of one user's data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tests.features.steps import API, OTHER_PASSWORD, execute
 
 @dataclass(frozen=True)
 class Target:
-    """The ids of what belongs to somebody, and of the role that they have."""
+    """The ids of what belongs to a user, and of the user's role."""
 
     user: str
     username: str
@@ -31,7 +31,7 @@ class Target:
     task: str = "01234567-89ab-7cde-8f01-23456789abcd"
 
     def path(self, template: str) -> str:
-        """The path of a route to it."""
+        """The path of a route with these ids."""
         kinds = {
             "/users/": self.user,
             "/items/": self.item,
@@ -51,7 +51,7 @@ class Target:
         )
 
     def body(self, message: str) -> dict[str, Any] | None:
-        """What the message asks for, so that nothing but the sender's rights can refuse it."""
+        """A valid body for the message, so that only the sender's rights can refuse it."""
         grant = {"role_id": self.role, "permission_id": self.permission}
         return {
             **_BODIES,
@@ -113,13 +113,13 @@ class Place:
         return issubclass(self.message, ListQuery)
 
     def is_aimed(self, target: Target) -> bool:
-        """Whether it names something of the target's, in its path or its body."""
+        """Whether the route names an id of the target, in its path or its body."""
         body = target.body(self.name) or {}
         return "{" in self.template or "role_id" in body
 
 
 def places(app: FastAPI) -> Iterator[Place]:
-    """Every route of the application's own.
+    """Every route of the application's features.
 
     Raises:
         LookupError: a route takes a body, and nothing here says which.

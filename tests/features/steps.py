@@ -1,4 +1,4 @@
-"""What scenarios do again and again: reach the API from somewhere, look into the database."""
+"""Steps for scenarios: call the API from an address, look into the database."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -24,9 +24,9 @@ AUTH = f"{API}/auth"
 ME = f"{API}/users/me"
 OTHER_PASSWORD = "a staple of horses"
 Trail = Callable[[], Awaitable[Sequence[Any]]]
-"""The rows of the audit trail that are new since it was asked last, oldest first."""
+"""The rows of the audit trail since the last call, oldest first."""
 JWKS = "/.well-known/jwks.json"
-"""Something public that is always there."""
+"""A public route that always exists."""
 
 
 def needs(feature: str) -> pytest.MarkDecorator:
@@ -46,20 +46,20 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def execute(backstay: Backstay, statement: Executable) -> CursorResult[Any]:
-    """Run a statement behind the application's back, as an administrator of the database."""
+    """Run a statement directly on the database, without the application's steps."""
     async with backstay.database.writer.begin() as connection:
         return await connection.execute(statement)
 
 
 async def hears(backstay: Backstay, *, since: float = -inf) -> None:
-    """Wait until an application has heard whatever was committed before a moment (monotonic)."""
+    """Wait until an application's caches are complete beyond a moment (monotonic seconds)."""
     answers = backstay.answers or getattr(backstay.cache, "memory", None)
     kept: tuple[Any, ...] = (backstay.principals, answers)
     await eventually(lambda: all(each._complete_until > since for each in kept))
 
 
 async def change_user(backstay: Backstay, user_id: str, **values: Any) -> None:
-    """Change a user's row; the application has noticed."""
+    """Change a user's row, and let the application forget its cached principals."""
     await execute(backstay, update(User).where(User.id == UUID(user_id)).values(**values))
     backstay.principals.forget_all()
 
@@ -76,7 +76,7 @@ async def register(client: httpx.AsyncClient, email: str, **fields: Any) -> http
 
 
 async def sign_in(client: httpx.AsyncClient, email: str, **fields: Any) -> httpx.Response:
-    """Ask for tokens in the body, unless ``transport`` says otherwise."""
+    """Sign in; tokens are returned in the body, unless ``transport`` says otherwise."""
     body = {"email": email, "password": PASSWORD, "transport": "body", **fields}
     return await client.post(f"{AUTH}/login", json=body)
 
@@ -94,12 +94,12 @@ async def is_signed_in(client: httpx.AsyncClient, access_token: str) -> bool:
 
 @asynccontextmanager
 async def running(settings: Settings, clock: FrozenClock) -> AsyncIterator[httpx.AsyncClient]:
-    """A further application, started on its settings, and a client of it."""
+    """Start another application on these settings; yields a client of it."""
     app = create_app(settings, clock=clock)
     async with app.router.lifespan_context(app), client_of(app) as client:
         yield client
 
 
 def said(rows: Sequence[Any]) -> list[tuple[str, str, str | None]]:
-    """Which messages rows of the audit trail are about, and what became of them."""
+    """The message, outcome and code of audit rows."""
     return [(row.message, row.outcome, row.code) for row in rows]

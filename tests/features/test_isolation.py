@@ -1,4 +1,4 @@
-"""Shows that no route lets out, or changes, what belongs to somebody else: every one is walked."""
+"""Shows that no route reveals or changes data of another user, by calling every route."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from tests.conftest import Login, Person
-from tests.features.access.steps import Keeper, done, permissions_by_key, role_path
+from tests.features.access.steps import RoleKeeper, done, permissions_by_key, role_path
 from tests.features.route_walker import Place, Target, everything, places
 from tests.features.steps import API, ME, needs
 from tests.web.problems import problem
@@ -40,13 +40,13 @@ QUERIES = (
 
 
 PRIVATE = tuple(f"{API}/{name}" for name in ("items", "auth", "tasks"))
-"""Where nobody is told even that something of somebody else's exists."""
+"""Routes that do not even reveal that data of another user exists."""
 
 
-class World:
-    """Ada has something of everything; Eve would like to have it."""
+class Scenario:
+    """Ada owns rows of every kind; Eve tries to reach them."""
 
-    def __init__(self, keeper: Keeper, ada: Person, eve: Person) -> None:
+    def __init__(self, keeper: RoleKeeper, ada: Person, eve: Person) -> None:
         self.keeper, self.ada, self.eve = keeper, ada, eve
         self.target: Any = None
         self.hidden: Any = None
@@ -76,14 +76,14 @@ class World:
         self.secrets |= {item["title"] for item in items} | {task["id"]}
 
     async def empower(self) -> None:
-        """Give Eve every permission there is over what is her own."""
+        """Grant Eve every permission at the scope `OWN`."""
         role = await self.keeper.role(level=500)
         for permission in self.keeper.permissions:
             await self.keeper.grant(role, permission, "OWN")
         await self.keeper.assign(role, self.eve)
 
     def leaks(self, answer: httpx.Response) -> set[str]:
-        """What an answer tells of Ada that its request did not say."""
+        """The data of Ada in an answer that were not in its request."""
         asked = str(answer.request.url)
         told = answer.text + str(answer.headers)
         return {secret for secret in self.secrets if secret in told and secret not in asked}
@@ -95,34 +95,36 @@ class World:
 
 
 def readings(app: FastAPI) -> list[Place]:
-    """What can be read, untargeted routes first: one's own trail names what one was refused."""
+    """Every reading route, untargeted ones first: refusals would appear in Eve's own trail."""
     found = [place for place in places(app) if place.method == "GET" and not place.is_public]
     return sorted(found, key=lambda place: "{" in place.template)
 
 
 @pytest.fixture
-async def world(login: Login) -> World:
+async def scenario(login: Login) -> Scenario:
     admin = await login("admin")
-    keeper = Keeper(admin, await permissions_by_key(admin))
-    world = World(keeper, await login(name="ada"), await login(name="eve"))
-    await world.prepare()
-    return world
+    keeper = RoleKeeper(admin, await permissions_by_key(admin))
+    scenario = Scenario(keeper, await login(name="ada"), await login(name="eve"))
+    await scenario.prepare()
+    return scenario
 
 
 @pytest.fixture(params=["a user", "everything of one's own"])
-async def eve(world: World, request: pytest.FixtureRequest) -> Person:
+async def eve(scenario: Scenario, request: pytest.FixtureRequest) -> Person:
     if request.param != "a user":
-        await world.empower()
-    return world.eve
+        await scenario.empower()
+    return scenario.eve
 
 
-async def test_no_reading_route_tells_anything(world: World, eve: Person, app: FastAPI) -> None:
+async def test_no_reading_route_tells_anything(
+    scenario: Scenario, eve: Person, app: FastAPI
+) -> None:
     readable = set()
     for place in readings(app):
-        for url in world.urls(place):
+        for url in scenario.urls(place):
             answer = await eve.client.get(url)
             assert answer.status_code in {200, 403, 404, 422}, (url, answer.text)
-            assert world.leaks(answer) == set(), (url, answer.text)
+            assert scenario.leaks(answer) == set(), (url, answer.text)
             if answer.status_code == 200:
                 readable.add(place.name)
                 _check_count(answer.json())
@@ -134,63 +136,63 @@ def _check_count(body: dict[str, Any]) -> None:
         assert body["total"] == len(body["items"])
 
 
-async def test_the_walk_would_see_a_leak(world: World, app: FastAPI) -> None:
-    """An administrator and Ada, on the same walk, are told every single one of these things."""
+async def test_the_walk_would_see_a_leak(scenario: Scenario, app: FastAPI) -> None:
+    """Control: an administrator and Ada see all of these data on the same routes."""
     seen, queries = set(), set()
-    for client, place in product((world.keeper.client, world.ada.client), readings(app)):
-        for url in world.urls(place):
-            found = world.leaks(await client.get(url))
+    for client, place in product((scenario.keeper.client, scenario.ada.client), readings(app)):
+        for url in scenario.urls(place):
+            found = scenario.leaks(await client.get(url))
             seen |= found
             queries |= {url.partition("?")[2].partition("=")[0]} if found else set()
-    assert seen == world.secrets
+    assert seen == scenario.secrets
     assert queries >= {query.partition("=")[0] for query in QUERIES}
 
 
 async def test_no_tag_or_cursor_of_another_opens_anything(
-    world: World, eve: Person, app: FastAPI
+    scenario: Scenario, eve: Person, app: FastAPI
 ) -> None:
     tags = cursors = 0
     for place in readings(app):
-        path = world.target.path(place.template)
-        for owner in (world.ada, world.keeper.admin):
+        path = scenario.target.path(place.template)
+        for owner in (scenario.ada, scenario.keeper.admin):
             known = await owner.client.get(path)
-            if (tag := known.headers.get("etag")) and world.leaks(known):
+            if (tag := known.headers.get("etag")) and scenario.leaks(known):
                 for given in (tag, "*") if "{" in place.template else (tag,):
                     answer = await eve.client.get(path, headers={"If-None-Match": given})
                     assert answer.status_code != 304, path
-                    assert world.leaks(answer) == set(), path
+                    assert scenario.leaks(answer) == set(), path
                     tags += 1
             known = await owner.client.get(path, params={"limit": 1})
             if known.is_success and (cursor := known.json().get("next_cursor")):
                 answer = await eve.client.get(path, params={"limit": 1, "cursor": cursor})
                 assert answer.status_code in {200, 403}, answer.text
-                assert world.leaks(answer) == set(), path
+                assert scenario.leaks(answer) == set(), path
                 cursors += 1
     assert tags >= 5
     assert cursors >= 5
 
 
 async def test_no_changing_route_reaches_anything(
-    world: World, eve: Person, app: FastAPI, backstay: Backstay
+    scenario: Scenario, eve: Person, app: FastAPI, backstay: Backstay
 ) -> None:
     before, tried = await everything(backstay), set()
     for place in places(app):
-        if place.method == "GET" or not place.is_aimed(world.target):
+        if place.method == "GET" or not place.is_aimed(scenario.target):
             continue
         status = 404 if place.template.startswith(PRIVATE) else 403
-        for target, headers in product((world.target, world.hidden), ({}, {"If-Match": "*"})):
+        for target, headers in product((scenario.target, scenario.hidden), ({}, {"If-Match": "*"})):
             body = target.body(place.name) if place.has_body else None
             for url in ways(place, target):
                 answer = await eve.client.request(place.method, url, json=body, headers=headers)
                 problem(answer, status)
-                assert world.leaks(answer) == set()
+                assert scenario.leaks(answer) == set()
         tried.add(place.name)
     assert len(tried) >= 20
     assert await everything(backstay) == before
 
 
 def ways(place: Place, target: Target) -> Iterator[str]:
-    """The path to a target, also with everything that can be switched on in the query."""
+    """The path to a target, and again with every flag of the query switched on."""
     path = target.path(place.template)
     yield path
     if place.method == "DELETE" and place.has_query:
@@ -199,16 +201,16 @@ def ways(place: Place, target: Target) -> Iterator[str]:
 
 
 async def test_not_even_what_was_deleted_can_be_brought_back(
-    world: World, eve: Person, backstay: Backstay
+    scenario: Scenario, eve: Person, backstay: Backstay
 ) -> None:
-    keeper = world.keeper
-    await done(keeper.client.delete(f"{API}/users/{world.ada.id}"), 204)
-    await done(keeper.client.delete(f"{API}/rbac/roles/{world.target.role}"), 204)
+    keeper = scenario.keeper
+    await done(keeper.client.delete(f"{API}/users/{scenario.ada.id}"), 204)
+    await done(keeper.client.delete(f"{API}/rbac/roles/{scenario.target.role}"), 204)
     before = await everything(backstay)
     for path, status in (
-        (f"{API}/users/{world.ada.id}/restore", 403),
-        (f"{API}/items/{world.hidden.item}/restore", 404),
-        (f"{role_path({'id': world.target.role})}/restore", 403),
+        (f"{API}/users/{scenario.ada.id}/restore", 403),
+        (f"{API}/items/{scenario.hidden.item}/restore", 404),
+        (f"{role_path({'id': scenario.target.role})}/restore", 403),
     ):
         problem(await eve.client.post(path), status)
     assert await everything(backstay) == before

@@ -1,4 +1,4 @@
-"""Shows that no route that takes a body takes more than it names: every one is walked."""
+"""Shows that no body accepts a privileged field that it does not declare, on any route."""
 
 from itertools import product
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from backstay.core.permissions import Source
 from tests.conftest import Login
-from tests.features.access.steps import Keeper, permissions_by_key
+from tests.features.access.steps import RoleKeeper, permissions_by_key
 from tests.features.route_walker import Place, Target, places
 from tests.features.steps import API, needs
 from tests.web.problems import fields_of, problem
@@ -28,7 +28,7 @@ MEANT = {
     *product(("CreateRole", "UpdateRole"), ("is_superuser", "level")),
     ("AssignTier", "tier"),
 }
-"""Where such a field is what the message is about; who may name it is a matter of rank."""
+"""Messages whose purpose is such a field; the level of the sender decides who may set it."""
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -36,7 +36,7 @@ async def test_no_body_takes_a_privileged_field(
     login: Login, client: httpx.AsyncClient, app: FastAPI
 ) -> None:
     admin = await login("admin")
-    keeper = Keeper(admin, await permissions_by_key(admin))
+    keeper = RoleKeeper(admin, await permissions_by_key(admin))
     person = await login()
     target = await _target(keeper, person.id)
     walked, meant = set(), set()
@@ -55,7 +55,7 @@ async def test_no_body_takes_a_privileged_field(
     assert meant == MEANT
 
 
-async def _target(keeper: Keeper, user_id: str) -> Target:
+async def _target(keeper: RoleKeeper, user_id: str) -> Target:
     role = await keeper.role("users:list")
     item = await keeper.client.post(f"{API}/items", json={"title": "Sextant"})
     field = keeper.field_id("users:list", "QUERY", "email")
@@ -71,7 +71,7 @@ async def _target(keeper: Keeper, user_id: str) -> Target:
 
 
 async def _named(place: Place, target: Target, sender: httpx.AsyncClient) -> set[tuple[str, str]]:
-    """The privileged fields that a message names itself; it refuses every other."""
+    """The privileged fields that a message declares; it refuses all others."""
     path, body = target.path(place.template), target.body(place.name) or {}
     sources = place.message.sources()
     named = {name for name in PRIVILEGED if sources.get(name) is Source.JSON}

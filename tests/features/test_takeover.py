@@ -1,11 +1,11 @@
-"""Shows that whoever holds every permission is no superuser, and neither becomes nor makes one."""
+"""Shows that a user with every permission is no superuser, and cannot become or create one."""
 
 import pytest
 from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from tests.conftest import ADMIN_EMAIL, PASSWORD, Login, Person
-from tests.features.access.steps import ROLES, Keeper, done, permissions_by_key, role_path
+from tests.features.access.steps import ROLES, RoleKeeper, done, permissions_by_key, role_path
 from tests.features.route_walker import Target, everything, places
 from tests.features.steps import API, ME, is_signed_in, sign_in
 from tests.web.problems import problem
@@ -17,21 +17,21 @@ UPWARDS = (f"{API}/users/", f"{API}/rbac/")
 
 
 @pytest.fixture
-async def keeper(login: Login) -> Keeper:
+async def keeper(login: Login) -> RoleKeeper:
     admin = await login("admin")
-    return Keeper(admin, await permissions_by_key(admin))
+    return RoleKeeper(admin, await permissions_by_key(admin))
 
 
 @pytest.fixture
-async def viceroy(keeper: Keeper, login: Login) -> Person:
-    """Somebody with every permission at the scope ANY, at the highest level there is."""
+async def viceroy(keeper: RoleKeeper, login: Login) -> Person:
+    """A user with every permission at the scope ANY, at the highest level."""
     person = await login(name="viceroy")
     await keeper.assign(await keeper.role(*keeper.permissions, level=LEVEL), person)
     return person
 
 
-async def superuser_roles(keeper: Keeper) -> list[str]:
-    """The role ``admin``, another one beneath everybody, and one that was deleted."""
+async def superuser_roles(keeper: RoleKeeper) -> list[str]:
+    """The role ``admin``, a superuser role with the lowest level, and a deleted one."""
     (admin,) = (await done(keeper.client.get(f"{ROLES}?name=admin"), 200))["items"]
     low, fallen = [await keeper.role("users:list", level=0, is_superuser=True) for _ in range(2)]
     await done(keeper.client.post(f"{role_path(low)}/users/{keeper.admin.id}"))
@@ -40,7 +40,7 @@ async def superuser_roles(keeper: Keeper) -> list[str]:
 
 
 async def test_no_route_leads_to_a_superusers_power(
-    keeper: Keeper, viceroy: Person, app: FastAPI, backstay: Backstay
+    keeper: RoleKeeper, viceroy: Person, app: FastAPI, backstay: Backstay
 ) -> None:
     roles, tried = await superuser_roles(keeper), set()
     field = keeper.field_id("users:list", "QUERY", "email")
@@ -70,7 +70,7 @@ async def test_no_route_leads_to_a_superusers_power(
     assert not own["is_superuser"]
 
 
-async def test_a_power_named_in_a_body_is_refused(keeper: Keeper, viceroy: Person) -> None:
+async def test_a_power_named_in_a_body_is_refused(keeper: RoleKeeper, viceroy: Person) -> None:
     role = await keeper.role(level=1)
     for method, path, body in (
         ("POST", ROLES, {"name": "root", "is_superuser": True}),
@@ -83,9 +83,9 @@ async def test_a_power_named_in_a_body_is_refused(keeper: Keeper, viceroy: Perso
 
 
 async def test_a_superuser_is_not_reached_through_a_namesake(
-    keeper: Keeper, viceroy: Person, login: Login
+    keeper: RoleKeeper, viceroy: Person, login: Login
 ) -> None:
-    """Neither an address nor a username of the administrator can be given to somebody else."""
+    """No user can be given an address or a username of the administrator."""
     person = await login()
     named = {"username": "the.admin"}
     await done(keeper.client.patch(ME, json=named), 200)

@@ -1,4 +1,4 @@
-"""An application with ships, and somebody to command them."""
+"""Fixtures: an application with the sample jobs, and a user who sends its commands."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,15 +12,15 @@ from backstay.features.users.commands.accounts import RegisterUser
 from backstay.jobs.worker import GetPrincipalOfUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute
-from tests.jobs.sample_jobs import VOYAGES, fleet
-from tests.jobs.steps import Captain
+from tests.jobs.sample_jobs import VOYAGES, sample_feature
+from tests.jobs.steps import UserSender
 from tests.patient import PATIENT
 
 
 @pytest.fixture
 async def ships(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
     quiet = [feature for feature in STANDARD if feature.name != "mail"]  # it has jobs of its own
-    backstay = compose(settings_with(seeded_url, tmp_path, **PATIENT), [*quiet, fleet()])
+    backstay = compose(settings_with(seeded_url, tmp_path, **PATIENT), [*quiet, sample_feature()])
     await execute(backstay, text(VOYAGES))
     await seed(backstay)
     yield backstay
@@ -28,9 +28,9 @@ async def ships(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
 
 
 @pytest.fixture
-async def captain(ships: Backstay) -> Captain:
-    """A registered user."""
+async def captain(ships: Backstay) -> UserSender:
+    """Sends messages as a registered user."""
     user = await ships.system(RegisterUser(email="captain@example.org", password=PASSWORD))
     principal = await ships.system(GetPrincipalOfUser(user_id=user.id))
     assert principal is not None
-    return Captain(ships, principal)
+    return UserSender(ships, principal)

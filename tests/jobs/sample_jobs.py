@@ -1,4 +1,4 @@
-"""A feature whose commands are jobs: they sail, fail, wait, and leave a trace in a table."""
+"""Sample feature for tests of jobs: its commands succeed, fail, wait or never end, as told."""
 
 import asyncio
 import math
@@ -28,12 +28,12 @@ SLOW = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000000) "
     "SELECT max(i) FROM n",
 }
-"""Statements that take many minutes."""
+"""Statements that take many minutes, by dialect."""
 _INSERT = text("INSERT INTO voyages VALUES (:word, :sailor)")
 
 
 class Sail(Command[str]):
-    """Leaves its word in the table; ``how`` it ends."""
+    """Inserts its word into the table `voyages`; ``how`` says how it ends."""
 
     permission = PermissionSpec("ships", "sail", default_scope=Scope.OWN)
 
@@ -69,7 +69,7 @@ async def sail(
 
 
 class Scrub(Command[None]):
-    """What only the application itself does."""
+    """A command that only the system may send."""
 
     permission = SYSTEM_ONLY
 
@@ -82,7 +82,7 @@ async def scrub(command: Scrub, send: Sender) -> None:
 
 
 class Drift(Command[int]):
-    """Waits, before its transaction begins, until there is a file; without a name for ever."""
+    """Waits, before its transaction, until the file `until` exists; without a name for ever."""
 
     permission = SIGNED_IN
 
@@ -111,7 +111,7 @@ async def drift(command: Drift, drifted: Drifted, session: Transaction) -> int:
 
 
 class Order(Command[tuple[UUID, ...]]):
-    """Enqueues sailing, and may fail afterwards."""
+    """Enqueues one `Sail` (or `Scrub`) per word, and may fail afterwards."""
 
     permission = SIGNED_IN
 
@@ -163,7 +163,7 @@ async def relay(command: Relay, jobs: Jobs) -> None:
 
 
 class Enlist(Command[UUID]):
-    """Enqueues drifting."""
+    """Enqueues a `Drift`."""
 
     permission = SIGNED_IN
 
@@ -184,7 +184,7 @@ class Sighted(Event):
 
 
 class Watch(Command[None]):
-    """Publishes sightings of ships, in their order."""
+    """Publishes one `Sighted` per ship, in order."""
 
     permission = SIGNED_IN
 
@@ -193,7 +193,7 @@ class Watch(Command[None]):
 
 
 async def look_round() -> None:
-    """What a watch does after its first sighting; a test may have it wait for something."""
+    """Called by `watch` after its first event; a test may replace it to wait for something."""
 
 
 @handles(Watch)
@@ -207,7 +207,7 @@ async def watch(command: Watch, events: Events) -> None:
 
 
 class Mistake(Command[None]):
-    """Sends two watches; what the second one saw it did not see after all."""
+    """Sends two `Watch`es; the second one in a savepoint that is rolled back."""
 
     permission = SIGNED_IN
 
@@ -240,7 +240,7 @@ def enter_in_log(event: Sighted) -> Command[Any]:
 
 
 GHOSTS = {"dutchman"}
-"""Ships that frighten a subscriber so much that it fails."""
+"""Ships whose events make a subscriber fail."""
 
 
 @subscribes(Sighted)
@@ -262,7 +262,7 @@ async def stow(command: Stow) -> None: ...
 
 
 class Smuggle(Command[None]):
-    """Tries to enqueue a secret."""
+    """Tries to enqueue a command with a secret."""
 
     permission = SIGNED_IN
 
@@ -272,7 +272,7 @@ async def smuggle(command: Smuggle, jobs: Jobs) -> None:
     await jobs.as_system().enqueue(Stow(api_token="hush"))
 
 
-def fleet() -> Feature:
+def sample_feature() -> Feature:
     """The feature with everything above."""
     module = ModuleType(__name__)
     members = {k: v for k, v in globals().items() if getattr(v, "__module__", "") == __name__}

@@ -1,4 +1,4 @@
-"""What tests of jobs do again and again: enqueue as somebody, work, look at what became of it."""
+"""Steps for tests of jobs: send as a user, run workers, look at the rows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,14 +22,14 @@ from tests.features.steps import execute
 from tests.waiting import LIMIT, eventually
 
 R = TypeVar("R")
-BRISK = WorkerTiming(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
-"""Looks often; what it holds is not lost, nor the database given up, on a busy machine."""
-DEAF = replace(BRISK, poll=10 * LIMIT, idle=10 * LIMIT)
-"""Whoever has this pace finds nothing by itself while anybody waits for it."""
+FAST_POLLING = WorkerTiming(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
+"""Polls often; long leases and timeouts, so that a busy machine causes no failures."""
+NO_POLLING = replace(FAST_POLLING, poll=10 * LIMIT, idle=10 * LIMIT)
+"""Polls so rarely that a worker finds jobs only when it is notified."""
 ORIGIN = Origin("request-1", "192.0.2.1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
 
-class Captain:
+class UserSender:
     """Sends messages as one user."""
 
     def __init__(self, backstay: Backstay, principal: Principal) -> None:
@@ -40,19 +40,19 @@ class Captain:
         return await Sender(self.backstay.buses, self.principal, ORIGIN)(message)
 
 
-class Watched(Worker):
-    """A worker that shows whether it sleeps."""
+class ObservedWorker(Worker):
+    """A worker that shows whether it waits for jobs."""
 
     _waits = False
 
     @property
     def place(self) -> WorkerContext:
-        """What it works with."""
+        """The worker's context."""
         return self._place
 
     @property
     def is_asleep(self) -> bool:
-        """Whether it has found nothing, and goes on only when it is called or time has passed."""
+        """Whether it has found no job and waits for a notification or its next poll."""
         return self._waits and not self._called.is_set()
 
     async def _wait(self) -> None:
@@ -61,16 +61,18 @@ class Watched(Worker):
         self._waits = False
 
 
-def worker(backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any) -> Watched:
-    """A worker that hurries."""
-    return Watched(replace(backstay.worker_context, timing=timing), **options)
+def worker(
+    backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any
+) -> ObservedWorker:
+    """A worker with fast polling."""
+    return ObservedWorker(replace(backstay.worker_context, timing=timing), **options)
 
 
 @asynccontextmanager
 async def at_work(
-    backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any
-) -> AsyncIterator[Watched]:
-    """A worker that works meanwhile; what it then holds it gives back."""
+    backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any
+) -> AsyncIterator[ObservedWorker]:
+    """A worker that runs within the block; it releases unfinished jobs at the end."""
     busy = worker(backstay, timing, **options)
     working = asyncio.create_task(busy.work())
     try:
@@ -80,19 +82,19 @@ async def at_work(
         await working
 
 
-async def drain(backstay: Backstay, timing: WorkerTiming = BRISK, **options: Any) -> int:
-    """Run what is ready now."""
+async def drain(backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any) -> int:
+    """Run the jobs that are due; the number of jobs run."""
     return await worker(backstay, timing, **options).drain()
 
 
 async def drain_again(backstay: Backstay) -> int:
-    """Run what waits for its next attempt, too."""
+    """Run also the jobs that wait for their next attempt."""
     await execute(backstay, update(Job).where(Job.finished_at.is_(None)).values(due_at=NOW))
     return await drain(backstay)
 
 
 async def settle(backstay: Backstay) -> None:
-    """Run what is new, whatever its delay, and what that leaves behind."""
+    """Run all new jobs, whatever their delay, and the jobs that these enqueue."""
     new = update(Job).where(Job.attempts == 0, Job.finished_at.is_(None)).values(due_at=NOW)
     await execute(backstay, new)
     while await drain(backstay):
@@ -109,7 +111,7 @@ async def becomes(backstay: Backstay, job_id: UUID, state: str) -> None:
 
 
 async def let_pass(backstay: Backstay, job_id: UUID, seconds: float) -> None:
-    """Bring the moment at which a job is due, or its lease ends, so many seconds nearer."""
+    """Move the time at which a job is due, or its lease ends, this many seconds nearer."""
     due = (await job(backstay, job_id)).due_at - timedelta(seconds=seconds)
     await execute(backstay, update(Job).where(Job.id == job_id).values(due_at=due))
 
@@ -126,6 +128,6 @@ async def jobs(backstay: Backstay) -> Sequence[Any]:
 
 
 async def words(backstay: Backstay) -> list[str]:
-    """What was left in the table, sorted."""
+    """The words in the table `voyages`, sorted."""
     found = await execute(backstay, text("SELECT word FROM voyages ORDER BY word"))
     return [row.word for row in found]

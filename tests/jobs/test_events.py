@@ -1,4 +1,4 @@
-"""Shows that what has happened is told to everybody, in order, whatever becomes of others."""
+"""Shows that every subscriber gets every event, in order, whatever other subscribers do."""
 
 import asyncio
 from dataclasses import replace
@@ -17,14 +17,14 @@ from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs import sample_jobs
 from tests.jobs.sample_jobs import Log, Mistake, Sighted, Watch
-from tests.jobs.steps import Captain, drain, drain_again, jobs, words
+from tests.jobs.steps import UserSender, drain, drain_again, jobs, words
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 position = attrgetter("position")
 
 
-async def test_every_subscriber_gets_an_event(ships: Backstay, captain: Captain) -> None:
+async def test_every_subscriber_gets_an_event(ships: Backstay, captain: UserSender) -> None:
     await captain(Watch(ships=("sloop",)))
     assert await words(ships) == []
     await drain(ships)
@@ -33,7 +33,7 @@ async def test_every_subscriber_gets_an_event(ships: Backstay, captain: Captain)
 
 
 async def test_events_about_the_same_thing_keep_their_order(
-    ships: Backstay, captain: Captain
+    ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Watch(ships=("brig",) * 6))
     await drain(ships)
@@ -43,8 +43,8 @@ async def test_events_about_the_same_thing_keep_their_order(
     assert positions == sorted(positions)
 
 
-async def test_what_fails_blocks_neither_others_nor_other_things(
-    ships: Backstay, captain: Captain
+async def test_a_failing_subscriber_blocks_no_other_subscriber_or_aggregate(
+    ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Watch(ships=("pirate", "sloop", "pirate")))
     await drain(ships)
@@ -53,7 +53,7 @@ async def test_what_fails_blocks_neither_others_nor_other_things(
     assert [(row.attempts, row.state) for row in waiting] == [(1, "queued"), (0, "queued")]
 
 
-async def test_what_is_given_up_lets_the_next_go(ships: Backstay, captain: Captain) -> None:
+async def test_a_given_up_event_lets_the_next_one_run(ships: Backstay, captain: UserSender) -> None:
     await captain(Watch(ships=("pirate", "pirate")))
     for _ in range(MAX_ATTEMPTS):
         await drain_again(ships)
@@ -62,16 +62,16 @@ async def test_what_is_given_up_lets_the_next_go(ships: Backstay, captain: Capta
     assert alarms[1].attempts >= 1
 
 
-async def test_an_event_that_is_published_again_is_told_once(
-    ships: Backstay, captain: Captain
+async def test_an_event_published_twice_is_delivered_once(
+    ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Watch(ships=("sloop",), times=3))
     await drain(ships)
     assert await words(ships) == ["alarm sloop0", "sloop0"]
 
 
-async def test_a_subscriber_that_fails_is_asked_again(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+async def test_a_failing_subscriber_is_retried(
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await captain(Watch(ships=("dutchman", "dutchman")))
     await drain(ships)
@@ -86,7 +86,7 @@ async def test_a_subscriber_that_fails_is_asked_again(
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 async def test_transactions_that_publish_crosswise_do_not_wait_for_one_another(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = asyncio.Barrier(2)
     monkeypatch.setattr(sample_jobs, "look_round", both.wait)
@@ -101,7 +101,9 @@ async def test_transactions_that_publish_crosswise_do_not_wait_for_one_another(
         assert "".join(row.payload[-3] for row in told) in {"021", "102"}
 
 
-async def test_what_did_not_happen_after_all_is_not_told(ships: Backstay, captain: Captain) -> None:
+async def test_events_of_a_rolled_back_savepoint_are_not_delivered(
+    ships: Backstay, captain: UserSender
+) -> None:
     watches = Watch(ships=("sloop", "brig")), Watch(ships=("galley", "brig"))
     await captain(Mistake(seen=watches[0], imagined=watches[1]))
     await drain(ships)
@@ -109,7 +111,7 @@ async def test_what_did_not_happen_after_all_is_not_told(ships: Backstay, captai
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_who_publishes_first_is_told_first_whoever_commits_first(ships: Backstay) -> None:
+async def test_events_are_delivered_in_the_order_of_publication(ships: Backstay) -> None:
     outbox = ships.worker_context.outbox
     first, second = (
         replace(outbox.new(Log(word=word), SYSTEM), sequence="brig") for word in ("1", "2")

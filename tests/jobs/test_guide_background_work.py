@@ -18,7 +18,7 @@ from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from tests.features.guides import followed, message_of
 from tests.features.steps import execute
-from tests.jobs.steps import Captain, drain, jobs
+from tests.jobs.steps import UserSender, drain, jobs
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,9 @@ def travel(tmp_path: Path) -> Iterator[Feature]:
         yield feature
 
 
-async def test_the_examples_work(ships: Backstay, captain: Captain, travel: Feature) -> None:
+async def test_the_examples_work(ships: Backstay, captain: UserSender, travel: Feature) -> None:
     backstay = compose(ships.settings, [*STANDARD, travel])
-    tourist = Captain(backstay, captain.principal)
+    tourist = UserSender(backstay, captain.principal)
     await tourist(message_of(travel, "Arrive")(where="Lisbon"))
     await Scheduler(backstay.worker_context.schedule, backstay.worker_context.outbox).tick()
     body = re.search(r"`POST /tasks (\{.*?\}\})`", PAGE, re.DOTALL)

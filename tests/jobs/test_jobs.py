@@ -1,4 +1,4 @@
-"""Shows what becomes of commands that are stored to be sent later."""
+"""Shows how stored commands (jobs) are run, retried, refused and given up."""
 
 import asyncio
 import random
@@ -21,9 +21,9 @@ from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (
-    BRISK,
-    DEAF,
-    Captain,
+    FAST_POLLING,
+    NO_POLLING,
+    UserSender,
     at_work,
     becomes,
     drain,
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_job_runs_after_the_commit_as_whoever_asked(
-    ships: Backstay, captain: Captain
+    ships: Backstay, captain: UserSender
 ) -> None:
     (job_id,) = await captain(Order(words=("north",)))
     assert await words(ships) == []
@@ -52,22 +52,24 @@ async def test_a_job_runs_after_the_commit_as_whoever_asked(
     assert await drain(ships) == 0
 
 
-async def test_draining_ends_with_the_last_job_that_another_left(
-    ships: Backstay, captain: Captain
+async def test_draining_includes_jobs_that_other_jobs_enqueue(
+    ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Relay(left=30))
     assert await drain(ships) == 30
 
 
-async def test_what_is_rolled_back_never_runs(ships: Backstay, captain: Captain) -> None:
+async def test_a_job_of_a_rolled_back_command_never_runs(
+    ships: Backstay, captain: UserSender
+) -> None:
     with pytest.raises(NotFound):
         await captain(Order(words=("north", "south"), fails=True))
     assert await jobs(ships) == []
     assert await drain(ships) == 0
 
 
-async def test_the_request_is_known_to_the_job_and_its_audit_row(
-    ships: Backstay, captain: Captain
+async def test_a_job_and_its_audit_row_know_the_request(
+    ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Order(words=("north",)))
     await drain(ships)
@@ -80,26 +82,26 @@ async def test_the_request_is_known_to_the_job_and_its_audit_row(
     assert row.traceparent.startswith("00-aaaa")
 
 
-async def test_nobody_enqueues_what_they_may_not_send(ships: Backstay, captain: Captain) -> None:
+async def test_nobody_enqueues_what_they_may_not_send(ships: Backstay, captain: UserSender) -> None:
     with pytest.raises(Forbidden):
         await captain(Order(words=("deck",), scrubs=True))
     assert await jobs(ships) == []
 
 
-async def test_the_application_enqueues_what_it_likes(ships: Backstay, captain: Captain) -> None:
+async def test_the_system_may_enqueue_any_command(ships: Backstay, captain: UserSender) -> None:
     await captain(Order(words=("deck",), scrubs=True, as_system=True))
     assert await drain(ships) == 1
     (sailor,) = await execute(ships, text("SELECT sailor FROM voyages"))
     assert sailor == ("system",)
 
 
-async def test_a_secret_is_not_stored(ships: Backstay, captain: Captain) -> None:
+async def test_a_secret_is_not_stored(ships: Backstay, captain: UserSender) -> None:
     with pytest.raises(TypeError, match="its field `api_token` is a secret"):
         await captain(Smuggle())
     assert await jobs(ships) == []
 
 
-async def test_who_was_blocked_meanwhile_is_refused(ships: Backstay, captain: Captain) -> None:
+async def test_a_job_of_a_blocked_user_is_refused(ships: Backstay, captain: UserSender) -> None:
     (job_id,) = await captain(Order(words=("north",)))
     await ships.system(BlockUser(id=captain.principal.id))
     await drain(ships)
@@ -108,8 +110,8 @@ async def test_who_was_blocked_meanwhile_is_refused(ships: Backstay, captain: Ca
     assert await words(ships) == []
 
 
-async def test_who_lost_the_permission_meanwhile_is_refused(
-    ships: Backstay, captain: Captain
+async def test_a_job_whose_user_lost_the_permission_is_refused(
+    ships: Backstay, captain: UserSender
 ) -> None:
     (job_id,) = await captain(Order(words=("north",)))
     await execute(ships, text("DELETE FROM role_members"))
@@ -119,15 +121,15 @@ async def test_who_lost_the_permission_meanwhile_is_refused(
     assert await words(ships) == []
 
 
-async def test_a_refusal_is_final(ships: Backstay, captain: Captain) -> None:
+async def test_a_refusal_is_final(ships: Backstay, captain: UserSender) -> None:
     (job_id,) = await captain(Order(words=("north",), how="forbidden"))
     await drain(ships)
     row = await job(ships, job_id)
     assert (row.state, row.error) == ("failed", "The harbour is closed.")
 
 
-async def test_a_failure_is_tried_again_later_and_at_last_given_up(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+async def test_a_failed_job_is_retried_later_and_finally_given_up(
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "backoff", lambda attempt: 3600.0 * attempt)
     (job_id,) = await captain(Order(words=("north",), how="wrecked", attempts=2))
@@ -158,7 +160,7 @@ def test_attempts_last_for_half_a_day_to_a_day(monkeypatch: pytest.MonkeyPatch) 
     assert 12 < hours < 24
 
 
-async def test_a_delayed_job_waits(ships: Backstay, captain: Captain) -> None:
+async def test_a_delayed_job_waits(ships: Backstay, captain: UserSender) -> None:
     (job_id,) = await captain(Order(words=("later",), delay=3600))
     row = await job(ships, job_id)
     assert row.due_at - row.created_at == timedelta(hours=1)
@@ -168,7 +170,7 @@ async def test_a_delayed_job_waits(ships: Backstay, captain: Captain) -> None:
 
 
 async def test_a_unique_job_is_made_once_until_it_is_done(
-    ships: Backstay, captain: Captain
+    ships: Backstay, captain: UserSender
 ) -> None:
     first = await captain(Order(words=("a", "b"), unique="trip"))
     again = await captain(Order(words=("c",), unique="trip"))
@@ -178,19 +180,21 @@ async def test_a_unique_job_is_made_once_until_it_is_done(
     assert third != first[0]
 
 
-async def test_a_unique_job_is_made_once_by_many_at_once(ships: Backstay, captain: Captain) -> None:
+async def test_a_unique_job_is_made_once_by_many_at_once(
+    ships: Backstay, captain: UserSender
+) -> None:
     orders = [captain(Order(words=("a",), unique="trip")) for _ in range(8)]
     assert len({job_id for (job_id,) in await asyncio.gather(*orders)}) == 1
     assert len(await jobs(ships)) == 1
 
 
-async def test_a_worker_takes_the_queues_it_is_given(ships: Backstay, captain: Captain) -> None:
+async def test_a_worker_takes_the_queues_it_is_given(ships: Backstay, captain: UserSender) -> None:
     await captain(Order(words=("slow",), queue="slow"))
     assert await drain(ships, queues=["default"]) == 0
     assert await drain(ships, queues=["fast", "slow"]) == 1
 
 
-async def test_many_workers_run_each_job_once(ships: Backstay, captain: Captain) -> None:
+async def test_many_workers_run_each_job_once(ships: Backstay, captain: UserSender) -> None:
     expected = tuple(f"{number:02}" for number in range(40))
     await captain(Order(words=expected))
     counts = await asyncio.gather(*(drain(ships) for _ in range(4)))
@@ -199,15 +203,15 @@ async def test_many_workers_run_each_job_once(ships: Backstay, captain: Captain)
     assert {row.attempts for row in await jobs(ships)} == {1}
 
 
-async def test_a_worker_is_called_when_there_is_work(ships: Backstay, captain: Captain) -> None:
-    async with at_work(ships, DEAF) as sleeper:
+async def test_a_worker_is_notified_of_new_jobs(ships: Backstay, captain: UserSender) -> None:
+    async with at_work(ships, NO_POLLING) as sleeper:
         await eventually(lambda: sleeper.is_asleep)
         await captain(Order(words=("a",)))
         await eventually(lambda: words(ships))
 
 
-async def test_a_job_is_held_on_to_while_its_worker_lives(
-    ships: Backstay, captain: Captain, tmp_path: Path
+async def test_a_living_worker_renews_the_lease_of_its_job(
+    ships: Backstay, captain: UserSender, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
     job_id = await captain(Enlist(until=str(gate)))
@@ -229,13 +233,13 @@ async def test_a_job_is_held_on_to_while_its_worker_lives(
 
 
 @pytest.mark.parametrize("notices", [True, False])
-async def test_who_lost_the_claim_keeps_nothing(
-    ships: Backstay, captain: Captain, tmp_path: Path, notices: bool
+async def test_a_worker_that_lost_its_claim_commits_nothing(
+    ships: Backstay, captain: UserSender, tmp_path: Path, notices: bool
 ) -> None:
-    """Whether its worker learns of it at the next heartbeat or only when it is done."""
+    """The worker notices the loss at its next heartbeat, or only when the job is done."""
     gate = tmp_path / "gate"
     job_id = await captain(Enlist(until=str(gate)))
-    timing = BRISK if notices else replace(BRISK, beat=10 * LIMIT)
+    timing = FAST_POLLING if notices else replace(FAST_POLLING, beat=10 * LIMIT)
     draining = asyncio.create_task(drain(ships, timing))
     await becomes(ships, job_id, "running")
     stolen = update(Job).where(Job.id == job_id).values(attempts=5, due_at=SecondsFromNow(LIMIT))
@@ -248,8 +252,8 @@ async def test_who_lost_the_claim_keeps_nothing(
     assert (row.state, row.attempts) == (JobState.RUNNING, 5)
 
 
-async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
-    ships: Backstay, captain: Captain
+async def test_a_stopped_worker_releases_unfinished_jobs(
+    ships: Backstay, captain: UserSender
 ) -> None:
     job_id = await captain(Enlist())
     async with at_work(ships):
@@ -258,7 +262,7 @@ async def test_a_stopped_worker_gives_back_what_it_did_not_finish(
     assert (row.state, row.attempts, row.max_attempts) == ("queued", 1, MAX_ATTEMPTS + 1)
 
 
-async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: Captain) -> None:
+async def test_a_worker_leaves_unknown_jobs_alone(ships: Backstay, captain: UserSender) -> None:
     await captain(Order(words=("north",)))
     values = {"name": "OfTheNextVersion", "due_at": SecondsFromNow(-600)}
     await execute(ships, update(Job).values(values))
@@ -267,8 +271,8 @@ async def test_a_worker_leaves_what_it_does_not_know(ships: Backstay, captain: C
 
 
 @pytest.mark.parametrize(("hours", "state"), [(23, "queued"), (25, "failed")])
-async def test_what_nobody_has_known_for_a_day_has_failed(
-    ships: Backstay, captain: Captain, hours: int, state: str
+async def test_a_job_unknown_to_all_workers_fails_after_a_day(
+    ships: Backstay, captain: UserSender, hours: int, state: str
 ) -> None:
     known, unknown = await captain(Order(words=("north", "south")))
     await execute(ships, update(Job).values(due_at=SecondsFromNow(-hours * 3600)))

@@ -1,4 +1,4 @@
-"""Shows what becomes of jobs whose workers are killed: each runs, none that was done runs again."""
+"""Shows that jobs of killed workers run again, and that finished jobs do not."""
 
 import asyncio
 import os
@@ -16,8 +16,8 @@ from backstay.jobs import worker as workers
 from tests.cli.process import environ
 from tests.jobs.sample_jobs import Enlist, Order
 from tests.jobs.steps import (
-    BRISK,
-    Captain,
+    FAST_POLLING,
+    UserSender,
     at_work,
     becomes,
     drain_again,
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
 DEATHS = int(os.environ.get("BACKSTAY_MUTINY_DEATHS", "12"))
-"""How many workers are killed while they work; a hundred are the full run."""
+"""How many workers are killed while they work; the full run kills a hundred."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "broker"])
@@ -49,11 +49,11 @@ def database_kind(kind: str) -> str:
 
 
 @contextmanager
-def crew(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+def worker_processes(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", "tests.jobs.worker_process", *arguments]
     variables = environ(PYTHONPATH=f"{ROOT}:{ROOT / 'src'}")
     with (
-        (folder / "crew.log").open("w") as log,
+        (folder / "workers.log").open("w") as log,
         subprocess.Popen(
             command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=log, text=True
         ) as process,
@@ -64,9 +64,9 @@ def crew(folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-async def test_a_job_whose_worker_is_killed_runs_again_once_its_lease_has_ended(
+async def test_a_killed_workers_job_runs_again_after_its_lease(
     ships: Backstay,
-    captain: Captain,
+    captain: UserSender,
     seeded_url: str,
     kind: str,
     tmp_path: Path,
@@ -80,7 +80,7 @@ async def test_a_job_whose_worker_is_killed_runs_again_once_its_lease_has_ended(
         broker = [valkey.url]
     gate = tmp_path / "gate"
     job_id = await captain(Enlist(until=str(gate)))
-    with crew(tmp_path, seeded_url, *broker) as doomed:
+    with worker_processes(tmp_path, seeded_url, *broker) as doomed:
         await becomes(ships, job_id, "running")
         doomed.kill()
     gate.touch()
@@ -90,7 +90,7 @@ async def test_a_job_whose_worker_is_killed_runs_again_once_its_lease_has_ended(
         row = await job(ships, job_id)
         assert (row.state, row.attempts) == ("running", 1)
         assert await words(ships) == ["another"]
-        await let_pass(ships, job_id, BRISK.lease)
+        await let_pass(ships, job_id, FAST_POLLING.lease)
         await becomes(ships, job_id, "succeeded")
     assert (await job(ships, job_id)).attempts == 2
     assert await words(ships) == ["another", "drift"]
@@ -98,19 +98,19 @@ async def test_a_job_whose_worker_is_killed_runs_again_once_its_lease_has_ended(
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 async def test_nothing_is_lost_or_kept_twice_while_workers_are_killed(
-    ships: Backstay, captain: Captain, seeded_url: str, tmp_path: Path
+    ships: Backstay, captain: UserSender, seeded_url: str, tmp_path: Path
 ) -> None:
-    """There is more to do than those who are killed can have done; who comes then does the rest."""
+    """There are more jobs than the killed workers can have run; a later worker runs the rest."""
     expected = [f"{number:04}" for number in range(16 * DEATHS)]
     batches = [tuple(expected[first : first + 20]) for first in range(0, len(expected), 20)]
     orders = [Order(words=batch, attempts=10_000) for batch in batches]
     for order in orders[: len(orders) // 2]:
         await captain(order)
-    with crew(tmp_path, seeded_url, str(WORKERS), str(DEATHS)) as mutineers:
+    with worker_processes(tmp_path, seeded_url, str(WORKERS), str(DEATHS)) as supervisor:
         for order in orders[len(orders) // 2 :]:
             await captain(order)
-        await asyncio.to_thread(mutineers.communicate, timeout=LIMIT)
-    assert mutineers.returncode == 0, (tmp_path / "crew.log").read_text()
+        await asyncio.to_thread(supervisor.communicate, timeout=LIMIT)
+    assert supervisor.returncode == 0, (tmp_path / "workers.log").read_text()
 
     rows = await jobs(ships)
     assert [row for row in rows if row.state == "running" or row.error_code == "jobs.lost"]

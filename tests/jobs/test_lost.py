@@ -1,4 +1,4 @@
-"""Shows what becomes of jobs whose worker dies, or which never come to an end."""
+"""Shows what happens to jobs whose worker dies, and to jobs that never end."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Drift, Enlist, Order, Sail
-from tests.jobs.steps import Captain, becomes, drain, drain_again, job, jobs, words
+from tests.jobs.steps import UserSender, becomes, drain, drain_again, job, jobs, words
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -20,12 +20,12 @@ UNFINISHED = Job.finished_at.is_(None)
 
 
 async def recover(backstay: Backstay) -> None:
-    """Take care of what was lost, but run nothing."""
+    """Handle lost jobs, but run none."""
     assert await drain(backstay, queues=["none"]) == 0
 
 
-async def until_the_next_is_due(backstay: Backstay) -> None:
-    """Let the time pass."""
+async def bring_forward_next_job(backstay: Backstay) -> None:
+    """Move all due times nearer, so that the next unfinished job is due now."""
     rows = await execute(backstay, select(func.min(Job.due_at), NOW).where(UNFINISHED))
     first: Any = rows.one()
     for row in await jobs(backstay):
@@ -33,7 +33,9 @@ async def until_the_next_is_due(backstay: Backstay) -> None:
         await execute(backstay, update(Job).where(Job.id == row.id).values(due_at=earlier))
 
 
-async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Captain) -> None:
+async def test_a_job_that_kills_every_worker_is_given_up(
+    ships: Backstay, captain: UserSender
+) -> None:
     (job_id,) = await captain(Order(words=("north",)))
     dead = update(Job).values(state="running", attempts=10, due_at=NOW)
     await execute(ships, dead)
@@ -42,8 +44,8 @@ async def test_what_ends_every_worker_is_given_up(ships: Backstay, captain: Capt
     assert (row.state, row.error_code) == ("failed", "jobs.lost")
 
 
-async def test_what_was_lost_together_is_not_tried_together(
-    ships: Backstay, captain: Captain
+async def test_jobs_lost_together_are_retried_one_by_one(
+    ships: Backstay, captain: UserSender
 ) -> None:
     await captain(Order(words=("a", "b", "c", "d", "e")))
     assert len(await ships.worker_context.outbox.store.claim(None, 5, lease=0.0)) == 5
@@ -57,11 +59,13 @@ async def test_what_was_lost_together_is_not_tried_together(
     assert len((await execute(ships, later)).all()) == 5
 
 
-async def test_what_ends_its_worker_takes_nobody_along(ships: Backstay, captain: Captain) -> None:
+async def test_a_job_that_kills_its_worker_harms_no_other_job(
+    ships: Backstay, captain: UserSender
+) -> None:
     poison, *sound = await captain(Order(words=("poison", "a", "b", "c", "d")))
     store = ships.worker_context.outbox.store
     while (await job(ships, poison)).finished_at is None:
-        await until_the_next_is_due(ships)
+        await bring_forward_next_job(ships)
         runs = await store.claim(None, 5, lease=0.0)
         if poison not in {run.id for run in runs}:
             for run in runs:
@@ -74,8 +78,8 @@ async def test_what_ends_its_worker_takes_nobody_along(ships: Backstay, captain:
     assert (row.state, row.attempts, row.error_code) == ("failed", 10, "jobs.lost")
 
 
-async def test_a_command_that_hangs_before_its_transaction_has_failed(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+async def test_a_command_hanging_before_its_transaction_times_out(
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Drift, "job_timeout", 0.2)
     job_id = await captain(Enlist())
@@ -86,10 +90,10 @@ async def test_a_command_that_hangs_before_its_transaction_has_failed(
 
 
 @pytest.mark.parametrize("how", ["sleeps", "slow"])
-async def test_a_command_that_hangs_within_its_transaction_has_failed_and_keeps_nothing(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch, how: str
+async def test_a_command_hanging_inside_its_transaction_times_out_without_effect(
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """The next one stores a job, which it could not if the first kept a lock of SQLite."""
+    """The next command stores a job, which would fail if the first still held a lock of SQLite."""
     monkeypatch.setattr(Sail, "job_timeout", 0.2)
     (job_id,) = await captain(Order(words=("north",), how=how, attempts=2))
     await drain(ships)

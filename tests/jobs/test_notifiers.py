@@ -1,4 +1,4 @@
-"""Shows that workers elsewhere are told of jobs, and that nothing depends on their being told."""
+"""Shows that workers of other processes are notified of jobs, and that polling would suffice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,7 +22,7 @@ from backstay.jobs.timing import WorkerTiming
 from tests.conftest import settings_with
 from tests.features.steps import execute, hears, needs
 from tests.jobs.sample_jobs import Order
-from tests.jobs.steps import DEAF, Captain, Watched, words
+from tests.jobs.steps import NO_POLLING, ObservedWorker, UserSender, words
 from tests.patient import PATIENT
 from tests.services.nats import NatsServer
 from tests.services.valkey import ValkeyServer
@@ -35,17 +35,17 @@ LISTENERS = text(
     " WHERE application_name ~ 'listener|jobs' AND datname = current_database()"
 )
 Broker = ValkeyServer | NatsServer
-Elsewhere = Callable[[WorkerTiming], AbstractAsyncContextManager[Watched]]
+Elsewhere = Callable[[WorkerTiming], AbstractAsyncContextManager[ObservedWorker]]
 
 
 @pytest.fixture
 def elsewhere(ships: Backstay) -> Elsewhere:
-    """A worker that shares nothing with the application but its database and broker."""
+    """A worker that shares only the database and the broker with the application."""
 
     @asynccontextmanager
-    async def at_work(timing: WorkerTiming) -> AsyncIterator[Watched]:
+    async def at_work(timing: WorkerTiming) -> AsyncIterator[ObservedWorker]:
         other = compose(ships.settings, ships.features)
-        hired = Watched(replace(other.worker_context, timing=timing, schedule=()))
+        hired = ObservedWorker(replace(other.worker_context, timing=timing, schedule=()))
         try:
             async with run_worker(hired.place, hired, grace=1):
                 yield hired
@@ -55,16 +55,16 @@ def elsewhere(ships: Backstay) -> Elsewhere:
     return at_work
 
 
-def is_told(hired: Watched) -> bool:
+def is_told(hired: ObservedWorker) -> bool:
     return all(job_notifier.is_healthy for job_notifier in hired.place.outbox.job_notifiers)
 
 
-async def told(hired: Watched) -> None:
+async def told(hired: ObservedWorker) -> None:
     await eventually(lambda: is_told(hired))
 
 
-async def asleep(hired: Watched) -> None:
-    """Wait until it can only be called."""
+async def asleep(hired: ObservedWorker) -> None:
+    """Wait until the worker is idle and only a notification can wake it."""
     await eventually(lambda: is_told(hired) and hired.is_asleep)
 
 
@@ -80,43 +80,45 @@ class TestPostgres:
     def database_kind(self) -> str:
         return "postgresql"
 
-    async def test_a_commit_calls_workers_elsewhere(
-        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    async def test_a_commit_notifies_workers_of_other_processes(
+        self, ships: Backstay, captain: UserSender, elsewhere: Elsewhere
     ) -> None:
-        async with elsewhere(DEAF) as other:
+        async with elsewhere(NO_POLLING) as other:
             await asleep(other)
             await captain(Order(words=("a",)))
             await ran(ships, 1)
 
     @needs("tasks")
-    async def test_repeating_a_job_calls_workers_elsewhere(
-        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    async def test_repeating_a_job_notifies_workers_of_other_processes(
+        self, ships: Backstay, captain: UserSender, elsewhere: Elsewhere
     ) -> None:
         (job_id,) = await captain(Order(words=("a",)))
         await execute(ships, update(Job).values(state="failed", finished_at=NOW))
-        async with elsewhere(DEAF) as other:
+        async with elsewhere(NO_POLLING) as other:
             await asleep(other)
             await ships.system(RetryTask(id=job_id))
             await ran(ships, 1)
 
-    async def test_one_connection_hears_of_jobs_and_of_principals(self, ships: Backstay) -> None:
+    async def test_jobs_and_principals_share_one_listening_connection(
+        self, ships: Backstay
+    ) -> None:
         await ships.start()
-        hired = Watched(replace(ships.worker_context, schedule=()))
+        hired = ObservedWorker(replace(ships.worker_context, schedule=()))
         async with run_worker(hired.place, hired, grace=1):
             await told(hired)
             await hears(ships)
             found = await execute(ships, LISTENERS)
             assert len(found.all()) == 1
 
-    async def test_a_connection_that_was_cut_is_made_anew(
+    async def test_a_lost_connection_is_made_anew(
         self,
         ships: Backstay,
-        captain: Captain,
+        captain: UserSender,
         elsewhere: Elsewhere,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(listener_module, "BEAT_SECONDS", 0.05)
-        async with elsewhere(DEAF) as other:
+        async with elsewhere(NO_POLLING) as other:
             await asleep(other)
             notifier = other.place.outbox.notifier.subscribe()
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
@@ -156,42 +158,45 @@ class TestBroker:
 
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A broker that is there but busy is not taken to be away."""
+        """Raise the timeout of the broker, so that a busy broker is not taken for unreachable."""
         monkeypatch.setattr(notify, "PATIENCE", 10 * LIMIT)
 
     @pytest.mark.usefixtures("patient")
-    async def test_ids_call_workers_elsewhere(
-        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    async def test_job_ids_notify_workers_of_other_processes(
+        self, ships: Backstay, captain: UserSender, elsewhere: Elsewhere
     ) -> None:
-        async with elsewhere(DEAF) as other:
-            count = await until_heard(captain, other)
+        async with elsewhere(NO_POLLING) as other:
+            count = await enqueue_until_heard(captain, other)
             await ran(ships, count)
             await asleep(other)
             await captain(Order(words=("a", "b")))
             await ran(ships, count + 2)
 
     @pytest.mark.usefixtures("patient")
-    async def test_each_of_several_workers_is_called(
-        self, ships: Backstay, captain: Captain, elsewhere: Elsewhere
+    async def test_each_of_several_workers_is_notified(
+        self, ships: Backstay, captain: UserSender, elsewhere: Elsewhere
     ) -> None:
-        async with elsewhere(DEAF) as one, elsewhere(DEAF) as two:
-            await ran(ships, await until_heard(captain, one) + await until_heard(captain, two))
-            bells = [each.place.outbox.notifier.subscribe() for each in (one, two)]
+        async with elsewhere(NO_POLLING) as one, elsewhere(NO_POLLING) as two:
+            await ran(
+                ships,
+                await enqueue_until_heard(captain, one) + await enqueue_until_heard(captain, two),
+            )
+            notifiers = [each.place.outbox.notifier.subscribe() for each in (one, two)]
             await captain(Order(words=("a",)))
-            for notifier in bells:
+            for notifier in notifiers:
                 await asyncio.wait_for(notifier.wait(), LIMIT)
 
-    async def test_a_broker_that_is_away_loses_no_job(
+    async def test_an_unreachable_broker_loses_no_job(
         self,
         ships: Backstay,
-        captain: Captain,
+        captain: UserSender,
         elsewhere: Elsewhere,
         broker: Broker,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(notify, "REST_SECONDS", 0.2)
         monkeypatch.setattr(listener_module, "LAST_DELAY", 0.2)
-        async with elsewhere(replace(DEAF, poll=0.1)) as other:
+        async with elsewhere(replace(NO_POLLING, poll=0.1)) as other:
             await told(other)
             broker.kill()
             try:
@@ -201,19 +206,19 @@ class TestBroker:
             finally:
                 broker.start()
             await told(other)
-            await ran(ships, 3 + await until_heard(captain, other))
+            await ran(ships, 3 + await enqueue_until_heard(captain, other))
 
     @pytest.mark.usefixtures("patient")
     @pytest.mark.parametrize("is_away", [False, True], ids=["frozen", "away"])
-    async def test_a_broker_that_does_not_answer_costs_no_request(
+    async def test_a_hanging_broker_delays_no_request(
         self,
         ships: Backstay,
-        captain: Captain,
+        captain: UserSender,
         broker: Broker,
         is_away: bool,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Nobody waits for it, who would wait longer than this test does."""
+        """No request waits for the broker: the wait would be longer than this test."""
         monkeypatch.setattr(notify, "REST_SECONDS", 10 * LIMIT)
         if is_away:
             broker.kill()
@@ -224,10 +229,10 @@ class TestBroker:
             broker.start()
 
 
-async def until_heard(captain: Captain, hired: Watched) -> int:
-    """Order until a worker hears of it, which from then on listens; how many orders it took.
+async def enqueue_until_heard(captain: UserSender, hired: ObservedWorker) -> int:
+    """Enqueue jobs until a worker is notified, and so listens; the number of jobs.
 
-    It may be told of what it does not hear yet: brokers subscribe a moment later.
+    A healthy notifier may still miss jobs: brokers complete a subscription a moment later.
     """
     await told(hired)
     notifier, count = hired.place.outbox.notifier.subscribe(), 0
@@ -244,7 +249,7 @@ async def until_heard(captain: Captain, hired: Watched) -> int:
     return count
 
 
-def test_at_rabbitmq_each_worker_has_a_queue_that_gets_every_id() -> None:
+def test_on_rabbitmq_each_workers_queue_gets_every_id() -> None:
     brokers: list[Any] = [notify._broker("amqp://127.0.0.1") for _ in range(2)]
     assert {each._exchange.type for each in brokers} == {ExchangeType.FANOUT}
     assert len({each._exchange.name for each in brokers}) == 1

@@ -1,4 +1,4 @@
-"""Shows that what users start never keeps a worker from everything else."""
+"""Shows that tasks of users never occupy every slot of a worker."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from backstay.core.jobs import TASK_QUEUE
 from backstay.jobs.tables import Job
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order
-from tests.jobs.steps import Captain, at_work, drain, job, jobs
+from tests.jobs.steps import UserSender, at_work, drain, job, jobs
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
-async def long_tasks(captain: Captain, count: int) -> None:
+async def long_tasks(captain: UserSender, count: int) -> None:
     for _ in range(count):
         await captain(Enlist())
     await execute(captain.backstay, update(Job).values(queue=TASK_QUEUE))
 
 
 async def becomes_busy(backstay: Backstay, count: int) -> None:
-    """Wait until so many tasks run."""
+    """Wait until this many tasks run."""
 
     async def ask() -> bool:
         return await running(backstay) == count
@@ -38,7 +38,7 @@ async def running(backstay: Backstay) -> int:
 
 @pytest.mark.parametrize("queues", [None, ["default", TASK_QUEUE]])
 async def test_tasks_leave_a_slot_to_everything_else(
-    ships: Backstay, captain: Captain, queues: list[str] | None
+    ships: Backstay, captain: UserSender, queues: list[str] | None
 ) -> None:
     await long_tasks(captain, 4)
     async with at_work(ships, queues=queues, concurrency=3):
@@ -55,14 +55,16 @@ async def test_tasks_leave_a_slot_to_everything_else(
 
 @pytest.mark.parametrize("concurrency", [1, 2])
 async def test_a_worker_for_tasks_alone_gives_them_every_slot(
-    ships: Backstay, captain: Captain, concurrency: int
+    ships: Backstay, captain: UserSender, concurrency: int
 ) -> None:
     await long_tasks(captain, 3)
     async with at_work(ships, queues=[TASK_QUEUE], concurrency=concurrency):
         await becomes_busy(ships, concurrency)
 
 
-async def test_a_worker_with_one_slot_takes_tasks_last(ships: Backstay, captain: Captain) -> None:
+async def test_a_worker_with_one_slot_takes_tasks_last(
+    ships: Backstay, captain: UserSender
+) -> None:
     await captain(Order(words=("task",), queue=TASK_QUEUE))
     await captain(Order(words=("mail", "post")))
     assert await drain(ships, concurrency=1) == 3

@@ -1,4 +1,4 @@
-"""Shows that what commands tell can be stored, and that a repeated job begins anew."""
+"""Shows that results, progress and errors are stored, and that a repeated job starts anew."""
 
 import pytest
 from sqlalchemy import update
@@ -10,12 +10,12 @@ from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from tests.features.steps import execute, needs
 from tests.jobs.sample_jobs import Order
-from tests.jobs.steps import Captain, drain, drain_again, job
+from tests.jobs.steps import UserSender, drain, drain_again, job
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_progress_and_results_are_made_storable(ships: Backstay, captain: Captain) -> None:
+async def test_progress_and_results_are_made_storable(ships: Backstay, captain: UserSender) -> None:
     (job_id,) = await captain(Order(words=("north",), how="garbled"))
     await drain(ships)
     row = await job(ships, job_id)
@@ -26,14 +26,16 @@ async def test_progress_and_results_are_made_storable(ships: Backstay, captain: 
     assert row.result == {"depths": [None, None, 1.5], "flag": "a\0b"}
 
 
-async def test_a_result_that_cannot_be_told_is_left_out(ships: Backstay, captain: Captain) -> None:
+async def test_a_result_that_cannot_be_stored_is_left_out(
+    ships: Backstay, captain: UserSender
+) -> None:
     (job_id,) = await captain(Order(words=("north",), how="unspeakable"))
     await drain(ships)
     row = await job(ships, job_id)
     assert (row.state, row.attempts, row.result) == ("succeeded", 1, None)
 
 
-async def test_an_error_is_made_storable(ships: Backstay, captain: Captain) -> None:
+async def test_an_error_is_made_storable(ships: Backstay, captain: UserSender) -> None:
     (job_id,) = await captain(Order(words=("north",), how="cursed"))
     await drain(ships)
     row = await job(ships, job_id)
@@ -42,9 +44,9 @@ async def test_an_error_is_made_storable(ships: Backstay, captain: Captain) -> N
 
 @needs("tasks")
 async def test_a_repeated_job_gets_its_own_number_of_attempts_again(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How long it waits for the next one begins anew, too."""
+    """The delay before the next attempt starts anew, too."""
     counted: list[int] = []
 
     def backoff(attempt: int) -> float:

@@ -1,4 +1,4 @@
-"""Shows that a slot fires once in the whole cluster, by the time of the database."""
+"""Shows that a slot of a schedule fires once in the whole cluster, by the database's time."""
 
 import asyncio
 import re
@@ -27,21 +27,21 @@ from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job, Schedule
 from tests.conftest import FrozenClock, settings_with
 from tests.features.steps import execute
-from tests.jobs.sample_jobs import Log, Order, Stow, fleet
-from tests.jobs.steps import Captain, drain, jobs, words
+from tests.jobs.sample_jobs import Log, Order, Stow, sample_feature
+from tests.jobs.steps import UserSender, drain, jobs, words
 
 pytestmark = pytest.mark.anyio
 
 
 class Adrift(Command[None]):
-    """A command that nobody handles."""
+    """A command without a handler."""
 
     permission = SYSTEM_ONLY
 
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> FrozenClock:
-    """The time of the database, as far as schedules ask for it."""
+    """Replaces the database time that schedules use."""
     clock, ask = FrozenClock(), DatabaseJobs.slots
 
     async def slots(store: DatabaseJobs) -> Any:
@@ -91,7 +91,7 @@ async def test_each_slot_fires(ships: Backstay, time: FrozenClock) -> None:
         time.forward(seconds=nap)
 
 
-async def test_what_was_missed_fires_once(ships: Backstay) -> None:
+async def test_missed_slots_fire_once(ships: Backstay) -> None:
     ringing = scheduler(ships, every("1m", Log(word="bell")))
     await ringing.tick()
     await drain(ships)
@@ -104,7 +104,7 @@ async def test_what_was_missed_fires_once(ships: Backstay) -> None:
     assert await words(ships) == ["bell"] * 2
 
 
-async def test_a_slot_does_not_fire_while_the_last_one_still_runs(
+async def test_a_slot_does_not_fire_while_the_previous_job_runs(
     ships: Backstay, time: FrozenClock
 ) -> None:
     ringing = scheduler(ships, every("1h", Log(word="bell")))
@@ -196,9 +196,9 @@ def test_a_cron_expression_that_never_matches_is_refused(expression: str) -> Non
         cron(expression, PurgeJobs())
 
 
-def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
+def test_a_schedule_of_an_invalid_job_stops_the_boot(tmp_path: Path) -> None:
     ship = replace(
-        fleet(),
+        sample_feature(),
         schedule=(
             every("1h", PurgeJobs()),
             every("1h", Stow(api_token="hush")),
@@ -233,7 +233,7 @@ def test_what_cannot_be_a_job_does_not_boot(tmp_path: Path) -> None:
     ]
 
 
-async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: Captain) -> None:
+async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: UserSender) -> None:
     found = await captain(Order(words=("a", "b", "c", "d")))
     states = [("succeeded", 8), ("succeeded", 6), ("failed", 8), ("failed", 31)]
     for job_id, (state, days) in zip(found, states, strict=True):
@@ -244,7 +244,7 @@ async def test_old_jobs_are_purged_failed_ones_later(ships: Backstay, captain: C
 
 
 async def test_sessions_are_purged_a_week_after_their_end(
-    ships: Backstay, captain: Captain
+    ships: Backstay, captain: UserSender
 ) -> None:
     now = utc_now()
     old, recent, future = (now + timedelta(days=days) for days in (-8, -6, 30))

@@ -1,4 +1,4 @@
-"""Shows that a shift ends with its worker, even one that lets go late."""
+"""Shows that `run_worker` waits for its worker, even one that stops late, and reports a death."""
 
 import asyncio
 from dataclasses import replace
@@ -16,8 +16,8 @@ from tests.waiting import LIMIT, eventually
 pytestmark = pytest.mark.anyio
 
 
-class Reluctant(Worker):
-    """Ignores that it is to stop, and takes a moment when it must."""
+class SlowToStop(Worker):
+    """Ignores the request to stop, and takes a moment when it is cancelled."""
 
     has_ended = False
 
@@ -35,7 +35,7 @@ def database_kind() -> str:
     return "sqlite"
 
 
-async def test_what_is_cancelled_has_ended_before_the_connections_close(
+async def test_cancelled_tasks_end_before_the_connections_close(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "PATIENCE", 0.0)
@@ -49,13 +49,13 @@ async def test_what_is_cancelled_has_ended_before_the_connections_close(
 
     monkeypatch.setattr(Scheduler, "tick", look)
     place = replace(ships.worker_context, schedule=())
-    worker = Reluctant(place)
+    worker = SlowToStop(place)
     async with run_worker(place, worker, grace=0.0):
         await has_looked.wait()
     assert worker.has_ended
 
 
-async def test_a_scheduler_that_dies_is_told_of_at_once(
+async def test_a_scheduler_that_dies_is_reported_at_once(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die(scheduler: Scheduler) -> None:
@@ -63,7 +63,7 @@ async def test_a_scheduler_that_dies_is_told_of_at_once(
 
     monkeypatch.setattr(Scheduler, "work", die)
     with logged(run_module) as logs:
-        async with run_worker(ships.worker_context, Reluctant(ships.worker_context), grace=0.0):
+        async with run_worker(ships.worker_context, SlowToStop(ships.worker_context), grace=0.0):
             await eventually(lambda: logs)
     (event,) = logs
     assert event["event"] == "no more jobs are run or scheduled here"

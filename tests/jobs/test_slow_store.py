@@ -1,4 +1,4 @@
-"""Shows that a database that answers late, or not at all, loses no job."""
+"""Shows that a slow or absent database loses no job."""
 
 import asyncio
 from typing import Any
@@ -9,16 +9,16 @@ from backstay.composition import Backstay
 from backstay.core.errors import DatabaseUnavailable
 from backstay.jobs.store import DatabaseJobs
 from tests.jobs.sample_jobs import Order
-from tests.jobs.steps import Captain, drain, job, words, worker
+from tests.jobs.steps import UserSender, drain, job, words, worker
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_was_claimed_too_late_is_given_back_and_run(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+async def test_a_job_claimed_too_late_is_released_and_run(
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first claim is not waited for, and answers once another one is made."""
+    """The worker does not wait for the first claim, which answers after the second is made."""
     (job_id,) = await captain(Order(words=("north",)))
     late, ask, calls = worker(ships), DatabaseJobs.claim, 0
     is_claimed, is_asked_again = asyncio.Event(), asyncio.Event()
@@ -48,7 +48,7 @@ async def test_what_was_claimed_too_late_is_given_back_and_run(
 
 
 async def test_draining_outlasts_a_short_fault(
-    ships: Backstay, captain: Captain, monkeypatch: pytest.MonkeyPatch
+    ships: Backstay, captain: UserSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await captain(Order(words=("north",)))
     claim, calls = DatabaseJobs.claim, 0
@@ -64,7 +64,7 @@ async def test_draining_outlasts_a_short_fault(
     assert await drain(ships) == 1
 
 
-async def test_draining_without_a_database_says_so(
+async def test_draining_without_a_database_reports_it(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Shows that an answer that comes too late is waited for in the background."""
+"""Shows that a late answer of the store is awaited in the background."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_late_error_is_told_and_a_late_answer_is_used() -> None:
+async def test_a_late_error_is_logged_and_a_late_answer_used() -> None:
     released, used, waits = asyncio.Event(), list[int](), TimeoutRunner(0.0)
 
     async def answer() -> int:

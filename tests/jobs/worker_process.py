@@ -1,4 +1,4 @@
-"""Workers with ships in processes of their own.
+"""Workers with the sample jobs, in their own processes.
 
 ``python -m tests.jobs.worker_process DATABASE_URL BROKER`` is one,
 ``… DATABASE_URL WORKERS DEATHS`` are several, each of which dies while it works and is replaced,
@@ -23,29 +23,31 @@ from backstay.features import STANDARD
 from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from tests.conftest import settings_with
-from tests.jobs.sample_jobs import fleet
-from tests.jobs.steps import BRISK
+from tests.jobs.sample_jobs import sample_feature
+from tests.jobs.steps import FAST_POLLING
 from tests.patient import PATIENT
 
-FORGETFUL = replace(BRISK, lease=1.0)
-"""What the dead held is taken over by the living."""
+SHORT_LEASE = replace(FAST_POLLING, lease=1.0)
+"""A short lease: jobs of killed workers are soon taken over by others."""
 MOST_STATEMENTS = 60
 
 
-async def work(url: str, broker: str = "", *, is_doomed: bool = False) -> None:
+async def work(url: str, broker: str = "", *, is_to_die: bool = False) -> None:
     """Work until killed."""
     settings = settings_with(url, Path.cwd(), QUEUE_URL=broker, **PATIENT)
-    backstay = compose(settings, [*STANDARD, fleet()])
-    if is_doomed:
-        _doom(backstay)
-    place = replace(backstay.worker_context, timing=FORGETFUL if is_doomed else BRISK, schedule=())
+    backstay = compose(settings, [*STANDARD, sample_feature()])
+    if is_to_die:
+        _kill_after_some_statements(backstay)
+    place = replace(
+        backstay.worker_context, timing=SHORT_LEASE if is_to_die else FAST_POLLING, schedule=()
+    )
     async with run_worker(place, Worker(place), grace=5):
         print("at work", flush=True)
         await asyncio.Event().wait()
 
 
-def _doom(backstay: Backstay) -> None:
-    """Let this process die at some moment after one of its first statements has begun."""
+def _kill_after_some_statements(backstay: Backstay) -> None:
+    """Let this process kill itself at a random moment after one of its first statements."""
     left = random.randint(1, MOST_STATEMENTS)
 
     def count(*_: Any) -> None:
@@ -63,29 +65,29 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def mutiny(url: str, workers: int, deaths: int) -> None:
-    """Replace workers that have died, until the last is dead."""
+def replace_killed_workers(url: str, workers: int, deaths: int) -> None:
+    """Start workers, and replace each killed one, until this many have died."""
     left = deaths
     for _ in range(min(workers, left)):
         left -= 1
-        _hire(url)
+        _fork_worker(url)
     for _ in range(deaths):
         _, status = os.wait()
         assert status == signal.SIGKILL, "only the doomed work here"
         if left:
             left -= 1
-            _hire(url)
+            _fork_worker(url)
 
 
-def _hire(url: str) -> None:
+def _fork_worker(url: str) -> None:
     if os.fork() == 0:
         sys.stdout = sys.stderr
         random.seed()
-        asyncio.run(work(url, is_doomed=True))
+        asyncio.run(work(url, is_to_die=True))
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 4:
-        mutiny(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+        replace_killed_workers(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     else:
         asyncio.run(work(*sys.argv[1:]))

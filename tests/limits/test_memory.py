@@ -1,4 +1,4 @@
-"""Shows that the limiter in process is exact, tells the truth, and forgets the right keys."""
+"""Shows that the limiter in process is exact, and forgets only keys that do not matter."""
 
 from itertools import count
 
@@ -17,7 +17,7 @@ rates = st.builds(Rate, st.integers(1, 200), st.integers(1, 100))
 
 
 class Time:
-    """Nanoseconds that pass on demand."""
+    """A clock in nanoseconds that the test moves."""
 
     def __init__(self) -> None:
         self.now = 77
@@ -56,7 +56,7 @@ async def test_no_window_holds_more_than_twice_the_limit(rate: Rate, pauses: lis
 
 @examples()
 @given(rates, st.integers(1, 300))
-async def test_who_waits_as_told_is_let_in_and_not_before(rate: Rate, times: int) -> None:
+async def test_the_announced_wait_is_exact(rate: Rate, times: int) -> None:
     clock = Time()
     limiter = MemoryLimiter(clock)
     for _ in range(times):
@@ -69,18 +69,18 @@ async def test_who_waits_as_told_is_let_in_and_not_before(rate: Rate, times: int
     assert (await limiter.hit("a", rate)).allowed
 
 
-async def test_keys_and_rates_are_counted_apart() -> None:
+async def test_keys_and_rates_are_counted_separately() -> None:
     limiter = MemoryLimiter(Time())
     for key, rate in (("a", FIVE), ("b", FIVE), ("a", Rate(5, 61))):
         assert (await limiter.hit(key, rate)).remaining == 4
 
 
-async def test_a_rate_beyond_counting_is_no_fault() -> None:
+async def test_a_rate_too_large_to_count_raises_no_error() -> None:
     limiter = MemoryLimiter(Time())
     assert (await limiter.hit("a", Rate(10**12, 1))).allowed
 
 
-async def test_what_is_paid_is_forgotten() -> None:
+async def test_a_key_whose_window_has_passed_is_forgotten() -> None:
     clock = Time()
     limiter = MemoryLimiter(clock)
     for number in range(10_000):
@@ -89,7 +89,7 @@ async def test_what_is_paid_is_forgotten() -> None:
     assert len(limiter) < 30
 
 
-async def test_a_flood_of_addresses_stays_bounded_and_forgets_nobody_who_owes_more() -> None:
+async def test_many_addresses_do_not_push_out_an_exhausted_key() -> None:
     clock, numbers = Time(), count()
     limiter = MemoryLimiter(clock, max_keys=100)
     for _ in range(5):
@@ -103,7 +103,7 @@ async def test_a_flood_of_addresses_stays_bounded_and_forgets_nobody_who_owes_mo
 
 @examples()
 @given(rates)
-async def test_what_is_taken_back_was_never_counted(rate: Rate) -> None:
+async def test_a_hit_that_is_taken_back_was_never_counted(rate: Rate) -> None:
     time = Time()
     limiter = MemoryLimiter(time)
     for _ in range(rate.limit):

@@ -34,7 +34,7 @@ def limiter(link: RedisLink) -> RedisLimiter:
 
 
 def pass_time(valkey: ValkeyServer, seconds: float) -> None:
-    """As if so much time had passed: what is kept is the moment at which nothing is owed."""
+    """Simulate the passing of time: the stored value is the time of the full budget."""
     valkey.call("INCRBY", kept(valkey), -math.ceil(seconds * 1_000_000))
 
 
@@ -55,7 +55,7 @@ async def test_of_four_processes_with_fifty_hits_each_exactly_ten_pass(
 
 
 @pytest.mark.parametrize("rate", [TEN, Rate(1, 3600), Rate(7, 3600), Rate(100, 7000)])
-async def test_its_verdicts_are_those_of_the_limiter_in_process(
+async def test_its_results_equal_those_of_the_limiter_in_process(
     limiter: RedisLimiter, rate: Rate
 ) -> None:
     memory, started = MemoryLimiter(), time.monotonic()
@@ -79,7 +79,7 @@ async def test_a_slot_is_free_again_when_its_time_has_passed(
     assert not (await limiter.hit("key", rate)).allowed
 
 
-async def test_a_key_is_gone_when_it_says_nothing_any_more(
+async def test_a_key_expires_when_it_no_longer_matters(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     await limiter.hit("key", TEN)
@@ -87,7 +87,7 @@ async def test_a_key_is_gone_when_it_says_nothing_any_more(
 
 
 @pytest.mark.parametrize("planted", ["later", "1e30", "inf", "-inf", "nan", "no number"])
-async def test_what_is_found_there_owes_no_more_than_the_limit(
+async def test_a_wrong_stored_value_costs_at_most_the_limit(
     limiter: RedisLimiter, valkey: ValkeyServer, planted: str
 ) -> None:
     rate = Rate(5, 1000)
@@ -106,13 +106,13 @@ async def test_what_is_found_there_owes_no_more_than_the_limit(
     assert 0 < int(str(valkey.call("TTL", key))) <= 1000
 
 
-async def test_applications_of_one_database_count_apart(link: RedisLink) -> None:
+async def test_applications_of_one_database_count_separately(link: RedisLink) -> None:
     one, other = RedisLimiter(link, "name"), RedisLimiter(link, "other")
     assert (await one.hit("key", TEN)).remaining == 9
     assert (await other.hit("key", TEN)).remaining == 9
 
 
-async def test_keys_and_rates_are_counted_apart(limiter: RedisLimiter) -> None:
+async def test_keys_and_rates_are_counted_separately(limiter: RedisLimiter) -> None:
     assert (await limiter.hit("one", TEN)).remaining == 9
     assert (await limiter.hit("two", TEN)).remaining == 9
     assert (await limiter.hit("one", Rate(5, 3600))).remaining == 4
@@ -129,7 +129,7 @@ async def test_many_hits_at_once_are_one_round_trip(
     assert valkey.calls_of("eval") == 0
 
 
-async def test_a_server_that_forgot_the_script_is_told_again(
+async def test_a_server_that_lost_the_script_gets_it_again(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     assert (await limiter.hit("key", TEN)).remaining == 9
@@ -162,7 +162,7 @@ async def test_without_redis_a_strict_rate_allows_half(
         assert not (await limiter.hit("key", rate)).allowed
 
 
-async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_once(
+async def test_a_refusing_server_is_done_without_and_logged_once(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     valkey.call("ACL", "SETUSER", "default", "-evalsha")
@@ -175,7 +175,7 @@ async def test_a_server_that_refuses_to_count_is_done_without_and_that_is_told_o
     assert [result.allowed for result in verdicts] == [True] * 10 + [False]
 
 
-async def test_what_is_taken_back_was_never_counted(
+async def test_a_hit_that_is_taken_back_was_never_counted(
     limiter: RedisLimiter, valkey: ValkeyServer
 ) -> None:
     for _ in range(TEN.limit):

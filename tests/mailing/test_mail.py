@@ -1,4 +1,4 @@
-"""Shows how mail is written and handed over, and what cannot be smuggled into it."""
+"""Shows how mail is composed and delivered, and that headers cannot be injected."""
 
 import io
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_a_subject_is_one_line(subject: str) -> None:
         message_of(Mail("ada@example.org", subject, "", ""), SENDER, utc_now())
 
 
-def test_a_body_stays_a_body() -> None:
+def test_a_body_cannot_add_headers() -> None:
     text = "\r\n.\r\nMAIL FROM:<eve@example.org>\r\n\r\nBcc: eve@example.org\n"
     message = message_of(Mail("ada@example.org", "A subject", text, text), SENDER, utc_now())
     assert message["Bcc"] is None
@@ -100,7 +100,7 @@ def test_templates_of_a_project_replace_ours_one_by_one(tmp_path: Path) -> None:
         ("torn", "The mail template torn: unexpected '}'."),
     ],
 )
-def test_a_mail_that_cannot_be_written_says_why_and_is_not_tried_again(
+def test_a_broken_template_is_a_final_error_with_a_reason(
     tmp_path: Path, template: str, told: str
 ) -> None:
     for name in ("order", "torn"):
@@ -114,7 +114,7 @@ def test_a_mail_that_cannot_be_written_says_why_and_is_not_tried_again(
     assert is_final(refused.value)
 
 
-def test_values_may_have_any_name_but_of_what_every_template_knows(tmp_path: Path) -> None:
+def test_values_may_not_have_names_that_every_template_knows(tmp_path: Path) -> None:
     values = {"template": "a", "self": "b", "values": "c"}
     for kind in ("txt", "html"):
         (tmp_path / f"odd.{kind}").write_text("{{ template }}{{ values }} {{ recipient }}")
@@ -165,7 +165,7 @@ async def test_a_full_disk_leaves_nothing_behind(
     assert list((tmp_path / "mail").iterdir()) == []
 
 
-async def test_what_is_not_a_mail_is_left_out(tmp_path: Path) -> None:
+async def test_files_that_are_no_mails_are_ignored(tmp_path: Path) -> None:
     box = FileMailer(tmp_path, SENDER, utc_now)
     await box.send(MAIL)
     (tmp_path / "notes.eml").write_text("hello")
@@ -190,7 +190,7 @@ def full() -> Iterator[io.TextIOWrapper]:
         stream.detach()
 
 
-async def test_a_mail_that_the_console_does_not_take_is_not_sent(full: io.TextIOWrapper) -> None:
+async def test_a_mail_that_cannot_be_printed_is_not_sent(full: io.TextIOWrapper) -> None:
     with pytest.raises(MailNotSent, match="No space left"):
         await ConsoleMailer(full).send(MAIL)
 
@@ -214,7 +214,7 @@ def test_a_token_is_bound_to_purpose_link_and_key() -> None:
         ({"ENVIRONMENT": "production", "MAIL_HOST": "mail.example.org"}, "SmtpMailer"),
     ],
 )
-async def test_the_settings_choose(
+async def test_the_settings_choose_the_mailer(
     tmp_path: Path, variables: dict[str, str], expected: str
 ) -> None:
     keys = {"SECURITY_SECRET_KEY": STRONG, "SECURITY_REFRESH_TOKEN_SECRET": OTHER}
@@ -226,7 +226,7 @@ async def test_the_settings_choose(
             await chosen.send(MAIL)
 
 
-def test_a_message_is_written_for_the_wire() -> None:
+def test_a_message_is_encoded_for_sending() -> None:
     raw = message_of(MAIL, SENDER, utc_now()).as_bytes(policy=SMTP)
     assert b"\r\n" in raw
     assert b"\n" not in raw.replace(b"\r\n", b"")

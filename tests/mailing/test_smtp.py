@@ -1,4 +1,4 @@
-"""Shows how mail is handed over to a server, and which of its answers are the last word."""
+"""Shows how mail is sent to an SMTP server, and which of its answers are final."""
 
 import ssl
 from email import message_from_bytes
@@ -15,7 +15,8 @@ from backstay.mailing.local import FileMailer
 from backstay.mailing.message import message_of
 from backstay.mailing.smtp import SmtpMailer
 from backstay.settings import load_settings
-from tests.services.smtp import NAME, PASSWORD, certified, free_port, smtp_server
+from tests.ports import free_port
+from tests.services.smtp import NAME, PASSWORD, certified, smtp_server
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +108,7 @@ async def test_whatever_can_be_ascii_is_ascii_on_the_wire() -> None:
     assert message_from_bytes(raw, EmailMessage, policy=SMTP)["Subject"] == "Grüße"
 
 
-async def test_a_recipient_whom_the_server_cannot_write_to_is_refused_for_good(
+async def test_an_address_that_needs_smtputf8_fails_permanently_without_it(
     tmp_path: Path,
 ) -> None:
     with smtp_server(port := free_port(), with_utf8=False) as box:
@@ -121,7 +122,7 @@ async def test_a_recipient_whom_the_server_cannot_write_to_is_refused_for_good(
 
 @pytest.mark.parametrize("code", [421, 450, 451, 452, 550, 552, 553, 554, 571])
 @pytest.mark.parametrize("about", ["sender", "recipient", "mail"])
-async def test_an_answer_of_the_fives_is_final_and_one_of_the_fours_is_not(
+async def test_smtp_5xx_answers_are_final_and_4xx_answers_are_not(
     tmp_path: Path, about: str, code: int
 ) -> None:
     told = f"{code} ada@example.org is greylisted, says the server"
@@ -139,7 +140,7 @@ async def test_an_answer_of_the_fives_is_final_and_one_of_the_fours_is_not(
 
 @pytest.mark.parametrize("code", [530, 534, 535, 538])
 @pytest.mark.parametrize("about", ["sender", "recipient", "mail"])
-async def test_who_is_not_signed_in_may_try_again(tmp_path: Path, about: str, code: int) -> None:
+async def test_a_failed_smtp_login_is_not_final(tmp_path: Path, about: str, code: int) -> None:
     told = f"{code} sign in first"
     with smtp_server(port := free_port()) as box:
         if about == "mail":

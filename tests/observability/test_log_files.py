@@ -1,4 +1,4 @@
-"""Shows what the server keeps in files, and that rotating them loses nothing."""
+"""Shows what the server logs to files, and that rotation loses no line."""
 
 import io
 import json
@@ -40,7 +40,7 @@ files.stop()
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """The configuration of logging is restored in the end."""
+    """Restore the logging configuration after the test."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -83,7 +83,7 @@ def test_only_so_many_old_files_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("restored")
-def test_what_libraries_warn_of_is_kept_too(tmp_path: Path) -> None:
+def test_warnings_of_libraries_are_kept_too(tmp_path: Path) -> None:
     files = LogFiles(str(tmp_path))
     configure("INFO", "json", files.server)
     take_over()
@@ -108,7 +108,7 @@ def test_without_a_folder_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_server_keeps_its_log_and_the_audit_trail_without_secrets(
+def test_log_files_hold_server_log_and_audit_trail_without_secrets(
     tmp_path: Path, templates: Templates
 ) -> None:
     templates.copy("sqlite", tmp_path, name="backstay.db")

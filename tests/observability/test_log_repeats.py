@@ -1,4 +1,4 @@
-"""Shows that an outage does not fill the log: what repeats itself is told once and counted."""
+"""Shows that an outage does not fill the log: repeated errors are logged once and counted."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from tests.clocks import StandingClock
 
 
 class Written:
-    """A log of its own, and what it has written."""
+    """A logger with repeat suppression, and what it has written."""
 
     def __init__(self, settle: Callable[[], None], output: io.StringIO, clock: Any) -> None:
         self.settle, self.clock = settle, clock
@@ -26,7 +26,7 @@ class Written:
         self._output = output
 
     def taken(self) -> list[dict[str, Any]]:
-        """The events since this was last asked."""
+        """The events since the last call."""
         lines = self._output.getvalue().splitlines()
         self._output.truncate(0)
         self._output.seek(0)
@@ -43,7 +43,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
 
 
 def lost(host: str = "db", **more: Any) -> DatabaseUnavailable:
-    """The refusal of a request while the database is away."""
+    """The error of a request while the database is away."""
     try:
         try:
             raise ConnectionRefusedError(f"{host} refuses: postgresql://x:hush@{host}")
@@ -53,7 +53,7 @@ def lost(host: str = "db", **more: Any) -> DatabaseUnavailable:
         return error
 
 
-def test_an_error_is_told_once_a_period_and_counted(written: Written) -> None:
+def test_a_repeated_error_is_logged_once_per_period_with_count(written: Written) -> None:
     for number in range(1241):
         written.log.warning("unavailable", fault=lost(f"db{number}"), request_id=number)
     (first,) = written.taken()
@@ -77,7 +77,7 @@ def test_an_error_is_told_once_a_period_and_counted(written: Written) -> None:
     assert again["exception"]
 
 
-def test_what_is_left_is_told_at_the_end(written: Written) -> None:
+def test_suppressed_errors_are_logged_at_the_end(written: Written) -> None:
     for _ in range(3):
         written.log.warning("unavailable", fault=lost())
     written.log.error("other", fault=lost())
@@ -88,7 +88,7 @@ def test_what_is_left_is_told_at_the_end(written: Written) -> None:
     assert written.taken() == []
 
 
-def test_errors_of_another_kind_or_line_or_event_are_told(written: Written) -> None:
+def test_errors_of_another_type_line_or_event_are_logged(written: Written) -> None:
     def fail(kind: type[Exception]) -> None:
         raise kind
 
@@ -103,7 +103,7 @@ def test_errors_of_another_kind_or_line_or_event_are_told(written: Written) -> N
     assert reasons == ["TimeoutError", "ValueError", "TimeoutError", "TimeoutError"]
 
 
-def test_what_tells_of_no_error_is_never_dropped(written: Written) -> None:
+def test_events_without_an_error_are_never_dropped(written: Written) -> None:
     for _ in range(3):
         written.log.warning("request", reason="TimeoutError", status=503)
         written.log.error("nothing failed", exc_info=False)
@@ -121,9 +121,9 @@ def test_only_so_much_is_remembered_and_nothing_uncounted(
     assert MOST < 1000
 
 
-async def test_time_limits_of_different_things_are_not_the_same(written: Written) -> None:
-    """All of them are raised in one line of Python's own: somebody who only has to wait for their
-    own reads must not hide that no connection is free."""
+async def test_timeouts_of_different_things_count_as_different_errors(written: Written) -> None:
+    """All are raised in one line of the standard library; the error of a caller over its own
+    share must not hide that no connection is free."""
     turns = FairSemaphore(2, 0.0, each=1)
     with pytest.raises(DatabaseUnavailable) as own:
         async with turns.of("somebody"), turns.of("somebody"):

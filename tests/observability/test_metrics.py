@@ -1,4 +1,4 @@
-"""Shows that metrics of several workers tell the state of the living, and what all counted."""
+"""Shows that metrics of several workers hold the state of living ones, and the counts of all."""
 
 import os
 import re
@@ -17,7 +17,7 @@ for up in {states}:
 """
 
 
-def test_one_worker_that_hears_nothing_is_seen_until_it_is_gone(tmp_path: Path) -> None:
+def test_one_disconnected_worker_shows_until_it_is_gone(tmp_path: Path) -> None:
     def told(states: list[bool]) -> list[str]:
         ran = subprocess.run(
             [sys.executable, "-c", WORKER.format(states=states)],
@@ -46,7 +46,7 @@ print(os.getpid())
 """
 
 
-def test_what_dead_workers_counted_stays_in_as_many_files_as_two_need(tmp_path: Path) -> None:
+def test_counts_of_dead_workers_stay_in_few_files(tmp_path: Path) -> None:
     def count(number: int) -> None:
         subprocess.run(
             [sys.executable, "-c", COUNTING.format(number=number, pid=number)],

@@ -1,4 +1,4 @@
-"""A source of principals for tests of their cache."""
+"""A source of principals for tests of the principal cache."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Shows that a cached principal is never staler than promised, and that the cache is bounded."""
+"""Shows that a cached principal is never older than promised, and that the cache is bounded."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,7 +21,7 @@ def sessions() -> Sessions:
     return Sessions()
 
 
-async def test_without_a_channel_a_principal_is_loaded_again_after_a_second(
+async def test_without_a_channel_a_principal_is_reloaded_after_one_second(
     sessions: Sessions,
 ) -> None:
     cache, session = sessions.cache(), sessions.start()
@@ -49,7 +49,7 @@ async def test_the_age_counts_from_before_the_load(sessions: Sessions) -> None:
     assert sessions.loads == 2
 
 
-async def test_a_principal_is_believed_as_long_as_the_channel_is_complete(
+async def test_a_principal_is_used_while_the_channel_is_complete(
     sessions: Sessions,
 ) -> None:
     cache, session = sessions.cache(), sessions.start()
@@ -65,7 +65,7 @@ async def test_a_principal_is_believed_as_long_as_the_channel_is_complete(
     assert sessions.loads == 2
 
 
-async def test_no_principal_is_believed_longer_than_its_age(sessions: Sessions) -> None:
+async def test_no_principal_is_used_beyond_its_maximum_age(sessions: Sessions) -> None:
     cache, session = sessions.cache(), sessions.start()
     for sessions.now in (0.0, 59.9, 60.0):
         cache.complete_until(sessions.now)
@@ -73,7 +73,7 @@ async def test_no_principal_is_believed_longer_than_its_age(sessions: Sessions) 
     assert sessions.loads == 2
 
 
-async def test_no_principal_is_believed_past_the_end_of_its_session(sessions: Sessions) -> None:
+async def test_no_principal_is_used_past_the_end_of_its_session(sessions: Sessions) -> None:
     cache, session = sessions.cache(), sessions.start()
     sessions.valid_until = START + timedelta(seconds=0.5)
     for sessions.now in (0.0, 0.4, 0.5):
@@ -118,7 +118,7 @@ async def test_forgetting_all_drops_everything(sessions: Sessions) -> None:
     [lambda cache, user: cache.forget([user]), lambda cache, _: cache.forget_all()],
     ids=["user", "all"],
 )
-async def test_what_was_loaded_before_a_change_is_answered_but_not_kept(
+async def test_a_principal_loaded_before_a_change_is_not_kept(
     sessions: Sessions, forget: Callable[[PrincipalCache, UUID], None]
 ) -> None:
     cache, session = sessions.cache(), sessions.start()
@@ -150,7 +150,7 @@ async def test_the_oldest_entry_gives_way(sessions: Sessions) -> None:
     assert sessions.loads == 4
 
 
-async def test_nothing_is_kept_about_somebody_who_is_about_to_change(sessions: Sessions) -> None:
+async def test_nothing_is_kept_about_a_user_with_a_pending_change(sessions: Sessions) -> None:
     cache, session, other = sessions.cache(), sessions.start(), sessions.start()
     cache.distrust("change", {sessions.users[session]}, 30)
     for _ in range(2):
@@ -171,7 +171,7 @@ async def test_distrust_of_everybody_ends_by_itself(sessions: Sessions) -> None:
     assert sessions.loads == 4
 
 
-async def test_one_change_that_is_done_does_not_vouch_for_another(sessions: Sessions) -> None:
+async def test_one_finished_change_does_not_end_distrust_for_another(sessions: Sessions) -> None:
     cache, session = sessions.cache(), sessions.start()
     for name in ("one", "other"):
         cache.distrust(name, {sessions.users[session]}, 30)
@@ -181,7 +181,7 @@ async def test_one_change_that_is_done_does_not_vouch_for_another(sessions: Sess
     assert sessions.loads == 2
 
 
-async def test_the_channel_that_knows_more_decides_how_complete_knowledge_is(
+async def test_of_two_channels_the_more_complete_one_decides(
     sessions: Sessions,
 ) -> None:
     cache, session = sessions.cache(), sessions.start()

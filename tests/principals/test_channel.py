@@ -1,4 +1,4 @@
-"""Shows that a channel that stops tells first what was outdated until then."""
+"""Shows that a stopping channel first delivers pending changes, and when it logs a loss."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,8 +24,8 @@ async def nobody(_: UUID) -> Principal | None:
     return None
 
 
-class Held(Listener):
-    """One whose first beat takes until it is let go."""
+class HeldListener(Listener):
+    """A listener whose first heartbeat lasts until the test releases it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,8 +49,8 @@ def channel_on(listener: Listener) -> DatabasePrincipals:
     return DatabasePrincipals(cache, listener, lambda _: None)
 
 
-async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
-    held = Held()
+async def test_a_stop_during_a_heartbeat_causes_one_more() -> None:
+    held = HeldListener()
     channel = channel_on(held)
     await channel.start()
     await held.begun.wait()
@@ -62,8 +62,8 @@ async def test_a_stop_during_a_beat_is_followed_by_another() -> None:
 
 
 @pytest.mark.parametrize("is_stopping", [True, False])
-async def test_a_loss_is_told_unless_a_stop_was_asked_for(is_stopping: bool) -> None:
-    held = Held()
+async def test_a_lost_connection_is_logged_except_during_a_stop(is_stopping: bool) -> None:
+    held = HeldListener()
     held.ends = True
     channel = channel_on(held)
     with logged(channel_module) as logs:

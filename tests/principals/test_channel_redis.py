@@ -1,4 +1,4 @@
-"""Shows that news reach every other process, and that whoever may have missed some knows."""
+"""Shows that changes reach every other process, and that a process notices missed ones."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -24,7 +24,7 @@ COMMIT_SECONDS = 30.0
 
 
 class Cache:
-    """Notes what it is told."""
+    """A principal cache that records the calls it gets."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
@@ -47,8 +47,8 @@ class Cache:
         self.complete = moment
 
 
-class Station(Cache):
-    """A process as others see it: it tells news and notes what it hears."""
+class Peer(Cache):
+    """A process on the channel: it announces changes and records those of others."""
 
     def __init__(self, valkey: ValkeyServer, name: str = "name") -> None:
         super().__init__()
@@ -73,15 +73,15 @@ def everyone() -> PrincipalChanges:
     return changes
 
 
-Open = Callable[..., Awaitable[Station]]
+Open = Callable[..., Awaitable[Peer]]
 
 
 @pytest.fixture
-async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
+async def peer(valkey: ValkeyServer) -> AsyncIterator[Open]:
     async with AsyncExitStack() as opened:
 
-        async def open_one(name: str = "name") -> Station:
-            one = Station(valkey, name)
+        async def open_one(name: str = "name") -> Peer:
+            one = Peer(valkey, name)
             await one.link.start()
             opened.push_async_callback(one.link.stop)
             return one
@@ -89,8 +89,8 @@ async def station(valkey: ValkeyServer) -> AsyncIterator[Open]:
         yield open_one
 
 
-async def test_news_reach_the_others_whole(station: Open) -> None:
-    one, other, third = await station(), await station(), await station()
+async def test_messages_reach_other_processes_complete(peer: Open) -> None:
+    one, other, third = await peer(), await peer(), await peer()
     changes = changed(new_id(), new_id())
     await one.announce(changes)
     await one.principals.publish(changes)
@@ -104,8 +104,8 @@ async def test_news_reach_the_others_whole(station: Open) -> None:
     assert (one.told, one.flushes) == ([], 1)
 
 
-async def test_news_about_everyone_empty_the_others(station: Open) -> None:
-    one, other = await station(), await station()
+async def test_a_message_about_everyone_empties_other_caches(peer: Open) -> None:
+    one, other = await peer(), await peer()
     changes = everyone()
     await one.announce(changes)
     await eventually(lambda: other.flushes == 2)
@@ -113,16 +113,18 @@ async def test_news_about_everyone_empty_the_others(station: Open) -> None:
     assert (one.told, one.flushes) == ([], 1)
 
 
-async def test_what_the_server_has_taken_was_heard_before_the_next_proof(station: Open) -> None:
-    one, other = await station(), await station()
+async def test_an_accepted_message_is_heard_before_the_next_completeness_proof(
+    peer: Open,
+) -> None:
+    one, other = await peer(), await peer()
     await one.announce(everyone())
     sent = time.monotonic()
     await eventually(lambda: other.complete >= sent)
     assert len(other.told) == 1
 
 
-async def test_every_connection_begins_with_a_flush(station: Open, valkey: ValkeyServer) -> None:
-    one = await station()
+async def test_each_new_connection_starts_with_a_flush(peer: Open, valkey: ValkeyServer) -> None:
+    one = await peer()
     assert one.flushes == 1
     valkey.restart()
     await eventually(lambda: one.flushes == 2)
@@ -130,10 +132,10 @@ async def test_every_connection_begins_with_a_flush(station: Open, valkey: Valke
     await eventually(lambda: one.flushes == 3)
 
 
-async def test_nothing_is_proven_while_the_server_hangs(
-    station: Open, valkey: ValkeyServer
+async def test_completeness_is_not_proven_while_the_server_hangs(
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    one = await station()
+    one = await peer()
     with valkey.frozen():
         frozen, connection = time.monotonic(), one.link._connection
         assert connection is not None
@@ -142,10 +144,10 @@ async def test_nothing_is_proven_while_the_server_hangs(
     await eventually(lambda: one.complete > frozen)
 
 
-async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
-    station: Open, valkey: ValkeyServer
+async def test_after_a_failed_publication_other_processes_flush_later(
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    one, other = await station(), await station()
+    one, other = await peer(), await peer()
     valkey.call("ACL", "SETUSER", "default", "-publish")
     try:
         await one.announce(changed(new_id()))
@@ -166,28 +168,28 @@ async def test_who_could_not_be_told_flushes_when_that_is_possible_again(
     ],
     ids=lambda payload: payload[:60],
 )
-async def test_what_cannot_be_read_is_taken_for_anything(
-    station: Open, valkey: ValkeyServer, payload: str
+async def test_an_unreadable_message_counts_as_any_change(
+    peer: Open, valkey: ValkeyServer, payload: str
 ) -> None:
-    one = await station()
+    one = await peer()
     connection = one.link._connection
     valkey.call("PUBLISH", one.principals._channel, payload)
     await eventually(lambda: one.flushes == 2)
     assert one.link._connection is connection
 
 
-async def test_others_distrust_for_no_longer_than_a_commit_may_take(
-    station: Open, valkey: ValkeyServer
+async def test_other_processes_distrust_no_longer_than_a_commit(
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    one = await station()
+    one = await peer()
     for pending in ("1e300", "5"):
         valkey.call("PUBLISH", one.principals._channel, FORGED % pending)
     await eventually(lambda: len(one.told) == 2)
     assert [seconds for *_, seconds in one.told] == [COMMIT_SECONDS, 5.0]
 
 
-async def test_applications_of_one_database_do_not_hear_one_another(station: Open) -> None:
-    one, other, stranger = await station(), await station(), await station("other")
+async def test_applications_of_one_database_do_not_hear_one_another(peer: Open) -> None:
+    one, other, stranger = await peer(), await peer(), await peer("other")
     await one.announce(everyone())
     await eventually(lambda: len(other.told) == 1)
     sent = time.monotonic()
@@ -195,10 +197,10 @@ async def test_applications_of_one_database_do_not_hear_one_another(station: Ope
     assert (stranger.told, stranger.flushes) == ([], 1)
 
 
-async def test_whoever_only_speaks_connects_when_there_is_something_to_say(
-    station: Open, valkey: ValkeyServer
+async def test_a_process_that_only_publishes_connects_at_its_first_message(
+    peer: Open, valkey: ValkeyServer
 ) -> None:
-    other, speaker = await station(), Station(valkey)
+    other, speaker = await peer(), Peer(valkey)
     user_id = new_id()
     await speaker.principals.publish(changed(user_id))
     await eventually(lambda: ("forget", frozenset({user_id})) in other.told)

@@ -1,4 +1,4 @@
-"""Shows that a crowd of one session loads its principal once, and none from before a change."""
+"""Shows that concurrent requests of a session load it once, and never a state before a change."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def sessions() -> Sessions:
 async def asked_twice(
     sessions: Sessions, cache: PrincipalCache, session: UUID, between: Callable[[], object]
 ) -> list[int | None]:
-    """The levels that two are told, of whom the second asks while the first waits."""
+    """The levels that two callers get; the second asks while the first waits."""
     sessions.gate = anyio.Event()
     told: list[int | None] = []
 
@@ -41,7 +41,7 @@ async def asked_twice(
     return told
 
 
-async def test_a_crowd_of_one_session_loads_it_once(sessions: Sessions) -> None:
+async def test_concurrent_requests_of_one_session_load_it_once(sessions: Sessions) -> None:
     cache, session = sessions.cache(), sessions.start()
     assert await asked_twice(sessions, cache, session, lambda: None) == [0, 0]
     assert sessions.loads == 1
@@ -51,9 +51,7 @@ async def test_a_crowd_of_one_session_loads_it_once(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("change", ["forgotten", "distrusted", "old"])
-async def test_who_asks_after_a_change_does_not_wait_for_what_was_asked_before_it(
-    sessions: Sessions, change: str
-) -> None:
+async def test_a_request_after_a_change_starts_a_new_load(sessions: Sessions, change: str) -> None:
     cache, session = sessions.cache(), sessions.start()
 
     def between() -> None:
@@ -69,7 +67,7 @@ async def test_who_asks_after_a_change_does_not_wait_for_what_was_asked_before_i
     assert sessions.loads == 2
 
 
-async def test_who_gives_up_takes_nobody_along(sessions: Sessions) -> None:
+async def test_a_cancelled_request_does_not_cancel_the_others(sessions: Sessions) -> None:
     cache, session = sessions.cache(), sessions.start()
     sessions.gate = anyio.Event()
     async with anyio.create_task_group() as group:
@@ -90,7 +88,7 @@ async def test_who_gives_up_takes_nobody_along(sessions: Sessions) -> None:
     assert sessions.loads == 1
 
 
-async def test_a_crowd_is_told_what_went_wrong_and_may_ask_again(sessions: Sessions) -> None:
+async def test_a_load_error_reaches_every_waiter_and_is_not_kept(sessions: Sessions) -> None:
     session, answers = sessions.start(), [RuntimeError("gone"), None]
 
     async def load(_: UUID) -> Principal | None:

@@ -1,4 +1,4 @@
-"""Links to Redis, and how time passes for those who use them."""
+"""Fixtures: Redis clients, their timeouts, and the clock of their caches."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -18,20 +18,20 @@ from tests.waiting import LIMIT
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis is not given up because it is late."""
+    """Raise the timeouts of Redis calls, so that a slow machine causes no failure."""
     be_patient(monkeypatch)
 
 
 @pytest.fixture
 def without_beats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody asks whether the other side is there, except once as a connection begins."""
+    """Switch heartbeats off, except the one at the begin of a connection."""
     for module in (redis_client, listener_module):
         monkeypatch.setattr(module, "BEAT_SECONDS", LIMIT)
 
 
 @pytest.fixture
 async def linked() -> AsyncIterator[Open]:
-    """Opens links, which are stopped in the end."""
+    """Opens Redis clients, which are stopped in the end."""
     async with AsyncExitStack() as opened:
 
         async def open_one(*arguments: object) -> RedisLink:
@@ -45,7 +45,7 @@ async def linked() -> AsyncIterator[Open]:
 
 @pytest.fixture
 def standing(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
-    """The clock of every cache in this process, whose entries do not age by themselves."""
+    """A standing clock for every cache in this process: entries do not age."""
     clock = StandingClock()
     monkeypatch.setattr(cache_memory, "monotonic", clock)
     return clock
@@ -53,6 +53,6 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
 
 @pytest.fixture
 async def wire(valkey: ValkeyServer) -> AsyncIterator[Wire]:
-    """A wire to Valkey, at whose `url` it can be taken away."""
+    """A TCP proxy to Valkey; at its `url` the server can be cut off."""
     async with wire_to(valkey.url) as (wire, _):
         yield wire

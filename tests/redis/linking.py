@@ -1,4 +1,4 @@
-"""Links of tests to a server, how long they wait for it, and what they log."""
+"""Creates Redis clients for tests, and sets their timeouts."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ from backstay.settings.groups.redis import RedisUrl
 from tests.waiting import LIMIT
 
 Open = Callable[..., Awaitable[RedisLink]]
-"""Opens a link to an address."""
+"""Opens a Redis client for an address."""
 PATIENCE, CONNECT_SECONDS = redis_connection.PATIENCE, redis_client.CONNECT_SECONDS
 
 
@@ -26,25 +26,25 @@ def address_of(url: str) -> RedisAddress:
 
 
 def link_to(url: str | RedisAddress, registry: CollectorRegistry | None = None) -> RedisLink:
-    """A link that is not started yet."""
+    """A Redis client that is not started yet."""
     address = address_of(url) if isinstance(url, str) else url
     return RedisLink(address, RedisMetrics(registry or CollectorRegistry()).of("redis"))
 
 
 def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on, connections that begin are not given up because Redis is late."""
+    """Raise the timeouts of connections that are opened from now on."""
     monkeypatch.setattr(redis_connection, "PATIENCE", LIMIT)
     monkeypatch.setattr(redis_client, "CONNECT_SECONDS", LIMIT)
 
 
 def be_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on, connections that begin are given up as soon as the product does."""
+    """Restore the product's timeouts for connections that are opened from now on."""
     monkeypatch.setattr(redis_connection, "PATIENCE", PATIENCE)
     monkeypatch.setattr(redis_client, "CONNECT_SECONDS", CONNECT_SECONDS)
 
 
 def vain_commands(link: RedisLink) -> tuple[float, float]:
-    """How many commands were asked in vain, and how many were not even sent."""
+    """The numbers of commands that failed, and of commands that were not sent."""
     metrics = link._metrics
     failed, spared = (
         next(sample.value for each in counter.collect() for sample in each.samples)
@@ -54,6 +54,6 @@ def vain_commands(link: RedisLink) -> tuple[float, float]:
 
 
 def fails_at_once(link: RedisLink) -> None:
-    """Assert that a command fails before it has waited for anything."""
+    """Assert that a command fails without waiting."""
     with pytest.raises(RedisUnavailable):
         link.call("GET", "key").send(None)

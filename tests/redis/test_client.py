@@ -1,4 +1,4 @@
-"""Shows that commands of one turn share a round trip and that each gets its own reply."""
+"""Shows that commands of one turn of the event loop share a round trip, and get their replies."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ async def test_replies_are_bytes_numbers_lists_and_nothing(link: RedisLink) -> N
     assert await link.call("LRANGE", "list", 0, -1) == [b"\x00\xff", b"1", b"0.5"]
 
 
-async def test_concurrent_commands_share_a_round_trip_and_get_their_own_replies(
+async def test_concurrent_commands_share_round_trips_and_get_their_own_replies(
     link: RedisLink, valkey: ValkeyServer
 ) -> None:
     valkey.call("CONFIG", "RESETSTAT")
@@ -38,7 +38,7 @@ async def test_concurrent_commands_share_a_round_trip_and_get_their_own_replies(
     assert valkey.reads() < 8  # with those of the questions asked here
 
 
-async def test_who_is_cancelled_takes_nobody_elses_reply(link: RedisLink) -> None:
+async def test_a_cancelled_command_takes_no_other_reply(link: RedisLink) -> None:
     asking = [asyncio.ensure_future(link.call("ECHO", number)) for number in range(3)]
     await asyncio.sleep(0)
     asking[1].cancel()
@@ -46,7 +46,7 @@ async def test_who_is_cancelled_takes_nobody_elses_reply(link: RedisLink) -> Non
     assert await asking[2] == b"2"
 
 
-async def test_an_error_of_one_command_concerns_nobody_else(link: RedisLink) -> None:
+async def test_an_error_of_one_command_affects_no_other(link: RedisLink) -> None:
     await link.call("SET", "key", "text")
     wrong = asyncio.ensure_future(link.call("INCR", "key"))
     assert await link.call("GET", "key") == b"text"
@@ -55,7 +55,7 @@ async def test_an_error_of_one_command_concerns_nobody_else(link: RedisLink) -> 
     assert link.is_up
 
 
-async def test_a_script_is_sent_once_and_again_after_it_was_forgotten(
+async def test_a_script_is_sent_once_and_again_when_forgotten(
     link: RedisLink, valkey: ValkeyServer
 ) -> None:
     script = Script.of("return {KEYS[1], ARGV[1], ARGV[2]}")
@@ -69,10 +69,10 @@ async def test_a_script_is_sent_once_and_again_after_it_was_forgotten(
         await link.run(Script.of("return redis.error_reply('ERR no such thing')"), [])
 
 
-async def test_whatever_was_published_before_a_reply_was_heard_before_it(
+async def test_messages_published_before_a_reply_arrive_before_it(
     linked: Open, valkey: ValkeyServer
 ) -> None:
-    """However much that is: nothing else is answered in between."""
+    """In any number: no reply comes between them."""
     listener, heard = link_to(valkey.url), Heard([])
     listener.subscribe("news", heard)
     await listener.start()
@@ -86,7 +86,7 @@ async def test_whatever_was_published_before_a_reply_was_heard_before_it(
 
 @dataclass
 class Heard:
-    """A subscriber that keeps what it hears."""
+    """A subscriber that records messages."""
 
     news: list[bytes]
 
@@ -100,14 +100,14 @@ class Heard:
         pass
 
 
-async def test_what_cannot_be_sent_concerns_nobody_else(link: RedisLink) -> None:
+async def test_a_command_that_cannot_be_encoded_affects_no_other(link: RedisLink) -> None:
     asking = asyncio.ensure_future(link.call("ECHO", "this"))
     with pytest.raises(DataError):
         await link.call("ECHO", None)  # type: ignore[arg-type]
     assert await asking == b"this"
 
 
-async def test_a_server_that_lets_nobody_listen_is_not_used(
+async def test_a_server_that_refuses_subscriptions_is_not_used(
     valkey: ValkeyServer,
 ) -> None:
     valkey.call("ACL", "SETUSER", "mute", "on", ">secret", "~*", "+@all", "-subscribe")

@@ -1,4 +1,4 @@
-"""Shows who waits for a guess at an account, how long at most, and what is kept of it."""
+"""Shows which guesses at an account are delayed, for how long at most, and what is stored."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -48,7 +48,7 @@ class Delays:
 
 
 async def settle() -> None:
-    """Let everything go on that can."""
+    """Let every task run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -85,7 +85,7 @@ def guess(guesses: Guesses, delays: Delays) -> Guess:
 
 @pytest.fixture
 async def slowed(guess: Guess) -> None:
-    """Somebody has failed as often as may be."""
+    """An account with as many failures as are allowed without a delay."""
     await fail(lambda number: guess(WRONG, f"192.0.2.{number}"))
 
 
@@ -94,7 +94,7 @@ async def fail(begin: Callable[[int], Awaitable[bool]]) -> None:
         assert not await begin(number)
 
 
-async def test_of_thirty_at_once_only_so_many_pass_undelayed(guess: Guess, delays: Delays) -> None:
+async def test_of_thirty_guesses_at_once_few_are_undelayed(guess: Guess, delays: Delays) -> None:
     tasks = [guess(WRONG, f"192.0.2.{number}") for number in range(30)]
     await settle()
     passed = FAILURE_RATE.limit
@@ -115,9 +115,7 @@ async def test_who_knows_the_password_is_not_slowed_by_using_it(guess: Guess) ->
 
 
 @pytest.mark.usefixtures("slowed")
-async def test_a_full_share_is_refused_and_keeps_nobody_else_out(
-    guess: Guess, delays: Delays
-) -> None:
+async def test_an_address_over_its_share_affects_no_other(guess: Guess, delays: Delays) -> None:
     theirs = [guess(WRONG, STRANGER) for _ in range(30)]
     await settle()
     refused = [task.exception() for task in theirs if task.done()]
@@ -167,7 +165,7 @@ async def test_however_many_addresses_guess_nobody_waits_longer_than_the_room(
 
 
 @pytest.mark.usefixtures("slowed")
-async def test_who_goes_away_leaves_the_line(
+async def test_a_cancelled_guess_leaves_the_queue(
     guess: Guess, guesses: Guesses, delays: Delays
 ) -> None:
     first, second, third = (guess(WRONG, STRANGER) for _ in range(3))
@@ -184,7 +182,7 @@ async def test_who_goes_away_leaves_the_line(
     assert not guesses._lines
 
 
-async def test_a_name_that_nobody_has_is_treated_alike(guess: Guess, delays: Delays) -> None:
+async def test_unknown_names_are_slowed_like_known_ones(guess: Guess, delays: Delays) -> None:
     await fail(lambda number: guess(WRONG, STRANGER, "nobody", None))
     tasks = [guess(WRONG, STRANGER, "nobody", None) for _ in range(5)]
     await settle()
@@ -202,7 +200,7 @@ async def test_a_name_that_reads_like_an_id_is_another_account(
     assert not delays.seconds
 
 
-async def test_as_many_lines_are_kept_as_are_allowed(
+async def test_the_number_of_queues_is_limited(
     guess: Guess, guesses: Guesses, delays: Delays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guessing, "MOST_LINES", 2)

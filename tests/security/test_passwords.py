@@ -1,4 +1,4 @@
-"""Shows what hashes cost, and what becomes of sign-ins that wait for one when the server stops."""
+"""Shows the cost of hashes, and what happens to waiting sign-ins when the server stops."""
 
 import asyncio
 import subprocess
@@ -14,7 +14,7 @@ from backstay.security.passwords import Argon2Passwords
 pytestmark = pytest.mark.anyio
 
 
-async def test_who_waits_for_a_hash_when_it_stops_is_told_so(
+async def test_sign_ins_waiting_at_a_stop_are_refused_as_unavailable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     may_end = threading.Event()
@@ -32,7 +32,7 @@ async def test_who_waits_for_a_hash_when_it_stops_is_told_so(
         await passwords.hash("secret")
 
 
-async def test_who_goes_away_while_waiting_is_cancelled() -> None:
+async def test_a_caller_that_leaves_while_waiting_is_cancelled() -> None:
     passwords = Argon2Passwords(threads=1)
     first, second = (asyncio.create_task(passwords.hash("secret")) for _ in range(2))
     await asyncio.sleep(0)

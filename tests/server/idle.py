@@ -1,4 +1,4 @@
-"""Tells whether a process sleeps, beside one in the same run that is woken all the time."""
+"""Checks that a process sleeps, compared with a control process that wakes up all the time."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 from tests.waiting import until
 
 WAKEUPS = 25
-"""How often the other process is woken while the one that is looked at sleeps."""
+"""How often the control process wakes up during a check."""
 _RESTLESS = "import time\nwhile True: time.sleep(0.05)"
 
 needs_proc = pytest.mark.skipif(
@@ -19,7 +19,7 @@ needs_proc = pytest.mark.skipif(
 
 
 def is_idle(*pids: int) -> bool:
-    """Whether nobody wakes these processes while another one is woken `WAKEUPS` times."""
+    """Whether these processes stay asleep while the control process wakes up `WAKEUPS` times."""
     with subprocess.Popen([sys.executable, "-c", _RESTLESS]) as restless:
         try:
             until(lambda: wakeups(restless.pid))
@@ -31,7 +31,7 @@ def is_idle(*pids: int) -> bool:
 
 
 def wakeups(*pids: int) -> int:
-    """How often all threads of these processes began to wait."""
+    """The voluntary context switches of all threads of these processes."""
     total = 0
     for status in (f for pid in pids for f in Path(f"/proc/{pid}/task").glob("*/status")):
         with suppress(OSError):  # the thread has ended meanwhile
@@ -41,6 +41,6 @@ def wakeups(*pids: int) -> int:
 
 
 def proportional_bytes(pid: int) -> int:
-    """The memory of a process, with its share of what it shares with others (PSS)."""
+    """The memory of a process, with its share of shared pages (PSS), in bytes."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(1024 * int(row.split()[1]) for row in rows if row.startswith("Pss:"))

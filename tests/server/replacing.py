@@ -1,6 +1,6 @@
-"""Runs granian's parent over workers that ask to be replaced, and cannot start while they may not.
+"""Runs granian's parent with workers that ask to be replaced; a file forbids new ones to start.
 
-Each answers with its number and leaves word after two requests.
+Each worker answers with its pid, and asks for its replacement after two requests.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Shows that the process that has checked everything becomes the supervisor, and hears signals."""
+"""Shows that the checking process becomes the supervisor, and loses no signal on the way."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ become_supervisor(command, drain_seconds=0, graceful_seconds=0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_on_the_way_stops_the_server_that_it_was_to_become(
+def test_a_signal_before_the_supervisor_is_ready_stops_it(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Shows that a door that is closed lets in who had come, and nobody new, at any of its sockets."""
+"""Shows that a closing server accepts the clients in its queue, and no new ones, on any socket."""
 
 import socket
 import subprocess
@@ -34,7 +34,7 @@ PROGRAM = """
 """
 
 
-def test_who_had_come_is_let_in_and_nobody_new() -> None:
+def test_accepted_clients_are_served_and_new_ones_refused() -> None:
     program = textwrap.dedent(PROGRAM)
     told = subprocess.run(
         [sys.executable, "-c", program],
@@ -47,7 +47,7 @@ def test_who_had_come_is_let_in_and_nobody_new() -> None:
     assert told.stdout.splitlines() == ["nobody new", "early", "closed"]
 
 
-def test_where_there_is_no_filter_a_server_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_socket_filters_a_server_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "_SO_ATTACH_FILTER", 9_999)
     with socket.create_server(("127.0.0.1", 0)):
         assert not closing.stop_accepting()

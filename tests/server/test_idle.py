@@ -1,4 +1,4 @@
-"""Shows that what keeps a process busy is seen, and that nobody looks for lines to write."""
+"""Shows that polling is noticed, and that the log thread does not poll for lines."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ while True:
 
 @contextmanager
 def running(program: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has begun."""
+    """A running process."""
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env=environ(),
@@ -52,12 +52,12 @@ def running(program: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def test_one_that_looks_every_second_is_not_idle() -> None:
+def test_a_process_that_polls_every_second_is_not_idle() -> None:
     with running(LOOKING) as process:
         assert not is_idle(process.pid)
 
 
-def test_a_line_is_written_soon_and_nobody_waits_for_one_by_looking(tmp_path: Path) -> None:
+def test_log_lines_are_written_promptly_without_polling(tmp_path: Path) -> None:
     def lines() -> int:
         return (tmp_path / "server.log").read_text().count("\n")
 

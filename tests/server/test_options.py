@@ -1,9 +1,9 @@
-"""Shows that the parent of a server is told everything that it has to know."""
+"""Shows that all options reach the parent of a server through its command line."""
 
 from backstay.server.options import Options, options_from
 
 
-def test_what_a_command_tells_is_what_was_wanted() -> None:
+def test_options_survive_their_way_through_a_command_line() -> None:
     options = Options(
         type="uvicorn",
         host="::1",

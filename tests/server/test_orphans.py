@@ -1,4 +1,4 @@
-"""Shows that a process sleeps until the one that started it has ended, and ends then."""
+"""Shows that a child process sleeps until its parent has ended, and then ends."""
 
 import signal
 import subprocess
@@ -34,7 +34,7 @@ subprocess.run([sys.executable, "-c", child, where, str(os.getpid()), seconds])
 
 @contextmanager
 def followed(where: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A process, and the one that it has started."""
+    """A parent process, and the pid of its child."""
     command = [sys.executable, "-c", PARENT, CHILD, where, str(LIMIT)]
     with subprocess.Popen(command, env=environ(), stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -45,7 +45,7 @@ def followed(where: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
 
 
 @needs_proc
-def test_it_is_not_woken_until_then() -> None:
+def test_a_child_is_not_woken_while_its_parent_lives() -> None:
     with followed("as here") as (parent, child):
         until(lambda: is_idle(child))
         parent.kill()
@@ -53,7 +53,7 @@ def test_it_is_not_woken_until_then() -> None:
 
 
 @pytest.mark.parametrize("where", ["as here", "as elsewhere"])
-def test_it_ends_soon_after_one_that_was_killed(where: str) -> None:
+def test_a_child_ends_soon_after_its_parent_is_killed(where: str) -> None:
     with followed(where) as (parent, child):
         assert child in living()
         parent.kill()
@@ -62,7 +62,7 @@ def test_it_ends_soon_after_one_that_was_killed(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["as here", "as elsewhere"])
-def test_it_ends_where_the_one_that_started_it_had_ended_before(where: str) -> None:
+def test_a_child_whose_parent_has_already_ended_ends_at_once(where: str) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as before:
         pass
     command = [sys.executable, "-c", CHILD, where, str(before.pid), str(LIMIT)]

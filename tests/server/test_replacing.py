@@ -1,4 +1,4 @@
-"""Shows that a worker serves until another one does in its place."""
+"""Shows that a worker serves until its replacement does."""
 
 import subprocess
 import sys
@@ -8,13 +8,14 @@ import httpx
 
 from backstay.core.runtime_dir import FOLDER
 from backstay.server.worker import STARTED
-from tests.cli.process import SOURCE, environ, free_port
+from tests.cli.process import SOURCE, environ
+from tests.ports import free_port
 from tests.server.replacing import FAILED, FORBIDDEN
 from tests.waiting import LIMIT, until
 
 
-def test_a_worker_serves_for_as_long_as_none_can_start_in_its_place(tmp_path: Path) -> None:
-    """The database may be away at that moment: the server would end, and not start again."""
+def test_a_worker_keeps_serving_until_its_replacement_can_start(tmp_path: Path) -> None:
+    """The database may be unreachable at that moment: otherwise the server would end for good."""
     port = free_port()
     variables = environ(**{FOLDER: str(tmp_path)})
     variables["PYTHONPATH"] += f":{SOURCE.parent}"

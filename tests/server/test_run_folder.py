@@ -1,4 +1,4 @@
-"""Shows whose folder a supervisor uses when others start at the same moment, and without locks."""
+"""Shows which run folder a supervisor uses while others start, and without file locks."""
 
 import errno
 import fcntl
@@ -23,7 +23,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Lets something happen right after the next folder was made."""
+    """Registers a call that runs right after the next folder is created."""
     make = tempfile.mkdtemp
 
     def arrange(happens: Callable[[Path], None]) -> None:
@@ -46,7 +46,7 @@ def held() -> Iterator[list[int]]:
         os.close(each)
 
 
-def test_a_folder_that_another_start_is_about_to_remove_is_not_used(
+def test_a_folder_that_another_start_is_removing_is_not_used(
     meanwhile: Meanwhile, held: list[int]
 ) -> None:
     taken = []
@@ -63,14 +63,16 @@ def test_a_folder_that_another_start_is_about_to_remove_is_not_used(
         assert folder not in taken
 
 
-def test_nor_is_one_that_it_has_removed(meanwhile: Meanwhile, temporary: Path) -> None:
+def test_a_folder_that_another_start_has_removed_is_not_used(
+    meanwhile: Meanwhile, temporary: Path
+) -> None:
     meanwhile(shutil.rmtree)
     with run_folder() as folder:
         assert folder.is_dir()
     assert list(temporary.iterdir()) == []
 
 
-def test_where_nothing_can_be_locked_nothing_of_others_is_removed(
+def test_without_file_locks_no_folder_of_others_is_removed(
     monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     def refuse(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Shows that the supervisor keeps little and sleeps, and that a dead one leaves nothing behind."""
+"""Shows that the supervisor uses little memory and sleeps, and that nothing is left behind."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ Supervisor = subprocess.Popen[bytes]
 
 @contextmanager
 def supervising(temporary: Path) -> Iterator[Supervisor]:
-    """A supervisor that keeps its folder in this one; its children sleep."""
+    """A supervisor whose run folder is in this folder; its children sleep."""
     variables = {k: v for k, v in environ().items() if not k.startswith("COVERAGE")}
     command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
     process = subprocess.Popen(
@@ -42,7 +42,7 @@ def supervising(temporary: Path) -> Iterator[Supervisor]:
 
 
 def kept(temporary: Path) -> set[Path]:
-    """The folders of supervisors that are complete."""
+    """The complete run folders."""
     return {found.parent for found in temporary.glob(f"{PREFIX}*/metrics")}
 
 
@@ -71,7 +71,7 @@ def test_an_idle_supervisor_keeps_little_memory_and_is_not_woken(idle: Superviso
 
 
 def test_without_its_folder_a_server_is_still_stopped_in_order(tmp_path: Path) -> None:
-    """Whatever cleans up the folder of temporary files takes it after a while."""
+    """Cleaners of temporary files may remove the folder after a while."""
     with supervising(tmp_path) as one:
         until(lambda: kept(tmp_path))
         until(lambda: one.pid in living().values())
@@ -81,7 +81,7 @@ def test_without_its_folder_a_server_is_still_stopped_in_order(tmp_path: Path) -
         assert one.wait(LIMIT) == 0
 
 
-def test_the_folder_of_a_killed_supervisor_goes_with_the_next_start(tmp_path: Path) -> None:
+def test_the_next_start_removes_the_folder_of_a_killed_supervisor(tmp_path: Path) -> None:
     left = kill(tmp_path)
     (left / "metrics" / "counter_1.db").touch()
     assert left.exists()
@@ -103,7 +103,7 @@ def test_the_folder_of_a_living_supervisor_stays(tmp_path: Path) -> None:
         assert one.poll() is None
 
 
-def test_what_only_has_the_name_of_such_a_folder_stays(tmp_path: Path) -> None:
+def test_a_foreign_path_named_like_such_a_folder_stays(tmp_path: Path) -> None:
     theirs, temporary = tmp_path / "theirs", tmp_path / "temporary"
     (theirs / "metrics").mkdir(parents=True)
     temporary.mkdir()
@@ -120,7 +120,7 @@ def test_what_only_has_the_name_of_such_a_folder_stays(tmp_path: Path) -> None:
     assert (theirs / "metrics").exists()
 
 
-def test_servers_that_start_at_once_each_have_a_folder_and_remove_what_was_left(
+def test_concurrent_starts_each_get_a_folder_and_clean_up(
     tmp_path: Path,
 ) -> None:
     kill(tmp_path)
@@ -136,7 +136,7 @@ def test_servers_that_start_at_once_each_have_a_folder_and_remove_what_was_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_command_ends_it_with_a_sentence_and_nothing_is_left(tmp_path: Path) -> None:
+def test_a_killed_command_ends_the_supervisor_and_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
     served = (
         "import os, subprocess, sys\n"

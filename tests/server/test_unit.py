@@ -1,4 +1,4 @@
-"""Shows that the unit of the guide is sound, and leaves a server the time that it takes to stop."""
+"""Shows that the systemd unit of the guide is valid, and leaves a server the time to stop."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ def unit() -> str:
     return found[1]
 
 
-def test_the_unit_starts_a_server_again_and_lets_it_drain_as_nobody_special(unit: str) -> None:
+def test_the_unit_restarts_drains_and_is_not_root(unit: str) -> None:
     told = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
     assert told["Restart"] == "always"
     assert told["KillMode"] == "mixed"

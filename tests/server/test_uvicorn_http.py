@@ -1,4 +1,4 @@
-"""Shows how much of a request's head is taken before uvicorn has seen its end."""
+"""Shows the limits on the head of a request before uvicorn has seen its end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def connection() -> AsyncIterator[Connection]:
-    """One to a server that answers everything."""
+    """A connection to a server that answers every request."""
     config = Config(PlainTextResponse("here"), lifespan="off", log_config=None)
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(lambda: Http(config, state, {}), "127.0.0.1", 0)
@@ -34,7 +34,7 @@ async def connection() -> AsyncIterator[Connection]:
 
 
 async def answer(connection: Connection, *parts: bytes) -> bytes:
-    """The status line of the last answer before the server closes, after these were sent."""
+    """Send these bytes; the status line of the last answer before the server closes."""
     reader, writer = connection
     for part in parts:
         writer.write(part)
@@ -47,7 +47,9 @@ REFUSED = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
 @pytest.mark.parametrize(("fields", "status"), [(HEAD_FIELDS, b"200 OK"), (HEAD_FIELDS + 1, None)])
-async def test_so_many_fields(connection: Connection, fields: int, status: bytes | None) -> None:
+async def test_a_head_may_have_a_limited_number_of_fields(
+    connection: Connection, fields: int, status: bytes | None
+) -> None:
     head = LINE + b"X: 1\r\n" * (fields - 1) + LAST
     assert await answer(connection, head) == (b"HTTP/1.1 " + status if status else REFUSED)
 
@@ -72,7 +74,7 @@ async def test_a_trailer_without_an_end_is_refused(connection: Connection) -> No
     assert await answer(connection, b"x" * (HEAD_BYTES + 1)) == REFUSED
 
 
-async def test_each_request_counts_for_itself(connection: Connection) -> None:
+async def test_each_request_is_counted_separately(connection: Connection) -> None:
     large = b"X: " + b"x" * (HEAD_BYTES - 100) + END
     for _ in range(3):
         connection[1].write(LINE + large + END)

@@ -1,4 +1,4 @@
-"""Shows which process loads what: whoever only watches over others holds no application."""
+"""Shows which modules each process loads: supervisor and parent load no application."""
 
 import json
 import subprocess
@@ -12,11 +12,11 @@ from tests.waiting import LIMIT
 
 APPLICATION = {"fastapi", "starlette", "sqlalchemy", "pydantic", "typer", "structlog"}
 UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"}
-"""What the application would load because it is there, and on SQLite uses later or never."""
+"""Installed modules that the application does not need at its start on SQLite."""
 
 
 def loaded_by(program: str, folder: Path, **variables: str) -> set[str]:
-    """The names of the modules and packages that a process has loaded after a program."""
+    """The names of the modules and packages that a process has loaded at the end of a program."""
     told = f"{program}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", told],
@@ -56,7 +56,7 @@ def test_a_worker_loads_only_what_it_uses(tmp_path: Path) -> None:
     assert not UNUSED & loaded
 
 
-def test_what_is_below_the_edge_does_without_the_web(tmp_path: Path) -> None:
+def test_rooms_below_the_edge_import_no_web_framework(tmp_path: Path) -> None:
     program = """
 from backstay.core.startup import without_extras
 with without_extras():
@@ -67,7 +67,7 @@ with without_extras():
     assert not (UNUSED | {"fastapi"}) & loaded
 
 
-def test_what_is_left_out_can_be_had_afterwards(tmp_path: Path) -> None:
+def test_modules_left_out_at_start_can_be_imported_later(tmp_path: Path) -> None:
     program = """
 from backstay.core.startup import without_extras
 with without_extras():

@@ -1,4 +1,4 @@
-"""Runs one server for as long as the process that asked for it lives, however that one ends.
+"""Runs a server process, and stops it when the process that started it ends, in whatever way.
 
 The owner holds the write end of this program's standard input and never writes to it. When that
 closes (on purpose, or because the owner was killed) the server is stopped and its folder removed.

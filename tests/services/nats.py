@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.services.smtp import free_port
+from tests.ports import free_port
 from tests.waiting import LIMIT, until
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -65,7 +65,7 @@ class NatsServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it hang for a while: connections stay, nothing is answered."""
+        """Freeze the server within the block: connections stay, nothing is answered."""
         os.kill(self._pid, signal.SIGSTOP)
         try:
             yield

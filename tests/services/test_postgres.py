@@ -1,4 +1,4 @@
-"""Shows that the tests' PostgreSQL answers, keeps databases apart and leaves nothing behind."""
+"""Shows that the tests' PostgreSQL works, isolates databases and leaves nothing behind."""
 
 import os
 import shutil
@@ -70,7 +70,7 @@ async def test_a_database_in_use_can_be_dropped_and_is_gone() -> None:
         await asyncpg.connect(url)
 
 
-def test_nothing_runs_before_the_first_database_and_nothing_is_left_after_stop() -> None:
+def test_the_server_runs_only_from_first_database_to_stop() -> None:
     with PostgresServer() as server:
         assert server._guard is None
         server.create_database()

@@ -1,4 +1,4 @@
-"""Shows that the tests' Valkey answers, can be ended, hung and restarted, and leaves nothing."""
+"""Shows that the tests' Valkey works, can be killed, frozen and restarted, and leaves nothing."""
 
 import socket
 import subprocess
@@ -15,7 +15,7 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 
 
-def test_it_is_a_server_of_version_9_that_asks_for_a_password(valkey: ValkeyServer) -> None:
+def test_it_is_version_9_and_requires_a_password(valkey: ValkeyServer) -> None:
     assert "valkey_version:9." in str(valkey.call("INFO", "server"))
     assert valkey.password in valkey.url
     guess = ValkeyServer()
@@ -60,7 +60,7 @@ sys.stdin.read()
 """
 
 
-def test_it_ends_with_its_owner_even_if_that_one_is_killed() -> None:
+def test_it_ends_with_its_owner_even_if_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNING],
         cwd=ROOT,
@@ -85,7 +85,7 @@ def is_there(server: ValkeyServer) -> bool:
     return True
 
 
-def test_nobody_waits_for_the_reply_of_a_server_that_has_left() -> None:
+def test_a_call_to_a_closed_connection_fails_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as leaving:
         server = ValkeyServer()
         server.port = leaving.getsockname()[1]
@@ -99,7 +99,7 @@ def test_nobody_waits_for_the_reply_of_a_server_that_has_left() -> None:
 
 
 @pytest.mark.parametrize("ci", ["true", ""])
-def test_where_it_cannot_start_a_test_is_skipped_but_fails_in_ci(
+def test_where_it_cannot_start_tests_skip_but_ci_fails(
     monkeypatch: pytest.MonkeyPatch, ci: str
 ) -> None:
     monkeypatch.setenv("CI", ci)

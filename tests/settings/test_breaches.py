@@ -1,4 +1,4 @@
-"""Shows which copies of Pwned Passwords are refused at start, and why."""
+"""Shows which copies of Pwned Passwords are refused at the start, and why."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ NAME = "SECURITY_BREACHED_PASSWORDS_FILE"
 LINE = "0" * 39 + "{}:5\r\n"
 
 
-def test_without_one_nothing_is_looked_up(read: Read) -> None:
+def test_without_a_copy_nothing_is_looked_up(read: Read) -> None:
     settings = read().settings
     assert settings is not None
     assert settings.security.breached_passwords_file is None
@@ -45,7 +45,7 @@ def test_a_file_and_a_folder_are_taken(read: Read, tmp_path: Path) -> None:
         ({"00000.txt": ""}, "SUFFIX:COUNT"),
     ],
 )
-def test_another_is_refused_with_the_reason(
+def test_an_unusable_copy_is_refused_with_the_reason(
     read: Read, tmp_path: Path, content: str | dict[str, str] | None, reason: str
 ) -> None:
     path = tmp_path / "pwned"
@@ -65,7 +65,7 @@ def test_another_is_refused_with_the_reason(
     ("path", "reason"),
     [("/dev/zero", "not a plain file"), ("n" * 300, "File name too long"), ("a\0b", "a NUL")],
 )
-def test_what_is_no_file_at_all_is_not_read(read: Read, path: str, reason: str) -> None:
+def test_anything_but_a_file_or_folder_is_not_read(read: Read, path: str, reason: str) -> None:
     loaded = read({NAME: path})
     assert faulty(loaded) == [NAME]
     assert loaded.errors[0].wrong.startswith("cannot be read: ")

@@ -1,4 +1,4 @@
-"""The command `config`: what it prints, what it hides, how it exits."""
+"""Shows the command `config`: what it prints, what it hides, how it exits."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The database's URL: its forms, its parts, its replica, and that its password stays hidden."""
+"""Shows the database URL: its forms, its parts, its replica, and its hidden password."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def db(loaded: Loaded) -> DbSettings:
         "postgresql://host/s3cr3t@elsewhere",
     ],
 )
-def test_what_is_no_supported_url_is_a_fault_that_does_not_repeat_it(
+def test_an_unsupported_url_is_a_fault_without_repeating_it(
     read: Read, variable: str, url: str
 ) -> None:
     environ = {"DB_URL": "postgresql://host/name"} if variable == "DB_REPLICA_URL" else {}
@@ -105,11 +105,11 @@ def test_a_sqlite_url_names_a_file_and_nothing_else(read: Read, url: str) -> Non
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:shop.db"])
-def test_so_does_its_name(read: Read, name: str) -> None:
+def test_the_name_of_a_sqlite_database_has_no_parameters(read: Read, name: str) -> None:
     assert faulty(read(DB_DRIVER="sqlite", DB_NAME=name)) == ["DB_NAME"]
 
 
-def test_an_unknown_parameter_may_be_a_part_of_the_password_and_is_not_named(read: Read) -> None:
+def test_an_unknown_parameter_is_not_named_beside_a_password(read: Read) -> None:
     loaded = read(DB_URL="postgresql://host/name?user=u&password=first&secret=1")
     assert faulty(loaded) == ["DB_URL"]
     assert "secret" not in loaded.errors[0].wrong + loaded.errors[0].hint
@@ -117,7 +117,7 @@ def test_an_unknown_parameter_may_be_a_part_of_the_password_and_is_not_named(rea
 
 
 class TestParts:
-    def test_a_password_is_somebodys(self, read: Read) -> None:
+    def test_a_password_without_a_user_is_a_fault(self, read: Read) -> None:
         loaded = read(DB_NAME="name", DB_PASSWORD="s3cr3t")
         assert faulty(loaded) == ["DB_USER"]
         assert "s3cr3t" not in str(loaded)
@@ -175,7 +175,7 @@ class TestParts:
 
 
 class TestReplica:
-    def test_sqlite_has_none(self, read: Read) -> None:
+    def test_sqlite_has_no_replica(self, read: Read) -> None:
         for environ in (
             {"DB_REPLICA_HOST": "replica"},
             {"DB_REPLICA_URL": "postgresql://replica/name"},
@@ -184,7 +184,7 @@ class TestReplica:
             loaded = read(environ)
             assert faulty(loaded) == ["DB_REPLICA_URL"]
 
-    def test_beside_the_file_of_a_fallback_it_goes_unused(self, read: Read) -> None:
+    def test_the_sqlite_fallback_uses_no_replica(self, read: Read) -> None:
         for replica in ({"DB_REPLICA_HOST": "replica"}, {"DB_REPLICA_URL": "postgres://r/name"}):
             wanted = {"DB_FALLBACK_TO_SQLITE": "true", **replica}
             assert db(read(wanted)).replica_url is None
@@ -198,7 +198,7 @@ class TestReplica:
         loaded = read(DB_NAME="shop", DB_REPLICA_HOST="replica", DB_REPLICA_PORT="x")
         assert faulty(loaded) == ["DB_REPLICA_PORT"]
 
-    def test_missing_parts_are_those_of_the_primary(self, read: Read) -> None:
+    def test_missing_parts_of_a_replica_are_the_primarys(self, read: Read) -> None:
         loaded = read(
             DB_URL="postgresql://me:p%40ss@host:6432/shop?sslmode=require",
             DB_REPLICA_HOST="replica",
@@ -207,7 +207,7 @@ class TestReplica:
         assert db(loaded).replica_sqlalchemy_url == url
         assert loaded.origins["DB_REPLICA_URL"] == "built from DB_REPLICA_HOST"
 
-    def test_all_parts_can_differ(self, read: Read) -> None:
+    def test_every_part_of_a_replica_can_differ(self, read: Read) -> None:
         loaded = read(
             DB_NAME="shop",
             DB_REPLICA_HOST="replica",
@@ -219,7 +219,7 @@ class TestReplica:
         url = "postgresql+asyncpg://reader:a%20b@replica:5433/copy"
         assert db(loaded).replica_sqlalchemy_url == url
 
-    def test_its_port_alone_makes_another_server_of_the_same_host(self, read: Read) -> None:
+    def test_a_replica_may_differ_by_its_port_alone(self, read: Read) -> None:
         loaded = read(DB_URL="postgresql://primary:5432/shop", DB_REPLICA_PORT="5433")
         assert db(loaded).replica_sqlalchemy_url == "postgresql+asyncpg://primary:5433/shop"
 
@@ -258,7 +258,7 @@ def test_a_process_has_connections_for_everything_it_does_at_once(
     assert faulty(loaded) == (["DB_MAX_CONNECTIONS"] if is_refused else [])
 
 
-def test_the_rest_has_its_defaults(read: Read) -> None:
+def test_other_database_settings_have_their_defaults(read: Read) -> None:
     settings = db(read())
     assert (settings.min_connections, settings.max_connections) == (1, 10)
     assert (settings.statement_timeout, settings.pool_timeout) == (30.0, 2.0)
@@ -277,5 +277,5 @@ def test_only_the_password_is_hidden_when_a_url_is_printed(read: Read) -> None:
         assert "postgresql+asyncpg://me:***@host/shop" in text
 
 
-def test_what_is_no_url_is_hidden_whole() -> None:
+def test_text_that_is_no_url_is_hidden_completely() -> None:
     assert str(DatabaseUrl("s3cr3t")) == "********"

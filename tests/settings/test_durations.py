@@ -1,4 +1,4 @@
-"""Shows that no duration is so long that it fails later, when it is added to the time."""
+"""Shows that durations are limited, so that adding one to the time does not overflow."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is wrong is told all at once, each with a hint, none invented, none hiding another."""
+"""Shows that all faults are reported at once, with hints, none invented and none hidden."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_an_unknown_environment_is_a_fault_and_creates_no_secret(
     assert not (tmp_path / ".backstay").exists()
 
 
-def test_all_faults_of_all_groups_and_rules_are_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_of_every_group_is_reported_at_once(tmp_path: Path) -> None:
     environ = {
         "ENVIRONMENT": "production",
         "APP_DEBUG": "true",
@@ -43,21 +43,17 @@ def test_all_faults_of_all_groups_and_rules_are_told_at_once(tmp_path: Path) -> 
         assert fault.hint in text
 
 
-def test_a_fault_in_one_setting_does_not_hide_or_invent_others(
-    read: Read, production: dict[str, str]
-) -> None:
+def test_one_fault_neither_hides_nor_invents_others(read: Read, production: dict[str, str]) -> None:
     loaded = read(production, DB_PORT="x", DB_NAME="shop", SERVER_WORKERS="4", APP_DEBUG="1")
     assert faulty(loaded) == ["DB_PORT", "APP_DEBUG", "REDIS_URL"]
 
 
-def test_a_faulty_part_of_an_address_does_not_count_as_sqlite(
-    read: Read, production: dict[str, str]
-) -> None:
+def test_a_faulty_address_does_not_count_as_sqlite(read: Read, production: dict[str, str]) -> None:
     loaded = read(production, DB_PORT="x", SERVER_WORKERS="4", REDIS_URL="redis://host")
     assert faulty(loaded) == ["DB_PORT"]
 
 
-def test_a_value_that_cannot_be_read_is_not_also_called_missing(read: Read) -> None:
+def test_an_unreadable_value_is_not_also_called_missing(read: Read) -> None:
     assert faulty(read(DB_HOST="host", DB_NAME="\udcff")) == ["DB_NAME"]
 
 
@@ -101,7 +97,7 @@ def test_the_error_counts_its_faults() -> None:
         ("DB_MAX_CONNECTIONS", "0"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_one_fault_with_a_hint(
+def test_a_value_of_wrong_type_is_one_fault_with_hint(
     read: Read, variable: str, value: str
 ) -> None:
     loaded = read({variable: value})
@@ -111,7 +107,7 @@ def test_a_value_of_the_wrong_kind_is_one_fault_with_a_hint(
     assert variable not in loaded.shown
 
 
-def test_a_word_that_is_no_number_is_told_with_an_example(read: Read) -> None:
+def test_a_word_instead_of_a_number_gets_an_example(read: Read) -> None:
     fault = read(SERVER_PORT="eighty").errors[0]
     assert fault.wrong.startswith("should be a valid integer")
     assert fault.hint == "Set it to: port (1 to 65535), such as 8000."

@@ -1,4 +1,4 @@
-"""Files that settings name: plain ones, pipes that are read once, and what is neither."""
+"""Shows the files that settings name: plain files, pipes (read once), and what is refused."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.waiting import LIMIT
 
 
 def put(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put something in the place of a file that settings can use."""
+    """Create something other than a readable file at the path."""
     if what == "folder":
         path.mkdir()
     elif what == "socket":
@@ -32,7 +32,7 @@ def put(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def pipe(path: Path, content: str) -> Iterator[None]:
-    """A pipe into which its content is written once, for whoever comes first."""
+    """A named pipe into which the content is written once, for the first reader."""
     os.mkfifo(path)
 
     def write() -> None:
@@ -47,7 +47,7 @@ def pipe(path: Path, content: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("make", ["folder", "device", "socket", "link", "long", "loop"])
-def test_whatever_else_is_in_its_place_is_a_fault(
+def test_anything_but_a_file_as_env_file_is_a_fault(
     read: Read, tmp_path: Path, make: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(make, tmp_path / ".env", monkeypatch)
@@ -62,25 +62,25 @@ def test_a_link_to_a_file_is_followed(read: Read, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", ["device", "socket", "link", "long", "loop"])
-def test_whatever_is_no_file_is_a_fault(
+def test_anything_but_a_file_as_secret_is_a_fault(
     read: Read, tmp_path: Path, make: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(make, tmp_path / "secret", monkeypatch)
     assert faulty(read(ADMIN_PASSWORD_FILE="secret")) == ["ADMIN_PASSWORD_FILE"]
 
 
-def test_a_path_that_no_file_has_is_a_fault(read: Read) -> None:
+def test_an_impossible_path_is_a_fault(read: Read) -> None:
     assert faulty(read(ADMIN_PASSWORD_FILE="a\0b")) == ["ADMIN_PASSWORD_FILE"]
 
 
-def test_an_env_file_may_be_one(read: Read, tmp_path: Path) -> None:
+def test_an_env_file_may_be_a_pipe(read: Read, tmp_path: Path) -> None:
     with pipe(tmp_path / ".env", "ENVIRONMENT=production\nAPP_NAME=Piped\n"):
         loaded = read()
     assert loaded.shown["ENVIRONMENT"] == "production"
     assert loaded.origins["APP_NAME"] == ".env"
 
 
-def test_so_may_the_file_of_a_secret(read: Read, tmp_path: Path) -> None:
+def test_a_secret_file_may_be_a_pipe(read: Read, tmp_path: Path) -> None:
     with pipe(tmp_path / "password", "from a pipe\n"):
         loaded = read(ADMIN_PASSWORD_FILE="password")
     assert loaded.settings is not None
@@ -88,7 +88,7 @@ def test_so_may_the_file_of_a_secret(read: Read, tmp_path: Path) -> None:
     assert loaded.settings.admin.password.get_secret_value() == "from a pipe"
 
 
-def test_one_that_was_opened_by_a_shell_is_read(read: Read) -> None:
+def test_a_pipe_opened_by_a_shell_is_read(read: Read) -> None:
     source, sink = os.pipe()
     os.write(sink, b"from a shell")
     os.close(sink)
@@ -97,7 +97,7 @@ def test_one_that_was_opened_by_a_shell_is_read(read: Read) -> None:
     assert loaded.errors == ()
 
 
-def test_whoever_is_started_by_its_reader_need_not_read_it(
+def test_child_processes_get_the_content_of_a_pipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SERVER_PORT", KEPT):
@@ -113,7 +113,7 @@ def test_whoever_is_started_by_its_reader_need_not_read_it(
     assert first.warnings == ()
 
 
-def test_a_plain_file_in_its_place_counts(read: Read, tmp_path: Path) -> None:
+def test_a_plain_file_overrules_inherited_pipe_content(read: Read, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SERVER_PORT=7001\n")
     kept = json.dumps({str(tmp_path / ".env"): "SERVER_PORT=7000"})
     found = read({KEPT: kept}).settings
@@ -122,19 +122,17 @@ def test_a_plain_file_in_its_place_counts(read: Read, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", ['{".env": 5}', "[" * 100_000, "nul", "[]"])
-def test_what_somebody_else_keeps_by_that_name_is_nothing(
-    read: Read, tmp_path: Path, kept: str
-) -> None:
+def test_invalid_inherited_pipe_content_is_ignored(read: Read, tmp_path: Path, kept: str) -> None:
     assert read({KEPT: kept.replace(".env", str(tmp_path / ".env"))}).settings is not None
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\udcff", "#" * (MOST_BYTES + 1)])
-def test_what_comes_out_must_be_text(read: Read, tmp_path: Path, content: str) -> None:
+def test_the_content_of_a_pipe_must_be_text(read: Read, tmp_path: Path, content: str) -> None:
     with pipe(tmp_path / ".env", content):
         assert faulty(read()) == [".env"]
 
 
-def test_nobody_is_waited_for_without_end(
+def test_a_pipe_without_a_writer_is_a_fault_after_waiting(
     read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "PATIENCE", 0.01)
@@ -145,7 +143,7 @@ def test_nobody_is_waited_for_without_end(
     assert not (tmp_path / ".backstay").exists()
 
 
-def test_files_that_are_read_again_and_again_are_none(read: Read, tmp_path: Path) -> None:
+def test_files_that_are_read_repeatedly_may_not_be_pipes(read: Read, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     path = str(tmp_path / "pipe")
     assert faulty(read(SECURITY_BREACHED_PASSWORDS_FILE=path)) == [

@@ -1,4 +1,4 @@
-"""Keys: how they are written, which fit, which are too weak, and where that is refused."""
+"""Shows keys: how they are written, which fit, which are too weak, and where these are refused."""
 
 import base64
 
@@ -89,7 +89,7 @@ class TestStrength:
             "base64:" + base64.b64encode(b"a" * 40).decode(),
         ],
     )
-    def test_a_weak_secret_is_refused_outside_local_and_warned_of_in_local(
+    def test_a_weak_secret_is_an_error_outside_local_only(
         self, read: Read, production: dict[str, str], variable: str, value: str
     ) -> None:
         loaded = read(production | {variable: value})
@@ -152,7 +152,7 @@ class TestFit:
         assert faulty(read({variable: value})) == [variable]
 
     @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
-    def test_a_missing_private_key_is_a_fault_that_says_how_to_make_one(
+    def test_a_missing_private_key_fault_shows_how_to_make_one(
         self, read: Read, algorithm: str
     ) -> None:
         loaded = read(SECURITY_ALGORITHM=algorithm)
@@ -196,14 +196,14 @@ class TestFit:
             assert faulty(loaded) == [PUBLIC]
             assert value not in str(loaded)
 
-    def test_a_public_key_is_not_judged_against_a_faulty_private_key(self, read: Read) -> None:
+    def test_a_public_key_is_not_checked_against_a_faulty_key(self, read: Read) -> None:
         environ = {"SECURITY_ALGORITHM": "Ed25519", SECRET: "nonsense", PUBLIC: public_pem(ED)}
         assert faulty(read(environ)) == [SECRET]
 
     def test_hs256_has_no_use_for_a_public_key(self, read: Read) -> None:
         assert read({PUBLIC: "anything"}).errors == ()
 
-    def test_previous_keys_may_be_either_half_and_of_the_same_kind(self, read: Read) -> None:
+    def test_previous_keys_are_private_or_public_of_the_same_type(self, read: Read) -> None:
         environ = {"SECURITY_ALGORITHM": "Ed25519", SECRET: private_pem(ED)}
         older = Ed25519PrivateKey.generate()
         assert read(environ | {PREVIOUS: f"{private_pem(older)},{public_pem(older)}"}).errors == ()
@@ -221,9 +221,7 @@ def test_keys_in_brackets_may_hold_commas(read: Read) -> None:
 
 
 @pytest.mark.parametrize("variable", [SECRET, REFRESH, PREVIOUS, "ADMIN_PASSWORD", "DB_URL"])
-def test_text_that_is_not_utf8_is_a_fault_that_does_not_repeat_it(
-    read: Read, variable: str
-) -> None:
+def test_text_that_is_not_utf8_is_refused_without_repeating_it(read: Read, variable: str) -> None:
     loaded = read({variable: "hidden\udcffhidden"})
     assert faulty(loaded) == [variable]
     assert "hidden" not in ascii(loaded)

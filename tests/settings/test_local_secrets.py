@@ -1,4 +1,4 @@
-"""The secrets of a developer's machine: created once, kept, private, and only in `local`."""
+"""Shows the secrets of a developer's machine: created once, private, and only in `local`."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""How the settings of mail are read, and which of them cannot work."""
+"""Shows how the mail settings are read, and which combinations are refused."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_mails_are_printed_in_local_only(read: Read, production: dict[str, str])
     assert faulty(read(production, MAIL_BACKEND="console")) == ["MAIL_BACKEND"]
 
 
-def test_a_password_in_clear_is_refused_and_warned_of_in_local(
+def test_a_password_without_tls_is_an_error_outside_local_only(
     read: Read, production: dict[str, str]
 ) -> None:
     clear = {"MAIL_HOST": "mail.example.com", "MAIL_TLS": "none", "MAIL_PASSWORD": "hush-hush"}
@@ -63,7 +63,7 @@ def test_the_port_follows_from_tls(read: Read, tls: str, port: int) -> None:
         ({"MAIL_FROM": "root@localhost"}, "root@localhost"),
     ],
 )
-def test_mails_are_from_somebody(read: Read, environ: dict[str, str], sender: str) -> None:
+def test_every_mail_has_a_sender(read: Read, environ: dict[str, str], sender: str) -> None:
     settings = read(environ).settings
     assert settings is not None
     assert settings.mail.sender_of(settings.app) == sender

@@ -1,4 +1,4 @@
-"""Which networks are trusted as proxies, in whatever form they are written."""
+"""Shows which networks are trusted as proxies, in each form of notation."""
 
 from ipaddress import ip_network
 
@@ -22,7 +22,7 @@ def test_networks_of_both_families_and_single_addresses_are_read(read: Read) -> 
     assert settings.server.trusted_proxies == expected
 
 
-def test_proxies_are_trusted_in_the_form_in_which_clients_are_compared(
+def test_proxies_are_normalised_to_the_form_of_client_addresses(
     read: Read, production: dict[str, str]
 ) -> None:
     settings = read(SERVER_TRUSTED_PROXIES="fe80::1%eth0, ::ffff:10.0.0.0/104, [::1]").settings

@@ -1,4 +1,4 @@
-"""What the application refuses to start with outside `local`, and takes in `local`."""
+"""Shows which settings are refused outside `local`, and accepted in `local`."""
 
 import pytest
 
@@ -26,7 +26,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
 @pytest.mark.parametrize(("variable", "environ"), REFUSED)
-def test_it_is_refused_outside_local(
+def test_unsafe_settings_are_refused_outside_local(
     read: Read,
     production: dict[str, str],
     environment: str,
@@ -38,14 +38,16 @@ def test_it_is_refused_outside_local(
     assert loaded.settings is None
 
 
-def test_several_workers_without_anything_to_share_are_told_all_that_is_missing(
+def test_several_workers_without_postgresql_and_redis_are_refused(
     read: Read, production: dict[str, str]
 ) -> None:
     assert faulty(read(production, SERVER_WORKERS="2")) == ["SERVER_WORKERS", "REDIS_URL"]
 
 
 @pytest.mark.parametrize(("variable", "environ"), REFUSED)
-def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]) -> None:
+def test_unsafe_settings_are_accepted_in_local(
+    read: Read, variable: str, environ: dict[str, str]
+) -> None:
     loaded = read(environ)
     assert loaded.errors == ()
     assert loaded.warnings == ()
@@ -64,7 +66,7 @@ def test_it_is_taken_in_local(read: Read, variable: str, environ: dict[str, str]
         {"APP_DEBUG": "false", "DB_FALLBACK_TO_SQLITE": "false"},
     ],
 )
-def test_what_is_safe_is_taken(
+def test_safe_settings_are_accepted_outside_local(
     read: Read, production: dict[str, str], environ: dict[str, str]
 ) -> None:
     loaded = read(production | environ)

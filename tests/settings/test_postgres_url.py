@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL as others write it: understood, or refused with what to do instead."""
+"""Shows which PostgreSQL URLs of other tools are accepted, and which are refused with advice."""
 
 import re
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_the_guide_names_every_parameter() -> None:
         ("u:p/s?s#%@h/d", "u:p%2Fs%3Fs%23%25@h/d"),
     ],
 )  # fmt: skip
-def test_what_others_write_is_understood(read: Read, given: str, understood: str) -> None:
+def test_urls_of_other_tools_are_understood(read: Read, given: str, understood: str) -> None:
     assert url_of(read(DB_URL=f"postgresql://{given}")) == understood
     replica = read(DB_URL="postgresql://h/d", DB_REPLICA_URL=f"postgresql://{given}").settings
     assert replica is not None
@@ -80,7 +80,7 @@ def test_what_others_write_is_understood(read: Read, given: str, understood: str
 
 
 @pytest.mark.parametrize(
-    ("query", "mend"),
+    ("query", "hint"),
     [
         ("channel_binding=require", "verify-full"),
         ("gssencmode=require", "TLS"),
@@ -119,7 +119,7 @@ def test_what_others_write_is_understood(read: Read, given: str, understood: str
         ("host=x y", "postgresql://user"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_what_to_do(read: Read, query: str, hint: str) -> None:
+def test_unsupported_parameters_are_refused_with_advice(read: Read, query: str, hint: str) -> None:
     for variable in ("DB_URL", "DB_REPLICA_URL"):
         environ = {"DB_URL": "postgresql://h/d", variable: f"postgresql://u:{SECRET}@h/d?{query}"}
         loaded = read(environ)
@@ -137,7 +137,7 @@ def test_a_demand_that_is_not_met_is_always_refused(read: Read) -> None:
 
 
 @pytest.mark.parametrize("host", ["a/d", "h:5432", "a b", "[::1]", "postgresql://h", "u@h", "h,"])
-def test_a_host_is_a_host(read: Read, host: str) -> None:
+def test_an_invalid_host_is_refused(read: Read, host: str) -> None:
     assert faulty(read(DB_HOST=host, DB_NAME="d")) == ["DB_HOST"]
     loaded = read(DB_NAME="d", DB_REPLICA_HOST=host)
     assert faulty(loaded) == ["DB_REPLICA_HOST"]
@@ -156,7 +156,7 @@ def test_the_host_may_be_a_folder_of_a_socket(read: Read, host: str, understood:
     assert url_of(read(parts, DB_NAME="d")) == understood
 
 
-def test_what_is_asked_of_the_primary_is_not_asked_of_a_replica(read: Read) -> None:
+def test_a_replica_inherits_no_target_session_attrs(read: Read) -> None:
     primary = "postgresql://u:p@a:1,b:2/d?target_session_attrs=read-write&sslmode=require"
     settings = read(DB_URL=primary, DB_REPLICA_HOST="/run/replica").settings
     assert settings is not None

@@ -1,4 +1,4 @@
-"""Shows which brokers are understood, and that their addresses are kept secret."""
+"""Shows which broker URLs are accepted, and that they are kept secret."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_a_broker_is_understood_and_never_shown(read: Read, url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["memory://", "host:1234", "http://me:hush@host", "redis://", "amqp://me:hush@h:x"]
 )
-def test_anything_else_is_a_fault_that_says_how_to_mend_it(read: Read, url: str) -> None:
+def test_any_other_url_is_refused_with_an_example(read: Read, url: str) -> None:
     loaded = read(QUEUE_URL=url)
     (fault,) = loaded.errors
     assert fault.variable == "QUEUE_URL"

@@ -1,4 +1,4 @@
-"""The URL of Redis: its forms, its parts, who uses another, and that its password stays hidden."""
+"""Shows the Redis URL: its forms, its parts, URLs for single uses, and its hidden password."""
 
 import re
 
@@ -47,7 +47,7 @@ def redis(loaded: Loaded) -> RedisSettings:
         "memory://s3cr3t",
     ],
 )
-def test_what_is_no_redis_url_is_a_fault_that_does_not_repeat_it(
+def test_an_invalid_redis_url_is_a_fault_without_repeating_it(
     read: Read, variable: str, url: str
 ) -> None:
     loaded = read({variable: url})
@@ -131,7 +131,7 @@ def test_a_faulty_part_is_the_only_fault(read: Read, variable: str, value: str) 
 
 @examples()
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1))
-def test_any_name_and_password_survive_their_way_through_the_url(text: str) -> None:
+def test_any_name_and_password_survive_the_url(text: str) -> None:
     address = RedisSettings(username=text, password=SecretStr(text)).address
     assert address is not None
     assert (address.username, address.password) == (text, text)
@@ -169,6 +169,6 @@ def test_the_password_is_hidden_and_nothing_else(read: Read) -> None:
         assert "s3cr3t" not in str(RedisUrl(url.replace("*", ":s3cr3t")))
 
 
-def test_what_is_no_redis_url_is_hidden_whole() -> None:
+def test_text_that_is_no_redis_url_is_hidden_completely() -> None:
     for text in ("redis://:s3cr3t@host:70000", "redis://:s3cr3t@[::1"):
         assert "s3cr3t" not in str(RedisUrl(text)) + repr(RedisUrl(text))

@@ -1,4 +1,4 @@
-"""The written reference: it is complete, it is what the code says, and the example works."""
+"""Shows that the settings reference is complete and generated, and that the example works."""
 
 from pathlib import Path
 

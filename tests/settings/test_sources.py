@@ -1,4 +1,4 @@
-"""Where values come from: environment, `.env`, files, other names; and what is warned of."""
+"""Shows where values come from (environment, `.env`, files, other names), and the warnings."""
 
 import os
 from pathlib import Path
@@ -39,9 +39,7 @@ def test_everything_else_is_not_local(read: Read, production: dict[str, str], na
     assert not settings.is_local
 
 
-def test_the_environment_is_stronger_than_dotenv_and_dotenv_than_the_default(
-    read: Read, tmp_path: Path
-) -> None:
+def test_environment_beats_dotenv_and_dotenv_beats_the_default(read: Read, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SERVER_PORT=7000\nSERVER_HOST=0.0.0.0\n")
     loaded = read(SERVER_PORT="9000")
     assert loaded.settings is not None
@@ -116,7 +114,7 @@ def test_lower_case_names_are_not_read(read: Read) -> None:
 
 
 class TestFiles:
-    def test_a_secret_is_read_from_a_file_without_its_last_line_end(
+    def test_a_secret_file_is_read_without_its_last_newline(
         self, read: Read, tmp_path: Path
     ) -> None:
         path = tmp_path / "password"
@@ -160,7 +158,7 @@ class TestFiles:
         loaded = read(ADMIN_PASSWORD="given itself", ADMIN_PASSWORD_FILE="password")
         assert loaded.origins["ADMIN_PASSWORD"] == "environment"
 
-    def test_an_absent_file_is_a_fault_that_does_not_repeat_the_path(self, read: Read) -> None:
+    def test_a_missing_file_is_a_fault_without_repeating_the_path(self, read: Read) -> None:
         loaded = read(ADMIN_PASSWORD_FILE="/run/secrets/pasted-by-mistake")
         assert faulty(loaded) == ["ADMIN_PASSWORD_FILE"]
         assert "No such file" in loaded.errors[0].wrong

@@ -1,4 +1,4 @@
-"""Lists, rates, origins, networks, hosts, addresses and paths."""
+"""Shows how lists, rates, origins, networks, hosts, addresses and paths are read."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def test_a_broken_json_list_is_refused(text: str) -> None:
         split(text)
 
 
-def test_a_broken_list_is_a_fault_that_does_not_repeat_a_secret(read: Read) -> None:
+def test_a_broken_list_is_refused_without_repeating_a_secret(read: Read) -> None:
     loaded = read(SECURITY_PREVIOUS_KEYS='["hidden-key')
     assert faulty(loaded) == ["SECURITY_PREVIOUS_KEYS"]
     assert "hidden-key" not in str(loaded.errors)
@@ -124,11 +124,11 @@ def test_any_other_text_is_no_rate(text: str) -> None:
     assert rate.period in PERIODS.values()
 
 
-def test_a_rate_of_an_odd_period_can_still_be_shown() -> None:
+def test_a_rate_of_an_unusual_period_can_be_shown() -> None:
     assert write_rate(Rate(5, 90)) == "5/90 s"
 
 
-def test_the_limits_of_auth_guard_credentials(read: Read) -> None:
+def test_auth_rate_limits_are_strict(read: Read) -> None:
     settings = read(SECURITY_REFRESH_RATE_LIMIT="3/hour").settings
     assert settings is not None
     security = settings.security

@@ -1,4 +1,4 @@
-"""Reads the description of the API: what is written once is found where it is meant."""
+"""Reads the OpenAPI description, with references resolved."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +10,11 @@ EVERYWHERE = {
     *("cache-control", "content-security-policy", "referrer-policy"),
     *("x-content-type-options", "x-frame-options", "strict-transport-security"),
 }
-"""What is the same in every answer, for proxies and browsers, or has a place of its own."""
+"""Headers of every answer, or with a place of their own, which operations do not list."""
 
 
 def resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """What a node of the description stands for."""
+    """The node, or what it refers to."""
     if "$ref" not in node:
         return node
     found: Any = schema
@@ -46,7 +46,7 @@ def _answer(schema: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_told(operation: dict[str, Any], answer: httpx.Response) -> None:
-    """An answer has the status, type and headers that its operation tells, and no other."""
+    """Assert that an answer has exactly the status, type and headers of its operation."""
     told = operation["responses"].get(str(answer.status_code))
     assert told is not None, f"{operation['operationId']}: {answer.status_code} is not told"
     place = (operation["operationId"], answer.status_code)

@@ -1,4 +1,4 @@
-"""What every error looks like, asserted in one place."""
+"""Asserts the form of every error in one place."""
 
 import re
 from collections.abc import AsyncIterator
@@ -8,13 +8,13 @@ import httpx
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "request_id"}
 TOKEN_ENDPOINTS = ("/auth/login", "/auth/refresh")
-"""A form that is sent there is a token request of OAuth2."""
+"""Paths at which a form is an OAuth2 token request."""
 
 
 def problem(answer: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
     """Assert that an answer is a problem (RFC 9457) with this status, and return its body.
 
-    That of a token request has the members of RFC 6749, 5.2, too; no other has any.
+    Only the answer to a token request also has the members of RFC 6749, 5.2.
     """
     assert answer.status_code == status, f"{answer.status_code}: {answer.text[:500]}"
     assert answer.headers["content-type"] == "application/problem+json"
@@ -35,7 +35,7 @@ def problem(answer: httpx.Response, status: int, code: str | None = None) -> dic
 
 
 def is_token_request(request: httpx.Request) -> bool:
-    """Whether a request is made as the libraries of OAuth2 do."""
+    """Whether a request is a token request of OAuth2 (RFC 6749)."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = media_type == "application/x-www-form-urlencoded"
     return is_form and request.method == "POST" and request.url.path.endswith(TOKEN_ENDPOINTS)
@@ -47,6 +47,6 @@ def fields_of(body: dict[str, Any]) -> dict[str, str]:
 
 
 async def stream(size: int) -> AsyncIterator[bytes]:
-    """A body of at least this size, which does not say so beforehand."""
+    """A streamed body of at least this size, without a Content-Length."""
     for _ in range(0, size, 65536):
         yield b"x" * 65536

@@ -1,4 +1,4 @@
-"""Shows that so many verified tokens are remembered and no more."""
+"""Shows that the number of remembered verified tokens is limited."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ PERSON = new_id()
 
 
 class Tokens:
-    """Believes every token, and counts those it was asked about."""
+    """Accepts every token, and records those it was asked to verify."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

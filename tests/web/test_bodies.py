@@ -1,4 +1,4 @@
-"""Shows which bodies and queries are refused, and that the answer is short and repeats nothing."""
+"""Shows which bodies and queries are refused, with a short answer that repeats no input."""
 
 import httpx
 import pytest
@@ -75,7 +75,7 @@ async def test_a_body_in_another_encoding_is_refused(login: Login, encoding: str
 
 
 @needs("items")
-async def test_an_encoding_of_no_body_does_not_matter_nor_does_identity(login: Login) -> None:
+async def test_content_encoding_is_ignored_without_body_or_as_identity(login: Login) -> None:
     person = await login()
     headers = {**JSON, "Content-Encoding": "gzip"}
     assert (await person.client.get(ME, headers=headers)).status_code == 200
@@ -115,7 +115,7 @@ async def test_a_body_that_cannot_be_read_is_refused(login: Login, content: byte
         problem(answer, answer.status_code)
 
 
-async def test_a_text_with_nul_is_refused_by_the_name_of_its_field(login: Login) -> None:
+async def test_text_with_nul_is_refused_under_its_field_name(login: Login) -> None:
     client = (await login("admin")).client
     answers = {
         "name": await client.patch(ME, json={"name": "a\0"}),
@@ -159,7 +159,9 @@ async def test_an_unknown_query_parameter_is_refused(login: Login, method: str, 
         ("GET", JWKS),
     ],
 )
-async def test_a_body_where_none_belongs_is_refused(login: Login, method: str, path: str) -> None:
+async def test_a_body_on_a_route_without_one_is_refused(
+    login: Login, method: str, path: str
+) -> None:
     person = await login()
     for content in ({"content": b'{"hush": 1}'}, {"content": stream(1)}):
         body = problem(await person.client.request(method, path, **content), 422)
@@ -167,7 +169,7 @@ async def test_a_body_where_none_belongs_is_refused(login: Login, method: str, p
         assert "hush" not in str(body)
 
 
-async def test_an_empty_body_is_none(login: Login) -> None:
+async def test_an_empty_body_counts_as_none(login: Login) -> None:
     person = await login()
     headers = {"Content-Length": "0", "Content-Type": "application/json"}
     assert (await person.client.get(f"{API}/users/me", headers=headers)).status_code == 200

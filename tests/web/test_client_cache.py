@@ -1,4 +1,4 @@
-"""Shows which answers a client may keep, for how long, and how it asks whether one changed."""
+"""Shows which answers a client may cache, for how long, and how it revalidates one."""
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ GUARDED = {
 
 
 def kept_as(answer: httpx.Response) -> tuple[str, set[str]]:
-    """For whom and how long an answer may be kept, and by which fields of a request it varies."""
+    """The Cache-Control and Vary of an answer."""
     vary = ",".join(answer.headers.get_list("vary")).lower()
     return answer.headers["cache-control"], {name.strip() for name in vary.split(",") if name}
 
@@ -31,7 +31,7 @@ FOR_ALL = ("public, max-age=30", {"origin"})
 
 
 @pytest.mark.parametrize("path", GUARDED)
-async def test_a_client_may_keep_it_for_itself(login: Login, path: str) -> None:
+async def test_private_answers_may_be_kept_by_their_client(login: Login, path: str) -> None:
     admin = await login("admin")
     first = await admin.client.get(path)
     assert kept_as(first) == FOR_ITSELF
@@ -52,9 +52,7 @@ async def test_everybody_may_keep_the_public_keys(client: httpx.AsyncClient, log
 
 
 @pytest.mark.parametrize("path", GUARDED)
-async def test_what_is_refused_is_not_kept(
-    client: httpx.AsyncClient, login: Login, path: str
-) -> None:
+async def test_refusals_are_not_kept(client: httpx.AsyncClient, login: Login, path: str) -> None:
     answers = {
         401: await client.get(path),
         403: await (await login()).client.get(path),
@@ -89,10 +87,10 @@ async def test_if_match_holds_for_a_list_that_has_a_tag(login: Login) -> None:
     problem(await admin.client.get(TIERS, headers={"If-Match": '"other"'}), 412)
 
 
-async def test_whose_permission_is_gone_is_told_nothing_more(
+async def test_without_permission_a_known_tag_reveals_nothing(
     login: Login, backstay: Backstay
 ) -> None:
-    """The client asks again when the time is over, with the tag of what it was allowed to see."""
+    """A client revalidates an expired answer with the tag of what it was once allowed to see."""
     for path, key in GUARDED.items():
         person: Person = await login()
         await grant(backstay, person.id, key, role=f"reader of {key}")
@@ -111,7 +109,7 @@ class TestSwitchedOff:
     def variables(self) -> dict[str, str]:
         return {"CLIENT_CACHE_MAX_AGE": "0"}
 
-    async def test_nothing_is_kept_and_tags_are_told_all_the_same(self, login: Login) -> None:
+    async def test_without_client_caching_etags_are_still_sent(self, login: Login) -> None:
         admin = await login("admin")
         for path in (*GUARDED, JWKS):
             answer = await admin.client.get(path)
@@ -124,7 +122,7 @@ class TestForLonger:
     def variables(self) -> dict[str, str]:
         return {"CLIENT_CACHE_MAX_AGE": "3600", "CACHE_TTL_SECONDS": "0"}
 
-    async def test_the_setting_says_how_long(self, login: Login) -> None:
+    async def test_the_setting_decides_how_long(self, login: Login) -> None:
         admin = await login("admin")
         for path in GUARDED:
             assert kept_as(await admin.client.get(path))[0] == "private, max-age=3600"

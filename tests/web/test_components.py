@@ -1,4 +1,4 @@
-"""Shows how the description of the API is put together: parts that are shared, groups in order."""
+"""Shows how the OpenAPI description shares components and orders its groups."""
 
 import pytest
 from fastapi import FastAPI
@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from backstay.web.operations import Components
 
 
-def test_a_name_stands_for_one_part_and_another_is_written_out() -> None:
+def test_equal_parts_share_a_reference_and_different_ones_stay_inline() -> None:
     written: dict[str, dict[str, object]] = {}
     common = Components(written)
     first, other = {"schema": {"type": "string"}}, {"schema": {"type": "integer"}}

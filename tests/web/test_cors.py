@@ -66,7 +66,9 @@ async def test_an_allowed_page_may_ask_first(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-async def test_a_foreign_page_may_not(client: httpx.AsyncClient, origin: str) -> None:
+async def test_a_page_of_another_origin_is_not_allowed(
+    client: httpx.AsyncClient, origin: str
+) -> None:
     answers = [
         await client.get(JWKS, headers={"Origin": origin}),
         await client.options(f"{API}/users/me", headers=preflight(origin)),
@@ -77,7 +79,7 @@ async def test_a_foreign_page_may_not(client: httpx.AsyncClient, origin: str) ->
         assert problem(answers[1], 400, "bad_request")["detail"] == "Disallowed CORS origin."
 
 
-async def test_an_allowed_page_is_told_which_method_is_not(client: httpx.AsyncClient) -> None:
+async def test_a_refused_method_is_reported_to_an_allowed_page(client: httpx.AsyncClient) -> None:
     answer = await client.options(f"{API}/users/me", headers=preflight(ALLOWED, "FOO"))
     assert problem(answer, 400, "bad_request")["detail"] == "Disallowed CORS method."
     assert answer.headers["access-control-allow-origin"] == ALLOWED
@@ -101,7 +103,7 @@ async def test_errors_can_be_read_by_an_allowed_page(
     assert answer.headers["access-control-allow-origin"] == ALLOWED
 
 
-async def test_even_a_body_too_large_can_be_told(client: httpx.AsyncClient) -> None:
+async def test_a_413_can_be_read_by_an_allowed_page(client: httpx.AsyncClient) -> None:
     answer = await client.post(
         f"{API}/users", content=b"x" * 3_000_000, headers={"Origin": ALLOWED}
     )
@@ -143,7 +145,7 @@ class TestNamed:
             answer = await client.get(JWKS, headers={"Origin": origin})
             assert ("access-control-allow-origin" in answer.headers) is is_allowed, origin
 
-    async def test_being_limited_can_be_told(self, client: httpx.AsyncClient) -> None:
+    async def test_a_429_can_be_read_by_an_allowed_page(self, client: httpx.AsyncClient) -> None:
         for _ in range(11):
             answer = await client.post(f"{API}/auth/logout", headers={"Origin": OWN_LIST})
         assert answer.status_code == 429

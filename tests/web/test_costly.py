@@ -1,4 +1,4 @@
-"""Shows that a request which is cheap to send is not dear to refuse, and the answer short."""
+"""Shows that refusing a large request is cheap, and that the answer is short."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ TASKS = f"{API}/tasks"
 
 
 def auth_routes(app: FastAPI) -> list[Route]:
-    """The routes that sign in, or lead to it."""
+    """The routes of authentication."""
     routes = [context.original_route for context in routes_of(app)]
     ours = [route for route in routes if isinstance(route, Route)]
     return [r for r in ours if r.spec.limit not in {GENERAL, None} and r.spec.method == "POST"]
@@ -57,7 +57,7 @@ class TestWhereTheServerTakesLess:
     def variables(self) -> dict[str, str]:
         return {"SERVER_MAX_BODY_BYTES": "500"}
 
-    async def test_auth_routes_take_no_more(self, login: Login) -> None:
+    async def test_a_smaller_server_limit_holds_for_auth_routes_too(self, login: Login) -> None:
         client = (await login()).client
         for content in (b" " * 501, stream(501)):
             body = problem(await client.post(f"{AUTH}/refresh", content=content), 413)
@@ -83,14 +83,14 @@ async def test_a_body_full_of_unknown_names_is_not_validated(login: Login) -> No
     "payload",
     [{f"n{n}": 1 for n in range(600)}, {"steps": [0] * 1000}, {"steps": [[0, 1]] * 500}],
 )
-async def test_a_task_is_started_with_few_values(login: Login, payload: dict[str, Any]) -> None:
+async def test_a_task_body_is_limited_in_values(login: Login, payload: dict[str, Any]) -> None:
     body = {"task": "demo.count", "payload": payload}
     refused = problem(await (await login()).client.post(TASKS, json=body), 422)
     assert refused["detail"] == "The body may hold 1000 values and names."
 
 
 @needs("tasks")
-async def test_a_task_is_started_with_little(login: Login) -> None:
+async def test_a_task_body_is_limited_in_bytes(login: Login) -> None:
     client = (await login()).client
     headers = {"Content-Type": "application/json"}
     body = b'{"task": "demo.count", "payload": {"seconds": 0}}'
@@ -102,7 +102,7 @@ async def test_a_task_is_started_with_little(login: Login) -> None:
 
 @needs("tasks")
 @pytest.mark.parametrize(("depth", "code"), [(19, "int_type"), (20, "too_deep"), (150, "too_deep")])
-async def test_a_task_is_started_with_nothing_deep(login: Login, depth: int, code: str) -> None:
+async def test_a_task_body_is_limited_in_depth(login: Login, depth: int, code: str) -> None:
     nested: Any = []
     for _ in range(depth - 1):
         nested = [nested]

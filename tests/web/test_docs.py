@@ -1,4 +1,4 @@
-"""Shows who may read the documentation, and that its pages need nobody else."""
+"""Shows who may read the documentation, and that its pages load nothing from other hosts."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ def basic(login: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {credentials}"}
 
 
-async def test_at_home_everybody_reads(client: httpx.AsyncClient) -> None:
+async def test_in_local_everybody_reads_the_documentation(client: httpx.AsyncClient) -> None:
     for path in ALL:
         assert (await client.get(path)).status_code == 200
     assert (await client.get("/docs?theme=dark")).status_code == 200
@@ -81,7 +81,7 @@ async def test_others_are_answered_while_the_description_is_made(
 
 
 async def test_many_who_ask_at_once_get_one_description(app: FastAPI) -> None:
-    """The framework cannot describe the same routes in two threads: some would get an error."""
+    """The framework cannot describe the same routes in two threads: some requests would fail."""
     found = await asyncio.gather(*(asyncio.to_thread(app.openapi) for _ in range(8)))
     assert len(set(map(id, found))) == 1
 
@@ -91,7 +91,7 @@ class TestStaging:
     def variables(self) -> dict[str, str]:
         return STAGING
 
-    async def test_superusers_read(self, client: httpx.AsyncClient) -> None:
+    async def test_superusers_read_the_documentation(self, client: httpx.AsyncClient) -> None:
         for path in ALL:
             for login in (ADMIN_EMAIL, "admin"):
                 answer = await client.get(path, headers=basic(login, PASSWORD))
@@ -99,7 +99,9 @@ class TestStaging:
                 assert "public" not in answer.headers.get("cache-control", "")
 
     @pytest.mark.parametrize("path", ALL)
-    async def test_nobody_else_reads(self, client: httpx.AsyncClient, path: str) -> None:
+    async def test_nobody_else_reads_the_documentation(
+        self, client: httpx.AsyncClient, path: str
+    ) -> None:
         await register(client, "ada@example.org", username="ada")
         for headers in (
             {},

@@ -1,4 +1,4 @@
-"""Shows that a refusal repeats nothing of what was submitted, whatever it was."""
+"""Shows that a refusal never repeats submitted values."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from tests.web.problems import problem
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
 MARK = "zqxj"
-"""A part of every submitted value, which no text of ours contains."""
+"""A part of every submitted value, which is in no text of the application."""
 
 ID = "01a1fdc6-0000-7000-8000-000000000000"
 BODIES: list[tuple[str, str, list[str]]] = [
@@ -78,7 +78,7 @@ async def person(login: Login) -> Person:
 
 
 def assert_silent(answer: httpx.Response) -> None:
-    """Nothing but the path of an answer, which is ours to name, repeats the mark."""
+    """Assert that nothing but the path in the answer repeats the mark."""
     assert answer.status_code in {400, 401, 403, 404, 409, 422}, answer.text
     problem(answer, answer.status_code)
     assert MARK not in answer.text.lower()

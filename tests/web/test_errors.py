@@ -1,4 +1,4 @@
-"""Shows that every error is a problem, whoever found it, and that none gives anything away."""
+"""Shows that every error is a problem (RFC 9457), whatever raised it, without internals."""
 
 from collections.abc import AsyncIterator
 
@@ -99,7 +99,9 @@ class TestDebug:
         return {"APP_DEBUG": "true"}
 
     @BUGS
-    async def test_a_bug_tells_its_traceback(self, planted: httpx.AsyncClient, path: str) -> None:
+    async def test_in_debug_mode_a_bug_shows_its_traceback(
+        self, planted: httpx.AsyncClient, path: str
+    ) -> None:
         answer = await planted.get(f"/planted/{path}")
         assert answer.status_code == 500
         body = answer.json()
@@ -129,7 +131,7 @@ async def test_a_path_with_a_converter_takes_what_it_converts(planted: httpx.Asy
     problem(await planted.get("/planted/numbers/seven"), 404, "not_found")
 
 
-async def test_a_body_that_is_no_json_is_told_as_a_whole(planted: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_json_is_one_error(planted: httpx.AsyncClient) -> None:
     answer = await planted.post("/planted/parcels", content="{", headers=JSON)
     assert fields_of(problem(answer, 422)) == {"body": "json_invalid"}
 
@@ -148,14 +150,14 @@ async def test_routes_of_others_get_the_same_errors(planted: httpx.AsyncClient) 
 @pytest.mark.parametrize(
     "path", ["/", "/nope", "/api", f"{API}/nope", f"{API}/items/x/y", "/%00", "/a\\b", "/docs/x/y"]
 )
-async def test_where_nothing_is_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     problem(await client.get(path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
     "path", ["/livez/", f"{API}/items/", f"{API}/users/me/", f"{API}/auth/login/", "//livez"]
 )
-async def test_no_path_has_another_form(client: httpx.AsyncClient, path: str) -> None:
+async def test_similar_paths_are_not_redirected(client: httpx.AsyncClient, path: str) -> None:
     for method in ("GET", "POST"):
         answer = await client.request(method, f"http://testserver{path}")
         problem(answer, 404, "not_found")
@@ -181,7 +183,7 @@ async def test_no_path_has_another_form(client: httpx.AsyncClient, path: str) ->
         ("OPTIONS", f"{API}/items", {"GET", "HEAD", "POST"}),
     ],
 )
-async def test_another_method_is_told_the_right_ones(
+async def test_a_wrong_method_is_answered_with_the_allowed_ones(
     client: httpx.AsyncClient, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = await client.request(method, path)

@@ -1,4 +1,4 @@
-"""Throws everything that the description of the API allows, and more, at every operation.
+"""Sends generated requests, valid and invalid by the API description, to every operation.
 
 What takes long is to think of a request, so that each is sent by everybody.
 """
@@ -46,23 +46,23 @@ CHECKS = [
     negative_data_rejection,
     positive_data_acceptance,
 ]
-"""The others repeat requests over a network or ask for steps that lead from one to another."""
+"""Other checks repeat requests over a network or need links between operations."""
 ACCEPTED = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422", "429"]
-"""What a request that the description allows may meet: it cannot tell which tokens, entity tags and
-cursors are the right ones, and what contradicts each other."""
+"""Statuses of requests that the description allows: it cannot express which tokens, entity tags
+and cursors are valid, nor which values contradict each other."""
 TELLABLE = {*get_args(ErrorType)} - {"value_error", "assertion_error"}
-"""The codes of what a description can tell."""
+"""The error codes of constraints that a description can express."""
 EXAMPLES = {"sqlite": 8, "postgresql": 2}
-"""How many of an operation; what is asked here is the edge, which knows no database."""
+"""Examples per operation; the HTTP edge is tested here, which does not depend on the database."""
 SLICES = 4
 ENDINGS = ("/auth/sessions", "/auth/logout", "/users/me", "/auth/password/change")
-"""Operations that would sign the caller out: tried by strangers only."""
+"""Operations that would sign the caller out: tried without credentials only."""
 Case = schemathesis.Case[Any]
 
 
 def _refusable(whole: dict[str, Any]) -> dict[str, Any]:
-    """The description without the parameters that may be any text: to look for one that is not
-    allowed takes long, as there is none."""
+    """The description without parameters that accept any text: the generator would search long
+    for an invalid value, which does not exist."""
     schema = copy.deepcopy(whole)
     for operation in (each for item in schema["paths"].values() for each in item.values()):
         operation["parameters"] = [
@@ -100,7 +100,7 @@ class Target:
             self.headers[name] = bearer(answer.json()["access_token"])
 
     def try_out(self, case: Case, mode: GenerationMode) -> None:
-        """Send a case as everybody and check the answers."""
+        """Send a case as each kind of caller and check the answers."""
         for caller in self.headers:
             if caller == "a stranger" or not case.operation.path.endswith(ENDINGS):
                 note(f"sent by {caller}")

@@ -12,7 +12,7 @@ OF_THE_REQUEST = {"x-request-id", "traceparent"}
 
 
 def alike(head: httpx.Response, get: httpx.Response) -> None:
-    """Assert that one answer is the other without its body."""
+    """Assert that one answer equals the other without its body."""
     assert head.status_code == get.status_code
     assert head.content == b""
     assert {name: value for name, value in head.headers.items() if name not in OF_THE_REQUEST} == {
@@ -40,12 +40,12 @@ async def test_what_is_known_is_not_modified(login: Login) -> None:
 
 
 @needs("system")
-async def test_it_is_counted_under_its_own_name(client: httpx.AsyncClient) -> None:
+async def test_metrics_count_head_requests_separately(client: httpx.AsyncClient) -> None:
     await client.head("/livez")
     metrics = (await client.get("/metrics")).text
     assert 'http_requests_total{method="HEAD",route="/livez",status="200"} 1.0' in metrics
 
 
-async def test_nothing_else_answers_to_head(client: httpx.AsyncClient) -> None:
+async def test_routes_without_get_refuse_head(client: httpx.AsyncClient) -> None:
     answer = await client.head(f"{API}/auth/login")
     assert (answer.status_code, answer.headers["allow"], answer.content) == (405, "POST", b"")

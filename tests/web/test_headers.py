@@ -1,4 +1,4 @@
-"""Shows what every answer carries: its id, its trace, and what browsers must not do with it."""
+"""Shows the headers of every answer: request id, trace, security headers."""
 
 import re
 
@@ -43,7 +43,7 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient) 
         assert "x-powered-by" not in answer.headers
 
 
-async def test_what_may_be_kept_has_all_others_of_them(client: httpx.AsyncClient) -> None:
+async def test_cacheable_answers_have_the_other_security_headers(client: httpx.AsyncClient) -> None:
     answer = await client.get(JWKS)
     for name, value in (EVERYWHERE | {"cache-control": "public, max-age=30"}).items():
         assert answer.headers.get_list(name) == [value], name
@@ -94,7 +94,7 @@ async def test_a_trace_is_joined_by_a_span_of_its_own(
     ("rest", "flags"),
     [("01", "01"), ("00", "00"), ("01-", "01"), ("01-more-of-it", "01"), ("ff-what", "01")],
 )
-async def test_a_trace_of_a_later_version_is_joined_by_what_is_known_of_it(
+async def test_a_traceparent_of_a_later_version_is_joined(
     client: httpx.AsyncClient, rest: str, flags: str
 ) -> None:
     for version in ("01", "cc", "fe"):
@@ -103,7 +103,7 @@ async def test_a_trace_of_a_later_version_is_joined_by_what_is_known_of_it(
         assert (told[0], told[1], told[3]) == ("00", TRACE, flags)
 
 
-async def test_two_traces_are_none(client: httpx.AsyncClient) -> None:
+async def test_two_traceparent_headers_are_ignored(client: httpx.AsyncClient) -> None:
     lines = [("traceparent", f"00-{TRACE}-{PARENT}-{flags}") for flags in ("01", "00")]
     assert TRACE not in (await client.get(JWKS, headers=lines)).headers["traceparent"]
 
@@ -127,7 +127,9 @@ async def test_two_traces_are_none(client: httpx.AsyncClient) -> None:
         f"00-{TRACE[:-1]}-{PARENT}-01",
     ],
 )
-async def test_a_trace_of_another_form_is_begun_anew(client: httpx.AsyncClient, given: str) -> None:
+async def test_an_invalid_traceparent_starts_a_new_trace(
+    client: httpx.AsyncClient, given: str
+) -> None:
     told = (await client.get(JWKS, headers={"traceparent": given})).headers["traceparent"]
     version, trace, span, flags = told.split("-")
     assert (version, flags) == ("00", "00")

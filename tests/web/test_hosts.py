@@ -1,4 +1,4 @@
-"""Shows that only requests for the application's own names are answered, when it knows them."""
+"""Shows that only requests for the configured host names are answered."""
 
 import httpx
 import pytest
@@ -26,7 +26,7 @@ def variables() -> dict[str, str]:
         "[::1]:8000",
     ],
 )
-async def test_own_names_are_answered(client: httpx.AsyncClient, host: str) -> None:
+async def test_requests_for_own_names_are_answered(client: httpx.AsyncClient, host: str) -> None:
     assert (await client.get(JWKS, headers={"Host": host})).status_code == 200
 
 
@@ -103,7 +103,7 @@ class TestAnyName:
             *("a#b", "a?b", "http://a", '"a"', "<a>", "a\\b"),
         ],
     )
-    async def test_what_is_no_name_is_refused(self, client: httpx.AsyncClient, host: str) -> None:
+    async def test_an_invalid_name_is_refused(self, client: httpx.AsyncClient, host: str) -> None:
         answer = await client.get(JWKS, headers={b"Host": host.encode("latin-1")})
         problem(answer, 400, "bad_request")
 

@@ -1,4 +1,4 @@
-"""Shows the application as a server meets it: through ASGI alone, from start to stop."""
+"""Shows the application through plain ASGI, from start to stop."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Shows which requests are counted, for whom, and that each says so."""
+"""Shows which requests are counted, for whom, and the headers that say so."""
 
 import httpx
 import pytest
@@ -37,7 +37,7 @@ def variables() -> dict[str, str]:
 
 
 def left(answer: httpx.Response) -> int | None:
-    """What an answer says to be left; None when it says nothing about limits."""
+    """The remaining budget in an answer; None without limit headers."""
     named = COUNTED & answer.headers.keys()
     assert named in (COUNTED, set()), answer.headers
     return int(answer.headers["x-ratelimit-remaining"]) if named else None
@@ -106,7 +106,7 @@ async def test_a_user_is_counted_wherever_they_are(app: FastAPI, login: Login) -
             assert left(answer) == before - number
 
 
-async def test_a_user_is_counted_as_such_where_nobody_need_sign_in(
+async def test_public_routes_count_a_signed_in_user_as_that_user(
     app: FastAPI, login: Login
 ) -> None:
     person = await login()

@@ -1,4 +1,4 @@
-"""Shows that the log keeps secrets to itself and that nobody writes lines of their own into it."""
+"""Shows that the log holds no secrets, and that input cannot forge log lines."""
 
 import io
 import json
@@ -36,7 +36,7 @@ def fail(password: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_an_error_shows_where_and_not_with_what(start: Start, form: Form) -> None:
+def test_an_error_shows_places_and_no_values(start: Start, form: Form) -> None:
     log, output = start(form)
     try:
         fail("-".join(["hu", "sh"]))
@@ -52,7 +52,7 @@ def test_an_error_shows_where_and_not_with_what(start: Start, form: Form) -> Non
 @pytest.mark.parametrize(
     "key", ["password", "new_password", "refresh_token", "Authorization", "cookie", "client_secret"]
 )
-def test_what_is_called_a_secret_is_masked(start: Start, form: Form, key: str) -> None:
+def test_fields_named_like_secrets_are_masked(start: Start, form: Form, key: str) -> None:
     log, output = start(form)
     log.info("request", **{key: "hush", "path": "/x"})
     assert "hush" not in output.getvalue()
@@ -71,7 +71,7 @@ def test_one_event_is_one_line(start: Start, form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_nothing_that_is_told_commands_a_terminal(start: Start, form: Form) -> None:
+def test_logged_text_cannot_control_a_terminal(start: Start, form: Form) -> None:
     log, output = start(form)
     log.info("request", path="/a\x1b[31mred\x00\x9b\x7f")
     assert not set(output.getvalue()) & set("\x1b\x00\x9b\x7f")

@@ -37,7 +37,7 @@ def routes(app: FastAPI) -> list[Route]:
     return found
 
 
-async def test_what_is_served_is_what_is_described(
+async def test_the_served_description_is_the_generated_one(
     client: httpx.AsyncClient, schema: dict[str, Any]
 ) -> None:
     assert (await client.get("/openapi.json")).json() == schema
@@ -74,7 +74,7 @@ async def test_every_operation_tells_its_problems(app: FastAPI, schema: dict[str
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
-async def test_what_needs_a_token_says_so(app: FastAPI, schema: dict[str, Any]) -> None:
+async def test_operations_that_need_a_token_say_so(app: FastAPI, schema: dict[str, Any]) -> None:
     for route in routes(app):
         for method in route.methods or ():
             operation = schema["paths"][route.path_format][method.lower()]
@@ -126,7 +126,7 @@ async def test_refresh_takes_json_and_the_form_of_oauth2(schema: dict[str, Any])
     assert "application/json" in body["content"]
 
 
-async def test_what_oauth2_adds_to_refusals_is_told_where_it_is_added(
+async def test_only_token_routes_describe_the_oauth2_error_fields(
     schema: dict[str, Any],
 ) -> None:
     telling = {
@@ -203,7 +203,7 @@ async def test_the_description_is_valid(schema: dict[str, Any]) -> None:
     assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(schema)] == []
 
 
-async def test_what_is_written_once_is_used(schema: dict[str, Any]) -> None:
+async def test_every_shared_component_is_used(schema: dict[str, Any]) -> None:
     text = json.dumps(schema)
     for kind, parts in schema["components"].items():
         for name in parts:
@@ -271,7 +271,7 @@ async def test_no_model_has_a_property_of_its_own_name(schema: dict[str, Any]) -
         assert name.lower() not in {p.replace("_", "") for p in each.get("properties", ())}
 
 
-async def test_an_answer_names_its_fields(schema: dict[str, Any]) -> None:
+async def test_answers_list_their_field_names(schema: dict[str, Any]) -> None:
     tokens = schema["components"]["schemas"]["TokenAnswer"]
     assert set(tokens["properties"]) == {*tokens["required"], "refresh_token", "refresh_expires_in"}
     assert set(tokens["required"]) == {"access_token", "token_type", "expires_in", "session_id"}
@@ -283,7 +283,7 @@ async def test_an_answer_names_its_fields(schema: dict[str, Any]) -> None:
                     assert told.get("properties") or told["type"] == "string", (operation, status)
 
 
-async def test_conditions_are_told_where_they_hold(app: FastAPI, schema: dict[str, Any]) -> None:
+async def test_conditional_requests_are_described(app: FastAPI, schema: dict[str, Any]) -> None:
     functions = [f for feature in app.state.backstay.features for f in feature.functions()]
     handlers = {getattr(function, "__handles__", None): function for function in functions}
     told = {(method, path): operation for method, path, operation in operations(schema)}

@@ -1,4 +1,4 @@
-"""Shows whose address counts when proxies stand in between, from the socket to the limit."""
+"""Shows which client address counts behind proxies, from the socket to the rate limit."""
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ PROXY, OUTSIDE = "10.0.0.7", "192.0.2.1"
 
 
 async def seen_address(client: httpx.AsyncClient, **headers: str) -> str:
-    """The address that a sign-in is recorded under."""
+    """The address with which a sign-in is recorded."""
     body = {"email": ADMIN_EMAIL, "password": "correct horse battery", "transport": "body"}
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     answer = await client.post(f"{AUTH}/login", json=body, headers=sent)
@@ -64,11 +64,11 @@ class TestBehindTrustedProxies:
             )
             assert await seen_address(client) == "203.0.113.5"
 
-    async def test_from_outside_the_header_is_nothing(self, app: FastAPI) -> None:
+    async def test_the_header_is_ignored_from_untrusted_peers(self, app: FastAPI) -> None:
         async with client_at(app, OUTSIDE) as client:
             assert await seen_address(client, x_forwarded_for="203.0.113.5") == OUTSIDE
 
-    async def test_other_headers_are_nothing(self, app: FastAPI) -> None:
+    async def test_other_forwarding_headers_are_ignored(self, app: FastAPI) -> None:
         others = {"forwarded": "for=203.0.113.5", "x_real_ip": "203.0.113.5"}
         async with client_at(app, PROXY) as client:
             assert await seen_address(client, **others) == PROXY
@@ -107,7 +107,7 @@ class TestUnderLimits:
                 statuses.append((await sign_in(client, ADMIN_EMAIL)).status_code)
         assert statuses == [200, 429, 429]
 
-    async def test_addresses_cannot_be_made_up(self, app: FastAPI) -> None:
+    async def test_clients_cannot_forge_their_address(self, app: FastAPI) -> None:
         async with client_at(app, OUTSIDE) as client:
             statuses = []
             for number in range(3):

@@ -1,4 +1,4 @@
-"""Shows that a body has to arrive, and at what rate."""
+"""Shows that a body must arrive, and at which rate."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +50,7 @@ async def test_a_body_that_does_not_arrive_is_refused(
     assert answer.headers["connection"] == "close"
 
 
-async def test_who_has_sent_a_body_may_wait_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sent_its_body_may_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.05)
     messages: list[Message] = [{"type": "http.request", "body": b"x", "more_body": False}]
     heard: list[str] = []

@@ -1,4 +1,4 @@
-"""Shows that answers have the statuses and headers that the description of the API tells."""
+"""Shows that answers have the statuses and headers of the API description."""
 
 from typing import Any
 from uuid import uuid4
@@ -26,7 +26,7 @@ def variables() -> dict[str, str]:
 
 
 class Told:
-    """The description, and what is told of one answer."""
+    """The API description, and a check of answers against it."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._operations = {(m, path): told for m, path, told in operations(schema)}
@@ -35,7 +35,7 @@ class Told:
         return set(self._operations[method, path]["responses"][status]["headers"])
 
     def __call__(self, answer: httpx.Response, path: str, status: int, *headers: str) -> None:
-        """An answer of an operation has this status and besides its counts these headers."""
+        """Assert that an answer has this status and, besides rate limit counts, these headers."""
         assert answer.status_code == status, answer.text
         check_told(self._operations[answer.request.method, path], answer)
         sent = set(answer.headers) - EVERYWHERE - COUNTED - {"x-request-id"}
@@ -47,7 +47,9 @@ def told(app: FastAPI) -> Told:
     return Told(app.openapi())
 
 
-async def test_signing_in_and_out_is_told(client: httpx.AsyncClient, told: Told) -> None:
+async def test_sign_in_and_sign_out_answers_match_the_description(
+    client: httpx.AsyncClient, told: Told
+) -> None:
     created = await register(client, "ada@example.org")
     told(created, f"{API}/users", 201, "Location", "ETag")
     in_body = await sign_in(client, "ada@example.org")
@@ -62,7 +64,7 @@ async def test_signing_in_and_out_is_told(client: httpx.AsyncClient, told: Told)
 
 
 @needs("items")
-async def test_items_and_their_conditions_are_told(login: Login, told: Told) -> None:
+async def test_item_answers_match_the_description(login: Login, told: Told) -> None:
     ada = (await login()).client
     once = {"Idempotency-Key": uuid4().hex}
     created = await ada.post(ITEMS, json={"title": "Sextant"}, headers=once)
@@ -88,7 +90,7 @@ async def test_items_and_their_conditions_are_told(login: Login, told: Told) -> 
     told(await ada.get(path), item, 404)
 
 
-async def test_what_is_kept_by_clients_is_told(login: Login, told: Told) -> None:
+async def test_cacheable_answers_match_the_description(login: Login, told: Told) -> None:
     admin = (await login("admin")).client
     path = f"{API}/rbac/permissions"
     answer = await admin.get(path)
@@ -100,21 +102,23 @@ async def test_what_is_kept_by_clients_is_told(login: Login, told: Told) -> None
     assert "Cache-Control" not in told.headers("GET", f"{API}/rbac/roles", "200")
 
 
-async def test_refusals_by_a_limit_are_told(client: httpx.AsyncClient, told: Told) -> None:
+async def test_rate_limit_refusals_match_the_description(
+    client: httpx.AsyncClient, told: Told
+) -> None:
     answers = [await client.post(f"{AUTH}/refresh") for _ in range(11)]
     told(answers[0], f"{AUTH}/refresh", 401, "WWW-Authenticate")
     told(answers[-1], f"{AUTH}/refresh", 429, "Retry-After")
     assert set(answers[-1].headers) >= COUNTED
 
 
-async def test_probes_are_told(client: httpx.AsyncClient, told: Told) -> None:
+async def test_probe_answers_match_the_description(client: httpx.AsyncClient, told: Told) -> None:
     told(await client.get("/livez"), "/livez", 200, "ETag")
     for path in ("/readyz", "/metrics", "/health"):
         told(await client.get(path), path, 200)
 
 
 @needs("tasks")
-async def test_a_task_that_starts_is_told(login: Login, told: Told) -> None:
+async def test_task_answers_match_the_description(login: Login, told: Told) -> None:
     ada = (await login()).client
     started = await ada.post(f"{API}/tasks", json={"task": "demo.count"})
     told(started, f"{API}/tasks", 202, "Location", "ETag")

@@ -3,13 +3,13 @@
 import pytest
 
 from tests.conftest import Login, Person
-from tests.features.access.steps import Keeper, permissions_by_key
+from tests.features.access.steps import RoleKeeper, permissions_by_key
 
 
 @pytest.fixture
-async def keeper(login: Login) -> Keeper:
+async def keeper(login: Login) -> RoleKeeper:
     admin = await login("admin")
-    return Keeper(admin, await permissions_by_key(admin))
+    return RoleKeeper(admin, await permissions_by_key(admin))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What scenarios about roles do again and again: make them, grant, assign, through the API."""
+"""Steps for scenarios about roles: create them, grant, and assign, through the API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Rule = tuple[str, str, str]
 
 
 async def done(request: Any, status: int = 201) -> Any:
-    """The body of an answer that must be a success."""
+    """Assert that a request succeeds; the body of the answer."""
     answer: httpx.Response = await request
     assert answer.status_code == status, answer.text
     return answer.json() if answer.content else None
@@ -32,8 +32,8 @@ def role_path(role: Any) -> str:
     return f"{ROLES}/{role['id']}"
 
 
-class Keeper:
-    """A superuser who prepares what a scenario needs."""
+class RoleKeeper:
+    """A superuser who creates, grants and assigns roles for a scenario."""
 
     def __init__(self, admin: Person, permissions: dict[str, Any]) -> None:
         self.admin = admin

@@ -1,11 +1,11 @@
-"""Shows that what a deleted role would give again leads nobody to more power than they hold."""
+"""Shows that nobody gains power through a deleted role that could be restored."""
 
 from typing import Any
 
 import pytest
 
 from tests.conftest import Person
-from tests.features.access.steps import Keeper, done, role_path
+from tests.features.access.steps import RoleKeeper, done, role_path
 from tests.features.steps import OTHER_PASSWORD
 from tests.features.users.administering import TAKEOVERS, USERS, act
 from tests.web.problems import problem
@@ -20,16 +20,16 @@ MANAGES = (
 
 
 @pytest.fixture
-async def manager(keeper: Keeper, eve: Person) -> Any:
-    """The role of Eve, who manages roles and users, and lists these under a rule."""
+async def manager(keeper: RoleKeeper, eve: Person) -> Any:
+    """The role of Eve, who manages roles and users, and lists users under a field rule."""
     role = await keeper.role(*MANAGES, level=50)
     await keeper.grant(role, LIST, rules=[(*EMAIL, "DENY")])
     await keeper.assign(role, eve)
     return role
 
 
-async def buried(keeper: Keeper, person: Person, *permissions: str, **fields: Any) -> Any:
-    """A role that somebody still has, though it was deleted."""
+async def buried(keeper: RoleKeeper, person: Person, *permissions: str, **fields: Any) -> Any:
+    """A deleted role that a user still has."""
     role = await keeper.role(*permissions, **fields)
     await keeper.assign(role, person)
     await done(keeper.client.delete(role_path(role)), 204)
@@ -45,7 +45,7 @@ async def assert_not_taken_over(eve: Person, ada: Person) -> None:
 @pytest.mark.usefixtures("manager")
 @pytest.mark.parametrize("query", ["", "?hard=true"])
 async def test_a_role_that_holds_more_is_not_deleted(
-    keeper: Keeper, eve: Person, query: str
+    keeper: RoleKeeper, eve: Person, query: str
 ) -> None:
     more, wider = await keeper.role("roles:create"), await keeper.role(LIST)
     for role in (more, wider):
@@ -67,8 +67,8 @@ async def test_a_role_that_holds_more_is_not_deleted(
         ((), {"level": 0, "is_superuser": True}),
     ],
 )
-async def test_whoever_a_deleted_role_would_raise_is_not_taken_over(
-    keeper: Keeper,
+async def test_a_user_with_a_stronger_deleted_role_is_protected(
+    keeper: RoleKeeper,
     eve: Person,
     ada: Person,
     permissions: tuple[str, ...],
@@ -84,10 +84,10 @@ async def test_whoever_a_deleted_role_would_raise_is_not_taken_over(
 
 
 @pytest.mark.usefixtures("manager")
-async def test_a_role_above_a_deleted_one_does_not_hide_it(
-    keeper: Keeper, eve: Person, ada: Person
+async def test_a_deleted_role_counts_beneath_a_living_one(
+    keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
-    """It may be taken away before the deleted one comes back."""
+    """The living role may be taken away before the deleted one is restored."""
     strict = await keeper.role(level=20)
     await keeper.grant(strict, LIST, rules=[(*EMAIL, "DENY")])
     await keeper.assign(strict, ada)
@@ -98,8 +98,8 @@ async def test_a_role_above_a_deleted_one_does_not_hide_it(
 
 
 @pytest.mark.usefixtures("manager")
-async def test_a_deleted_role_that_holds_no_more_hinders_nobody(
-    keeper: Keeper, eve: Person, ada: Person
+async def test_a_deleted_role_without_more_power_is_ignored(
+    keeper: RoleKeeper, eve: Person, ada: Person
 ) -> None:
     role = await buried(keeper, ada, READ, level=49)
     for way in sorted(TAKEOVERS):
@@ -107,17 +107,17 @@ async def test_a_deleted_role_that_holds_no_more_hinders_nobody(
     await done(eve.client.post(f"{role_path(role)}/restore"), 200)
 
 
-async def test_what_was_granted_meanwhile_counts(
-    keeper: Keeper, eve: Person, ada: Person, manager: Any
+async def test_a_deleted_role_is_compared_with_current_grants(
+    keeper: RoleKeeper, eve: Person, ada: Person, manager: Any
 ) -> None:
-    """What covered a deleted role when it was deleted may have been taken since."""
+    """The sender may have lost, since the deletion, the grants that covered the deleted role."""
     role = await buried(keeper, ada, READ, level=10)
     await done(keeper.client.delete(keeper.path_of(manager, READ)), 204)
     await assert_not_taken_over(eve, ada)
     problem(await eve.client.post(f"{role_path(role)}/restore"), 403, "forbidden")
 
 
-async def test_a_superuser_takes_over_whom_they_must(keeper: Keeper, ada: Person) -> None:
+async def test_a_superuser_may_take_over_such_a_user(keeper: RoleKeeper, ada: Person) -> None:
     await buried(keeper, ada, level=10, is_superuser=True)
     body = {"new_password": OTHER_PASSWORD}
     await done(keeper.client.put(f"{USERS}/{ada.id}/password", json=body), 200)

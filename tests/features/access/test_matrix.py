@@ -1,4 +1,4 @@
-"""Shows, grant by grant, what reaches a row: role level, scope, field rules, in body and query."""
+"""Shows which rows and fields each grant reaches: level, scope, field rules of body and query."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.users.model import User
 from backstay.web.routes import Routes
 from tests.conftest import Login, Person
-from tests.features.access.steps import Keeper, Rule, permissions_by_key
+from tests.features.access.steps import RoleKeeper, Rule, permissions_by_key
 from tests.features.granting import Rule as FieldRule
 from tests.features.granting import grant
 from tests.features.steps import API, Trail, execute, said
@@ -44,7 +44,7 @@ class Address(BaseModel):
 
 
 class MovePerson(Command[None]):
-    """Rename a user after a place; a user is the own row of oneself."""
+    """Rename a user after a place; under `OWN`, a user's own row is the user itself."""
 
     permission = PermissionSpec("places", "update", description="Move people")
 
@@ -76,10 +76,10 @@ def features(features: list[Feature]) -> list[Feature]:
 
 
 @pytest.fixture
-async def keeper(login: Login, backstay: Backstay) -> Keeper:
+async def keeper(login: Login, backstay: Backstay) -> RoleKeeper:
     await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
     admin = await login("admin")
-    return Keeper(admin, await permissions_by_key(admin))
+    return RoleKeeper(admin, await permissions_by_key(admin))
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Held:
 
 
 def rules(effect: str, *names: str) -> tuple[Rule, ...]:
-    """Rules on fields; those of the query have a question mark in front."""
+    """Rules on fields; query fields are written with a leading question mark."""
     return tuple(
         ("QUERY" if name.startswith("?") else "JSON", name.removeprefix("?"), effect)
         for name in names
@@ -166,7 +166,7 @@ CASES: dict[str, tuple[Iterable[Held], str, str, Any, object]] = {
 
 
 async def moved(backstay: Backstay) -> int:
-    """How many rows were changed."""
+    """The number of changed rows."""
     statement = select(User.id).where(User.name == "moved")
     return len((await execute(backstay, statement)).all())
 
@@ -177,8 +177,8 @@ async def people(backstay: Backstay) -> Sequence[Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_is_granted_and_nothing_else(
-    keeper: Keeper, ada: Person, backstay: Backstay, trail: Trail, case: str
+async def test_exactly_the_granted_rows_and_fields_are_reachable(
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail, case: str
 ) -> None:
     roles, whose, query, body, expected = CASES[case]
     for held in roles:
@@ -214,10 +214,10 @@ def products() -> Iterator[tuple[Scope, tuple[FieldRule, ...], bool, int]]:
         yield scope, ((source, other, Effect.ALLOW),), own, 403
 
 
-async def test_every_scope_under_every_rule_reaches_what_it_says(
-    keeper: Keeper, ada: Person, backstay: Backstay, trail: Trail
+async def test_every_combination_of_scope_and_rule_is_enforced(
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, trail: Trail
 ) -> None:
-    """Each role stands above all before it, so that it alone decides."""
+    """Each role has a higher level than all before it, so that it alone decides."""
     rows = {True: ada.id, False: keeper.admin.id}
     outcomes = {204: ("ok", None), 403: ("refused", "forbidden"), 404: ("refused", "not_found")}
     for level, (scope, field_rules, own, status) in enumerate(products(), start=1):
@@ -233,7 +233,7 @@ async def test_every_scope_under_every_rule_reaches_what_it_says(
 
 
 async def test_without_the_higher_role_the_lower_one_counts(
-    keeper: Keeper, ada: Person, backstay: Backstay
+    keeper: RoleKeeper, ada: Person, backstay: Backstay
 ) -> None:
     low, high = await keeper.role(level=5), await keeper.role(level=6)
     await keeper.grant(low, KEY, "ANY")
@@ -249,7 +249,7 @@ async def test_without_the_higher_role_the_lower_one_counts(
 
 
 async def test_a_superuser_role_passes_whatever_else_restricts(
-    keeper: Keeper, ada: Person, backstay: Backstay
+    keeper: RoleKeeper, ada: Person, backstay: Backstay
 ) -> None:
     strict, chief = await keeper.role(level=9), await keeper.role(level=0, is_superuser=True)
     await keeper.grant(strict, KEY, "OWN", deny("name"))

@@ -1,4 +1,4 @@
-"""Shows that who was let in and lost power since is refused inside the transaction."""
+"""Shows that a sender who lost power after admission is refused inside the transaction."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -40,7 +40,7 @@ from backstay.features.users.commands.administration import (
 from backstay.features.users.commands.removal import DeleteUser, EraseUser, RestoreUser
 from backstay.features.users.model import User
 from tests.conftest import Person
-from tests.features.access.steps import Keeper
+from tests.features.access.steps import RoleKeeper
 from tests.features.steps import OTHER_PASSWORD, execute
 
 pytestmark = pytest.mark.anyio
@@ -69,12 +69,12 @@ COMMANDS: tuple[Message[Any], ...] = (
     RestoreUser(id=USER),
     EndSessionsOfUser(id=USER),
 )
-"""Everything that changes roles or the accounts of others, aimed at what does not exist."""
+"""Every command on roles or on accounts of others, with ids that do not exist."""
 
 
 @pytest.fixture
-async def eve_as_let_in(keeper: Keeper, eve: Person, backstay: Backstay) -> Principal:
-    """Eve, who holds every permission, as she was when her request came in."""
+async def eve_as_let_in(keeper: RoleKeeper, eve: Person, backstay: Backstay) -> Principal:
+    """The principal of Eve, who holds every permission, as it was at admission."""
     role = await keeper.role(*sorted({_key(command) for command in COMMANDS}), "roles:create")
     await keeper.assign(role, eve)
     principal = await backstay.principals.get(UUID(eve.tokens["session_id"]))
@@ -90,7 +90,7 @@ def _key(command: Message[Any]) -> str:
 async def refusals(
     backstay: Backstay, principal: Principal, *commands: Message[Any]
 ) -> set[type[AppError]]:
-    """How these commands of somebody are refused."""
+    """The errors that these commands of a principal raise."""
     send, found = Sender(backstay.buses, principal), set()
     for command in commands:
         with pytest.raises(AppError) as refused:
@@ -99,14 +99,14 @@ async def refusals(
     return found
 
 
-async def test_who_lost_nothing_is_only_told_that_nothing_is_there(
+async def test_an_unchanged_sender_gets_404_for_missing_targets(
     backstay: Backstay, eve_as_let_in: Principal
 ) -> None:
     assert await refusals(backstay, eve_as_let_in, *COMMANDS) == {NotFound}
 
 
 @pytest.mark.parametrize("state", ["blocked_at", "deleted_at"])
-async def test_who_was_blocked_or_deleted_is_nobody(
+async def test_a_sender_blocked_or_deleted_meanwhile_is_unauthenticated(
     backstay: Backstay, eve_as_let_in: Principal, state: str
 ) -> None:
     before = await backstay.system(GetMatrix())
@@ -117,7 +117,9 @@ async def test_who_was_blocked_or_deleted_is_nobody(
     assert await backstay.system(GetMatrix()) == before
 
 
-async def test_who_was_stripped_holds_nothing(backstay: Backstay, eve_as_let_in: Principal) -> None:
+async def test_a_sender_without_roles_meanwhile_is_forbidden(
+    backstay: Backstay, eve_as_let_in: Principal
+) -> None:
     before = await backstay.system(GetMatrix())
     await execute(backstay, delete(RoleMember).where(RoleMember.user_id == eve_as_let_in.id))
     commands = (*COMMANDS, CreateRole(name="mine"))
@@ -125,10 +127,10 @@ async def test_who_was_stripped_holds_nothing(backstay: Backstay, eve_as_let_in:
     assert await backstay.system(GetMatrix()) == before
 
 
-async def test_the_database_itself_is_believed_over_the_token(
+async def test_the_database_overrules_the_claims_of_a_principal(
     backstay: Backstay, eve_as_let_in: Principal
 ) -> None:
-    """A principal that claims everything gets what its account holds, which is nothing."""
+    """A principal that claims superuser rights gets only what its account holds: nothing."""
     await execute(backstay, delete(RoleMember).where(RoleMember.user_id == eve_as_let_in.id))
     chief = Principal(user_id=eve_as_let_in.id, is_superuser=True, level=1000)
     assert await refusals(backstay, chief, *COMMANDS) == {Forbidden}

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from backstay.composition import Backstay
 from backstay.features.access.model import RoleMember
 from tests.conftest import Person
-from tests.features.access.steps import RBAC, ROLES, Keeper, done, role_path
+from tests.features.access.steps import RBAC, ROLES, RoleKeeper, done, role_path
 from tests.features.steps import API, ME, Trail, execute, needs
 from tests.web.problems import fields_of, problem
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 NOWHERE = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-async def test_a_role_is_made_read_changed_and_deleted(keeper: Keeper) -> None:
+async def test_a_role_is_made_read_changed_and_deleted(keeper: RoleKeeper) -> None:
     made = await keeper.client.post(ROLES, json={"name": " Editor ", "level": 5})
     assert made.status_code == 201, made.text
     role = made.json()
@@ -40,7 +40,7 @@ async def test_a_role_is_made_read_changed_and_deleted(keeper: Keeper) -> None:
     problem(await keeper.client.post(f"{role_path(role)}/restore"), 404)
 
 
-async def test_names_are_unique_among_living_roles(keeper: Keeper) -> None:
+async def test_names_are_unique_among_living_roles(keeper: RoleKeeper) -> None:
     role = await keeper.role(name="Editor")
     problem(await keeper.client.post(ROLES, json={"name": "Editor"}), 409, "access.role_name_taken")
     await done(keeper.client.delete(role_path(role)), 204)
@@ -61,12 +61,12 @@ async def test_names_are_unique_among_living_roles(keeper: Keeper) -> None:
     ],
 )
 async def test_what_no_role_can_be_is_refused(
-    keeper: Keeper, body: dict[str, object], field: str
+    keeper: RoleKeeper, body: dict[str, object], field: str
 ) -> None:
     assert field in fields_of(problem(await keeper.client.post(ROLES, json=body), 422))
 
 
-async def test_the_list_is_light_sorted_and_filtered(keeper: Keeper) -> None:
+async def test_the_list_is_light_sorted_and_filtered(keeper: RoleKeeper) -> None:
     low, high = await keeper.role("users:list", level=3), await keeper.role(level=7)
     page = await done(keeper.client.get(f"{ROLES}?sort=level&level__gte=1&level__lte=10"), 200)
     assert [role["id"] for role in page["items"]] == [low["id"], high["id"]]
@@ -80,7 +80,7 @@ async def test_the_list_is_light_sorted_and_filtered(keeper: Keeper) -> None:
     assert (len(walked["items"]), walked["next_cursor"] is not None) == (2, True)
 
 
-async def test_a_stale_tag_changes_nothing(keeper: Keeper, ada: Person) -> None:
+async def test_a_stale_tag_changes_nothing(keeper: RoleKeeper, ada: Person) -> None:
     role = await keeper.role("users:list")
     seen = {"If-Match": (await keeper.client.get(role_path(role))).headers["etag"]}
     await keeper.grant(role, "users:read")
@@ -103,7 +103,7 @@ async def test_a_stale_tag_changes_nothing(keeper: Keeper, ada: Person) -> None:
     ).status_code == 200
 
 
-async def test_the_detail_shows_grants_and_field_rules(keeper: Keeper) -> None:
+async def test_the_detail_shows_grants_and_field_rules(keeper: RoleKeeper) -> None:
     role = await keeper.role()
     await keeper.grant(role, "users:list", "OWN", [("QUERY", "email", "DENY")])
     (grant,) = (await done(keeper.client.get(role_path(role)), 200))["grants"]
@@ -123,7 +123,9 @@ async def test_the_detail_shows_grants_and_field_rules(keeper: Keeper) -> None:
     assert (await done(keeper.client.get(role_path(role)), 200))["grants"] == []
 
 
-async def test_what_exists_is_not_made_twice(keeper: Keeper, ada: Person) -> None:
+async def test_duplicate_grants_rules_and_memberships_are_refused(
+    keeper: RoleKeeper, ada: Person
+) -> None:
     role = await keeper.role()
     await keeper.grant(role, "users:list", rules=[("QUERY", "email", "DENY")])
     await keeper.assign(role, ada)
@@ -139,7 +141,7 @@ async def test_what_exists_is_not_made_twice(keeper: Keeper, ada: Person) -> Non
     assert (grant["scope"], grant["fields"][0]["effect"]) == ("ANY", "DENY")
 
 
-async def test_what_does_not_exist_is_not_found(keeper: Keeper, ada: Person) -> None:
+async def test_unknown_ids_are_not_found(keeper: RoleKeeper, ada: Person) -> None:
     role, client = await keeper.role("users:list"), keeper.client
     known = keeper.id_of("users:list")
     for role_id, permission_id in ((NOWHERE, known), (role["id"], NOWHERE)):
@@ -164,7 +166,7 @@ async def test_what_does_not_exist_is_not_found(keeper: Keeper, ada: Person) -> 
 
 
 @needs("items")
-async def test_permissions_are_listed_with_their_fields(keeper: Keeper) -> None:
+async def test_permissions_are_listed_with_their_fields(keeper: RoleKeeper) -> None:
     update = keeper.permissions["items:update"]
     assert (update["resource"], update["action"], update["operation"]) == ("items", "update", None)
     assert {(f["source"], f["name"], f["type"]) for f in update["fields"]} == {
@@ -180,7 +182,9 @@ async def test_permissions_are_listed_with_their_fields(keeper: Keeper) -> None:
     ]
 
 
-async def test_a_role_bites_and_ends_on_the_next_request(keeper: Keeper, ada: Person) -> None:
+async def test_a_role_starts_and_ends_with_the_next_request(
+    keeper: RoleKeeper, ada: Person
+) -> None:
     role, users = await keeper.role("users:list"), f"{API}/users"
     problem(await ada.client.get(users), 403)
     await keeper.assign(role, ada)
@@ -201,7 +205,7 @@ async def test_a_role_bites_and_ends_on_the_next_request(keeper: Keeper, ada: Pe
 
 
 async def test_members_and_roles_are_found_from_both_sides(
-    keeper: Keeper, ada: Person, eve: Person
+    keeper: RoleKeeper, ada: Person, eve: Person
 ) -> None:
     role = await keeper.role("users:list")
     assert (await done(keeper.client.get(f"{role_path(role)}/users"), 200))["items"] == []
@@ -215,7 +219,7 @@ async def test_members_and_roles_are_found_from_both_sides(
 
 
 @needs("items")
-async def test_what_a_user_may_do_is_added_up(keeper: Keeper, ada: Person) -> None:
+async def test_the_permissions_of_a_user_are_merged(keeper: RoleKeeper, ada: Person) -> None:
     role = await keeper.role()
     await keeper.grant(role, "items:update", "ANY", [("JSON", "title", "DENY")])
     await keeper.assign(role, ada)
@@ -233,7 +237,7 @@ async def test_what_a_user_may_do_is_added_up(keeper: Keeper, ada: Person) -> No
 
 
 async def test_under_own_scope_one_reads_about_oneself_only(
-    keeper: Keeper, ada: Person, eve: Person
+    keeper: RoleKeeper, ada: Person, eve: Person
 ) -> None:
     role = await keeper.role()
     for permission in ("roles:read", "roles:list", "permissions:list", "roles:create"):
@@ -247,7 +251,7 @@ async def test_under_own_scope_one_reads_about_oneself_only(
     problem(await ada.client.post(ROLES, json={"name": "own"}), 403)
 
 
-async def test_nothing_about_roles_is_for_everyone(keeper: Keeper, ada: Person) -> None:
+async def test_every_role_route_needs_a_permission(keeper: RoleKeeper, ada: Person) -> None:
     role = await keeper.role("users:list")
     rule = {"field_id": keeper.field_id("users:list", "QUERY", "email"), "effect": "DENY"}
     where = {"role_id": role["id"], "permission_id": keeper.id_of("users:list")}
@@ -276,7 +280,7 @@ async def test_nothing_about_roles_is_for_everyone(keeper: Keeper, ada: Person) 
 
 
 async def test_deleting_for_good_takes_grants_and_members_along(
-    keeper: Keeper, ada: Person, backstay: Backstay
+    keeper: RoleKeeper, ada: Person, backstay: Backstay
 ) -> None:
     role = await keeper.role("users:list")
     await keeper.assign(role, ada)
@@ -287,7 +291,7 @@ async def test_deleting_for_good_takes_grants_and_members_along(
 
 
 @needs("system")
-async def test_the_trail_says_which_role_got_which_permission(keeper: Keeper, trail: Trail) -> None:
+async def test_the_audit_trail_names_role_and_permission(keeper: RoleKeeper, trail: Trail) -> None:
     role = await keeper.role()
     await trail()
     await keeper.grant(role, "users:list")

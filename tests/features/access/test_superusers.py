@@ -1,4 +1,4 @@
-"""Shows that superusers and seeded roles stay, whichever route takes power away, also at once."""
+"""Shows that the last superuser and the seeded roles stay, also under concurrent requests."""
 
 from uuid import UUID
 
@@ -12,20 +12,20 @@ from backstay.core.clock import utc_now
 from backstay.features.access.model import Role, RoleMember
 from backstay.features.users.queries.accounts import HasAdmin
 from tests.conftest import PASSWORD, Login, Person
-from tests.features.access.steps import ROLES, Keeper, done, role_path
+from tests.features.access.steps import ROLES, RoleKeeper, done, role_path
 from tests.features.steps import API, ME, change_user, execute
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
 
 
-async def admin_path(keeper: Keeper) -> str:
+async def admin_path(keeper: RoleKeeper) -> str:
     page = await done(keeper.client.get(f"{ROLES}?name=admin"), 200)
     return role_path(page["items"][0])
 
 
 async def at_once(*requests: tuple[Person, str, str]) -> list[int]:
-    """The statuses, sorted, of requests that are sent together."""
+    """The sorted statuses of requests that are sent at the same time."""
     answers: list[httpx.Response] = []
 
     async def send(person: Person, method: str, path: str) -> None:
@@ -39,7 +39,7 @@ async def at_once(*requests: tuple[Person, str, str]) -> list[int]:
     return sorted(answer.status_code for answer in answers)
 
 
-async def test_the_last_superuser_keeps_the_role(keeper: Keeper, ada: Person) -> None:
+async def test_the_last_superuser_keeps_the_role(keeper: RoleKeeper, ada: Person) -> None:
     path = await admin_path(keeper)
     own = f"{path}/users/{keeper.admin.id}"
     problem(await keeper.client.delete(own), 409, "users.last_superuser")
@@ -50,7 +50,7 @@ async def test_the_last_superuser_keeps_the_role(keeper: Keeper, ada: Person) ->
 
 
 async def test_the_role_of_the_last_superuser_keeps_its_power(
-    keeper: Keeper, ada: Person, backstay: Backstay
+    keeper: RoleKeeper, ada: Person, backstay: Backstay
 ) -> None:
     chief = await keeper.role(is_superuser=True)
     await keeper.assign(chief, ada)
@@ -69,8 +69,8 @@ async def test_the_role_of_the_last_superuser_keeps_its_power(
 
 
 @pytest.mark.parametrize("state", ["blocked_at", "deleted_at"])
-async def test_who_cannot_sign_in_does_not_count(
-    keeper: Keeper, ada: Person, backstay: Backstay, state: str
+async def test_superusers_who_cannot_sign_in_do_not_count(
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, state: str
 ) -> None:
     path = await admin_path(keeper)
     await done(keeper.client.post(f"{path}/users/{ada.id}"))
@@ -81,7 +81,7 @@ async def test_who_cannot_sign_in_does_not_count(
 
 @pytest.mark.parametrize("attempt", range(3))
 async def test_two_who_demote_each_other_do_not_both_succeed(
-    keeper: Keeper, ada: Person, backstay: Backstay, attempt: int
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, attempt: int
 ) -> None:
     path = await admin_path(keeper)
     await done(keeper.client.post(f"{path}/users/{ada.id}"))
@@ -98,8 +98,8 @@ async def test_two_who_demote_each_other_do_not_both_succeed(
     assert await backstay.system(HasAdmin())
 
 
-async def test_of_all_who_resign_at_once_one_stays(
-    keeper: Keeper, login: Login, backstay: Backstay
+async def test_if_all_superusers_resign_at_once_one_stays(
+    keeper: RoleKeeper, login: Login, backstay: Backstay
 ) -> None:
     path = await admin_path(keeper)
     people = [keeper.admin, *[await login() for _ in range(3)]]
@@ -113,9 +113,7 @@ async def test_of_all_who_resign_at_once_one_stays(
     assert await backstay.system(HasAdmin())
 
 
-async def test_what_is_deleted_counts_again_once_it_is_restored(
-    keeper: Keeper, ada: Person
-) -> None:
+async def test_restored_superusers_count_again(keeper: RoleKeeper, ada: Person) -> None:
     chief = await keeper.role(is_superuser=True)
     await keeper.assign(chief, ada)
     own = f"{await admin_path(keeper)}/users/{keeper.admin.id}"
@@ -133,8 +131,8 @@ async def test_what_is_deleted_counts_again_once_it_is_restored(
 
 
 @pytest.mark.parametrize("attempt", range(3))
-async def test_of_two_who_use_every_way_at_once_one_stays(
-    keeper: Keeper, ada: Person, backstay: Backstay, attempt: int
+async def test_two_superusers_removing_themselves_at_once_leave_one(
+    keeper: RoleKeeper, ada: Person, backstay: Backstay, attempt: int
 ) -> None:
     chief = await keeper.role(is_superuser=True)
     await keeper.assign(chief, ada)
@@ -154,7 +152,7 @@ async def test_of_two_who_use_every_way_at_once_one_stays(
     assert await backstay.system(HasAdmin())
 
 
-async def test_the_seeded_roles_stay(keeper: Keeper, login: Login, backstay: Backstay) -> None:
+async def test_the_seeded_roles_stay(keeper: RoleKeeper, login: Login, backstay: Backstay) -> None:
     page = await done(keeper.client.get(ROLES), 200)
     admin, user = ({r["name"]: r for r in page["items"]}[name] for name in ("admin", "user"))
     for role in (admin, user):

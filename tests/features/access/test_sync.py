@@ -1,4 +1,4 @@
-"""Shows that the tables follow the code: what is new, what reads otherwise, what is gone."""
+"""Shows that the permission tables follow the code: new, changed and removed permissions."""
 
 import pytest
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from backstay.features.access.model import Permission, PermissionField
 from backstay.features.access.queries.permissions import ListUndeclared
 from backstay.features.access.schemas import DeclaredField, DeclaredPermission
 from tests.conftest import Login
-from tests.features.access.steps import Keeper, done, permissions_by_key, role_path
+from tests.features.access.steps import RoleKeeper, done, permissions_by_key, role_path
 from tests.features.steps import execute
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ def spec(action: str, description: str = "", *fields: str) -> DeclaredPermission
 
 
 async def sync(backstay: Backstay, *more: DeclaredPermission) -> tuple[str, ...]:
-    """Start a version of the code with these permissions besides; what it reports as left over."""
+    """Sync as if the code also declared these permissions; what is reported as left over."""
     permissions = (*declared_permissions(backstay.features), *more)
     await backstay.system(SyncAccess(permissions=permissions))
     return await backstay.system(ListUndeclared(permissions=permissions))
@@ -48,14 +48,14 @@ async def boats(backstay: Backstay) -> dict[str, tuple[str, set[str]]]:
     return stored
 
 
-async def test_what_is_new_or_reads_otherwise_is_taken_over(backstay: Backstay) -> None:
+async def test_new_and_changed_permissions_are_stored(backstay: Backstay) -> None:
     assert await sync(backstay, spec("sail", "Sail", "sheet")) == ()
     assert await boats(backstay) == {"boats:sail": ("Sail", {"sheet"})}
     assert await sync(backstay, spec("sail", "Go sailing", "sheet", "tack")) == ()
     assert await boats(backstay) == {"boats:sail": ("Go sailing", {"sheet", "tack"})}
 
 
-async def test_what_nothing_uses_goes_with_the_code(backstay: Backstay) -> None:
+async def test_unused_permissions_are_removed_with_their_code(backstay: Backstay) -> None:
     await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
     assert await sync(backstay, spec("sail", "", "tack")) == ()
     assert await boats(backstay) == {"boats:sail": ("", {"tack"})}
@@ -63,10 +63,12 @@ async def test_what_nothing_uses_goes_with_the_code(backstay: Backstay) -> None:
     assert await boats(backstay) == {}
 
 
-async def test_what_roles_use_is_kept_and_reported(backstay: Backstay, login: Login) -> None:
+async def test_permissions_used_by_roles_are_kept_and_reported(
+    backstay: Backstay, login: Login
+) -> None:
     await sync(backstay, spec("sail", "", "sheet", "tack"), spec("row", "", "oar"))
     admin = await login("admin")
-    keeper = Keeper(admin, await permissions_by_key(admin))
+    keeper = RoleKeeper(admin, await permissions_by_key(admin))
     role = await keeper.role()
     await keeper.grant(role, "boats:sail", rules=[("JSON", "sheet", "DENY")])
     await keeper.grant(role, "boats:row")

@@ -1,4 +1,4 @@
-"""Shows that no change of a role gives its members what the sender does not hold."""
+"""Shows that no change of a role gives its members access that the sender does not hold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import event
 from backstay.composition import Backstay
 from backstay.features.access.queries.membership import ListRoleSets
 from tests.conftest import Login, Person
-from tests.features.access.steps import Keeper, done, role_path
+from tests.features.access.steps import RoleKeeper, done, role_path
 from tests.features.steps import API
 from tests.web.problems import problem
 
@@ -21,10 +21,10 @@ MANAGES = ("roles:update", "roles:delete", "permissions:grant", "permissions:rev
 BY_EMAIL = f"{API}/users?email=x"
 
 
-class Scene:
-    """Eve manages roles; over Ada's free role stands one that restricts her."""
+class Scenario:
+    """Eve manages roles; Ada has a role with full access, and a higher one that restricts it."""
 
-    def __init__(self, keeper: Keeper, eve: Person, ada: Person) -> None:
+    def __init__(self, keeper: RoleKeeper, eve: Person, ada: Person) -> None:
         self.keeper, self.eve, self.ada = keeper, eve, ada
         self.free: Any = None
         self.strict: Any = None
@@ -42,7 +42,7 @@ class Scene:
             await keeper.assign(role, self.ada)
 
     def openings(self) -> Sequence[tuple[str, str, Any]]:
-        """Every way to open what the higher role restricts; the last one is for good."""
+        """Every request that would lift the restriction; the last deletes the role for good."""
         path = role_path(self.strict)
         return (
             ("PATCH", path, {"level": 5}),
@@ -56,69 +56,71 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(keeper: Keeper, eve: Person, ada: Person) -> Scene:
-    scene = Scene(keeper, eve, ada)
-    await scene.prepare()
-    return scene
+async def scenario(keeper: RoleKeeper, eve: Person, ada: Person) -> Scenario:
+    scenario = Scenario(keeper, eve, ada)
+    await scenario.prepare()
+    return scenario
 
 
-async def test_nothing_is_opened_for_an_accomplice(scene: Scene) -> None:
-    problem(await scene.ada.client.get(BY_EMAIL), 403)
-    for method, path, body in scene.openings():
-        answer = await scene.eve.client.request(method, path, json=body)
+async def test_a_role_change_may_not_widen_a_members_access(scenario: Scenario) -> None:
+    problem(await scenario.ada.client.get(BY_EMAIL), 403)
+    for method, path, body in scenario.openings():
+        answer = await scenario.eve.client.request(method, path, json=body)
         assert f"less of the permission {LIST}" in problem(answer, 403, "forbidden")["detail"]
-    problem(await scene.ada.client.get(BY_EMAIL), 403)
+    problem(await scenario.ada.client.get(BY_EMAIL), 403)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize("way", range(7))
-async def test_what_the_sender_holds_may_be_opened(scene: Scene, way: int) -> None:
-    keeper = scene.keeper
-    await done(keeper.client.delete(keeper.path_of(scene.manager, LIST, EMAIL)), 204)
-    method, path, body = scene.openings()[way]
-    assert (await scene.eve.client.request(method, path, json=body)).is_success
-    assert (await scene.ada.client.get(BY_EMAIL)).status_code == 200
+async def test_a_role_change_may_give_what_the_sender_holds(scenario: Scenario, way: int) -> None:
+    keeper = scenario.keeper
+    await done(keeper.client.delete(keeper.path_of(scenario.manager, LIST, EMAIL)), 204)
+    method, path, body = scenario.openings()[way]
+    assert (await scenario.eve.client.request(method, path, json=body)).is_success
+    assert (await scenario.ada.client.get(BY_EMAIL)).status_code == 200
 
 
-async def test_a_role_without_such_a_member_may_be_removed(scene: Scene) -> None:
-    """Whoever has nothing beneath the restricting role gains nothing without it."""
-    keeper = scene.keeper
-    await done(keeper.client.delete(f"{role_path(scene.free)}/users/{scene.ada.id}"), 204)
-    await done(scene.eve.client.delete(role_path(scene.strict)), 204)
-    problem(await scene.ada.client.get(BY_EMAIL), 403)
+async def test_a_restricting_role_without_affected_members_may_be_removed(
+    scenario: Scenario,
+) -> None:
+    """A member without a lower role gains nothing when the restricting role is removed."""
+    keeper = scenario.keeper
+    await done(keeper.client.delete(f"{role_path(scenario.free)}/users/{scenario.ada.id}"), 204)
+    await done(scenario.eve.client.delete(role_path(scenario.strict)), 204)
+    problem(await scenario.ada.client.get(BY_EMAIL), 403)
 
 
-async def test_a_member_with_a_deleted_role_gains_nothing_by_it(scene: Scene) -> None:
-    await done(scene.keeper.client.delete(role_path(scene.free)), 204)
-    await done(scene.eve.client.delete(scene.keeper.path_of(scene.strict, LIST)), 204)
+async def test_a_member_with_a_deleted_role_gains_nothing_by_it(scenario: Scenario) -> None:
+    await done(scenario.keeper.client.delete(role_path(scenario.free)), 204)
+    await done(scenario.eve.client.delete(scenario.keeper.path_of(scenario.strict, LIST)), 204)
 
 
-async def test_a_superuser_opens_everything(scene: Scene) -> None:
-    await done(scene.keeper.client.delete(role_path(scene.strict)), 204)
-    assert (await scene.ada.client.get(BY_EMAIL)).status_code == 200
+async def test_a_superuser_may_widen_any_access(scenario: Scenario) -> None:
+    await done(scenario.keeper.client.delete(role_path(scenario.strict)), 204)
+    assert (await scenario.ada.client.get(BY_EMAIL)).status_code == 200
 
 
 async def test_the_cost_does_not_grow_with_the_members(
-    scene: Scene, login: Login, backstay: Backstay
+    scenario: Scenario, login: Login, backstay: Backstay
 ) -> None:
-    strict = UUID(scene.strict["id"])
+    strict = UUID(scenario.strict["id"])
     (kind,) = await backstay.system(ListRoleSets(role_id=strict))
-    assert {UUID(role["id"]) for role in (scene.free, scene.strict)} < kind
-    before = await _statements_of_a_refusal(scene, backstay)
+    assert {UUID(role["id"]) for role in (scenario.free, scenario.strict)} < kind
+    before = await _statements_of_a_refusal(scenario, backstay)
     for _ in range(5):
         person = await login()
-        for role in (scene.strict, scene.free):
-            await scene.keeper.assign(role, person)
+        for role in (scenario.strict, scenario.free):
+            await scenario.keeper.assign(role, person)
     assert await backstay.system(ListRoleSets(role_id=strict)) == {kind}
-    assert await _statements_of_a_refusal(scene, backstay) == before
-    await scene.keeper.assign(scene.strict, await login())
+    assert await _statements_of_a_refusal(scenario, backstay) == before
+    await scenario.keeper.assign(scenario.strict, await login())
     assert len(await backstay.system(ListRoleSets(role_id=strict))) == 2
-    assert await _statements_of_a_refusal(scene, backstay) == before
+    assert await _statements_of_a_refusal(scenario, backstay) == before
 
 
-async def _statements_of_a_refusal(scene: Scene, backstay: Backstay) -> int:
-    path = scene.keeper.path_of(scene.strict, LIST)
-    problem(await scene.eve.client.delete(path), 403, "forbidden")
+async def _statements_of_a_refusal(scenario: Scenario, backstay: Backstay) -> int:
+    path = scenario.keeper.path_of(scenario.strict, LIST)
+    problem(await scenario.eve.client.delete(path), 403, "forbidden")
     await backstay.trail.settle()
     asked = 0
 
@@ -128,7 +130,7 @@ async def _statements_of_a_refusal(scene: Scene, backstay: Backstay) -> int:
 
     engine = backstay.database.writer.sync_engine
     event.listen(engine, "before_cursor_execute", count)
-    problem(await scene.eve.client.delete(path), 403, "forbidden")
+    problem(await scenario.eve.client.delete(path), 403, "forbidden")
     await backstay.trail.settle()
     event.remove(engine, "before_cursor_execute", count)
     assert asked

@@ -1,4 +1,4 @@
-"""Makes access tokens that the application did not issue, with its own key or with another."""
+"""Forges access tokens, with the application's own key or with another."""
 
 import base64
 import hmac
@@ -34,7 +34,7 @@ class Forger:
 
 
 def signed(header: dict[str, Any], claims: dict[str, Any], key: bytes) -> str:
-    """A token under an HMAC, made by hand: libraries refuse to make a bad one."""
+    """A token with an HMAC signature, made by hand: libraries refuse to make an invalid one."""
     algorithm = _HMACS.get(str(header.get("alg")), "sha256")
     signature = hmac.digest(key, unsigned(header, claims).rpartition(".")[0].encode(), algorithm)
     return unsigned(header, claims, _encode(signature))

@@ -1,4 +1,4 @@
-"""Shows what an access token holds, and that nothing but such a token opens a door."""
+"""Shows what an access token holds, and that nothing else is accepted."""
 
 from typing import Any
 
@@ -48,7 +48,9 @@ async def test_no_two_tokens_have_one_id(person: Person) -> None:
     assert claims[0]["jti"] != claims[1]["jti"]
 
 
-async def test_the_forger_makes_good_tokens(client: httpx.AsyncClient, forge: Forger) -> None:
+async def test_the_test_helper_forges_valid_tokens(
+    client: httpx.AsyncClient, forge: Forger
+) -> None:
     assert await is_signed_in(client, forge())
     assert await is_signed_in(client, forge(aud=["other", "backstay"]))
 
@@ -148,7 +150,7 @@ async def test_every_part_of_a_token_is_protected(
         assert not await is_signed_in(client, tampered), at
 
 
-async def test_time_is_told_with_a_little_tolerance(
+async def test_token_times_have_a_small_tolerance(
     client: httpx.AsyncClient, forge: Forger, clock: FrozenClock
 ) -> None:
     for claims, is_accepted in (
@@ -174,7 +176,7 @@ async def test_a_token_that_was_accepted_before_still_expires(
     assert not await is_signed_in(client, token)
 
 
-async def test_a_token_is_good_for_the_user_of_its_session_alone(
+async def test_a_token_must_name_the_user_of_its_session(
     client: httpx.AsyncClient, login: Login, forge: Forger
 ) -> None:
     admin = await login("admin")
@@ -217,7 +219,9 @@ async def test_garbage_is_no_access_token(client: httpx.AsyncClient, authorizati
     problem(answer, 401, "auth_error")
 
 
-async def test_the_scheme_has_no_case(client: httpx.AsyncClient, person: Person) -> None:
+async def test_the_authentication_scheme_is_case_insensitive(
+    client: httpx.AsyncClient, person: Person
+) -> None:
     for scheme in ("bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {person.tokens['access_token']}"}
         assert (await client.get(ME, headers=headers)).status_code == 200

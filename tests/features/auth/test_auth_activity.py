@@ -1,4 +1,4 @@
-"""Shows that the audit trail tells of every sign-in and its end, and nothing of noise."""
+"""Shows that the audit trail records every sign-in and its end, and no requests of strangers."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from tests.features.steps import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_signing_in_and_staying_so_is_about_the_account(
+async def test_rows_of_sign_in_and_refresh_name_the_account(
     client: httpx.AsyncClient, trail: Trail, clock: FrozenClock
 ) -> None:
     user = (await register(client, "ann@example.org")).json()
@@ -46,7 +46,7 @@ async def test_signing_in_and_staying_so_is_about_the_account(
     assert await trail() == []
 
 
-async def test_a_reused_token_is_recorded_once_with_the_end_it_brings(
+async def test_the_reuse_of_a_token_is_recorded_once(
     client: httpx.AsyncClient, login: Login, trail: Trail, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -96,7 +96,7 @@ async def test_ends_of_sessions_and_a_password_change_are_recorded(
     assert {row.user_id for row in rows} == {UUID(person.id)}
 
 
-async def test_strangers_who_concern_nobody_leave_no_row(
+async def test_requests_about_unknown_accounts_leave_no_row(
     client: httpx.AsyncClient, trail: Trail
 ) -> None:
     for number in range(3):

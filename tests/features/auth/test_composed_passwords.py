@@ -1,4 +1,4 @@
-"""Shows that a password is the same however a keyboard composes it, and what a check costs."""
+"""Shows that a password is the same in each Unicode form, and what a check costs."""
 
 import asyncio
 from contextlib import nullcontext
@@ -28,13 +28,15 @@ FORMS = pytest.mark.parametrize("form", [COMPOSED, APART], ids=["composed", "apa
 
 
 def as_before(password: str) -> str:
-    """A hash of a password as it was typed, with the parameters of today."""
+    """A hash of a password in the form in which it was typed, with the current parameters."""
     memory, rounds = passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST
     return Argon2Hasher(rounds, memory, passwords_argon2.LANES).hash(password)
 
 
 @FORMS
-async def test_either_form_is_the_password(client: httpx.AsyncClient, form: str) -> None:
+async def test_composed_and_decomposed_forms_are_the_same_password(
+    client: httpx.AsyncClient, form: str
+) -> None:
     await register(client, EVE, password=form)
     for password in (COMPOSED, APART):
         assert (await sign_in(client, EVE, password=password)).status_code == 200
@@ -42,7 +44,7 @@ async def test_either_form_is_the_password(client: httpx.AsyncClient, form: str)
 
 
 @FORMS
-async def test_who_chose_it_before_gets_in_and_has_either_form_from_then_on(
+async def test_an_old_password_is_stored_composed_at_its_first_use(
     client: httpx.AsyncClient, backstay: Backstay, form: str
 ) -> None:
     user = (await register(client, EVE)).json()
@@ -51,7 +53,7 @@ async def test_who_chose_it_before_gets_in_and_has_either_form_from_then_on(
         assert (await sign_in(client, EVE, password=password)).status_code == 200
 
 
-async def test_what_is_typed_and_what_is_stored_cost_one_hash(
+async def test_a_check_costs_one_hash_whichever_form_is_typed(
     client: httpx.AsyncClient, backstay: Backstay, work: CountingHasher
 ) -> None:
     old = (await register(client, "old@example.org")).json()
@@ -74,7 +76,9 @@ async def test_length_is_that_of_the_composed_form(client: httpx.AsyncClient) ->
     assert (await register(client, EVE, password=eight)).status_code == 201
 
 
-async def test_a_broken_hash_fits_nothing(client: httpx.AsyncClient, backstay: Backstay) -> None:
+async def test_a_broken_hash_matches_no_password(
+    client: httpx.AsyncClient, backstay: Backstay
+) -> None:
     user = (await register(client, EVE)).json()
     for broken in ("", "!", "$argon2id$", "$" * 6):
         await change_user(backstay, user["id"], password_hash=broken)
@@ -83,10 +87,10 @@ async def test_a_broken_hash_fits_nothing(client: httpx.AsyncClient, backstay: B
 
 
 @pytest.mark.parametrize("length", [128, 512, 513, 100_000])
-async def test_what_is_no_password_in_any_form_is_not_composed(
+async def test_a_text_too_long_for_a_password_is_not_composed(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    """To compose takes the square of the length, and nobody has proven anything by then."""
+    """Composing takes quadratic time, and the caller is not authenticated yet."""
     composed: list[int] = []
 
     def recorded(form: Any, text: str) -> str:
@@ -100,7 +104,7 @@ async def test_what_is_no_password_in_any_form_is_not_composed(
     assert composed == ([length] if length <= 512 else [])
 
 
-async def test_a_password_as_long_as_may_be_is_known_however_it_is_composed(
+async def test_the_longest_password_works_in_either_form(
     client: httpx.AsyncClient,
 ) -> None:
     longest = "\ud55c\uae00" * 64

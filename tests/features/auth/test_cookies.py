@@ -1,4 +1,4 @@
-"""Shows which of several cookies of one name counts: a browser sends those of every path."""
+"""Shows which of several refresh cookies counts: a browser sends those of every path."""
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ GARBAGE = "garbage"
 async def send(
     client: httpx.AsyncClient, path: str, *tokens: str, **headers: str
 ) -> httpx.Response:
-    """Ask with these refresh tokens, each in a cookie of its own."""
+    """Send these refresh tokens, each in its own cookie."""
     cookie = "; ".join(f"refresh_token={token}" for token in tokens)
     return await client.post(f"{AUTH}/{path}", headers={"Cookie": cookie, **headers})
 
@@ -52,10 +52,10 @@ async def test_the_first_cookie_with_a_live_session_is_signed_out(
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
-async def test_a_cookie_that_may_not_be_used_hides_none_behind_it(
+async def test_a_cookie_of_another_client_hides_no_later_cookie(
     login: Login, client: httpx.AsyncClient, path: str
 ) -> None:
-    """Such as one of a session that is bound to another client."""
+    """Such as the cookie of a session that is bound to another client's fingerprint."""
     bound, person = await login(fingerprint="another"), await login()
     answer = await send(client, path, token(bound), token(person))
     assert answer.status_code == (200 if path == "refresh" else 204), answer.text
@@ -64,7 +64,7 @@ async def test_a_cookie_that_may_not_be_used_hides_none_behind_it(
     problem(await send(client, path, token(bound)), 401, "auth_error")
 
 
-async def test_a_cookie_of_a_former_password_hides_none_behind_it(
+async def test_a_cookie_of_a_former_password_hides_no_later_cookie(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     reset, person = await login(), await login()
@@ -73,7 +73,7 @@ async def test_a_cookie_of_a_former_password_hides_none_behind_it(
     assert answer.status_code == 200, answer.text
 
 
-async def test_cookies_on_lines_of_their_own_are_cookies_all_the_same(
+async def test_cookies_in_separate_header_lines_all_count(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     person = await login()
@@ -82,7 +82,7 @@ async def test_cookies_on_lines_of_their_own_are_cookies_all_the_same(
     assert answer.status_code == 200
 
 
-async def test_an_older_token_beside_its_successor_is_no_copy(
+async def test_an_older_cookie_beside_its_successor_is_not_a_copy(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -99,7 +99,7 @@ async def test_an_older_token_beside_its_successor_is_no_copy(
     problem(await send(client, "refresh", newer), 401)
 
 
-async def test_five_cookies_are_tried(login: Login, client: httpx.AsyncClient) -> None:
+async def test_at_most_five_cookies_are_tried(login: Login, client: httpx.AsyncClient) -> None:
     person = await login()
     garbage = [f"{GARBAGE}{number}" for number in range(5)]
     problem(await send(client, "refresh", *garbage, token(person)), 401, "auth_error")
@@ -108,7 +108,7 @@ async def test_five_cookies_are_tried(login: Login, client: httpx.AsyncClient) -
     assert (await send(client, "refresh", *garbage[1:], token(person))).status_code == 200
 
 
-async def test_another_site_uses_none_of_them(login: Login, client: httpx.AsyncClient) -> None:
+async def test_another_site_cannot_use_any_cookie(login: Login, client: httpx.AsyncClient) -> None:
     person, evil = await login(), {"Origin": "https://evil.example"}
     for path in ("refresh", "logout"):
         problem(await send(client, path, GARBAGE, token(person), **evil), 403, "forbidden")

@@ -1,4 +1,4 @@
-"""Shows that a copy of a refresh token in another client's hands does not go unnoticed."""
+"""Shows that the use of a copied refresh token by another client is noticed."""
 
 from collections import Counter
 from typing import Any
@@ -27,7 +27,7 @@ async def refresh_as(
 
 
 async def shared_at(client: httpx.AsyncClient, tokens: dict[str, Any]) -> str | None:
-    """When the session was marked, as its owner is told."""
+    """The time at which the session was marked as shared, as its owner sees it."""
     listed = await client.get(f"{AUTH}/sessions", headers=bearer(tokens["access_token"]))
     (shown,) = [s for s in listed.json()["items"] if s["id"] == tokens["session_id"]]
     marked: str | None = shown["shared_at"]
@@ -101,7 +101,7 @@ async def test_two_clients_that_rotate_in_turn_end_the_session(
 async def test_two_clients_that_share_what_they_keep_stay_signed_in(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
-    """As an application and the pages within it, or one browser that shows both kinds of page."""
+    """Such as an application and its web views, or one browser with desktop and mobile pages."""
     tokens = await owned(login, client, clock)
     for agent in (OWN, OTHER) * 3:
         clock.forward(seconds=900)

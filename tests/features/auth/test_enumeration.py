@@ -1,4 +1,4 @@
-"""Shows that a refused sign-in tells nothing about the account: neither by word nor by work."""
+"""Shows that a refused sign-in reveals nothing about the account, by text or by time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 class CountingHasher:
-    """Notes what the real hasher does and at what cost; it hashes with Argon2 as ever."""
+    """Records what the real hasher does, and at what cost."""
 
     def __init__(self, hasher: Any) -> None:
         self._hasher = hasher
@@ -42,7 +42,7 @@ class CountingHasher:
 
 @pytest.fixture
 def work(backstay: Backstay) -> CountingHasher:
-    """What the hasher has done since."""
+    """A hasher that records its work."""
     hasher: Any = CountingHasher(backstay.passwords._hasher)
     backstay.passwords._hasher = hasher
     counting: CountingHasher = hasher
@@ -51,7 +51,7 @@ def work(backstay: Backstay) -> CountingHasher:
 
 @pytest.fixture
 async def accounts(client: httpx.AsyncClient, backstay: Backstay) -> dict[str, dict[str, str]]:
-    """How to ask for an account that cannot be signed in to, by the reason why."""
+    """Sign-ins that must be refused, by the reason."""
     ids = {}
     for name in ("wrong", "blocked", "deleted"):
         ids[name] = (await register(client, f"{name}@example.org")).json()["id"]
@@ -73,7 +73,7 @@ async def test_every_refusal_reads_the_same_and_costs_the_same(
     work: CountingHasher,
     form: bool,
 ) -> None:
-    """That is time, most of all: one hash, of the same memory and as many rounds."""
+    """The cost is mostly time: one hash with the same memory and rounds."""
     seen = []
     for body in accounts.values():
         work.done.clear()

@@ -1,4 +1,4 @@
-"""Shows that guesses at an account count together, whatever the way and the name they came by."""
+"""Shows that guesses at an account are counted together, by whichever route and name."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ def variables() -> dict[str, str]:
 
 @pytest.fixture
 def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How often and how long a guess was delayed."""
+    """The delays of guesses, in seconds."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -108,7 +108,7 @@ async def test_names_that_nobody_has_count_in_their_normalised_form(
         ("DELETE", ME, {}),
     ],
 )
-async def test_who_stole_an_access_token_guesses_no_quicker(
+async def test_a_stolen_access_token_does_not_speed_up_guessing(
     login: Login, delays: list[float], method: str, path: str, body: dict[str, str]
 ) -> None:
     person = await login()  # which counts, too
@@ -121,7 +121,7 @@ async def test_who_stole_an_access_token_guesses_no_quicker(
     assert delays == [DELAY] * 3
 
 
-async def test_who_signs_in_often_is_not_slowed(
+async def test_frequent_sign_ins_are_not_slowed(
     client: httpx.AsyncClient, delays: list[float]
 ) -> None:
     await register(client, EMAIL)

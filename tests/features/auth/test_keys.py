@@ -1,4 +1,4 @@
-"""Shows tokens under each algorithm, the public keys, and keys that are exchanged."""
+"""Shows tokens of each algorithm, the published keys, and the rotation of keys."""
 
 import base64
 import warnings
@@ -137,7 +137,7 @@ async def test_a_token_of_another_algorithm_is_refused(
 
 
 @pytest.mark.parametrize(("before", "after"), [("Ed25519", "EdDSA"), ("EdDSA", "Ed25519")])
-async def test_the_two_names_of_one_algorithm_are_exchanged_without_signing_anybody_out(
+async def test_changing_between_ed25519_and_eddsa_signs_nobody_out(
     before: str,
     after: str,
     keys: dict[str, list[PrivateKey]],
@@ -159,7 +159,7 @@ async def test_the_two_names_of_one_algorithm_are_exchanged_without_signing_anyb
 
 
 @pytest.mark.parametrize("algorithm", ["Ed25519", "EdDSA"])
-async def test_the_two_names_are_not_names_of_anything_else(
+async def test_ed25519_and_eddsa_accept_no_other_algorithm(
     algorithm: str, keys: dict[str, list[PrivateKey]], configure: Configure, clock: FrozenClock
 ) -> None:
     settings = configure(

@@ -1,4 +1,4 @@
-"""Shows that whatever the settings take as a lifetime can be added to the time."""
+"""Shows that the longest lifetimes that the settings accept do not overflow the time."""
 
 import httpx
 import pytest

@@ -47,7 +47,7 @@ async def test_successes_count_and_are_announced(client: httpx.AsyncClient) -> N
     assert [announced(answer, "login", 5) for answer in answers] == [4, 3, 2, 1, 0, 0]
 
 
-async def test_what_is_not_even_valid_counts(client: httpx.AsyncClient) -> None:
+async def test_invalid_requests_count_too(client: httpx.AsyncClient) -> None:
     answers = [await client.post(f"{AUTH}/login", json={}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [422] * 5 + [429]
     assert announced(answers[0], "login", 5) == 4
@@ -133,7 +133,7 @@ class TestByOtherSettings:
     def variables(self) -> dict[str, str]:
         return {"RATE_LIMIT_ENABLED": "true", "SECURITY_LOGIN_RATE_LIMIT": "2/hour"}
 
-    async def test_the_rate_is_a_setting(self, client: httpx.AsyncClient) -> None:
+    async def test_the_rate_follows_the_setting(self, client: httpx.AsyncClient) -> None:
         answers = [await client.post(f"{AUTH}/login", json=WRONG) for _ in range(3)]
         assert [announced(answer, "login", 2, 3600) for answer in answers] == [1, 0, 0]
         assert 1700 < int(answers[2].headers["retry-after"]) <= 1800
@@ -144,7 +144,7 @@ class TestSwitchedOff:
     def variables(self) -> dict[str, str]:
         return {"RATE_LIMIT_ENABLED": "false"}
 
-    async def test_nothing_is_limited(self, client: httpx.AsyncClient) -> None:
+    async def test_without_limits_nothing_is_refused(self, client: httpx.AsyncClient) -> None:
         answers = [
             await client.post(f"{AUTH}/refresh", json={"refresh_token": "x"}) for _ in range(12)
         ]

@@ -15,7 +15,7 @@ FORM = {"grant_type": "password", "username": "ada", "password": PASSWORD}
 
 @pytest.fixture
 async def ada(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A stranger's client; there is an account of Ada."""
+    """A client without credentials; Ada has an account."""
     assert (await register(client, "ada@example.org", username="ada")).status_code == 201
     return client
 
@@ -88,7 +88,7 @@ async def test_the_form_may_omit_the_grant_type(ada: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
 
 
-async def test_the_type_of_the_form_has_no_case(ada: httpx.AsyncClient) -> None:
+async def test_the_media_type_of_the_form_is_case_insensitive(ada: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "Application/X-WWW-Form-URLencoded; charset=UTF-8"}
     content = b"username=ada&password=" + PASSWORD.replace(" ", "+").encode()
     assert (await ada.post(LOGIN, content=content, headers=headers)).status_code == 200

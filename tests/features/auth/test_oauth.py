@@ -1,4 +1,4 @@
-"""Shows that the libraries of OAuth2 are understood: token requests as forms, told in its words."""
+"""Shows that OAuth2 libraries work: token requests as forms, answers and errors of RFC 6749."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def renewal(token: str, **fields: str) -> dict[str, str]:
 
 
 def refused(answer: httpx.Response, status: int, error: str) -> dict[str, Any]:
-    """Assert what a library of OAuth2 reads of a refusal (RFC 6749, 5.2); return the problem."""
+    """Assert an error of RFC 6749, 5.2; return the problem."""
     body = problem(answer, status)
     assert body["error"] == error
     assert answer.headers["cache-control"] == "no-store"
@@ -33,7 +33,7 @@ def refused(answer: httpx.Response, status: int, error: str) -> dict[str, Any]:
 
 
 def granted(answer: httpx.Response) -> dict[str, Any]:
-    """Assert that tokens are answered as RFC 6749, 5.1 asks for; return them."""
+    """Assert a token answer of RFC 6749, 5.1; return it."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
@@ -66,7 +66,7 @@ async def test_a_fingerprint_may_be_a_part_of_the_form(client: httpx.AsyncClient
     granted(await client.post(REFRESH, data=renewal(token, fingerprint="mine")))
 
 
-async def test_whoever_may_not_sign_in_has_no_valid_grant(
+async def test_a_refused_sign_in_is_an_invalid_grant(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     for name, column in (("blocked", "blocked_at"), ("deleted", "deleted_at")):
@@ -89,7 +89,9 @@ class TestWhereAddressesAreVerified:
     def variables(self) -> dict[str, str]:
         return {"SECURITY_REQUIRE_VERIFIED_EMAIL": "true"}
 
-    async def test_an_unverified_one_has_no_valid_grant(self, client: httpx.AsyncClient) -> None:
+    async def test_an_unverified_account_is_an_invalid_grant(
+        self, client: httpx.AsyncClient
+    ) -> None:
         await register(client, "ada@example.org")
         answer = await client.post(LOGIN, data={**SIGN_IN, "username": "ada@example.org"})
         body = refused(answer, 403, "invalid_grant")
@@ -119,7 +121,7 @@ class TestWhereAddressesAreVerified:
         (REFRESH, {**renewal("x"), "refresh_token": ["x", "x"]}, {"refresh_token"}),
     ],
 )
-async def test_what_is_missing_unknown_or_repeated_is_no_valid_request(
+async def test_missing_unknown_and_repeated_fields_are_an_invalid_request(
     client: httpx.AsyncClient, path: str, form: dict[str, Any], fields: set[str]
 ) -> None:
     body = refused(await client.post(path, data=form, headers=FORM), 422, "invalid_request")
@@ -138,7 +140,7 @@ async def test_what_is_missing_unknown_or_repeated_is_no_valid_request(
         (REFRESH, "urn:ietf:params:oauth:grant-type:token-exchange"),
     ],
 )
-async def test_every_other_grant_is_unsupported(
+async def test_every_other_grant_type_is_unsupported(
     client: httpx.AsyncClient, path: str, grant_type: str
 ) -> None:
     form = {**SIGN_IN, **renewal("x"), "grant_type": grant_type}
@@ -147,7 +149,7 @@ async def test_every_other_grant_is_unsupported(
     assert body["error_description"].startswith("grant_type: ")
 
 
-async def test_a_refresh_token_that_is_no_longer_good_is_no_valid_grant(
+async def test_an_invalid_refresh_token_is_an_invalid_grant(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock, backstay: Backstay
 ) -> None:
     async def refuse(token: str) -> None:
@@ -170,8 +172,8 @@ async def test_a_refresh_token_that_is_no_longer_good_is_no_valid_grant(
     await refuse(expired["refresh_token"])
 
 
-async def test_a_form_never_refreshes_by_what_the_browser_adds(client: httpx.AsyncClient) -> None:
-    """A page of another site can send a form without asking: the token must be in it."""
+async def test_a_form_cannot_refresh_with_the_cookie_alone(client: httpx.AsyncClient) -> None:
+    """Another site can send a form without a CORS preflight, so the token must be in the form."""
     signed_in = await client.post(LOGIN, json={"email": ADMIN_EMAIL, "password": PASSWORD})
     cookie = signed_in.cookies["refresh_token"]
     for headers in ({}, EVIL, {"Origin": "http://testserver"}, bearer(cookie)):
@@ -187,13 +189,13 @@ async def test_a_form_never_refreshes_by_what_the_browser_adds(client: httpx.Asy
     assert (await client.post(REFRESH)).status_code == 200
 
 
-async def test_another_site_signs_nobody_in_by_a_form(client: httpx.AsyncClient) -> None:
+async def test_a_form_of_another_site_cannot_sign_in(client: httpx.AsyncClient) -> None:
     answer = await client.post(LOGIN, data={**SIGN_IN, "transport": "cookie"}, headers=EVIL)
     refused(answer, 403, "unauthorized_client")
 
 
 @pytest.mark.parametrize("path", [LOGIN, REFRESH])
-async def test_a_form_that_is_too_large_or_encoded_is_no_valid_request(
+async def test_a_form_too_large_or_encoded_is_an_invalid_request(
     client: httpx.AsyncClient, path: str
 ) -> None:
     known_length = client.post(path, content=b"x" * 20_000, headers=FORM)
@@ -213,7 +215,7 @@ class TestWithLimits:
         return {"RATE_LIMIT_ENABLED": "true"}
 
     @pytest.mark.parametrize(("path", "most"), [(LOGIN, 5), (REFRESH, 10)])
-    async def test_too_many_requests_are_told_to_come_later(
+    async def test_too_many_requests_get_429_with_retry_after(
         self, app: FastAPI, path: str, most: int
     ) -> None:
         async with client_at(app, "198.51.100.1") as client:
@@ -224,7 +226,7 @@ class TestWithLimits:
         assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_forms_are_told_apart_from_json_whatever_their_type_looks_like(
+async def test_forms_are_recognised_in_any_spelling_of_their_media_type(
     client: httpx.AsyncClient,
 ) -> None:
     headers = {"Content-Type": "Application/X-WWW-Form-URLencoded ; charset=UTF-8"}

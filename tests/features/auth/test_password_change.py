@@ -35,7 +35,7 @@ async def change(
     return await person.client.post(CHANGE, json=body)
 
 
-async def test_this_session_stays_and_every_other_ends(
+async def test_this_session_stays_and_all_others_end(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     here, there, stranger = await login("admin"), await login("admin"), await login()
@@ -87,7 +87,7 @@ async def test_of_two_who_change_it_at_once_one_is_refused(
         assert (signed_in.status_code == 200) is stays
 
 
-async def test_a_sign_in_under_way_does_not_bring_the_old_password_back(
+async def test_a_concurrent_sign_in_does_not_restore_the_old_password(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     person = await login()

@@ -1,4 +1,4 @@
-"""Shows that whoever is signed in costs no query, as long as the channel is complete."""
+"""Shows that authorising a signed-in user makes no query while the channel is complete."""
 
 from time import monotonic
 from uuid import UUID
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Time:
-    """The monotonic time of an application, which its channel learns of at its next beat."""
+    """The monotonic clock of an application; its channel uses it from its next heartbeat on."""
 
     def __init__(self, backstay: Backstay) -> None:
         self._backstay = backstay
@@ -27,7 +27,7 @@ class Time:
         return self.now
 
     async def passes(self, seconds: float) -> None:
-        """Wait until the channel has proved, at that time, that it is complete."""
+        """Advance the time, and wait until the channel has proved that it is complete by then."""
         before = self.now
         self.now += seconds
         await hears(self._backstay, since=before)
@@ -43,7 +43,7 @@ def time(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 async def ask(person: Person) -> None:
-    """Ask for something that needs nothing but the principal."""
+    """Send a request that needs only the principal."""
     assert (await person.client.get(ME)).status_code == 200
 
 
@@ -67,9 +67,7 @@ async def test_requests_make_no_query_to_authorise(
     assert any("sessions" in statement for statement in statements)
 
 
-async def test_what_is_kept_of_a_person_holds_no_hash_of_the_password(
-    login: Login, backstay: Backstay
-) -> None:
+async def test_a_cached_principal_holds_no_password_hash(login: Login, backstay: Backstay) -> None:
     person = await login()
     principal = await backstay.system(GetPrincipalOfUser(user_id=UUID(person.id)))
     assert person.email in repr(principal)
@@ -99,7 +97,7 @@ async def test_ten_roles_cost_no_more_than_one(
 
 
 @needs("items")
-async def test_what_others_write_through_the_same_process_costs_nobody_a_query(
+async def test_writes_of_others_in_the_process_cost_no_query(
     login: Login, statements: list[str], time: Time
 ) -> None:
     person, writer = await login(), await login()

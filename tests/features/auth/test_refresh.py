@@ -1,4 +1,4 @@
-"""Shows that refresh tokens rotate, that races are forgiven and that theft ends the session."""
+"""Shows that refresh tokens rotate, that concurrent use is tolerated and theft ends the session."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
@@ -55,7 +55,7 @@ async def test_fifty_refreshes_of_one_token_agree(
     assert (await refresh(client, successor)).status_code == 200
 
 
-async def test_the_window_covers_two_generations_at_once(
+async def test_concurrent_refreshes_of_two_generations_all_succeed(
     login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
 ) -> None:
     tokens = (await login()).tokens
@@ -69,7 +69,7 @@ async def test_the_window_covers_two_generations_at_once(
     assert {answer.json()["refresh_token"] for answer in answers} <= {second, third}
 
 
-async def test_whoever_comes_late_within_the_window_stays_signed_in(
+async def test_a_late_refresh_within_the_window_stays_signed_in(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
     first = (await login()).tokens["refresh_token"]
@@ -109,14 +109,14 @@ async def test_a_much_older_token_ends_the_session_too(
 
 
 async def age_by(backstay: Backstay, session_id: str, generations: int) -> None:
-    """Let a session be as if it had been rotated so often."""
+    """Set the number of rotations of a session."""
     aged = update(Session).where(Session.id == UUID(session_id))
     values = {"generation": Session.generation + generations, "token_hash": b"x" * 32}
     await execute(backstay, aged.values(**values, rotations=[]))
 
 
 @pytest.mark.parametrize("generations", [4096, 4097, 1_000_000])
-async def test_no_token_of_ours_is_too_old_to_end_its_session(
+async def test_a_token_of_any_age_ends_its_session_when_reused(
     login: Login, client: httpx.AsyncClient, backstay: Backstay, generations: int
 ) -> None:
     stolen = (await login()).tokens
@@ -126,7 +126,7 @@ async def test_no_token_of_ours_is_too_old_to_end_its_session(
     assert not await is_signed_in(client, stolen["access_token"])
 
 
-async def test_no_token_of_ours_is_too_old_to_sign_out_with(
+async def test_a_token_of_any_age_signs_out(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     tokens = (await login()).tokens
@@ -137,12 +137,12 @@ async def test_no_token_of_ours_is_too_old_to_sign_out_with(
 
 
 def unsealed(token: str) -> str:
-    """The token as it was written before there was a seal."""
+    """The token in the old format, without a seal."""
     raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     return urlsafe_b64encode(raw[:52]).rstrip(b"=").decode()
 
 
-async def test_a_token_of_the_former_format_is_rotated_into_the_present_one(
+async def test_a_token_of_the_old_format_gets_a_new_successor(
     login: Login, client: httpx.AsyncClient, backstay: Backstay, clock: FrozenClock
 ) -> None:
     tokens = (await login()).tokens
@@ -158,7 +158,7 @@ async def test_a_token_of_the_former_format_is_rotated_into_the_present_one(
     assert (await session_row(backstay, tokens["session_id"])).end_reason == "reuse"
 
 
-async def test_a_token_of_the_former_format_is_looked_for_only_so_far_back(
+async def test_very_old_tokens_of_the_old_format_are_unknown(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     tokens = (await login()).tokens
@@ -167,7 +167,7 @@ async def test_a_token_of_the_former_format_is_looked_for_only_so_far_back(
     assert (await session_row(backstay, tokens["session_id"])).end_reason is None
 
 
-async def test_a_token_of_a_rotation_that_was_rolled_back_is_refused(
+async def test_a_token_from_a_rolled_back_rotation_is_refused(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     tokens = (await login()).tokens
@@ -176,7 +176,7 @@ async def test_a_token_of_a_rotation_that_was_rolled_back_is_refused(
     problem(await refresh(client, successor), 401, "auth_error")
 
 
-async def test_a_session_is_rotated_only_so_often(
+async def test_a_session_can_be_refreshed_only_so_often(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
     token = (await login()).tokens["refresh_token"]
@@ -190,7 +190,7 @@ async def test_a_session_is_rotated_only_so_often(
     assert (await refresh(client, token)).status_code == 200
 
 
-async def test_the_end_of_one_session_is_not_the_end_of_another(
+async def test_ending_one_session_leaves_the_others_alone(
     login: Login, client: httpx.AsyncClient, clock: FrozenClock
 ) -> None:
     stolen, bystander = await login("admin"), await login("admin")

@@ -1,4 +1,4 @@
-"""Shows that a hash of former parameters is renewed by whoever signs in, also by many at once."""
+"""Shows that a hash with old parameters is renewed at sign-in, also by many at once."""
 
 import asyncio
 from collections import Counter

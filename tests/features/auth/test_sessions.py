@@ -1,4 +1,4 @@
-"""Shows the devices one is signed in on, and how they are signed out from elsewhere."""
+"""Shows the list of a user's sessions, and how sessions are ended from another device."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -16,7 +16,7 @@ SESSIONS = f"{AUTH}/sessions"
 
 
 async def open_for(client: httpx.AsyncClient, *people: Person) -> list[bool]:
-    """Whether each is still signed in; access and refresh token agree."""
+    """Whether each session is still open; asserts that access and refresh token agree."""
     states = [await is_signed_in(client, person.tokens["access_token"]) for person in people]
     answers = [await refresh(client, person.tokens["refresh_token"]) for person in people]
     assert [answer.status_code == 200 for answer in answers] == states
@@ -51,7 +51,7 @@ async def test_sessions_are_listed_last_used_first(login: Login, clock: FrozenCl
     assert listed[0]["created_at"] < listed[0]["last_used_at"]
 
 
-async def test_the_time_of_the_last_use_is_told_in_steps_of_five_minutes(
+async def test_the_last_use_is_shown_in_steps_of_five_minutes(
     login: Login, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -119,7 +119,9 @@ async def test_strangers_see_no_sessions(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", [SESSIONS, f"{SESSIONS}?all=true", f"{SESSIONS}/{{id}}"])
-async def test_what_has_no_tag_is_there_all_the_same(login: Login, path: str) -> None:
+async def test_conditional_requests_work_on_resources_without_an_etag(
+    login: Login, path: str
+) -> None:
     one, two = await login("admin"), await login("admin")
     target = path.format(id=two.tokens["session_id"])
     answer = await one.client.delete(target, headers={"If-None-Match": "*"})

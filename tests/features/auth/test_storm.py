@@ -1,4 +1,4 @@
-"""Shows that a crowd that signs in leaves everybody else's requests alone."""
+"""Shows that many sign-ins at once do not delay other requests."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ CROWD = 30
 
 
 class HeldHasher:
-    """Begins to verify passwords, but comes to no end before it may."""
+    """A hasher whose verifications end only when the test allows it."""
 
     def __init__(self, backstay: Backstay) -> None:
         self._verify = backstay.passwords._hasher.verify

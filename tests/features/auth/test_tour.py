@@ -1,4 +1,4 @@
-"""Shows a stay from registration to sign-out, as a browser and as a program live it."""
+"""Shows a whole visit from registration to sign-out, by a browser and by a program."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Shows by which way a refresh token travels, and that other sites cannot use the cookie."""
+"""Shows how a refresh token is sent and returned, and that other sites cannot use the cookie."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ OWN, ALLOWED = "http://testserver", "http://localhost:5173"
 
 @pytest.fixture
 async def browser(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """A client that is signed in by cookie."""
+    """A client that is signed in with a cookie."""
     await register(client, "ada@example.org")
     answer = await sign_in(client, "ada@example.org", transport="cookie")
     assert answer.status_code == 200
@@ -93,9 +93,7 @@ async def test_a_token_in_the_cookie_is_answered_in_the_cookie(browser: httpx.As
     assert attributes(answer)["path"] == AUTH
 
 
-async def test_the_body_comes_before_the_header_and_the_header_before_the_cookie(
-    app: FastAPI, login: Login
-) -> None:
+async def test_body_beats_header_and_header_beats_cookie(app: FastAPI, login: Login) -> None:
     tokens = [(await login()).tokens for _ in range(3)]
     in_body, in_header, in_cookie = tokens
     client = client_at(app, "192.0.2.1")
@@ -162,7 +160,7 @@ async def test_other_origins_may_not_use_the_cookie(
     assert (await browser.post(f"{AUTH}/refresh")).status_code == 200
 
 
-async def test_an_own_origin_beside_another_is_another(browser: httpx.AsyncClient) -> None:
+async def test_a_foreign_origin_beside_the_own_is_refused(browser: httpx.AsyncClient) -> None:
     for pair in ((OWN, "https://evil.example"), ("https://evil.example", OWN)):
         lines = [("Origin", origin) for origin in pair]
         problem(await browser.post(f"{AUTH}/refresh", headers=lines), 403, "forbidden")
@@ -191,7 +189,7 @@ class TestUnderADefaultPort:
             ("https://testserver:80", "testserver", 403),
         ],
     )
-    async def test_it_makes_no_other_origin(
+    async def test_only_an_equal_host_and_port_is_the_own_origin(
         self, browser: httpx.AsyncClient, origin: str, host: str, status: int
     ) -> None:
         headers = {"Origin": origin, "Host": host}
@@ -199,7 +197,7 @@ class TestUnderADefaultPort:
         assert answer.status_code == status
 
 
-async def test_the_origin_does_not_matter_to_a_token_in_the_body(login: Login) -> None:
+async def test_a_token_in_the_body_is_accepted_from_any_origin(login: Login) -> None:
     ada = await login()
     answer = await ada.client.post(
         f"{AUTH}/refresh",

@@ -1,4 +1,4 @@
-"""Shows that kept answers are right: for whom, until when, and at no cost to the database."""
+"""Shows that cached answers are correct for each user, outdated in time, and cost no query."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +26,7 @@ Count = Callable[[], int]
 
 @pytest.fixture
 async def told_only(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept is believed until somebody tells otherwise, however late its channel is."""
+    """Cached entries are used until they are invalidated, however late the channel is."""
     monkeypatch.setattr(cache_memory, "MAX_STALENESS", 10 * LIMIT)
     monkeypatch.setattr(backstay.principals, "_max_staleness", 10 * LIMIT)
     await hears(backstay)
@@ -34,7 +34,7 @@ async def told_only(backstay: Backstay, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 async def reads(backstay: Backstay, told_only: None) -> Count:
-    """How many statements about items were run since it was asked last."""
+    """The number of statements on items since the last call."""
     asked: list[str] = []
 
     def remember(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -146,7 +146,7 @@ async def test_a_command_that_fails_outdates_nothing(ada: Person, make: Make, re
     assert reads() == 0
 
 
-async def test_what_goes_with_a_user_is_gone_for_everybody(
+async def test_rows_erased_with_a_user_disappear_for_everybody(
     ada: Person, login: Login, make: Make
 ) -> None:
     admin = await login("admin")
@@ -160,7 +160,7 @@ async def test_what_goes_with_a_user_is_gone_for_everybody(
 
 
 @sqlite_only
-async def test_whose_grant_or_field_rules_change_never_sees_what_was_kept_before(
+async def test_changed_grants_or_field_rules_never_show_old_cached_answers(
     ada: Person, eve: Person, make: Make, backstay: Backstay
 ) -> None:
     await make(ada, "Ada's")
@@ -176,7 +176,7 @@ async def test_whose_grant_or_field_rules_change_never_sees_what_was_kept_before
 
 
 @sqlite_only
-async def test_code_gets_a_view_of_its_own_each_time(
+async def test_changing_a_returned_view_does_not_change_the_cache(
     ada: Person, make: Make, backstay: Backstay, reads: Count
 ) -> None:
     item = await make(ada)
@@ -192,7 +192,7 @@ async def test_code_gets_a_view_of_its_own_each_time(
 
 
 @sqlite_only
-async def test_the_application_and_its_users_never_share(
+async def test_system_answers_are_not_reused_for_users(
     ada: Person, make: Make, backstay: Backstay, reads: Count
 ) -> None:
     item = await make(ada)
@@ -208,7 +208,7 @@ class TestSwitchedOff:
         return {"CACHE_TTL_SECONDS": "0", "CLIENT_CACHE_MAX_AGE": "0"}
 
     @sqlite_only
-    async def test_nothing_is_kept_anywhere(
+    async def test_without_caching_every_read_asks_the_database(
         self, ada: Person, make: Make, reads: Count, login: Login
     ) -> None:
         item = await make(ada)
@@ -235,7 +235,7 @@ async def test_clients_may_keep_what_says_so_for_themselves(login: Login, ada: P
 
 
 @pytest.mark.usefixtures("told_only")
-async def test_another_process_on_the_database_is_heard(
+async def test_a_write_by_another_process_is_seen(
     backstay: Backstay, ada: Person, make: Make, clock: FrozenClock
 ) -> None:
     item = await make(ada)
@@ -245,11 +245,11 @@ async def test_another_process_on_the_database_is_heard(
             item["path"], json={"title": "new"}, headers=dict(ada.client.headers)
         )
         assert changed.status_code == 200
-        await until_seen(ada, item["path"], "new")
+        await wait_for_title(ada, item["path"], "new")
 
 
-async def until_seen(person: Person, path: str, title: str) -> None:
-    """Wait until somebody is told a title."""
+async def wait_for_title(person: Person, path: str, title: str) -> None:
+    """Wait until a user reads this title."""
 
     async def is_seen() -> bool:
         return bool((await person.client.get(path)).json()["title"] == title)

@@ -1,4 +1,4 @@
-"""Shows answers kept on a real Valkey: shared by processes, in one round trip, never forged."""
+"""Shows answers cached on a real Valkey: shared by processes, in one round trip, unforgeable."""
 
 import pickle
 
@@ -9,7 +9,7 @@ from backstay.composition import Backstay
 from backstay.redis import connection as redis_connection
 from tests.conftest import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
-from tests.features.items.test_cached import Count, reads, told_only, until_seen  # noqa: F401
+from tests.features.items.test_cached import Count, reads, told_only, wait_for_title  # noqa: F401
 from tests.features.steps import API, running
 from tests.services.valkey import ValkeyServer
 
@@ -52,12 +52,12 @@ async def test_a_write_by_another_process_is_seen_at_once(
             changed = await other.patch(item["path"], json={"title": title}, headers=headers)
             assert changed.status_code == 200
             assert (await other.get(item["path"], headers=headers)).json()["title"] == title
-            await until_seen(ada, item["path"], title)
+            await wait_for_title(ada, item["path"], title)
             (listed,) = (await ada.client.get(ITEMS)).json()["items"]
             assert listed["title"] == title
 
 
-async def test_what_one_process_keeps_the_other_need_not_read(
+async def test_an_answer_kept_by_one_process_serves_another(
     ada: Person,
     make: Make,
     backstay: Backstay,
@@ -93,7 +93,7 @@ async def test_another_version_of_the_code_reads_nothing_of_this_one(
     assert reads() == 1
 
 
-async def test_a_hit_on_redis_shares_the_round_trip_of_the_limit(
+async def test_a_cache_hit_shares_its_round_trip_with_the_limiter(
     ada: Person, make: Make, cache: RedisCache, valkey: ValkeyServer
 ) -> None:
     item = await make(ada)
@@ -112,7 +112,7 @@ async def test_a_hit_on_redis_shares_the_round_trip_of_the_limit(
     assert 20 <= spent <= 20 + valkey.calls_of("ping")
 
 
-async def test_who_is_over_the_limit_gets_nothing_that_is_kept(
+async def test_requests_over_the_limit_get_no_cached_answer(
     ada: Person, make: Make, cache: RedisCache
 ) -> None:
     item = await make(ada)
@@ -131,14 +131,14 @@ async def test_who_is_over_the_limit_gets_nothing_that_is_kept(
         assert refused.headers["cache-control"] == "no-store"
 
 
-async def test_who_may_not_ask_is_counted_all_the_same(ada: Person) -> None:
+async def test_forbidden_requests_count_against_the_limit(ada: Person) -> None:
     path = f"{API}/rbac/permissions"
     statuses = [(await ada.client.get(path)).status_code for _ in range(LIMIT + 1)]
     assert statuses[0] == 403
     assert statuses[-1] == 429
 
 
-async def test_bytes_that_others_plant_are_a_miss(
+async def test_planted_bytes_are_a_cache_miss(
     ada: Person, make: Make, cache: RedisCache, valkey: ValkeyServer
 ) -> None:
     item = await make(ada)

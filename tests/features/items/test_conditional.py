@@ -1,4 +1,4 @@
-"""Shows conditional requests: what is known is not sent, what has changed is not overwritten."""
+"""Shows conditional requests: 304 for a known ETag, 412 for a change under an outdated one."""
 
 from collections import Counter
 from typing import Any
@@ -46,7 +46,7 @@ async def test_a_tag_is_strong_and_follows_the_content(ada: Person, make: Make) 
         ('"*"', 200),
     ],
 )
-async def test_what_is_known_is_not_sent_again(
+async def test_an_unchanged_item_is_answered_with_304(
     ada: Person, make: Make, header: str, status: int
 ) -> None:
     item = await make(ada)
@@ -138,7 +138,7 @@ async def test_a_field_on_several_lines_is_one_list(ada: Person, make: Make) -> 
 
 
 @sqlite_only
-async def test_what_is_read_may_depend_on_a_tag(ada: Person, make: Make) -> None:
+async def test_a_read_may_depend_on_a_tag(ada: Person, make: Make) -> None:
     item = await make(ada)
     for tag, status in ((item["tag"], 200), ("*", 200), ('"a"', 412), (f"W/{item['tag']}", 412)):
         for method in ("GET", "HEAD"):
@@ -148,7 +148,7 @@ async def test_what_is_read_may_depend_on_a_tag(ada: Person, make: Make) -> None
     problem(await ada.client.get(item["path"], headers=headers), 412, "precondition_failed")
 
 
-async def test_a_tag_of_the_past_is_refused(ada: Person, make: Make) -> None:
+async def test_an_outdated_tag_is_refused(ada: Person, make: Make) -> None:
     item = await make(ada)
     await ada.client.patch(item["path"], json={"title": "Octant"})
     for method, suffix in (("PUT", ""), ("PATCH", ""), ("DELETE", ""), ("DELETE", "?hard=true")):

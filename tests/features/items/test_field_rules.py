@@ -21,7 +21,7 @@ ALLOW, DENY = Effect.ALLOW, Effect.DENY
 async def rule(
     backstay: Backstay, person: Person, permission: str, *rules: Rule, level: int = 10
 ) -> None:
-    """Give somebody a permission on own items under rules; it beats that of the user role."""
+    """Grant a permission on own items with field rules; it outranks the grant of the user role."""
     await grant(backstay, person.id, permission, Scope.OWN, rules=rules, level=level)
 
 
@@ -127,7 +127,7 @@ async def test_an_allowed_query_field_refuses_all_others(
         assert offending(await ada.client.get(f"{ITEMS}?{query}")) == fields
 
 
-async def test_a_cursor_does_not_carry_around_a_rule(
+async def test_a_cursor_does_not_bypass_a_field_rule(
     ada: Person, eve: Person, make: Make, backstay: Backstay
 ) -> None:
     for title in "cab":
@@ -139,7 +139,7 @@ async def test_a_cursor_does_not_carry_around_a_rule(
     problem(await ada.client.get(ITEMS, params={"cursor": cursor}), 403, "forbidden")
 
 
-async def test_at_one_level_denial_is_stronger(ada: Person, make: Make, backstay: Backstay) -> None:
+async def test_at_equal_level_deny_beats_allow(ada: Person, make: Make, backstay: Backstay) -> None:
     item = await make(ada)
     await rule(backstay, ada, "items:update", (JSON, "title", ALLOW))
     await rule(backstay, ada, "items:update", (JSON, "title", DENY))
@@ -147,7 +147,7 @@ async def test_at_one_level_denial_is_stronger(ada: Person, make: Make, backstay
     assert offending(answer) == {"title"}
 
 
-async def test_a_higher_role_is_not_bound_by_the_rules_of_a_lower(
+async def test_a_higher_role_ignores_field_rules_of_a_lower_role(
     ada: Person, make: Make, backstay: Backstay
 ) -> None:
     item = await make(ada)
@@ -165,7 +165,7 @@ async def test_a_superuser_is_bound_by_no_rule(
     assert (await admin.client.patch(item["path"], json={"title": "x"})).status_code == 200
 
 
-async def test_a_change_of_rules_is_seen_at_once_and_ends_no_session(
+async def test_changed_field_rules_hold_at_once_and_end_no_session(
     ada: Person, make: Make, backstay: Backstay
 ) -> None:
     item = await make(ada)

@@ -34,7 +34,7 @@ async def count(person: Person) -> int:
 
 
 def same(first: httpx.Response, again: httpx.Response) -> None:
-    """Assert that an answer is the first one once more, byte for byte."""
+    """Assert that an answer equals the first one, byte for byte."""
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status_code, again.content) == (first.status_code, first.content)
@@ -92,7 +92,7 @@ async def test_a_key_belongs_to_its_path(ada: Person, make: Make) -> None:
     assert await count(ada) == 2
 
 
-async def test_after_a_day_a_key_executes_anew(
+async def test_after_a_day_a_key_may_be_used_again(
     ada: Person, clock: FrozenClock, backstay: Backstay
 ) -> None:
     first = await post(ada)
@@ -132,7 +132,7 @@ async def test_who_may_no_longer_create_gets_no_stored_answer(ada: Person, login
 
 
 @sqlite_only
-async def test_a_refused_request_may_be_mended_under_its_key(
+async def test_a_refused_request_may_be_corrected_under_its_key(
     ada: Person, make: Make, backstay: Backstay
 ) -> None:
     problem(await post(ada, title=""), 422, "validation_error")

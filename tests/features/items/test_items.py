@@ -1,4 +1,4 @@
-"""Shows the life of an item: created, read, changed, hidden, brought back, gone."""
+"""Shows the life of an item: created, read, changed, deleted, restored, erased."""
 
 from typing import Any
 from uuid import uuid4
@@ -90,13 +90,13 @@ async def test_a_hard_delete_is_final(ada: Person, make: Make) -> None:
         problem(await ada.client.delete(item["path"], params={"hard": "true"}), 404)
 
 
-async def test_what_is_not_deleted_is_restored_to_itself(ada: Person, make: Make) -> None:
+async def test_restoring_an_undeleted_item_changes_nothing(ada: Person, make: Make) -> None:
     item = await make(ada)
     answer = await ada.client.post(f"{item['path']}/restore")
     assert (answer.status_code, answer.headers["etag"]) == (200, item["tag"])
 
 
-async def test_nothing_is_found_where_nothing_is(ada: Person) -> None:
+async def test_an_unknown_id_is_not_found(ada: Person) -> None:
     for path in (f"{ITEMS}/{uuid4()}", f"{ITEMS}/{uuid4()}/restore"):
         method = "POST" if path.endswith("restore") else "GET"
         problem(await ada.client.request(method, path), 404, "not_found")

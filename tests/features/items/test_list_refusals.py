@@ -1,4 +1,4 @@
-"""Shows that a list takes nothing it did not announce."""
+"""Shows that a list refuses parameters and values that it did not declare."""
 
 import base64
 
@@ -65,7 +65,7 @@ ANNOUNCED_NOWHERE = [
 ]
 
 
-async def test_what_was_not_announced_is_not_valid(login: Login) -> None:
+async def test_undeclared_parameters_are_refused(login: Login) -> None:
     person = await login("admin")
     for query, field in ANNOUNCED_NOWHERE:
         body = problem(await person.client.get(f"{ITEMS}?{query}"), 422, "validation_error")
@@ -82,7 +82,7 @@ async def test_a_parameter_of_one_value_is_given_once(ada: Person) -> None:
 
 
 @pytest.mark.parametrize("name", ["q", "title", "title__contains", "title__in", "cursor", "sort"])
-async def test_nul_is_in_no_query(login: Login, name: str) -> None:
+async def test_nul_is_refused_in_every_query(login: Login, name: str) -> None:
     person = await login("admin")
     for value in ("%00", "a%00b"):
         problem(await person.client.get(f"{ITEMS}?{name}={value}"), 422, "validation_error")

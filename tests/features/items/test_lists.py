@@ -207,7 +207,7 @@ async def test_times_are_bounds_and_include_themselves(ada: Person, five: list[A
     ]
 
 
-async def test_the_items_of_a_user_are_a_list_of_their_own(ada: Person, five: list[Any]) -> None:
+async def test_the_items_of_a_user_are_a_separate_list(ada: Person, five: list[Any]) -> None:
     answer = await ada.client.get(f"/api/v1/users/{ada.id}/items", params={"q": "alpha"})
     assert [item["title"] for item in answer.json()["items"]] == ["alpha"]
     by_cursor = await ada.client.get(f"/api/v1/users/{ada.id}/items", params={"limit": 2})

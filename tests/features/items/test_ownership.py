@@ -1,4 +1,4 @@
-"""Shows that the items of others do not exist, and that an administrator reaches them all."""
+"""Shows that a user cannot see the items of others, and that an administrator can."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What scenarios do with mail: have it delivered, read it, follow its links."""
+"""Steps for scenarios with mail: deliver it, read it, follow its links."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ TOKEN = re.compile(r"\?token=([\w-]+)")
 
 
 class Post:
-    """The mail of an application. Nothing is delivered until somebody asks."""
+    """The mail of an application. Nothing is delivered until `deliver` is called."""
 
     def __init__(self, backstay: Backstay) -> None:
         self.backstay = backstay
@@ -25,18 +25,18 @@ class Post:
         self._seen: set[UUID] = set()
 
     async def deliver(self) -> list[Mail]:
-        """Run the jobs that wait; the mails that are new since, oldest first."""
+        """Run the waiting jobs; the mails that are new since the last call, oldest first."""
         await settle(self.backstay)
         kept: list[KeptMail] = [m for m in await self._box.mails() if m.id not in self._seen]
         self._seen.update(each.id for each in kept)
         return [each.mail for each in sorted(kept, key=lambda each: each.id)]
 
     async def token(self, recipient: str) -> str:
-        """The token in the latest of the new mails to somebody."""
+        """The token in the latest new mail to a recipient."""
         return token_in([m for m in await self.deliver() if m.recipient == recipient][-1])
 
     async def reset_token(self, client: httpx.AsyncClient, email: str) -> str:
-        """Ask for a new password, and read the mail."""
+        """Ask for a new password; the token in the mail."""
         await self.deliver()
         await forgot(client, email)
         return await self.token(email)

@@ -26,7 +26,7 @@ NEW = "new@example.org"
 
 
 async def profile(person: Person) -> tuple[str, str | None, bool]:
-    """The address in force, the one that waits, and whether the first is confirmed."""
+    """The current address, the pending one, and whether the current one is confirmed."""
     answer = await person.client.get(ME)
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -98,7 +98,9 @@ class TestWhereOnlyConfirmedAddressesSignIn:
     def variables(self) -> dict[str, str]:
         return {"SECURITY_REQUIRE_VERIFIED_EMAIL": "true"}
 
-    async def test_the_mail_opens_the_door(self, client: httpx.AsyncClient, post: Post) -> None:
+    async def test_where_required_only_confirmed_accounts_sign_in(
+        self, client: httpx.AsyncClient, post: Post
+    ) -> None:
         await register(client, "ada@example.org")
         problem(await sign_in(client, "ada@example.org"), 403, "auth.email_unverified")
         wrong = await sign_in(client, "ada@example.org", password=OTHER_PASSWORD)
@@ -106,7 +108,7 @@ class TestWhereOnlyConfirmedAddressesSignIn:
         await verify(client, await post.token("ada@example.org"))
         assert (await sign_in(client, "ada@example.org")).status_code == 200
 
-    async def test_a_new_password_by_mail_opens_it_too(
+    async def test_a_password_reset_by_mail_allows_signing_in(
         self, client: httpx.AsyncClient, post: Post
     ) -> None:
         await register(client, "ada@example.org")
@@ -117,7 +119,7 @@ class TestWhereOnlyConfirmedAddressesSignIn:
         assert answer.status_code == 200
 
 
-async def test_a_new_address_counts_once_it_is_confirmed_and_the_old_one_is_warned(
+async def test_a_confirmed_new_address_counts_and_the_old_is_warned(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()
@@ -145,7 +147,9 @@ async def test_an_address_that_somebody_took_meanwhile_is_not_given_twice(
     assert await profile(person) == (person.email, NEW, False)
 
 
-async def test_the_latest_wish_counts(client: httpx.AsyncClient, login: Login, post: Post) -> None:
+async def test_the_latest_requested_address_counts(
+    client: httpx.AsyncClient, login: Login, post: Post
+) -> None:
     person = await login()
     await ask_for_address(person.client, "first@example.org")
     first = await post.token("first@example.org")
@@ -155,7 +159,7 @@ async def test_the_latest_wish_counts(client: httpx.AsyncClient, login: Login, p
     assert (await verify(client, latest)).status_code == 204
 
 
-async def test_a_wish_is_taken_back_by_naming_the_address_in_force(
+async def test_asking_for_the_current_address_cancels_a_change(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()
@@ -219,7 +223,7 @@ async def test_nothing_is_mailed_that_was_rolled_back(
     assert waiting.scalar() == 0
 
 
-async def test_an_address_that_was_confirmed_meanwhile_is_not_asked_about_again(
+async def test_a_confirmed_address_gets_no_further_confirmation_mail(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()

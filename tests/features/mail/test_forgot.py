@@ -1,4 +1,4 @@
-"""Shows that asking for a new password tells nobody who has an account, and floods no mailbox."""
+"""Shows that asking for a new password reveals no accounts, and floods no mailbox."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("kind", ["unknown", "blocked", "deleted"])
-async def test_nobody_learns_whether_there_is_an_account(
+async def test_the_answer_does_not_reveal_whether_an_account_exists(
     client: httpx.AsyncClient, login: Login, post: Post, backstay: Backstay, kind: str
 ) -> None:
     person, known = await login(), await login()
@@ -32,7 +32,7 @@ async def test_nobody_learns_whether_there_is_an_account(
     assert [mail.recipient for mail in await post.deliver()] == [known.email]
 
 
-async def test_the_same_is_done_before_the_answer_for_every_address(
+async def test_known_and_unknown_addresses_cause_the_same_statements(
     client: httpx.AsyncClient, login: Login, statements: list[str]
 ) -> None:
     person = await login()
@@ -45,7 +45,7 @@ async def test_the_same_is_done_before_the_answer_for_every_address(
     assert any("INSERT INTO jobs" in statement for statement in done[0])
 
 
-async def test_asked_again_at_once_it_is_one_mail_and_still_the_same_is_done(
+async def test_a_second_request_at_once_sends_no_second_mail(
     client: httpx.AsyncClient, login: Login, backstay: Backstay, statements: list[str], post: Post
 ) -> None:
     person = await login()

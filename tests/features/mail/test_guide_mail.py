@@ -45,7 +45,7 @@ class TestYourOwnMails:
             (tmp_path / name).write_text(content)
         return settings_with(seeded_url, tmp_path, MAIL_TEMPLATES_DIR=str(tmp_path))
 
-    async def test_they_arrive_in_your_own_words(
+    async def test_templates_of_the_guide_are_used(
         self, backstay: Backstay, shop: Feature, post: Post
     ) -> None:
         order = message_of(shop, "ShipOrder")(number="<7>", customer="ann@example.org")

@@ -1,4 +1,4 @@
-"""Shows that the tokens of mailed links are nowhere but in the mails."""
+"""Shows that the tokens of mailed links are in no file but the mails."""
 
 import signal
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def mailed(folder: Path, page: str) -> str:
 
 
 def use(client: httpx.Client, token: str, page: str, route: str, passwords: tuple[str, ...]) -> int:
-    """Follow a link in every way, wrong ones first; the status of the last."""
+    """Use a link in every way, wrong ways first; the status of the last request."""
     client.get(page, params={"token": token})
     client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {token}"})
     client.post(f"{AUTH}/{route}?token={token}", json={"token": token})

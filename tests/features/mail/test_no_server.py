@@ -1,4 +1,4 @@
-"""Shows that without a mail server nothing is promised, tried in vain, or lost."""
+"""Shows that without a mail server no mail is promised, retried or lost."""
 
 import io
 import sys
@@ -28,7 +28,7 @@ def variables() -> dict[str, str]:
     return STAGING
 
 
-async def test_a_mail_ends_as_a_job_that_failed_and_says_why(
+async def test_without_a_mail_server_the_job_fails_with_a_reason(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     assert (await register(client, "ada@example.org")).status_code == 201
@@ -41,7 +41,7 @@ async def test_a_mail_ends_as_a_job_that_failed_and_says_why(
     assert all(row.finished_at for row in await jobs(backstay))
 
 
-async def test_it_is_sent_once_there_is_a_server_and_it_is_repeated(
+async def test_a_failed_mail_can_be_repeated_with_a_server(
     backstay: Backstay, login: Login, seeded_url: str, tmp_path: Path
 ) -> None:
     admin = await login("admin")
@@ -59,7 +59,7 @@ async def test_it_is_sent_once_there_is_a_server_and_it_is_repeated(
     assert (await admin.client.get(TASKS, params=params)).json()["items"] == []
 
 
-async def test_it_is_told_at_the_start_and_as_long_as_it_lasts(
+async def test_a_missing_mail_server_is_logged_and_shown_by_health(
     settings: Settings, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
@@ -73,7 +73,7 @@ async def test_it_is_told_at_the_start_and_as_long_as_it_lasts(
     assert ready.status_code == 200
 
 
-async def test_nobody_is_told_to_wait_for_a_mail(client: httpx.AsyncClient, login: Login) -> None:
+async def test_no_answer_promises_a_mail(client: httpx.AsyncClient, login: Login) -> None:
     ann = await login()
     answers = [
         await forgot(client, ADMIN_EMAIL),
@@ -91,7 +91,5 @@ class TestWithServer:
     def variables(self) -> dict[str, str]:
         return STAGING | {"MAIL_HOST": "127.0.0.1"}
 
-    async def test_a_server_that_is_configured_is_no_reason_to_complain(
-        self, client: httpx.AsyncClient
-    ) -> None:
+    async def test_with_a_mail_server_nothing_is_reported(self, client: httpx.AsyncClient) -> None:
         assert "mail" not in (await client.get("/health")).json()["checks"]

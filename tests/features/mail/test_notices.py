@@ -1,4 +1,4 @@
-"""Shows that owners hear of what happens to their accounts, whoever does it."""
+"""Shows that users are mailed about changes to their accounts, whoever makes them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ def variables() -> dict[str, str]:
 
 
 def notices(mails: Sequence[Mail]) -> list[tuple[str, str]]:
-    """Whom mails went to, and what about, but for links to confirm an address."""
+    """The recipients and subjects of mails, except those with a link to confirm an address."""
     return [(m.recipient, m.subject) for m in mails if "token=" not in m.text]
 
 
-async def test_a_changed_password_is_told_of(login: Login, post: Post) -> None:
+async def test_a_changed_password_is_announced(login: Login, post: Post) -> None:
     person = await login()
     body = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
     answer = await person.client.post(f"{AUTH}/password/change", json=body)
@@ -51,7 +51,7 @@ async def test_a_changed_password_is_told_of(login: Login, post: Post) -> None:
         assert OTHER_PASSWORD not in form
 
 
-async def test_a_reset_password_is_told_of(
+async def test_a_reset_password_is_announced(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()
@@ -62,7 +62,7 @@ async def test_a_reset_password_is_told_of(
     assert "with a link that we had" in mail.text
 
 
-async def test_what_an_administrator_does_is_told_of(login: Login, post: Post) -> None:
+async def test_changes_by_an_administrator_are_announced(login: Login, post: Post) -> None:
     person, admin = await login(), await login("admin")
     await post.deliver()
     users = f"{API}/users/{person.id}"
@@ -78,7 +78,7 @@ async def test_what_an_administrator_does_is_told_of(login: Login, post: Post) -
     ]
 
 
-async def test_a_refused_change_tells_nobody(login: Login, post: Post) -> None:
+async def test_a_refused_change_sends_no_notice(login: Login, post: Post) -> None:
     person = await login()
     await post.deliver()
     body = {"current_password": OTHER_PASSWORD, "new_password": PASSWORD}
@@ -96,7 +96,7 @@ async def from_device(client: httpx.AsyncClient, email: str, agent: str) -> int:
     return answer.status_code
 
 
-async def test_only_a_further_device_is_news_and_only_once(
+async def test_each_further_device_is_announced_once(
     login: Login, client: httpx.AsyncClient, post: Post, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -128,7 +128,7 @@ async def test_a_browser_is_known_by_its_cookie(login: Login, app: FastAPI, post
         assert notices(await post.deliver()) == [(other.email, NEW_DEVICE)]
 
 
-async def test_a_device_that_signs_in_twice_at_once_is_one_piece_of_news(
+async def test_concurrent_sign_ins_of_one_device_are_announced_once(
     login: Login, client: httpx.AsyncClient, post: Post
 ) -> None:
     person = await login()
@@ -155,7 +155,7 @@ async def test_a_device_is_forgotten_after_half_a_year(
     assert notices(await post.deliver()) == [(person.email, NEW_DEVICE)]
 
 
-async def test_who_was_away_for_long_is_told_of_the_next_device(
+async def test_after_a_long_absence_the_next_device_is_announced(
     login: Login, client: httpx.AsyncClient, backstay: Backstay, post: Post, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -202,7 +202,7 @@ async def test_of_many_devices_those_that_were_used_last_are_known(
     assert [await news_of(agent) for agent in ("Used/1", "New/3", "New/0")] == [0, 0, 1]
 
 
-async def test_a_copied_token_is_told_of_once_and_at_the_end(
+async def test_a_copied_token_is_announced_once_and_at_session_end(
     login: Login, app: FastAPI, post: Post, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -231,12 +231,12 @@ class TestLocal:
     def variables(self) -> dict[str, str]:
         return {}
 
-    async def test_a_developer_is_told_nothing(self, login: Login, post: Post) -> None:
+    async def test_in_local_no_notices_are_sent(self, login: Login, post: Post) -> None:
         person = await login()
         body = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
         await person.client.post(f"{AUTH}/password/change", json=body)
         assert notices(await post.deliver()) == []
 
 
-async def test_an_event_of_a_version_that_did_not_know_the_former_address_mails_nobody() -> None:
+async def test_an_old_event_without_the_former_address_sends_no_mail() -> None:
     assert tell_former_address(EmailReplaced(user_id=uuid4())) is None

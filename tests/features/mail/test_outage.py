@@ -1,4 +1,4 @@
-"""Shows that a mail server which is down delays mail, and nothing else."""
+"""Shows that an outage of the mail server delays mail, and nothing else."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from tests.conftest import FrozenClock, Login
 from tests.features.mail.post import TOKEN, forgot, reset
 from tests.features.steps import API, OTHER_PASSWORD, register, sign_in
 from tests.jobs.steps import drain_again, jobs, settle
-from tests.services.smtp import free_port, smtp_server
+from tests.ports import free_port
+from tests.services.smtp import smtp_server
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ def variables() -> dict[str, str]:
 
 
 async def waiting(backstay: Backstay) -> list[Any]:
-    """The jobs that are to be tried again."""
+    """The jobs that will be retried."""
     return [row for row in await jobs(backstay) if row.finished_at is None]
 
 
@@ -61,7 +62,7 @@ async def test_mail_leaves_once_the_server_is_back(
     assert await waiting(backstay) == []
 
 
-async def test_a_recipient_who_is_refused_for_good_is_not_tried_again(
+async def test_a_permanently_refused_recipient_is_not_tried_again(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     with smtp_server(PORT) as box:
@@ -83,7 +84,7 @@ class TestInternational:
     def variables(self, variables: dict[str, str]) -> dict[str, str]:
         return {**variables, "MAIL_FROM": "Shop <shop@bücher.example>"}
 
-    async def test_a_mail_leaves_or_is_given_up_at_its_first_attempt(
+    async def test_a_mail_is_sent_or_given_up_at_once(
         self, client: httpx.AsyncClient, backstay: Backstay
     ) -> None:
         with smtp_server(PORT, with_utf8=False) as box:

@@ -22,7 +22,7 @@ HIDDEN = re.compile(r'<input type="hidden" name="token" value="([^"]*)">')
 
 
 def page(answer: httpx.Response, status: int) -> str:
-    """Assert that an answer is a page which loads and tells nothing; return its text."""
+    """Assert that an answer is a page without scripts, external parts and referrer; its text."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
@@ -52,7 +52,7 @@ async def test_the_page_of_a_link_sets_the_password(
     assert not HIDDEN.findall(page(await client.get(f"/reset-password?token={token}"), 400))
 
 
-async def test_to_open_a_link_confirms_nothing_but_its_button_does(
+async def test_only_the_button_on_the_page_confirms_an_address(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()
@@ -64,7 +64,7 @@ async def test_to_open_a_link_confirms_nothing_but_its_button_does(
     page(await client.post("/verify-email", data={"token": hidden}), 400)
 
 
-async def test_the_page_tells_that_an_address_is_taken_by_now(
+async def test_the_page_reports_that_an_address_is_taken(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person, address = await login(), "new@example.org"
@@ -94,7 +94,7 @@ async def test_a_new_password_can_be_asked_for_on_a_page(
 @pytest.mark.parametrize(
     "query", ["", "?token=", "?token=x", "?token=%22%3E%3Cscript%3E", f"?token={'x' * 600}", "?a=b"]
 )
-async def test_a_broken_link_is_told_without_repeating_it(
+async def test_a_broken_link_is_reported_without_repeating_it(
     client: httpx.AsyncClient, path: str, query: str
 ) -> None:
     page(await client.get(path + query), 400)
@@ -126,7 +126,7 @@ async def test_the_mailbox_lists_mails_and_shows_their_text(
     assert f'<a href="{link}">{link}</a>' in shown
 
 
-async def test_a_mail_runs_nothing_in_the_mailbox(
+async def test_scripts_in_a_mail_do_not_run_in_the_mailbox(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     kept = FileMailer(Path(backstay.settings.mail.dir), "Shop <a@example.org>", backstay.clock)
@@ -159,7 +159,7 @@ async def test_a_mail_that_is_not_there_is_not_found(client: httpx.AsyncClient) 
         },
     ],
 )
-async def test_elsewhere_there_is_no_mailbox(client: httpx.AsyncClient) -> None:
+async def test_outside_local_there_is_no_mailbox(client: httpx.AsyncClient) -> None:
     for where in ("/dev/mailbox", "/dev/mailbox/01890a5d-ac96-774b-bcce-b302099a8057"):
         problem(await client.get(where), 404, "not_found")
     page(await client.get("/reset-password"), 400)

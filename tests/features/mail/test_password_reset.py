@@ -58,7 +58,7 @@ async def test_the_link_leads_to_the_public_address(
     assert "evil" not in mail.text + mail.html
 
 
-async def test_of_many_at_once_one_sets_it(
+async def test_of_many_uses_of_a_link_at_once_one_succeeds(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()
@@ -94,7 +94,7 @@ async def test_the_link_works_for_an_hour(
     assert (await reset(client, token, OTHER_PASSWORD)).status_code == status
 
 
-async def test_to_use_one_link_voids_the_others(
+async def test_using_one_link_invalidates_the_others(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()
@@ -105,7 +105,7 @@ async def test_to_use_one_link_voids_the_others(
 
 
 @pytest.mark.parametrize("change", ["changed", "set by another", "blocked", "deleted", "address"])
-async def test_a_link_is_void_after_the_account_was_secured_otherwise(
+async def test_another_password_change_invalidates_the_link(
     client: httpx.AsyncClient, login: Login, post: Post, backstay: Backstay, change: str
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -137,7 +137,7 @@ async def test_a_link_is_void_after_the_account_was_secured_otherwise(
         ("my person0 is here", "personal_password"),
     ],
 )
-async def test_the_new_password_obeys_the_usual_rules_and_the_link_stays(
+async def test_a_refused_new_password_leaves_the_link_valid(
     client: httpx.AsyncClient, login: Login, post: Post, password: str, code: str
 ) -> None:
     token = await post.reset_token(client, (await login()).email)
@@ -209,7 +209,7 @@ async def test_secrets_are_in_no_table(
         assert not [secret for secret in secrets if secret in text_kept]
 
 
-async def test_what_nobody_used_is_cleared_away(
+async def test_unused_links_are_purged(
     client: httpx.AsyncClient, login: Login, post: Post, backstay: Backstay, clock: FrozenClock
 ) -> None:
     person = await login()
@@ -234,7 +234,7 @@ async def test_an_export_tells_of_links_without_their_tokens(
     assert token[22:] not in exported.text
 
 
-async def test_who_is_erased_leaves_no_link(
+async def test_erasing_a_user_removes_their_links(
     client: httpx.AsyncClient, login: Login, post: Post, backstay: Backstay
 ) -> None:
     admin, person = await login("admin"), await login()

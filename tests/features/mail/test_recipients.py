@@ -1,4 +1,4 @@
-"""Shows that nobody floods the mailbox of a stranger, whatever they ask for and as whom."""
+"""Shows that nobody can flood the mailbox of a stranger by any request or account."""
 
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +18,8 @@ from tests.conftest import Login, Person
 from tests.features.mail.post import Post, ask_for_address, forgot, verify
 from tests.features.steps import AUTH, change_user, register
 from tests.jobs.steps import drain_again, settle
-from tests.services.smtp import free_port, smtp_server
+from tests.ports import free_port
+from tests.services.smtp import smtp_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
@@ -36,7 +37,7 @@ def variables() -> dict[str, str]:
 
 
 async def recipients(post: Post) -> list[str]:
-    """Whom the new mails are to."""
+    """The recipients of the new mails."""
     return [mail.recipient for mail in await post.deliver()]
 
 
@@ -79,7 +80,7 @@ async def test_one_address_registered_again_and_again_is_mailed_few_links(
 
 
 async def flood_with_links(client: httpx.AsyncClient, post: Post, email: str) -> None:
-    """Ask for links until none is sent."""
+    """Ask for links until no more are sent."""
     for _ in range(SHARE.limit + BEYOND.limit + 1):
         await forgot(client, email)
         last = await recipients(post)
@@ -87,7 +88,7 @@ async def flood_with_links(client: httpx.AsyncClient, post: Post, email: str) ->
 
 
 async def ask_for_another(person: Person, number: int) -> None:
-    """Ask for an address, which causes a notice to the one in force."""
+    """Ask for another address, which causes a notice to the current one."""
     await ask_for_address(person.client, f"other{number}@example.org")
 
 
@@ -115,7 +116,7 @@ async def test_notices_of_one_kind_have_a_share_of_their_own(
     assert await recipients(post) == [person.email]
 
 
-async def test_what_is_not_sent_is_told_without_the_address(
+async def test_a_mail_not_sent_is_logged_without_its_address(
     login: Login,
     client: httpx.AsyncClient,
     backstay: Backstay,
@@ -179,7 +180,9 @@ class TestMailsOfAProject:
             (tmp_path / f"order.{form}").write_text("An order\n\nwas made.")
         return LIMITED | {"MAIL_TEMPLATES_DIR": str(tmp_path)}
 
-    async def test_they_are_the_projects_to_limit(self, backstay: Backstay, post: Post) -> None:
+    async def test_mails_of_the_project_itself_are_not_limited(
+        self, backstay: Backstay, post: Post
+    ) -> None:
         for _ in range(SHARE.limit + 1):
             await backstay.system(SendMail(template="order", recipient=VICTIM))
         assert await recipients(post) == [VICTIM] * (SHARE.limit + 1)
@@ -204,7 +207,7 @@ class TestNotices:
 
     @staticmethod
     async def replaced(backstay: Backstay, post: Post, user_id: str) -> list[str]:
-        """Whom is told that an account has another password."""
+        """The recipients of notices about a changed password."""
         await post.deliver()
         by = PasswordSetter.OWNER
         await backstay.system(StorePassword(user_id=UUID(user_id), password_hash="x", new_by=by))

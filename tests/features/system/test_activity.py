@@ -1,4 +1,4 @@
-"""Shows what the audit trail holds: who sent which command, what became of it, and no secret."""
+"""Shows what the audit trail holds: sender, command and outcome, and no secret."""
 
 from uuid import UUID
 
@@ -60,9 +60,7 @@ async def test_a_command_leaves_one_row(login: Login, trail: Trail, clock: Froze
 
 
 @needs("items")
-async def test_a_row_names_the_path_and_only_the_fields_that_were_sent(
-    login: Login, trail: Trail
-) -> None:
+async def test_a_row_names_the_path_and_the_sent_fields_only(login: Login, trail: Trail) -> None:
     person = await login()
     item = (await person.client.post(f"{API}/items", json={"title": "Chart"})).json()
     await trail()
@@ -84,7 +82,7 @@ async def test_queries_leave_no_row(login: Login, trail: Trail) -> None:
 
 
 @needs("items")
-async def test_what_is_refused_is_rolled_back_and_still_recorded(
+async def test_a_refused_command_is_rolled_back_and_recorded(
     login: Login, trail: Trail, backstay: Backstay
 ) -> None:
     person = await login()
@@ -127,7 +125,7 @@ async def test_a_failure_of_the_database_is_recorded(
 
 
 @needs("items")
-async def test_a_row_that_cannot_be_written_does_not_hide_the_refusal(
+async def test_a_refusal_is_answered_even_if_its_row_fails(
     login: Login, backstay: Backstay
 ) -> None:
     person = await login()
@@ -225,7 +223,7 @@ async def test_own_scope_shows_what_is_about_oneself(
     assert foreign.json()["items"] == []
 
 
-async def test_what_the_system_does_is_recorded_as_its_own(backstay: Backstay) -> None:
+async def test_actions_of_the_system_are_recorded_as_its_own(backstay: Backstay) -> None:
     rows = (await execute(backstay, select(*Activity.__table__.columns))).all()
     assert {(row.message, row.actor, row.user_id) for row in rows} == {
         ("SyncAccess", "system", None),
@@ -240,7 +238,7 @@ class TestRetention:
     def variables(self) -> dict[str, str]:
         return {"LOG_ACTIVITY_DAYS": "30"}
 
-    async def test_rows_are_removed_when_their_time_is_over(
+    async def test_rows_are_removed_after_their_retention_time(
         self, login: Login, backstay: Backstay, trail: Trail, clock: FrozenClock
     ) -> None:
         await login()
@@ -254,7 +252,7 @@ class TestRetention:
         assert list(rows) == ["PurgeActivity"]
 
 
-async def test_nothing_is_removed_without_a_limit(
+async def test_without_a_retention_setting_nothing_is_removed(
     login: Login, backstay: Backstay, clock: FrozenClock
 ) -> None:
     await login()

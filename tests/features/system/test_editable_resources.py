@@ -1,4 +1,4 @@
-"""Shows what everybody is told about what they may ask: all of it, and no field beyond."""
+"""Shows that `editable-resources` lists exactly the messages and fields that a caller may use."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,7 +30,7 @@ RESOURCES = f"{API}/system/editable-resources"
 
 
 async def shown(person: Person) -> dict[str, dict[str, Any]]:
-    """The messages that somebody is shown, by name, under the name of their resource."""
+    """The messages that a user is shown, by resource and name."""
     answer = await person.client.get(RESOURCES)
     assert answer.status_code == 200, answer.text
     return {
@@ -78,7 +78,7 @@ async def test_a_superuser_sees_every_resource_of_every_feature(login: Login) ->
     assert seen["items"]["ListItems"]["kind"] == "query"
 
 
-async def test_what_needs_no_permission_belongs_to_no_resource(login: Login) -> None:
+async def test_messages_without_a_permission_belong_to_no_resource(login: Login) -> None:
     seen = await shown(await login("admin"))
     names = {name for messages in seen.values() for name in messages}
     assert not names & {"Login", "RegisterUser", "UpdateMe", "GetMe", "StorePassword", "SyncAccess"}
@@ -180,7 +180,7 @@ class TestWithNestedFields:
     def app(self, harbour: FastAPI) -> FastAPI:
         return harbour
 
-    async def test_they_are_named_by_path(self, login: Login) -> None:
+    async def test_nested_fields_are_named_by_path(self, login: Login) -> None:
         found = fields((await shown(await login("admin")))["boats"]["Moor"])
         assert (found["address"]["type"], found["address"]["required"]) == ("object", True)
         city = found["address.city"]
@@ -190,7 +190,7 @@ class TestWithNestedFields:
         assert found["crew"]["type"] == "array"
         assert found["crew.city"]["type"] == "string"
 
-    async def test_a_rule_on_one_of_them_leaves_out_it_and_the_whole(
+    async def test_a_denied_nested_field_leaves_out_its_object_too(
         self, login: Login, backstay: Backstay
     ) -> None:
         person = await login()
@@ -201,14 +201,14 @@ class TestWithNestedFields:
         assert not found & {"address", "address.city"}
         assert found >= {"id", "address.street", "crew.city"}
 
-    async def test_defaults_are_told_unless_they_hold_secrets(self, login: Login) -> None:
+    async def test_defaults_are_shown_unless_they_hold_secrets(self, login: Login) -> None:
         admin = await login("admin")
         found = fields((await shown(admin))["boats"]["Moor"])
         assert found["kind"]["constraints"] == {"default": "sloop"}
         assert found["api_key"]["constraints"] == {}
         assert "never tell" not in (await admin.client.get(RESOURCES)).text
 
-    async def test_a_field_of_the_kind_of_its_message_ends(self, login: Login) -> None:
+    async def test_recursive_models_are_described_one_level_deep(self, login: Login) -> None:
         found = set(fields((await shown(await login("admin")))["boats"]["Moor"]))
         assert found >= {"before", "before.kind"}
         assert "before.before.kind" not in found

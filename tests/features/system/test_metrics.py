@@ -79,7 +79,9 @@ class TestWithToken:
     def variables(self) -> dict[str, str]:
         return {**STAGING, "APP_METRICS_TOKEN": TOKEN}
 
-    async def test_only_its_holder_reads(self, client: httpx.AsyncClient, login: Login) -> None:
+    async def test_only_the_holder_of_the_token_reads_metrics(
+        self, client: httpx.AsyncClient, login: Login
+    ) -> None:
         assert (await client.get("/metrics", headers=bearer(TOKEN))).status_code == 200
         admin = await login("admin")
         problem(await admin.client.get("/metrics"), 401, "auth_error")
@@ -93,7 +95,9 @@ class TestOutsideLocal:
     def variables(self) -> dict[str, str]:
         return STAGING
 
-    async def test_without_a_token_nobody_reads(self, client: httpx.AsyncClient) -> None:
+    async def test_without_a_configured_token_nobody_reads_metrics(
+        self, client: httpx.AsyncClient
+    ) -> None:
         for headers in ({}, bearer(""), bearer("None")):
             problem(await client.get("/metrics", headers=headers), 404, "not_found")
 
@@ -103,5 +107,5 @@ class TestSwitchedOff:
     def variables(self) -> dict[str, str]:
         return {"APP_METRICS": "false", "APP_METRICS_TOKEN": TOKEN}
 
-    async def test_nobody_reads(self, client: httpx.AsyncClient) -> None:
+    async def test_switched_off_metrics_are_not_found(self, client: httpx.AsyncClient) -> None:
         problem(await client.get("/metrics", headers=bearer(TOKEN)), 404, "not_found")

@@ -1,4 +1,4 @@
-"""Shows what load balancers and operators are told about the application."""
+"""Shows what the probes and /health report to load balancers and operators."""
 
 import asyncio
 import io
@@ -29,7 +29,9 @@ CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": 
 
 
 @pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])
-async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backstay) -> None:
+async def test_a_healthy_application_is_reported_as_ok(
+    client: httpx.AsyncClient, path: str, backstay: Backstay
+) -> None:
     answer = await client.get(path)
     database = well(backstay.database.options)
     assert answer.status_code == 200
@@ -43,7 +45,7 @@ async def test_all_is_well(client: httpx.AsyncClient, path: str, backstay: Backs
 
 @pytest.mark.usefixtures("affected_sqlite")
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_a_sqlite_that_can_corrupt_files_is_told_and_serves(
+async def test_a_sqlite_that_can_corrupt_files_is_reported(
     settings: Settings, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
@@ -93,7 +95,7 @@ async def test_a_schema_of_another_version_is_not_ready(
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that does not answer is waited for longer than any test takes."""
+    """Raise the timeout of the database probe, so that a slow machine causes no failure."""
     monkeypatch.setattr(health_module, "PATIENCE", 10 * LIMIT)
 
 
@@ -111,7 +113,7 @@ async def test_a_database_file_that_is_gone_is_not_ready(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """When the database is asked, within the bound of a probe, and when that has ended."""
+    """The log of database checks of a probe: `asked` at the begin, `told` at the end."""
     happened: list[str] = []
     bounded = ServiceHealth._bounded
 
@@ -128,7 +130,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("fault", ["cut", "jam"])
-async def test_a_database_out_of_reach_is_told_quickly(
+async def test_an_unreachable_database_is_reported_quickly(
     seeded_url: str,
     tmp_path: Path,
     clock: FrozenClock,
@@ -136,7 +138,7 @@ async def test_a_database_out_of_reach_is_told_quickly(
     asked: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each probe waits but once, however much it asks, and nothing else ends its waiting."""
+    """Each probe waits once, however many checks it makes; only its timeout ends the wait."""
     assert PATIENCE < 2.5
     async with (
         wire_to(seeded_url) as (wire, url),
@@ -165,10 +167,10 @@ async def test_a_database_out_of_reach_is_told_quickly(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_however_many_ask_at_once_the_database_is_asked_once(
+async def test_concurrent_probes_ask_the_database_once(
     client: httpx.AsyncClient, backstay: Backstay, asked: list[str]
 ) -> None:
-    """Anybody may ask, as often as they like: a load balancer must not have to wait for them."""
+    """Anybody may call a probe at any rate; a load balancer must not wait for them."""
     statements: list[str] = []
 
     def note(_: object, __: object, statement: str, *more: object) -> None:

@@ -1,4 +1,4 @@
-"""Shows tasks as their users see them: start, follow, cancel, repeat, and only one's own."""
+"""Shows tasks as users see them: start, follow, cancel and repeat, one's own only."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ async def test_a_task_has_a_tag_that_changes_with_it(backstay: Backstay, login: 
         ({"payload": {}}, "task", "missing"),
     ],
 )
-async def test_what_is_wrong_with_a_task_is_told(
+async def test_an_invalid_task_is_refused_with_reasons(
     login: Login, body: dict[str, Any], field: str, code: str
 ) -> None:
     ann = await login()
@@ -88,7 +88,7 @@ async def test_a_payload_full_of_faults_gets_a_short_answer(login: Login) -> Non
     problem(answer, 413, "too_large")
 
 
-async def test_others_tasks_do_not_exist(backstay: Backstay, login: Login) -> None:
+async def test_tasks_of_others_are_not_found(backstay: Backstay, login: Login) -> None:
     ann, ben, admin = await login(), await login(), await login("admin")
     task_id = await start(ann)
     for person, path in ((ben, task_id), (ann, str(new_id()))):
@@ -129,7 +129,7 @@ async def test_a_running_task_is_cancelled(backstay: Backstay, login: Login) -> 
     assert (await read(ann, task_id))["result"] is None
 
 
-async def test_a_task_that_was_cancelled_while_its_worker_died_is_not_run(
+async def test_a_task_cancelled_while_its_worker_died_is_not_run(
     backstay: Backstay, login: Login
 ) -> None:
     ann = await login()
@@ -156,7 +156,7 @@ async def test_a_failed_task_says_why_and_is_repeated(backstay: Backstay, login:
     assert (done["state"], done["attempts"], done["error"]) == ("succeeded", 2, None)
 
 
-async def test_a_task_is_not_repeated_beside_another_that_is_to_be_the_only_one(
+async def test_a_unique_task_is_not_repeated_beside_an_unfinished_one(
     backstay: Backstay, login: Login
 ) -> None:
     ann = await login()

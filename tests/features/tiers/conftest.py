@@ -1,4 +1,4 @@
-"""Tiers that people are in."""
+"""Fixtures: tiers, their rate limits and their users."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,7 +20,7 @@ async def admin(login: Login) -> Person:
 
 @pytest.fixture
 def make_tier(admin: Person) -> MakeTier:
-    """Creates a tier with limits per minute by path, and puts people into it."""
+    """Creates a tier with limits per minute by path, and assigns users to it."""
 
     async def make(name: str, *people: Person, **limits: int) -> dict[str, Any]:
         created = await admin.client.post(TIERS, json={"name": name})

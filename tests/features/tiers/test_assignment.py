@@ -68,7 +68,7 @@ async def test_what_changed_meanwhile_is_not_overwritten(
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_while_limits_are_off_none_is_in_force(
+async def test_while_limits_are_off_no_limit_is_shown(
     admin: Person, login: Login, make_tier: MakeTier
 ) -> None:
     person = await login()

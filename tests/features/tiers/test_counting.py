@@ -28,7 +28,7 @@ def variables() -> dict[str, str]:
 
 
 async def count(person: Person, path: str = ME, method: str = "GET") -> tuple[str, int]:
-    """The policy that a request is counted under, and what it leaves."""
+    """The policy under which a request is counted, and the remaining budget."""
     answer = await person.client.request(method, path)
     headers = answer.headers
     policy, quota = headers["ratelimit-policy"].split(";")[:2]
@@ -39,7 +39,7 @@ async def count(person: Person, path: str = ME, method: str = "GET") -> tuple[st
 
 @pytest.fixture
 async def ada(admin: Person, login: Login, make_tier: MakeTier) -> Person:
-    """Somebody in the tier `pro`."""
+    """A user in the tier `pro`."""
     person = await login()
     await make_tier("pro", person)
     return person
@@ -62,9 +62,7 @@ async def test_a_rule_holds_where_nobody_need_sign_in(admin: Person, ada: Person
     problem(await ada.client.get(PING), 429, "rate_limited")
 
 
-async def test_a_prefix_is_one_budget_and_so_is_a_path_for_all_methods(
-    admin: Person, ada: Person
-) -> None:
+async def test_a_prefix_or_a_path_is_one_budget_across_methods(admin: Person, ada: Person) -> None:
     await add_limit(admin, "pro", f"{API}/users*", 9)
     await add_limit(admin, "pro", f"{USERS}/{{id}}", 9)
     asked = [await count(ada, path) for path in (ME, EXPORT, USERS)]
@@ -126,7 +124,7 @@ async def test_another_rule_holds_from_the_next_request_on(
     assert await count(ada) == (f"{API}/*", 38)
 
 
-async def test_who_is_not_in_the_tier_is_not_bound_by_it(
+async def test_limits_of_a_tier_do_not_bind_other_users(
     admin: Person, ada: Person, login: Login
 ) -> None:
     await add_limit(admin, "pro", ME, 1, period=3600)

@@ -69,7 +69,7 @@ async def test_a_name_belongs_to_one_tier(admin: Person, make_tier: MakeTier) ->
     problem(taken, 409, "tiers.name_taken")
 
 
-async def test_of_two_made_at_once_one_is(admin: Person) -> None:
+async def test_of_two_equal_tiers_made_at_once_one_succeeds(admin: Person) -> None:
     answers: list[httpx.Response] = []
 
     async def make() -> None:
@@ -163,7 +163,9 @@ async def test_nobody_reaches_tiers_without_a_permission(login: Login) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_nobody_owns_a_tier(login: Login, backstay: Backstay, make_tier: MakeTier) -> None:
+async def test_under_own_scope_no_tier_is_listed(
+    login: Login, backstay: Backstay, make_tier: MakeTier
+) -> None:
     await make_tier("pro")
     person = await login()
     for action in ("create", "list", "read", "update", "delete"):
@@ -178,7 +180,7 @@ async def test_nobody_owns_a_tier(login: Login, backstay: Backstay, make_tier: M
             problem(await person.client.request(method, TIERS + path, json=body), 403)
 
 
-async def test_the_tier_of_new_users_stays_though_nobody_is_in_it(
+async def test_the_default_tier_cannot_be_deleted_even_if_empty(
     admin: Person, login: Login, make_tier: MakeTier
 ) -> None:
     await make_tier("pro")

@@ -1,4 +1,4 @@
-"""Shows that people who were there before there were tiers keep everything and receive one."""
+"""Shows that the migration to tiers keeps all users and puts them into the default tier."""
 
 import pytest
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 def before_tiers() -> str:
-    """The revision under the one that brings tiers."""
+    """The revision before the one that adds tiers."""
     (tiers,) = (s for s in scripts((PLATFORM,)).walk_revisions() if s.doc.startswith("Tiers"))
     return str(tiers.down_revision)
 

@@ -1,4 +1,4 @@
-"""What tests of user administration do: reach one account in every way there is."""
+"""Steps for tests of user administration: every request that changes an account."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ WAYS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "cascade": ("DELETE", "?hard=true&cascade=true", None),
     "restore": ("POST", "/restore", None),
 }
-"""Everything that can be done to an account, besides looking at it."""
+"""Every request that changes an account, by name."""
 
 TAKEOVERS = {"readdress", "set password"}
 
@@ -44,7 +44,7 @@ TAKEOVERS = {"readdress", "set password"}
 async def act(
     sender: Person | httpx.AsyncClient, way: str, user_id: str, **options: Any
 ) -> httpx.Response:
-    """Do one of the ways to an account."""
+    """Send one of `WAYS` to an account."""
     client = sender.client if isinstance(sender, Person) else sender
     method, path, body = WAYS[way]
     return await client.request(method, f"{USERS}/{user_id}{path}", json=body, **options)
@@ -53,6 +53,6 @@ async def act(
 async def make_supporter(
     backstay: Backstay, person: Person, scope: Scope = Scope.ANY, *, level: int = 10
 ) -> Person:
-    """Grant somebody everything there is on users and sessions."""
+    """Grant a user every permission on users and sessions."""
     await grant(backstay, person.id, PERMISSIONS[0], scope, *PERMISSIONS[1:], level=level)
     return person

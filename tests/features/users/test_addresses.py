@@ -1,4 +1,4 @@
-"""Shows that an e-mail address is the same by every way in, however it is written."""
+"""Shows that every route normalises e-mail addresses to one form."""
 
 import httpx
 import pytest
@@ -69,7 +69,7 @@ async def test_a_name_in_front_of_an_address_is_refused(
 async def test_an_address_stored_before_is_reachable(
     client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
-    """Lower-cased after it was composed, it may have been stored in no form of today."""
+    """Older versions lower-cased after composing: stored addresses may differ from today's form."""
     user = (await register(client, "h@example.org")).json()
     await change_user(backstay, user["id"], email="h\u0331@example.org")
     assert (await sign_in(client, "H\u0331@example.org")).status_code == 200
@@ -94,7 +94,7 @@ class TestOfTheAdministrator:
     def variables(self) -> dict[str, str]:
         return {**STAGING, "ADMIN_EMAIL": WRITTEN[0]}
 
-    async def test_it_is_the_same_in_settings_and_at_the_docs(
+    async def test_settings_and_docs_login_normalise_addresses_too(
         self, app: FastAPI, backstay: Backstay, client: httpx.AsyncClient, login: Login
     ) -> None:
         assert backstay.settings.admin.email == STORED

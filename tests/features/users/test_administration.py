@@ -49,7 +49,7 @@ async def test_strangers_and_users_may_do_nothing(login: Login, client: httpx.As
         assert await is_signed_in(client, other.tokens["access_token"]), way
 
 
-async def test_what_does_not_exist_is_not_found(login: Login) -> None:
+async def test_unknown_users_are_not_found(login: Login) -> None:
     admin = await login("admin")
     for way in WAYS:
         problem(await act(admin, way, str(uuid4())), 404, "not_found")
@@ -64,7 +64,7 @@ async def test_the_deleted_are_only_restored_or_erased(login: Login, way: str) -
 
 
 @pytest.mark.parametrize("way", CONDITIONAL)
-async def test_a_tag_of_the_past_is_refused(login: Login, way: str) -> None:
+async def test_an_outdated_tag_is_refused(login: Login, way: str) -> None:
     admin, person = await login("admin"), await login()
     stale = (await admin.client.get(f"{USERS}/{person.id}")).headers["etag"]
     current = (await act(admin, "rename", person.id)).headers["etag"]
@@ -81,7 +81,7 @@ async def test_if_match_means_nothing_to_a_collection(login: Login) -> None:
 
 
 @pytest.mark.parametrize("way", END_SESSIONS)
-async def test_what_ends_sessions_ends_all_of_them_at_once(
+async def test_actions_that_end_sessions_end_all_at_once(
     login: Login, client: httpx.AsyncClient, way: str
 ) -> None:
     admin, person, bystander = await login("admin"), await login(), await login()
@@ -109,7 +109,7 @@ async def test_a_change_reaches_its_user_at_once(login: Login) -> None:
     assert (emptied.json()["name"], emptied.json()["username"]) == (None, "ada")
 
 
-async def test_an_address_set_by_an_administrator_counts_at_once_and_as_unverified(
+async def test_an_address_set_by_an_administrator_is_active_and_unverified(
     login: Login, client: httpx.AsyncClient, backstay: Backstay
 ) -> None:
     admin, person = await login("admin"), await login()

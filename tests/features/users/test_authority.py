@@ -1,4 +1,4 @@
-"""Shows that nobody reaches above themselves: support staff as attackers."""
+"""Shows that support staff cannot change users with more power than their own."""
 
 from uuid import UUID, uuid4
 
@@ -27,7 +27,7 @@ HARMLESS = sorted(WAYS.keys() - TAKEOVERS)
 
 
 async def assert_untouched(client: httpx.AsyncClient, target: Person) -> None:
-    """Their session, password and e-mail are what they were."""
+    """Assert that the session, password and e-mail address are unchanged."""
     assert await is_signed_in(client, target.tokens["access_token"])
     assert (await sign_in(client, target.email, password=PASSWORD)).status_code == 200
     problem(await sign_in(client, target.email, password=OTHER_PASSWORD), 401)
@@ -51,7 +51,9 @@ async def test_a_superuser_acts_on_a_superuser(login: Login, backstay: Backstay,
     assert (await act(admin, way, deputy.id)).status_code in {200, 204}
 
 
-async def test_a_deleted_superuser_is_still_one(login: Login, backstay: Backstay) -> None:
+async def test_a_deleted_superuser_still_counts_as_superuser(
+    login: Login, backstay: Backstay
+) -> None:
     admin, deputy = await login("admin"), await login()
     await backstay.system(JoinRole(user_id=UUID(deputy.id), role="admin"))
     support = await make_supporter(backstay, await login(), level=2000)
@@ -80,7 +82,7 @@ async def test_support_does_everything_to_those_below(
 
 
 @pytest.mark.parametrize("way", sorted(TAKEOVERS))
-async def test_nobody_takes_over_who_may_do_what_they_may_not(
+async def test_nobody_takes_over_a_user_with_more_permissions(
     login: Login, backstay: Backstay, client: httpx.AsyncClient, way: str
 ) -> None:
     support = await make_supporter(backstay, await login())
@@ -119,7 +121,7 @@ async def test_own_scope_reaches_nobody_else(
         await assert_untouched(client, other)
 
 
-async def test_own_scope_is_for_the_own_name_and_sessions(
+async def test_under_own_scope_only_ones_name_and_sessions_can_change(
     login: Login, backstay: Backstay, client: httpx.AsyncClient
 ) -> None:
     person = await make_supporter(backstay, await login(), Scope.OWN)
@@ -140,7 +142,7 @@ async def test_a_field_rule_keeps_support_from_addresses(login: Login, backstay:
 
 
 @pytest.mark.parametrize("way", HARMLESS)
-async def test_whoever_was_blocked_a_moment_ago_does_nothing_more(
+async def test_a_just_blocked_user_can_do_nothing_more(
     login: Login, backstay: Backstay, way: str
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -151,7 +153,7 @@ async def test_whoever_was_blocked_a_moment_ago_does_nothing_more(
     assert (await admin.client.get(f"{USERS}/{person.id}")).json()["name"] is None
 
 
-async def test_who_rose_while_the_password_was_hashed_is_not_taken_over(
+async def test_a_user_promoted_during_hashing_is_not_taken_over(
     login: Login, backstay: Backstay
 ) -> None:
     target, person = await login("admin"), await make_supporter(backstay, await login())

@@ -1,4 +1,4 @@
-"""Shows who sees other people, and what of them."""
+"""Shows who sees other users, and which of their fields."""
 
 from typing import Any
 from uuid import UUID, uuid4

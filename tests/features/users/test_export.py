@@ -1,4 +1,4 @@
-"""Shows that people can take along everything held about them, and nothing of anybody else."""
+"""Shows that a user can export all of their own data, and nobody else's."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Shows which passwords are refused because somebody would try them first."""
+"""Shows which passwords are refused because they are easy to guess."""
 
 from collections.abc import Iterable
 from hashlib import sha1
@@ -29,7 +29,7 @@ def variables() -> dict[str, str]:
 async def chosen(
     client: httpx.AsyncClient, login: Login, password: str
 ) -> Iterable[httpx.Response]:
-    """The answers of the ways to choose a password."""
+    """The answers of every route that sets a password."""
     person, admin = await login(), (await login("admin")).client
     change = {"current_password": PASSWORD, "new_password": password}
     return (
@@ -84,7 +84,7 @@ async def test_an_administrator_has_no_such_password_either(backstay: Backstay) 
 
 
 def lines(*, cut: int) -> dict[str, list[str]]:
-    """Lines of Pwned Passwords, by the first digits of a hash, in their order."""
+    """Lines of Pwned Passwords with these first digits of a hash, sorted."""
     passwords = {f"password number {number}": number + 1 for number in range(999)}
     found: dict[str, list[str]] = {}
     for password, count in sorted(

@@ -1,4 +1,4 @@
-"""Shows that somebody can always do everything: the last superuser stays, also under a race."""
+"""Shows that the last superuser stays, also under concurrent requests."""
 
 from uuid import UUID
 
@@ -47,7 +47,7 @@ async def test_one_of_two_may_leave(login: Login, backstay: Backstay) -> None:
 
 
 @pytest.mark.parametrize("state", ["blocked_at", "deleted_at"])
-async def test_who_is_blocked_or_deleted_does_not_count(
+async def test_blocked_and_deleted_superusers_do_not_count(
     login: Login, backstay: Backstay, state: str
 ) -> None:
     admin, deputy = await login("admin"), await login()
@@ -56,7 +56,7 @@ async def test_who_is_blocked_or_deleted_does_not_count(
     problem(await leave(admin), 409, "users.last_superuser")
 
 
-async def test_of_all_who_leave_at_once_one_stays(login: Login, backstay: Backstay) -> None:
+async def test_if_all_superusers_leave_at_once_one_stays(login: Login, backstay: Backstay) -> None:
     people = [await login("admin"), *[await login() for _ in range(4)]]
     await join_admins(backstay, *people[1:])
     answers: list[httpx.Response] = []
@@ -139,7 +139,7 @@ async def test_no_route_removes_the_last_superuser(
 
 
 @pytest.mark.parametrize("way", REMOVALS)
-async def test_of_two_either_may_be_removed_by_the_other(
+async def test_either_of_two_superusers_may_remove_the_other(
     login: Login, backstay: Backstay, way: str
 ) -> None:
     admin, deputy = await login("admin"), await login()

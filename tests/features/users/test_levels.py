@@ -1,4 +1,4 @@
-"""Shows, level by level, who changes somebody's account and roles: only who stands higher."""
+"""Shows that only a user of a higher level changes an account and its roles."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ from tests.web.problems import problem
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 
 PAIRS = [(1, 2), (2, 2), (2, 1), (0, 0), (1, 0), (1_000_000, 1_000_000)]
-"""The levels of who acts and of who is acted on."""
+"""The levels of the actor and of the target."""
 MORE = (*PERMISSIONS[1:], "tiers:assign", "roles:assign", "roles:unassign")
 READING = {"list sessions"}
 CHANGES: dict[str, tuple[str, str, Any]] = {
@@ -39,8 +39,8 @@ CHANGES: dict[str, tuple[str, str, Any]] = {
 }
 
 
-class Town:
-    """Somebody with every permission on users, and those whom they act on."""
+class Scenario:
+    """An actor with every permission on users, and the targets."""
 
     def __init__(self, backstay: Backstay, actor: Person) -> None:
         self._backstay = backstay
@@ -48,7 +48,7 @@ class Town:
         self._roles: dict[str, UUID] = {}
 
     async def settle(self) -> None:
-        """Give the actor the role that acts; another role is spare, a third everybody's."""
+        """Create the actor's role, a spare role to assign, and a role that every target has."""
         id_of, permissions = self._actor.id, (PERMISSIONS[0], Scope.ANY, *MORE)
         await grant(self._backstay, id_of, *permissions, role="acting")
         acting = select(Role.id).where(Role.name == "acting")
@@ -57,13 +57,13 @@ class Town:
             self._roles[name] = await self._role(name, 0)
 
     async def rise(self, level: int) -> None:
-        """The actor stands at this level."""
+        """Set the level of the actor."""
         role = Role.id == self._roles["acting"]
         await execute(self._backstay, update(Role).where(role).values(level=level))
         self._backstay.principals.forget_all()
 
     async def try_out(self, change: str, level: int) -> httpx.Response:
-        """The answer to one change of a new user of a level."""
+        """Try one change on a new user of this level; the answer."""
         user = new_id()
         row = {"email": f"{user}@example.org", "password_hash": "none", "security_epoch": 0}
         await execute(self._backstay, insert(User).values(id=user, **row, **_made()))
@@ -87,17 +87,19 @@ def _made() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def town(backstay: Backstay, login: Login) -> Town:
-    town = Town(backstay, await login())
-    await town.settle()
-    return town
+async def scenario(backstay: Backstay, login: Login) -> Scenario:
+    scenario = Scenario(backstay, await login())
+    await scenario.settle()
+    return scenario
 
 
 @pytest.mark.parametrize(("actor", "other"), PAIRS)
-async def test_only_who_stands_higher_changes_somebody(town: Town, actor: int, other: int) -> None:
-    await town.rise(actor)
+async def test_only_who_stands_higher_changes_somebody(
+    scenario: Scenario, actor: int, other: int
+) -> None:
+    await scenario.rise(actor)
     for change in CHANGES:
-        answer = await town.try_out(change, other)
+        answer = await scenario.try_out(change, other)
         allowed = actor >= other if change in READING else actor > other
         if allowed:
             assert answer.is_success, (change, answer.text)
@@ -106,7 +108,7 @@ async def test_only_who_stands_higher_changes_somebody(town: Town, actor: int, o
             problem(answer, 403, "forbidden")
 
 
-async def test_every_command_on_somebody_else_is_tried(app: FastAPI) -> None:
+async def test_the_test_covers_every_command_on_other_users(app: FastAPI) -> None:
     aimed = {
         (place.method, place.template.replace("{user_id}", "{id}"))
         for place in places(app)

@@ -1,4 +1,4 @@
-"""Shows what one sees of oneself, changes, and how one leaves."""
+"""Shows how a user reads, changes and deletes their own account."""
 
 from collections.abc import Awaitable
 from uuid import UUID
@@ -159,7 +159,7 @@ async def test_leaving_needs_the_password(login: Login, client: httpx.AsyncClien
     assert await is_signed_in(client, person.tokens["access_token"])
 
 
-async def test_me_is_never_somebody_else(login: Login) -> None:
+async def test_me_always_means_the_caller(login: Login) -> None:
     one, two = await login(), await login()
     await two.client.patch(ME, json={"name": "Two"})
     assert (await one.client.get(ME)).json()["id"] == one.id

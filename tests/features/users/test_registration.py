@@ -1,4 +1,4 @@
-"""Shows how an account comes to be, once, with nothing that its owner may not choose."""
+"""Shows how an account is registered, once, without fields that a user may not choose."""
 
 from collections import Counter
 from typing import Any
@@ -203,7 +203,7 @@ class TestClosed:
     def database_kind(self) -> str:
         return "sqlite"
 
-    async def test_nobody_registers(self, client: httpx.AsyncClient) -> None:
+    async def test_closed_registration_refuses_everybody(self, client: httpx.AsyncClient) -> None:
         problem(await register(client, ADA), 403, "users.registration_closed")
         problem(await register(client, ADMIN_EMAIL), 403, "users.registration_closed")
         problem(await sign_in(client, ADA), 401)
@@ -218,7 +218,7 @@ class TestUnverified:
     def database_kind(self) -> str:
         return "sqlite"
 
-    async def test_only_the_right_password_is_told_what_is_missing(
+    async def test_only_the_right_password_reveals_a_missing_confirmation(
         self, client: httpx.AsyncClient
     ) -> None:
         await register(client, ADA)

@@ -1,4 +1,4 @@
-"""Shows how accounts are deleted, erased with what hangs on them, and brought back."""
+"""Shows how accounts are deleted, erased with their rows, and restored."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,7 +39,7 @@ ITEMS = f"{API}/items"
 
 
 async def rows(backstay: Backstay, entity: type[Base], user_id: str) -> int:
-    """How many rows of a table hang on a user."""
+    """The number of rows of a table that belong to a user."""
     column = entity.__table__.columns.user_id
     statement = select(func.count()).select_from(entity).where(column == UUID(user_id))
     count: int = (await execute(backstay, statement)).scalar_one()
@@ -77,7 +77,7 @@ async def test_the_deleted_are_hidden_and_come_back_as_they_were(
     assert (await sign_in(client, person.email)).status_code == 200
 
 
-async def test_what_the_deleted_were_called_can_be_taken_and_then_they_stay_deleted(
+async def test_a_user_whose_names_were_taken_cannot_be_restored(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -140,7 +140,7 @@ async def test_no_job_names_the_erased(login: Login, backstay: Backstay) -> None
 
 
 @needs("mail")
-async def test_mail_to_an_address_that_another_account_has_by_now_is_kept(
+async def test_erasing_keeps_mail_for_the_new_owner_of_an_address(
     client: httpx.AsyncClient, login: Login, backstay: Backstay
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -151,7 +151,7 @@ async def test_mail_to_an_address_that_another_account_has_by_now_is_kept(
     assert "MailResetLink" in {row.name for row in await jobs(backstay)}
 
 
-async def test_who_owns_something_is_erased_with_it_or_not_at_all(login: Login) -> None:
+async def test_erasing_an_owner_needs_cascade_and_removes_their_rows(login: Login) -> None:
     admin, person, other = await login("admin"), await login(), await login()
     paths = [await own_something(person), await own_something(person)]
     kept = await own_something(other)
@@ -174,7 +174,7 @@ CREATE TABLE boats (id INTEGER PRIMARY KEY,
 
 @pytest.fixture
 async def boats(backstay: Backstay, database_kind: str) -> AsyncIterator[Table]:
-    """A table that names its owner and somebody else in words of its own."""
+    """A table whose foreign keys to an owner and to another user have unusual names."""
     users = Base.metadata.tables["users"].columns.id
     table = Table(
         "boats",
@@ -189,7 +189,7 @@ async def boats(backstay: Backstay, database_kind: str) -> AsyncIterator[Table]:
     Base.metadata.remove(table)
 
 
-async def test_an_owner_is_known_by_the_foreign_key_whatever_its_name(
+async def test_ownership_follows_the_foreign_key_whatever_its_name(
     login: Login, backstay: Backstay, boats: Table
 ) -> None:
     admin, keeper, mate = await login("admin"), await login(), await login()
@@ -212,7 +212,7 @@ async def test_what_is_deleted_softly_is_still_owned(login: Login) -> None:
 
 
 @needs("items")
-async def test_what_appears_meanwhile_is_never_left_without_its_owner(
+async def test_rows_created_during_an_erasure_never_lose_their_owner(
     login: Login,
 ) -> None:
     admin, person = await login("admin"), await login()
@@ -235,7 +235,7 @@ async def test_what_appears_meanwhile_is_never_left_without_its_owner(
             problem(await admin.client.get(answer.headers["location"]), 404)
 
 
-async def test_cascade_is_for_good_only(login: Login) -> None:
+async def test_cascade_requires_a_hard_delete(login: Login) -> None:
     admin, person = await login("admin"), await login()
     problem(await admin.client.delete(f"{USERS}/{person.id}?cascade=true"), 422, "validation_error")
     assert await listed(admin) == {admin.id, person.id}
