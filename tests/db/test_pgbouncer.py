@@ -115,7 +115,7 @@ async def test_a_read_needs_no_transaction_when_the_role_cannot_write(
 ) -> None:
     with logged(reading) as logs:
         await database.warm_up()
-    told = [each for each in logs if "ALTER ROLE" in each.get("hint", "")]
+    told = [each for each in logs if "ALTER ROLE" in each.get("mend", "")]
     rows = await database.reader.rows(LIMITS)
     assert bool(told) == (role == "off")
     assert rows[0][0] == ("9s" if role == "off" else "7s")

@@ -206,7 +206,7 @@ class TestOneThatIsAffected:
         (told,) = logs
         assert (told["log_level"], told["sqlite"]) == ("error", "3.40.1")
         assert "corrupt" in told["event"]
-        assert "pysqlite3" in told["hint"]
+        assert "pysqlite3" in told["mend"]
         await engine.dispose()
         with logged(engines) as logs:
             assert await mode(engine) == "truncate"

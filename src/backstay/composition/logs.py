@@ -66,13 +66,13 @@ def start_logging(backstay: Backstay, greeting: str = "server started") -> Calla
             "this SQLite can corrupt a database in WAL mode, so that a rollback journal is used: "
             "readers and writers wait for one another",
             sqlite=sqlite.in_use().version_text,
-            hint=sqlite.MEND,
+            mend=sqlite.MEND,
         )
     if backstay.lacks_mail_server:
         log.warning(
             "no mail server is configured: no mail leaves, so that nobody can reset a password or "
             "confirm an address",
-            hint="set MAIL_HOST, or MAIL_BACKEND; mails of until then are jobs that failed with "
+            mend="set MAIL_HOST, or MAIL_BACKEND; mails of until then are jobs that failed with "
             "mail.no_server and can be repeated",
         )
     return stop

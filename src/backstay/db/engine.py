@@ -289,7 +289,7 @@ def _set_journal(cursor: Any, used: sqlite.Sqlite) -> None:
             "this SQLite can corrupt the database, which other processes keep in WAL mode: "
             "stop all of them, then start again",
             sqlite=used.version_text,
-            hint=sqlite.MEND,
+            mend=sqlite.MEND,
         )
 
 

@@ -105,6 +105,6 @@ async def tell_if_letters_differ(reads: Reads) -> None:
         log.warning(
             "letters outside of ASCII are not searched as promised",
             cause="the database's LC_CTYPE or encoding lower-cases them in another way",
-            hint="make the database anew with ENCODING 'UTF8' and a UTF-8 locale, such as "
+            mend="make the database anew with ENCODING 'UTF8' and a UTF-8 locale, such as "
             "C.UTF-8, and restore its dump there",
         )

@@ -72,7 +72,7 @@ class Reads:
         log.info(
             "each read has a transaction of its own",
             cause="DB_PGBOUNCER is on, and the role could write outside of one",
-            hint="ALTER ROLE ... SET default_transaction_read_only = on, RECONNECT in PgBouncer, "
+            mend="ALTER ROLE ... SET default_transaction_read_only = on, RECONNECT in PgBouncer, "
             "then restart: a read then takes two round trips less, and commands write as before",
         )
 
