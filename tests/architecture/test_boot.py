@@ -238,7 +238,7 @@ async def list_rigs(query: ListRigs) -> Page[RigView] | CursorPage[RigView]:
     raise NotImplementedError
 
 
-def test_what_a_list_sorts_by_must_be_declared(faults: Faults) -> None:
+def test_sort_fields_of_a_list_must_be_declared(faults: Faults) -> None:
     (fault,) = faults(feature(ListRigs, list_rigs))
     assert fault.code is Code.LIST_UNDECLARED
     assert fault.problem == "ListRigs sorts by or searches `depth`, which is no filter of it."

@@ -200,5 +200,7 @@ def test_a_grant_covers_itself_and_an_unlimited_principal_covers_all(grant: Gran
         (row(1), row(1, ANY), False),
     ],
 )
-def test_what_covers_what(mine: RoleGrant, other: RoleGrant, *, covered: bool) -> None:
+def test_a_grant_covers_only_weaker_or_equal_grants(
+    mine: RoleGrant, other: RoleGrant, *, covered: bool
+) -> None:
     assert merged(mine).covers(merged(other)) is covered

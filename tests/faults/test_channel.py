@@ -88,7 +88,7 @@ async def test_servers_drop_an_answer_outdated_by_a_command_line(
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-async def test_what_another_process_writes_to_the_file_is_noticed(two: TwoInProcessServers) -> None:
+async def test_a_write_of_another_process_to_the_file_is_noticed(two: TwoInProcessServers) -> None:
     _, headers = await two.join()
     file = two.one.backstay.database.options.file
     assert await asyncio.to_thread(run, ENDING, str(file)) == 0

@@ -46,7 +46,7 @@ class Admin:
         return membership, grant, f"{grant}/fields/{email}"
 
 
-async def test_what_an_administrator_changes_is_obeyed_by_the_other_process(
+async def test_the_other_process_obeys_changes_by_an_administrator(
     two: TwoInProcessServers,
 ) -> None:
     """A field rule, a grant, a membership and an account in turn."""

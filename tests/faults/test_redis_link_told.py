@@ -52,7 +52,7 @@ async def test_a_wrong_password_is_logged_without_showing_it(
     [{"host": "no-such-host.invalid"}, {"host": "x" * 70}, {"port": 1}, {"tls": True}],
     ids=["no such host", "no host name", "nobody there", "no TLS"],
 )
-async def test_a_server_that_is_never_reached_is_done_without(
+async def test_a_server_never_reached_is_logged_and_done_without(
     linked: Open, valkey: ValkeyServer, change: dict[str, object]
 ) -> None:
     with logged(redis_client) as logs:

@@ -38,7 +38,7 @@ from tests.waiting import LIMIT, eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_job_runs_after_the_commit_as_whoever_asked(
+async def test_a_job_runs_after_the_commit_as_its_sender(
     ships: Backstay, captain: UserSender
 ) -> None:
     (job_id,) = await captain(Order(words=("north",)))

@@ -110,7 +110,7 @@ class TestPostgres:
             found = await execute(ships, LISTENERS)
             assert len(found.all()) == 1
 
-    async def test_a_lost_connection_is_made_anew(
+    async def test_a_lost_connection_is_reopened(
         self,
         ships: Backstay,
         captain: UserSender,

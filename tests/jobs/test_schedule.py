@@ -156,7 +156,7 @@ async def test_a_schedule_that_cannot_be_fired_stops_no_other(ships: Backstay) -
     ("scheduled", "fired"),
     [(every("1h", Log(word="bell")), 1), (cron("0 3 * * *", Log(word="bell")), 0)],
 )
-async def test_a_schedule_that_fired_in_the_future_begins_anew(
+async def test_a_schedule_with_a_future_slot_starts_anew(
     ships: Backstay, scheduled: Scheduled, fired: int
 ) -> None:
     future = utc_now() + timedelta(days=400)

@@ -147,7 +147,7 @@ async def test_files_are_private_and_the_oldest_go(
     assert {S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
-async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file")
     with pytest.raises(MailNotSent, match="MAIL_DIR cannot be written"):
         await FileMailer(tmp_path / "mail", SENDER, utc_now).send(MAIL)

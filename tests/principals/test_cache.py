@@ -140,7 +140,7 @@ async def test_a_principal_loaded_before_a_change_is_not_kept(
     assert fresh.level == 7
 
 
-async def test_the_oldest_entry_gives_way(sessions: Sessions) -> None:
+async def test_a_full_cache_drops_its_oldest_entry(sessions: Sessions) -> None:
     cache = sessions.cache(size=2)
     oldest, middle, newest = (sessions.start() for _ in range(3))
     for session in (oldest, middle, newest, middle, newest):

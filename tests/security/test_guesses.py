@@ -107,7 +107,7 @@ async def test_of_thirty_guesses_at_once_few_are_undelayed(guess: Guess, delays:
     assert delays.seconds == [DELAY] * 10
 
 
-async def test_who_knows_the_password_is_not_slowed_by_using_it(guess: Guess) -> None:
+async def test_a_correct_password_is_not_delayed(guess: Guess) -> None:
     for _ in range(2 * FAILURE_RATE.limit):
         assert await guess(RIGHT, OWNER)
     for _ in range(KEPT_FREE):

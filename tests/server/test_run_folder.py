@@ -86,9 +86,7 @@ def test_without_file_locks_no_folder_of_others_is_removed(
     assert list(temporary.iterdir()) == [left]
 
 
-def test_the_folder_of_somebody_else_stays(
-    monkeypatch: pytest.MonkeyPatch, temporary: Path
-) -> None:
+def test_the_folder_of_another_user_stays(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
     theirs = temporary / f"{PREFIX}theirs"
     theirs.mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: theirs.stat().st_uid + 1)

@@ -114,7 +114,7 @@ async def test_root_needs_no_package_that_others_can_reach(
 
 
 @pytest.mark.parametrize("ci", ["true", ""])
-def test_where_it_cannot_start_ci_fails_and_others_skip(
+def test_a_failed_start_fails_ci_and_skips_elsewhere(
     ci: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", ci)

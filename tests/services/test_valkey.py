@@ -15,7 +15,7 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 
 
-def test_it_is_version_9_and_requires_a_password(valkey: ValkeyServer) -> None:
+def test_the_server_is_version_9_and_requires_a_password(valkey: ValkeyServer) -> None:
     assert "valkey_version:9." in str(valkey.call("INFO", "server"))
     assert valkey.password in valkey.url
     guess = ValkeyServer()
@@ -24,13 +24,13 @@ def test_it_is_version_9_and_requires_a_password(valkey: ValkeyServer) -> None:
         guess.call("PING")
 
 
-def test_what_is_flushed_is_gone(valkey: ValkeyServer) -> None:
+def test_flushed_keys_are_gone(valkey: ValkeyServer) -> None:
     valkey.call("SET", "key", "value")
     valkey.flush()
     assert valkey.call("GET", "key") is None
 
 
-def test_after_a_restart_it_is_empty_at_the_same_port(valkey: ValkeyServer) -> None:
+def test_a_restarted_server_is_empty_at_the_same_port(valkey: ValkeyServer) -> None:
     valkey.call("SET", "key", "value")
     port = valkey.port
     valkey.restart()
@@ -38,13 +38,13 @@ def test_after_a_restart_it_is_empty_at_the_same_port(valkey: ValkeyServer) -> N
     assert valkey.call("GET", "key") is None
 
 
-def test_what_was_killed_refuses_connections(valkey: ValkeyServer) -> None:
+def test_a_killed_server_refuses_connections(valkey: ValkeyServer) -> None:
     valkey.kill()
     with pytest.raises(ConnectionRefusedError):
         valkey.call("PING")
 
 
-def test_what_is_frozen_does_not_answer(valkey: ValkeyServer) -> None:
+def test_a_frozen_server_does_not_answer(valkey: ValkeyServer) -> None:
     with valkey.frozen(), pytest.raises(TimeoutError):
         valkey.call("PING", timeout=0.1)
     assert valkey.call("PING") == "PONG"
@@ -60,7 +60,7 @@ sys.stdin.read()
 """
 
 
-def test_it_ends_with_its_owner_even_if_killed() -> None:
+def test_the_server_ends_with_its_owner_even_if_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", OWNING],
         cwd=ROOT,
@@ -99,7 +99,7 @@ def test_a_call_to_a_closed_connection_fails_at_once() -> None:
 
 
 @pytest.mark.parametrize("ci", ["true", ""])
-def test_where_it_cannot_start_tests_skip_but_ci_fails(
+def test_a_failed_start_fails_ci_and_skips_elsewhere(
     monkeypatch: pytest.MonkeyPatch, ci: str
 ) -> None:
     monkeypatch.setenv("CI", ci)
@@ -109,7 +109,7 @@ def test_where_it_cannot_start_tests_skip_but_ci_fails(
         ValkeyServer().start()
 
 
-def test_why_it_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_of_a_failed_start_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(ValkeyError, match="no-such-option"):
         ValkeyServer("--no-such-option", "1").start()

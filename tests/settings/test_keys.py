@@ -160,7 +160,7 @@ class TestFit:
         assert f"generate-secrets --algorithm {algorithm}" in loaded.errors[0].hint
 
     @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA"])
-    def test_what_is_no_private_key_of_that_kind_is_refused(
+    def test_only_a_private_key_of_the_algorithm_is_accepted(
         self, read: Read, algorithm: str
     ) -> None:
         key, other = KEYS[algorithm], ED if algorithm == "RS256" else RSA

@@ -21,7 +21,7 @@ def secrets(loaded: Loaded) -> tuple[SecretStr, SecretStr]:
     return loaded.settings.security.secret_key, loaded.settings.security.refresh_token_secret
 
 
-def test_they_are_created_once_and_kept(read: Read) -> None:
+def test_local_secrets_are_created_once_and_kept(read: Read) -> None:
     first, second = read(), read()
     assert secrets(first) == secrets(second)
     key, refresh = secrets(first)

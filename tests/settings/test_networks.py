@@ -10,7 +10,7 @@ from tests.settings.reading import Read, faulty
 @pytest.mark.parametrize(
     "networks", ["10.0.0.0/33", "10.0.0.1/8", "10.0.0", "proxy", "10.0.0.0/8,nonsense", '[""]']
 )
-def test_what_is_no_network_is_refused_in_local_too(read: Read, networks: str) -> None:
+def test_an_invalid_network_is_refused_in_local_too(read: Read, networks: str) -> None:
     loaded = read(SERVER_TRUSTED_PROXIES=networks)
     assert faulty(loaded) == ["SERVER_TRUSTED_PROXIES"]
 

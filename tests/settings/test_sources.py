@@ -98,7 +98,7 @@ def test_empty_means_not_set(read: Read) -> None:
     assert loaded.origins["SERVER_PORT"] == "default"
 
 
-def test_an_empty_value_gives_way_to_another_name(read: Read) -> None:
+def test_an_empty_value_counts_less_than_another_name(read: Read) -> None:
     loaded = read(SERVER_PORT="", PORT="9000")
     assert loaded.settings is not None
     assert loaded.settings.server.port == 9000
@@ -181,7 +181,7 @@ class TestFiles:
     def test_a_directory_is_a_fault(self, read: Read, tmp_path: Path) -> None:
         assert faulty(read(ADMIN_PASSWORD_FILE=str(tmp_path))) == ["ADMIN_PASSWORD_FILE"]
 
-    def test_what_is_no_secret_has_no_file(self, read: Read) -> None:
+    def test_a_setting_that_is_no_secret_has_no_file_variable(self, read: Read) -> None:
         loaded = read(SERVER_HOST_FILE="absent")
         assert loaded.errors == ()
         assert len(loaded.warnings) == 1

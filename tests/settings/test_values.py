@@ -97,7 +97,7 @@ def test_an_empty_list_replaces_the_default(read: Read) -> None:
         "9999999999/minute",
     ],
 )
-def test_what_is_no_rate_is_refused(text: str, read: Read) -> None:
+def test_an_invalid_rate_is_refused(text: str, read: Read) -> None:
     with pytest.raises(ValueError, match="is not a rate"):
         parse_rate(text)
     if text:
@@ -157,7 +157,7 @@ def test_auth_rate_limits_are_strict(read: Read) -> None:
         '[""]',
     ],
 )
-def test_what_is_no_origin_is_refused_everywhere(
+def test_an_invalid_origin_is_refused_everywhere(
     read: Read, production: dict[str, str], environment: str, origins: str
 ) -> None:
     loaded = read(production, ENVIRONMENT=environment, APP_CORS_ORIGINS=origins)
@@ -179,7 +179,7 @@ def test_local_pages_may_call_in_local_only(read: Read, production: dict[str, st
 
 
 @pytest.mark.parametrize("host", ["https://a.example.com", "a/b", "a:80", "a b", "*.*", "a.*"])
-def test_what_is_no_host_is_refused(read: Read, host: str) -> None:
+def test_an_invalid_host_is_refused(read: Read, host: str) -> None:
     loaded = read(SERVER_TRUSTED_HOSTS=host)
     assert faulty(loaded) == ["SERVER_TRUSTED_HOSTS"]
 
@@ -191,7 +191,7 @@ def test_hosts_are_names_or_everything_below_a_name(read: Read) -> None:
 
 
 @pytest.mark.parametrize("path", ["api", "/", "/api/", "//api", "/a b", "/api?x", "/{x}"])
-def test_what_is_no_path_prefix_is_refused(read: Read, path: str) -> None:
+def test_an_invalid_path_prefix_is_refused(read: Read, path: str) -> None:
     loaded = read(APP_ROOT_PATH=path)
     assert faulty(loaded) == ["APP_ROOT_PATH"]
 
@@ -217,7 +217,7 @@ def test_a_path_prefix_may_be_empty(read: Read, path: str) -> None:
         "https://[::1",
     ],
 )
-def test_what_is_no_web_address_is_refused(read: Read, url: str) -> None:
+def test_an_invalid_web_address_is_refused(read: Read, url: str) -> None:
     loaded = read(APP_PUBLIC_URL=url)
     assert faulty(loaded) == ["APP_PUBLIC_URL"]
 

@@ -88,7 +88,7 @@ async def test_content_encoding_is_ignored_without_body_or_as_identity(login: Lo
         assert answer.status_code == 201, encoding
 
 
-async def test_strangers_are_told_nothing_about_encodings(client: httpx.AsyncClient) -> None:
+async def test_strangers_get_401_whatever_the_encoding(client: httpx.AsyncClient) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
     problem(await client.patch(ME, content=b"{}", headers=headers), 401)
 

@@ -80,7 +80,7 @@ async def test_others_are_answered_while_the_description_is_made(
     assert (await client.get("/openapi.json")).json()["made_by"] != threading.get_ident()
 
 
-async def test_many_who_ask_at_once_get_one_description(app: FastAPI) -> None:
+async def test_concurrent_requests_get_one_description(app: FastAPI) -> None:
     """The framework cannot describe the same routes in two threads: some requests would fail."""
     found = await asyncio.gather(*(asyncio.to_thread(app.openapi) for _ in range(8)))
     assert len(set(map(id, found))) == 1

@@ -33,7 +33,7 @@ async def test_strangers_get_the_same_headers(client: httpx.AsyncClient, path: s
     alike(await client.head(path), await client.get(path))
 
 
-async def test_what_is_known_is_not_modified(login: Login) -> None:
+async def test_a_known_etag_gets_304(login: Login) -> None:
     person = await login()
     tag = (await person.client.head(ME)).headers["etag"]
     assert (await person.client.head(ME, headers={"If-None-Match": tag})).status_code == 304

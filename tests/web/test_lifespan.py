@@ -39,7 +39,7 @@ class Server:
         self._task.exception()
 
 
-async def test_it_starts_serves_and_stops(settings: Settings) -> None:
+async def test_the_application_starts_serves_and_stops(settings: Settings) -> None:
     happened: list[str] = []
 
     async def start(app: FastAPI) -> None:
@@ -63,7 +63,7 @@ async def test_it_starts_serves_and_stops(settings: Settings) -> None:
     assert happened == ["started", "stopped"]
 
 
-async def test_it_does_not_start_on_a_database_of_another_version(settings: Settings) -> None:
+async def test_the_application_refuses_a_database_of_another_version(settings: Settings) -> None:
     backstay = compose(settings)
     await execute(backstay, text("UPDATE alembic_version SET version_num = 'platform_0001'"))
     await backstay.close()

@@ -43,7 +43,7 @@ def left(answer: httpx.Response) -> int | None:
     return int(answer.headers["x-ratelimit-remaining"]) if named else None
 
 
-async def test_every_counted_answer_says_so(login: Login) -> None:
+async def test_every_counted_answer_has_limit_headers(login: Login) -> None:
     client = (await login()).client
     fresh = await client.get(ME)
     tag = {"If-None-Match": fresh.headers["etag"]}
@@ -130,7 +130,7 @@ async def test_probes_documentation_and_preflights_are_not_counted(
     assert left(await client.get(NOWHERE)) == 19
 
 
-async def test_what_is_refused_before_it_is_read_is_not_counted(client: httpx.AsyncClient) -> None:
+async def test_requests_refused_before_reading_are_not_counted(client: httpx.AsyncClient) -> None:
     large = await client.post(f"{API}/items", content=b"x" * 3_000_000)
     assert (large.status_code, left(large)) == (413, None)
 
@@ -214,9 +214,7 @@ class TestWithoutItsRedis:
     def variables(self) -> dict[str, str]:
         return {"RATE_LIMIT_ENABLED": "true", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
-    async def test_what_is_announced_is_the_stricter_limit_that_holds(
-        self, client: httpx.AsyncClient
-    ) -> None:
+    async def test_the_announced_limit_is_the_stricter_one(self, client: httpx.AsyncClient) -> None:
         answers = [await client.post(f"{API}/auth/refresh") for _ in range(6)]
         assert [left(answer) for answer in answers] == [4, 3, 2, 1, 0, 0]
         assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"5"}

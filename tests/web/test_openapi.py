@@ -215,7 +215,7 @@ async def test_every_shared_component_is_used(schema: dict[str, Any]) -> None:
     assert schema["servers"] == [{"url": "/"}]
 
 
-async def test_headers_that_pages_of_other_origins_read_are_told(schema: dict[str, Any]) -> None:
+async def test_headers_readable_across_origins_are_described(schema: dict[str, Any]) -> None:
     assert set(EXPOSED) <= set(schema["components"]["headers"])
 
 

@@ -91,7 +91,7 @@ class TestUnderLimits:
                 statuses.append((await sign_in(client, ADMIN_EMAIL)).status_code)
         assert statuses == [200, 200, 429]
 
-    async def test_a_port_is_no_budget_of_its_own(self, app: FastAPI) -> None:
+    async def test_a_port_gets_no_separate_budget(self, app: FastAPI) -> None:
         async with client_at(app, PROXY) as client:
             statuses = []
             for forwarded in ("203.0.113.5:1", "203.0.113.6:1", "203.0.113.5:2"):
@@ -99,7 +99,7 @@ class TestUnderLimits:
                 statuses.append((await sign_in(client, ADMIN_EMAIL)).status_code)
         assert statuses == [200, 200, 429]
 
-    async def test_what_is_no_address_is_no_budget_of_its_own(self, app: FastAPI) -> None:
+    async def test_an_invalid_address_gets_no_separate_budget(self, app: FastAPI) -> None:
         async with client_at(app, PROXY) as client:
             statuses = []
             for forwarded in ("one", "1.1.1.1, two", "203.0.113.5:x"):

@@ -60,7 +60,7 @@ async def test_names_are_unique_among_living_roles(keeper: RoleKeeper) -> None:
         ({"name": "x", "grants": []}, "grants"),
     ],
 )
-async def test_what_no_role_can_be_is_refused(
+async def test_invalid_roles_are_refused(
     keeper: RoleKeeper, body: dict[str, object], field: str
 ) -> None:
     assert field in fields_of(problem(await keeper.client.post(ROLES, json=body), 422))

@@ -80,7 +80,7 @@ async def test_superusers_who_cannot_sign_in_do_not_count(
 
 
 @pytest.mark.parametrize("attempt", range(3))
-async def test_two_who_demote_each_other_do_not_both_succeed(
+async def test_of_two_superusers_demoting_each_other_one_fails(
     keeper: RoleKeeper, ada: Person, backstay: Backstay, attempt: int
 ) -> None:
     path = await admin_path(keeper)

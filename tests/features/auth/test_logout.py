@@ -58,7 +58,7 @@ async def test_the_first_token_that_means_a_session_decides(
     assert not await is_over(client, carried)
 
 
-async def test_it_succeeds_without_a_session(login: Login, client: httpx.AsyncClient) -> None:
+async def test_logout_succeeds_without_a_session(login: Login, client: httpx.AsyncClient) -> None:
     left = await login()
     dead = left.tokens["refresh_token"]
     tried: list[Any] = [

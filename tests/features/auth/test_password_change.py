@@ -66,7 +66,7 @@ async def test_a_wrong_current_password_changes_nothing(
     problem(await sign_in(client, here.email, password=OTHER_PASSWORD), 401)
 
 
-async def test_of_two_who_change_it_at_once_one_is_refused(
+async def test_of_two_concurrent_changes_one_is_refused(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     people = [await login("admin"), await login("admin")]

@@ -88,7 +88,7 @@ async def test_all_sessions_are_ended(login: Login, client: httpx.AsyncClient) -
     assert await open_for(client, here, there, stranger) == [False, False, True]
 
 
-async def test_the_session_of_somebody_else_is_not_found(
+async def test_the_session_of_another_user_is_not_found(
     login: Login, client: httpx.AsyncClient
 ) -> None:
     admin, user = await login("admin"), await login()
@@ -98,7 +98,7 @@ async def test_the_session_of_somebody_else_is_not_found(
     assert await open_for(client, admin, user) == [True, True]
 
 
-async def test_what_is_no_session_is_not_found(login: Login) -> None:
+async def test_an_unknown_session_is_not_found(login: Login) -> None:
     person = await login()
     problem(await person.client.delete(f"{SESSIONS}/{uuid4()}"), 404, "not_found")
     problem(await person.client.delete(f"{SESSIONS}/1"), 422, "validation_error")

@@ -185,7 +185,7 @@ async def all_at_once(
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-async def test_of_writers_with_one_tag_exactly_one_wins(
+async def test_of_concurrent_writes_with_one_tag_exactly_one_succeeds(
     ada: Person, make: Make, method: str
 ) -> None:
     item = await make(ada)
@@ -198,7 +198,7 @@ async def test_of_writers_with_one_tag_exactly_one_wins(
         assert (await ada.client.get(item["path"])).json() == winner.json()
 
 
-async def test_writers_without_a_tag_all_win_in_turn(ada: Person, make: Make) -> None:
+async def test_concurrent_writes_without_a_tag_all_succeed(ada: Person, make: Make) -> None:
     item = await make(ada)
     answers = await all_at_once(ada, 8, "PATCH", item["path"])
     assert Counter(answer.status_code for answer in answers) == {200: 8}

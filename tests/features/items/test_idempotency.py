@@ -122,7 +122,7 @@ async def stored(backstay: Backstay) -> int:
 
 
 @sqlite_only
-async def test_who_may_no_longer_create_gets_no_stored_answer(ada: Person, login: Login) -> None:
+async def test_a_sender_without_permission_gets_no_stored_answer(ada: Person, login: Login) -> None:
     await post(ada)
     admin = await login("admin")
     roles = (await admin.client.get(f"/api/v1/rbac/users/{ada.id}/roles")).json()["items"]

@@ -25,7 +25,7 @@ WRITES: list[tuple[str, str, Any]] = [
 
 
 @pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
-async def test_the_item_of_somebody_else_is_not_found(
+async def test_the_item_of_another_user_is_not_found(
     ada: Person, eve: Person, make: Make, method: str, suffix: str, body: Any
 ) -> None:
     item, hidden = await make(ada), await make(ada)
@@ -55,9 +55,7 @@ QUERIES = [
 ]
 
 
-async def test_the_items_of_somebody_else_are_in_no_list(
-    ada: Person, eve: Person, make: Make
-) -> None:
+async def test_items_of_other_users_are_in_no_list(ada: Person, eve: Person, make: Make) -> None:
     await make(ada, "Secret")
     for query in QUERIES:
         path = ITEMS + query.format(ada=ada.id, eve=eve.id)
@@ -71,7 +69,7 @@ async def test_the_items_of_somebody_else_are_in_no_list(
         assert answer.json()["items"] == []
 
 
-async def test_a_cursor_of_somebody_else_shows_nothing_of_theirs(
+async def test_a_cursor_of_another_user_shows_none_of_their_items(
     ada: Person, eve: Person, make: Make
 ) -> None:
     for number in range(4):

@@ -33,7 +33,7 @@ async def profile(person: Person) -> tuple[str, str | None, bool]:
     return body["email"], body["pending_email"], body["email_verified"]
 
 
-async def test_whoever_registers_is_mailed_a_link_that_confirms_the_address(
+async def test_a_new_user_is_mailed_a_confirmation_link(
     client: httpx.AsyncClient, login: Login, post: Post, trail: Trail
 ) -> None:
     person = await login()
@@ -136,7 +136,7 @@ async def test_a_confirmed_new_address_counts_and_the_old_is_warned(
     assert (await sign_in(client, NEW)).status_code == 200
 
 
-async def test_an_address_that_somebody_took_meanwhile_is_not_given_twice(
+async def test_an_address_taken_meanwhile_cannot_be_confirmed(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     person = await login()

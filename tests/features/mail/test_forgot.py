@@ -94,7 +94,7 @@ async def test_a_mailbox_is_not_flooded(
     assert len(await post.deliver()) == 1
 
 
-async def test_what_is_no_address_is_refused(client: httpx.AsyncClient) -> None:
+async def test_an_invalid_address_is_refused(client: httpx.AsyncClient) -> None:
     for body in ({}, {"email": "ada"}, {"email": "a@example.org\r\nBcc: eve@example.org"}):
         problem(await client.post(f"{AUTH}/password/forgot", json=body), 422, "validation_error")
 

@@ -178,7 +178,7 @@ async def test_the_usual_user_agent_hides_no_other_browser(
         assert len(notices(await post.deliver())) == news
 
 
-async def test_of_many_devices_those_that_were_used_last_are_known(
+async def test_only_the_most_recently_used_devices_are_remembered(
     login: Login,
     client: httpx.AsyncClient,
     backstay: Backstay,

@@ -214,7 +214,7 @@ class TestNotices:
         return await recipients(post)
 
 
-async def test_who_forgot_a_password_is_mailed_whatever_strangers_had_sent(
+async def test_requests_of_strangers_do_not_block_a_users_password_reset(
     client: httpx.AsyncClient, login: Login, post: Post
 ) -> None:
     owner = await login()

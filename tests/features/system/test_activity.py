@@ -155,7 +155,7 @@ async def test_no_secret_is_in_any_row(
     assert [secret for secret in secrets if secret in rows] == []
 
 
-async def test_who_may_read_the_trail_sees_it_newest_first(login: Login) -> None:
+async def test_the_trail_is_listed_newest_first(login: Login) -> None:
     admin, person = await login("admin"), await login()
     await person.client.get(f"{API}/users")
     assert (await person.client.get(ACTIVITY)).status_code == 403

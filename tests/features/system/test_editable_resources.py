@@ -43,7 +43,7 @@ def fields(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {field["name"]: field for field in message["fields"]}
 
 
-async def test_strangers_and_those_without_the_permission_are_told_nothing(
+async def test_without_the_permission_nothing_is_shown(
     client: httpx.AsyncClient, login: Login
 ) -> None:
     problem(await client.get(RESOURCES), 401, "auth_error")
@@ -86,7 +86,7 @@ async def test_messages_without_a_permission_belong_to_no_resource(login: Login)
 
 
 @needs("items")
-async def test_others_see_what_their_grants_reach_at_their_scope(
+async def test_users_see_what_their_grants_reach_with_its_scope(
     login: Login, backstay: Backstay
 ) -> None:
     person = await login()

@@ -56,7 +56,7 @@ async def test_an_unknown_tier_or_user_is_not_found(admin: Person, login: Login)
         problem(await admin.client.get(f"{USERS}/{uuid4()}/{path}"), 404)
 
 
-async def test_what_changed_meanwhile_is_not_overwritten(
+async def test_a_stale_tag_does_not_overwrite_an_assignment(
     admin: Person, login: Login, make_tier: MakeTier
 ) -> None:
     person = await login()
@@ -145,7 +145,7 @@ class TestNoEscalation:
             problem(await put_tier(person, target.id, "free"), 403, "forbidden")
 
 
-async def test_seeding_gives_a_tier_to_whoever_has_none(
+async def test_seeding_assigns_a_tier_to_users_without_one(
     admin: Person, login: Login, backstay: Backstay, make_tier: MakeTier
 ) -> None:
     without, within = await login(), await login()

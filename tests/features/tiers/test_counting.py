@@ -92,7 +92,7 @@ async def test_too_many_are_refused_until_it_is_time(admin: Person, ada: Person)
     assert (await ada.client.get(EXPORT)).status_code == 200
 
 
-async def test_of_many_at_once_no_more_pass_than_the_limit(admin: Person, ada: Person) -> None:
+async def test_concurrent_requests_cannot_exceed_the_limit(admin: Person, ada: Person) -> None:
     await add_limit(admin, "pro", ME, 5, period=3600)
     answers: list[httpx.Response] = []
 
@@ -146,7 +146,7 @@ async def test_a_path_without_a_rule_is_logged_once(
     assert [(each["path"], each["tier"]) for each in logs] == [(EXPORT, "free"), (TIERS, None)]
 
 
-async def test_the_limits_in_force_are_told(admin: Person, ada: Person) -> None:
+async def test_the_limits_in_force_are_shown(admin: Person, ada: Person) -> None:
     for path in (ME, "/*"):
         await add_limit(admin, "pro", path, 7)
     told = (await admin.client.get(f"{USERS}/{ada.id}/rate-limits")).json()

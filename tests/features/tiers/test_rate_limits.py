@@ -77,7 +77,7 @@ async def test_a_tier_has_one_rate_limit_per_path(admin: Person, make_tier: Make
     problem(moved, 409, "tiers.rate_limit_exists")
 
 
-async def test_of_two_for_one_path_at_once_one_is_made(admin: Person) -> None:
+async def test_of_two_concurrent_limits_for_a_path_one_succeeds(admin: Person) -> None:
     answers: list[httpx.Response] = []
 
     async def make() -> None:

@@ -109,7 +109,7 @@ async def test_a_tier_in_use_stays(admin: Person, login: Login, make_tier: MakeT
     assert (await admin.client.delete(f"{TIERS}/pro")).status_code == 204
 
 
-async def test_its_rate_limits_go_with_a_tier(admin: Person, make_tier: MakeTier) -> None:
+async def test_deleting_a_tier_deletes_its_rate_limits(admin: Person, make_tier: MakeTier) -> None:
     await make_tier("pro")
     await add_limit(admin, "pro", ME, 7)
     assert (await admin.client.delete(f"{TIERS}/pro")).status_code == 204
@@ -124,9 +124,7 @@ async def test_the_tier_of_new_users_keeps_its_name(admin: Person) -> None:
     problem(await admin.client.delete(f"{TIERS}/free"), 409, "tiers.in_use")
 
 
-async def test_what_changed_meanwhile_is_not_overwritten(
-    admin: Person, make_tier: MakeTier
-) -> None:
+async def test_a_stale_tag_does_not_overwrite_a_tier(admin: Person, make_tier: MakeTier) -> None:
     await make_tier("pro")
     stale = {"If-Match": (await admin.client.get(f"{TIERS}/pro")).headers["etag"]}
     await add_limit(admin, "pro", ME, 7)

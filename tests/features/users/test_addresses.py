@@ -21,7 +21,7 @@ written = pytest.mark.parametrize("email", WRITTEN, ids=range(len(WRITTEN)))
 
 
 @written
-async def test_it_is_stored_and_found_in_one_form(
+async def test_an_address_is_stored_and_found_in_one_form(
     client: httpx.AsyncClient, login: Login, email: str
 ) -> None:
     created = await register(client, email)

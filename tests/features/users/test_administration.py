@@ -223,7 +223,7 @@ async def test_the_own_account_is_left_to_its_own_routes(
     assert (await sign_in(client, admin.email, password=PASSWORD)).status_code == 200
 
 
-async def test_sessions_of_somebody_are_seen_without_a_secret(
+async def test_sessions_of_a_user_are_listed_without_secrets(
     login: Login, backstay: Backstay
 ) -> None:
     clerk, person = await login(), await login()
@@ -246,7 +246,7 @@ async def test_sessions_that_were_ended_are_no_longer_listed(login: Login) -> No
 
 
 @needs("items")
-async def test_blocking_takes_nothing_from_what_somebody_owns(login: Login) -> None:
+async def test_blocking_a_user_keeps_their_rows(login: Login) -> None:
     admin, person = await login("admin"), await login()
     item = await person.client.post("/api/v1/items", json={"title": "Sextant"})
     await act(admin, "block", person.id)

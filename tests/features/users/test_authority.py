@@ -62,7 +62,7 @@ async def test_a_deleted_superuser_still_counts_as_superuser(
         problem(await act(support, way, deputy.id), 403, "forbidden")
 
 
-async def test_nobody_acts_on_somebody_of_a_higher_level(
+async def test_nobody_acts_on_a_user_of_a_higher_level(
     login: Login, backstay: Backstay, client: httpx.AsyncClient
 ) -> None:
     support = await make_supporter(backstay, await login(), level=10)

@@ -71,7 +71,9 @@ async def test_nobody_is_found_twice_or_not_at_all(login: Login) -> None:
     problem(await admin.client.get(f"{USERS}/1"), 422, "validation_error")
 
 
-async def test_the_blocked_and_the_deleted_are_told_apart(login: Login, backstay: Backstay) -> None:
+async def test_blocked_and_deleted_users_are_distinguished(
+    login: Login, backstay: Backstay
+) -> None:
     admin, blocked, deleted = await login("admin"), await login(), await login()
     await change_user(backstay, blocked.id, blocked_at=utc_now())
     await change_user(backstay, deleted.id, deleted_at=utc_now())

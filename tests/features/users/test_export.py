@@ -26,7 +26,7 @@ async def export(person: Person) -> dict[str, Any]:
     return body
 
 
-async def test_it_holds_the_profile_as_it_is(login: Login, backstay: Backstay) -> None:
+async def test_an_export_holds_the_profile(login: Login, backstay: Backstay) -> None:
     person = await login()
     await person.client.patch(ME, json={"name": "Ada"})
     assert (await export(person))["profile"] == (await person.client.get(ME)).json()
@@ -41,9 +41,7 @@ async def test_every_feature_contributes_what_it_names(
     assert set((await export(await login()))["data"]) == kinds
 
 
-async def test_sessions_are_told_also_when_they_are_over(
-    login: Login, client: httpx.AsyncClient
-) -> None:
+async def test_an_export_holds_ended_sessions_too(login: Login, client: httpx.AsyncClient) -> None:
     person = await login()
     other = (await sign_in(client, person.email)).json()
     await person.client.delete(f"{AUTH}/sessions/{other['session_id']}")
@@ -56,7 +54,7 @@ async def test_sessions_are_told_also_when_they_are_over(
     assert sessions[0]["device"].startswith("python-httpx/")
 
 
-async def test_what_somebody_asked_for_is_told(login: Login) -> None:
+async def test_an_export_holds_the_users_audit_rows(login: Login) -> None:
     person = await login()
     await person.client.patch(ME, json={"name": "Ada"})
     await person.client.delete(f"{API}/users/{person.id}")
@@ -68,7 +66,7 @@ async def test_what_somebody_asked_for_is_told(login: Login) -> None:
 
 
 @needs("items")
-async def test_items_are_told_also_when_they_are_deleted(login: Login) -> None:
+async def test_an_export_holds_deleted_items_too(login: Login) -> None:
     person = await login()
     for title in ("Sextant", "Octant"):
         body = {"title": title, "description": f"An old {title}"}
@@ -82,7 +80,7 @@ async def test_items_are_told_also_when_they_are_deleted(login: Login) -> None:
     assert items[1]["description"] == "An old Octant"
 
 
-async def test_nothing_of_anybody_else_is_in_it(login: Login) -> None:
+async def test_an_export_holds_nothing_of_others(login: Login) -> None:
     person, other, admin = await login(), await login(), await login("admin")
     await other.client.post(f"{API}/items", json={"title": "Astrolabe"})
     for mine in (person, admin):
@@ -91,7 +89,7 @@ async def test_nothing_of_anybody_else_is_in_it(login: Login) -> None:
             assert secret not in text
 
 
-async def test_no_secret_is_in_it(login: Login, backstay: Backstay) -> None:
+async def test_an_export_holds_no_secret(login: Login, backstay: Backstay) -> None:
     person = await login(fingerprint="a device")
     await change_user(backstay, person.id, email_verified_at=utc_now())
     exported = await export(person)
@@ -102,14 +100,14 @@ async def test_no_secret_is_in_it(login: Login, backstay: Backstay) -> None:
         assert secret not in text
 
 
-async def test_it_is_for_oneself_only(login: Login, client: httpx.AsyncClient) -> None:
+async def test_an_export_is_for_its_user_only(login: Login, client: httpx.AsyncClient) -> None:
     admin, person = await login("admin"), await login()
     problem(await client.get(EXPORT), 401, "auth_error")
     problem(await admin.client.get(EXPORT, params={"user_id": person.id}), 422)
     problem(await admin.client.get(f"{API}/users/{person.id}/export"), 404)
 
 
-async def test_it_has_an_entity_tag(login: Login) -> None:
+async def test_an_export_has_an_etag(login: Login) -> None:
     person = await login()
     tag = (await person.client.get(EXPORT)).headers["etag"]
     same = await person.client.get(EXPORT, headers={"If-None-Match": tag})

@@ -71,7 +71,7 @@ async def test_words_of_the_context_are_no_password(
     "password",
     ["waterfalls2", "a blue kiosk with horses", "backstay and forestay", "endless summer days"],
 )
-async def test_what_is_a_password_without_them_is_one(
+async def test_a_password_without_guessable_words_is_accepted(
     client: httpx.AsyncClient, password: str
 ) -> None:
     assert (await register(client, "eve@example.org", password=password)).status_code == 201
@@ -124,7 +124,7 @@ class TestBreached:
         for answer in await chosen(client, login, PADDED):
             assert answer.is_success
 
-    async def test_each_is_found_and_nothing_else(self, backstay: Backstay) -> None:
+    async def test_every_published_password_is_found_and_no_other(self, backstay: Backstay) -> None:
         for number in (*range(0, 999, 37), 998):
             assert await backstay.breached.contains(f"password number {number}")
             assert not await backstay.breached.contains(f"password number {number}.")

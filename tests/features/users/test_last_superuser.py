@@ -106,7 +106,7 @@ async def test_two_superusers_never_remove_each_other(
 
 
 @pytest.mark.parametrize("way", REMOVALS)
-async def test_who_was_removed_a_moment_ago_removes_nobody(
+async def test_a_just_removed_superuser_removes_nobody(
     login: Login, backstay: Backstay, way: str
 ) -> None:
     await login("admin")

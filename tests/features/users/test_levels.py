@@ -94,7 +94,7 @@ async def scenario(backstay: Backstay, login: Login) -> Scenario:
 
 
 @pytest.mark.parametrize(("actor", "other"), PAIRS)
-async def test_only_who_stands_higher_changes_somebody(
+async def test_only_a_user_of_higher_level_changes_another(
     scenario: Scenario, actor: int, other: int
 ) -> None:
     await scenario.rise(actor)

@@ -36,7 +36,7 @@ from tests.web.problems import fields_of, problem
 pytestmark = pytest.mark.anyio
 
 
-async def test_my_profile_says_who_i_am(login: Login) -> None:
+async def test_the_profile_shows_the_caller(login: Login) -> None:
     user, admin = await login(), await login("admin")
     mine = (await user.client.get(ME)).json()
     assert set(mine) == {
@@ -87,7 +87,7 @@ async def test_null_empties_a_field_and_absence_keeps_it(login: Login) -> None:
     assert set(fields_of(body)) == {"email"}
 
 
-async def test_a_username_of_somebody_else_is_refused(login: Login) -> None:
+async def test_a_username_of_another_user_is_refused(login: Login) -> None:
     one, two = await login(), await login()
     assert (await one.client.patch(ME, json={"username": "ada"})).status_code == 200
     problem(await two.client.patch(ME, json={"username": "Ada"}), 409, "users.username_taken")

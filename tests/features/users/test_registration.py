@@ -57,7 +57,9 @@ async def test_many_have_no_username(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("same", ["email", "username"])
-async def test_of_twenty_at_once_one_gets_the_name(client: httpx.AsyncClient, same: str) -> None:
+async def test_of_twenty_concurrent_registrations_one_gets_the_name(
+    client: httpx.AsyncClient, same: str
+) -> None:
     answers: list[httpx.Response] = []
 
     async def one(number: int) -> None:

@@ -205,7 +205,7 @@ async def test_ownership_follows_the_foreign_key_whatever_its_name(
 
 
 @needs("items")
-async def test_what_is_deleted_softly_is_still_owned(login: Login) -> None:
+async def test_soft_deleted_rows_still_count_as_owned(login: Login) -> None:
     admin, person = await login("admin"), await login()
     await person.client.delete(await own_something(person))
     problem(await act(admin, "erase", person.id), 409, "users.owns_rows")
