@@ -10,7 +10,7 @@ from tests.architecture.tree import ROOT
 SNIPPET = """
 from backstay.core.bus import handles, prepares
 from backstay.core.context import Sender
-from backstay.core.errors import NotFound, Refused
+from backstay.core.errors import NotFound, Refusal
 from backstay.features.items.commands import CreateItem, DeleteItem
 from backstay.features.items.queries import GetItem
 from backstay.features.items.schemas import ItemDetail, ItemSummary
@@ -22,8 +22,8 @@ async def fits(command: CreateItem, result: ItemDetail) -> ItemDetail:
 
 
 @handles(CreateItem)
-async def may_be_refused(command: CreateItem) -> ItemDetail | Refused:
-    return Refused(NotFound())
+async def may_be_refused(command: CreateItem) -> ItemDetail | Refusal:
+    return Refusal(NotFound())
 
 
 @handles(DeleteItem)
