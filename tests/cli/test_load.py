@@ -10,7 +10,7 @@ from tests.cli.process import NEVER, Server, serving, workers
 from tests.waiting import eventually
 
 CALLERS = 4
-MAX_REQUESTS = 500
+MAX_REQUESTS = 300
 REQUESTS_AFTERWARDS = 25
 PAUSE = 0.05
 """Seconds between requests once the worker is to be replaced; new ones are not to be worn out."""

@@ -24,7 +24,7 @@ ADDRESSES = ("10.0.0.11:8000", "10.0.0.12:8000")
 DRAIN_SECONDS = "3"
 CALLERS = 8
 READS, WRITES = 200, 50
-PAUSE, HURRIED = 0.1, 0.01
+PAUSE, HURRIED = 0.1, 0.02
 """Seconds between requests of one caller while no server stops, and while one does."""
 
 
