@@ -36,7 +36,7 @@ class ListeningNotifier:
     def __init__(self, listener: Listener, channel: str) -> None:
         self._listener = listener
         self._channel = channel
-        self._ring: Callable[[], None] = lambda: None
+        self._notify: Callable[[], None] = lambda: None
         self._is_lost = False
         self.is_healthy = False
 
@@ -44,7 +44,7 @@ class ListeningNotifier:
         """Nothing to do: the commit has sent the notification."""
 
     async def listen(self, notify: Callable[[], None]) -> None:
-        self._ring = notify
+        self._notify = notify
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
@@ -52,11 +52,11 @@ class ListeningNotifier:
 
     def subscribed(self) -> None:
         """Wake the workers: earlier notifications may have been missed."""
-        self._ring()
+        self._notify()
 
     def heard(self, payload: str) -> None:
         """Wake the workers: there is a job."""
-        self._ring()
+        self._notify()
 
     def complete_until(self, moment: float) -> None:
         """Notifications arrive: workers may poll less often."""
@@ -70,7 +70,7 @@ class ListeningNotifier:
             kind = type(error).__name__  # its text may hold a password
             log.warning("jobs are polled for", channel=self._channel, error=kind)
         self._is_lost, self.is_healthy = True, False
-        self._ring()
+        self._notify()
 
 
 class BrokerNotifier(ListeningNotifier):
