@@ -92,7 +92,7 @@ class Worker:
         count = 0
         async with self._beating():
             while not self._is_stopping:
-                was_idle = not self._running
+                was_idle = not (self._running or self._with_timeout.late)
                 claimed = await self._claim()
                 if len(self._faults) == self._place.timing.tries:
                     raise self._faults[-1]
@@ -102,7 +102,7 @@ class Worker:
                 elif self._with_timeout.late:
                     await asyncio.wait(self._with_timeout.late, timeout=self._place.timing.rest)
                 elif was_idle and not claimed and not self._faults:
-                    break  # else a run that ended meanwhile may have enqueued more
+                    break  # else a run that ended meanwhile, or a release, may have left more
             await self._finish()
         return count
 
