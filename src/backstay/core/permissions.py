@@ -1,6 +1,7 @@
 """The policies of messages: what a sender needs, a permission or only to be signed in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import final
 
@@ -39,6 +40,25 @@ class PermissionSpec:
     def key(self) -> str:
         """``resource:action[:operation]``, its name in grants and responses."""
         return ":".join(part for part in (self.resource, self.action, self.operation) if part)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSpec:
+    """A role that a project declares in code; it is created when the database is seeded.
+
+    A grant is given when the role or the permission first appears. What an administrator changes
+    later stays, and a deleted role stays deleted.
+
+    Attributes:
+        level: above 0, the level of the role ``user``, and below 1000, that of ``admin``.
+        grants: how far the role holds which permissions.
+    """
+
+    name: str
+    level: int
+    description: str = ""
+    grants: Mapping[PermissionSpec, Scope] = field(default_factory=dict)
 
 
 class Access(StrEnum):

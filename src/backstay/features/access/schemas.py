@@ -36,6 +36,17 @@ class DeclaredPermission(BaseModel):
     fields: tuple[DeclaredField, ...]
 
 
+class DeclaredRole(BaseModel):
+    """A role as the code declares it; ``grants`` are scopes by the key of the permission."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    level: int
+    description: str
+    grants: dict[str, Scope]
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """What a user's roles add up to."""
