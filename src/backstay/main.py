@@ -176,7 +176,7 @@ def _edge(backstay: Backstay) -> EdgeState:
     settings, token = backstay.settings, backstay.settings.app.metrics_token
     client_address = ClientAddress(settings.server.trusted_proxies)
     return EdgeState(
-        buses=backstay.buses,
+        bus=backstay.bus,
         authenticate=Authenticator(
             backstay.tokens, backstay.principals, lambda: backstay.clock().timestamp()
         ),

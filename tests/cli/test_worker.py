@@ -40,7 +40,7 @@ def enqueue(folder: Path, seconds: float) -> None:
         admin = await backstay.system(GetPrincipalOfUser(user_id=account.id))
         assert admin is not None
         task = StartTask(task="demo.count", payload={"seconds": seconds})
-        await Sender(backstay.buses, admin)(task)
+        await Sender(backstay.bus.send, admin)(task)
         await backstay.close()
 
     asyncio.run(store())

@@ -12,8 +12,8 @@ import pytest
 
 from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
-from backstay.core.context import Buses, Context, Origin, Sender
-from backstay.core.messages import Command, Message, Query
+from backstay.core.context import Context, Origin, Sender
+from backstay.core.messages import Command, Message
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
@@ -51,9 +51,7 @@ class Commands:
 
 
 def context(message: Message[Any], principal: Principal) -> Context:
-    registry = Registry(())
-    buses = Buses(Bus(Command, registry, (), {}), Bus(Query, registry, (), {}))
-    return Context(message, principal, Origin(), Sender(buses, principal))
+    return Context(message, principal, Origin(), Sender(Bus(Registry(())).send, principal))
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
 
 
 def send(ship: Backstay, message: Command[Any]) -> Any:
-    return Sender(ship.buses, ANN, Origin(idempotency=KEY))(message)
+    return Sender(ship.bus.send, ANN, Origin(idempotency=KEY))(message)
 
 
 async def stored(ship: Backstay) -> list[bytes | None]:

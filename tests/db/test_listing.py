@@ -164,9 +164,9 @@ async def test_a_list_without_a_permission_needs_an_explicit_scope(
     module.__dict__.update(ListMyBooks=ListMyBooks, list_my_books=list_my_books)
     feature = Feature("books", modules=(module,))
     settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
-    buses = compose(settings, [*STANDARD, feature]).buses
+    bus = compose(settings, [*STANDARD, feature]).bus
     with pytest.raises(LookupError, match="ListMyBooks"):
-        await Sender(buses, Principal(user_id=ANN))(ListMyBooks())
+        await Sender(bus.send, Principal(user_id=ANN))(ListMyBooks())
     query = ListMyBooks(limit=60)
     page = await paginator(many, Principal(user_id=ANN), None)(BOOKS, query, scope=Scope.OWN)
     mine = await pages(many, ListBooks(owner_id=Equals[UUID](eq=ANN), per_page=60))

@@ -37,7 +37,7 @@ class UserSender:
         self.principal = principal
 
     async def __call__(self, message: Message[R]) -> R:
-        return await Sender(self.backstay.buses, self.principal, ORIGIN)(message)
+        return await Sender(self.backstay.bus.send, self.principal, ORIGIN)(message)
 
 
 class ObservedWorker(Worker):

@@ -1,4 +1,4 @@
-"""Wires everything below the edge: adapters, pipelines and buses; and seeds the first rows."""
+"""Wires everything below the edge: adapters, pipelines and the bus; and seeds the first rows."""
 
 import time
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from backstay.composition.adapters import (
     mail_for,
 )
 from backstay.composition.ownership import Ownership
-from backstay.composition.pipelines import buses_for
+from backstay.composition.pipelines import bus_for
+from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
-from backstay.core.context import Buses, Sender
+from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore, Notifier
@@ -65,7 +66,7 @@ class Backstay(Adapters):
     settings: Settings
     features: tuple[Feature, ...]
     models: tuple[type[Base], ...]
-    buses: Buses
+    bus: Bus
     principals: PrincipalCache
     channel: PrincipalChannel
     trail: AuditTrail
@@ -74,7 +75,7 @@ class Backstay(Adapters):
     @property
     def system(self) -> Sender:
         """A sender that acts as the application itself."""
-        return Sender(self.buses, SYSTEM)
+        return Sender(self.bus.send, SYSTEM)
 
     @property
     def lacks_mail_server(self) -> bool:
@@ -136,7 +137,7 @@ def compose(
     adapters = adapters_for(settings, clock, for_requests=for_requests)
 
     async def principal_of_session(session_id: UUID) -> Principal | None:
-        return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
+        return await Sender(bus.send, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
     channel = channel_for(settings, adapters, principals)
@@ -146,7 +147,7 @@ def compose(
     lacks_mail = _lacks_mail_server(settings, features)
     services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
-    buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
+    bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
         clock=adapters.clock,
@@ -166,11 +167,11 @@ def compose(
         settings=settings,
         features=tuple(features),
         models=models,
-        buses=buses,
+        bus=bus,
         principals=principals,
         channel=channel,
         trail=trail,
-        worker_context=WorkerContext(outbox, buses, adapters.metrics.jobs.observe, schedule),
+        worker_context=WorkerContext(outbox, bus, adapters.metrics.jobs.observe, schedule),
     )
 
 

@@ -6,12 +6,11 @@ from typing import Any
 from backstay import __version__
 from backstay.caching.steps import QueryCache
 from backstay.composition.adapters import Adapters
-from backstay.core.bus import Bus
-from backstay.core.context import ActivityNote, Buses, Context, Origin, Sender
+from backstay.core.bus import Bus, authorize, conditional
+from backstay.core.context import ActivityNote, Context, Origin, Sender
 from backstay.core.jobs import Progress
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PermissionSpec
-from backstay.core.pipeline import authorize, conditional, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Provider, Registry
@@ -29,7 +28,7 @@ from backstay.settings import Settings
 from backstay.settings.group import Group
 
 
-def buses_for(
+def bus_for(
     settings: Settings,
     registry: Registry,
     adapters: Adapters,
@@ -37,10 +36,11 @@ def buses_for(
     trail: AuditTrail,
     outbox: Outbox,
     services: Mapping[Any, Any],
-) -> Buses:
-    """The buses for commands and queries, each with its steps in the order in which they begin."""
+) -> Bus:
+    """The bus of commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
-    prepare = prepare_with(registry, providers)
+    bus = Bus(registry)
+    prepare = bus.prepare_with(providers)
     transaction = transaction_with(adapters.database, channel, adapters.clock)
     retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
@@ -63,10 +63,9 @@ def buses_for(
         kept.answer,  # returns a cached answer, else caches this one
     )
     writing = providers | WRITING | outbox_providers(outbox) | _purging(outbox)
-    return Buses(
-        commands=Bus(Command, registry, command_steps, writing),
-        queries=Bus(Query, registry, query_steps, providers),
-    )
+    bus.route(Command, command_steps, writing)
+    bus.route(Query, query_steps, providers)
+    return bus
 
 
 def _providers(

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from backstay.core.caching import CacheTags
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
-from backstay.core.messages import Command, Message
+from backstay.core.messages import Message
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
 from backstay.core.representation import Preconditions
 
@@ -146,37 +146,23 @@ class Context:
         return self.sender.parent is not None
 
 
-class Sends(Protocol):
-    """A bus: it runs the pipeline of a message."""
-
-    async def send(self, context: Context) -> Any:
-        """Send the context's message and return its result."""
-        ...
-
-
-class Buses(NamedTuple):
-    """The bus of commands and that of queries."""
-
-    commands: Sends
-    queries: Sends
-
-
 class Sender:
     """Sends messages on behalf of one principal; the only way into the application.
 
-    A handler that takes a ``Sender`` sends further messages inside its own transaction.
+    A handler that takes a ``Sender`` sends further messages inside its own transaction. ``send``
+    is that of the bus: it sends the message of a prepared context and returns its result.
     """
 
-    __slots__ = ("_buses", "origin", "parent", "principal")
+    __slots__ = ("origin", "parent", "principal", "send")
 
     def __init__(
         self,
-        buses: Buses,
+        send: Callable[[Context], Awaitable[Any]],
         principal: Principal,
         origin: Origin | None = None,
         parent: Context | None = None,
     ) -> None:
-        self._buses = buses
+        self.send = send
         self.principal = principal
         self.origin = origin or Origin()
         self.parent = parent
@@ -190,15 +176,6 @@ class Sender:
         result: R = await self.send(self._context(message))
         return result
 
-    async def send(self, context: Context) -> Any:
-        """Send the message of a prepared context, and return its result.
-
-        Raises:
-            AppError: the message was refused.
-        """
-        is_command = isinstance(context.message, Command)
-        return await (self._buses.commands if is_command else self._buses.queries).send(context)
-
     def _context(self, message: Message[Any]) -> Context:
         if self.parent is None:
             return Context(message, self.principal, self.origin, self)
@@ -211,8 +188,8 @@ class Sender:
 
     def inside(self, context: Context) -> "Sender":
         """A sender whose messages join the transaction of a context."""
-        return Sender(self._buses, context.principal, context.origin, context)
+        return Sender(self.send, context.principal, context.origin, context)
 
     def as_system(self) -> "Sender":
         """A sender whose principal is the application itself."""
-        return Sender(self._buses, SYSTEM, self.origin, self.parent)
+        return Sender(self.send, SYSTEM, self.origin, self.parent)

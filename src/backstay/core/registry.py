@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from backstay.core.context import Context
 from backstay.core.messages import Command, Message
@@ -13,16 +13,6 @@ from backstay.core.wiring import Code, Flaw, WiringFault, place_of
 
 Provider = Callable[[Context], Any]
 Function = Callable[..., Awaitable[Any]]
-
-
-class Handler(NamedTuple):
-    """A handler or preparer with the providers of its parameters."""
-
-    function: Function
-    providers: tuple[Provider, ...]
-
-    async def call(self, context: Context) -> Any:
-        return await self.function(context.message, *[give(context) for give in self.providers])
 
 
 class Registry:
@@ -68,13 +58,13 @@ class Registry:
                 hint = "Write one with `@handles` under it, or remove the message."
                 self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
-    def bind(
+    def provided(
         self,
         message: type[Message[Any]],
         function: Function,
         providers: Mapping[Any, Provider],
-    ) -> Handler:
-        """Find a provider for each parameter of a function, by type, and note those without one.
+    ) -> tuple[Provider, ...]:
+        """The providers of a function's parameters, by type; parameters without one are noted.
 
         A message without a permission has no grant, so its handler cannot take a ``Grant``.
         """
@@ -86,7 +76,7 @@ class Registry:
                 chosen.append(provider)
             elif hints_of(function) is not None:
                 self._note(function, _unprovided(message, function, name, kind))
-        return Handler(function, tuple(chosen))
+        return tuple(chosen)
 
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from backstay.core.bus import Next, handles
+from backstay.core.bus import Next, authorize, handles
 from backstay.core.context import Context
 from backstay.core.events import Event, Subscription, Subscriptions
 from backstay.core.jobs import (
@@ -23,7 +23,6 @@ from backstay.core.jobs import (
 from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.pipeline import authorize
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
 from backstay.core.wiring import Code, Flaw, WiringFault, place_of

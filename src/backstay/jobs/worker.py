@@ -11,8 +11,9 @@ from uuid import UUID
 
 import structlog
 
+from backstay.core.bus import Bus
 from backstay.core.causes import cause_of
-from backstay.core.context import Buses, Origin, Sender
+from backstay.core.context import Origin, Sender
 from backstay.core.errors import Unauthenticated
 from backstay.core.jobs import (
     TASK_QUEUE,
@@ -50,7 +51,7 @@ class WorkerContext:
     """
 
     outbox: Outbox
-    buses: Buses
+    bus: Bus
     observe: Callable[[str, str, float], None]
     schedule: tuple[Scheduled, ...] = ()
     timing: WorkerTiming = DEFAULT_TIMING
@@ -251,7 +252,7 @@ class Worker:
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
         try:
             async with asyncio.timeout(command.job_timeout) as limit:
-                await Sender(self._place.buses, await self._principal(run), origin)(command)
+                await Sender(self._place.bus.send, await self._principal(run), origin)(command)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -262,7 +263,7 @@ class Worker:
             return SYSTEM
         if run.user_id is None:
             return STRANGER
-        ask = Sender(self._place.buses, SYSTEM)
+        ask = Sender(self._place.bus.send, SYSTEM)
         principal = await ask(GetPrincipalOfUser(user_id=run.user_id))
         if principal is None:
             raise Unauthenticated("Whoever asked for it may no longer sign in.")

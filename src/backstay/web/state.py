@@ -7,7 +7,8 @@ from enum import Enum
 from starlette.requests import Request
 from starlette.types import Scope
 
-from backstay.core.context import Buses, Device, Origin, Sender
+from backstay.core.bus import Bus
+from backstay.core.context import Device, Origin, Sender
 from backstay.core.errors import AppError
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.principal import STRANGER, Principal
@@ -33,7 +34,7 @@ class MetricsAccess(Enum):
 class EdgeState:
     """What requests need of the application; set once at boot, as ``app.state.edge``."""
 
-    buses: Buses
+    bus: Bus
     authenticate: Callable[[str | None], Awaitable[Principal]]
     limits: Limits
     client_address: ClientAddress
@@ -88,7 +89,7 @@ def sender_of(
         scope.get("backstay.trace", b"").decode(),
         device=device,
     )
-    return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
+    return Sender(edge.bus.send, scope.get("backstay.principal", STRANGER), origin)
 
 
 async def count_unmatched(scope: Scope, path: str) -> None:

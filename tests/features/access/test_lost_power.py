@@ -91,7 +91,7 @@ async def refusals(
     backstay: Backstay, principal: Principal, *commands: Message[Any]
 ) -> set[type[AppError]]:
     """The errors that these commands of a principal raise."""
-    send, found = Sender(backstay.buses, principal), set()
+    send, found = Sender(backstay.bus.send, principal), set()
     for command in commands:
         with pytest.raises(AppError) as refused:
             await send(command)

@@ -161,7 +161,7 @@ async def test_a_user_promoted_during_hashing_is_not_taken_over(
     command = SetPassword(id=UUID(target.id), new_password=OTHER_PASSWORD)
     hashed, none = NewPassword("a hash made before"), Preconditions()
     async with Transaction(backstay.database.writer) as session:
-        context = Context(command, support, Origin(), Sender(backstay.buses, support))
+        context = Context(command, support, Origin(), Sender(backstay.bus.send, support))
         context.unit_of_work = UnitOfWork(session)
         send = context.sender.inside(context)
         with pytest.raises(Forbidden):

@@ -201,7 +201,7 @@ async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
     )
     assert answer.status_code == 200
     async with Transaction(backstay.database.writer) as session:
-        context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
+        context = Context(UpdateMe(), principal, Origin(), Sender(backstay.bus.send, principal))
         context.unit_of_work = UnitOfWork(session)
         send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
         events = Events(backstay.worker_context.outbox, context)
