@@ -1,6 +1,6 @@
 """The policies of messages: what a sender needs, a permission or only to be signed in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import final
 
@@ -26,7 +26,8 @@ class PermissionSpec:
     """A permission, declared in code; roles get it by a grant in the database.
 
     ``default_scope`` is the scope with which the seeded role ``user`` gets the permission when it
-    first appears; None if that role does not get it.
+    first appears; None if that role does not get it. ``key`` is its name in grants and responses:
+    ``resource:action[:operation]``.
     """
 
     resource: str
@@ -34,11 +35,11 @@ class PermissionSpec:
     operation: str | None = None
     description: str = ""
     default_scope: Scope | None = None
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """``resource:action[:operation]``, its name in grants and responses."""
-        return ":".join(part for part in (self.resource, self.action, self.operation) if part)
+    def __post_init__(self) -> None:
+        parts = (self.resource, self.action, self.operation)
+        object.__setattr__(self, "key", ":".join(filter(None, parts)))
 
 
 class Access(StrEnum):

@@ -53,7 +53,7 @@ class Limits:
         if rate is None:
             return
         if template is not None:
-            rule = principal.rules.find(template)
+            rule = principal.rate_rule(template)
             if rule is not None:
                 policy, rate = rule.path, rule.rate
             elif template not in self._without_rule:

@@ -9,10 +9,11 @@ from backstay.composition import Backstay
 from backstay.core.context import Context, Origin, Sender, UnitOfWork
 from backstay.core.errors import Forbidden
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect, Principal
+from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
 from backstay.features.access.commands import JoinRole
+from backstay.features.access.schemas import Effect
 from backstay.features.users.commands.administration import SetPassword, set_password
 from backstay.features.users.schemas import NewPassword
 from tests.conftest import PASSWORD, Login, Person

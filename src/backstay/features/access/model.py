@@ -7,9 +7,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.errors import Conflict
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
 from backstay.db.base import Base, Entity, SoftDelete
 from backstay.db.faults import taken_by
+from backstay.features.access.schemas import Effect
 
 
 class RoleNameTaken(Conflict):

@@ -15,7 +15,6 @@ from backstay.core.names import normalised_login
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import Principal
-from backstay.core.rates import NO_RULES
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries import GetMembership
@@ -80,7 +79,7 @@ async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Prin
 async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
     """The principal of an account, with what its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
-    rules = await send(GetRateRules(tier=account.tier)) if account.tier else NO_RULES
+    rules = await send(GetRateRules(tier=account.tier)) if account.tier else ()
     principal = Principal(
         user_id=account.id,
         session_id=session_id,

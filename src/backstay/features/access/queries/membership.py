@@ -10,11 +10,10 @@ from sqlalchemy import String, bindparam, cast, func, select
 from backstay.core.bus import handles
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY, Scope, Source
-from backstay.core.principal import Effect, RoleGrant, merge_grants
 from backstay.db.session import Reader
 from backstay.features.access.model import Role, RoleMember
 from backstay.features.access.queries.grants import grant_rows
-from backstay.features.access.schemas import NO_ROLES, Membership
+from backstay.features.access.schemas import NO_ROLES, Effect, Membership, RoleGrant, merge_grants
 
 
 class GetMembership(Query[Membership]):

@@ -14,7 +14,7 @@ from backstay.core.context import Sender
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
-from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
+from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.model import (
@@ -28,6 +28,7 @@ from backstay.features.access.queries.accounts import RequireUser
 from backstay.features.access.queries.membership import GetMembership
 from backstay.features.access.schemas import (
     DeclaredPermission,
+    Effect,
     EffectiveRule,
     HeldPermission,
     PermissionDetail,
@@ -117,7 +118,7 @@ async def list_permissions_of_user(
     grant: Grant,
     send: Sender,
 ) -> Page[HeldPermission] | CursorPage[HeldPermission]:
-    check_reach(query.user_id, principal, grant)
+    principal.check_reach(query.user_id, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
     held = await send.as_system()(GetMembership(user_id=query.user_id))
     everything = {"everything": held.is_superuser}

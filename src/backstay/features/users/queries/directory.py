@@ -14,7 +14,7 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import FromPath, Query
 from backstay.core.names import normalised_login
 from backstay.core.permissions import PermissionSpec
-from backstay.core.principal import Grant, Principal, check_reach
+from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
 from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
@@ -93,7 +93,7 @@ _BY_USERNAME = _DETAIL.where(User.username == bindparam("username"), User.delete
 async def get_user(
     query: GetUser, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
-    check_reach(query.id, principal, grant)
+    principal.check_reach(query.id, grant)
     return await _detail(await reader.one_or_none(_BY_ID, {"id": query.id}), send)
 
 
@@ -102,7 +102,7 @@ async def get_user_by_username(
     query: GetUserByUsername, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
     row = await reader.one_or_none(_BY_USERNAME, {"username": normalised_login(query.username)})
-    check_reach(row.id if row else None, principal, grant)
+    principal.check_reach(row.id if row else None, grant)
     return await _detail(row, send)
 
 
