@@ -5,8 +5,8 @@ from typing import Any
 
 from backstay.caching.steps import QueryCache
 from backstay.core.bus import Bus, Next, authorize, handles
-from backstay.core.caching import Cached, CacheTags, TagContext
-from backstay.core.context import Context, Sender, UnitOfWork
+from backstay.core.caching import Cached, TagContext
+from backstay.core.context import CacheTags, Context, Sender, UnitOfWork
 from backstay.core.errors import Conflict, Refusal
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, PermissionSpec

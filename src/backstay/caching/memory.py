@@ -9,10 +9,10 @@ from time import monotonic
 from typing import Any
 
 from backstay.caching.metrics import CacheMetrics
+from backstay.core.background import Flight, SingleFlight
 from backstay.core.bounded_map import BoundedMap
 from backstay.core.caching import MAX_STALENESS
 from backstay.core.ports import Load
-from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024

@@ -9,7 +9,7 @@ from backstay.composition.ownership import Member, Ownership
 from backstay.composition.subscribers import subscriber_faults
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.messages import Message
-from backstay.core.permissions import Access, PermissionSpec
+from backstay.core.permissions import Policy
 from backstay.core.registry import Registry
 from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
 
@@ -199,4 +199,4 @@ def _is_sent(value: Any) -> bool:
     """Whether a value is a message that can be sent, not a base class of messages."""
     if not isclass(value) or not issubclass(value, Message) or value in {Message, PersonalData}:
         return False
-    return isinstance(value.__dict__.get("permission"), PermissionSpec | Access)
+    return isinstance(value.__dict__.get("permission"), Policy)

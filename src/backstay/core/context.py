@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from backstay.core.caching import CacheTags
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
 from backstay.core.messages import Message
@@ -16,19 +15,12 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A browser, identified by a cookie; ``is_new`` if the response will set that cookie."""
-
-    id: str
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a message came from. ``address`` is the client's, as seen behind trusted proxies.
 
     ``traceparent`` is that of this hop (W3C Trace Context). ``job`` is the job that sends the
-    message, if any. ``device`` is set when a browser signs in.
+    message, if any. ``device_id`` identifies the browser that signs in, by a cookie; with
+    ``device_is_new`` the response sets that cookie.
     """
 
     request_id: str = ""
@@ -38,7 +30,8 @@ class Origin:
     idempotency: IdempotencyKey | None = None
     traceparent: str = ""
     job: JobRun | None = None
-    device: Device | None = None
+    device_id: str = ""
+    device_is_new: bool = False
 
 
 class PrincipalChanges:
@@ -64,6 +57,35 @@ class PrincipalChanges:
     def touch_everyone(self) -> None:
         """Note a change that may concern any principal: that of a role or a grant."""
         self.everyone = True
+
+
+class CacheTags:
+    """What a command invalidates: after its commit, and not at all after a rollback."""
+
+    __slots__ = ("keys", "patterns", "tags")
+
+    def __init__(self) -> None:
+        self.tags: set[str] = set()
+        self.keys: set[str] = set()
+        self.patterns: set[str] = set()
+
+    def touch(self, *tags: str) -> None:
+        """Invalidate what is cached with one of these tags."""
+        self.tags.update(tags)
+
+    def forget(self, *keys: str) -> None:
+        """Invalidate what is cached under these keys."""
+        self.keys.update(keys)
+
+    def forget_matching(self, *patterns: str) -> None:
+        """Invalidate what is cached under keys like these; see ``Cache.delete_matching``."""
+        self.patterns.update(patterns)
+
+    def take(self) -> tuple[set[str], set[str], set[str]]:
+        """Remove and return the tags, keys and patterns collected so far."""
+        taken = self.tags, self.keys, self.patterns
+        self.tags, self.keys, self.patterns = set(), set(), set()
+        return taken
 
 
 class ActivityNote:

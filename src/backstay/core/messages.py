@@ -71,6 +71,12 @@ class Message(BaseModel, Generic[R_co]):
         return argument_of(cls, Command, Query)
 
     @classmethod
+    def declared_cache(cls) -> Cached | None:
+        """The ``cache`` that a query sets in its own class body, or None."""
+        declared = cls.__dict__.get("cache")
+        return declared if isinstance(declared, Cached) else None
+
+    @classmethod
     def flaws(cls) -> Iterator[Flaw]:
         """The wiring faults of the declaration, apart from those of its policy."""
         yield from rule_flaws(cls.__name__, cls.rules)

@@ -42,7 +42,7 @@ class PermissionSpec:
         object.__setattr__(self, "key", ":".join(filter(None, parts)))
 
 
-class Access(StrEnum):
+class _Access(StrEnum):
     """Policies that need no grant."""
 
     PUBLIC = "public"
@@ -50,8 +50,8 @@ class Access(StrEnum):
     SYSTEM = "system"
 
 
-PUBLIC = Access.PUBLIC
-SIGNED_IN = Access.SIGNED_IN
-SYSTEM_ONLY = Access.SYSTEM
+PUBLIC = _Access.PUBLIC
+SIGNED_IN = _Access.SIGNED_IN
+SYSTEM_ONLY = _Access.SYSTEM
 
-Policy = PermissionSpec | Access
+Policy = PermissionSpec | _Access

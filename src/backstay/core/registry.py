@@ -6,7 +6,7 @@ from typing import Any
 
 from backstay.core.context import Context
 from backstay.core.messages import Command, Message
-from backstay.core.permissions import Access, PermissionSpec
+from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
 from backstay.core.signatures import flaws_of, hints_of, parameters_of
 from backstay.core.wiring import Code, Flaw, WiringFault, place_of
@@ -103,7 +103,7 @@ def _policy_flaws(
     message: type[Message[Any]], specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]]
 ) -> Iterator[Flaw]:
     policy = message.__dict__.get("permission")
-    if not isinstance(policy, (PermissionSpec, Access)):
+    if not isinstance(policy, Policy):
         problem = f"{message.__name__} does not declare `permission` in its own class body."
         hint = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
         yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, hint)

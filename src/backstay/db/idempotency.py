@@ -12,7 +12,7 @@ from backstay.core.errors import Refusal
 from backstay.core.idempotency import KEPT, KeyInUse, KeyReused, Replayed
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock
-from backstay.core.representation import render
+from backstay.core.representation import Representation
 from backstay.db.base import Base
 from backstay.db.session import Database, Transaction
 
@@ -93,7 +93,7 @@ class Idempotency:
                 "id": key,
                 "created_at": now,
                 "fingerprint": given.fingerprint,
-                "body": None if result is None else render(result),
+                "body": None if result is None else Representation.of(result).body,
             }
             await session.execute(insert(StoredAnswer).inline(), answer)
             return result

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from backstay.core.background import in_background
-from backstay.core.caching import CacheTags
-from backstay.core.context import Context, PrincipalChanges
+from backstay.core.context import CacheTags, Context, PrincipalChanges
 from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
 from backstay.core.principal import Principal
 from backstay.core.registry import Provider

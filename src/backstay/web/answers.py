@@ -14,12 +14,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from backstay.caching.steps import RenderedContext
-from backstay.core.caching import declared_cache
 from backstay.core.errors import BadRequest
 from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
-from backstay.core.representation import Links, Representation, etag_of, represent
+from backstay.core.representation import Links, Representation
 from backstay.web.conditional import JSON, preconditions_of, tagged
 from backstay.web.fields import lines_of
 from backstay.web.route_spec import RouteSpec
@@ -47,7 +46,7 @@ async def answer(
         headers = {**headers, **_link_header(request.scope, kept.links)}
         if not kept_by_clients(spec.message):
             return Response(kept.body, spec.status, headers, JSON)
-        kept = kept._replace(etag=etag_of(kept.body))
+        kept = kept.with_etag()
     if kept is None:
         response = Response(status_code=204)
     else:
@@ -62,13 +61,15 @@ async def answer(
 
 def _representation(result: Any) -> Representation | None:
     if isinstance(result, Replayed):
-        return None if result.body is None else Representation(result.body, etag_of(result.body))
-    return result if result is None or isinstance(result, Representation) else represent(result)
+        return None if result.body is None else Representation(result.body).with_etag()
+    if result is None or isinstance(result, Representation):
+        return result
+    return Representation.of(result)
 
 
 def kept_by_clients(message: type[Message[Any]]) -> bool:
     """Whether the message lets clients cache its responses; the settings may still forbid it."""
-    kept = declared_cache(message)
+    kept = message.declared_cache()
     return kept is not None and bool(kept.client)
 
 
@@ -78,7 +79,7 @@ def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
 
     The response is ``private``, unless the message is public and every client gets the same one.
     """
-    kept = declared_cache(message)
+    kept = message.declared_cache()
     seconds = 0 if kept is None or not max_age else kept.client
     if seconds is True:
         seconds = max_age

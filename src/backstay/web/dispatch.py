@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
-from backstay.core.caching import declared_cache
 from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
@@ -53,7 +52,7 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        kept = declared_cache(spec.message)
+        kept = spec.message.declared_cache()
         route.may_be_kept = spec.endpoint is None and kept is not None and kept.ttl != 0
         if spec.endpoint is None:
             route.app = route._application(prefix)

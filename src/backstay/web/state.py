@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from backstay.core.bus import Bus
-from backstay.core.context import Device, Origin, Sender
+from backstay.core.context import Origin, Sender
 from backstay.core.errors import AppError
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.principal import STRANGER, Principal
@@ -76,7 +76,9 @@ def sender_of(
     request: Request,
     preconditions: Preconditions = NO_PRECONDITIONS,
     idempotency: IdempotencyKey | None = None,
-    device: Device | None = None,
+    device_id: str = "",
+    *,
+    device_is_new: bool = False,
 ) -> Sender:
     """A sender that acts as the request's principal."""
     scope, edge = request.scope, edge_of(request)
@@ -87,7 +89,8 @@ def sender_of(
         preconditions,
         idempotency,
         scope.get("backstay.trace", b"").decode(),
-        device=device,
+        device_id=device_id,
+        device_is_new=device_is_new,
     )
     return Sender(edge.bus.send, scope.get("backstay.principal", STRANGER), origin)
 

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstay.core.addresses import normal_origin
-from backstay.core.context import Device
 from backstay.core.errors import FieldError, Forbidden, Invalid, Unauthenticated
-from backstay.core.representation import render
+from backstay.core.representation import Representation
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT
 from backstay.features.auth.commands.password import ChangePassword
@@ -62,11 +61,12 @@ async def log_in(request: Request) -> Response:
     in_cookie = message.transport == "cookie"
     if in_cookie:
         _check_origin(request)
-    device = _device(request, in_cookie=in_cookie)
-    answer = await sender_of(request, device=device)(message)
+    known = _known_device(request)
+    device = known or (token_urlsafe(16) if in_cookie else "")
+    answer = await sender_of(request, device_id=device, device_is_new=not known)(message)
     response = _answer(request, answer, in_cookie=in_cookie)
-    if in_cookie and device is not None:
-        _set_cookie(request, response, DEVICE_COOKIE, device.id, int(KEPT.total_seconds()))
+    if in_cookie:
+        _set_cookie(request, response, DEVICE_COOKIE, device, int(KEPT.total_seconds()))
     return response
 
 
@@ -132,9 +132,9 @@ async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> d
 
 def _answer(request: Request, answer: TokenAnswer, *, in_cookie: bool) -> Response:
     if not in_cookie:
-        return Response(render(answer), media_type=JSON)
+        return Response(Representation.of(answer).body, media_type=JSON)
     bare = answer.model_copy(update={"refresh_token": None, "refresh_expires_in": None})
-    response = Response(render(bare), media_type=JSON)
+    response = Response(Representation.of(bare).body, media_type=JSON)
     token, lifetime = answer.refresh_token or "", answer.refresh_expires_in
     _set_cookie(request, response, COOKIE, token, lifetime)
     return response
@@ -154,12 +154,9 @@ def _set_cookie(
     )
 
 
-def _device(request: Request, *, in_cookie: bool) -> Device | None:
-    """The device of a sign-in: that of its device cookie, or a new one if cookies are wanted."""
-    for given in cookies_of(request.scope, DEVICE_COOKIE):
-        if _DEVICE_ID.fullmatch(given):
-            return Device(given, is_new=False)
-    return Device(token_urlsafe(16), is_new=True) if in_cookie else None
+def _known_device(request: Request) -> str | None:
+    """The id in the first device cookie that has the form of one."""
+    return next(filter(_DEVICE_ID.fullmatch, cookies_of(request.scope, DEVICE_COOKIE)), None)
 
 
 def _cookie_path(request: Request) -> str:

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from backstay.core.bus import handles
-from backstay.core.caching import CacheTags
+from backstay.core.context import CacheTags
 from backstay.core.messages import Command, FromPath, FromQuery, optional
 from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.ports import Clock

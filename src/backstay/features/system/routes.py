@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstay.core.errors import NotFound, Unauthenticated
-from backstay.core.representation import render
+from backstay.core.representation import Representation
 from backstay.features.system.queries import (
     GetHealth,
     GetLiveness,
@@ -27,19 +27,19 @@ async def health(request: Request) -> Response:
     """200 if requests can be served, even if something optional is down; else 503."""
     result = await sender_of(request)(GetHealth())
     if result.status != "error":
-        return Response(render(result), media_type=JSON)
+        return Response(Representation.of(result).body, media_type=JSON)
     reason = "; ".join(f"{name}: {told}" for name, told in result.reasons.items())
     request.scope["backstay.cause"] = {"reason": reason}
-    return Response(render(result), 503, media_type=JSON)
+    return Response(Representation.of(result).body, 503, media_type=JSON)
 
 
 async def readyz(request: Request) -> Response:
     """200 if a load balancer may send requests here, else 503."""
     result = await sender_of(request)(GetReadiness())
     if result.status == "ready":
-        return Response(render(result), media_type=JSON)
+        return Response(Representation.of(result).body, media_type=JSON)
     request.scope["backstay.cause"] = {"reason": result.reason}
-    return Response(render(result), 503, media_type=JSON)
+    return Response(Representation.of(result).body, 503, media_type=JSON)
 
 
 async def metrics(request: Request) -> Response:

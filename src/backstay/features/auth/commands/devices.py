@@ -79,10 +79,10 @@ def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> list[by
     program that keeps no cookies, so it is identified by its user agent and network. A client that
     signs in without cookies is identified by its user agent alone.
     """
-    if origin.device is None:
+    if not origin.device_id:
         return [refresh.keyed_hash("user-agent", account.id, origin.user_agent)]
-    cookie = refresh.keyed_hash("device", account.id, origin.device.id)
-    if not origin.device.is_new:
+    cookie = refresh.keyed_hash("device", account.id, origin.device_id)
+    if not origin.device_is_new:
         return [cookie]
     place = f"{limit_key(origin.address)} {origin.user_agent}"
     return [refresh.keyed_hash("user-agent-at", account.id, place), cookie]

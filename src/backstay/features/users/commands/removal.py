@@ -9,8 +9,7 @@ from pydantic_core import PydanticCustomError, to_json
 from sqlalchemy import Column, ForeignKey, and_, delete, literal, or_, select
 
 from backstay.core.bus import handles
-from backstay.core.caching import CacheTags
-from backstay.core.context import PrincipalChanges, Sender
+from backstay.core.context import CacheTags, PrincipalChanges, Sender
 from backstay.core.errors import Conflict
 from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import Command, FromPath, FromQuery
