@@ -7,8 +7,7 @@ import pytest
 from backstay.core.caching import Cached
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC
-from backstay.core.rules import rule_flaws
-from backstay.core.signatures import fits
+from backstay.core.signatures import fits, rule_flaws
 from backstay.core.wiring import Code, place_of
 from backstay.jobs.outbox import Catalog
 

@@ -12,7 +12,6 @@ from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.core.masking import masked_fields
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, Policy, Source
 from backstay.core.principal import Principal
-from backstay.core.rules import rule_flaws
 from backstay.core.wiring import Code, Flaw
 
 R_co = TypeVar("R_co", covariant=True)
@@ -78,8 +77,7 @@ class Message(BaseModel, Generic[R_co]):
 
     @classmethod
     def flaws(cls) -> Iterator[Flaw]:
-        """The wiring faults of the declaration, apart from those of its policy."""
-        yield from rule_flaws(cls.__name__, cls.rules)
+        """The wiring faults of the declaration, apart from those of its policy and rules."""
         reserved = {name for base in cls.__mro__ if base.__module__ in _OURS for name in vars(base)}
         for name, field in cls.model_fields.items():
             if name in reserved:

@@ -8,7 +8,7 @@ from backstay.core.context import Context
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
-from backstay.core.signatures import flaws_of, hints_of, parameters_of
+from backstay.core.signatures import flaws_of, hints_of, parameters_of, rule_flaws
 from backstay.core.wiring import Code, Flaw, WiringFault, place_of
 
 Provider = Callable[[Context], Any]
@@ -119,13 +119,14 @@ def _policy_flaws(
 @cache
 def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
     """The faults of a message alone; cached, because tests make many applications."""
+    flaws = (*rule_flaws(message.__name__, message.rules), *message.flaws())
     try:
         message.result_type()
     except TypeError:
         problem = f"{message.__name__} does not say what it asks for."
         hint = "Derive it from Command or Query with the type of the result in brackets."
-        return (Flaw(Code.MESSAGE_NO_RESULT, problem, hint), *message.flaws())
-    return tuple(message.flaws())
+        return (Flaw(Code.MESSAGE_NO_RESULT, problem, hint), *flaws)
+    return flaws
 
 
 def _name(function: Callable[..., Any]) -> str:
