@@ -43,7 +43,7 @@ from backstay.db.presence import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal
-from backstay.features.tiers.commands.seeding import EnsureTier
+from backstay.features.tiers.commands.tiers import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
 from backstay.jobs.outbox import Outbox

@@ -107,7 +107,7 @@ class CheckCredentials(Query[Account]):
     password: Secret
 
 
-class BadCredentials(Unauthenticated):
+class _BadCredentials(Unauthenticated):
     title = "Wrong login or password"
 
 
@@ -123,7 +123,7 @@ async def check_credentials(
     hashed = active.password_hash if active else None
     fits = await guesses.fits(query.password, hashed, about=about, address=origin.address)
     if active is None or not fits:
-        raise BadCredentials
+        raise _BadCredentials
     return active
 
 
@@ -140,7 +140,7 @@ class MayReadDocs(Query[bool]):
 async def may_read_docs(query: MayReadDocs, send: Sender) -> bool:
     try:
         account = await send(CheckCredentials(login=query.login, password=query.password))
-    except BadCredentials:
+    except _BadCredentials:
         return False
     return (await send(GetMembership(user_id=account.id))).is_superuser
 

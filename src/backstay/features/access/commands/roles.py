@@ -33,7 +33,7 @@ DELETE = PermissionSpec("roles", "delete", description="Delete roles")
 RESTORE = PermissionSpec("roles", "restore", description="Restore deleted roles")
 
 
-class RoleProtected(Conflict):
+class _RoleProtected(Conflict):
     code, title = "access.role_protected", "The application needs this role as it is"
 
 
@@ -104,16 +104,16 @@ def _keep_seeded(role: RoleDetail, changes: dict[str, Any]) -> None:
     """Refuse a change of a seeded role without which the application could not work.
 
     Raises:
-        RoleProtected: the role ``admin`` or ``user`` would lose its name, its level or its
+        _RoleProtected: the role ``admin`` or ``user`` would lose its name, its level or its
             superuser flag.
     """
     after = {**dict(role), **changes}
     if role.name in {ADMIN, USER} and after["name"] != role.name:
-        raise RoleProtected(f"The role {role.name} cannot be renamed.")
+        raise _RoleProtected(f"The role {role.name} cannot be renamed.")
     if role.name == USER and after["level"] != role.level:
-        raise RoleProtected(f"The role {USER} stays at the level below every other.")
+        raise _RoleProtected(f"The role {USER} stays at the level below every other.")
     if role.name == ADMIN and not (after["is_superuser"] and after["level"] >= role.level):
-        raise RoleProtected(f"The role {ADMIN} cannot be lowered or stripped of its power.")
+        raise _RoleProtected(f"The role {ADMIN} cannot be lowered or stripped of its power.")
 
 
 class DeleteRole(Command[None]):
@@ -146,7 +146,7 @@ async def delete_role(
     _over_grants_of(before, authority)
     preconditions.check(before)
     if role.name in {ADMIN, USER} and role.deleted_at is None:
-        raise RoleProtected(f"The role {role.name} cannot be deleted.")
+        raise _RoleProtected(f"The role {role.name} cannot be deleted.")
     was_superuser = role.is_superuser and role.deleted_at is None
     if command.hard:
         await session.delete(role)

@@ -6,8 +6,8 @@ from backstay.features.access.queries.membership import (
     GetMembership,
     ListDeletedPowers,
     ListSuperusers,
+    standing_of,
 )
-from backstay.features.access.queries.standing import standing_of
 
 __all__ = [
     "MEMBERS",

@@ -8,13 +8,16 @@ from uuid import UUID
 from sqlalchemy import String, bindparam, cast, func, select
 
 from backstay.core.bus import handles
-from backstay.core.messages import Query
-from backstay.core.permissions import SYSTEM_ONLY, Scope, Source
+from backstay.core.context import Sender
+from backstay.core.errors import Forbidden
+from backstay.core.messages import Message, Query
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
 from backstay.core.principal import Effect, RoleGrant, merge_grants
 from backstay.db.session import Reader
 from backstay.features.access.model import Role, RoleMember
+from backstay.features.access.queries.accounts import RequireActive
 from backstay.features.access.queries.grants import grant_rows
-from backstay.features.access.schemas import NO_ROLES, Membership
+from backstay.features.access.schemas import EVERYTHING, NO_ROLES, Membership
 
 
 class GetMembership(Query[Membership]):
@@ -40,6 +43,23 @@ _BY_ID = _LIVING.where(Role.id.in_(bindparam("role_ids", expanding=True)))
 async def get_membership(query: GetMembership, reader: Reader) -> Membership:
     roles = await reader.rows(_OF_USER, {"user_id": query.user_id})
     return _added_up(roles, await _grants_by_role(reader, roles))
+
+
+async def standing_of(message: Message[Any], send: Sender) -> Membership:
+    """What the sender's roles add up to now; call it in the transaction that depends on it.
+
+    Raises:
+        Unauthenticated: the sender was blocked or deleted meanwhile.
+        Forbidden: the sender has lost the message's permission meanwhile.
+    """
+    if send.principal.is_system:
+        return EVERYTHING
+    user_id, policy, ask = send.principal.id, message.permission, send.as_system()
+    await ask(RequireActive(user_id=user_id))
+    held = await ask(GetMembership(user_id=user_id))
+    if isinstance(policy, PermissionSpec) and held.grant(policy.key) is None:
+        raise Forbidden(f"This needs the permission {policy.key}.")
+    return held
 
 
 class ListDeletedPowers(Query[tuple[Membership, ...]]):

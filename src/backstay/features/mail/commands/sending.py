@@ -58,7 +58,7 @@ class SendMail(Command[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
+class _HandedOver:
     """The outcome of a mail; ``given_up`` says why it was not sent."""
 
     given_up: str = ""
@@ -75,14 +75,14 @@ async def hand_over(
     clock: Clock,
     limiter: Limiter,
     origin: Origin,
-) -> HandedOver:
+) -> _HandedOver:
     if command.expires_at is not None and clock() >= command.expires_at:
-        return HandedOver("its link has expired")
+        return _HandedOver("its link has expired")
     if command.template in NOTICES and not settings.notices:
-        return HandedOver()
+        return _HandedOver()
     is_first = origin.job is None or origin.job.attempt == 1
     if is_first and not await _has_room(command, limiter, tokens):
-        return HandedOver("its recipient was sent enough of this kind")
+        return _HandedOver("its recipient was sent enough of this kind")
     url = f"{app.public_url}/forgot-password"
     if command.purpose is not None and command.link_id is not None:
         token = tokens.write(command.purpose, command.link_id)
@@ -93,7 +93,7 @@ async def hand_over(
     except AppError as error:
         log.warning("mail not sent", template=command.template, reason=error.detail, fault=error)
         raise
-    return HandedOver()
+    return _HandedOver()
 
 
 async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> bool:
@@ -118,7 +118,7 @@ async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> 
 
 
 @handles(SendMail)
-async def send_mail(command: SendMail, handed: HandedOver, note: ActivityNote) -> None:
+async def send_mail(command: SendMail, handed: _HandedOver, note: ActivityNote) -> None:
     note.skip()
     if handed.given_up:
         log.warning(f"mail given up: {handed.given_up}", template=command.template)

@@ -11,14 +11,13 @@ from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
-from backstay.features.users.commands.password import StorePassword
-from backstay.features.users.commands.people import locked_user
-from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.users.commands.credentials import StorePassword
+from backstay.features.users.commands.people import keep_a_superuser, locked_user
 from backstay.features.users.events import EmailReplaced, PasswordSetter
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
-from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import (
     Email,
     Name,
@@ -136,9 +135,10 @@ async def hash_password_to_set(
     account = await send.as_system()(GetAccount(user_id=command.id))
     if account is None:
         raise NotFound
-    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
-    await send.as_system()(vet)
-    return NewPassword(await passwords.hash(command.new_password))
+    hashed = await vet_and_hash(
+        command.new_password, account.email, passwords, send, field="new_password"
+    )
+    return NewPassword(hashed)
 
 
 @handles(SetPassword)

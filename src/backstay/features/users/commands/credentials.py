@@ -1,4 +1,4 @@
-"""The command that stores a password, for commands that have checked the caller."""
+"""Stores passwords and confirmed addresses, for commands that have checked the caller."""
 
 from uuid import UUID
 
@@ -7,10 +7,12 @@ from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.ports import Clock
 from backstay.db.session import Transaction
 from backstay.features.users.commands.people import locked_user
 from backstay.features.users.events import PasswordReplaced, PasswordSetter
 from backstay.features.users.model import User
+from backstay.features.users.schemas import Email
 from backstay.jobs.outbox import Events
 
 
@@ -52,6 +54,29 @@ async def store_password(
         )
     changes.touch(user.id)
     return user.security_epoch
+
+
+class ConfirmEmail(Command[None]):
+    """Note that a person reads the mail of an address. A pending one takes the old one's place."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+    email: Email
+
+
+@handles(ConfirmEmail)
+async def confirm_email(
+    command: ConfirmEmail, session: Transaction, clock: Clock, changes: PrincipalChanges
+) -> None:
+    user = await locked_user(command.user_id, session)
+    if command.email == user.pending_email:
+        user.email, user.pending_email = user.pending_email, None
+        user.email_verified_at = clock()
+    elif command.email != user.email:
+        raise Conflict("The address was changed at the same moment.")
+    user.email_verified_at = user.email_verified_at or clock()
+    changes.touch(user.id)
 
 
 def check_epoch(user: User, proven: int | None) -> None:
