@@ -11,7 +11,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Effect
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.model import Role
 from tests.conftest import ADMIN_EMAIL, Login
 from tests.features.granting import grant

@@ -18,7 +18,7 @@ from backstay.core.principal import Principal
 from backstay.core.rates import NO_RULES
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.access.queries import GetMembership
+from backstay.features.access.queries.membership import GetMembership
 from backstay.features.auth.model import Device, Session
 from backstay.features.auth.schemas import (
     DeviceExport,
@@ -95,7 +95,7 @@ async def principal_of(account: Account, send: Sender, session_id: UUID | None) 
 
 
 class CheckCredentials(Query[Account]):
-    """The account behind a login and password, whatever the way they were sent.
+    """The account that a login and a password belong to.
 
     An unknown login, a wrong password and a blocked account are refused alike, in the same time.
     Guesses at one account count together, whatever it was called.
@@ -229,7 +229,7 @@ async def export_sessions(query: ExportSessions, reader: Reader) -> tuple[View, 
 
 
 class ExportDevices(PersonalData):
-    """The devices that a person has signed in from of late."""
+    """The devices that a person has signed in from."""
 
     permission = SYSTEM_ONLY
 

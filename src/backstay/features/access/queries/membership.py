@@ -63,9 +63,9 @@ async def standing_of(message: Message[Any], send: Sender) -> Membership:
 
 
 class ListDeletedPowers(Query[tuple[Membership, ...]]):
-    """What each deleted role that a user still has would give by itself if it were restored.
+    """What each deleted role of a user would grant by itself if it were restored.
 
-    Added up with others it could only be hidden by a higher one, which may stay deleted.
+    Only the restrictions of a higher role could make it less, and that one may stay deleted.
     """
 
     permission = SYSTEM_ONLY

@@ -31,11 +31,12 @@ log = structlog.get_logger("backstay.mail")
 
 
 class SendMail(Command[None]):
-    """Send a mail, with what its template wants to know. One with a link is given up once the link
-    has expired.
+    """Send a mail, written from a template and its values. A mail whose link has expired is not
+    sent.
 
-    It is stored as a job, so it names the link, whose token is made when the mail is.
-    ``account_id`` is whose notice it is, if it goes to a confirmed address.
+    The command is stored as a job, so it holds the id of the link; the token is derived when the
+    mail is written. ``account_id`` is the account that a notice is about, if the address is
+    confirmed.
     """
 
     permission = SYSTEM_ONLY
@@ -51,7 +52,7 @@ class SendMail(Command[None]):
 
     @field_validator("values")
     @classmethod
-    def _says_nothing_twice(cls, values: dict[str, str]) -> dict[str, str]:
+    def _overrides_nothing(cls, values: dict[str, str]) -> dict[str, str]:
         if not KNOWN.isdisjoint(values):
             raise PydanticCustomError("known", "Every template knows app_name and recipient")
         return values

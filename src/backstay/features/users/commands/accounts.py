@@ -11,7 +11,7 @@ from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
-from backstay.features.access.commands import USER
+from backstay.features.access.commands.seeding import USER
 from backstay.features.users.commands.credentials import check_epoch
 from backstay.features.users.commands.people import add_user, keep_a_superuser, locked_user
 from backstay.features.users.events import EmailChangeRequested, UserRegistered

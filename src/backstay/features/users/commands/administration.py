@@ -10,7 +10,7 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
-from backstay.features.access.commands import LockSuperusers
+from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.commands.people import keep_a_superuser, locked_user
 from backstay.features.users.events import EmailReplaced, PasswordSetter

@@ -14,8 +14,8 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Passwords
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
-from backstay.features.access.commands import ADMIN, USER, LockSuperusers
-from backstay.features.access.queries import ListSuperusers
+from backstay.features.access.commands.seeding import ADMIN, USER, LockSuperusers
+from backstay.features.access.queries.membership import ListSuperusers
 from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.commands.people import add_user
 from backstay.features.users.events import PasswordSetter
@@ -50,7 +50,7 @@ class Admin:
 
 
 class EnsureAdmin(Command[Admin]):
-    """Create the administrator, unless a living one exists."""
+    """Create the administrator, unless there is one who can sign in."""
 
     permission = SYSTEM_ONLY
 
@@ -87,7 +87,7 @@ async def ensure_admin(
 
 
 class CreateAdmin(Command[None]):
-    """Create an administrator, whoever else is one."""
+    """Create an administrator, even if there is one already."""
 
     permission = SYSTEM_ONLY
 

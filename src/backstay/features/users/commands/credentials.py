@@ -19,11 +19,11 @@ from backstay.jobs.outbox import Events
 class StorePassword(Command[int]):
     """Store the hash of a password; the result is the user's security epoch.
 
-    ``new_by`` tells who gave the user another password. Then the epoch grows, which ends every
-    session of the user, and a change of the e-mail address that is under way is given up: whoever
-    asked for it may be why the password is new. Without it this is only the same password under
-    better parameters. ``epoch`` is the one in which the old password was proven: whoever comes
-    second is refused, and takes nothing back.
+    ``new_by`` is who set another password. Then the epoch increases, which ends every session of
+    the user, and a pending change of the e-mail address is cancelled: an intruder may have asked
+    for it. Without ``new_by`` it is the same password, hashed with other parameters. ``epoch`` is
+    the one in which the old password was proven; another one now means that a concurrent command
+    was first, and this one is refused.
     """
 
     permission = SYSTEM_ONLY
@@ -57,7 +57,7 @@ async def store_password(
 
 
 class ConfirmEmail(Command[None]):
-    """Note that a person reads the mail of an address. A pending one takes the old one's place."""
+    """Store that an e-mail address is confirmed. A pending address then replaces the old one."""
 
     permission = SYSTEM_ONLY
 

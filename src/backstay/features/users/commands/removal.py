@@ -20,7 +20,7 @@ from backstay.core.representation import Preconditions
 from backstay.db.base import Base
 from backstay.db.queries import contains, delete_where, exists
 from backstay.db.session import Transaction
-from backstay.features.access.commands import LockSuperusers
+from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.users.commands.people import keep_a_superuser, locked_user
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority

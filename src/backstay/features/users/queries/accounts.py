@@ -14,7 +14,7 @@ from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY
 from backstay.core.ports import Limiter
 from backstay.core.principal import Principal
 from backstay.db.session import Reader
-from backstay.features.access.queries import ListSuperusers
+from backstay.features.access.queries.membership import ListSuperusers
 from backstay.features.users.model import User
 from backstay.features.users.schemas import Account, Export, Profile, Secret
 from backstay.security.guesses import Guesses
@@ -53,7 +53,7 @@ def profile_of(principal: Principal, account: Account) -> Profile:
 
 
 class FindAccount(Query[Account | None]):
-    """The living account behind what somebody typed to sign in: an e-mail or a username."""
+    """The account that an e-mail address or a username signs in to, unless it is deleted."""
 
     permission = SYSTEM_ONLY
 
@@ -61,7 +61,7 @@ class FindAccount(Query[Account | None]):
 
 
 class GetAccount(Query[Account | None]):
-    """A living account by id."""
+    """An account by id, unless it is deleted."""
 
     permission = SYSTEM_ONLY
 
@@ -176,7 +176,7 @@ async def check_own_password(
 
 
 class HasAdmin(Query[bool]):
-    """Whether a living superuser exists."""
+    """Whether there is a superuser who can sign in."""
 
     permission = SYSTEM_ONLY
 

@@ -7,7 +7,11 @@ from backstay.core.context import Sender
 from backstay.core.errors import Forbidden
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PermissionSpec, Scope
-from backstay.features.access.queries import GetMembership, ListDeletedPowers, standing_of
+from backstay.features.access.queries.membership import (
+    GetMembership,
+    ListDeletedPowers,
+    standing_of,
+)
 from backstay.features.access.schemas import Membership
 
 

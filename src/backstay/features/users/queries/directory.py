@@ -17,7 +17,7 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
-from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
+from backstay.features.access.queries.membership import MEMBERS_BY_NAME, GetMembership
 from backstay.features.users.model import User
 from backstay.features.users.schemas import UserDetail, UserSummary
 
