@@ -199,11 +199,7 @@ class ListSessionsOfUser(Query[SessionList]):
 
 @handles(ListSessionsOfUser)
 async def list_sessions_of_user(
-    query: ListSessionsOfUser,
-    reader: Reader,
-    principal: Principal,
-    clock: Clock,
-    send: Sender,
+    query: ListSessionsOfUser, reader: Reader, principal: Principal, clock: Clock, send: Sender
 ) -> SessionList:
     await check_authority(query, query.id, send)
     return await _sessions_of(query.id, reader, principal, clock, send)

@@ -16,6 +16,7 @@ from backstay.core.messages import FromPath, Query
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
 from backstay.db.listing import Listing, Paginator
+from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.model import (
     Permission,
@@ -55,13 +56,7 @@ class ListPermissions(ListQuery[PermissionDetail]):
 NOT_YET = {"fields": literal([], JSON)}
 PERMISSIONS = Listing(ListPermissions, Permission, PermissionDetail, columns=NOT_YET)
 _FIELDS = (
-    select(
-        PermissionField.id,
-        PermissionField.permission_id,
-        PermissionField.name,
-        PermissionField.source,
-        PermissionField.type,
-    )
+    select(PermissionField.permission_id, *columns_of(PermissionFieldDetail, PermissionField))
     .where(PermissionField.permission_id.in_(bindparam("ids", expanding=True)))
     .order_by(PermissionField.source, PermissionField.name)
 )

@@ -64,10 +64,7 @@ class _Verified:
 
 @prepares(Login)
 async def verify_login(
-    command: Login,
-    send: Sender,
-    passwords: Passwords,
-    security: SecuritySettings,
+    command: Login, send: Sender, passwords: Passwords, security: SecuritySettings
 ) -> _Verified:
     check = CheckCredentials(login=command.account, password=command.password)
     account = await send.as_system()(check)

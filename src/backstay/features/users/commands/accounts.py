@@ -60,11 +60,7 @@ async def hash_for_registration(
 
 @handles(RegisterUser)
 async def register_user(
-    command: RegisterUser,
-    session: Transaction,
-    password: NewPassword,
-    send: Sender,
-    events: Events,
+    command: RegisterUser, session: Transaction, password: NewPassword, send: Sender, events: Events
 ) -> UserDetail:
     user = User(
         email=command.email,

@@ -81,11 +81,7 @@ class BlockUser(Command[UserDetail]):
 
 @handles(BlockUser)
 async def block_user(
-    command: BlockUser,
-    session: Transaction,
-    clock: Clock,
-    send: Sender,
-    changes: PrincipalChanges,
+    command: BlockUser, session: Transaction, clock: Clock, send: Sender, changes: PrincipalChanges
 ) -> UserDetail:
     await send.as_system()(LockSuperusers())
     await check_authority(command, command.id, send, others_only=True)
@@ -107,11 +103,7 @@ class UnblockUser(Command[UserDetail]):
 
 
 @handles(UnblockUser)
-async def unblock_user(
-    command: UnblockUser,
-    session: Transaction,
-    send: Sender,
-) -> UserDetail:
+async def unblock_user(command: UnblockUser, session: Transaction, send: Sender) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
     user = await locked_user(command.id, session)
     user.blocked_at = None

@@ -152,11 +152,7 @@ class RestoreUser(Command[UserDetail]):
 
 
 @handles(RestoreUser)
-async def restore_user(
-    command: RestoreUser,
-    session: Transaction,
-    send: Sender,
-) -> UserDetail:
+async def restore_user(command: RestoreUser, session: Transaction, send: Sender) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
     user = await locked_user(command.id, session, deleted=True)
     user.deleted_at = None
