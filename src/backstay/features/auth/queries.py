@@ -65,7 +65,7 @@ async def get_principal(
     account = await send(GetAccount(user_id=session.user_id))
     if account is None or not account.is_active or account.security_epoch != session.epoch:
         return None
-    principal = await principal_of(account, send, query.session_id)
+    principal = await _principal_of(account, send, query.session_id)
     return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
 
 
@@ -74,10 +74,10 @@ async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Prin
     account = await send(GetAccount(user_id=query.user_id))
     if account is None or not account.is_active:
         return None
-    return await principal_of(account, send, None)
+    return await _principal_of(account, send, None)
 
 
-async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
+async def _principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
     """The principal of an account, with what its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
     rules = await send(GetRateRules(tier=account.tier)) if account.tier else NO_RULES
@@ -98,7 +98,7 @@ class CheckCredentials(Query[Account]):
     """The account that a login and a password belong to.
 
     An unknown login, a wrong password and a blocked account are refused alike, in the same time.
-    Guesses at one account count together, whatever it was called.
+    Guesses at one account count together, whichever login names it.
     """
 
     permission = SYSTEM_ONLY
