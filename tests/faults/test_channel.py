@@ -21,7 +21,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db import listener as listener_module
 from backstay.db.listener import PostgresListener
 from backstay.features import STANDARD
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.items.commands import UpdateItem
 from backstay.principals import channel as channel_module
 from backstay.principals.channel import CHANNEL, PostgresPrincipals

@@ -17,7 +17,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.schedule import Every, Scheduled, cron, every
 from backstay.core.wiring import BootError, Code, place_of
 from backstay.features import STANDARD
-from backstay.features.auth.commands.purge import PurgeSessions
+from backstay.features.auth.commands.sessions import PurgeSessions
 from backstay.features.auth.model import Session
 from backstay.features.system import feature as system
 from backstay.features.system.commands import PurgeJobs

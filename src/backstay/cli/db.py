@@ -86,7 +86,7 @@ def check() -> None:
 async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
     """The faults of the database, and leftovers that are no faults."""
     from backstay.composition import compose
-    from backstay.features.access.commands import declared_permissions
+    from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
     problems = await migrate.check(_options(settings))

@@ -42,9 +42,9 @@ from backstay.db.base import Base
 from backstay.db.options import engine_options
 from backstay.db.presence import absence_faults
 from backstay.features import STANDARD
-from backstay.features.access.commands import SyncAccess, declared_permissions
+from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal
-from backstay.features.tiers.commands.seeding import EnsureTier
+from backstay.features.tiers.commands.tiers import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
 from backstay.jobs.outbox import Outbox

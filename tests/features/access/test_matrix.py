@@ -19,7 +19,7 @@ from backstay.core.permissions import PermissionSpec, Scope, Source
 from backstay.core.principal import Grant, Principal
 from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
-from backstay.features.access.commands import SyncAccess, declared_permissions
+from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.access.schemas import Effect
 from backstay.features.users.model import User
 from backstay.web.routes import Routes

@@ -12,7 +12,7 @@ from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.schemas import Effect
 from backstay.features.users.commands.administration import SetPassword, set_password
 from backstay.features.users.schemas import NewPassword

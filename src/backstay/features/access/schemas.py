@@ -81,6 +81,10 @@ class DeclaredPermission(BaseModel):
     key: str
     fields: tuple[DeclaredField, ...]
 
+    def field_names(self) -> set[tuple[Source, str]]:
+        """The sources and names of its fields."""
+        return {(field.source, field.name) for field in self.fields}
+
 
 @dataclass(frozen=True, slots=True)
 class Membership:

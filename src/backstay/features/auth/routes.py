@@ -51,7 +51,7 @@ _OPTIONAL = TypeAdapter(RefreshBody | None)
 async def log_in(request: Request) -> Response:
     """Sign in with JSON or with the password form of OAuth2 (RFC 6749, 4.3)."""
     if media_type_of(request.scope) == FORM:
-        fields = await _form(request, "password", is_told=False)
+        fields = await _form(request, "password", needs_type=False)
         fields.pop("grant_type", None)
         if "login" not in fields and fields.get("username"):
             fields["login"] = fields.pop("username")
@@ -110,8 +110,8 @@ async def _optional_body(request: Request) -> RefreshBody:
     return validated(_OPTIONAL.validate_json, given) or RefreshBody()
 
 
-async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> dict[str, Any]:
-    """The fields of a token request's form; with ``is_told`` it must name this grant type.
+async def _form(request: Request, grant_type: str, *, needs_type: bool = True) -> dict[str, Any]:
+    """The fields of a token request's form; with ``needs_type`` it must name this grant type.
 
     Raises:
         Invalid: the grant type is missing or another one, or a field is repeated (RFC 6749, 3.2).
@@ -120,9 +120,9 @@ async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> d
         repeated = [name for name in form if len(form.getlist(name)) > 1]
         fields = {name: value for name, value in form.items() if name not in _IGNORED}
     if repeated:
-        told = "Give this parameter once"
-        raise Invalid(errors=tuple(FieldError(n[:200], "repeated", told) for n in repeated))
-    given = fields.get("grant_type", None if is_told else grant_type)
+        once = "Give this parameter once"
+        raise Invalid(errors=tuple(FieldError(n[:200], "repeated", once) for n in repeated))
+    given = fields.get("grant_type", None if needs_type else grant_type)
     if given is None:
         raise Invalid(errors=(FieldError("grant_type", "missing", "Field required"),))
     if given != grant_type:

@@ -140,11 +140,7 @@ class RestoreItem(Command[ItemDetail]):
 
 @handles(RestoreItem)
 async def restore_item(
-    command: RestoreItem,
-    session: Transaction,
-    principal: Principal,
-    grant: Grant,
-    tags: CacheTags,
+    command: RestoreItem, session: Transaction, principal: Principal, grant: Grant, tags: CacheTags
 ) -> ItemDetail:
     item = await _item(command.id, session, principal, grant, tags, deleted=True)
     item.deleted_at = None

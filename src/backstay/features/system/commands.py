@@ -29,10 +29,9 @@ log = structlog.get_logger("backstay.jobs")
 
 
 class PurgeActivity(Command[bool]):
-    """Remove the oldest rows of the audit trail once their time is over; whether more may be left.
+    """Remove rows of the audit trail after ``LOG_ACTIVITY_DAYS``; whether more may be left.
 
-    At most so many at once that nobody waits for it. Ids sort by time, so that only their index
-    is looked at.
+    Ids sort by time, so the index of the primary key finds the oldest.
     """
 
     permission = SYSTEM_ONLY
@@ -50,9 +49,9 @@ async def purge_activity(
 
 
 class PurgeJobs(Command[bool]):
-    """Remove jobs that ended a week ago, failed ones after a month; whether more may be left.
+    """Remove jobs a week after their end, failed ones after a month; whether more may be left.
 
-    Jobs whose command nobody has known for a day have failed.
+    An unfinished job fails when no worker has known its command for a day.
     """
 
     permission = SYSTEM_ONLY
@@ -81,7 +80,7 @@ async def purge_jobs(
 
 
 class PurgeIdempotencyKeys(Command[bool]):
-    """Remove stored answers that are no longer given again; whether more may be left."""
+    """Remove stored answers that are too old to be sent again; whether more may be left."""
 
     permission = SYSTEM_ONLY
 

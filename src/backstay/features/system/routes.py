@@ -28,7 +28,7 @@ async def health(request: Request) -> Response:
     result = await sender_of(request)(GetHealth())
     if result.status != "error":
         return Response(Representation.of(result).body, media_type=JSON)
-    reason = "; ".join(f"{name}: {told}" for name, told in result.reasons.items())
+    reason = "; ".join(f"{name}: {reason}" for name, reason in result.reasons.items())
     request.scope["backstay.cause"] = {"reason": reason}
     return Response(Representation.of(result).body, 503, media_type=JSON)
 

@@ -115,11 +115,7 @@ RATE_LIMITS = Listing(ListRateLimits, RateLimit, RateLimitSummary, where=_OF_TIE
 
 @handles(ListRateLimits)
 async def list_rate_limits(
-    query: ListRateLimits,
-    paginate: Paginator,
-    reader: Reader,
-    principal: Principal,
-    grant: Grant,
+    query: ListRateLimits, paginate: Paginator, reader: Reader, principal: Principal, grant: Grant
 ) -> Page[RateLimitSummary] | CursorPage[RateLimitSummary]:
     _check_reach(query.tier, principal, grant)
     if await reader.one_or_none(_TIER, {"name": query.tier}) is None:

@@ -136,8 +136,8 @@ async def add_field_rule(
         PermissionField.permission_id == command.permission_id,
     )
     if await session.scalar(field) is None:
-        told = "no field of this permission: GET /rbac/permissions lists them"
-        raise Invalid(errors=(FieldError("field_id", "unknown_field", told),))
+        unknown = "no field of this permission: GET /rbac/permissions lists them"
+        raise Invalid(errors=(FieldError("field_id", "unknown_field", unknown),))
     if command.effect is Effect.ALLOW:
         before = await _detail(command.role_id, command.permission_id, reader)
         authority.over_free(before.permission, before.scope)

@@ -13,9 +13,10 @@ from backstay.core.caching import Cached
 from backstay.core.context import Sender
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.listing import Listing, Paginator
+from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.model import (
     Permission,
@@ -56,13 +57,7 @@ class ListPermissions(ListQuery[PermissionDetail]):
 NOT_YET = {"fields": literal([], JSON)}
 PERMISSIONS = Listing(ListPermissions, Permission, PermissionDetail, columns=NOT_YET)
 _FIELDS = (
-    select(
-        PermissionField.id,
-        PermissionField.permission_id,
-        PermissionField.name,
-        PermissionField.source,
-        PermissionField.type,
-    )
+    select(PermissionField.permission_id, *columns_of(PermissionFieldDetail, PermissionField))
     .where(PermissionField.permission_id.in_(bindparam("ids", expanding=True)))
     .order_by(PermissionField.source, PermissionField.name)
 )
@@ -140,7 +135,7 @@ def _in_force(permission: HeldPermission, grant: Grant) -> HeldPermission:
 
 
 class ListUndeclared(Query[tuple[str, ...]]):
-    """What the code no longer declares and is kept because roles still use it, as sentences."""
+    """A sentence on each permission or field that roles use and the code no longer declares."""
 
     permission = SYSTEM_ONLY
 
@@ -157,7 +152,7 @@ _EVERY_FIELD = (
 
 @handles(ListUndeclared)
 async def list_undeclared(query: ListUndeclared, reader: Reader) -> tuple[str, ...]:
-    declared = {each.key: fields_of(each) for each in query.permissions}
+    declared = {each.key: each.field_names() for each in query.permissions}
     keys = [row.key for row in await reader.rows(_EVERY_PERMISSION)]
     fields: Iterable[Any] = await reader.rows(_EVERY_FIELD)
     return (
@@ -175,8 +170,3 @@ async def list_undeclared(query: ListUndeclared, reader: Reader) -> tuple[str, .
             not in declared.get(field.key, {(field.source, field.name)})
         ),
     )
-
-
-def fields_of(permission: DeclaredPermission) -> set[tuple[Source, str]]:
-    """The declared fields of a permission, as pairs of source and name."""
-    return {(field.source, field.name) for field in permission.fields}

@@ -107,11 +107,7 @@ ROLES_OF_USER = Listing(
 
 @handles(ListRolesOfUser)
 async def list_roles_of_user(
-    query: ListRolesOfUser,
-    paginate: Paginator,
-    principal: Principal,
-    grant: Grant,
-    send: Sender,
+    query: ListRolesOfUser, paginate: Paginator, principal: Principal, grant: Grant, send: Sender
 ) -> Page[RoleSummary] | CursorPage[RoleSummary]:
     principal.check_reach(query.user_id, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))

@@ -102,9 +102,10 @@ async def _add(account: Account, device_hash: bytes, session: Transaction, now: 
 
 
 class PurgeDevices(Command[bool]):
-    """Forget devices that nobody has signed in from for half a year; whether more may be left.
+    """Remove devices half a year after the last sign-in; whether more may be left.
 
-    An account's latest one stays: by it the next is told from a first one.
+    An account keeps its latest device. Without it the next one would count as the first, which
+    publishes no event.
     """
 
     permission = SYSTEM_ONLY

@@ -16,11 +16,11 @@ from backstay.web.state import sender_of
 
 async def show_mailbox(request: Request) -> Response:
     """Show the list of all mails."""
-    box = await sender_of(request)(ListMailbox())
+    mails = await sender_of(request)(ListMailbox())
     rows = "\n".join(
         f'<tr><td class="time">{_time(each.sent_at)}</td><td>{escape(each.mail.recipient)}</td>'
         f'<td><a href="/dev/mailbox/{each.id}">{escape(each.mail.subject)}</a></td></tr>'
-        for each in box.items
+        for each in mails
     )
     table = (
         "<table><thead><tr><th>Time</th><th>Recipient</th><th>Subject</th></tr></thead>"

@@ -30,10 +30,10 @@ async def forgot_form(request: Request) -> Response:
     """Handle that form: request the mail."""
     fields = await form_of(request, "email")
     try:
-        told = await sender_of(request)(validated(ForgotPassword.model_validate, fields))
+        accepted = await sender_of(request)(validated(ForgotPassword.model_validate, fields))
     except Invalid:
         return page(_FORGOT, _alarm("This is not an e-mail address.") + _email_form(), status=422)
-    return page(_FORGOT, f"<p>{escape(told.detail)}</p>")
+    return page(_FORGOT, f"<p>{escape(accepted.detail)}</p>")
 
 
 async def reset_page(request: Request) -> Response:
@@ -96,7 +96,7 @@ async def _works(request: Request, purpose: Purpose, token: str) -> bool:
         query = CheckLink(purpose=purpose, token=token)
     except ValidationError:
         return False
-    return (await sender_of(request)(query)).is_valid
+    return await sender_of(request)(query)
 
 
 def _dead(title: str) -> Response:

@@ -19,9 +19,8 @@ from backstay.core.representation import Preconditions
 from backstay.db.base import Base
 from backstay.db.queries import contains, delete_where, exists
 from backstay.db.session import Transaction
-from backstay.features.access.commands import LockSuperusers
-from backstay.features.users.commands.people import locked_user
-from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.access.commands.seeding import LockSuperusers
+from backstay.features.users.commands.people import keep_a_superuser, locked_user
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
@@ -32,7 +31,7 @@ DELETE = PermissionSpec("users", "delete", description="Delete and restore users
 ERASE = PermissionSpec("users", "erase", description="Remove users for good")
 
 
-class OwnsRows(Conflict):
+class _OwnsRows(Conflict):
     code, title = "users.owns_rows", "The user still owns something"
 
 
@@ -107,7 +106,7 @@ async def erase_user(
             tags.touch(name, f"{name}:of:{user.id}", f"{name}:erased")
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
             table = owner.table.name
-            raise OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
+            raise _OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
     await _forget_jobs(session, user)
     await session.delete(user)
     changes.touch(user.id)
@@ -152,11 +151,7 @@ class RestoreUser(Command[UserDetail]):
 
 
 @handles(RestoreUser)
-async def restore_user(
-    command: RestoreUser,
-    session: Transaction,
-    send: Sender,
-) -> UserDetail:
+async def restore_user(command: RestoreUser, session: Transaction, send: Sender) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
     user = await locked_user(command.id, session, deleted=True)
     user.deleted_at = None

@@ -51,7 +51,7 @@ async def assign_tier(
 
 
 class GiveTier(Command[None]):
-    """Put everybody who is in no tier into this one."""
+    """Put every user without a tier into this one."""
 
     permission = SYSTEM_ONLY
 

@@ -16,8 +16,9 @@ from backstay.core.names import normalised_login
 from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal
 from backstay.db.listing import Listing, Paginator
+from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
+from backstay.features.access.queries.membership import MEMBERS_BY_NAME, GetMembership
 from backstay.features.users.model import User
 from backstay.features.users.schemas import UserDetail, UserSummary
 
@@ -72,17 +73,11 @@ class GetUserByUsername(Query[UserDetail]):
     username: FromPath[str]
 
 
+_FLAGS = {"is_blocked": User.blocked_at.is_not(None), "is_deleted": User.deleted_at.is_not(None)}
 _DETAIL = select(
-    User.id,
-    User.email,
-    User.username,
-    User.name,
-    User.tier,
-    User.created_at,
+    *columns_of(UserSummary, User, _FLAGS),
     User.updated_at,
     User.version,
-    User.blocked_at.is_not(None).label("is_blocked"),
-    User.deleted_at.is_not(None).label("is_deleted"),
     User.email_verified_at.is_not(None).label("email_verified"),
 )
 _BY_ID = _DETAIL.where(User.id == bindparam("id"))
@@ -113,7 +108,6 @@ async def _detail(row: Any, send: Sender) -> UserDetail:
     return UserDetail(**row._mapping, roles=membership.roles)
 
 
-_FLAGS = {"is_blocked": User.blocked_at.is_not(None)}
 USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
 USERS_WITH_ROLE = Listing(
     ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)

@@ -12,8 +12,8 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import FromPath
 from backstay.db.listing import Listing, Paginator
 from backstay.db.session import Reader
-from backstay.features.access.queries import MEMBERS
 from backstay.features.access.queries.accounts import RequireActive, RequireSuperuser, RequireUser
+from backstay.features.access.queries.membership import MEMBERS
 from backstay.features.access.queries.roles import READ, GetRole
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import HasAdmin
