@@ -14,13 +14,12 @@ from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
 from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Grant, Principal
-from backstay.db.base import Base
+from backstay.db.base import Base, fits
 from backstay.db.cursors import Cursors, unusable
 from backstay.db.folding import fold
 from backstay.db.queries import Expressions
 from backstay.db.session import Reader
 from backstay.db.statements import Part, Shape, Statements, check_path, sort_keys
-from backstay.db.types import fits
 
 V = TypeVar("V", bound=View)
 

@@ -26,8 +26,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from backstay.core.jobs import TASK_QUEUE, Backlog, JobRun, JobState, NewJob
+from backstay.db.base import SecondsFromNow
 from backstay.db.session import Database, Transaction
-from backstay.db.types import SecondsFromNow
 from backstay.jobs.tables import RUNNING, UNFINISHED, Job, Schedule
 
 CHANNEL = "backstay_jobs"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.sql.schema import SchemaItem
 
-from backstay.db.base import Base
+from backstay.db.base import Base, UtcDateTime
 from backstay.db.migrations.history import (
     PLATFORM,
     Histories,
@@ -23,7 +23,6 @@ from backstay.db.migrations.history import (
     last_revisions,
     revision_id,
 )
-from backstay.db.types import UtcDateTime
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
