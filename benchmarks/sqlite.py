@@ -15,7 +15,7 @@ from rich.table import Table
 from sqlalchemy import text
 
 from backstay.db import sqlite
-from backstay.db.engine import EngineOptions, create_file
+from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Database
 from backstay.db.sqlite import Sqlite
 

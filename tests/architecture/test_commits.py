@@ -15,7 +15,7 @@ from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db.base import Base
-from backstay.db.engine import create_file
+from backstay.db.options import create_file
 from backstay.db.session import CommitForbidden, Transaction
 from backstay.features import STANDARD
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources

@@ -20,7 +20,7 @@ from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.registry import Provider, Registry
-from backstay.db.engine import EngineOptions, create_file
+from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import WRITING, Database, Reader, Transaction
 from backstay.db.transaction import transaction_with
 from tests.channels import SilentChannel

@@ -18,7 +18,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
 from backstay.db.base import Base
-from backstay.db.engine import EngineOptions, create_file
+from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Database, Transaction
 from backstay.db.transaction import transaction_with
 from tests.channels import SilentChannel

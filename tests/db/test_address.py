@@ -20,8 +20,8 @@ from sqlalchemy import text
 
 from backstay.core.clock import utc_now
 from backstay.db import migrate
-from backstay.db.engine import EngineOptions, driver_arguments, reader_engine, writer_engine
-from backstay.db.options import engine_options
+from backstay.db.engine import reader_engine, writer_engine
+from backstay.db.options import EngineOptions, driver_arguments
 from backstay.settings import read_settings
 from tests.services.postgres import PostgresServer
 from tests.waiting import LIMIT
@@ -115,7 +115,7 @@ def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
 def options_of(folder: Path, **variables: str) -> EngineOptions:
     loaded = read_settings({"DB_POOL_TIMEOUT": str(LIMIT), **variables}, folder)
     assert loaded.settings is not None, loaded.errors
-    return engine_options(loaded.settings)
+    return EngineOptions.of(loaded.settings)
 
 
 async def told(options: EngineOptions) -> set[Any]:

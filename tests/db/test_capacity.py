@@ -7,7 +7,7 @@ import pytest
 
 from backstay.cli.readiness import warn_of_shortage
 from backstay.db.capacity import Demand, shortage, shortage_of
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from tests.conftest import settings_with
 
 OPEN = {"server": -1, "database": -1, "role": -1}

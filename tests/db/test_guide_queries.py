@@ -13,8 +13,8 @@ from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
 from backstay.db.cursors import Cursors
-from backstay.db.engine import EngineOptions
 from backstay.db.listing import Paginator
+from backstay.db.options import EngineOptions
 from backstay.db.session import Database, Transaction
 from backstay.features.items.model import Item
 from backstay.features.users.model import User

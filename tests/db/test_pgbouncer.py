@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from backstay.core.errors import AppError, DatabaseTimedOut
 from backstay.db import migrate, reading
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from backstay.db.session import Database, Transaction
 from tests.db.conftest import Commands
 from tests.logs import logged

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from backstay.core.errors import DatabaseUnavailable
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from backstay.db.pool import pool_of
 from backstay.db.session import Database, Transaction
 from tests.db.conftest import Commands

@@ -12,7 +12,7 @@ from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
-from backstay.db.options import engine_options
+from backstay.db.options import EngineOptions
 from backstay.db.session import Database
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
@@ -59,7 +59,7 @@ class Adapters:
 
 def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Adapters:
     """The adapters that the settings ask for, not yet connected."""
-    options = engine_options(settings)
+    options = EngineOptions.of(settings)
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
     metrics, database = PrometheusMetrics(), Database(options)

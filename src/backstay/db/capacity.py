@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from backstay.db.engine import EngineOptions, driver_arguments
+from backstay.db.options import EngineOptions, driver_arguments
 from backstay.settings.groups.db import FEWEST
 
 MIGRATION = 2

@@ -11,7 +11,7 @@ import aiosqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from backstay.db import sqlite
-from backstay.db.engine import driver_arguments
+from backstay.db.options import driver_arguments
 from backstay.db.session import Database
 
 BEAT_SECONDS = 0.25

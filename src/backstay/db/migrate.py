@@ -11,8 +11,8 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
-from backstay.db.faults import translate
+from backstay.db.engine import reader_engine, writer_engine
+from backstay.db.faults import explanation, fault_of_file, sqlstate, translate
 from backstay.db.migrations import runner
 from backstay.db.migrations.history import (
     PLATFORM,
@@ -21,7 +21,7 @@ from backstay.db.migrations.history import (
     HistoryError,
     last_revisions,
 )
-from backstay.db.reasons import explanation, fault_of_file, sqlstate
+from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Database
 
 LOCK_SECONDS = 60
@@ -289,4 +289,4 @@ def _explained(options: EngineOptions) -> Iterator[None]:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
-        raise kind(explanation(error, options.url)) from error
+        raise kind(explanation(error, options)) from error

@@ -18,10 +18,11 @@ from backstay.core.context import Context, PrincipalChanges
 from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
 from backstay.core.principal import Principal
 from backstay.core.registry import Provider
-from backstay.db.engine import EngineOptions, probe_engine, reader_engine, writer_engine
+from backstay.db.engine import probe_engine, reader_engine, writer_engine
 from backstay.db.fair_semaphore import FairSemaphore, whose
 from backstay.db.faults import ShareInUse, translate
 from backstay.db.folding import tell_if_letters_differ
+from backstay.db.options import EngineOptions
 from backstay.db.pool import Budget, pool_of
 from backstay.db.reading import Parameters, Reads, Rows
 from backstay.db.replica import ANYONE, Replica
