@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from backstay.db import migrate
 from backstay.db.engine import writer_engine
-from backstay.db.migrate import MigrationError, State
-from backstay.db.migrations.history import PLATFORM, History
-from backstay.db.migrations.runner import scripts
+from backstay.db.migrate import State
+from backstay.db.migrations.runner import PLATFORM, History, MigrationError, scripts
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Database
 from tests.db.processes import run_at_once

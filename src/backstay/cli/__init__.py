@@ -97,7 +97,7 @@ def _explained(error: Exception) -> tuple[str, int] | None:
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
     from backstay.db.faults import first_line
-    from backstay.db.migrate import MigrationError
+    from backstay.db.migrations.runner import MigrationError
     from backstay.settings import ConfigurationError
 
     if isinstance(error, ConfigurationError):

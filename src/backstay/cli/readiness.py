@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
-from backstay.db.migrate import MigrationError, State, Unreachable
+from backstay.db.migrate import State, Unreachable
+from backstay.db.migrations.runner import MigrationError
 from backstay.db.options import EngineOptions
 from backstay.settings import (
     DEFAULT_URL,
@@ -109,7 +110,7 @@ async def warn_of_shortage(settings: Settings) -> None:
     """Warn if the server may need more connections than PostgreSQL accepts."""
     if settings.db.is_sqlite:
         return
-    from backstay.db.capacity import shortage
+    from backstay.db.checks import shortage
 
     if text := await shortage(EngineOptions.of(settings), settings.server.worker_count):
         typer.echo(f"Warning: {text}", err=True)

@@ -38,7 +38,7 @@ from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
-from backstay.db.presence import absence_faults
+from backstay.db.checks import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal

@@ -4,8 +4,7 @@ import pytest
 
 from backstay.composition import compose, seed
 from backstay.db import migrate
-from backstay.db.migrations.history import PLATFORM
-from backstay.db.migrations.runner import scripts
+from backstay.db.migrations.runner import PLATFORM, scripts
 from backstay.db.options import EngineOptions
 from backstay.settings import Settings
 from tests.conftest import FrozenClock

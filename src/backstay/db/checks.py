@@ -1,4 +1,4 @@
-"""Checks that the database has every table and column of the models: a migration may be missing."""
+"""Checks at the start: connections that PostgreSQL allows, tables and columns of the models."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -7,8 +7,26 @@ from sqlalchemy import ARRAY, String, Table, bindparam, text
 
 from backstay.core.wiring import Code, Flaw, WiringFault
 from backstay.db.base import Base
+from backstay.db.options import EngineOptions, driver_arguments
 from backstay.db.session import Database
+from backstay.settings.groups.db import FEWEST
 
+_MIGRATION = 2
+"""Connections of `backstay db upgrade`: one migrates, one reads the state of the schema."""
+
+_LIMITS = """
+SELECT current_setting('max_connections')::int
+     - current_setting('superuser_reserved_connections')::int
+     - coalesce(current_setting('reserved_connections', true), '0')::int AS server,
+       datconnlimit AS database, rolconnlimit AS role
+  FROM pg_database, pg_roles
+ WHERE datname = current_database() AND rolname = current_user
+"""
+_NAMES = {
+    "server": "the server (max_connections less those it reserves)",
+    "database": "the database (its CONNECTION LIMIT)",
+    "role": "the role (its CONNECTION LIMIT)",
+}
 _MEND = (
     "Write its migration with `backstay db revision` and run `backstay db upgrade`, or restore "
     "what was removed; what is made elsewhere must be made before the start."
@@ -22,6 +40,51 @@ _IN_POSTGRES = text(
     "JOIN pg_attribute AS had ON had.attrelid = to_regclass(wanted.name) "
     "WHERE NOT had.attisdropped"
 ).bindparams(bindparam("names", type_=ARRAY(String)))
+
+
+async def shortage(options: EngineOptions, processes: int, workers: int = 1) -> str | None:
+    """What is wrong if all these processes open all the connections they may open, or None.
+
+    It is also None if the database cannot be reached, and behind PgBouncer, whose own settings
+    limit the connections of its clients and those to the server.
+    """
+    if options.is_sqlite or options.pgbouncer:
+        return None
+    import asyncpg  # noqa: PLC0415  not needed on SQLite
+
+    _, arguments = driver_arguments(options, "backstay")
+    try:
+        connection = await asyncpg.connect(**arguments)
+        try:
+            row = await connection.fetchrow(_LIMITS)
+        finally:
+            await connection.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return None
+    return shortage_of(processes, workers, options.max_connections, dict(row or {}))
+
+
+def shortage_of(processes: int, workers: int, each: int, limits: dict[str, int]) -> str | None:
+    """The sentence about the lowest limit, if it is exceeded; a negative value is no limit.
+
+    ``each`` is the number of connections that each process and each worker may open.
+    """
+    wanted = (processes + workers) * each + _MIGRATION
+    name, limit = min(
+        ((name, limit) for name, limit in limits.items() if limit >= 0),
+        key=lambda pair: pair[1],
+        default=("", wanted),
+    )
+    if wanted <= limit:
+        return None
+    fits = (limit - _MIGRATION) // (processes + workers)
+    lower = f"Set DB_MAX_CONNECTIONS to {fits} at most, raise" if fits >= FEWEST else "Raise"
+    return (
+        f"PostgreSQL may run out of connections: {processes} of the server's processes and "
+        f"{workers} workers may open {each} each (DB_MAX_CONNECTIONS), a migration "
+        f"{_MIGRATION} more, which makes {wanted}; {_NAMES[name]} lets in {limit}. "
+        f"{lower} that limit, run fewer processes, or put PgBouncer in front."
+    )
 
 
 async def absence_faults(
