@@ -12,8 +12,7 @@ from backstay.core.context import UnitOfWork
 from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Paginator
+from backstay.db.listing import Cursors, Paginator
 from backstay.db.options import EngineOptions
 from backstay.db.session import Database, Transaction
 from backstay.features.items.model import Item

@@ -204,7 +204,7 @@ async def test_a_list_may_join_tables(database: Database, command: Commands) -> 
         ListShelvedBooks,
         Book,
         ShelvedBook,
-        source=join(Book, Shelf, Book.shelf_id == Shelf.id),
+        from_=join(Book, Shelf, Book.shelf_id == Shelf.id),
         columns={"shelf": Shelf.name},
     )
 

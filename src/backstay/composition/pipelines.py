@@ -17,9 +17,8 @@ from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
-from backstay.db.cursors import Cursors
 from backstay.db.idempotency import Idempotency
-from backstay.db.listing import Paginator
+from backstay.db.listing import Cursors, Paginator
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
 from backstay.jobs.outbox import Jobs, Outbox, outbox_providers

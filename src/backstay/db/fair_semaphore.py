@@ -52,17 +52,17 @@ class FairSemaphore:
         self._each = max(1, min(each or connections, connections - 1))
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
-    def of(self, who: Hashable | None) -> "Slot":
+    def of(self, who: Hashable | None) -> "_Slot":
         """A slot for a client, to be entered once; None is the application itself."""
         if who is None:
-            return Slot(self, self._free)
+            return _Slot(self, self._free)
         share = self._shares.get(who)
         if share is None:
             share = self._shares[who] = asyncio.Semaphore(self._each)
-        return Slot(self, share, self._free)
+        return _Slot(self, share, self._free)
 
 
-class Slot:
+class _Slot:
     """One admission. It references its client's share, since unused shares are collected."""
 
     __slots__ = ("_gates", "_semaphore")

@@ -1,5 +1,8 @@
 """Finds the rows of list queries: filters, search, sorting and both kinds of paging."""
 
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from math import ceil
@@ -15,13 +18,14 @@ from backstay.core.messages import View
 from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.base import Base, fits
-from backstay.db.cursors import Cursors, unusable
 from backstay.db.folding import fold
 from backstay.db.queries import Expressions
 from backstay.db.session import Reader
-from backstay.db.statements import Part, Shape, Statements, check_path, sort_keys
+from backstay.db.statements import Shape, Statements, sort_keys
 
 V = TypeVar("V", bound=View)
+
+_MAC_LENGTH = 24  # characters: 144 bits in base64url
 
 
 class Listing(Generic[V]):
@@ -29,7 +33,7 @@ class Listing(Generic[V]):
 
     A name in the query (filter, sort key, searched field) or in the view stands for the column of
     the entity with that name, or for the expression that ``columns`` gives for it. ``where``
-    applies to every row and must use each path field of the query as a bind parameter. ``source``
+    applies to every row and must use each path field of the query as a bind parameter. ``from_``
     replaces the entity's table in FROM, for example by a join. Under scope ``OWN`` only rows whose
     ``owner`` is the principal are found; without ``owner`` none are. Soft-deleted rows are hidden
     unless the query has a filter ``is_deleted`` and the request uses it.
@@ -47,13 +51,12 @@ class Listing(Generic[V]):
         *,
         owner: SQLColumnExpression[Any] | None = None,
         where: ColumnElement[bool] | None = None,
-        source: FromClause | None = None,
+        from_: FromClause | None = None,
         columns: Expressions | None = None,
     ) -> None:
-        check_path(query, where)
         self.query = query
         self.path = [n for n, origin in query.sources().items() if origin is Source.PATH]
-        self.statements = Statements(query, entity, view, owner, where, source, columns or {})
+        self.statements = Statements(query, entity, view, owner, where, from_, columns or {})
         self.keys = {n: _adapter(n, column) for n, column in self.statements.keys.items()}
         self.fields = tuple(view.model_fields)
         self.page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
@@ -62,6 +65,37 @@ class Listing(Generic[V]):
     def shown(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[dict[str, Any]]:
         """The rows as dictionaries of the view's fields; further columns are left out."""
         return [dict(zip(self.fields, row, strict=False)) for row in rows]
+
+
+class Cursors:
+    """Signs positions in a list, so that clients can keep them but not forge them.
+
+    With HMAC-SHA256 (RFC 2104), under a key derived from ``key``.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hmac.digest(key, b"backstay cursor", "sha256")
+
+    def sign(self, payload: list[Any] | dict[str, Any]) -> str:
+        """A cursor that contains a JSON value; it can be used in a URL as it is."""
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+        body = urlsafe_b64encode(text.encode()).rstrip(b"=")
+        return (self._mac(body) + body).decode()
+
+    def read(self, cursor: str) -> Any:
+        """The value that was signed.
+
+        Raises:
+            Invalid: the cursor was not made by :meth:`sign` under this key.
+        """
+        raw = cursor.encode(errors="replace")
+        mac, body = raw[:_MAC_LENGTH], raw[_MAC_LENGTH:]
+        if not hmac.compare_digest(mac, self._mac(body)):
+            raise _unusable("is not one that this server made")
+        return json.loads(urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+
+    def _mac(self, body: bytes) -> bytes:
+        return urlsafe_b64encode(hmac.digest(self._key, body, "sha256"))[:_MAC_LENGTH]
 
 
 class _Place(NamedTuple):
@@ -143,7 +177,7 @@ class Paginator:
         if query.total:
             total = offset + len(rows)
             if len(rows) > size or (offset and not rows):
-                counting = listing.statements.get(shape._replace(part=Part.COUNT))
+                counting = listing.statements.get(shape._replace(part="count"))
                 total = await self._reader.scalar(counting, parameters)
         return listing.page.model_validate(
             {
@@ -162,7 +196,7 @@ class Paginator:
         place = self._place(listing, query)
         size = query.limit or query.per_page
         shape = shape._replace(
-            part=Part.BACKWARD if place.backward else Part.FORWARD,
+            part="backward" if place.backward else "forward",
             sort=place.sort,
             positioned=bool(place.values),
         )
@@ -201,13 +235,13 @@ class Paginator:
             case [listing.query.__name__, [*made_for], bool(backward), [*values]]:
                 sort = tuple(made_for)
             case _:
-                raise unusable("belongs to another list")
+                raise _unusable("belongs to another list")
         if query.sort and query.sort != sort:
-            raise unusable("was made with another sort")
+            raise _unusable("was made with another sort")
         keys = [key for key, _ in sort_keys(sort)]
         named = keys[: len(sort)]
         if not set(named) <= set(query.sortable) or (values and len(values) != len(keys)):
-            raise unusable("is no longer valid")
+            raise _unusable("is no longer valid")
         grant = self._grant or UNLIMITED
         if any(grant.refuses(Source.QUERY, key) for key in named):
             raise Forbidden("Your role may not sort by a field of this cursor.")
@@ -217,7 +251,7 @@ class Paginator:
                 for key, value in zip(keys, values, strict=False)
             ]
         except ValidationError as error:
-            raise unusable("is no longer valid") from error
+            raise _unusable("is no longer valid") from error
         return _Place(sort, backward, tuple(position))
 
 
@@ -243,3 +277,8 @@ def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
             needs = "a time needs its zone, such as 2020-01-01T00:00:00Z"
         raise Invalid(errors=(FieldError(field, "out_of_range", needs),))
     return value
+
+
+def _unusable(reason: str) -> Invalid:
+    """The error for a cursor that cannot be used."""
+    return Invalid(errors=(FieldError("cursor", "cursor", f"the cursor {reason}"),))

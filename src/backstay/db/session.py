@@ -1,7 +1,7 @@
 """The database as handlers use it: the session of a command, the reader of a query."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Hashable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -15,17 +15,15 @@ from sqlalchemy.orm import Session
 from backstay.core.background import in_background
 from backstay.core.caching import CacheTags
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
-from backstay.core.principal import Principal
+from backstay.core.errors import DatabaseUnavailable
 from backstay.core.registry import Provider
 from backstay.db.engine import probe_engine, reader_engine, writer_engine
 from backstay.db.fair_semaphore import FairSemaphore, whose
-from backstay.db.faults import ShareInUse, translate
+from backstay.db.faults import translate
 from backstay.db.folding import tell_if_letters_differ
 from backstay.db.options import EngineOptions
 from backstay.db.pool import Budget, pool_of
-from backstay.db.reading import Parameters, Reads, Rows
-from backstay.db.replica import ANYONE, Replica
+from backstay.db.reading import ANYONE, Parameters, Reads, Replica, Rows
 from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
 
 T = TypeVar("T")
@@ -65,7 +63,7 @@ WRITING: dict[Any, Provider] = {
 """The parameters that only the handler of a command can take, by type."""
 
 
-class Run(Protocol):
+class _Run(Protocol):
     """Executes one statement and returns every row."""
 
     async def __call__(self, statement: Executable, parameters: Parameters = None, /) -> Rows: ...
@@ -76,7 +74,7 @@ class Reader:
 
     __slots__ = ("rows",)
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: _Run) -> None:
         self.rows = run
 
     async def one_or_none(self, statement: Executable, parameters: Parameters = None) -> Any:
@@ -90,11 +88,6 @@ class Reader:
         return rows[0][0] if rows else None
 
 
-_WRITTEN = text(
-    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-    " ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"
-)
-_REPLAYED = text("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
 _ALIVE = text("SELECT 1")
 
 
@@ -118,16 +111,16 @@ class Database:
         self._reads = Reads(self.read_engine, reading, options.read_seconds)
         self._long_reads = self._unhurried(reading)
         self.reader = Reader(partial(self._reads.rows, None))
-        self._replica_reads = None
+        self.replica: Replica | None = None
         if self.replica_engine is not None:
             budget = Budget(options.replica_max_connections, options.min_connections)
             self.budgets["replica"] = budget
             semaphore = self._semaphore(self.replica_engine, budget, "replica")
-            self._replica_reads = Reads(self.replica_engine, semaphore, options.read_seconds)
+            reads = Reads(self.replica_engine, semaphore, options.read_seconds)
+            self.replica = Replica(reads, self._reads)
         engines = (self.read_engine, self.probe_engine, self.replica_engine)
         readers = [engine for engine in engines if engine is not None]
         self.watch = Watch(options.file, self.writer, *readers)
-        self._replica = Replica(self._written, self._replayed)
         self._under_way: set[asyncio.Task[Any]] = set()
 
     def _semaphore(self, engine: AsyncEngine, budget: Budget, name: str) -> FairSemaphore:
@@ -148,9 +141,9 @@ class Database:
             who = whose(context)
             if context.origin.job is not None or context.message.takes_long:
                 return Reader(partial(self._long_reads.rows, who))
-            if self._replica_reads is None or context.shared_result:
+            if self.replica is None or context.shared_result:
                 return Reader(partial(self._reads.rows, who))
-            return Reader(partial(self._read_near, self._replica_reads, context.principal, who))
+            return Reader(partial(self.replica.rows, context.principal, who))
         session: AsyncSession = context.unit_of_work.transaction
 
         async def rows(statement: Executable, parameters: Parameters = None) -> Rows:
@@ -160,40 +153,13 @@ class Database:
 
     def wrote(self, *user_ids: UUID | None) -> None:
         """Note a commit of these users in any process: their reads must see it from now on."""
-        if self.replica_engine is not None:
-            self._replica.wrote(user_id for user_id in user_ids if user_id is not None)
+        if self.replica is not None:
+            self.replica.wrote(user_id for user_id in user_ids if user_id is not None)
 
     def anyone_wrote(self) -> None:
         """Note that any user may have written in another process: all reads must see it."""
-        if self.replica_engine is not None:
-            self._replica.wrote([ANYONE])
-
-    async def _read_near(
-        self,
-        replica: Reads,
-        principal: Principal,
-        who: Hashable | None,
-        statement: Executable,
-        parameters: Parameters = None,
-    ) -> Rows:
-        """Read from the replica if it may serve this principal, and from the primary if it fails.
-
-        A read that took too long, or waited too long for the client's others, is not repeated.
-        """
-        try:
-            if await self._is_served_near(principal):
-                return await replica.rows(who, statement, parameters)
-        except ShareInUse:
-            raise
-        except DatabaseUnavailable as error:
-            self._replica.failed(error)
-        return await self._reads.rows(who, statement, parameters)
-
-    async def _is_served_near(self, principal: Principal) -> bool:
-        try:
-            return await self._replica.serves(principal)
-        except DatabaseTimedOut as error:  # of the question for its position, which is quick
-            raise DatabaseUnavailable from error
+        if self.replica is not None:
+            self.replica.wrote([ANYONE])
 
     def _unhurried(self, reading: FairSemaphore) -> Reads:
         """Reads with a command's timeout: on PostgreSQL read-only, on connections of commands."""
@@ -202,15 +168,6 @@ class Database:
             return Reads(self.read_engine, reading, seconds)
         engine = self.writer.execution_options(postgresql_readonly=True)
         return Reads(engine, self.writing, seconds)
-
-    async def _written(self) -> int:
-        return int(await self.reader.scalar(_WRITTEN))
-
-    async def _replayed(self) -> int:
-        if self._replica_reads is None:
-            return 0
-        rows = await self._replica_reads.rows(None, _REPLAYED)
-        return int(rows[0][0] or 0)
 
     async def warm_up(self) -> None:
         """Open the least number of connections; check SQLite's file or PostgreSQL's lower-casing.
@@ -282,8 +239,8 @@ class Database:
         Raises:
             DatabaseUnavailable: there is no answer.
         """
-        if self._replica_reads is not None:
-            await self._replica_reads.rows(None, _ALIVE)
+        if self.replica is not None:
+            await self.replica.reads.rows(None, _ALIVE)
 
     async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work to its end, even if the task that waits for its result is cancelled."""

@@ -2,8 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -44,26 +43,18 @@ _OPERATORS: dict[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnE
 }
 
 
-class Part(Enum):
-    """What a statement reads: a numbered page, the count, or a page by cursor."""
-
-    PAGE = "page"
-    COUNT = "count"
-    FORWARD = "forward"
-    BACKWARD = "backward"
-
-
 class Shape(NamedTuple):
     """Everything that decides the text of a statement; the values are bound when it runs.
 
-    ``conditions`` are names with operators, bound as ``name__operator``; further parameters are
-    ``_owner``, ``_q``, ``_limit``, ``_offset`` and, when ``positioned``, ``_key0``, ``_key1``…
+    It reads a ``part``: a numbered page, the count, or a page by cursor. ``conditions`` are names
+    with operators, bound as ``name__operator``; further parameters are ``_owner``, ``_q``,
+    ``_limit``, ``_offset`` and, when ``positioned``, ``_key0``, ``_key1``…
     """
 
     own: bool
     searched: bool
     conditions: tuple[tuple[str, str], ...]
-    part: Part = Part.PAGE
+    part: Literal["page", "count", "forward", "backward"] = "page"
     sort: tuple[str, ...] = ()
     positioned: bool = False
 
@@ -78,9 +69,10 @@ class Statements:
         view: type[View],
         owner: SQLColumnExpression[Any] | None,
         where: ColumnElement[bool] | None,
-        source: FromClause | None,
+        from_: FromClause | None,
         columns: Expressions,
     ) -> None:
+        _check_path(query, where)
         self._living: tuple[ColumnElement[bool], ...] = ()
         if issubclass(entity, SoftDelete):
             deleted_at = column_of(entity, "deleted_at")
@@ -88,7 +80,7 @@ class Statements:
             columns = {"is_deleted": deleted_at.is_not(None), **columns}
         self._where = () if where is None else (where,)
         self._own = false() if owner is None else owner == bindparam("_owner")
-        self._source = entity.__table__ if source is None else source
+        self._from = entity.__table__ if from_ is None else from_
         self._shown = columns_of(view, entity, columns)
         self.filters = {n: column_of(entity, n, columns) for n in query.filters()}
         self._searched = [column_of(entity, n, columns) for n in query.searchable]
@@ -105,20 +97,20 @@ class Statements:
 
     def _build(self, shape: Shape) -> Select[Any]:
         predicates = list(self._predicates(shape))
-        if shape.part is Part.COUNT:
-            return select(func.count()).select_from(self._source).where(*predicates)
+        if shape.part == "count":
+            return select(func.count()).select_from(self._from).where(*predicates)
         order = [
-            (self.keys[name], descending is not (shape.part is Part.BACKWARD))
+            (self.keys[name], descending != (shape.part == "backward"))
             for name, descending in sort_keys(shape.sort)
         ]
         statement = (
             select(*self._shown)
-            .select_from(self._source)
+            .select_from(self._from)
             .where(*predicates)
             .order_by(*(key.desc() if descending else key.asc() for key, descending in order))
             .limit(bindparam("_limit", type_=Integer))
         )
-        if shape.part is Part.PAGE:
+        if shape.part == "page":
             return statement.offset(bindparam("_offset", type_=Integer))
         if shape.positioned:
             statement = statement.where(_beyond(order))
@@ -171,7 +163,7 @@ def _beyond(order: list[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]
     return and_(within_reach, or_(*alternatives))
 
 
-def check_path(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> None:
+def _check_path(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> None:
     """Make sure that each path field of a query restricts its rows.
 
     Raises:

@@ -81,7 +81,7 @@ class DatabasePrincipals:
         if self._answers is not None:
             self._answers.forget_all()
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Drop every entry: it is unknown what another process has changed."""
         self.subscribed()
 
@@ -156,7 +156,7 @@ class PostgresPrincipals(DatabasePrincipals):
             answers.add_untold(tags)
             raise
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Drop the users who changed; all of them if the notification cannot be read."""
         try:
             news = json.loads(payload)
