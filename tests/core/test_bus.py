@@ -20,9 +20,9 @@ from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
 from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.registry import Provider, Registry
+from backstay.db.database import Database
 from backstay.db.options import EngineOptions, create_file
-from backstay.db.session import WRITING, Database, Reader, Transaction
-from backstay.db.transaction import transaction_with
+from backstay.db.session import WRITING, Reader, Transaction
 from tests.channels import SilentChannel
 
 pytestmark = pytest.mark.anyio
@@ -182,7 +182,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
         Sender: lambda context: context.sender.inside(context),
     }
     prepare = prepare_with(registry, providers)
-    pipeline = (authorize, prepare, transaction_with(database, channel, utc_now))
+    pipeline = (authorize, prepare, database.transaction(channel, utc_now))
     commands = Bus(Command, registry, pipeline, providers | WRITING)
     queries = Bus(Query, registry, (authorize,), providers)
     assert registry.faults == []

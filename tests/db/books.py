@@ -13,8 +13,8 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import View
 from backstay.core.permissions import PUBLIC
 from backstay.core.principal import STRANGER, UNLIMITED, Grant, Principal
+from backstay.db.database import Database
 from backstay.db.listing import Cursors, Listing, Paginator
-from backstay.db.session import Database
 from tests.db.tables import Book, Mood
 
 

@@ -9,11 +9,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from backstay.db import migrate
+from backstay.db.database import Database
 from backstay.db.engine import writer_engine
 from backstay.db.migrate import State
 from backstay.db.migrations.runner import PLATFORM, History, MigrationError, scripts
 from backstay.db.options import EngineOptions, create_file
-from backstay.db.session import Database
 from tests.db.processes import run_at_once
 from tests.db.tables import Book
 

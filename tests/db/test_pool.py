@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from backstay.core.errors import DatabaseUnavailable
+from backstay.db.database import Database
 from backstay.db.options import EngineOptions
 from backstay.db.pool import pool_of
-from backstay.db.session import Database, Transaction
+from backstay.db.session import Transaction
 from tests.db.conftest import Commands
 from tests.waiting import LIMIT, eventually
 

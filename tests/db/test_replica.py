@@ -15,9 +15,9 @@ from backstay.core.clock import new_id
 from backstay.core.errors import DatabaseTimedOut
 from backstay.core.principal import Principal
 from backstay.db import reading
+from backstay.db.database import Database
 from backstay.db.faults import ShareInUse
 from backstay.db.options import EngineOptions
-from backstay.db.session import Database
 from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
 from tests.db.conftest import context

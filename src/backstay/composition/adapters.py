@@ -11,9 +11,9 @@ from backstay.caching.signing import Signer
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
+from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
 from backstay.db.options import EngineOptions
-from backstay.db.session import Database
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter

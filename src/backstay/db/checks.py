@@ -7,8 +7,8 @@ from sqlalchemy import ARRAY, String, Table, bindparam, text
 
 from backstay.core.wiring import Code, Flaw, WiringFault
 from backstay.db.base import Base
+from backstay.db.database import Database
 from backstay.db.options import EngineOptions, driver_arguments
-from backstay.db.session import Database
 from backstay.settings.groups.db import FEWEST
 
 _MIGRATION = 2

@@ -11,8 +11,8 @@ import aiosqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from backstay.db import sqlite
+from backstay.db.database import Database
 from backstay.db.options import driver_arguments
-from backstay.db.session import Database
 
 BEAT_SECONDS = 0.25
 """How long after one proof that everything was received the next one is asked for."""

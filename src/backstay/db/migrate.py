@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from backstay.db.database import Database
 from backstay.db.engine import reader_engine, writer_engine
 from backstay.db.faults import explanation, fault_of_file, sqlstate, translate
 from backstay.db.migrations import runner
@@ -22,7 +23,6 @@ from backstay.db.migrations.runner import (
     last_revisions,
 )
 from backstay.db.options import EngineOptions, create_file
-from backstay.db.session import Database
 
 LOCK_SECONDS = 60
 """How long a migration waits for another one to end."""

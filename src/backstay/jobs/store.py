@@ -27,7 +27,8 @@ from sqlalchemy.orm import aliased
 
 from backstay.core.jobs import TASK_QUEUE, Backlog, JobRun, JobState, NewJob
 from backstay.db.base import SecondsFromNow
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.session import Transaction
 from backstay.jobs.tables import RUNNING, UNFINISHED, Job, Schedule
 
 CHANNEL = "backstay_jobs"

@@ -15,8 +15,8 @@ from backstay.caching.memory import EVERYTHING, MemoryCache
 from backstay.core.causes import cause_of
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.ports import PrincipalChannel
+from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener
-from backstay.db.session import Database
 from backstay.principals.cache import PrincipalCache
 
 log = structlog.get_logger("backstay.principals")

@@ -16,7 +16,6 @@ from backstay.core.ports import Clock
 from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Catalog
 from backstay.jobs.purging import Purge
@@ -62,8 +61,7 @@ class PurgeJobs(Command[bool]):
 async def purge_jobs(
     command: PurgeJobs, purge: Purge, session: Transaction, catalog: Catalog
 ) -> bool:
-    unknown = await update_where(
-        session,
+    unknown = await session.update_where(
         Job,
         UNFINISHED,
         Job.due_at < SecondsFromNow(-DAY),

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, bindparam, select
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
 from backstay.core.ports import RefreshTokens
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.auth.queries import LIVE
@@ -63,6 +62,6 @@ async def end_sessions(
     session: Transaction, now: datetime, reason: EndReason, *which: ColumnElement[bool]
 ) -> int:
     """End the live sessions that match every predicate, and return how many did."""
-    return await update_where(
-        session, Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
+    return await session.update_where(
+        Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
     )

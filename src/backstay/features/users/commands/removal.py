@@ -18,7 +18,7 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
-from backstay.db.queries import contains, delete_where, exists
+from backstay.db.queries import contains, exists
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.people import locked_user
@@ -125,7 +125,7 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
             names.append(email)
     named = (contains(Job.payload, to_json(name).decode()) for name in names)
     over = or_(Job.finished_at.is_not(None), Job.queue == MAIL_QUEUE)
-    await delete_where(session, Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
+    await session.delete_where(Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
 
 
 def _owners() -> Iterator[Column[Any]]:
