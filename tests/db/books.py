@@ -14,7 +14,8 @@ from backstay.core.messages import View
 from backstay.core.permissions import PUBLIC
 from backstay.core.principal import STRANGER, UNLIMITED, Grant, Principal
 from backstay.db.database import Database
-from backstay.db.listing import Cursors, Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Cursors, Paginator
 from tests.db.tables import Book, Mood
 
 

@@ -13,8 +13,8 @@ from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
 from backstay.db.database import Database
-from backstay.db.listing import Cursors, Paginator
 from backstay.db.options import EngineOptions
+from backstay.db.paging import Cursors, Paginator
 from backstay.db.session import Transaction
 from backstay.features.items.model import Item
 from backstay.features.users.model import User

@@ -22,7 +22,8 @@ from backstay.core.messages import FromPath, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.database import Database
-from backstay.db.listing import Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.db.books import (

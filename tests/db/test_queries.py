@@ -12,7 +12,8 @@ from backstay.core.messages import View
 from backstay.core.permissions import Scope
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
 from backstay.db.database import Database
-from backstay.db.queries import columns_of, contains, count, exists, one_or_404, visible
+from backstay.db.folding import contains
+from backstay.db.queries import columns_of, count, exists, one_or_404, visible
 from backstay.db.session import Transaction
 from tests.db.conftest import Commands
 from tests.db.tables import Book, Mood, TitleTaken

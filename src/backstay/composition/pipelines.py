@@ -19,7 +19,7 @@ from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
 from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
-from backstay.db.listing import Cursors, Paginator
+from backstay.db.paging import Cursors, Paginator
 from backstay.db.session import WRITING, Reader
 from backstay.jobs.outbox import Jobs, Outbox, outbox_providers
 from backstay.jobs.purging import Purge

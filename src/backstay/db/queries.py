@@ -7,8 +7,6 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     SQLColumnExpression,
-    String,
-    bindparam,
     func,
     literal,
     select,
@@ -20,12 +18,10 @@ from backstay.core.errors import NotFound
 from backstay.core.messages import View
 from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
-from backstay.db.base import Base, Entity
-from backstay.db.folding import Contains, fold
+from backstay.db.base import Base
 from backstay.db.session import Reader
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Entity)
 
 
 def visible(
@@ -103,8 +99,3 @@ def columns_of(
         LookupError: a field is neither a column nor an expression.
     """
     return [column_of(entity, name, expressions).label(name) for name in view.model_fields]
-
-
-def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
-    """The predicate that a column contains a text, taken literally and ignoring case."""
-    return Contains(column, bindparam(None, fold(text), String))

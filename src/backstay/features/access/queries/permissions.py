@@ -15,7 +15,8 @@ from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
 from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
-from backstay.db.listing import Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.session import Reader
 from backstay.features.access.model import (
     Permission,

@@ -18,7 +18,8 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
-from backstay.db.queries import contains, exists
+from backstay.db.folding import contains
+from backstay.db.queries import exists
 from backstay.db.session import Transaction
 from backstay.features.access.commands import LockSuperusers
 from backstay.features.users.commands.people import locked_user
