@@ -73,11 +73,9 @@ class Database:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     def _semaphore(self, engine: AsyncEngine, budget: Budget, name: str) -> FairSemaphore:
-        pool, options = pool_of(engine), self.options
-        pool.join(budget, name)
-        return FairSemaphore(
-            pool.size(), options.pool_timeout, options.max_reads_per_user, pool.waits
-        )
+        pool = pool_of(engine)
+        pool.join(budget, name, self.options.max_reads_per_user)
+        return pool.semaphore
 
     def reader_of(self, context: Context) -> Reader:
         """A reader that sees the writes of the current transaction and earlier ones of its sender.

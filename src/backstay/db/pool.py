@@ -14,7 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_, greenlet_spawn
 
 from backstay.core.background import in_background
-from backstay.db.fair_semaphore import Waits
+from backstay.db.fair_semaphore import FairSemaphore
 
 IDLE_SECONDS = 30.0
 """How long an idle connection is kept, beyond the least number that is always kept."""
@@ -165,14 +165,14 @@ class SharedPool(AsyncAdaptedQueuePool):
         super().__init__(*arguments, **named)
         self.open = 0
         self.idle: deque[_Returned] = deque()
-        self.waits = Waits()
         self._waiting: deque[_Waiting] = deque()
         self._is_disposed = False
         self.join(Budget(self.size()))
 
-    def join(self, budget: Budget, name: str = "") -> None:
-        """Share a budget from now on; to be called before the first connection is opened."""
+    def join(self, budget: Budget, name: str = "", each: int | None = None) -> None:
+        """Share a budget and limit each client, before the first connection is opened."""
         self.budget, self.name = budget, name
+        self.semaphore = FairSemaphore(self.size(), self.timeout(), each)
         budget.pools.append(self)
 
     @property
@@ -233,7 +233,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         waiting = _Waiting(asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         try:
-            with self.waits.one():
+            with self.semaphore.wait():
                 return await self._found(waiting)
         except BaseException:
             self._give_on(waiting)
@@ -278,7 +278,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         pool = super().recreate()
         assert isinstance(pool, SharedPool)  # noqa: S101
         pool.join(self.budget, self.name)
-        pool.waits = self.waits
+        pool.semaphore = self.semaphore
         if not self.open:
             self.budget.pools.remove(self)
         return pool
