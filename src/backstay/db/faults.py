@@ -41,8 +41,9 @@ that it works again."""
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One such condition: ``reason`` is the text for operators, ``detail`` the one for clients.
+    """A condition of a database that lasts until an operator repairs it.
 
+    ``reason`` is the text for operators, ``detail`` the one for clients.
     ``seconds`` is how long the database counts as out of order; 0 where only one statement is
     concerned, or where the condition can be checked whenever needed.
     """

@@ -1,4 +1,4 @@
-"""Builds the SQL of a list once per shape, because building it takes longer than running it."""
+"""Finds the rows of a list by SQL built once per shape, which takes longer than running it."""
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
