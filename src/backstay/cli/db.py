@@ -69,6 +69,8 @@ def revision(
     ] = False,
 ) -> None:
     """Write the migration that turns the database into the models; read it before use."""
+    import backstay.features  # noqa: F401  declares the models
+
     typer.echo(
         _run(lambda settings: migrate.revision(EngineOptions.of(settings), message, empty=empty))
     )
