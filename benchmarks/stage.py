@@ -22,7 +22,7 @@ from backstay.core.listing import Text
 from backstay.core.permissions import Scope
 from backstay.core.representation import Representation
 from backstay.db import migrate
-from backstay.db.cursors import Cursors
+from backstay.db.paging import Cursors
 from backstay.features.access.commands.grants import GrantPermission
 from backstay.features.access.commands.members import AssignRole
 from backstay.features.access.commands.roles import CreateRole

@@ -19,9 +19,9 @@ from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.registry import Provider, Registry
-from backstay.db.engine import EngineOptions, create_file
-from backstay.db.session import WRITING, Database, Reader, Transaction
-from backstay.db.transaction import transaction_with
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions, create_file
+from backstay.db.session import WRITING, Reader, Transaction
 from tests.channels import SilentChannel
 
 pytestmark = pytest.mark.anyio
@@ -181,12 +181,8 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
         Sender: lambda context: context.sender.inside(context),
     }
     bus = Bus(registry)
-    pipeline = (
-        authorize,
-        bus.prepare_with(providers),
-        transaction_with(database, channel, utc_now),
-    )
-    bus.route(Command, pipeline, providers | WRITING)
+    transaction = database.transaction(channel, utc_now)
+    bus.route(Command, (authorize, bus.prepare_with(providers), transaction), providers | WRITING)
     bus.route(Query, (authorize,), providers)
     assert registry.faults == []
     yield Harness(bus, channel)

@@ -18,9 +18,9 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
 from backstay.db.base import Base
-from backstay.db.engine import EngineOptions, create_file
-from backstay.db.session import Database, Transaction
-from backstay.db.transaction import transaction_with
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions, create_file
+from backstay.db.session import Transaction
 from tests.channels import SilentChannel
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
@@ -39,7 +39,7 @@ class Commands:
 
     def __init__(self, database: Database) -> None:
         self.is_concurrent = not database.options.is_sqlite
-        self._step = transaction_with(database, SilentChannel(), utc_now)
+        self._step = database.transaction(SilentChannel(), utc_now)
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:

@@ -23,7 +23,6 @@ from backstay.core.principal import STRANGER, Principal
 from backstay.core.registry import Registry
 from backstay.db.activity import Activity
 from backstay.db.session import WRITING, Transaction
-from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
@@ -200,7 +199,7 @@ class FailingChannel(SilentChannel):
 async def test_a_failed_announcement_still_records_one_successful_row(
     ship: Backstay,
 ) -> None:
-    step = transaction_with(ship.database, FailingChannel(), utc_now)
+    step = ship.database.transaction(FailingChannel(), utc_now)
     pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
     bus = Bus(registry)

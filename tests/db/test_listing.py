@@ -21,8 +21,9 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import FromPath, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, Scope
 from backstay.core.principal import Grant, Principal
-from backstay.db.listing import Listing, Paginator
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.db.books import (
@@ -204,7 +205,7 @@ async def test_a_list_may_join_tables(database: Database, command: Commands) -> 
         ListShelvedBooks,
         Book,
         ShelvedBook,
-        source=join(Book, Shelf, Book.shelf_id == Shelf.id),
+        from_=join(Book, Shelf, Book.shelf_id == Shelf.id),
         columns={"shelf": Shelf.name},
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.sql import quoted_name
 from backstay.composition import Backstay, compose
 from backstay.core.wiring import BootError, Code, place_of
 from backstay.db import migrate
-from backstay.db.presence import absence_faults
+from backstay.db.checks import absence_faults
 from backstay.features.items.model import Item
 from backstay.features.system.queries import GetReadiness
 from backstay.settings import Settings

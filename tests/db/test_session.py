@@ -15,8 +15,9 @@ from backstay.core.errors import (
     DatabaseFailed,
     IntegrityViolated,
 )
+from backstay.db.database import Database
 from backstay.db.queries import one_or_404
-from backstay.db.session import CommitForbidden, Database, Transaction
+from backstay.db.session import CommitForbidden, Transaction
 from tests.db.conftest import Commands
 from tests.db.tables import Book, Mood, PlaceTaken, Shelf, TitleTaken
 

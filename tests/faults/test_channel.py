@@ -259,11 +259,11 @@ async def test_a_notification_that_arrives_as_a_listener_ends_is_processed(
 ) -> None:
     assert isinstance(backstay.channel, PostgresPrincipals)
     heard: list[str] = []
-    monkeypatch.setattr(backstay.channel, "heard", heard.append)
+    monkeypatch.setattr(backstay.channel, "notified", heard.append)
     listener = PostgresListener(backstay.database)
     ended: Any = await asyncpg.connect(seeded_url)
     listener._connection = ended
-    await listener.hear(CHANNEL, backstay.channel)
+    await listener.listen_to(CHANNEL, backstay.channel)
     ended._process_notification(1, CHANNEL, "not ours")
     ended.terminate()
     await eventually(lambda: heard == ["not ours"])

@@ -13,7 +13,7 @@ from backstay.composition import Backstay
 from backstay.core.errors import Forbidden, NotFound
 from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
 from backstay.db.activity import Activity
-from backstay.db.types import SecondsFromNow
+from backstay.db.base import SecondsFromNow
 from backstay.features.system.commands import PurgeJobs
 from backstay.features.users.commands.administration import BlockUser
 from backstay.jobs import worker as workers

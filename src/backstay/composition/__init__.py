@@ -39,8 +39,7 @@ from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
-from backstay.db.options import engine_options
-from backstay.db.presence import absence_faults
+from backstay.db.checks import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal
@@ -56,7 +55,7 @@ from backstay.security.guesses import Guesses
 from backstay.security.refresh_tokens import HmacRefreshTokens
 from backstay.settings import Settings
 
-__all__ = ["Backstay", "compose", "engine_options", "seed"]
+__all__ = ["Backstay", "compose", "seed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

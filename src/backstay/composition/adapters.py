@@ -11,9 +11,9 @@ from backstay.caching.signing import Signer
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
+from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
-from backstay.db.options import engine_options
-from backstay.db.session import Database
+from backstay.db.options import EngineOptions
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
@@ -59,7 +59,7 @@ class Adapters:
 
 def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Adapters:
     """The adapters that the settings ask for, not yet connected."""
-    options = engine_options(settings)
+    options = EngineOptions.of(settings)
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
     metrics, database = PrometheusMetrics(), Database(options)

@@ -16,11 +16,10 @@ from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
-from backstay.db.cursors import Cursors
+from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
-from backstay.db.listing import Paginator
-from backstay.db.session import WRITING, Database, Reader
-from backstay.db.transaction import transaction_with
+from backstay.db.paging import Cursors, Paginator
+from backstay.db.session import WRITING, Reader
 from backstay.jobs.outbox import Jobs, Outbox, outbox_providers
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
@@ -41,7 +40,7 @@ def bus_for(
     providers = _providers(adapters, settings, services)
     bus = Bus(registry)
     prepare = bus.prepare_with(providers)
-    transaction = transaction_with(adapters.database, channel, adapters.clock)
+    transaction = adapters.database.transaction(channel, adapters.clock)
     retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)

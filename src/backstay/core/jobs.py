@@ -81,7 +81,8 @@ class NewJob:
 class JobRun:
     """One attempt at a job, by the worker that claimed it; ``attempt`` identifies the claim.
 
-    ``spared`` earlier attempts do not count as failures, though ``max_attempts`` includes them.
+    ``uncounted_attempts`` earlier ones do not count as failures, though ``max_attempts`` includes
+    them.
     """
 
     id: UUID
@@ -89,7 +90,7 @@ class JobRun:
     payload: str
     attempt: int
     max_attempts: int
-    spared: int
+    uncounted_attempts: int
     actor: Actor
     user_id: UUID | None
     request_id: str

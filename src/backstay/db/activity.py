@@ -20,7 +20,7 @@ from backstay.core.permissions import PUBLIC, PermissionSpec, Source
 from backstay.core.ports import Clock
 from backstay.core.principal import Principal
 from backstay.db.base import Base
-from backstay.db.session import Database
+from backstay.db.database import Database
 
 log = structlog.get_logger("backstay.activity")
 

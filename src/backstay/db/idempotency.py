@@ -14,7 +14,8 @@ from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock
 from backstay.core.representation import Representation
 from backstay.db.base import Base
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.session import Transaction
 
 
 class StoredAnswer(Base):

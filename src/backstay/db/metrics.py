@@ -46,7 +46,7 @@ class DatabaseMetrics:
         self._budgets[server] = budget
         budget.report = self.show
         for pool in budget.pools:
-            pool.waits.observe = self._seconds.labels(pool.name).observe
+            pool.semaphore.observe = self._seconds.labels(pool.name).observe
 
     def show(self) -> None:
         """Set the gauges to the present numbers of connections."""
@@ -58,4 +58,4 @@ class DatabaseMetrics:
                 used = sum(pool.checkedout() for pool in pools)
                 self._connections.labels(name, "idle").set(idle)
                 self._connections.labels(name, "in_use").set(used)
-                self._waiting.labels(name).set(pools[0].waits.now)
+                self._waiting.labels(name).set(pools[0].semaphore.waiting)

@@ -54,7 +54,7 @@ class ListeningNotifier:
         """Wake the workers: earlier notifications may have been missed."""
         self._notify()
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Wake the workers: there is a job."""
         self._notify()
 
@@ -144,7 +144,7 @@ class BrokerListener(Listener):
         async with aclosing(broker.listen()) as messages:
             async for message in messages:
                 for each in self._subscribers.values():
-                    each.heard("")
+                    each.notified("")
                 if not isinstance(message, bytes):
                     await _acknowledge(message)
 

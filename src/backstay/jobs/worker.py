@@ -277,7 +277,7 @@ class Worker:
             await self._store_outcome(store.fail(run, code, sentence))
             return "failed"
         await self._store_outcome(
-            store.retry(run, code, sentence, backoff(run.attempt - run.spared))
+            store.retry(run, code, sentence, backoff(run.attempt - run.uncounted_attempts))
         )
         return "retried"
 

@@ -15,8 +15,8 @@ from backstay.caching.memory import EVERYTHING, MemoryCache
 from backstay.core.causes import cause_of
 from backstay.core.context import Context, PrincipalChanges
 from backstay.core.ports import PrincipalChannel
+from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener
-from backstay.db.session import Database
 from backstay.principals.cache import PrincipalCache
 
 log = structlog.get_logger("backstay.principals")
@@ -81,7 +81,7 @@ class DatabasePrincipals:
         if self._answers is not None:
             self._answers.forget_all()
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Drop every entry: it is unknown what another process has changed."""
         self.subscribed()
 
@@ -156,7 +156,7 @@ class PostgresPrincipals(DatabasePrincipals):
             answers.add_untold(tags)
             raise
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Drop the users who changed; all of them if the notification cannot be read."""
         try:
             news = json.loads(payload)

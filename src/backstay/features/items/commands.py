@@ -11,7 +11,7 @@ from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
-from backstay.db.queries import insert_one, one_or_404, visible
+from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import Description, ItemDetail, Title
@@ -41,7 +41,7 @@ class CreateItem(Command[ItemDetail]):
 async def create_item(
     command: CreateItem, session: Transaction, principal: Principal
 ) -> ItemDetail:
-    item = await insert_one(session, Item(**command.model_dump(), owner_id=principal.id))
+    item = await session.insert_one(Item(**command.model_dump(), owner_id=principal.id))
     return ItemDetail.model_validate(item)
 
 

@@ -14,10 +14,9 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.db.activity import Activity
+from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
-from backstay.db.types import SecondsFromNow
 from backstay.jobs.outbox import Catalog
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
@@ -61,8 +60,7 @@ class PurgeJobs(Command[bool]):
 async def purge_jobs(
     command: PurgeJobs, purge: Purge, session: Transaction, catalog: Catalog
 ) -> bool:
-    unknown = await update_where(
-        session,
+    unknown = await session.update_where(
         Job,
         UNFINISHED,
         Job.due_at < SecondsFromNow(-DAY),

@@ -104,8 +104,8 @@ async def retry_task(
     if job.queue == TASK_QUEUE:
         await _check_room(session, job.user_id)
     job.state, job.due_at = JobState.QUEUED.value, await session.scalar(select(NOW))
-    job.max_attempts += job.attempts - job.spared
-    job.spared = job.attempts
+    job.max_attempts += job.attempts - job.uncounted_attempts
+    job.uncounted_attempts = job.attempts
     job.is_cancelled, job.finished_at = False, None
     job.progress = job.note = None
     await session.flush()

@@ -15,7 +15,8 @@ from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import UNLIMITED, Grant, Principal
-from backstay.db.listing import Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.model import (

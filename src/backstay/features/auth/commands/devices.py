@@ -12,7 +12,6 @@ from backstay.core.context import Origin
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, RefreshTokens
-from backstay.db.queries import delete_where, update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.events import NewDeviceSignedIn
 from backstay.features.auth.model import Device
@@ -52,14 +51,14 @@ async def note_device(
     seen = known.get(identifier)
     is_new = seen is None or now - seen.last_seen_at > KEPT
     if seen is not None and now - seen.last_seen_at > _NOTED_EVERY:
-        await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
+        await session.update_where(Device, Device.id == seen.id, last_seen_at=now)
     if seen is None:
         is_new = await _add(account, identifier, session, now)
     for cookie in (added := [each for each in hashes if each not in known]):
         await _add(account, cookie, session, now)
     others = [row.id for row in rows if row.device_hash != identifier]
     if excess := others[MOST - 1 - len(added) :]:
-        await delete_where(session, Device, Device.id.in_(excess))
+        await session.delete_where(Device, Device.id.in_(excess))
     if rows and is_new:
         await events.publish(
             NewDeviceSignedIn(

@@ -6,7 +6,6 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SIGNED_IN
 from backstay.core.ports import Passwords
 from backstay.core.principal import Principal
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.users.commands.credentials import StorePassword
@@ -54,5 +53,5 @@ async def change_password(
             epoch=new.epoch,
         )
     )
-    await update_where(session, Session, Session.id == principal.session_id, epoch=epoch)
+    await session.update_where(Session, Session.id == principal.session_id, epoch=epoch)
     changes.touch(principal.id)

@@ -14,7 +14,6 @@ from backstay.core.errors import Unauthenticated
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, RefreshTokens
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.auth.queries import LIVE
@@ -70,8 +69,8 @@ async def end_sessions(
     session: Transaction, now: datetime, reason: EndReason, *which: ColumnElement[bool]
 ) -> int:
     """End the live sessions that match every predicate, and return how many did."""
-    return await update_where(
-        session, Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
+    return await session.update_where(
+        Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
     )
 
 

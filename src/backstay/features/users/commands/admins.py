@@ -12,7 +12,6 @@ from backstay.core.errors import NotFound
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Passwords
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.access.commands.seeding import ADMIN, USER, LockSuperusers
 from backstay.features.access.queries.membership import ListSuperusers
@@ -160,7 +159,7 @@ async def reset_admin_password(
     )
     await send(stored)
     unconfirmed = User.id == account.id, User.email_verified_at.is_(None)
-    await update_where(session, User, *unconfirmed, email_verified_at=clock())
+    await session.update_where(User, *unconfirmed, email_verified_at=clock())
     return account
 
 

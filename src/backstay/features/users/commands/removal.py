@@ -17,7 +17,8 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
-from backstay.db.queries import contains, delete_where, exists
+from backstay.db.folding import contains
+from backstay.db.queries import exists
 from backstay.db.session import Transaction
 from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.users.commands.people import keep_a_superuser, locked_user
@@ -123,7 +124,7 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
             names.append(email)
     named = (contains(Job.payload, to_json(name).decode()) for name in names)
     over = or_(Job.finished_at.is_not(None), Job.queue == MAIL_QUEUE)
-    await delete_where(session, Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
+    await session.delete_where(Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
 
 
 def _owners() -> Iterator[Column[Any]]:

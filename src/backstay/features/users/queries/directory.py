@@ -15,7 +15,8 @@ from backstay.core.messages import FromPath, Query
 from backstay.core.names import normalised_login
 from backstay.core.permissions import PermissionSpec
 from backstay.core.principal import Grant, Principal
-from backstay.db.listing import Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.queries.membership import MEMBERS_BY_NAME, GetMembership
