@@ -15,7 +15,7 @@ from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message
 from backstay.core.permissions import Source
 from backstay.core.validation import MOST_FAULTS, check_extent, validated
-from backstay.web.fields import fields_of
+from backstay.web.request import fields_of
 
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
