@@ -41,8 +41,7 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
                 async with database.writing.of(None):
                     try:
                         result = await call_next(context)
-                        await channel.announce(context)
-                        await _last(session, unit)
+                        await _last(context, database, channel)
                         await greenlet_spawn(_finish, session.sync_session, unit.writes)
                     except BaseException:
                         await session.close()
@@ -67,14 +66,17 @@ def transaction_with(database: Database, channel: PrincipalChannel, clock: Clock
     return transaction
 
 
-async def _last(session: Transaction, unit: UnitOfWork) -> None:
-    """Run ``before_commit``, which may wait for locks of other transactions.
+async def _last(context: Context, database: Database, channel: PrincipalChannel) -> None:
+    """Announce who changed, then run ``before_commit``, which may wait for locks of others.
 
     Every transaction takes such locks last, after it has written its rows. So one that holds such
     a lock never waits for a row of this one, and there is no deadlock.
     """
+    unit = context.unit
+    if unit.changes or database.replica_engine is not None:
+        await channel.announce(context)
     if unit.before_commit:
-        await session.flush()
+        await unit.transaction.flush()
     for act in unit.before_commit:
         await act()
 
