@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from backstay.cli.readiness import opened, sound
-from backstay.composition import engine_options, seed
+from backstay.composition import seed
 from backstay.db import migrate
+from backstay.db.options import engine_options
 from backstay.settings import ConfigurationError, SettingError, load_settings, read_settings
 from tests.cli.process import KEYS
 from tests.files import look_into

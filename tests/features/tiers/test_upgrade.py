@@ -2,10 +2,11 @@
 
 import pytest
 
-from backstay.composition import compose, engine_options, seed
+from backstay.composition import compose, seed
 from backstay.db import migrate
 from backstay.db.migrations.history import PLATFORM
 from backstay.db.migrations.runner import scripts
+from backstay.db.options import engine_options
 from backstay.settings import Settings
 from tests.conftest import FrozenClock
 from tests.features.steps import ME, bearer, register, running, sign_in
