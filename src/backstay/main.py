@@ -177,7 +177,7 @@ def _edge(backstay: Backstay) -> EdgeState:
         public_origin=origin_of(settings.app.public_url),
         cors_origins=frozenset(settings.app.cors_origins),
         shows_metrics=settings.app.metrics and (token is not None or settings.is_local),
-        metrics_token=token.get_secret_value() if token else None,
+        metrics_token=None if token is None else token.get_secret_value(),
         cache_is_remote=backstay.cache_is_remote,
         client_max_age=settings.client_cache.max_age,
     )

@@ -73,7 +73,7 @@ async def _last(context: Context, database: Database, channel: PrincipalChannel)
     a lock never waits for a row of this one, and there is no deadlock.
     """
     unit = context.unit
-    if unit.changes or database.replica_engine is not None:
+    if unit.changes or database.replica_engine is not None:  # then others learn who wrote
         await channel.announce(context)
     if unit.before_commit:
         await unit.transaction.flush()

@@ -39,9 +39,7 @@ LONGEST = 1000
 """The most characters of a query with which ``Link`` is sent: up to four links repeat it."""
 
 
-async def answer(
-    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
-) -> Response:
+async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefix: str) -> Response:
     """Send a message on behalf of the request and return its result as a response."""
     key = await _key_of(request) if spec.takes_key else None
     given = _preconditions_of(request)

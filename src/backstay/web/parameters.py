@@ -17,16 +17,13 @@ from backstay.core.permissions import Source
 from backstay.core.validation import MOST_FAULTS, check_extent, validated
 from backstay.web.request import fields_of
 
-_AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class Parameters:
     """How a request carries one type of message."""
 
-    def __init__(
-        self, message: type[Message[Any]], path_names: Mapping[str, str] = _AS_NAMED
-    ) -> None:
+    def __init__(self, message: type[Message[Any]], path_names: Mapping[str, str]) -> None:
         self._message = message
         self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
