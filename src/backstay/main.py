@@ -26,13 +26,10 @@ from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
-from backstay.web.address import ClientAddress
-from backstay.web.auth import Authenticator
-from backstay.web.dispatch import Route
+from backstay.web.dispatch import Route, RouteIndex
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of
-from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, count_unmatched, edge_of, metrics_access, sender_of
+from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -144,9 +141,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = index = RouteIndex(
-        app.router.middleware_stack, routes, count_unmatched
-    )
+    app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
     middleware.install(app, settings, backstay.metrics)
     return index
 
@@ -174,19 +169,15 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
 
 def _edge(backstay: Backstay) -> EdgeState:
     settings, token = backstay.settings, backstay.settings.app.metrics_token
-    client_address = ClientAddress(settings.server.trusted_proxies)
     return EdgeState(
         bus=backstay.bus,
-        authenticate=Authenticator(
-            backstay.tokens, backstay.principals, lambda: backstay.clock().timestamp()
-        ),
-        limits=Limits(backstay.limiter, settings, client_address),
-        client_address=client_address,
+        authenticate=Authenticator(backstay.tokens, backstay.principals, backstay.clock),
+        limits=Limits(backstay.limiter, settings),
         secure_cookies=not settings.is_local,
         public_origin=origin_of(settings.app.public_url),
         cors_origins=frozenset(settings.app.cors_origins),
-        metrics=metrics_access(settings),
-        metrics_token=token.get_secret_value() if token else None,
+        shows_metrics=settings.app.metrics and (token is not None or settings.is_local),
+        metrics_token=None if token is None else token.get_secret_value(),
         cache_is_remote=backstay.cache_is_remote,
         client_max_age=settings.client_cache.max_age,
     )

@@ -13,9 +13,9 @@ from starlette.types import Message
 from backstay.composition import Backstay
 from backstay.core.masking import tells_secret
 from backstay.core.permissions import PUBLIC, Policy
-from backstay.web.conditional import JSON
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE
+from backstay.web.request import JSON
 from backstay.web.route_spec import RouteSpec
 from tests.web.described import resolved
 

@@ -128,4 +128,7 @@ def _print_admin(admin: "Admin") -> None:
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
-    return asyncio.run(work(load_settings()))
+    settings = load_settings()
+    import backstay.composition  # noqa: F401 - loads the models, with which the database is compared
+
+    return asyncio.run(work(settings))

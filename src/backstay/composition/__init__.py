@@ -7,12 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from backstay.composition import wiring
-from backstay.composition.adapters import (
-    Adapters,
-    adapters_for,
-    channel_for,
-    mail_for,
-)
+from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
 from backstay.core.bus import Bus
@@ -55,12 +50,13 @@ from backstay.security.guesses import Guesses
 from backstay.security.refresh_tokens import HmacRefreshTokens
 from backstay.settings import Settings
 
-__all__ = ["Backstay", "compose", "seed"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Backstay(Adapters):
-    """Everything below the edge, through which HTTP, the command line and tests send messages."""
+    """Everything below the edge, through which HTTP, the command line and tests send messages.
+
+    ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
+    """
 
     settings: Settings
     features: tuple[Feature, ...]
@@ -70,16 +66,12 @@ class Backstay(Adapters):
     channel: PrincipalChannel
     trail: AuditTrail
     worker_context: WorkerContext
+    lacks_mail_server: bool
 
     @property
     def system(self) -> Sender:
         """A sender that acts as the application itself."""
         return Sender(self.bus.send, SYSTEM)
-
-    @property
-    def lacks_mail_server(self) -> bool:
-        """Whether features write mails although no mail backend is configured."""
-        return _lacks_mail_server(self.settings, self.features)
 
     @property
     def cache_is_remote(self) -> bool:
@@ -143,26 +135,13 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
     schedule = tuple(each for feature in features for each in feature.schedule)
-    lacks_mail = _lacks_mail_server(settings, features)
+    lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
     services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
-        clock=adapters.clock,
-        key=adapters.key,
-        database=adapters.database,
-        listener=adapters.listener,
-        links=adapters.links,
-        metrics=adapters.metrics,
-        passwords=adapters.passwords,
-        breached=adapters.breached,
-        tokens=adapters.tokens,
-        limiter=adapters.limiter,
-        cache=adapters.cache,
-        answers=adapters.answers,
-        job_notifiers=adapters.job_notifiers,
-        files=adapters.files,
+        **vars(adapters),
         settings=settings,
         features=tuple(features),
         models=models,
@@ -171,6 +150,7 @@ def compose(
         channel=channel,
         trail=trail,
         worker_context=WorkerContext(outbox, bus, adapters.metrics.jobs.observe, schedule),
+        lacks_mail_server=lacks_mail,
     )
 
 
@@ -180,10 +160,6 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
     store = DatabaseJobs(adapters.database, catalog.names())
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
     return Outbox(store, catalog, subscriptions, Notifier(), adapters.job_notifiers)
-
-
-def _lacks_mail_server(settings: Settings, features: Sequence[Feature]) -> bool:
-    return settings.mail.chosen is None and any(each.name == "mail" for each in features)
 
 
 def _services(

@@ -33,7 +33,7 @@ from backstay.security.passwords import Argon2Passwords
 from backstay.settings import MailSettings, Settings, decode_key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Adapters:
     """The adapters between the application and the outside.
 

@@ -2,11 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from inspect import getattr_static, isclass, isfunction, ismodule
+from inspect import (
+    getattr_static,
+    isclass,
+    iscoroutinefunction,
+    isfunction,
+    isgeneratorfunction,
+    ismodule,
+    signature,
+)
 from typing import Any
 
 from backstay.composition.ownership import Member, Ownership
-from backstay.composition.subscribers import subscriber_faults
+from backstay.core.events import Event
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.messages import Message
 from backstay.core.permissions import Policy
@@ -48,7 +56,7 @@ def manifest_faults(
     yield from _names(features)
     yield from _requirements(features)
     yield from _personal_data(features, registry)
-    yield from subscriber_faults(features)
+    yield from _subscribers(features)
     yield from _left_out(features, members)
     yield from _not_required(features, members, ownership)
     yield from _unhandled(members, registry)
@@ -128,6 +136,35 @@ def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[
                 hint = "Name a PersonalData query of this feature, under a name of its own."
                 yield Flaw(Code.FEATURE_EXPORT, problem, hint).of(feature)
             seen.setdefault(name, feature)
+
+
+def _subscribers(features: Sequence[Feature]) -> Iterator[WiringFault]:
+    """The faults of subscribers: one is never called, or returns no command."""
+    for feature in features:
+        for function in feature.functions():
+            if hasattr(function, "__subscribes__"):
+                flaws = _subscriber_flaws(function, function.__subscribes__)
+                yield from (flaw.of(function) for flaw in flaws)
+
+
+def _subscriber_flaws(function: Any, event: Any) -> Iterator[Flaw]:
+    name = function.__name__
+    if not (isclass(event) and issubclass(event, Event)):
+        told = getattr(event, "__name__", repr(event))
+        problem = f"{name} subscribes to {told}, which is no event: it is never called."
+        yield Flaw(
+            Code.SUBSCRIBER_NO_EVENT, problem, "Subscribe to a class that derives from Event."
+        )
+    hint = "Write `def` with the event as its one parameter, and return a command or None."
+    if iscoroutinefunction(function) or isgeneratorfunction(function):
+        problem = f"The subscriber {name} returns no command: it is async, or a generator."
+        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)
+        return
+    try:
+        signature(function).bind(None)
+    except TypeError:
+        problem = f"The subscriber {name} does not take just an event."
+        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)
 
 
 def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[WiringFault]:

@@ -1,6 +1,7 @@
 """Lists the steps of both pipelines in order, and the providers of handlers' parameters."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from backstay import __version__
@@ -61,7 +62,8 @@ def bus_for(
         authorize,  # checks the grant, its field rules and the rules of the message
         kept.answer,  # returns a cached answer, else caches this one
     )
-    writing = providers | WRITING | outbox_providers(outbox) | _purging(outbox)
+    purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
+    writing = providers | WRITING | outbox_providers(outbox) | purging
     bus.route(Command, command_steps, writing)
     bus.route(Query, query_steps, providers)
     return bus
@@ -75,12 +77,12 @@ def _providers(
         **{type(group): _always(group) for group in _settings_groups(settings)},
         Reader: adapters.database.reader_of,
         Paginator: _paginating(adapters.database, Cursors(adapters.key)),
-        Principal: lambda context: context.principal,
-        Grant: lambda context: context.grant,
-        ActivityNote: lambda context: context.note,
-        Origin: lambda context: context.origin,
+        Principal: attrgetter("principal"),
+        Grant: attrgetter("grant"),
+        ActivityNote: attrgetter("note"),
+        Origin: attrgetter("origin"),
         Progress: lambda context: Progress(context.origin.job),
-        Preconditions: lambda context: context.origin.preconditions,
+        Preconditions: attrgetter("origin.preconditions"),
         Sender: lambda context: context.sender.inside(context),
     }
 
@@ -92,10 +94,6 @@ def _paginating(database: Database, cursors: Cursors) -> Provider:
         return Paginator(database.reader_of(context), cursors, context.principal, grant)
 
     return paginator_of
-
-
-def _purging(outbox: Outbox) -> dict[Any, Provider]:
-    return {Purge: lambda context: Purge(context, Jobs(outbox, context))}
 
 
 def _settings_groups(settings: Settings) -> tuple[Group, ...]:

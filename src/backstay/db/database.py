@@ -173,8 +173,7 @@ class Database:
                     async with self._writing.of(None):
                         try:
                             result = await call_next(context)
-                            await channel.announce(context)
-                            await _last(session, unit)
+                            await self._last(context, channel)
                             await greenlet_spawn(_finish, session.sync_session, unit.writes)
                         except BaseException:
                             await session.close()
@@ -197,6 +196,20 @@ class Database:
             return run
 
         return transaction
+
+    async def _last(self, context: Context, channel: PrincipalChannel) -> None:
+        """Announce who changed, then run ``before_commit``, which may wait for locks of others.
+
+        Every transaction takes such locks last, after it has written its rows. So one that holds
+        such a lock never waits for a row of this one, and there is no deadlock.
+        """
+        unit = context.unit
+        if unit.changes or self.replica_engine is not None:  # then others learn who wrote
+            await channel.announce(context)
+        if unit.before_commit:
+            await unit.transaction.flush()
+        for act in unit.before_commit:
+            await act()
 
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[AsyncConnection]:
@@ -249,18 +262,6 @@ class Database:
         for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):
             if engine is not None:
                 await engine.dispose()
-
-
-async def _last(session: Transaction, unit: UnitOfWork) -> None:
-    """Run ``before_commit``, which may wait for locks of other transactions.
-
-    Every transaction takes such locks last, after it has written its rows. So one that holds such
-    a lock never waits for a row of this one, and there is no deadlock.
-    """
-    if unit.before_commit:
-        await session.flush()
-    for act in unit.before_commit:
-        await act()
 
 
 async def _after(message: type[Message[Any]], act: Callable[[], Awaitable[None]]) -> None:

@@ -17,7 +17,7 @@ from backstay.core.listing import Filter, ListQuery
 from backstay.core.messages import Message
 from backstay.core.permissions import Source
 from backstay.core.validation import MOST_FAULTS, validated
-from backstay.web.fields import fields_of
+from backstay.web.request import fields_of
 
 TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
 """A JSON string, or a comma or colon outside of strings. A string without an end matches, too, so
@@ -29,9 +29,7 @@ _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 class Parameters:
     """How a request carries one type of message."""
 
-    def __init__(
-        self, message: type[Message[Any]], path_names: Mapping[str, str] = _AS_NAMED
-    ) -> None:
+    def __init__(self, message: type[Message[Any]], path_names: Mapping[str, str]) -> None:
         self._message = message
         self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}

@@ -31,12 +31,8 @@ from backstay.features.auth.schemas import (
     TokenAnswer,
 )
 from backstay.limits.classes import LimitClass
-from backstay.web.auth import bearer_token
-from backstay.web.checks import media_type_of
-from backstay.web.conditional import JSON
-from backstay.web.fields import cookies_of, lines_of
 from backstay.web.oauth import UNSUPPORTED
-from backstay.web.pages import FORM
+from backstay.web.request import FORM, JSON, bearer_token, media_type_of
 from backstay.web.route_spec import BEARER
 from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
@@ -85,7 +81,7 @@ async def refresh(request: Request) -> Response:
     if bearer and "." in bearer:
         bearer = None  # an access token, which clients send with every request
     token = body.refresh_token or bearer
-    tokens = [token] if token else _cookies(request)
+    tokens = [token] if token else _tokens(request)
     if not tokens:
         raise Unauthenticated("Send a refresh token.")
     found = {"tokens": tuple(tokens), "fingerprint": body.fingerprint}
@@ -97,7 +93,7 @@ async def log_out(request: Request) -> Response:
     """End the session of the first usable token, and clear the cookie."""
     body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
-    found = [body.refresh_token, bearer, *_cookies(request)]
+    found = [body.refresh_token, bearer, *_tokens(request)]
     fields = {"tokens": tuple(filter(None, found)), "fingerprint": body.fingerprint}
     await sender_of(request)(validated(Logout.model_validate, fields))
     response = Response(status_code=204)
@@ -156,7 +152,7 @@ def _set_cookie(
 
 def _known_device(request: Request) -> str | None:
     """The id in the first device cookie that has the form of one."""
-    return next(filter(_DEVICE_ID.fullmatch, cookies_of(request.scope, DEVICE_COOKIE)), None)
+    return next(filter(_DEVICE_ID.fullmatch, _cookies(request, DEVICE_COOKIE)), None)
 
 
 def _cookie_path(request: Request) -> str:
@@ -164,16 +160,27 @@ def _cookie_path(request: Request) -> str:
     return str(request.scope["path"]).rpartition("/")[0]
 
 
-def _cookies(request: Request) -> list[str]:
+def _tokens(request: Request) -> list[str]:
     """The refresh tokens of the first ``MOST_TOKENS`` cookies.
 
     Raises:
         Forbidden: ``Origin`` is neither this application's nor allowed.
     """
-    tokens = cookies_of(request.scope, COOKIE)[:MOST_TOKENS]
+    tokens = _cookies(request, COOKIE)[:MOST_TOKENS]
     if tokens:
         _check_origin(request)
     return tokens
+
+
+def _cookies(request: Request, name: str) -> list[str]:
+    """The distinct, non-empty values of all cookies of one name.
+
+    Their order is the browser's, which sends longer paths first (RFC 6265, 5.4).
+    """
+    lines = request.headers.getlist("cookie")
+    pairs = (pair.partition("=") for line in lines for pair in line.split(";"))
+    values = (value.strip().strip('"') for given, _, value in pairs if given.strip() == name)
+    return list(dict.fromkeys(filter(None, values)))
 
 
 def _check_origin(request: Request) -> None:
@@ -184,7 +191,7 @@ def _check_origin(request: Request) -> None:
     """
     edge, host = edge_of(request), request.headers.get("host", "")
     own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
-    given = set(map(normal_origin, lines_of(request.scope, b"origin")))
+    given = set(map(normal_origin, request.headers.getlist("origin")))
     if not given <= own | {edge.public_origin} | edge.cors_origins:
         raise Forbidden("This origin may not use the cookie.")
 

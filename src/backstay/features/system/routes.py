@@ -17,10 +17,9 @@ from backstay.features.system.queries import (
     ListEditableResources,
     Ping,
 )
-from backstay.web.auth import INVALID, bearer_token
-from backstay.web.conditional import JSON
+from backstay.web.request import JSON, bearer_token
 from backstay.web.routes import Routes
-from backstay.web.state import MetricsAccess, edge_of, sender_of
+from backstay.web.state import INVALID, edge_of, sender_of
 
 
 async def health(request: Request) -> Response:
@@ -45,11 +44,11 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Metrics; outside `local` only for clients with the metrics token."""
     edge = edge_of(request)
-    if edge.metrics is MetricsAccess.OFF:
+    if not edge.shows_metrics:
         raise NotFound
-    if edge.metrics is MetricsAccess.GUARDED:
+    if edge.metrics_token is not None:
         given = bearer_token(request.headers.get("authorization")) or ""
-        if not compare_digest(given.encode(), (edge.metrics_token or "").encode()):
+        if not compare_digest(given.encode(), edge.metrics_token.encode()):
             raise Unauthenticated(challenge=INVALID)
     text = await sender_of(request)(GetMetrics())
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,20 +1,99 @@
-"""Checks a request before its message is read: host, length, encoding and media type."""
+"""Reads the head of a request: header fields, the client's address, and what is refused by it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.types import Scope
 
+from backstay.core.addresses import Address, Network, parse_address, parse_node
 from backstay.core.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType, UriTooLong
-from backstay.web.fields import field_of, fields_of, lines_of
 
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 URI_BYTES = 32_768
 """The most bytes of path and query together: enough for a filter with a hundred addresses."""
 QUERY_PARAMETERS = 200
 """The most parameters of a query."""
 _BODY_BYTES = "backstay.body_bytes"
+_FIELDS = "backstay.fields"
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+;=%-]+|\[[\w:.~%-]+\])(?::[0-9]*)?", re.ASCII)
 _PORT = re.compile(r":[0-9]*$")
+_TRACE = b"traceparent"
+_PARENT = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
+)
+
+
+def fields_of(scope: Scope) -> dict[bytes, bytes]:
+    """The fields by lower-case name. Of a repeated field it is the first line."""
+    fields: dict[bytes, bytes] | None = scope.get(_FIELDS)
+    if fields is None:
+        fields = scope[_FIELDS] = dict(reversed(list(scope["headers"])))
+    return fields
+
+
+def field_of(scope: Scope, name: bytes) -> str | None:
+    """The value of one field, decoded as ISO 8859-1, or None."""
+    value = fields_of(scope).get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def lines_of(scope: Scope, name: bytes) -> list[str]:
+    """All lines of a repeated field in their order, decoded as ISO 8859-1."""
+    if name not in fields_of(scope):
+        return []
+    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
+
+
+def parent_of(scope: Scope) -> tuple[bytes, bytes] | None:
+    """The trace id and the flags of the request's ``traceparent`` (W3C Trace Context).
+
+    None if the header is missing, repeated or malformed. A version later than 00 is read as that
+    standard demands: further parts may follow the flags, and only the ``sampled`` flag is used.
+    """
+    if _TRACE not in fields_of(scope):
+        return None
+    given = [value for name, value in scope["headers"] if name == _TRACE]
+    parent = _PARENT.fullmatch(given[0]) if len(given) == 1 else None
+    if parent is None:
+        return None
+    version, trace_id, flags, more = parent.groups()
+    if version == b"00":
+        return None if more else (trace_id, flags)
+    return trace_id, b"%02x" % (int(flags, 16) & 1)
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token of a ``Bearer`` header, or None."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
+    """The address of the client, without its port.
+
+    It is the address of the socket's peer. If that peer is a trusted proxy, it is instead the
+    rightmost entry of ``X-Forwarded-For`` that is not a trusted proxy.
+
+    If that entry is not an address, the header is ignored and the proxy's address is used. All
+    clients that hide their address behind one proxy therefore share one rate limit, and no client
+    can choose the address it is counted under.
+    """
+    client = scope.get("client")
+    peer = str(client[0]).partition("%")[0] if client else ""
+    if not trusted or not _is_trusted(parse_address(peer), trusted):
+        return peer
+    values = [v for name, v in scope["headers"] if name == b"x-forwarded-for"]
+    entries = [e.strip() for e in b",".join(values).decode("latin-1").split(",")]
+    for entry in reversed(entries):
+        address = parse_node(entry)
+        if not _is_trusted(address, trusted):
+            return peer if address is None else str(address)
+    return peer
+
+
+def _is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
+    return address is not None and any(address in network for network in trusted)
 
 
 def check_host(scope: Scope, served: Iterable[str]) -> None:
