@@ -15,7 +15,7 @@ from backstay.core.clock import utc_now
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.schedule import Every, Scheduled, cron, every
-from backstay.core.wiring import BootError, Code, place_of
+from backstay.core.wiring import BootError, Code, Place
 from backstay.features import STANDARD
 from backstay.features.auth.commands.purge import PurgeSessions
 from backstay.features.auth.model import Session
@@ -208,7 +208,7 @@ def test_a_schedule_of_an_invalid_job_stops_the_boot(tmp_path: Path) -> None:
     )
     with pytest.raises(BootError) as caught:
         compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, ship])
-    manifests = place_of(system), place_of(tasks)
+    manifests = Place.of(system), Place.of(tasks)
     assert [(fault.code, fault.problem) for fault in caught.value.faults] == [
         (
             Code.SCHEDULE_TWICE,

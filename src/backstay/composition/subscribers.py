@@ -6,10 +6,10 @@ from typing import Any
 
 from backstay.core.events import Event
 from backstay.core.feature import Feature
-from backstay.core.wiring import Code, Flaw, WiringFault
+from backstay.core.wiring import Code, Flaw
 
 
-def subscriber_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def subscriber_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
     """The faults of functions that subscribe to an event."""
     for feature in features:
         for function in feature.functions():

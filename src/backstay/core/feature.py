@@ -11,7 +11,7 @@ from uuid import UUID
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
 from backstay.core.schedule import Scheduled
-from backstay.core.wiring import Place, WiringFault, calling_place
+from backstay.core.wiring import Flaw, Place
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -56,7 +56,7 @@ class RouteTable(Protocol):
         """The routes, ready to be added to an application."""
         ...
 
-    def faults(self) -> Iterator[WiringFault]:
+    def faults(self) -> Iterator[Flaw]:
         """The wiring faults of single rows."""
         ...
 
@@ -85,7 +85,7 @@ class Feature:
     tasks: Mapping[str, type[Command[Any]]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     foundation: bool = False
-    place: Place = field(default_factory=calling_place, compare=False, repr=False)
+    place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
 
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import ARRAY, String, Table, bindparam, text
 
-from backstay.core.wiring import Code, Flaw, WiringFault
+from backstay.core.wiring import Code, Flaw
 from backstay.db.base import Base
 from backstay.db.session import Database
 
@@ -24,9 +24,7 @@ _IN_POSTGRES = text(
 ).bindparams(bindparam("names", type_=ARRAY(String)))
 
 
-async def absence_faults(
-    database: Database, models: Sequence[type[Base]]
-) -> tuple[WiringFault, ...]:
+async def absence_faults(database: Database, models: Sequence[type[Base]]) -> tuple[Flaw, ...]:
     """Every table and column of the models that the database lacks, found by one statement.
 
     On PostgreSQL a name without a schema is looked up in the ``search_path``, as in statements.

@@ -26,7 +26,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.pipeline import authorize
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -36,11 +36,11 @@ class Catalog:
 
     def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
         self._commands: dict[str, type[Command[Any]]] = {}
-        self.faults: list[WiringFault] = []
+        self.faults: list[Flaw] = []
         for command in commands:
             first = self._commands.setdefault(command.__name__, command)
             if first is not command:
-                problem = f"Another command is called {command.__name__}, at {place_of(first)}."
+                problem = f"Another command is called {command.__name__}, at {Place.of(first)}."
                 flaw = Flaw(Code.COMMAND_NAME_TWICE, problem, "Give one of them another name.")
                 self.faults.append(flaw.of(command))
 
