@@ -13,7 +13,6 @@ from backstay.core.context import Context
 from backstay.core.events import Event, Subscription, Subscriptions
 from backstay.core.jobs import (
     MAX_ATTEMPTS,
-    Actor,
     JobNotifier,
     JobRun,
     JobStore,
@@ -92,11 +91,10 @@ class Outbox:
         Raises:
             TypeError: the command holds a secret, or no feature of this application handles it.
         """
-        actor = Actor.USER if principal.user_id is not None else Actor.ANONYMOUS
         return NewJob(
             type(command).__name__,
             self.catalog.dump(command),
-            Actor.SYSTEM if principal.is_system else actor,
+            principal.kind,
             principal.user_id,
             **{"queue": type(command).job_queue, **options},
         )

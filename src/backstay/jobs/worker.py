@@ -13,25 +13,22 @@ import structlog
 
 from backstay.core.causes import cause_of
 from backstay.core.context import Buses, Origin, Sender
-from backstay.core.errors import Unauthenticated
-from backstay.core.jobs import (
-    TASK_QUEUE,
-    Actor,
-    JobLost,
-    JobRun,
-    JobTimedOut,
-    backoff,
-    is_final,
-    public_error,
-)
+from backstay.core.errors import Unauthenticated, Unavailable
+from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
-from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming
+from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming, backoff, is_final
 
 log = structlog.get_logger("backstay.jobs")
+
+
+class _JobLost(Unavailable):
+    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
+
+    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class GetPrincipalOfUser(Query[Principal | None]):
@@ -212,7 +209,7 @@ class Worker:
             if run.is_cancelled:
                 await self._store_outcome(self._store.cancelled(run))
             else:
-                await self._failed(run, JobLost())
+                await self._failed(run, _JobLost())
         if lost:
             self._called.set()
 
@@ -258,7 +255,7 @@ class Worker:
             raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
 
     async def _principal(self, run: JobRun) -> Principal:
-        if run.actor == Actor.SYSTEM:
+        if run.actor == SYSTEM.kind:
             return SYSTEM
         if run.user_id is None:
             return STRANGER
