@@ -10,7 +10,7 @@ import structlog
 
 from backstay.core.bus import Next, handles
 from backstay.core.context import Context
-from backstay.core.events import Event, Subscription, Subscriptions
+from backstay.core.events import Event, Reaction, Subscriptions
 from backstay.core.jobs import (
     MAX_ATTEMPTS,
     JobNotifier,
@@ -222,22 +222,22 @@ class Events:
 
         A subscriber that fails gets a job, too, which calls it again.
         """
-        for subscription in self._outbox.subscriptions.of(event):
-            about = f"{subscription.name}:{getattr(event, event.aggregate)}"
-            key = f"{subscription.name}:{event.event_id}"
-            job = self._job(subscription, event, sequence=about, unique_key=key)
+        for name, react in self._outbox.subscriptions.of(event):
+            about = f"{name}:{getattr(event, event.aggregate)}"
+            key = f"{name}:{event.event_id}"
+            job = self._job(name, react, event, sequence=about, unique_key=key)
             if job is not None:
                 await self._outbox.put(self._context, job)
 
-    def _job(self, asked: Subscription, event: Event, **options: Any) -> NewJob | None:
+    def _job(self, name: str, react: Reaction[Any], event: Event, **options: Any) -> NewJob | None:
         kind = type(event).__name__
         try:
-            command = asked.react(event)
+            command = react(event)
             return None if command is None else self._outbox.new(command, SYSTEM, **options)
         except Exception:
-            log.exception("subscriber failed", subscription=asked.name, event_type=kind)
+            log.exception("subscriber failed", subscription=name, event_type=kind)
             stored = event.model_dump(mode="json")
-            again = AnswerEvent(subscription=asked.name, kind=kind, event=stored)
+            again = AnswerEvent(subscription=name, kind=kind, event=stored)
             return self._outbox.new(again, SYSTEM, **options)
 
 
