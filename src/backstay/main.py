@@ -12,7 +12,6 @@ from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
-from backstay.core.addresses import origin_of
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
@@ -183,7 +182,7 @@ def _edge(backstay: Backstay) -> EdgeState:
         limits=Limits(backstay.limiter, settings, client_address),
         client_address=client_address,
         secure_cookies=not settings.is_local,
-        public_origin=origin_of(settings.app.public_url),
+        public_origin=settings.app.public_origin,
         cors_origins=frozenset(settings.app.cors_origins),
         metrics=metrics_access(settings),
         metrics_token=token.get_secret_value() if token else None,

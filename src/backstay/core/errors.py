@@ -64,10 +64,6 @@ class Conflict(AppError):
     status, code, title = 409, "conflict", "The request conflicts with the current state"
 
 
-class IntegrityViolated(Conflict):
-    code, title = "db_integrity_error", "The database refused the change"
-
-
 class PreconditionFailed(AppError):
     """The resource does not meet a precondition of the request (RFC 9110, 13.1)."""
 

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -112,8 +111,3 @@ class Feature:
 
 def _is_message(value: Any) -> bool:
     return inspect.isclass(value) and issubclass(value, (Command, Query))
-
-
-def features_of(package: str, *names: str) -> tuple[Feature, ...]:
-    """The manifests of the named folders of a package, in that order."""
-    return tuple(import_module(f"{package}.{name}").feature for name in names)

@@ -14,7 +14,6 @@ from backstay.core.errors import (
     DatabaseFailed,
     DatabaseTimedOut,
     DatabaseUnavailable,
-    IntegrityViolated,
     Invalid,
 )
 from backstay.db.base import Base
@@ -30,6 +29,10 @@ _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
 _ENDED = {"57014", "25P03", "25P04"}
 _TRANSIENT = ("08", "57P", "40001", "40003", "40P01", "53300", "55P03")
 """SQLSTATEs, or their prefixes, of errors that disappear without an operator's help."""
+
+
+class _IntegrityViolated(Conflict):
+    code, title = "db_integrity_error", "The database refused the change"
 
 
 class ShareInUse(DatabaseUnavailable):
@@ -131,7 +134,7 @@ def _is_transient(error: DBAPIError) -> bool:
 def _integrity(error: IntegrityError) -> AppError:
     violated = _violated(error)
     taken: type[Conflict] = (violated.info if violated is not None else {}).get(
-        "taken", IntegrityViolated
+        "taken", _IntegrityViolated
     )
     return taken()
 

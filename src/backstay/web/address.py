@@ -1,12 +1,15 @@
 """Determines the client's address of a request, also behind trusted proxies."""
 
+import re
 from collections.abc import Iterable
 
 from starlette.types import Scope
 
-from backstay.core.addresses import Address, Network, parse_address, parse_node
+from backstay.core.addresses import Address, Network, parse_address
 
 _KEY = "backstay.client_address"
+_NODE = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
+"""An address as proxies write it, with or without a port (RFC 7239, 6)."""
 
 
 class ClientAddress:
@@ -41,7 +44,8 @@ class ClientAddress:
         values = [v for name, v in scope["headers"] if name == b"x-forwarded-for"]
         entries = [e.strip() for e in b",".join(values).decode("latin-1").split(",")]
         for entry in reversed(entries):
-            address = parse_node(entry)
+            node = _NODE.fullmatch(entry)
+            address = parse_address(node["v6"] or node["v4"] if node else entry)
             if not self._is_trusted(address):
                 return None if address is None else str(address)
         return None
