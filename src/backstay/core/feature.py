@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from backstay.core.messages import Command, Message, Query, View
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.schedule import Scheduled
 from backstay.core.wiring import Flaw, Place
 
@@ -103,10 +103,6 @@ class Feature:
             for value in vars(module).values():
                 if inspect.isfunction(value) and value.__module__ == module.__name__:
                     yield value
-
-    def permissions(self) -> set[PermissionSpec]:
-        """The permissions that its messages declare."""
-        return {p for m in self.messages() if isinstance(p := m.permission, PermissionSpec)}
 
 
 def _is_message(value: Any) -> bool:

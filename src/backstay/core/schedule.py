@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from cronsim import CronSim, CronSimError
 
@@ -17,8 +17,9 @@ _PERIOD = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
 class _Every:
     """Slots of one length, in seconds, counted from 1970. A new schedule fires at once."""
 
+    fires_at_once: ClassVar = True
+
     seconds: int
-    fires_at_once: bool = True
 
     def slot(self, now: datetime) -> datetime:
         return datetime.fromtimestamp(now.timestamp() // self.seconds * self.seconds, UTC)
@@ -31,8 +32,9 @@ class _Every:
 class _Cron:
     """Slots that begin when a cron expression matches, in UTC. A new schedule waits for one."""
 
+    fires_at_once: ClassVar = False
+
     expression: str
-    fires_at_once: bool = False
 
     def slot(self, now: datetime) -> datetime:
         end = now.replace(microsecond=0) + timedelta(seconds=1)
