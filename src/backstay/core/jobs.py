@@ -1,6 +1,5 @@
 """Types and ports of jobs: commands that are stored, and sent later by a worker."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -220,28 +219,6 @@ class JobNotifier(Protocol):
     async def stop(self) -> None:
         """Stop both publishing and listening."""
         ...
-
-
-class Notifier:
-    """Wakes the tasks in this process that wait for work."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Event] = set()
-
-    def notify(self) -> None:
-        """Wake all subscribers, because there may be work."""
-        for event in self._waiting:
-            event.set()
-
-    def subscribe(self) -> asyncio.Event:
-        """An event that every call of :meth:`notify` sets from now on."""
-        event = asyncio.Event()
-        self._waiting.add(event)
-        return event
-
-    def unsubscribe(self, event: asyncio.Event) -> None:
-        """Stop setting an event."""
-        self._waiting.discard(event)
 
 
 def public_error(error: Exception) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Stores jobs, and events as jobs, in the transaction of the handler that asks for them."""
 
+import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -11,14 +12,7 @@ import structlog
 from backstay.core.bus import Next, handles
 from backstay.core.context import Context
 from backstay.core.events import Event, Reaction, Subscriptions
-from backstay.core.jobs import (
-    MAX_ATTEMPTS,
-    JobNotifier,
-    JobRun,
-    JobStore,
-    NewJob,
-    Notifier,
-)
+from backstay.core.jobs import MAX_ATTEMPTS, JobNotifier, JobRun, JobStore, NewJob
 from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
@@ -51,8 +45,8 @@ class Catalog:
         """Why a command cannot become a job, or None."""
         if self._commands.get(command.__name__) is not command:
             return f"{command.__name__} cannot be a job: no feature handles it"
-        for field in secret_fields(command):
-            why = f"its field `{field}` is a secret, jobs are stored"
+        for name in secret_fields(command):
+            why = f"its field `{name}` is a secret, jobs are stored"
             return f"{command.__name__} cannot be a job: {why}"
         return None
 
@@ -82,8 +76,8 @@ class Outbox:
     store: JobStore
     catalog: Catalog
     subscriptions: Subscriptions
-    notifier: Notifier
     job_notifiers: tuple[JobNotifier, ...] = ()
+    _waiting: set[asyncio.Event] = field(default_factory=set, init=False, compare=False)
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
         """Make a job of a command; ``options`` are fields of :class:`NewJob`.
@@ -141,9 +135,24 @@ class Outbox:
 
     def wake(self, job_id: UUID) -> None:
         """Wake workers in this process, and in others, for a stored job."""
-        self.notifier.notify()
+        self.notify()
         for job_notifier in self.job_notifiers:
             job_notifier.publish(job_id)
+
+    def notify(self) -> None:
+        """Wake the tasks in this process that wait, because there may be work."""
+        for event in self._waiting:
+            event.set()
+
+    def subscribe(self) -> asyncio.Event:
+        """An event that every call of :meth:`notify` sets from now on."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        return event
+
+    def unsubscribe(self, event: asyncio.Event) -> None:
+        """Stop setting an event."""
+        self._waiting.discard(event)
 
 
 class Jobs:

@@ -61,12 +61,12 @@ class Worker:
     ) -> None:
         self._place = place
         self._store = place.outbox.store
-        self._notifier, self._job_notifiers = place.outbox.notifier, place.outbox.job_notifiers
+        self._job_notifiers = place.outbox.job_notifiers
         self._queues = queues
         self._concurrency = concurrency
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
-        self._called = self._notifier.subscribe()
+        self._called = place.outbox.subscribe()
         self._is_stopping, self._grace = False, 0.0
         self._faults: deque[Exception] = deque(maxlen=place.timing.tries)
         self._with_timeout = TimeoutRunner(place.timing.lease / 3)
@@ -129,7 +129,7 @@ class Worker:
             for beat in beats:
                 beat.cancel()
             await asyncio.wait(beats, timeout=self._place.timing.beat)
-            self._notifier.unsubscribe(self._called)
+            self._place.outbox.unsubscribe(self._called)
 
     async def _claim(self) -> int:
         """Start as many jobs as there are free slots, and return how many."""
