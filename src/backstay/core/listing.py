@@ -157,9 +157,15 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         return self.limit is not None or self.cursor is not None
 
     @classmethod
+    @cache
     def filters(cls) -> Mapping[str, type[Equals[Any]]]:
         """The fields that are filters: the class of each, by name."""
-        return _filters(cls)
+        return {
+            name: kind
+            for name, field in cls.model_fields.items()
+            for kind in (field.annotation, *get_args(field.annotation))
+            if isinstance(kind, type) and issubclass(kind, Equals)
+        }
 
     def conditions(self) -> Iterator[tuple[str, str, Any]]:
         """Every requested condition, as field, operator and value."""
@@ -210,13 +216,3 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
 PAGING = frozenset(ListQuery.model_fields)
 """The fields that every list has; field rules name the columns they refer to instead."""
-
-
-@cache
-def _filters(query: type[ListQuery[Any]]) -> Mapping[str, type[Equals[Any]]]:
-    return {
-        name: kind
-        for name, field in query.model_fields.items()
-        for kind in (field.annotation, *get_args(field.annotation))
-        if isinstance(kind, type) and issubclass(kind, Equals)
-    }
