@@ -12,7 +12,6 @@ from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
-from backstay.core.addresses import origin_of
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
@@ -174,7 +173,7 @@ def _edge(backstay: Backstay) -> EdgeState:
         authenticate=Authenticator(backstay.tokens, backstay.principals, backstay.clock),
         limits=Limits(backstay.limiter, settings),
         secure_cookies=not settings.is_local,
-        public_origin=origin_of(settings.app.public_url),
+        public_origin=settings.app.public_origin,
         cors_origins=frozenset(settings.app.cors_origins),
         shows_metrics=settings.app.metrics and (token is not None or settings.is_local),
         metrics_token=None if token is None else token.get_secret_value(),

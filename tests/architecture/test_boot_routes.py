@@ -11,7 +11,7 @@ from backstay.composition import compose
 from backstay.core.bus import handles
 from backstay.core.messages import Command, FromPath, Query, View
 from backstay.core.permissions import PUBLIC
-from backstay.core.wiring import BootError, Code, place_of
+from backstay.core.wiring import BootError, Code, Place
 from backstay.features import STANDARD
 from backstay.limits.classes import LimitClass
 from backstay.main import create_app
@@ -193,8 +193,8 @@ def test_two_routes_that_differ_only_in_placeholder_names_are_refused(
     row = second.specs[0].place
     found = faults(feature(*MEMBERS, routes=(*first.routes, second)))
     (fault,) = found
-    assert (fault.code, fault.where) == (TWICE, str(place_of(second.specs[0])))
-    assert row.line == place_of(second).line + 1
+    assert (fault.code, fault.where) == (TWICE, str(Place.of(second.specs[0])))
+    assert row.line == Place.of(second).line + 1
     assert fault.problem.startswith(
         "GET /api/v1/rigs/{number} is routed twice, first as /api/v1/rigs/{id} at tests/"
     )

@@ -14,6 +14,7 @@ from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
 from backstay.core.wiring import Code
 from backstay.features import STANDARD
+from backstay.features.access.commands.seeding import declared_permissions
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.redis.metrics import RedisMetrics
 from backstay.settings.variables import VARIABLES
@@ -70,9 +71,8 @@ def _subclasses(error: type[AppError]) -> Iterator[type[AppError]]:
 
 def permissions() -> dict[str, str]:
     return {
-        spec.key: spec.default_scope.value if spec.default_scope else ""
-        for feature in STANDARD
-        for spec in feature.permissions()
+        each.key: each.default_scope.value if each.default_scope else ""
+        for each in declared_permissions(STANDARD)
     }
 
 

@@ -8,7 +8,7 @@ from backstay.core.caching import Cached
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC
 from backstay.core.signatures import fits, rule_flaws
-from backstay.core.wiring import Code, place_of
+from backstay.core.wiring import Code, Place
 from backstay.jobs.outbox import Catalog
 
 
@@ -58,11 +58,11 @@ def test_two_commands_of_one_name_are_reported() -> None:
     assert Catalog([first, first]).faults == []
     (fault,) = Catalog([first, second]).faults
     assert fault.code is Code.COMMAND_NAME_TWICE
-    assert str(place_of(first)) in fault.problem
+    assert str(Place.of(first)) in fault.problem
 
 
 def test_a_generated_class_is_placed_at_its_modules_first_line() -> None:
-    place = place_of(type("Made", (), {"__module__": __name__}))
+    place = Place.of(type("Made", (), {"__module__": __name__}))
     assert (place.file, place.line) == (__file__, 1)
 
 

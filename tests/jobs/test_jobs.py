@@ -11,13 +11,14 @@ from sqlalchemy import select, text, update
 
 from backstay.composition import Backstay
 from backstay.core.errors import Forbidden, NotFound
-from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
+from backstay.core.jobs import MAX_ATTEMPTS, JobState
 from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.features.system.commands import PurgeJobs
 from backstay.features.users.commands.administration import BlockUser
 from backstay.jobs import worker as workers
 from backstay.jobs.tables import Job
+from backstay.jobs.timing import backoff
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (

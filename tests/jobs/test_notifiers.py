@@ -120,7 +120,7 @@ class TestPostgres:
         monkeypatch.setattr(listener_module, "BEAT_SECONDS", 0.05)
         async with elsewhere(NO_POLLING) as other:
             await asleep(other)
-            notifier = other.place.outbox.notifier.subscribe()
+            notifier = other.place.outbox.subscribe()
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
             await execute(
                 ships, text(f"{cut} 'backstay listener' AND datname = current_database()")
@@ -181,7 +181,7 @@ class TestBroker:
                 ships,
                 await enqueue_until_heard(captain, one) + await enqueue_until_heard(captain, two),
             )
-            notifiers = [each.place.outbox.notifier.subscribe() for each in (one, two)]
+            notifiers = [each.place.outbox.subscribe() for each in (one, two)]
             await captain(Order(words=("a",)))
             for notifier in notifiers:
                 await asyncio.wait_for(notifier.wait(), LIMIT)
@@ -235,7 +235,7 @@ async def enqueue_until_heard(captain: UserSender, hired: ObservedWorker) -> int
     A healthy notifier may still miss jobs: brokers complete a subscription a moment later.
     """
     await told(hired)
-    notifier, count = hired.place.outbox.notifier.subscribe(), 0
+    notifier, count = hired.place.outbox.subscribe(), 0
 
     async def is_heard() -> bool:
         nonlocal count

@@ -15,7 +15,7 @@ from backstay.core.clock import utc_now
 from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
-from backstay.core.jobs import JobStore, Notifier
+from backstay.core.jobs import JobStore
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -159,7 +159,7 @@ def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters)
     catalog = wiring.catalog_of(registry, features)
     store = DatabaseJobs(adapters.database, catalog.names())
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, Notifier(), adapters.job_notifiers)
+    return Outbox(store, catalog, subscriptions, adapters.job_notifiers)
 
 
 def _services(

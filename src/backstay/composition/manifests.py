@@ -19,12 +19,12 @@ from backstay.core.feature import Feature, PersonalData
 from backstay.core.messages import Message
 from backstay.core.permissions import Policy
 from backstay.core.registry import Registry
-from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place
 
 _MARKS = ("__handles__", "__prepares__", "__subscribes__")
 
 
-def shape_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def shape_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
     """Fields of manifests that are not tuples of modules, of tables of routes, or of names.
 
     This check comes first: all others read these fields.
@@ -50,7 +50,7 @@ _HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 def manifest_faults(
     features: Sequence[Feature], registry: Registry, ownership: Ownership
-) -> Iterator[WiringFault]:
+) -> Iterator[Flaw]:
     """The faults in what features declare about themselves and each other."""
     members = list(ownership.members())
     yield from _names(features)
@@ -62,13 +62,13 @@ def manifest_faults(
     yield from _unhandled(members, registry)
 
 
-def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def _names(features: Sequence[Feature]) -> Iterator[Flaw]:
     seen: dict[str, Feature] = {}
     listing: dict[int, Feature] = {}
     for feature in features:
         if feature.name in seen:
             first = seen[feature.name]
-            problem = f"Another feature is called {feature.name}, at {place_of(first)}."
+            problem = f"Another feature is called {feature.name}, at {Place.of(first)}."
             if first is feature:
                 problem = f"The feature {feature.name} is listed twice."
             yield Flaw(Code.FEATURE_TWICE, problem, "Rename or remove one.").of(feature)
@@ -81,7 +81,7 @@ def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
                 yield Flaw(Code.FEATURE_MODULE_TWICE, problem, hint).of(feature)
 
 
-def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def _requirements(features: Sequence[Feature]) -> Iterator[Flaw]:
     needs = {feature.name: feature.requires for feature in features}
     seen: set[str] = set()
     told: set[frozenset[str]] = set()
@@ -120,14 +120,14 @@ def _cycle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[
     return []
 
 
-def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[WiringFault]:
+def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[Flaw]:
     seen: dict[str, Feature] = {}
     question: Any
     for feature in features:
         for name, question in feature.personal_data.items():
             problem = None
             if name in seen:
-                problem = f"The export {name} is declared twice, first at {place_of(seen[name])}."
+                problem = f"The export {name} is declared twice, first at {Place.of(seen[name])}."
             elif not (isclass(question) and issubclass(question, PersonalData)):
                 problem = f"The export {name} is no PersonalData query."
             elif question not in registry.handlers:
@@ -138,7 +138,7 @@ def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[
             seen.setdefault(name, feature)
 
 
-def _subscribers(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def _subscribers(features: Sequence[Feature]) -> Iterator[Flaw]:
     """The faults of subscribers: one is never called, or returns no command."""
     for feature in features:
         for function in feature.functions():
@@ -167,7 +167,7 @@ def _subscriber_flaws(function: Any, event: Any) -> Iterator[Flaw]:
         yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)
 
 
-def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[WiringFault]:
+def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[Flaw]:
     """Handlers and routes that have no effect because no manifest lists them."""
     tables = {id(table) for feature in features for table in feature.routes}
     for feature, module, is_listed, _, value, _ in members:
@@ -188,7 +188,7 @@ def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterato
 
 def _not_required(
     features: Sequence[Feature], members: Sequence[Member], ownership: Ownership
-) -> Iterator[WiringFault]:
+) -> Iterator[Flaw]:
     used: dict[tuple[str, str], tuple[Feature, str]] = {}
     for feature, what, owner in _uses(features, members, ownership):
         if owner is not None and owner not in {feature.name, *feature.requires}:
@@ -209,7 +209,7 @@ def _uses(
             yield feature, message.__name__, ownership.owner(message.__module__)
 
 
-def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
+def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[Flaw]:
     """Messages that a feature imports, and so may send, but that no listed feature handles."""
     told: set[tuple[str, type[Any]]] = set()
     for feature, _, _, _, value, owner in members:

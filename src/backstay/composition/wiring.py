@@ -8,7 +8,7 @@ from backstay.composition.ownership import Ownership
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.registry import Registry
-from backstay.core.wiring import BootError, Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.base import Base
 from backstay.features import STANDARD
 from backstay.jobs.outbox import Catalog, answer_event
@@ -42,7 +42,7 @@ def check(
         raise BootError(faults)
 
 
-def _foundation_faults(features: Sequence[Feature]) -> list[WiringFault]:
+def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
     listed = {feature.name for feature in features}
     return [
         Flaw(
@@ -86,7 +86,7 @@ def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
     return catalog
 
 
-def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[WiringFault]:
+def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[Flaw]:
     scheduled = [(f, each.name, type(each.command)) for f in features for each in f.schedule]
     tasks = [(f, *pair) for f in features for pair in f.tasks.items()]
     for what, asked, twice, refused in (
@@ -96,7 +96,7 @@ def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[Wirin
         seen: dict[str, Feature] = {}
         for feature, name, command in asked:
             if name in seen:
-                problem = f"The {what} {name} is declared twice, first at {place_of(seen[name])}."
+                problem = f"The {what} {name} is declared twice, first at {Place.of(seen[name])}."
                 yield Flaw(twice, problem, "Give one another name.").of(feature)
             seen.setdefault(name, feature)
             if fault := catalog.fault(command):

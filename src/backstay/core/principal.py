@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from backstay.core.errors import Forbidden
@@ -106,6 +106,13 @@ class Principal:
         if self.user_id is None:
             raise LookupError("this principal is not a user")
         return self.user_id
+
+    @property
+    def kind(self) -> Literal["user", "system", "anonymous"]:
+        """Who it is, as the audit trail and jobs record it."""
+        if self.is_system:
+            return "system"
+        return "anonymous" if self.user_id is None else "user"
 
     def grant(self, permission: str) -> Grant | None:
         """The grant of a permission key, or None when the principal does not hold it."""

@@ -9,7 +9,7 @@ from backstay.core.messages import Command, Message
 from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
 from backstay.core.signatures import flaws_of, hints_of, parameters_of, rule_flaws
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place
 
 Provider = Callable[[Context], Any]
 Function = Callable[..., Awaitable[Any]]
@@ -19,7 +19,7 @@ class Registry:
     """Every handler and preparer of an application, by the message it is for."""
 
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
-        self.faults: list[WiringFault] = []
+        self.faults: list[Flaw] = []
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
         for function in functions:
@@ -81,7 +81,7 @@ class Registry:
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
     verb = "prepare" if of["prepares"] else "handle"
-    both = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
+    both = f"{_name(first)} ({Place.of(first)}) and {_name(second)}"
     return Flaw(Code.HANDLER_TWICE, f"Both {both} {verb} {message.__name__}.", "Remove one.")
 
 
@@ -110,7 +110,7 @@ def _policy_flaws(
     elif isinstance(policy, PermissionSpec):
         known, first = specs.setdefault(policy.key, (policy, message))
         if known != policy:
-            other = f"{first.__name__} ({place_of(first)})"
+            other = f"{first.__name__} ({Place.of(first)})"
             problem = f"{policy.key} is declared differently by {other} and {message.__name__}."
             hint = "Declare it once, and name that in both."
             yield Flaw(Code.PERMISSION_TWICE, problem, hint)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import ARRAY, String, Table, bindparam, text
 
-from backstay.core.wiring import Code, Flaw, WiringFault
+from backstay.core.wiring import Code, Flaw
 from backstay.db.base import Base
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, driver_arguments
@@ -87,9 +87,7 @@ def shortage_of(processes: int, workers: int, each: int, limits: dict[str, int])
     )
 
 
-async def absence_faults(
-    database: Database, models: Sequence[type[Base]]
-) -> tuple[WiringFault, ...]:
+async def absence_faults(database: Database, models: Sequence[type[Base]]) -> tuple[Flaw, ...]:
     """Every table and column of the models that the database lacks, found by one statement.
 
     On PostgreSQL a name without a schema is looked up in the ``search_path``, as in statements.

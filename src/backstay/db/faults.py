@@ -19,7 +19,6 @@ from backstay.core.errors import (
     DatabaseFailed,
     DatabaseTimedOut,
     DatabaseUnavailable,
-    IntegrityViolated,
     Invalid,
 )
 from backstay.db.base import Base
@@ -105,6 +104,10 @@ def trouble_of(cause: BaseException | None) -> Trouble | None:
 
 class WouldBeLost(SQLAlchemyError):
     """A write would be lost: the database file was moved, deleted, replaced or is damaged."""
+
+
+class _IntegrityViolated(Conflict):
+    code, title = "db_integrity_error", "The database refused the change"
 
 
 class ShareInUse(DatabaseUnavailable):
@@ -206,7 +209,7 @@ def _is_transient(error: DBAPIError) -> bool:
 def _integrity(error: IntegrityError) -> AppError:
     violated = _violated(error)
     taken: type[Conflict] = (violated.info if violated is not None else {}).get(
-        "taken", IntegrityViolated
+        "taken", _IntegrityViolated
     )
     return taken()
 

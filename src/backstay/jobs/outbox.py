@@ -1,7 +1,8 @@
 """Stores jobs, and events as jobs, in the transaction of the handler that asks for them."""
 
+import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,22 +11,14 @@ import structlog
 
 from backstay.core.bus import Next, authorize, handles
 from backstay.core.context import Context
-from backstay.core.events import Event, Subscription, Subscriptions
-from backstay.core.jobs import (
-    MAX_ATTEMPTS,
-    Actor,
-    JobNotifier,
-    JobRun,
-    JobStore,
-    NewJob,
-    Notifier,
-)
+from backstay.core.events import Event, Reaction, Subscriptions
+from backstay.core.jobs import MAX_ATTEMPTS, JobNotifier, JobRun, JobStore, NewJob
 from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -35,11 +28,11 @@ class Catalog:
 
     def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
         self._commands: dict[str, type[Command[Any]]] = {}
-        self.faults: list[WiringFault] = []
+        self.faults: list[Flaw] = []
         for command in commands:
             first = self._commands.setdefault(command.__name__, command)
             if first is not command:
-                problem = f"Another command is called {command.__name__}, at {place_of(first)}."
+                problem = f"Another command is called {command.__name__}, at {Place.of(first)}."
                 flaw = Flaw(Code.COMMAND_NAME_TWICE, problem, "Give one of them another name.")
                 self.faults.append(flaw.of(command))
 
@@ -51,8 +44,8 @@ class Catalog:
         """Why a command cannot become a job, or None."""
         if self._commands.get(command.__name__) is not command:
             return f"{command.__name__} cannot be a job: no feature handles it"
-        for field in secret_fields(command):
-            why = f"its field `{field}` is a secret, jobs are stored"
+        for name in secret_fields(command):
+            why = f"its field `{name}` is a secret, jobs are stored"
             return f"{command.__name__} cannot be a job: {why}"
         return None
 
@@ -82,8 +75,8 @@ class Outbox:
     store: JobStore
     catalog: Catalog
     subscriptions: Subscriptions
-    notifier: Notifier
     job_notifiers: tuple[JobNotifier, ...] = ()
+    _waiting: set[asyncio.Event] = field(default_factory=set, init=False, compare=False)
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
         """Make a job of a command; ``options`` are fields of :class:`NewJob`.
@@ -91,11 +84,10 @@ class Outbox:
         Raises:
             TypeError: the command holds a secret, or no feature of this application handles it.
         """
-        actor = Actor.USER if principal.user_id is not None else Actor.ANONYMOUS
         return NewJob(
             type(command).__name__,
             self.catalog.dump(command),
-            Actor.SYSTEM if principal.is_system else actor,
+            principal.kind,
             principal.user_id,
             **{"queue": type(command).job_queue, **options},
         )
@@ -142,9 +134,24 @@ class Outbox:
 
     def wake(self, job_id: UUID) -> None:
         """Wake workers in this process, and in others, for a stored job."""
-        self.notifier.notify()
+        self.notify()
         for job_notifier in self.job_notifiers:
             job_notifier.publish(job_id)
+
+    def notify(self) -> None:
+        """Wake the tasks in this process that wait, because there may be work."""
+        for event in self._waiting:
+            event.set()
+
+    def subscribe(self) -> asyncio.Event:
+        """An event that every call of :meth:`notify` sets from now on."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        return event
+
+    def unsubscribe(self, event: asyncio.Event) -> None:
+        """Stop setting an event."""
+        self._waiting.discard(event)
 
 
 class Jobs:
@@ -223,22 +230,22 @@ class Events:
 
         A subscriber that fails gets a job, too, which calls it again.
         """
-        for subscription in self._outbox.subscriptions.of(event):
-            about = f"{subscription.name}:{getattr(event, event.aggregate)}"
-            key = f"{subscription.name}:{event.event_id}"
-            job = self._job(subscription, event, sequence=about, unique_key=key)
+        for name, react in self._outbox.subscriptions.of(event):
+            about = f"{name}:{getattr(event, event.aggregate)}"
+            key = f"{name}:{event.event_id}"
+            job = self._job(name, react, event, sequence=about, unique_key=key)
             if job is not None:
                 await self._outbox.put(self._context, job)
 
-    def _job(self, asked: Subscription, event: Event, **options: Any) -> NewJob | None:
+    def _job(self, name: str, react: Reaction[Any], event: Event, **options: Any) -> NewJob | None:
         kind = type(event).__name__
         try:
-            command = asked.react(event)
+            command = react(event)
             return None if command is None else self._outbox.new(command, SYSTEM, **options)
         except Exception:
-            log.exception("subscriber failed", subscription=asked.name, event_type=kind)
+            log.exception("subscriber failed", subscription=name, event_type=kind)
             stored = event.model_dump(mode="json")
-            again = AnswerEvent(subscription=asked.name, kind=kind, event=stored)
+            again = AnswerEvent(subscription=name, kind=kind, event=stored)
             return self._outbox.new(again, SYSTEM, **options)
 
 

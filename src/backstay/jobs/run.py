@@ -21,7 +21,7 @@ LAST_SECONDS = 2.0
 async def run_worker(place: WorkerContext, worker: Worker, *, grace: float) -> AsyncIterator[None]:
     """Run jobs inside this context; at its end they have ``grace`` seconds to finish."""
     for job_notifier in place.outbox.job_notifiers:
-        await job_notifier.listen(place.outbox.notifier.notify)
+        await job_notifier.listen(place.outbox.notify)
     scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
     working = asyncio.create_task(worker.work())
     for task in (scheduling, working):

@@ -1,15 +1,18 @@
-"""The timing of a worker: how long it waits for work, and for a database that may not answer."""
+"""The timing of a worker: its waits for work, for a retry, for a database that may not answer."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 
-from backstay.core.errors import Unavailable
+from backstay.core.errors import AppError, Unavailable
 
 T = TypeVar("T")
+FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
+"""Seconds before a failed job is retried; each delay is twice the one before."""
 log = structlog.get_logger("backstay.patience")
 
 
@@ -35,6 +38,21 @@ class WorkerTiming:
 
 
 DEFAULT_TIMING = WorkerTiming()
+
+
+def is_final(error: Exception) -> bool:
+    """Whether a retry is useless, because the command itself is at fault.
+
+    These are errors with a status below 500, except 409 (conflict) and 429 (rate limit).
+    """
+    return isinstance(error, AppError) and error.status < 500 and error.status not in {409, 429}
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait after a failed attempt; randomly up to half less, so that jobs which failed
+    together are not retried together."""
+    longest = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 class TimeoutRunner:

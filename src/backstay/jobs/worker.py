@@ -14,25 +14,22 @@ import structlog
 from backstay.core.bus import Bus
 from backstay.core.causes import cause_of
 from backstay.core.context import Origin, Sender
-from backstay.core.errors import Unauthenticated
-from backstay.core.jobs import (
-    TASK_QUEUE,
-    Actor,
-    JobLost,
-    JobRun,
-    JobTimedOut,
-    backoff,
-    is_final,
-    public_error,
-)
+from backstay.core.errors import Unauthenticated, Unavailable
+from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
-from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming
+from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming, backoff, is_final
 
 log = structlog.get_logger("backstay.jobs")
+
+
+class _JobLost(Unavailable):
+    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
+
+    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class GetPrincipalOfUser(Query[Principal | None]):
@@ -65,12 +62,12 @@ class Worker:
     ) -> None:
         self._place = place
         self._store = place.outbox.store
-        self._notifier, self._job_notifiers = place.outbox.notifier, place.outbox.job_notifiers
+        self._job_notifiers = place.outbox.job_notifiers
         self._queues = queues
         self._concurrency = concurrency
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
-        self._called = self._notifier.subscribe()
+        self._called = place.outbox.subscribe()
         self._is_stopping, self._grace = False, 0.0
         self._faults: deque[Exception] = deque(maxlen=place.timing.tries)
         self._with_timeout = TimeoutRunner(place.timing.lease / 3)
@@ -133,7 +130,7 @@ class Worker:
             for beat in beats:
                 beat.cancel()
             await asyncio.wait(beats, timeout=self._place.timing.beat)
-            self._notifier.unsubscribe(self._called)
+            self._place.outbox.unsubscribe(self._called)
 
     async def _claim(self) -> int:
         """Start as many jobs as there are free slots, and return how many."""
@@ -213,7 +210,7 @@ class Worker:
             if run.is_cancelled:
                 await self._store_outcome(self._store.cancelled(run))
             else:
-                await self._failed(run, JobLost())
+                await self._failed(run, _JobLost())
         if lost:
             self._called.set()
 
@@ -259,7 +256,7 @@ class Worker:
             raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
 
     async def _principal(self, run: JobRun) -> Principal:
-        if run.actor == Actor.SYSTEM:
+        if run.actor == SYSTEM.kind:
             return SYSTEM
         if run.user_id is None:
             return STRANGER

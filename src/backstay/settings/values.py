@@ -3,12 +3,13 @@
 import json
 import re
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from backstay.core.addresses import Network, normal_origin, parse_network
+from backstay.core.addresses import Network, normal_origin
 from backstay.core.rates import Rate
 from backstay.settings.errors import SettingError
 from backstay.settings.group import Setting
@@ -17,6 +18,8 @@ MASK = "********"
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 _EVERYTHING = ("0.0.0.0/0", "::/0")
+_ZONE = re.compile(r"%[^/]+")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)\s*", re.ASCII)
 _HOST = r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])"
 _ORIGIN = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.ASCII)
@@ -70,13 +73,22 @@ def _texts(value: object) -> object:
     return split(value) if isinstance(value, str) else value
 
 
+def _network(text: str) -> Network:
+    """A network; an IPv4-mapped IPv6 network gives the IPv4 one, as for addresses."""
+    network = ip_network(_ZONE.sub("", text.removeprefix("[").removesuffix("]")))
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        wrapped = IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+        return IPv4Network((wrapped, network.prefixlen - 96))
+    return network
+
+
 def _networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     networks: list[Network] = []
     for entry in split(value):
         try:
-            networks += map(parse_network, _EVERYTHING if entry == "*" else (entry,))
+            networks += map(_network, _EVERYTHING if entry == "*" else (entry,))
         except ValueError as error:
             raise SettingError(
                 f"holds something that is no network: {error}",

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.addresses import normal_origin
-from backstay.core.errors import AppError, BadRequest, RequestTimeout
+from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
 from backstay.web.errors import leave_cause, problem_response, tell
@@ -69,6 +69,15 @@ BODY_SECONDS = 30.0
 """The longest pause, in seconds, while a body arrives; after it the request is refused (408)."""
 BODY_BYTES_PER_SECOND = 1024
 """The slowest rate of a body. One that is slower may lag ``BODY_SECONDS`` behind it in all."""
+
+
+class _RequestTimeout(AppError):
+    """The rest of a request did not arrive; the connection is closed (RFC 9110, 15.5.9)."""
+
+    status, code, title = 408, "request_timeout", "The request body did not arrive in time"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})
 
 
 class _Edge:
@@ -203,7 +212,7 @@ class _Faults:
                 async with asyncio.timeout(seconds_left):
                     message = await receive()
             except TimeoutError as error:
-                raise RequestTimeout from error
+                raise _RequestTimeout from error
             size = len(message.get("body", b""))
             if size and not seen:
                 check_encoding(scope)

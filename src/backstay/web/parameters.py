@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from backstay.core.errors import FieldError, Invalid
-from backstay.core.listing import Filter, ListQuery
+from backstay.core.listing import Equals, ListQuery
 from backstay.core.messages import Message
 from backstay.core.permissions import Source
 from backstay.core.validation import MOST_FAULTS, validated
@@ -104,7 +104,7 @@ class Parameters:
         return {n: values if n in self._lists else values[0] for n, values in lists.items()}
 
     def _query_model(
-        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Filter[Any]]]
+        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Equals[Any]]]
     ) -> type[BaseModel]:
         plain = {name: field for name, field in fields.items() if name not in filters}
         definitions = _definitions(plain)
@@ -181,7 +181,7 @@ def _model(
     return model
 
 
-def _flat(filters: Mapping[str, type[Filter[Any]]]) -> dict[str, tuple[str, str]]:
+def _flat(filters: Mapping[str, type[Equals[Any]]]) -> dict[str, tuple[str, str]]:
     """By the name of a query parameter, such as ``name__gte``: its filter and operator."""
     return {
         name if operator == "eq" else f"{name}__{operator}": (name, operator)

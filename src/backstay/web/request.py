@@ -5,8 +5,12 @@ from collections.abc import Iterable, Sequence
 
 from starlette.types import Scope
 
-from backstay.core.addresses import Address, Network, parse_address, parse_node
-from backstay.core.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType, UriTooLong
+from backstay.core.addresses import Address, Network, parse_address
+from backstay.core.errors import (
+    AppError,
+    BadRequest,
+    Invalid,
+)
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -18,6 +22,8 @@ _BODY_BYTES = "backstay.body_bytes"
 _FIELDS = "backstay.fields"
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+;=%-]+|\[[\w:.~%-]+\])(?::[0-9]*)?", re.ASCII)
 _PORT = re.compile(r":[0-9]*$")
+_NODE = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
+"""An address as proxies write it, with or without a port (RFC 7239, 6)."""
 _TRACE = b"traceparent"
 _PARENT = re.compile(
     rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
@@ -86,7 +92,8 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
     values = [v for name, v in scope["headers"] if name == b"x-forwarded-for"]
     entries = [e.strip() for e in b",".join(values).decode("latin-1").split(",")]
     for entry in reversed(entries):
-        address = parse_node(entry)
+        node = _NODE.fullmatch(entry)
+        address = parse_address(node["v6"] or node["v4"] if node else entry)
         if not _is_trusted(address, trusted):
             return peer if address is None else str(address)
     return peer
@@ -94,6 +101,18 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
 
 def _is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in trusted)
+
+
+class _TooLarge(AppError):
+    status, code, title = 413, "too_large", "The request body is too large"
+
+
+class _UriTooLong(AppError):
+    status, code, title = 414, "uri_too_long", "The path and the query are too long"
+
+
+class _UnsupportedMediaType(AppError):
+    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
 
 
 def check_host(scope: Scope, served: Iterable[str]) -> None:
@@ -126,12 +145,12 @@ def check_uri(scope: Scope) -> None:
     """Refuse a request whose path and query are too long, or whose query has too many parameters.
 
     Raises:
-        UriTooLong: path and query have more than ``URI_BYTES`` bytes.
+        AppError: path and query have more than ``URI_BYTES`` bytes (414).
         Invalid: the query has more than ``QUERY_PARAMETERS`` parameters.
     """
     query: bytes = scope.get("query_string", b"")
     if len(scope["path"]) + len(query) > URI_BYTES:
-        raise UriTooLong(f"Path and query may have {URI_BYTES} bytes.")
+        raise _UriTooLong(f"Path and query may have {URI_BYTES} bytes.")
     if query.count(b"&") >= QUERY_PARAMETERS:
         raise Invalid(f"The query may have {QUERY_PARAMETERS} parameters.")
 
@@ -140,7 +159,7 @@ def check_length(scope: Scope, most: int) -> None:
     """Refuse a body whose ``Content-Length`` exceeds ``most`` bytes.
 
     Raises:
-        TooLarge: it does. A body without ``Content-Length`` is counted while it arrives.
+        AppError: it does (413). A body without ``Content-Length`` is counted while it arrives.
     """
     length = fields_of(scope).get(b"content-length", b"0")
     if length.isdigit() and int(length[:20]) > most:
@@ -151,12 +170,12 @@ def check_encoding(scope: Scope) -> None:
     """Refuse a body with a ``Content-Encoding``, such as a compressed one: none is decoded.
 
     Raises:
-        UnsupportedMediaType: the body is encoded; ``Accept-Encoding`` names what may be sent (RFC
-            9110, 15.5.16).
+        AppError: the body is encoded (415); ``Accept-Encoding`` names what may be sent (RFC 9110,
+            15.5.16).
     """
     codings = ",".join(lines_of(scope, b"content-encoding")).lower().split(",")
     if any(coding.strip() not in {"", "identity"} for coding in codings):
-        raise UnsupportedMediaType(
+        raise _UnsupportedMediaType(
             "Send the body as it is, without Content-Encoding.",
             headers={"Accept-Encoding": "identity"},
         )
@@ -166,7 +185,7 @@ def narrow(scope: Scope, most: int) -> None:
     """Limit the body of this request to ``most`` bytes.
 
     Raises:
-        TooLarge: its ``Content-Length`` exceeds that.
+        AppError: its ``Content-Length`` exceeds that (413).
     """
     check_length(scope, most)
     scope[_BODY_BYTES] = most
@@ -178,9 +197,9 @@ def narrowed(scope: Scope, most: int) -> int:
     return min(most, here)
 
 
-def too_large(most: int) -> TooLarge:
+def too_large(most: int) -> AppError:
     """The error for a body of more than ``most`` bytes."""
-    return TooLarge(f"The body may have {most} bytes.")
+    return _TooLarge(f"The body may have {most} bytes.")
 
 
 def media_type_of(scope: Scope) -> str:
@@ -192,8 +211,8 @@ def check_media_type(scope: Scope, *allowed: str) -> None:
     """Refuse a body whose ``Content-Type`` is not allowed. A missing one is accepted.
 
     Raises:
-        UnsupportedMediaType: it is none of the allowed types (RFC 9110, 15.5.16).
+        AppError: it is none of the allowed types (415; RFC 9110, 15.5.16).
     """
     given = media_type_of(scope)
     if given and given not in allowed:
-        raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
+        raise _UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
