@@ -14,7 +14,7 @@ from redis import asyncio as redis_py
 from redis.exceptions import RedisError, ResponseError
 from redis.typing import EncodableT
 
-from backstay.redis.errors import RedisRefused, RedisUnavailable
+from backstay.redis.errors import RedisFault, RedisRefused
 from backstay.settings import RedisAddress
 
 PATIENCE = 0.05
@@ -66,7 +66,7 @@ class Connection:
         If the server refuses the subscription, the first command gets that error.
 
         Raises:
-            RedisUnavailable: there is no server, or it does not accept the credentials.
+            RedisFault: there is no server, or it does not accept the credentials.
         """
         wire = wire_to(address, tls)
         try:
@@ -77,14 +77,14 @@ class Connection:
         except BaseException as error:
             await wire.disconnect(nowait=True)
             if isinstance(error, RedisError):
-                raise RedisUnavailable(reason_of(error)) from error
+                raise RedisFault(reason_of(error)) from error
             raise
 
     def send(self, *command: EncodableT) -> asyncio.Future[Any]:
         """Send a command with this tick's round trip; the future has its reply or a RedisFault."""
         future = self._loop.create_future()
         if self.lost:
-            future.set_exception(RedisUnavailable(self.lost))
+            future.set_exception(RedisFault(self.lost))
             return future
         packed = self._wire.pack_command(*command)
         if not self._batch:
@@ -104,7 +104,7 @@ class Connection:
         self._on_lost(self, reason)
         for future in (*(future for _, future in self._waiting), *self._asked):
             if not future.done():
-                future.set_exception(RedisUnavailable(reason))
+                future.set_exception(RedisFault(reason))
                 future.exception()  # or asyncio logs the errors that no caller awaits any more
 
     async def close(self, reason: str) -> None:

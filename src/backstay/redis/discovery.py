@@ -9,7 +9,7 @@ from typing import Any
 from redis.exceptions import AuthenticationError, MovedError
 
 from backstay.redis.connection import reason_of, wire_to
-from backstay.redis.errors import RedisUnavailable
+from backstay.redis.errors import RedisFault
 from backstay.settings import RedisAddress
 
 ASK_SECONDS = 0.2
@@ -23,7 +23,7 @@ async def locate(address: RedisAddress, tls: ssl.SSLContext | None, key: str) ->
     answer again and again.
 
     Raises:
-        RedisUnavailable: none of them gave an answer; the text has the reason of each.
+        RedisFault: none of them gave an answer; the text has the reason of each.
     """
     reasons = []
     for host, port in random.sample(address.nodes, len(address.nodes)):
@@ -33,7 +33,7 @@ async def locate(address: RedisAddress, tls: ssl.SSLContext | None, key: str) ->
                 return await (_ask_sentinel(node, tls) if node.service else _ask(node, tls, key))
         except Exception as error:  # a server of another kind may answer anything
             reasons.append(f"{host}:{port}: {reason_of(error)}")
-    raise RedisUnavailable("; ".join(reasons))
+    raise RedisFault("; ".join(reasons))
 
 
 async def _ask(node: RedisAddress, tls: ssl.SSLContext | None, key: str) -> RedisAddress:
@@ -51,7 +51,7 @@ async def _ask_sentinel(node: RedisAddress, tls: ssl.SSLContext | None) -> Redis
     except AuthenticationError:  # the credentials are the servers'; a Sentinel may have none
         found = await _reply(replace(sentinel, username=None, password=None), tls, *question)
     if found is None:
-        raise RedisUnavailable(f"it knows no service {node.service}")
+        raise RedisFault(f"it knows no service {node.service}")
     return replace(node, host=found[0].decode(), port=int(found[1]))
 
 
