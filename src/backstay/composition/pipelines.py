@@ -26,7 +26,7 @@ from backstay.jobs.outbox import Jobs, Outbox, outbox_providers
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
 from backstay.settings import Settings
-from backstay.settings.group import Group
+from backstay.settings.fields import Group
 
 
 def buses_for(
