@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from hashlib import blake2b
+from hmac import compare_digest
 from os import urandom
 from typing import NamedTuple
 
@@ -13,10 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from backstay.caching.invalidation import TAG_SECONDS, Invalidation
 from backstay.caching.memory import EVERYTHING, MemoryCache, Reading
-from backstay.caching.signing import Signer
 from backstay.core.ports import Load
 from backstay.redis.client import RedisFault, RedisLink
 
+HASH_SIZE = 16
 LOCK_MS = 5_000
 WAIT_SECONDS = 0.2
 """How long to wait for another process that is loading the same entry; then it is loaded here."""
@@ -247,3 +249,32 @@ class RedisCache:
             *(self._link.call(*command) for command in fresh),
             self._link.call("SET", named, signed, "PX", max(1, milliseconds)),
         )
+
+
+class Signer:
+    """Signs values, because other programs may write to the same Redis.
+
+    Its key is derived from a secret; ``name`` identifies that key.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = blake2b(secret, person=b"backstay cache").digest()
+        self.name = blake2b(self._key, digest_size=4).hexdigest()
+
+    def sign(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
+        """Prefix the value with a hash that binds it to its key and to the versions of its tags."""
+        return self._hash(key, versions, value) + value
+
+    def verify(self, key: str, versions: Sequence[bytes], signed: bytes) -> bytes | None:
+        """The value without its hash, or None when the hash does not fit."""
+        value = signed[HASH_SIZE:]
+        return (
+            value if compare_digest(self._hash(key, versions, value), signed[:HASH_SIZE]) else None
+        )
+
+    def _hash(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
+        bound = repr((key, *versions)).encode()
+        hashed = blake2b(len(bound).to_bytes(4), digest_size=HASH_SIZE, key=self._key)
+        hashed.update(bound)
+        hashed.update(value)
+        return hashed.digest()

@@ -7,8 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from backstay.caching.memory import MemoryCache
-from backstay.caching.redis import RedisCache
-from backstay.caching.signing import Signer
+from backstay.caching.redis import RedisCache, Signer
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel

@@ -164,8 +164,7 @@ class RedisLink:
 
     async def _connect(self) -> "Connection":
         """Open a connection and check it with a test write."""
-        from backstay.redis.connection import Connection
-        from backstay.redis.discovery import locate
+        from backstay.redis.connection import Connection, locate
 
         address, probe = self.address, f"{self.prefix}probe"
         if address.tls and self._tls is None:
