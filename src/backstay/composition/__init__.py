@@ -42,7 +42,7 @@ from backstay.db.options import engine_options
 from backstay.db.presence import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands import SyncAccess, declared_permissions
-from backstay.features.auth.queries import GetPrincipal
+from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
@@ -108,6 +108,7 @@ class Backstay(Adapters):
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()
+        await self.listener.stop()
         await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
@@ -142,7 +143,6 @@ def compose(
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
-    schedule = tuple(each for feature in features for each in feature.schedule)
     lacks_mail = _lacks_mail_server(settings, features)
     services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
@@ -170,16 +170,28 @@ def compose(
         principals=principals,
         channel=channel,
         trail=trail,
-        worker_context=WorkerContext(outbox, buses, adapters.metrics.jobs.observe, schedule),
+        worker_context=_worker_context(outbox, buses, features, adapters),
     )
 
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
     """Where handlers put jobs and events; the registry collects faults of both."""
-    catalog = wiring.catalog_of(registry, features)
-    store = DatabaseJobs(adapters.database, catalog.names())
+    commands = wiring.commands_of(registry)
+    store = DatabaseJobs(adapters.database, list(commands))
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, Notifier(), adapters.job_notifiers)
+    outbox = Outbox(store, commands, subscriptions, Notifier(), adapters.job_notifiers)
+    registry.faults += wiring.job_faults(features, outbox)
+    return outbox
+
+
+def _worker_context(
+    outbox: Outbox, buses: Buses, features: Sequence[Feature], adapters: Adapters
+) -> WorkerContext:
+    async def principal_of(user_id: UUID) -> Principal | None:
+        return await Sender(buses, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
+
+    schedule = tuple(each for feature in features for each in feature.schedule)
+    return WorkerContext(outbox, buses, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
 def _lacks_mail_server(settings: Settings, features: Sequence[Feature]) -> bool:

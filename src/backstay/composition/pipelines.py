@@ -22,7 +22,7 @@ from backstay.db.idempotency import Idempotency
 from backstay.db.listing import Paginator
 from backstay.db.session import WRITING, Database, Reader
 from backstay.db.transaction import transaction_with
-from backstay.jobs.outbox import Jobs, Outbox, outbox_providers
+from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
 from backstay.settings import Settings
@@ -62,7 +62,7 @@ def buses_for(
         authorize,  # checks the grant, its field rules and the rules of the message
         kept.answer,  # returns a cached answer, else caches this one
     )
-    writing = providers | WRITING | outbox_providers(outbox) | _purging(outbox)
+    writing = providers | WRITING | outbox.providers() | _purging(outbox)
     return Buses(
         commands=Bus(Command, registry, command_steps, writing),
         queries=Bus(Query, registry, query_steps, providers),

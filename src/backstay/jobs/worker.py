@@ -24,8 +24,6 @@ from backstay.core.jobs import (
     is_final,
     public_error,
 )
-from backstay.core.messages import Query
-from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
@@ -34,23 +32,17 @@ from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming
 log = structlog.get_logger("backstay.jobs")
 
 
-class GetPrincipalOfUser(Query[Principal | None]):
-    """A user as they are now, signed in or not; None when they may not sign in."""
-
-    permission = SYSTEM_ONLY
-
-    user_id: UUID
-
-
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """What every worker of an application needs.
 
-    ``observe`` is called with the name, the outcome and the seconds of each run.
+    ``principal_of`` returns a user as they are now, or None when they may not sign in. ``observe``
+    is called with the name, the outcome and the seconds of each run.
     """
 
     outbox: Outbox
     buses: Buses
+    principal_of: Callable[[UUID], Awaitable[Principal | None]]
     observe: Callable[[str, str, float], None]
     schedule: tuple[Scheduled, ...] = ()
     timing: WorkerTiming = DEFAULT_TIMING
@@ -262,8 +254,7 @@ class Worker:
             return SYSTEM
         if run.user_id is None:
             return STRANGER
-        ask = Sender(self._place.buses, SYSTEM)
-        principal = await ask(GetPrincipalOfUser(user_id=run.user_id))
+        principal = await self._place.principal_of(run.user_id)
         if principal is None:
             raise Unauthenticated("Whoever asked for it may no longer sign in.")
         return principal

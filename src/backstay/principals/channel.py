@@ -67,7 +67,7 @@ class DatabasePrincipals:
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
-        await self._listener.stop()
+        """Nothing to do: the listener is shared, and its owner stops it."""
 
     def state(self) -> str:
         """``degraded`` from the first failure until the next proof; ``ok`` before any of them."""

@@ -17,7 +17,7 @@ CHANNEL = "backstay:{name}:signals:{db}"
 database of a server."""
 
 
-class News(BaseModel):
+class _News(BaseModel):
     """The users whose principal changed, or everyone.
 
     ``pending`` is how many seconds the commit of the change may still take; a second message with
@@ -86,7 +86,7 @@ class RedisPrincipals:
         A message that cannot be read drops every entry: it may have been about any user.
         """
         try:
-            news = News.model_validate_json(payload)
+            news = _News.model_validate_json(payload)
         except ValidationError:
             self._cache.forget_all()
             return
@@ -112,7 +112,7 @@ class RedisPrincipals:
         self._cache.complete_until(moment)
 
     async def _publish(self, changes: PrincipalChanges, pending: float = 0.0) -> None:
-        news = News(
+        news = _News(
             sender=self._sender,
             users=frozenset(changes.user_ids),
             everyone=changes.everyone,

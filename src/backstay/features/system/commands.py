@@ -18,7 +18,7 @@ from backstay.db.idempotency import StoredAnswer
 from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.db.types import SecondsFromNow
-from backstay.jobs.outbox import Catalog
+from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job
@@ -60,14 +60,14 @@ class PurgeJobs(Command[bool]):
 
 @handles(PurgeJobs)
 async def purge_jobs(
-    command: PurgeJobs, purge: Purge, session: Transaction, catalog: Catalog
+    command: PurgeJobs, purge: Purge, session: Transaction, outbox: Outbox
 ) -> bool:
     unknown = await update_where(
         session,
         Job,
         UNFINISHED,
         Job.due_at < SecondsFromNow(-DAY),
-        Job.name.not_in(catalog.names()),
+        Job.name.not_in(list(outbox.commands)),
         state=JobState.FAILED.value,
         finished_at=NOW,
         error_code="jobs.unknown",
