@@ -22,7 +22,6 @@ from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
-from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
@@ -122,8 +121,8 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
     if not (backstay.settings.is_local if wanted is None else wanted):
         yield
         return
-    place, grace = backstay.worker_context, backstay.settings.server.graceful_timeout
-    async with run_worker(place, Worker(place), grace=grace):
+    grace = backstay.settings.server.graceful_timeout
+    async with Worker(backstay.worker_context).running(grace=grace):
         yield
 
 

@@ -46,9 +46,9 @@ from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.tiers.commands.seeding import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
+from backstay.jobs.context import WorkerContext
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.store import DatabaseJobs
-from backstay.jobs.worker import WorkerContext
 from backstay.observability.health import ServiceHealth
 from backstay.principals.cache import PrincipalCache
 from backstay.security.guesses import Guesses

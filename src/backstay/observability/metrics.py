@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -76,6 +77,7 @@ class _JobMetrics:
     """Counts and times the runs of this process; the backlog is that of the whole cluster."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
         self._runs = Counter(
             "backstay_job_runs_total", "Runs of jobs.", ["job", "outcome"], registry=registry
         )
@@ -86,19 +88,11 @@ class _JobMetrics:
             buckets=JOB_BUCKETS,
             registry=registry,
         )
-        self._depth = Gauge(
-            "backstay_jobs_ready",
-            "Jobs that could run now.",
-            ["queue"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self._oldest = Gauge(
+        self._depth = gauge("backstay_jobs_ready", "Jobs that could run now.", ["queue"])
+        self._oldest = gauge(
             "backstay_jobs_oldest_seconds",
             "How long the oldest of them has waited, in seconds.",
             ["queue"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
         )
         self._queues: set[str] = set()
 
@@ -122,26 +116,19 @@ class _DatabaseMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._budgets: dict[str, Budget] = {}
-        self._connections = Gauge(
-            "backstay_db_connections",
-            "Connections to the database.",
-            ["pool", "state"],
-            registry=registry,
-            multiprocess_mode="livesum",
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
+        self._connections = gauge(
+            "backstay_db_connections", "Connections to the database.", ["pool", "state"]
         )
-        self._waiting = Gauge(
+        self._waiting = gauge(
             "backstay_db_connections_waiting",
             "Statements and transactions that wait for a connection.",
             ["pool"],
-            registry=registry,
-            multiprocess_mode="livesum",
         )
-        self._budget = Gauge(
+        self._budget = gauge(
             "backstay_db_connections_budget",
             "Connections that the pools to one server may have open between them.",
             ["server"],
-            registry=registry,
-            multiprocess_mode="livesum",
         )
         self._seconds = Histogram(
             "backstay_db_connection_wait_seconds",

@@ -1,8 +1,7 @@
-"""The timing of a worker: how long it waits for work, and for a database that may not answer."""
+"""A timeout that ends in time even if what it limits, such as a database, cannot be cancelled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -11,30 +10,6 @@ from backstay.core.errors import Unavailable
 
 T = TypeVar("T")
 log = structlog.get_logger("backstay.patience")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerTiming:
-    """The intervals of a worker, in seconds.
-
-    Attributes:
-        lease: how long a claim holds without a heartbeat; then the job counts as lost.
-        beat: between two heartbeats.
-        poll: between two polls for work while no notifier works.
-        idle: between two polls while a notifier works.
-        rest: before the next try after the database did not answer.
-        tries: a number: after so many failures in a row :meth:`Worker.drain` gives up.
-    """
-
-    lease: float = 15.0
-    beat: float = 1.0
-    poll: float = 1.0
-    idle: float = 5.0
-    rest: float = 1.0
-    tries: int = 5
-
-
-DEFAULT_TIMING = WorkerTiming()
 
 
 class TimeoutRunner:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from backstay.core.errors import Unavailable
-from backstay.jobs import timing
-from backstay.jobs.timing import TimeoutRunner
+from backstay.jobs import timeout
+from backstay.jobs.timeout import TimeoutRunner
 from tests.logs import logged
 from tests.waiting import eventually
 
@@ -27,7 +27,7 @@ async def test_a_late_error_is_logged_and_a_late_answer_used() -> None:
     async def use(late: int) -> None:
         used.append(late)
 
-    with logged(timing) as logs:
+    with logged(timeout) as logs:
         for asking in (answer(), fail()):
             with pytest.raises(Unavailable):
                 await waits(asking, use)
