@@ -17,12 +17,13 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.startup import settle_memory
-from backstay.core.wiring import BootError, Code, Flaw
+from backstay.core.wiring import BootError, Code, Flaw, place_of
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
 from backstay.jobs.worker import Worker
+from backstay.limits.classes import GENERAL
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.address import ClientAddress
@@ -98,6 +99,7 @@ def create_app(
     index = _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    _check_limits(app)
     _check_paths(app, index)
     return app
 
@@ -148,6 +150,24 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     )
     middleware.install(app, settings, backstay.metrics)
     return index
+
+
+def _check_limits(app: FastAPI) -> None:
+    """Refuse limit classes of one name, whose requests would count together.
+
+    Raises:
+        BootError: it has each of them.
+    """
+    first, faults = {GENERAL.name: GENERAL}, []
+    for route in app.routes:
+        limit = route.spec.limit if isinstance(route, Route) else None
+        if limit is not None and first.setdefault(limit.name, limit) is not limit:
+            other = place_of(first[limit.name])
+            problem = f"Another limit class is called {limit.name}, at {other}."
+            hint = "Give one of them another name, or let the routes share one class."
+            faults.append(Flaw(Code.ROUTE_LIMIT_TWICE, problem, hint).of(limit))
+    if faults:
+        raise BootError(faults)
 
 
 def _check_paths(app: FastAPI, index: RouteIndex) -> None:
