@@ -23,7 +23,7 @@ from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
-from backstay.principals.channel import Channels, DatabasePrincipals, PostgresPrincipals
+from backstay.principals.channel import DatabasePrincipals, PostgresPrincipals
 from backstay.principals.channel_redis import RedisPrincipals
 from backstay.redis.client import RedisLinks
 from backstay.security.access_tokens import JwtAccessTokens
@@ -101,10 +101,7 @@ def channel_for(
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
-    return Channels(
-        channel,
-        RedisPrincipals(principals, link, Signer(adapters.key).name, commit_seconds),
-    )
+    return RedisPrincipals(channel, principals, link, Signer(adapters.key).name, commit_seconds)
 
 
 def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
