@@ -16,13 +16,13 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.startup import settle_memory
-from backstay.core.wiring import BootError, Code, Flaw
+from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
-from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
+from backstay.limits.classes import GENERAL
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.dispatch import Route, RouteIndex
@@ -95,6 +95,7 @@ def create_app(
     index = _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    _check_limits(app)
     _check_paths(app, index)
     return app
 
@@ -118,8 +119,8 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
     if not (backstay.settings.is_local if wanted is None else wanted):
         yield
         return
-    place, grace = backstay.worker_context, backstay.settings.server.graceful_timeout
-    async with run_worker(place, Worker(place), grace=grace):
+    grace = backstay.settings.server.graceful_timeout
+    async with Worker(backstay.worker_context).running(grace=grace):
         yield
 
 
@@ -143,6 +144,24 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
     middleware.install(app, settings, backstay.metrics)
     return index
+
+
+def _check_limits(app: FastAPI) -> None:
+    """Refuse limit classes of one name, whose requests would count together.
+
+    Raises:
+        BootError: it has each of them.
+    """
+    first, faults = {GENERAL.name: GENERAL}, []
+    for route in app.routes:
+        limit = route.spec.limit if isinstance(route, Route) else None
+        if limit is not None and first.setdefault(limit.name, limit) is not limit:
+            other = Place.of(first[limit.name])
+            problem = f"Another limit class is called {limit.name}, at {other}."
+            hint = "Give one of them another name, or let the routes share one class."
+            faults.append(Flaw(Code.ROUTE_LIMIT_TWICE, problem, hint).of(limit))
+    if faults:
+        raise BootError(faults)
 
 
 def _check_paths(app: FastAPI, index: RouteIndex) -> None:

@@ -9,14 +9,14 @@ from pkgutil import walk_packages
 import pytest
 
 import backstay
-from backstay.caching.metrics import CacheMetrics
+from backstay.caching.memory import MemoryCache
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
 from backstay.core.wiring import Code
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import declared_permissions
 from backstay.observability.metrics import PrometheusMetrics
-from backstay.redis.metrics import RedisMetrics
+from backstay.redis.client import RedisLinks
 from backstay.settings.variables import VARIABLES
 from tests.architecture.tree import ROOT
 
@@ -78,8 +78,8 @@ def permissions() -> dict[str, str]:
 
 def metrics() -> dict[str, str]:
     registry = PrometheusMetrics().registry
-    RedisMetrics(registry)
-    CacheMetrics(registry)
+    RedisLinks(registry)
+    MemoryCache(registry)
     families = registry.collect()
     return {
         f"{family.name}_total" if family.type == "counter" else family.name: family.type

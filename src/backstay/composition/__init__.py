@@ -37,13 +37,13 @@ from backstay.db.base import Base
 from backstay.db.checks import absence_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
-from backstay.features.auth.queries import GetPrincipal
+from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.tiers.commands.tiers import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
+from backstay.jobs.context import WorkerContext
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.store import DatabaseJobs
-from backstay.jobs.worker import WorkerContext
 from backstay.observability.health import ServiceHealth
 from backstay.principals.cache import PrincipalCache
 from backstay.security.guesses import Guesses
@@ -100,6 +100,7 @@ class Backstay(Adapters):
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()
+        await self.listener.stop()
         await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
@@ -134,7 +135,6 @@ def compose(
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
-    schedule = tuple(each for feature in features for each in feature.schedule)
     lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
     services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
@@ -149,17 +149,29 @@ def compose(
         principals=principals,
         channel=channel,
         trail=trail,
-        worker_context=WorkerContext(outbox, bus, adapters.metrics.jobs.observe, schedule),
+        worker_context=_worker_context(outbox, bus, features, adapters),
         lacks_mail_server=lacks_mail,
     )
 
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
     """Where handlers put jobs and events; the registry collects faults of both."""
-    catalog = wiring.catalog_of(registry, features)
-    store = DatabaseJobs(adapters.database, catalog.names())
+    commands = wiring.commands_of(registry)
+    store = DatabaseJobs(adapters.database, list(commands))
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, adapters.job_notifiers)
+    outbox = Outbox(store, commands, subscriptions, adapters.job_notifiers)
+    registry.faults += wiring.job_faults(features, outbox)
+    return outbox
+
+
+def _worker_context(
+    outbox: Outbox, bus: Bus, features: Sequence[Feature], adapters: Adapters
+) -> WorkerContext:
+    async def principal_of(user_id: UUID) -> Principal | None:
+        return await Sender(bus.send, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
+
+    schedule = tuple(each for feature in features for each in feature.schedule)
+    return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
 def _services(

@@ -21,11 +21,11 @@ from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
 from backstay.db.paging import Cursors, Paginator
 from backstay.db.session import WRITING, Reader
-from backstay.jobs.outbox import Jobs, Outbox, outbox_providers
+from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
 from backstay.settings import Settings
-from backstay.settings.group import Group
+from backstay.settings.fields import Group
 
 
 def bus_for(
@@ -63,7 +63,7 @@ def bus_for(
         kept.answer,  # returns a cached answer, else caches this one
     )
     purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
-    writing = providers | WRITING | outbox_providers(outbox) | purging
+    writing = providers | WRITING | outbox.providers() | purging
     bus.route(Command, command_steps, writing)
     bus.route(Query, query_steps, providers)
     return bus

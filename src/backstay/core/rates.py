@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+"""The periods that have a name, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -14,6 +17,10 @@ class Rate:
     limit: int
     period: int
     strict: bool = False
+
+    def __str__(self) -> str:
+        unit = next((unit for unit, length in UNITS.items() if length == self.period), None)
+        return f"{self.limit}/{unit or f'{self.period} s'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Code(StrEnum):
     ROUTE_METHOD = "route.method"
     ROUTE_STATUS = "route.status"
     ROUTE_LIMIT = "route.limit"
+    ROUTE_LIMIT_TWICE = "route.limit_twice"
     ROUTE_NOT_LISTED = "route.not_listed"
     FEATURE_SHAPE = "feature.shape"
     FEATURE_TWICE = "feature.twice"

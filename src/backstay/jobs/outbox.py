@@ -1,7 +1,7 @@
 """Stores jobs, and events as jobs, in the transaction of the handler that asks for them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,65 +18,28 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
-from backstay.core.wiring import Code, Flaw, Place
 
 log = structlog.get_logger("backstay.jobs")
 
 
-class Catalog:
-    """The commands that can become jobs, by name."""
-
-    def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
-        self._commands: dict[str, type[Command[Any]]] = {}
-        self.faults: list[Flaw] = []
-        for command in commands:
-            first = self._commands.setdefault(command.__name__, command)
-            if first is not command:
-                problem = f"Another command is called {command.__name__}, at {Place.of(first)}."
-                flaw = Flaw(Code.COMMAND_NAME_TWICE, problem, "Give one of them another name.")
-                self.faults.append(flaw.of(command))
-
-    def names(self) -> list[str]:
-        """The name of every command."""
-        return list(self._commands)
-
-    def fault(self, command: type[Command[Any]]) -> str | None:
-        """Why a command cannot become a job, or None."""
-        if self._commands.get(command.__name__) is not command:
-            return f"{command.__name__} cannot be a job: no feature handles it"
-        for name in secret_fields(command):
-            why = f"its field `{name}` is a secret, jobs are stored"
-            return f"{command.__name__} cannot be a job: {why}"
-        return None
-
-    def dump(self, command: Command[Any]) -> str:
-        """The JSON that is stored for a command.
-
-        Raises:
-            TypeError: it holds a secret, or no feature of this application handles it.
-        """
-        if fault := self.fault(type(command)):
-            raise TypeError(fault)
-        return command.model_dump_json(exclude_unset=True, by_alias=True)
-
-    def load(self, run: JobRun) -> Command[Any]:
-        """The command of a job.
-
-        Raises:
-            ValidationError: it does not fit this version of the command.
-        """
-        return self._commands[run.name].model_validate_json(run.payload)
-
-
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Stores jobs and wakes workers; one per application."""
+    """Stores jobs and wakes workers; one per application. ``commands`` can become jobs."""
 
     store: JobStore
-    catalog: Catalog
+    commands: Mapping[str, type[Command[Any]]]
     subscriptions: Subscriptions
     job_notifiers: tuple[JobNotifier, ...] = ()
     _waiting: set[asyncio.Event] = field(default_factory=set, init=False, compare=False)
+
+    def fault(self, command: type[Command[Any]]) -> str | None:
+        """Why a command cannot become a job, or None."""
+        name = command.__name__
+        if self.commands.get(name) is not command:
+            return f"{name} cannot be a job: no feature handles it"
+        for secret in secret_fields(command):
+            return f"{name} cannot be a job: its field `{secret}` is a secret, jobs are stored"
+        return None
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
         """Make a job of a command; ``options`` are fields of :class:`NewJob`.
@@ -84,9 +47,11 @@ class Outbox:
         Raises:
             TypeError: the command holds a secret, or no feature of this application handles it.
         """
+        if fault := self.fault(type(command)):
+            raise TypeError(fault)
         return NewJob(
             type(command).__name__,
-            self.catalog.dump(command),
+            command.model_dump_json(exclude_unset=True, by_alias=True),
             principal.kind,
             principal.user_id,
             **{"queue": type(command).job_queue, **options},
@@ -99,7 +64,7 @@ class Outbox:
             ValidationError: it does not fit this version of the command or event.
             KeyError: the subscription, or the kind of event, no longer exists.
         """
-        command = self.catalog.load(run)
+        command = self.commands[run.name].model_validate_json(run.payload)
         if not isinstance(command, AnswerEvent):
             return command
         asked = command.subscription, command.kind, command.event
@@ -152,6 +117,14 @@ class Outbox:
     def unsubscribe(self, event: asyncio.Event) -> None:
         """Stop setting an event."""
         self._waiting.discard(event)
+
+    def providers(self) -> dict[Any, Provider]:
+        """What the handler of a command can take as a parameter, by type."""
+        return {
+            Outbox: lambda context: self,
+            Jobs: lambda context: Jobs(self, context),
+            Events: lambda context: Events(self, context),
+        }
 
 
 class Jobs:
@@ -266,15 +239,6 @@ class AnswerEvent(Command[None]):
 @handles(AnswerEvent)
 async def answer_event(command: AnswerEvent) -> None:
     """Nothing to do: the subscriber returned no command."""
-
-
-def outbox_providers(outbox: Outbox) -> dict[Any, Provider]:
-    """What the handler of a command can take as a parameter, by type, to enqueue and publish."""
-    return {
-        Catalog: lambda context: outbox.catalog,
-        Jobs: lambda context: Jobs(outbox, context),
-        Events: lambda context: Events(outbox, context),
-    }
 
 
 async def _pass(context: Context) -> None:

@@ -1,9 +1,8 @@
-"""The timing of a worker: its waits for work, for a retry, for a database that may not answer."""
+"""The timing of a worker: when a failed job runs again, and a timeout for the database."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -14,30 +13,6 @@ T = TypeVar("T")
 FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
 """Seconds before a failed job is retried; each delay is twice the one before."""
 log = structlog.get_logger("backstay.patience")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerTiming:
-    """The intervals of a worker, in seconds.
-
-    Attributes:
-        lease: how long a claim holds without a heartbeat; then the job counts as lost.
-        beat: between two heartbeats.
-        poll: between two polls for work while no notifier works.
-        idle: between two polls while a notifier works.
-        rest: before the next try after the database did not answer.
-        tries: a number: after so many failures in a row :meth:`Worker.drain` gives up.
-    """
-
-    lease: float = 15.0
-    beat: float = 1.0
-    poll: float = 1.0
-    idle: float = 5.0
-    rest: float = 1.0
-    tries: int = 5
-
-
-DEFAULT_TIMING = WorkerTiming()
 
 
 def is_final(error: Exception) -> bool:

@@ -30,7 +30,6 @@ from backstay.features.tiers.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import Account, Secret
-from backstay.jobs.worker import GetPrincipalOfUser
 from backstay.security.guesses import Guesses
 
 LIVE = (
@@ -66,6 +65,14 @@ async def get_principal(
         return None
     principal = await _principal_of(account, send, query.session_id)
     return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
+
+
+class GetPrincipalOfUser(Query[Principal | None]):
+    """A user as they are now, signed in or not; None when they may not sign in."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
 
 
 @handles(GetPrincipalOfUser)

@@ -17,7 +17,7 @@ from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
 from backstay.db.session import Transaction
-from backstay.jobs.outbox import Catalog
+from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job
@@ -58,13 +58,13 @@ class PurgeJobs(Command[bool]):
 
 @handles(PurgeJobs)
 async def purge_jobs(
-    command: PurgeJobs, purge: Purge, session: Transaction, catalog: Catalog
+    command: PurgeJobs, purge: Purge, session: Transaction, outbox: Outbox
 ) -> bool:
     unknown = await session.update_where(
         Job,
         UNFINISHED,
         Job.due_at < SecondsFromNow(-DAY),
-        Job.name.not_in(catalog.names()),
+        Job.name.not_in(list(outbox.commands)),
         state=JobState.FAILED.value,
         finished_at=NOW,
         error_code="jobs.unknown",

@@ -17,8 +17,7 @@ from pydantic import (
 from backstay.core.addresses import normal_origin
 from backstay.core.names import EmailAddress
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Group, Setting
-from backstay.settings.values import Name, Origins, WholeDays, web_address
+from backstay.settings.fields import Group, Name, Origins, Setting, WholeDays, web_address
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
