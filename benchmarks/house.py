@@ -6,6 +6,7 @@ A checkout of another version is counted by the same rules, so that two can be c
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,18 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parents[1]
+CAPABILITIES = {
+    "caching": r"caching/|adapters/cache_|core/(caching|query_cache)",
+    "jobs": r"jobs/|adapters/(wakeups|metrics_jobs)|db/(job|purging)"
+    r"|core/(jobs|schedule|outbox|catalog|worker|shift|patience)",
+    "limits": r"limits/|adapters/limiter_|core/rates|web/limits",
+    "mail": r"mailing/|adapters/mail_|core/mail",
+    "observability": r"observability/|adapters/(log_|metrics_[pw]|vitals_|database_metrics)",
+    "principals": r"principals/|adapters/principals_|core/principal",
+    "redis": r"redis/|adapters/redis_",
+    "security": r"security/|adapters/(passwords_|breached_|tokens_|refresh_)|core/guesses",
+}
+"""By capability: the files that hold it, in rooms or in the folders by technology before them."""
 REQUEST = """
 import asyncio, json, logging, sys, threading
 from pathlib import Path
@@ -77,6 +90,7 @@ def main() -> int:
     root = Path(sys.argv[1]).resolve() if sys.argv[1:] else HERE
     trees = dict(_parsed(root))
     files, functions = _executed(root)
+    concepts = _concepts(trees)
     lines = sum(len(file.read_text("utf-8").splitlines()) for file in _sources(root))
     table = Table(title=f"The package in {root.name}")
     table.add_column("")
@@ -84,7 +98,12 @@ def main() -> int:
     for name, count in (
         ("files that a warm POST /items executes", files),
         ("functions that it executes", functions),
-        ("concepts: public classes, and functions that another room imports", _concepts(trees)),
+        ("concepts: public classes, and functions that another room imports", concepts.total()),
+        (
+            "concepts of features, most of which are messages, views and tables",
+            concepts["features"],
+        ),
+        ("concepts of the other rooms", concepts.total() - concepts["features"]),
         ("circles of imports, those for type checking counted", len(_circles(_imports(trees)))),
         ("files", len(trees)),
         ("lines", lines),
@@ -92,7 +111,11 @@ def main() -> int:
         table.add_row(name, str(count))
     rooms = Counter(_room(module) for module in trees)
     for room, count in sorted(rooms.items()):
-        table.add_row(f"files of {room}", str(count))
+        table.add_row(f"files of the room {room}", str(count))
+    for capability, pattern in CAPABILITIES.items():
+        held = _held(root, pattern)
+        folders = len({file.parent for file in held})
+        table.add_row(f"files that hold {capability}, in {folders} folders", str(len(held)))
     Console().print(table)
     return 0
 
@@ -111,6 +134,16 @@ def _parsed(root: Path) -> Iterator[tuple[str, ast.Module]]:
 
 def _room(module: str) -> str:
     return f"{module}..".split(".")[1] or "backstay"
+
+
+def _held(root: Path, pattern: str) -> list[Path]:
+    """The files whose paths in the package begin as the pattern says, without an ``__init__``."""
+    package = root / "src" / "backstay"
+    return [
+        file
+        for file in _sources(root)
+        if file.stem != "__init__" and re.match(pattern, file.relative_to(package).as_posix())
+    ]
 
 
 def _executed(root: Path) -> tuple[int, int]:
@@ -149,7 +182,8 @@ def _imported(tree: ast.Module, trees: dict[str, ast.Module]) -> Iterator[tuple[
                     yield node.module, each.name
 
 
-def _concepts(trees: dict[str, ast.Module]) -> int:
+def _concepts(trees: dict[str, ast.Module]) -> Counter[str]:
+    """The number of concepts by room."""
     public = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     abroad = {
         (source, name)
@@ -157,11 +191,12 @@ def _concepts(trees: dict[str, ast.Module]) -> int:
         for source, name in _imported(tree, trees)
         if _room(source) != _room(module)
     }
-    return sum(
-        isinstance(node, ast.ClassDef) or (module, node.name) in abroad
+    return Counter(
+        _room(module)
         for module, tree in trees.items()
         for node in tree.body
         if isinstance(node, public) and not node.name.startswith("_")
+        if isinstance(node, ast.ClassDef) or (module, node.name) in abroad
     )
 
 

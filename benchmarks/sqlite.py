@@ -15,8 +15,8 @@ from rich.table import Table
 from sqlalchemy import text
 
 from backstay.db import sqlite
-from backstay.db.engine import EngineOptions, create_file
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions, create_file
 from backstay.db.sqlite import Sqlite
 
 SECONDS, READERS, WRITERS, ROWS = 0.7, 6, 4, 1000

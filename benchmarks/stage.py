@@ -20,9 +20,9 @@ import asyncpg
 from backstay.composition import Backstay, compose, seed
 from backstay.core.listing import Text
 from backstay.core.permissions import Scope
-from backstay.core.representation import represent
+from backstay.core.representation import Representation
 from backstay.db import migrate
-from backstay.db.cursors import Cursors
+from backstay.db.paging import Cursors
 from backstay.features.access.commands.grants import GrantPermission
 from backstay.features.access.commands.members import AssignRole
 from backstay.features.access.commands.roles import CreateRole
@@ -118,7 +118,7 @@ async def _prepare(url: str, environ: dict[str, str], folder: Path) -> Stage:
     deep = await connection.fetchval(
         "SELECT id FROM items WHERE owner_id = $1 ORDER BY id LIMIT 1 OFFSET 50", ids["many"]
     )
-    tag = represent(await backstay.system(GetItem(id=items["few"]))).etag or ""
+    tag = Representation.of(await backstay.system(GetItem(id=items["few"]))).etag or ""
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
     secret = environ["SECURITY_REFRESH_TOKEN_SECRET"].encode()

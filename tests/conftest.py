@@ -19,9 +19,9 @@ from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.db import migrate, sqlite
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from backstay.features import STANDARD
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.main import create_app
 from backstay.redis import connection as redis_connection
 from backstay.settings import Settings, load_settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay.db import sqlite
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from backstay.db.sqlite import Sqlite
 
 

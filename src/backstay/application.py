@@ -16,7 +16,9 @@ from backstay.core.feature import Feature
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import Clock
 from backstay.core.wiring import BootError, Code, Flaw, Place, calling_place
-from backstay.db.migrations.history import PLATFORM, Histories, History
+from backstay.db.migrations.runner import PLATFORM
+from backstay.db.migrations.runner import Histories
+from backstay.db.migrations.runner import History
 from backstay.settings import ConfigurationError, SettingError, Settings, load_settings
 from backstay.settings.project import find_project, project_root
 

@@ -12,27 +12,23 @@ from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
 from backstay.composition.logs import start_logging
-from backstay.core.addresses import origin_of
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.ports import Clock
 from backstay.core.startup import settle_memory
-from backstay.core.wiring import BootError, Code, Flaw
+from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
-from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
+from backstay.limits.classes import GENERAL
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
-from backstay.web.address import ClientAddress
-from backstay.web.auth import Authenticator
-from backstay.web.dispatch import Route
+from backstay.web.dispatch import Route, RouteIndex
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of
-from backstay.web.router import RouteIndex
-from backstay.web.state import EdgeState, count_unmatched, edge_of, metrics_access, sender_of
+from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
 
@@ -99,6 +95,7 @@ def create_app(
     index = _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    _check_limits(app)
     _check_paths(app, index)
     return app
 
@@ -122,8 +119,8 @@ async def _worker(backstay: Backstay, wanted: bool | None) -> AsyncIterator[None
     if not (backstay.settings.is_local if wanted is None else wanted):
         yield
         return
-    place, grace = backstay.worker_context, backstay.settings.server.graceful_timeout
-    async with run_worker(place, Worker(place), grace=grace):
+    grace = backstay.settings.server.graceful_timeout
+    async with Worker(backstay.worker_context).running(grace=grace):
         yield
 
 
@@ -144,11 +141,27 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
 
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
-    app.router.middleware_stack = index = RouteIndex(
-        app.router.middleware_stack, routes, count_unmatched
-    )
+    app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
     middleware.install(app, settings, backstay.metrics)
     return index
+
+
+def _check_limits(app: FastAPI) -> None:
+    """Refuse limit classes of one name, whose requests would count together.
+
+    Raises:
+        BootError: it has each of them.
+    """
+    first, faults = {GENERAL.name: GENERAL}, []
+    for route in app.routes:
+        limit = route.spec.limit if isinstance(route, Route) else None
+        if limit is not None and first.setdefault(limit.name, limit) is not limit:
+            other = Place.of(first[limit.name])
+            problem = f"Another limit class is called {limit.name}, at {other}."
+            hint = "Give one of them another name, or let the routes share one class."
+            faults.append(Flaw(Code.ROUTE_LIMIT_TWICE, problem, hint).of(limit))
+    if faults:
+        raise BootError(faults)
 
 
 def _check_paths(app: FastAPI, index: RouteIndex) -> None:
@@ -174,19 +187,15 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
 
 def _edge(backstay: Backstay) -> EdgeState:
     settings, token = backstay.settings, backstay.settings.app.metrics_token
-    client_address = ClientAddress(settings.server.trusted_proxies)
     return EdgeState(
-        buses=backstay.buses,
-        authenticate=Authenticator(
-            backstay.tokens, backstay.principals, lambda: backstay.clock().timestamp()
-        ),
-        limits=Limits(backstay.limiter, settings, client_address),
-        client_address=client_address,
+        bus=backstay.bus,
+        authenticate=Authenticator(backstay.tokens, backstay.principals, backstay.clock),
+        limits=Limits(backstay.limiter, settings),
         secure_cookies=not settings.is_local,
-        public_origin=origin_of(settings.app.public_url),
+        public_origin=settings.app.public_origin,
         cors_origins=frozenset(settings.app.cors_origins),
-        metrics=metrics_access(settings),
-        metrics_token=token.get_secret_value() if token else None,
+        shows_metrics=settings.app.metrics and (token is not None or settings.is_local),
+        metrics_token=None if token is None else token.get_secret_value(),
         cache_is_remote=backstay.cache_is_remote,
         client_max_age=settings.client_cache.max_age,
     )

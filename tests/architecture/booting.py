@@ -6,9 +6,9 @@ from types import ModuleType
 from typing import Any
 
 from backstay.core.feature import Feature
-from backstay.core.wiring import WiringFault
+from backstay.core.wiring import Flaw
 
-Faults = Callable[..., list[WiringFault]]
+Faults = Callable[..., list[Flaw]]
 
 
 def feature(

@@ -6,7 +6,7 @@ import pytest
 
 from backstay.composition import compose
 from backstay.core.feature import Feature
-from backstay.core.wiring import BootError, WiringFault
+from backstay.core.wiring import BootError, Flaw
 from backstay.features import STANDARD
 from tests.architecture.booting import Faults
 from tests.conftest import settings_with
@@ -21,7 +21,7 @@ def database_kind() -> str:
 def faults(tmp_path: Path) -> Faults:
     """Returns the boot faults of the application with further features."""
 
-    def boot(*features: Feature) -> list[WiringFault]:
+    def boot(*features: Feature) -> list[Flaw]:
         settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
         with pytest.raises(BootError) as caught:
             compose(settings, [*STANDARD, *features])

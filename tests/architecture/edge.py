@@ -12,10 +12,10 @@ from starlette.types import Message
 
 from backstay.composition import Backstay
 from backstay.core.masking import tells_secret
-from backstay.core.permissions import PUBLIC, Access, PermissionSpec
-from backstay.web.conditional import JSON
+from backstay.core.permissions import PUBLIC, Policy
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE
+from backstay.web.request import JSON
 from backstay.web.route_spec import RouteSpec
 from tests.web.described import resolved
 
@@ -67,7 +67,7 @@ def _spec_faults(path: str, spec: RouteSpec, app: FastAPI) -> Iterator[str]:
     functions = [function for feature in backstay.features for function in feature.functions()]
     if spec.message not in {getattr(function, "__handles__", None) for function in functions}:
         yield f"{path}: no feature handles {spec.message.__name__}"
-    if not isinstance(spec.message.__dict__.get("permission"), PermissionSpec | Access):
+    if not isinstance(spec.message.__dict__.get("permission"), Policy):
         yield f"{path}: {spec.message.__name__} has no policy of its own"
     if spec.limit is None and path not in UNLIMITED:
         yield f"{path}: no limit class"

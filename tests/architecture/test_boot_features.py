@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backstay.core.feature import Feature, PersonalData
-from backstay.core.wiring import BootError, Code, Flaw, WiringFault
+from backstay.core.wiring import BootError, Code, Flaw
 from backstay.features import STANDARD
 from backstay.main import create_app
 from backstay.web.routes import Routes
@@ -110,11 +110,11 @@ def test_a_used_feature_must_be_required(project: Project, faults: Faults, tmp_p
     project.plant("shop/__init__.py", SHOP.format(requires=()))
     orders, shop = project.feature("orders"), project.feature("shop")
     assert faults(orders, shop) == [
-        WiringFault(
+        Flaw(
             Code.FEATURE_REQUIRES_MISSING,
-            "harbour/shop/__init__.py:6",
             "The feature shop uses PlaceOrder of orders, which it does not require.",
             'Add "orders" to `requires` of the manifest.',
+            "harbour/shop/__init__.py:6",
         )
     ]
     project.plant("yard/commands.py", SENDING)

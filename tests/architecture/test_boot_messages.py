@@ -15,7 +15,7 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Text
 from backstay.core.messages import Command, Query, View
 from backstay.core.permissions import PUBLIC
 from backstay.core.principal import Principal
-from backstay.core.wiring import Code, WiringFault
+from backstay.core.wiring import Code, Flaw
 from backstay.features import STANDARD
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
@@ -59,7 +59,7 @@ async def find_rig(query: FindRig) -> RigView:
     raise Conflict
 
 
-def told(faults: list[WiringFault]) -> list[Code]:
+def told(faults: list[Flaw]) -> list[Code]:
     return [fault.code for fault in faults]
 
 

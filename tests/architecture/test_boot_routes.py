@@ -11,9 +11,9 @@ from backstay.composition import compose
 from backstay.core.bus import handles
 from backstay.core.messages import Command, FromPath, Query, View
 from backstay.core.permissions import PUBLIC
-from backstay.core.wiring import BootError, Code, place_of
+from backstay.core.wiring import BootError, Code, Place
 from backstay.features import STANDARD
-from backstay.limits.classes import LimitClass
+from backstay.limits.classes import GENERAL, LimitClass
 from backstay.main import create_app
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
@@ -193,8 +193,8 @@ def test_two_routes_that_differ_only_in_placeholder_names_are_refused(
     row = second.specs[0].place
     found = faults(feature(*MEMBERS, routes=(*first.routes, second)))
     (fault,) = found
-    assert (fault.code, fault.where) == (TWICE, str(place_of(second.specs[0])))
-    assert row.line == place_of(second).line + 1
+    assert (fault.code, fault.where) == (TWICE, str(Place.of(second.specs[0])))
+    assert row.line == Place.of(second).line + 1
     assert fault.problem.startswith(
         "GET /api/v1/rigs/{number} is routed twice, first as /api/v1/rigs/{id} at tests/"
     )
@@ -218,6 +218,23 @@ def test_a_route_limit_must_be_a_limit_class(faults: Faults) -> None:
     (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
     assert fault.code is Code.ROUTE_LIMIT
     assert LimitClass.__name__ in fault.hint
+
+
+@pytest.mark.parametrize("name", ["launch", GENERAL.name])
+def test_limit_classes_have_names_of_their_own(tmp_path: Path, name: str) -> None:
+    first = LimitClass(name, lambda settings: settings.security.login_rate_limit)
+    second = LimitClass(name, lambda settings: settings.security.refresh_rate_limit)
+    known = first if name != GENERAL.name else GENERAL
+    launched = rigs(
+        lambda r: r.post("", MakeRig, limit=known), lambda r: r.get("", FindRigs, limit=second)
+    )
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    with pytest.raises(BootError) as caught:
+        create_app(settings, [*STANDARD, launched])
+    (fault,) = caught.value.faults
+    assert fault.code is Code.ROUTE_LIMIT_TWICE
+    assert fault.where == str(second.place)
+    assert str(known.place) in fault.problem
 
 
 def test_a_route_of_a_feature_hides_no_other(tmp_path: Path) -> None:

@@ -15,28 +15,36 @@ from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db.base import Base
-from backstay.db.engine import create_file
+from backstay.db.options import create_file
 from backstay.db.session import CommitForbidden, Transaction
 from backstay.features import STANDARD
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 from tests.conftest import settings_with
 
-COMMITTERS = {Path("db/transaction.py")}
-OWN_CONNECTIONS = COMMITTERS | {Path("db/migrate.py"), Path("db/session.py")}
-"""Migrations, and the one statement of ``Database.write``, run outside any command."""
+COMMITTER = Path("db/database.py"), "_finish"
+"""The file of the transaction step, and its last function."""
+OWN_CONNECTIONS = {Path("db/database.py"), Path("db/migrate.py")}
+"""The one statement of ``Database.write``, and migrations, run outside any command."""
 
 
 def commit_faults(package: Path) -> Iterator[str]:
     """Every call that commits, or opens a block that commits at its end."""
     for path, tree in sources(package):
         inside = path.relative_to(package)
+        last = [
+            node for step in tree.body if _is_committer(inside, step) for node in ast.walk(step)
+        ]
         for node in ast.walk(tree):
             if not isinstance(node, ast.Attribute):
                 continue
-            if node.attr in {"commit", "_commit"} and inside not in COMMITTERS:
+            if node.attr in {"commit", "_commit"} and node not in last:
                 yield f"{inside}:{node.lineno}: only the transaction step commits"
             elif node.attr == "begin" and inside not in OWN_CONNECTIONS:
                 yield f"{inside}:{node.lineno}: `begin` commits at the end of its block"
+
+
+def _is_committer(file: Path, node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and (file, node.name) == COMMITTER
 
 
 def test_only_the_transaction_step_commits() -> None:

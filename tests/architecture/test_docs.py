@@ -9,13 +9,14 @@ from pkgutil import walk_packages
 import pytest
 
 import backstay
-from backstay.caching.metrics import CacheMetrics
+from backstay.caching.memory import MemoryCache
 from backstay.cli import COMMANDS, load
 from backstay.core.errors import AppError
 from backstay.core.wiring import Code
 from backstay.features import STANDARD
+from backstay.features.access.commands.seeding import declared_permissions
 from backstay.observability.metrics import PrometheusMetrics
-from backstay.redis.metrics import RedisMetrics
+from backstay.redis.client import RedisLinks
 from backstay.settings.variables import VARIABLES
 from tests.architecture.tree import ROOT
 
@@ -70,16 +71,15 @@ def _subclasses(error: type[AppError]) -> Iterator[type[AppError]]:
 
 def permissions() -> dict[str, str]:
     return {
-        spec.key: spec.default_scope.value if spec.default_scope else ""
-        for feature in STANDARD
-        for spec in feature.permissions()
+        each.key: each.default_scope.value if each.default_scope else ""
+        for each in declared_permissions(STANDARD)
     }
 
 
 def metrics() -> dict[str, str]:
     registry = PrometheusMetrics().registry
-    RedisMetrics(registry)
-    CacheMetrics(registry)
+    RedisLinks(registry)
+    MemoryCache(registry)
     families = registry.collect()
     return {
         f"{family.name}_total" if family.type == "counter" else family.name: family.type

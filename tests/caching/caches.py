@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from backstay.caching.memory import MemoryCache
-from backstay.caching.metrics import CacheMetrics
 from backstay.caching.redis import RedisCache
 from tests.redis.linking import link_to
 
@@ -15,7 +14,7 @@ SECRET = b"a secret of the server, which has thirty-two bytes"
 
 
 def memory_cache(**bounds: int) -> MemoryCache:
-    return MemoryCache(CacheMetrics(CollectorRegistry()), **bounds)
+    return MemoryCache(CollectorRegistry(), **bounds)
 
 
 @asynccontextmanager
@@ -24,7 +23,7 @@ async def redis_cache(
 ) -> AsyncIterator[RedisCache]:
     """The cache of one process, with a Redis client of its own."""
     link = link_to(url)
-    cache = RedisCache(link, secret, CacheMetrics(CollectorRegistry()))
+    cache = RedisCache(link, secret, CollectorRegistry())
     if is_started:
         await link.start()
     yield cache

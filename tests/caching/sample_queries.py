@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from backstay.caching.steps import QueryCache
-from backstay.core.bus import Bus, Next, handles
-from backstay.core.caching import Cached, CacheTags, TagContext
-from backstay.core.context import Buses, Context, Sender, UnitOfWork
+from backstay.core.bus import Bus, Next, authorize, handles
+from backstay.core.caching import Cached, TagContext
+from backstay.core.context import CacheTags, Context, Sender, UnitOfWork
 from backstay.core.errors import Conflict, Refusal
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, PermissionSpec
-from backstay.core.pipeline import authorize
 from backstay.core.ports import Cache
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
@@ -122,7 +121,7 @@ def transaction(message: type[Message[Any]], call_next: Next) -> Next:
 
 
 class Harness:
-    """The buses of one process over one cache, and senders to use them."""
+    """The bus of one process over one cache, and senders to use them."""
 
     def __init__(self, cache: Cache, version: str = "1", ttl: int = 30) -> None:
         registry = Registry([get_depth, get_shared, get_heir, get_refused, sound, sound_all])
@@ -131,11 +130,10 @@ class Harness:
             Sender: lambda context: context.sender.inside(context),
             CacheTags: lambda context: context.unit.tags,
         }
-        self.buses = Buses(
-            Bus(Command, registry, (authorize, transaction, kept.outdate), providers),
-            Bus(Query, registry, (authorize, kept.answer), providers),
-        )
+        self.bus = Bus(registry)
+        self.bus.route(Command, (authorize, transaction, kept.outdate), providers)
+        self.bus.route(Query, (authorize, kept.answer), providers)
         assert registry.faults == []
 
     def sender(self, principal: Principal = SYSTEM) -> Sender:
-        return Sender(self.buses, principal)
+        return Sender(self.bus.send, principal)

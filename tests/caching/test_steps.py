@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, SecretStr
 
 from backstay.caching.memory import MemoryCache
-from backstay.caching.metrics import CacheMetrics
 from backstay.caching.steps import RenderedContext
 from backstay.core.caching import Cached
 from backstay.core.errors import Conflict
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def cache() -> MemoryCache:
-    return MemoryCache(CacheMetrics(CollectorRegistry()))
+    return MemoryCache(CollectorRegistry())
 
 
 @pytest.fixture

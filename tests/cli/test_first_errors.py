@@ -10,7 +10,7 @@ import pytest
 from tests.waiting import LIMIT
 
 TAKE_OVER = """
-from backstay.composition.logs import end_in_the_log
+from backstay.server.worker import end_in_the_log
 from backstay.core.wiring import BootError, Code, Flaw
 from backstay.settings.groups import LogSettings
 

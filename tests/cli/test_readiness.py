@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from backstay.cli.readiness import opened, sound
-from backstay.composition import engine_options, seed
+from backstay.composition import seed
 from backstay.db import migrate
+from backstay.db.options import EngineOptions
 from backstay.settings import ConfigurationError, SettingError, load_settings, read_settings
 from tests.cli.process import KEYS
 from tests.files import look_into
@@ -28,7 +29,7 @@ def upgrade(folder: Path, revision: str = "head", *, with_admin: bool = False) -
     settings = load_settings({"DB_URL": f"sqlite:///{folder}/test.db"}, folder)
 
     async def work() -> None:
-        await migrate.upgrade(engine_options(settings), revision)
+        await migrate.upgrade(EngineOptions.of(settings), revision)
         if with_admin:
             async with opened(settings) as backstay:
                 await seed(backstay)

@@ -9,11 +9,11 @@ from sqlalchemy import update
 
 from backstay.composition import compose
 from backstay.core.permissions import Scope
-from backstay.core.principal import Effect
 from backstay.features.access.commands.grants import AddFieldRule, GrantPermission
 from backstay.features.access.commands.roles import CreateRole
 from backstay.features.access.model import Permission
 from backstay.features.access.queries.permissions import ListPermissions
+from backstay.features.access.schemas import Effect
 from tests.cli.conftest import Call
 from tests.conftest import settings_with
 

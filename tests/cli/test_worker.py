@@ -13,10 +13,10 @@ import pytest
 
 from backstay.composition import compose
 from backstay.core.context import Sender
+from backstay.features.auth.queries import GetPrincipalOfUser
 from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.jobs.tables import Job
-from backstay.jobs.worker import GetPrincipalOfUser
 from tests.cli.conftest import Call
 from tests.cli.process import COMMAND, NEVER, WELL, environ, serving
 from tests.conftest import ADMIN_EMAIL, PASSWORD, settings_with
@@ -40,7 +40,7 @@ def enqueue(folder: Path, seconds: float) -> None:
         admin = await backstay.system(GetPrincipalOfUser(user_id=account.id))
         assert admin is not None
         task = StartTask(task="demo.count", payload={"seconds": seconds})
-        await Sender(backstay.buses, admin)(task)
+        await Sender(backstay.bus.send, admin)(task)
         await backstay.close()
 
     asyncio.run(store())

@@ -4,13 +4,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from backstay.core.bus import Bus
+from backstay.core.bus import Bus, authorize
 from backstay.core.clock import new_id
-from backstay.core.context import Buses, Context, Origin, Sender
+from backstay.core.context import Context, Origin, Sender
 from backstay.core.errors import Forbidden, Unauthenticated
 from backstay.core.messages import Command, FromQuery, Message, Rule
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec, Scope, Source
-from backstay.core.pipeline import authorize
 from backstay.core.principal import STRANGER, SYSTEM, UNLIMITED, Grant, Principal
 from backstay.core.registry import Registry
 
@@ -43,9 +42,7 @@ async def ask(message: Message[Any], principal: Principal) -> Grant:
     async def call(context: Context) -> Grant:
         return context.grant
 
-    registry = Registry(())
-    buses = Buses(Bus(Command, registry, (), {}), Bus(Command, registry, (), {}))
-    context = Context(message, principal, Origin(), Sender(buses, principal))
+    context = Context(message, principal, Origin(), Sender(Bus(Registry(())).send, principal))
     grant: Grant = await authorize(type(message), call)(context)
     return grant
 
@@ -169,8 +166,6 @@ async def test_an_async_rule_that_was_not_awaited_refuses() -> None:
 
 
 async def test_outside_a_transaction_there_is_no_unit_of_work() -> None:
-    registry = Registry(())
-    buses = Buses(Bus(Command, registry, (), {}), Bus(Command, registry, (), {}))
-    context = Context(Own(), USER, Origin(), Sender(buses, USER))
+    context = Context(Own(), USER, Origin(), Sender(Bus(Registry(())).send, USER))
     with pytest.raises(LookupError, match="no transaction is open"):
         _ = context.unit

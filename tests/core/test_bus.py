@@ -11,18 +11,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
-from backstay.core.bus import Bus, handles, prepares
+from backstay.core.bus import Bus, authorize, handles, prepares
 from backstay.core.clock import new_id, utc_now
-from backstay.core.context import Buses, PrincipalChanges, Sender
+from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
-from backstay.core.pipeline import authorize, prepare_with
 from backstay.core.principal import STRANGER, SYSTEM, Principal
 from backstay.core.registry import Provider, Registry
-from backstay.db.engine import EngineOptions, create_file
-from backstay.db.session import WRITING, Database, Reader, Transaction
-from backstay.db.transaction import transaction_with
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions, create_file
+from backstay.db.session import WRITING, Reader, Transaction
 from tests.channels import SilentChannel
 
 pytestmark = pytest.mark.anyio
@@ -155,13 +154,13 @@ class Channel(SilentChannel):
 
 @dataclass(frozen=True)
 class Harness:
-    """The two buses on their own database, and senders to use them."""
+    """A bus on its own database, and senders to use them."""
 
-    buses: Buses
+    bus: Bus
     channel: Channel
 
     def sender(self, principal: Principal = SYSTEM) -> Sender:
-        return Sender(self.buses, principal)
+        return Sender(self.bus.send, principal)
 
     async def words(self) -> list[str]:
         return await self.sender()(ListWords())
@@ -181,12 +180,12 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
         Principal: lambda context: context.principal,
         Sender: lambda context: context.sender.inside(context),
     }
-    prepare = prepare_with(registry, providers)
-    pipeline = (authorize, prepare, transaction_with(database, channel, utc_now))
-    commands = Bus(Command, registry, pipeline, providers | WRITING)
-    queries = Bus(Query, registry, (authorize,), providers)
+    bus = Bus(registry)
+    transaction = database.transaction(channel, utc_now)
+    bus.route(Command, (authorize, bus.prepare_with(providers), transaction), providers | WRITING)
+    bus.route(Query, (authorize,), providers)
     assert registry.faults == []
-    yield Harness(Buses(commands, queries), channel)
+    yield Harness(bus, channel)
     await database.dispose()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backstay.core.causes import cause_of, raised_at, root_of
+from backstay.core.causes import cause_of, kind_of
 from backstay.core.errors import AppError, DatabaseUnavailable, Unavailable
 
 
@@ -64,5 +64,5 @@ def test_causes_in_a_circle_end() -> None:
 def test_the_place_of_an_error_is_where_it_was_raised() -> None:
     error = raised(DatabaseUnavailable(), raised(OSError()))
     raising: Callable[..., BaseException] = raised
-    assert raised_at(root_of(error)) == f"{__file__}:{raising.__code__.co_firstlineno + 3}"
-    assert raised_at(OSError()) == ""
+    assert kind_of(error) == (OSError, f"{__file__}:{raising.__code__.co_firstlineno + 3}")
+    assert kind_of(OSError()) == (OSError, "")

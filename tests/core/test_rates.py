@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.core.rates import NO_RULES, Rate, RateRule, RateRules
+from backstay.core.principal import STRANGER, Principal
+from backstay.core.rates import Rate, RateRule
 from tests.examples import examples
 
 EXACT, SHORT, LONG = "/v1/items/{id}", "/v1/*", "/v1/items*"
@@ -14,8 +15,8 @@ templates = segments.map(lambda parts: "/" + "/".join(parts))
 prefixes = st.tuples(templates, st.integers(0, 12)).map(lambda t: f"/{t[0][1 : t[1]]}*")
 
 
-def rules(*paths: str) -> RateRules:
-    return RateRules(RateRule(path, Rate(1, 1)) for path in paths)
+def ruled(*paths: str) -> Principal:
+    return Principal(rules=tuple(RateRule(path, Rate(1, 1)) for path in paths))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def rules(*paths: str) -> RateRules:
 def test_an_exact_path_beats_the_longest_prefix(
     paths: tuple[str, ...], template: str, found: str | None
 ) -> None:
-    rule = rules(*paths).find(template)
+    rule = ruled(*paths).rate_rule(template)
     assert (rule and rule.path) == found
 
 
@@ -42,15 +43,15 @@ def test_an_exact_path_beats_the_longest_prefix(
 def test_the_rule_found_is_the_best_that_fits(paths: list[str], template: str) -> None:
     fitting = [p for p in paths if p == template or template.startswith(p.removesuffix("*"))]
     fitting = [p for p in fitting if p == template or p.endswith("*")]
-    known = rules(*paths)
-    rule = known.find(template)
+    known = ruled(*paths)
+    rule = known.rate_rule(template)
     if template in paths:
         assert rule is not None
         assert rule.path == template
     else:
         assert (rule and rule.path) == max(fitting, key=len, default=None)
-    assert known.find(template) is rule
+    assert known.rate_rule(template) is rule
 
 
 def test_without_rules_nothing_is_found() -> None:
-    assert NO_RULES.find("/v1/items") is None
+    assert STRANGER.rate_rule("/v1/items") is None

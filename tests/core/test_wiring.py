@@ -1,16 +1,18 @@
 """Shows how rules, results, names and places are checked when an application is wired."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 
 import pytest
 
+from backstay.composition.wiring import commands_of
+from backstay.core.bus import handles
 from backstay.core.caching import Cached
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PUBLIC
-from backstay.core.rules import rule_flaws
-from backstay.core.signatures import fits
-from backstay.core.wiring import Code, place_of
-from backstay.jobs.outbox import Catalog
+from backstay.core.registry import Registry
+from backstay.core.signatures import fits, rule_flaws
+from backstay.core.wiring import Code, Place
 
 
 class Named(Protocol):
@@ -49,21 +51,29 @@ def test_a_result_type_must_match_the_declared_result(
 
 
 def test_two_commands_of_one_name_are_reported() -> None:
-    def another() -> type[Command[Any]]:
+    def another() -> tuple[type[Command[Any]], Callable[..., Any]]:
         class PlantTree(Command[None]):
             permission = PUBLIC
 
-        return PlantTree
+        @handles(PlantTree)
+        async def plant_tree(command: PlantTree) -> None: ...
 
-    first, second = another(), another()
-    assert Catalog([first, first]).faults == []
-    (fault,) = Catalog([first, second]).faults
+        return PlantTree, plant_tree
+
+    (first, plant_first), (second, plant_second) = another(), another()
+    alone = Registry([plant_first])
+    assert commands_of(alone) == {"PlantTree": first}
+    assert alone.faults == []
+    both = Registry([plant_first, plant_second])
+    assert commands_of(both) == {"PlantTree": first}
+    (fault,) = both.faults
     assert fault.code is Code.COMMAND_NAME_TWICE
-    assert str(place_of(first)) in fault.problem
+    assert fault.where == str(Place.of(second))
+    assert str(Place.of(first)) in fault.problem
 
 
 def test_a_generated_class_is_placed_at_its_modules_first_line() -> None:
-    place = place_of(type("Made", (), {"__module__": __name__}))
+    place = Place.of(type("Made", (), {"__module__": __name__}))
     assert (place.file, place.line) == (__file__, 1)
 
 

@@ -13,9 +13,9 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import View
 from backstay.core.permissions import PUBLIC
 from backstay.core.principal import STRANGER, UNLIMITED, Grant, Principal
-from backstay.db.cursors import Cursors
-from backstay.db.listing import Listing, Paginator
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.listing import Listing
+from backstay.db.paging import Cursors, Paginator
 from tests.db.tables import Book, Mood
 
 

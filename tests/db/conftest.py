@@ -12,15 +12,15 @@ import pytest
 
 from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
-from backstay.core.context import Buses, Context, Origin, Sender
-from backstay.core.messages import Command, Message, Query
+from backstay.core.context import Context, Origin, Sender
+from backstay.core.messages import Command, Message
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
 from backstay.db.base import Base
-from backstay.db.engine import EngineOptions, create_file
-from backstay.db.session import Database, Transaction
-from backstay.db.transaction import transaction_with
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions, create_file
+from backstay.db.session import Transaction
 from tests.channels import SilentChannel
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
@@ -39,7 +39,7 @@ class Commands:
 
     def __init__(self, database: Database) -> None:
         self.is_concurrent = not database.options.is_sqlite
-        self._step = transaction_with(database, SilentChannel(), utc_now)
+        self._step = database.transaction(SilentChannel(), utc_now)
 
     async def __call__(self, work: Work[T], author: UUID | None = None) -> T:
         async def handle(context: Context) -> T:
@@ -51,9 +51,7 @@ class Commands:
 
 
 def context(message: Message[Any], principal: Principal) -> Context:
-    registry = Registry(())
-    buses = Buses(Bus(Command, registry, (), {}), Bus(Query, registry, (), {}))
-    return Context(message, principal, Origin(), Sender(buses, principal))
+    return Context(message, principal, Origin(), Sender(Bus(Registry(())).send, principal))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy import event, insert, select
 from backstay.composition import Backstay, compose
 from backstay.core.bus import Bus, handles
 from backstay.core.clock import first_id_at, new_id, utc_now
-from backstay.core.context import ActivityNote, Buses, PrincipalChanges, Sender
+from backstay.core.context import ActivityNote, PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Refusal
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath
@@ -23,7 +23,6 @@ from backstay.core.principal import STRANGER, Principal
 from backstay.core.registry import Registry
 from backstay.db.activity import Activity
 from backstay.db.session import WRITING, Transaction
-from backstay.db.transaction import transaction_with
 from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
@@ -142,7 +141,7 @@ async def test_every_command_has_one_row_whatever_its_outcome(
     code: str | None,
     status: int | None,
 ) -> None:
-    sending = Sender(ship.buses, ANN)(Sail(how=how, reset_token="hush"))
+    sending = Sender(ship.bus.send, ANN)(Sail(how=how, reset_token="hush"))
     if error is None:
         await sending
     else:
@@ -163,7 +162,7 @@ async def test_a_row_costs_one_statement(ship: Backstay) -> None:
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         ran.append(statement)
 
-    await Sender(ship.buses, ANN)(Sail())
+    await Sender(ship.bus.send, ANN)(Sail())
     assert len([each for each in ran if "activity" in each]) == 1
     assert not any("RETURNING" in each for each in ran)
 
@@ -173,20 +172,20 @@ async def test_a_stranger_is_recorded_only_when_an_account_is_concerned(
     ship: Backstay, known: bool
 ) -> None:
     with pytest.raises(Conflict):
-        await Sender(ship.buses, STRANGER)(Hail(known=known))
+        await Sender(ship.bus.send, STRANGER)(Hail(known=known))
     found = await rows(ship, Activity.user_id, Activity.actor, Activity.outcome)
     assert found == ([(UUID(int=1), "anonymous", "refused")] if known else [])
 
 
 async def test_a_command_that_reports_no_change_has_no_row(ship: Backstay) -> None:
-    await Sender(ship.buses, ANN)(Reef())
+    await Sender(ship.bus.send, ANN)(Reef())
     assert await rows(ship, Activity.id) == []
 
 
 async def test_a_nested_command_causes_no_row_when_nothing_happened(
     ship: Backstay,
 ) -> None:
-    await Sender(ship.buses, ANN)(Drift())
+    await Sender(ship.bus.send, ANN)(Drift())
     assert await rows(ship, Activity.id) == []
 
 
@@ -200,12 +199,13 @@ class FailingChannel(SilentChannel):
 async def test_a_failed_announcement_still_records_one_successful_row(
     ship: Backstay,
 ) -> None:
-    step = transaction_with(ship.database, FailingChannel(), utc_now)
+    step = ship.database.transaction(FailingChannel(), utc_now)
     pipeline = (ship.trail.note_refusal, step, ship.trail.record)
     registry = Registry([board])
-    bus = Bus(Command, registry, pipeline, WRITING)
+    bus = Bus(registry)
+    bus.route(Command, pipeline, WRITING)
     assert registry.faults == []
-    await Sender(Buses(bus, ship.buses.queries), ANN)(Board())
+    await Sender(bus.send, ANN)(Board())
     assert await rows(ship, Activity.message, Activity.outcome) == [("Board", "ok")]
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.core.errors import Invalid
-from backstay.db.cursors import Cursors
+from backstay.db.paging import Cursors
 from tests.examples import examples
 
 CURSORS = Cursors(b"k" * 32)

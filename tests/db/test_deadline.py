@@ -19,8 +19,9 @@ from backstay.core.jobs import JobRun
 from backstay.core.messages import Message, Query
 from backstay.core.permissions import PUBLIC
 from backstay.core.principal import Principal
-from backstay.db.engine import EngineOptions, create_file
-from backstay.db.session import Database, Reader, Transaction
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions, create_file
+from backstay.db.session import Reader, Transaction
 from tests.conftest import settings_with
 from tests.db.conftest import Change, Commands, context
 from tests.waiting import LIMIT, eventually

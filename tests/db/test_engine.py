@@ -7,7 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from backstay.db import sqlite
-from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
+from backstay.db.engine import reader_engine, writer_engine
+from backstay.db.options import EngineOptions, create_file
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 

@@ -6,10 +6,9 @@ from sqlalchemy import event, literal, select
 
 from backstay.core.listing import Text
 from backstay.db import folding
-from backstay.db.engine import EngineOptions
-from backstay.db.folding import fold
-from backstay.db.queries import contains
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.folding import contains, fold
+from backstay.db.options import EngineOptions
 from tests.db.books import ListBooks, book, pages, store, titles
 from tests.db.tables import Book
 from tests.logs import logged

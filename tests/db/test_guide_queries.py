@@ -12,10 +12,10 @@ from backstay.core.context import UnitOfWork
 from backstay.core.permissions import Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db import migrate
-from backstay.db.cursors import Cursors
-from backstay.db.engine import EngineOptions
-from backstay.db.listing import Paginator
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions
+from backstay.db.paging import Cursors, Paginator
+from backstay.db.session import Transaction
 from backstay.features.items.model import Item
 from backstay.features.users.model import User
 from tests.db.conftest import Change, Commands, context

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.db.migrations.history import PLATFORM, History, last_revisions
-from backstay.db.migrations.runner import scripts
+from backstay.db.migrations.runner import PLATFORM, History, last_revisions, scripts
 
 
 def test_our_history_ends_where_alembic_says() -> None:

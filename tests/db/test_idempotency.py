@@ -15,7 +15,7 @@ from backstay.core.bus import handles
 from backstay.core.context import Origin, Sender
 from backstay.core.errors import Conflict, Refusal
 from backstay.core.feature import Feature
-from backstay.core.idempotency import IdempotencyKey, KeyInUse, Replayed
+from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Command, FromPath, View
 from backstay.core.permissions import SIGNED_IN
 from backstay.core.principal import Principal
@@ -90,7 +90,7 @@ async def ship(seeded_url: str, tmp_path: Path) -> AsyncIterator[Backstay]:
 
 
 def send(ship: Backstay, message: Command[Any]) -> Any:
-    return Sender(ship.buses, ANN, Origin(idempotency=KEY))(message)
+    return Sender(ship.bus.send, ANN, Origin(idempotency=KEY))(message)
 
 
 async def stored(ship: Backstay) -> list[bytes | None]:
@@ -127,7 +127,7 @@ async def test_a_duplicate_in_the_same_process_is_refused_at_once(ship: Backstay
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
     await SlowCommand.entered.wait()
     for _ in range(20):
-        with pytest.raises(KeyInUse):
+        with pytest.raises(Conflict, match="not answered yet"):
             await send(ship, Cast(how="slowly"))
     SlowCommand.leave.set()
     assert await first == Depth(fathoms=7)
@@ -141,7 +141,7 @@ async def test_a_duplicate_in_another_process_is_refused_at_once(
     other = ship_on(seeded_url, tmp_path)
     first = asyncio.create_task(send(ship, Cast(how="slowly")))
     await SlowCommand.entered.wait()
-    with pytest.raises(KeyInUse):
+    with pytest.raises(Conflict, match="not answered yet"):
         await send(other, Cast())
     SlowCommand.leave.set()
     assert await first == Depth(fathoms=7)

@@ -21,8 +21,9 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import FromPath, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, Scope
 from backstay.core.principal import Grant, Principal
-from backstay.db.listing import Listing, Paginator
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.features import STANDARD
 from tests.conftest import settings_with
 from tests.db.books import (
@@ -164,9 +165,9 @@ async def test_a_list_without_a_permission_needs_an_explicit_scope(
     module.__dict__.update(ListMyBooks=ListMyBooks, list_my_books=list_my_books)
     feature = Feature("books", modules=(module,))
     settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
-    buses = compose(settings, [*STANDARD, feature]).buses
+    bus = compose(settings, [*STANDARD, feature]).bus
     with pytest.raises(LookupError, match="ListMyBooks"):
-        await Sender(buses, Principal(user_id=ANN))(ListMyBooks())
+        await Sender(bus.send, Principal(user_id=ANN))(ListMyBooks())
     query = ListMyBooks(limit=60)
     page = await paginator(many, Principal(user_id=ANN), None)(BOOKS, query, scope=Scope.OWN)
     mine = await pages(many, ListBooks(owner_id=Equals[UUID](eq=ANN), per_page=60))
@@ -204,7 +205,7 @@ async def test_a_list_may_join_tables(database: Database, command: Commands) -> 
         ListShelvedBooks,
         Book,
         ShelvedBook,
-        source=join(Book, Shelf, Book.shelf_id == Shelf.id),
+        from_=join(Book, Shelf, Book.shelf_id == Shelf.id),
         columns={"shelf": Shelf.name},
     )
 

@@ -9,11 +9,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from backstay.db import migrate
-from backstay.db.engine import EngineOptions, create_file, writer_engine
-from backstay.db.migrate import MigrationError, State
-from backstay.db.migrations.history import PLATFORM, History
-from backstay.db.migrations.runner import scripts
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.engine import writer_engine
+from backstay.db.migrate import State
+from backstay.db.migrations.runner import PLATFORM, History, MigrationError, scripts
+from backstay.db.options import EngineOptions, create_file
 from tests.db.processes import run_at_once
 from tests.db.tables import Book
 
@@ -252,7 +252,7 @@ async def test_a_revision_holds_what_the_models_add(options: EngineOptions, tmp_
 UPGRADING = """
 import asyncio, os, sys
 from backstay.db import migrate
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 pids = []
 for _ in range(4):
     pids.append(os.fork())

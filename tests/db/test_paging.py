@@ -9,7 +9,7 @@ from sqlalchemy import delete, event, text
 from backstay.core.errors import Forbidden, Invalid
 from backstay.core.permissions import Scope, Source
 from backstay.core.principal import Grant, Principal
-from backstay.db.session import Database
+from backstay.db.database import Database
 from tests.db.books import ANN, CURSORS, ListBooks, ask, book, pages, slices, store
 from tests.db.tables import Book
 

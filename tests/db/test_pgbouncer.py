@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from backstay.core.errors import AppError, DatabaseTimedOut
 from backstay.db import migrate, reading
-from backstay.db.engine import EngineOptions
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions
+from backstay.db.session import Transaction
 from tests.db.conftest import Commands
 from tests.logs import logged
 from tests.services.pgbouncer import PgBouncer

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from backstay.core.errors import DatabaseUnavailable
-from backstay.db.engine import EngineOptions
+from backstay.db.database import Database
+from backstay.db.options import EngineOptions
 from backstay.db.pool import pool_of
-from backstay.db.session import Database, Transaction
+from backstay.db.session import Transaction
 from tests.db.conftest import Commands
 from tests.waiting import LIMIT, eventually
 
@@ -107,7 +108,7 @@ async def test_a_waiting_caller_gets_the_place_of_another_pool(database: Databas
         await holding(writing, database.writer, 2)
         await holding(reading, database.read_engine, 4)
         waiting = asyncio.create_task(holding(writing, database.writer))
-        await eventually(lambda: pool_of(database.writer).waits.now == 1)
+        await eventually(lambda: pool_of(database.writer).semaphore.waiting == 1)
         assert not waiting.done()
         await reading.aclose()
         await waiting
@@ -118,7 +119,7 @@ async def test_one_pool_never_takes_the_last_connection_of_the_other(database: D
     async with AsyncExitStack() as held:
         await holding(held, database.writer, 4)
         waiting = asyncio.create_task(holding(held, database.writer))
-        await eventually(lambda: pool_of(database.writer).waits.now == 1)
+        await eventually(lambda: pool_of(database.writer).semaphore.waiting == 1)
         assert await database.reader.scalar(ONE) == 1
         await database.ping()
         await held.aclose()
@@ -168,7 +169,7 @@ async def test_a_place_is_free_again_however_its_connection_ends(
     async with AsyncExitStack() as held:
         await holding(held, database.writer, 4)
         given_up = asyncio.create_task(holding(held, database.writer))
-        await eventually(lambda: writers.waits.now == 1)
+        await eventually(lambda: writers.semaphore.waiting == 1)
         given_up.cancel()
         await asyncio.wait({given_up})
         async with database.read_engine.connect() as broken:

@@ -9,9 +9,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql import quoted_name
 
 from backstay.composition import Backstay, compose
-from backstay.core.wiring import BootError, Code, place_of
+from backstay.core.wiring import BootError, Code, Place
 from backstay.db import migrate
-from backstay.db.presence import absence_faults
+from backstay.db.checks import absence_faults
 from backstay.features.items.model import Item
 from backstay.features.system.queries import GetReadiness
 from backstay.settings import Settings
@@ -45,7 +45,7 @@ async def test_a_missing_table_is_reported_with_its_model(ship: Backstay) -> Non
     with pytest.raises(BootError) as caught:
         await ship.require_schema()
     (fault,) = caught.value.faults
-    assert (fault.code, fault.where) == (Code.TABLE_MISSING, str(place_of(Item)))
+    assert (fault.code, fault.where) == (Code.TABLE_MISSING, str(Place.of(Item)))
     assert fault.problem == "The database has no table items, which Item is."
     assert "backstay db revision" in fault.hint
     told: Any = await ship.system(GetReadiness())

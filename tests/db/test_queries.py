@@ -11,18 +11,10 @@ from backstay.core.errors import NotFound
 from backstay.core.messages import View
 from backstay.core.permissions import Scope
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
-from backstay.db.queries import (
-    columns_of,
-    contains,
-    count,
-    delete_where,
-    exists,
-    insert_one,
-    one_or_404,
-    update_where,
-    visible,
-)
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.folding import contains
+from backstay.db.queries import columns_of, count, exists, one_or_404, visible
+from backstay.db.session import Transaction
 from tests.db.conftest import Commands
 from tests.db.tables import Book, Mood, TitleTaken
 
@@ -106,7 +98,7 @@ async def test_a_row_from_insert_one_equals_one_that_was_added(
 
     async def work(session: Transaction) -> tuple[Any, ...]:
         session.add(Book(title="Added", pages=3))
-        book = await insert_one(session, Book(title="Inserted", pages=3))
+        book = await session.insert_one(Book(title="Inserted", pages=3))
         assert (book.mood, book.copies, book.subtitle, book.version) == (Mood.MERRY, 0, None, 1)
         assert (await session.get(Book, book.id)) is book
         return book.id, book.created_at, book.updated_by
@@ -125,7 +117,7 @@ async def test_changes_after_an_insertion_are_written(
     database: Database, command: Commands
 ) -> None:
     async def work(session: Transaction) -> None:
-        book = await insert_one(session, Book(title="One"))
+        book = await session.insert_one(Book(title="One"))
         book.pages = 9
 
     await command(work)
@@ -137,7 +129,7 @@ async def test_insert_one_raises_the_usual_errors(command: Commands) -> None:
     await fill(command, "One")
 
     async def work(session: Transaction) -> None:
-        await insert_one(session, Book(title="One"))
+        await session.insert_one(Book(title="One"))
 
     with pytest.raises(TitleTaken):
         await command(work)
@@ -151,7 +143,7 @@ async def test_update_where_stamps_rows_as_single_updates_do(
 
     async def work(session: Transaction) -> tuple[int, int, int]:
         loaded = await one_or_404(session, select(Book).where(Book.title == "One"))
-        changed = await update_where(session, Book, Book.title != "Two", pages=7)
+        changed = await session.update_where(Book, Book.title != "Two", pages=7)
         return changed, loaded.pages, loaded.version
 
     assert await command(work, author=author) == (2, 7, 2)
@@ -168,8 +160,8 @@ async def test_a_deletion_by_filter_returns_the_number_of_rows(
     await fill(command, "One", "Two", "Three")
 
     async def work(session: Transaction) -> tuple[int, int]:
-        some = await delete_where(session, Book, Book.title.in_(["One", "Two"]))
-        return some, await delete_where(session, Book, Book.title == "One")
+        some = await session.delete_where(Book, Book.title.in_(["One", "Two"]))
+        return some, await session.delete_where(Book, Book.title == "One")
 
     assert await command(work) == (2, 0)
     assert await count(database.reader, Book) == 1

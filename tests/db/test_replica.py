@@ -14,10 +14,10 @@ from sqlalchemy import event, text
 from backstay.core.clock import new_id
 from backstay.core.errors import DatabaseTimedOut
 from backstay.core.principal import Principal
-from backstay.db import replica as replicas
-from backstay.db.engine import EngineOptions
+from backstay.db import reading
+from backstay.db.database import Database
 from backstay.db.faults import ShareInUse
-from backstay.db.session import Database
+from backstay.db.options import EngineOptions
 from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
 from tests.db.conftest import context
@@ -123,7 +123,7 @@ async def _until_replayed(
     async def is_level() -> bool:
         for headers in readers:
             await _items(client, headers)
-        replica = backstay.database._replica
+        replica = backstay.database.replica
         return not (replica._unplaced or replica._placed)
 
     await eventually(is_level)
@@ -150,7 +150,7 @@ async def test_a_reader_sees_its_own_writes_through_another_process(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(reading, "LOOK_SECONDS", 0)
     url, replica = primary_and_replica
     replica_url = replica.url_of(url)
     neighbour = create_app(
@@ -175,7 +175,7 @@ async def test_a_reader_sees_its_own_writes_through_another_process(
 async def test_others_are_served_by_the_replica(
     app: FastAPI, primary_and_replica: tuple[str, PostgresReplica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(reading, "LOOK_SECONDS", 0)
     replica = primary_and_replica[1]
     async with client_of(app) as client:
         ann = await _signed_in(client, "ann@example.org")
@@ -197,8 +197,8 @@ async def test_cached_answers_are_never_older_than_the_last_commit(
         admin = await _signed_in(client, "admin@example.com")
         replica.pause()
         await client.post(f"{API}/items", json={"title": "rope"}, headers=ann)
-        app.state.backstay.database._replica._placed.clear()
-        app.state.backstay.database._replica._unplaced.clear()
+        app.state.backstay.database.replica._placed.clear()
+        app.state.backstay.database.replica._unplaced.clear()
         assert await _items(client, admin) == ["rope"]
 
 
@@ -228,7 +228,8 @@ async def test_a_read_that_timed_out_is_not_repeated_on_primary(
     reader = database.reader_of(context(Look(), Principal(user_id=new_id())))
     with pytest.raises(DatabaseTimedOut):
         await reader.rows(text("SELECT pg_sleep(1000)"))
-    assert await database._replica.serves(Principal(user_id=new_id()))
+    assert database.replica is not None
+    assert await database.replica.serves(Principal(user_id=new_id()))
     assert on_primary == []
     await database.dispose()
 
@@ -237,14 +238,14 @@ async def test_exceeding_ones_share_does_not_mark_the_replica_as_failed(
     primary_and_replica: tuple[str, PostgresReplica],
 ) -> None:
     database, ann = _beside(*primary_and_replica), Principal(user_id=new_id())
-    assert database._replica_reads is not None
-    turns = database._replica_reads.semaphore
+    assert database.replica is not None
+    turns = database.replica.reads.semaphore
     turns._timeout = 0.01
     reader = database.reader_of(context(Look(), ann))
     async with turns.of(ann.user_id):
         with pytest.raises(ShareInUse):
             await reader.rows(text("SELECT 1"))
-    assert await database._replica.serves(ann)
+    assert await database.replica.serves(ann)
     await database.dispose()
 
 

@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backstay.db import engine as engines
 from backstay.db import sqlite
-from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.engine import reader_engine, writer_engine
+from backstay.db.options import EngineOptions, create_file
+from backstay.db.session import Transaction
 from backstay.db.sqlite import Sqlite, Version, first_sound, is_affected
 from tests.db.books import book, store
 from tests.db.conftest import Commands

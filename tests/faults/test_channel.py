@@ -21,7 +21,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db import listener as listener_module
 from backstay.db.listener import PostgresListener
 from backstay.features import STANDARD
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.items.commands import UpdateItem
 from backstay.principals import channel as channel_module
 from backstay.principals.channel import CHANNEL, PostgresPrincipals
@@ -259,11 +259,11 @@ async def test_a_notification_that_arrives_as_a_listener_ends_is_processed(
 ) -> None:
     assert isinstance(backstay.channel, PostgresPrincipals)
     heard: list[str] = []
-    monkeypatch.setattr(backstay.channel, "heard", heard.append)
+    monkeypatch.setattr(backstay.channel, "notified", heard.append)
     listener = PostgresListener(backstay.database)
     ended: Any = await asyncpg.connect(seeded_url)
     listener._connection = ended
-    await listener.hear(CHANNEL, backstay.channel)
+    await listener.listen_to(CHANNEL, backstay.channel)
     ended._process_notification(1, CHANNEL, "not ours")
     ended.terminate()
     await eventually(lambda: heard == ["not ours"])

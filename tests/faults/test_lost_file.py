@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event, text
 
 from backstay.core.errors import DatabaseUnavailable
-from backstay.db import sqlite_file, watch
-from backstay.db.troubles import LOST, READ_ONLY_FILE
+from backstay.db import watch
+from backstay.db.faults import LOST, READ_ONLY_FILE
 from backstay.settings import Settings
 from tests.conftest import ADMIN_EMAIL, FrozenClock
 from tests.faults.conftest import Running
@@ -70,14 +70,14 @@ async def test_a_file_that_is_lost_is_not_written(
 ) -> None:
     assert (await running.create("Kept")).status_code == 201
     lose(file)
-    with logged(sqlite_file) as logs:
+    with logged(watch) as logs:
         for _ in range(2):
             await is_refused(running)
-    assert [told["reason"] for told in logs] == [LOST.told]
+    assert [told["reason"] for told in logs] == [LOST.reason]
     assert await running.titles() == ["Kept"]
     ready, health = [await running.client.get(path) for path in ("/readyz", "/health")]
-    assert (ready.status_code, ready.json()["reason"]) == (503, LOST.told)
-    assert (health.status_code, health.json()["reasons"]["database"]) == (503, LOST.told)
+    assert (ready.status_code, ready.json()["reason"]) == (503, LOST.reason)
+    assert (health.status_code, health.json()["reasons"]["database"]) == (503, LOST.reason)
     with pytest.raises(DatabaseUnavailable):  # as whoever takes jobs does
         await running.backstay.database.write(text("UPDATE jobs SET attempts = 0"))
 
@@ -133,7 +133,7 @@ async def test_a_connection_that_cannot_write_is_replaced(running: Running) -> N
     async with running.backstay.database.writer.connect() as connection:
         await connection.exec_driver_sql("PRAGMA query_only = ON")
     await is_refused_once(running)
-    assert (await running.client.get("/readyz")).json()["reason"] == READ_ONLY_FILE.told
+    assert (await running.client.get("/readyz")).json()["reason"] == READ_ONLY_FILE.reason
     assert (await running.create("Kept")).status_code == 201
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from backstay.composition import compose
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.settings import Settings
 from tests.cli.process import KEYS
 from tests.faults.two_servers import (
@@ -30,7 +30,7 @@ import os, sys, anyio
 from uuid import UUID
 from backstay.principals.channel_redis import RedisPrincipals
 from backstay.composition import compose
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.settings import load_settings
 
 async def die(self, changes):

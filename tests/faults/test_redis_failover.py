@@ -9,7 +9,7 @@ import pytest
 from backstay.core.rates import Rate
 from backstay.limits.redis import RedisLimiter
 from backstay.redis import client as redis_client
-from backstay.redis.client import RedisLink, RedisUnavailable
+from backstay.redis.client import RedisFault, RedisLink, RedisRefused
 from tests.caching.caches import Source, redis_cache
 from tests.logs import logged
 from tests.ports import free_port
@@ -41,7 +41,9 @@ async def used(link: RedisLink) -> AsyncIterator[list[bool]]:
                 await link.call("SET", key, number)
                 assert await link.call("GET", key) == str(number).encode()
                 outcomes.append(True)
-            except RedisUnavailable:
+            except RedisRefused:
+                raise
+            except RedisFault:
                 outcomes.append(False)
             await asyncio.sleep(0.001)
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from backstay.redis import client as redis_client
-from backstay.redis.client import RedisLink, RedisUnavailable
+from backstay.redis.client import RedisFault, RedisLink
 from backstay.redis.connection import Connection
 from tests.faults.proxy import Wire
 from tests.redis.linking import (
@@ -20,6 +20,7 @@ from tests.redis.linking import (
     be_patient,
     fails_at_once,
     link_to,
+    says_unavailable,
 )
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
@@ -34,7 +35,7 @@ async def link(linked: Open, valkey: ValkeyServer) -> RedisLink:
 
 async def missed(link: RedisLink) -> None:
     """Assert that the first command on a connection that was up fails."""
-    with pytest.raises(RedisUnavailable):
+    with pytest.raises(RedisFault, check=says_unavailable):
         await link.call("GET", "key")
 
 
@@ -185,7 +186,7 @@ async def test_a_server_that_takes_no_writes_is_not_used(
     link = await linked(valkey.url)
     valkey.call(*harm)
     try:
-        with pytest.raises(RedisUnavailable):
+        with pytest.raises(RedisFault, check=says_unavailable):
             await link.call("SET", "key", "value")
         await stays_away(link, monkeypatch)
     finally:

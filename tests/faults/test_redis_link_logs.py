@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from backstay.redis import client as redis_client
-from backstay.redis.client import RedisRefused, RedisUnavailable
+from backstay.redis.client import RedisFault, RedisRefused
 from tests.logs import logged
-from tests.redis.linking import Open, address_of, fails_at_once
+from tests.redis.linking import Open, address_of, fails_at_once, says_unavailable
 from tests.services.valkey import ValkeyServer
 from tests.waiting import LIMIT, eventually
 
@@ -67,7 +67,9 @@ async def test_failed_and_skipped_commands_are_counted(linked: Open, valkey: Val
     registry = CollectorRegistry()
 
     def value(name: str) -> float | None:
-        return registry.get_sample_value(f"backstay_redis_{name}", {"address": "redis"})
+        return registry.get_sample_value(
+            f"backstay_redis_{name}", {"address": str(address_of(valkey.url))}
+        )
 
     link = await linked(valkey.url, registry)
     assert value("up") == 1
@@ -77,7 +79,7 @@ async def test_failed_and_skipped_commands_are_counted(linked: Open, valkey: Val
     asking = asyncio.ensure_future(link.call("PING"))
     await asyncio.sleep(0)
     valkey.kill()
-    with pytest.raises(RedisUnavailable):
+    with pytest.raises(RedisFault, check=says_unavailable):
         await asking
     for _ in range(3):
         fails_at_once(link)

@@ -8,11 +8,11 @@ from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.core.listing import Text
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
 from backstay.features.access.commands.grants import AddFieldRule, GrantPermission
 from backstay.features.access.commands.members import AssignRole
 from backstay.features.access.commands.roles import CreateRole
 from backstay.features.access.queries.permissions import ListPermissions
+from backstay.features.access.schemas import Effect
 
 Rule = tuple[Source, str, Effect]
 

@@ -4,11 +4,12 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from backstay import features
-from backstay.core.feature import Feature, features_of
+from backstay.core.feature import Feature
 
 FILE = re.compile(r"^`src/backstay/features/(\S+\.py)`\n\n```python\n(.*?)^```", re.DOTALL | re.M)
 LINE = re.compile(
@@ -29,7 +30,7 @@ def followed(page: str, folder: Path) -> Iterator[Feature]:
     name = listed.strip().removeprefix('"').removesuffix('",')
     features.__path__.append(str(folder))
     try:
-        yield features_of(features.__name__, name)[0]
+        yield import_module(f"{features.__name__}.{name}").feature
     finally:
         features.__path__.remove(str(folder))
         for module in [

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from backstay.composition import Backstay, compose, seed
 from backstay.features import STANDARD
+from backstay.features.auth.queries import GetPrincipalOfUser
 from backstay.features.users.commands.accounts import RegisterUser
-from backstay.jobs.worker import GetPrincipalOfUser
 from tests.conftest import PASSWORD, settings_with
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import VOYAGES, sample_feature

@@ -14,17 +14,19 @@ from backstay.composition import Backstay
 from backstay.core.context import Origin, Sender
 from backstay.core.messages import Message
 from backstay.core.principal import Principal
+from backstay.jobs.context import WorkerContext
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
-from backstay.jobs.timing import WorkerTiming
-from backstay.jobs.worker import Worker, WorkerContext
+from backstay.jobs.worker import Worker
 from tests.features.steps import execute
 from tests.waiting import LIMIT, eventually
 
 R = TypeVar("R")
-FAST_POLLING = WorkerTiming(lease=10 * LIMIT, beat=0.1, poll=0.05, idle=0.2, rest=0.1)
+Timing = dict[str, Any]
+"""Intervals of a worker, by their names in its context."""
+FAST_POLLING: Timing = {"lease": 10 * LIMIT, "beat": 0.1, "poll": 0.05, "idle": 0.2, "rest": 0.1}
 """Polls often; long leases and timeouts, so that a busy machine causes no failures."""
-NO_POLLING = replace(FAST_POLLING, poll=10 * LIMIT, idle=10 * LIMIT)
+NO_POLLING = FAST_POLLING | {"poll": 10 * LIMIT, "idle": 10 * LIMIT}
 """Polls so rarely that a worker finds jobs only when it is notified."""
 ORIGIN = Origin("request-1", "192.0.2.1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
 
@@ -37,7 +39,7 @@ class UserSender:
         self.principal = principal
 
     async def __call__(self, message: Message[R]) -> R:
-        return await Sender(self.backstay.buses, self.principal, ORIGIN)(message)
+        return await Sender(self.backstay.bus.send, self.principal, ORIGIN)(message)
 
 
 class ObservedWorker(Worker):
@@ -61,16 +63,14 @@ class ObservedWorker(Worker):
         self._waits = False
 
 
-def worker(
-    backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any
-) -> ObservedWorker:
+def worker(backstay: Backstay, timing: Timing = FAST_POLLING, **options: Any) -> ObservedWorker:
     """A worker with fast polling."""
-    return ObservedWorker(replace(backstay.worker_context, timing=timing), **options)
+    return ObservedWorker(replace(backstay.worker_context, **timing), **options)
 
 
 @asynccontextmanager
 async def at_work(
-    backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any
+    backstay: Backstay, timing: Timing = FAST_POLLING, **options: Any
 ) -> AsyncIterator[ObservedWorker]:
     """A worker that runs within the block; it releases unfinished jobs at the end."""
     busy = worker(backstay, timing, **options)
@@ -82,7 +82,7 @@ async def at_work(
         await working
 
 
-async def drain(backstay: Backstay, timing: WorkerTiming = FAST_POLLING, **options: Any) -> int:
+async def drain(backstay: Backstay, timing: Timing = FAST_POLLING, **options: Any) -> int:
     """Run the jobs that are due; the number of jobs run."""
     return await worker(backstay, timing, **options).drain()
 

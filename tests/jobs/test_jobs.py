@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,13 +10,14 @@ from sqlalchemy import select, text, update
 
 from backstay.composition import Backstay
 from backstay.core.errors import Forbidden, NotFound
-from backstay.core.jobs import MAX_ATTEMPTS, JobState, backoff
+from backstay.core.jobs import MAX_ATTEMPTS, JobState
 from backstay.db.activity import Activity
-from backstay.db.types import SecondsFromNow
+from backstay.db.base import SecondsFromNow
 from backstay.features.system.commands import PurgeJobs
 from backstay.features.users.commands.administration import BlockUser
 from backstay.jobs import worker as workers
 from backstay.jobs.tables import Job
+from backstay.jobs.timing import backoff
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (
@@ -239,7 +239,7 @@ async def test_a_worker_that_lost_its_claim_commits_nothing(
     """The worker notices the loss at its next heartbeat, or only when the job is done."""
     gate = tmp_path / "gate"
     job_id = await captain(Enlist(until=str(gate)))
-    timing = FAST_POLLING if notices else replace(FAST_POLLING, beat=10 * LIMIT)
+    timing = FAST_POLLING if notices else FAST_POLLING | {"beat": 10 * LIMIT}
     draining = asyncio.create_task(drain(ships, timing))
     await becomes(ships, job_id, "running")
     stolen = update(Job).where(Job.id == job_id).values(attempts=5, due_at=SecondsFromNow(LIMIT))

@@ -90,7 +90,7 @@ async def test_a_killed_workers_job_runs_again_after_its_lease(
         row = await job(ships, job_id)
         assert (row.state, row.attempts) == ("running", 1)
         assert await words(ships) == ["another"]
-        await let_pass(ships, job_id, FAST_POLLING.lease)
+        await let_pass(ships, job_id, FAST_POLLING["lease"])
         await becomes(ships, job_id, "succeeded")
     assert (await job(ships, job_id)).attempts == 2
     assert await words(ships) == ["another", "drift"]

@@ -15,14 +15,12 @@ from backstay.composition import Backstay, compose
 from backstay.db import listener as listener_module
 from backstay.features.tasks.commands import RetryTask
 from backstay.jobs import notify
-from backstay.jobs.run import run_worker
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
-from backstay.jobs.timing import WorkerTiming
 from tests.conftest import settings_with
 from tests.features.steps import execute, hears, needs
 from tests.jobs.sample_jobs import Order
-from tests.jobs.steps import NO_POLLING, ObservedWorker, UserSender, words
+from tests.jobs.steps import NO_POLLING, ObservedWorker, Timing, UserSender, words
 from tests.patient import PATIENT
 from tests.services.nats import NatsServer
 from tests.services.valkey import ValkeyServer
@@ -35,7 +33,7 @@ LISTENERS = text(
     " WHERE application_name ~ 'listener|jobs' AND datname = current_database()"
 )
 Broker = ValkeyServer | NatsServer
-Elsewhere = Callable[[WorkerTiming], AbstractAsyncContextManager[ObservedWorker]]
+Elsewhere = Callable[[Timing], AbstractAsyncContextManager[ObservedWorker]]
 
 
 @pytest.fixture
@@ -43,11 +41,11 @@ def elsewhere(ships: Backstay) -> Elsewhere:
     """A worker that shares only the database and the broker with the application."""
 
     @asynccontextmanager
-    async def at_work(timing: WorkerTiming) -> AsyncIterator[ObservedWorker]:
+    async def at_work(timing: Timing) -> AsyncIterator[ObservedWorker]:
         other = compose(ships.settings, ships.features)
-        hired = ObservedWorker(replace(other.worker_context, timing=timing, schedule=()))
+        hired = ObservedWorker(replace(other.worker_context, schedule=(), **timing))
         try:
-            async with run_worker(hired.place, hired, grace=1):
+            async with hired.running(grace=1):
                 yield hired
         finally:
             await other.close()
@@ -104,7 +102,7 @@ class TestPostgres:
     ) -> None:
         await ships.start()
         hired = ObservedWorker(replace(ships.worker_context, schedule=()))
-        async with run_worker(hired.place, hired, grace=1):
+        async with hired.running(grace=1):
             await told(hired)
             await hears(ships)
             found = await execute(ships, LISTENERS)
@@ -120,7 +118,7 @@ class TestPostgres:
         monkeypatch.setattr(listener_module, "BEAT_SECONDS", 0.05)
         async with elsewhere(NO_POLLING) as other:
             await asleep(other)
-            notifier = other.place.outbox.notifier.subscribe()
+            notifier = other.place.outbox.subscribe()
             cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
             await execute(
                 ships, text(f"{cut} 'backstay listener' AND datname = current_database()")
@@ -181,7 +179,7 @@ class TestBroker:
                 ships,
                 await enqueue_until_heard(captain, one) + await enqueue_until_heard(captain, two),
             )
-            notifiers = [each.place.outbox.notifier.subscribe() for each in (one, two)]
+            notifiers = [each.place.outbox.subscribe() for each in (one, two)]
             await captain(Order(words=("a",)))
             for notifier in notifiers:
                 await asyncio.wait_for(notifier.wait(), LIMIT)
@@ -196,7 +194,7 @@ class TestBroker:
     ) -> None:
         monkeypatch.setattr(notify, "REST_SECONDS", 0.2)
         monkeypatch.setattr(listener_module, "LAST_DELAY", 0.2)
-        async with elsewhere(replace(NO_POLLING, poll=0.1)) as other:
+        async with elsewhere(NO_POLLING | {"poll": 0.1}) as other:
             await told(other)
             broker.kill()
             try:
@@ -235,7 +233,7 @@ async def enqueue_until_heard(captain: UserSender, hired: ObservedWorker) -> int
     A healthy notifier may still miss jobs: brokers complete a subscription a moment later.
     """
     await told(hired)
-    notifier, count = hired.place.outbox.notifier.subscribe(), 0
+    notifier, count = hired.place.outbox.subscribe(), 0
 
     async def is_heard() -> bool:
         nonlocal count

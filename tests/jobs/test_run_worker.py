@@ -1,4 +1,4 @@
-"""Shows that `run_worker` waits for its worker, even one that stops late, and reports a death."""
+"""Shows that a running worker is waited for, even one that stops late, and reports a death."""
 
 import asyncio
 from dataclasses import replace
@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backstay.composition import Backstay
-from backstay.jobs import run as run_module
-from backstay.jobs.run import run_worker
+from backstay.jobs import worker as worker_module
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
 from tests.logs import logged
@@ -38,8 +37,8 @@ def database_kind() -> str:
 async def test_cancelled_tasks_end_before_the_connections_close(
     ships: Backstay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "PATIENCE", 0.0)
-    monkeypatch.setattr(run_module, "LAST_SECONDS", LIMIT)
+    monkeypatch.setattr(worker_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(worker_module, "LAST_SECONDS", LIMIT)
     tick, has_looked = Scheduler.tick, asyncio.Event()
 
     async def look(scheduler: Scheduler) -> float:
@@ -50,7 +49,7 @@ async def test_cancelled_tasks_end_before_the_connections_close(
     monkeypatch.setattr(Scheduler, "tick", look)
     place = replace(ships.worker_context, schedule=())
     worker = SlowToStop(place)
-    async with run_worker(place, worker, grace=0.0):
+    async with worker.running(grace=0.0):
         await has_looked.wait()
     assert worker.has_ended
 
@@ -62,8 +61,8 @@ async def test_a_scheduler_that_dies_is_reported_at_once(
         raise LookupError("the plan is gone")
 
     monkeypatch.setattr(Scheduler, "work", die)
-    with logged(run_module) as logs:
-        async with run_worker(ships.worker_context, SlowToStop(ships.worker_context), grace=0.0):
+    with logged(worker_module) as logs:
+        async with SlowToStop(ships.worker_context).running(grace=0.0):
             await eventually(lambda: logs)
     (event,) = logs
     assert event["event"] == "no more jobs are run or scheduled here"

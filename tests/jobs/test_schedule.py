@@ -14,10 +14,10 @@ from backstay.composition import Backstay, compose
 from backstay.core.clock import utc_now
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.schedule import Every, Scheduled, cron, every
-from backstay.core.wiring import BootError, Code, place_of
+from backstay.core.schedule import Scheduled, cron, every
+from backstay.core.wiring import BootError, Code, Place
 from backstay.features import STANDARD
-from backstay.features.auth.commands.purge import PurgeSessions
+from backstay.features.auth.commands.sessions import PurgeSessions
 from backstay.features.auth.model import Session
 from backstay.features.system import feature as system
 from backstay.features.system.commands import PurgeJobs
@@ -142,9 +142,9 @@ def test_cron_and_period_divide_time_alike(at: str, slot: str, following: str) -
     def moment(time: str) -> datetime:
         return datetime.fromisoformat(f"2026-11-21T{time}+00:00")
 
-    for trigger in (Every(300), cron("*/5 * * * *", PurgeJobs()).trigger):
-        assert trigger.slot(moment(at)) == moment(slot)
-        assert trigger.next_slot(moment(at)) == moment(following)
+    for each in (every("5m", PurgeJobs()), cron("*/5 * * * *", PurgeJobs())):
+        assert each.trigger.slot(moment(at)) == moment(slot)
+        assert each.trigger.next_slot(moment(at)) == moment(following)
 
 
 async def test_a_schedule_that_cannot_be_fired_stops_no_other(ships: Backstay) -> None:
@@ -208,7 +208,7 @@ def test_a_schedule_of_an_invalid_job_stops_the_boot(tmp_path: Path) -> None:
     )
     with pytest.raises(BootError) as caught:
         compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path), [*STANDARD, ship])
-    manifests = place_of(system), place_of(tasks)
+    manifests = Place.of(system), Place.of(tasks)
     assert [(fault.code, fault.problem) for fault in caught.value.faults] == [
         (
             Code.SCHEDULE_TWICE,

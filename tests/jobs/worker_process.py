@@ -20,14 +20,13 @@ from sqlalchemy import event
 
 from backstay.composition import Backstay, compose
 from backstay.features import STANDARD
-from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from tests.conftest import settings_with
 from tests.jobs.sample_jobs import sample_feature
 from tests.jobs.steps import FAST_POLLING
 from tests.patient import PATIENT
 
-SHORT_LEASE = replace(FAST_POLLING, lease=1.0)
+SHORT_LEASE = FAST_POLLING | {"lease": 1.0}
 """A short lease: jobs of killed workers are soon taken over by others."""
 MOST_STATEMENTS = 60
 
@@ -38,10 +37,9 @@ async def work(url: str, broker: str = "", *, is_to_die: bool = False) -> None:
     backstay = compose(settings, [*STANDARD, sample_feature()])
     if is_to_die:
         _kill_after_some_statements(backstay)
-    place = replace(
-        backstay.worker_context, timing=SHORT_LEASE if is_to_die else FAST_POLLING, schedule=()
-    )
-    async with run_worker(place, Worker(place), grace=5):
+    timing = SHORT_LEASE if is_to_die else FAST_POLLING
+    place = replace(backstay.worker_context, schedule=(), **timing)
+    async with Worker(place).running(grace=5):
         print("at work", flush=True)
         await asyncio.Event().wait()
 

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from backstay.composition.adapters import mail_for
 from backstay.core.clock import new_id, utc_now
-from backstay.core.jobs import is_final
 from backstay.core.mail import Mail, Mailer, MailNotSent, MailNotWritten, MailRefused
 from backstay.features.mail.commands.sending import SendMail
+from backstay.jobs.timing import is_final
 from backstay.mailing import local
 from backstay.mailing.local import ConsoleMailer, FileMailer
 from backstay.mailing.message import message_of

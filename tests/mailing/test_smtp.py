@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from backstay.core.clock import utc_now
-from backstay.core.jobs import is_final
 from backstay.core.mail import Mail, MailNotSent, MailRefused
+from backstay.jobs.timing import is_final
 from backstay.mailing.local import FileMailer
 from backstay.mailing.message import message_of
 from backstay.mailing.smtp import SmtpMailer

@@ -54,7 +54,7 @@ async def test_a_stop_during_a_heartbeat_causes_one_more() -> None:
     channel = channel_on(held)
     await channel.start()
     await held.begun.wait()
-    stopping = asyncio.create_task(channel.stop())
+    stopping = asyncio.create_task(held.stop())
     await asyncio.sleep(0)
     held.go.set()
     await stopping
@@ -69,11 +69,11 @@ async def test_a_lost_connection_is_logged_except_during_a_stop(is_stopping: boo
     with logged(channel_module) as logs:
         await channel.start()
         await held.begun.wait()
-        stopping = asyncio.create_task(channel.stop()) if is_stopping else None
+        stopping = asyncio.create_task(held.stop()) if is_stopping else None
         await asyncio.sleep(0)
         held.go.set()
         await (stopping or eventually(lambda: logs))
-        await channel.stop()
+        await held.stop()
     told = [(entry["event"], entry["reason"]) for entry in logs]
     reason = "ConnectionError: the database stops, too"
     assert told == ([] if is_stopping else [("principal channel lost", reason)])

@@ -13,6 +13,7 @@ from backstay.core.clock import new_id
 from backstay.core.context import Context, PrincipalChanges, UnitOfWork
 from backstay.principals.cache import PrincipalCache
 from backstay.principals.channel_redis import RedisPrincipals
+from tests.channels import SilentChannel
 from tests.redis.linking import link_to
 from tests.services.valkey import ValkeyServer
 from tests.waiting import eventually
@@ -54,7 +55,7 @@ class Peer(Cache):
         super().__init__()
         self.link = link_to(valkey.url)
         cache = cast(PrincipalCache, self)
-        self.principals = RedisPrincipals(cache, self.link, name, COMMIT_SECONDS)
+        self.principals = RedisPrincipals(SilentChannel(), cache, self.link, name, COMMIT_SECONDS)
 
     async def announce(self, changes: PrincipalChanges) -> None:
         context: Any = SimpleNamespace(unit=UnitOfWork(None, changes))

@@ -7,8 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from backstay.redis import client as redis_client
 from backstay.redis import connection as redis_connection
-from backstay.redis.client import RedisLink, RedisUnavailable
-from backstay.redis.metrics import RedisMetrics
+from backstay.redis.client import RedisFault, RedisLink, RedisLinks, RedisRefused
 from backstay.settings import RedisAddress
 from backstay.settings.groups.redis import RedisUrl
 from tests.waiting import LIMIT
@@ -28,7 +27,9 @@ def address_of(url: str) -> RedisAddress:
 def link_to(url: str | RedisAddress, registry: CollectorRegistry | None = None) -> RedisLink:
     """A Redis client that is not started yet."""
     address = address_of(url) if isinstance(url, str) else url
-    return RedisLink(address, RedisMetrics(registry or CollectorRegistry()).of("redis"))
+    link = RedisLinks(registry or CollectorRegistry()).to(address)
+    assert link is not None
+    return link
 
 
 def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,15 +46,19 @@ def be_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def vain_commands(link: RedisLink) -> tuple[float, float]:
     """The numbers of commands that failed, and of commands that were not sent."""
-    metrics = link._metrics
     failed, spared = (
         next(sample.value for each in counter.collect() for sample in each.samples)
-        for counter in (metrics.failed, metrics.short_circuited)
+        for counter in (link._failed, link._short_circuited)
     )
     return failed, spared
 
 
+def says_unavailable(error: RedisFault) -> bool:
+    """Whether Redis cannot be reached or cannot serve: it has not just refused one command."""
+    return not isinstance(error, RedisRefused)
+
+
 def fails_at_once(link: RedisLink) -> None:
     """Assert that a command fails without waiting."""
-    with pytest.raises(RedisUnavailable):
+    with pytest.raises(RedisFault, check=says_unavailable):
         link.call("GET", "key").send(None)

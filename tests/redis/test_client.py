@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import DataError
 
 from backstay.redis import client as redis_client
-from backstay.redis.client import RedisLink, RedisRefused, Script
+from backstay.redis.client import RedisLink, RedisRefused
 from tests.logs import logged
 from tests.redis.linking import Open, address_of, link_to
 from tests.services.valkey import ValkeyServer
@@ -58,7 +58,7 @@ async def test_an_error_of_one_command_affects_no_other(link: RedisLink) -> None
 async def test_a_script_is_sent_once_and_again_when_forgotten(
     link: RedisLink, valkey: ValkeyServer
 ) -> None:
-    script = Script.of("return {KEYS[1], ARGV[1], ARGV[2]}")
+    script = "return {KEYS[1], ARGV[1], ARGV[2]}"
     valkey.call("CONFIG", "RESETSTAT")
     for _ in range(3):
         assert await link.run(script, ["key"], ["one", 2]) == [b"key", b"one", b"2"]
@@ -66,7 +66,7 @@ async def test_a_script_is_sent_once_and_again_when_forgotten(
     valkey.flush()
     assert await link.run(script, ["key"], ["one", 2]) == [b"key", b"one", b"2"]
     with pytest.raises(RedisRefused, match="no such thing"):
-        await link.run(Script.of("return redis.error_reply('ERR no such thing')"), [])
+        await link.run("return redis.error_reply('ERR no such thing')", [])
 
 
 async def test_messages_published_before_a_reply_arrive_before_it(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from backstay.settings import DatabaseUrl, DbSettings, Loaded
 from tests.examples import examples
 from tests.settings.reading import Read, faulty

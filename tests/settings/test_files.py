@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from backstay.settings import files, read_settings
-from backstay.settings.files import KEPT, MOST_BYTES, MOST_KEPT, Unreadable, read_text
+from backstay.settings.files import KEPT, MOST_BYTES, MOST_KEPT, read_text
 from tests.settings.reading import Read, faulty
 from tests.waiting import LIMIT
 
@@ -154,6 +154,6 @@ def test_files_that_are_read_repeatedly_may_not_be_pipes(read: Read, tmp_path: P
 
 def test_pipes_that_are_too_long_together_are_refused(tmp_path: Path) -> None:
     environ = {KEPT: json.dumps({"/another": "x" * (MOST_KEPT - 100)})}
-    with pipe(tmp_path / "key", "y" * 100), pytest.raises(Unreadable, match="too long"):
+    with pipe(tmp_path / "key", "y" * 100), pytest.raises(OSError, match="too long"):
         read_text(tmp_path / "key", environ)
     assert "key" not in environ[KEPT]

@@ -1,5 +1,6 @@
 """Shows that the number of remembered verified tokens is limited."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -8,11 +9,12 @@ from backstay.core.clock import new_id, utc_now
 from backstay.core.ports import AccessClaims
 from backstay.core.principal import Principal
 from backstay.principals.cache import PrincipalCache
-from backstay.web.auth import Authenticator
+from backstay.web.state import Authenticator
 from tests.clocks import StandingClock
 
 pytestmark = pytest.mark.anyio
 PERSON = new_id()
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Tokens:
@@ -31,7 +33,7 @@ async def test_the_token_verified_first_is_forgotten_first() -> None:
         return Principal(PERSON)
 
     principals, tokens = PrincipalCache(load, monotonic=StandingClock(), clock=utc_now), Tokens()
-    authenticate = Authenticator(tokens, principals, lambda: 0.0, size=2)  # type: ignore[arg-type]
+    authenticate = Authenticator(tokens, principals, lambda: EPOCH, size=2)  # type: ignore[arg-type]
     for token in ("a.b.1", "a.b.2", "a.b.2", "a.b.3", "a.b.3", "a.b.1"):
         assert (await authenticate(f"Bearer {token}")).user_id == PERSON
     assert tokens.asked == ["a.b.1", "a.b.2", "a.b.3", "a.b.1"]

@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.limits.classes import GENERAL, SHORT_BODY_BYTES
-from backstay.web.checks import QUERY_PARAMETERS, URI_BYTES
 from backstay.web.dispatch import Route
+from backstay.web.request import QUERY_PARAMETERS, URI_BYTES
 from tests.architecture.edge import routes_of
 from tests.conftest import Login
 from tests.features.steps import API, AUTH, JWKS, ME, needs

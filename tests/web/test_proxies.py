@@ -2,8 +2,12 @@
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
 
+from backstay.main import create_app
+from backstay.settings import Settings
+from backstay.web.state import sender_of
 from tests.conftest import ADMIN_EMAIL
 from tests.features.steps import AUTH, bearer, client_at, sign_in
 
@@ -72,6 +76,18 @@ class TestBehindTrustedProxies:
         others = {"forwarded": "for=203.0.113.5", "x_real_ip": "203.0.113.5"}
         async with client_at(app, PROXY) as client:
             assert await seen_address(client, **others) == PROXY
+
+    async def test_the_header_is_read_once_per_request(self, settings: Settings) -> None:
+        router = APIRouter()
+
+        @router.get("/own")
+        async def own(request: Request) -> str:
+            request.scope["headers"] = []
+            return sender_of(request).origin.address
+
+        async with client_at(create_app(settings, routers=[router]), PROXY) as client:
+            answer = await client.get("/own", headers={"X-Forwarded-For": "203.0.113.5"})
+            assert answer.json() == "203.0.113.5"
 
 
 class TestUnderLimits:

@@ -5,8 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from itertools import repeat
 
 import pytest
+from fastapi import FastAPI
+from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
+from backstay.observability.metrics import PrometheusMetrics
+from backstay.settings import Settings
 from backstay.web import middleware
 from tests.conftest import Login
 from tests.features.steps import API, needs
@@ -50,7 +54,9 @@ async def test_a_body_that_does_not_arrive_is_refused(
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_client_that_sent_its_body_may_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sent_its_body_may_wait_long(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.05)
     messages: list[Message] = [{"type": "http.request", "body": b"x", "more_body": False}]
     heard: list[str] = []
@@ -61,12 +67,14 @@ async def test_a_client_that_sent_its_body_may_wait_long(monkeypatch: pytest.Mon
             return {"type": "http.disconnect"}
         return messages.pop()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def hear(scope: Scope, receive: Receive, send: Send) -> None:
         heard.extend([(await receive())["type"], (await receive())["type"]])
 
     async def send(message: Message) -> None:
         raise AssertionError(message)
 
-    faults = middleware.Faults(app, 100, ())
-    await faults({"type": "http", "headers": [], "path": "/"}, receive, send)
+    app = FastAPI(routes=[Mount("/", hear)])
+    middleware.install(app, settings, PrometheusMetrics())
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"test")]}
+    await app(scope, receive, send)
     assert heard == ["http.request", "http.disconnect"]

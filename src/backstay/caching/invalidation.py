@@ -10,7 +10,7 @@ from operator import itemgetter
 from os import urandom
 
 from backstay.caching.memory import EVERYTHING, likeness
-from backstay.redis.client import RedisFault, RedisLink, RedisUnavailable
+from backstay.redis.client import RedisFault, RedisLink
 
 TAG_SECONDS = 86_400
 """Seconds that Redis keeps the version of a tag, at least; without one, a load writes a new one."""
@@ -43,10 +43,10 @@ class Invalidation:
         """Refuse to use Redis while it may hold entries that this process has invalidated.
 
         Raises:
-            RedisUnavailable: an invalidation has failed and was not repeated yet.
+            RedisFault: an invalidation has failed and was not repeated yet.
         """
         if self._unsent:
-            raise RedisUnavailable("it was not told yet what is outdated")
+            raise RedisFault("it was not told yet what is outdated")
 
     async def send(self, outdated: Iterable[tuple[str, str]]) -> None:
         """Invalidate in Redis and in all other processes; earlier failures are not waited for."""

@@ -8,11 +8,12 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from backstay.caching.metrics import CacheMetrics
+from prometheus_client import CollectorRegistry, Counter
+
+from backstay.core.background import Flight, SingleFlight
 from backstay.core.bounded_map import BoundedMap
 from backstay.core.caching import MAX_STALENESS
 from backstay.core.ports import Load
-from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_ENTRIES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -30,7 +31,7 @@ Reading = Flight[str, str]
 
 
 @dataclass(slots=True)
-class Entry:
+class _Entry:
     """What is kept under one key. Times are those of ``time.monotonic``."""
 
     value: Any
@@ -46,11 +47,24 @@ class MemoryCache:
     """
 
     def __init__(
-        self, metrics: CacheMetrics, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES
+        self,
+        registry: CollectorRegistry,
+        *,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        self.metrics = metrics
+        hits = Counter(
+            "backstay_cache_hits_total", "Answers from the cache.", ["place"], registry=registry
+        )
+        self._near_hits, self.far_hits = hits.labels("process"), hits.labels("redis")
+        self._misses = Counter(
+            "backstay_cache_misses_total", "Answers that had to be worked out.", registry=registry
+        )
+        self._invalidations = Counter(
+            "backstay_cache_invalidations_total", "Tags that were touched.", registry=registry
+        )
         self.max_value = max_bytes // 16
-        self.entries = BoundedMap[str, Entry](max_entries, max_bytes)
+        self.entries = BoundedMap[str, _Entry](max_entries, max_bytes)
         self.flights = SingleFlight[str, str, bytes]()
         self._complete_until = inf
         self._untold: set[str] | None = None
@@ -83,7 +97,7 @@ class MemoryCache:
         self.forget_keys(keys)
 
     async def delete_tags(self, *tags: str) -> None:
-        self.metrics.invalidations.inc(len(tags))
+        self._invalidations.inc(len(tags))
         self.forget_tags(tags)
         self.add_untold(tags)
 
@@ -118,7 +132,7 @@ class MemoryCache:
         if tags and monotonic() - since >= MAX_STALENESS:
             return None
         self.entries.use(key)
-        self.metrics.near_hits.inc()
+        self._near_hits.inc()
         return entry.value
 
     def keep(
@@ -186,13 +200,13 @@ class MemoryCache:
 
     async def fetch(self, reading: Reading, load: Load, ttl: float) -> bytes:
         """Load a value, and keep it unless it was invalidated meanwhile."""
-        self.metrics.misses.inc()
+        self._misses.inc()
         value = await load()
         if reading.holds:
             self.keep(reading.key, value, ttl, reading.tags, reading.since)
         return value
 
-    def _living(self, key: str) -> Entry | None:
+    def _living(self, key: str) -> _Entry | None:
         entry = self.entries.get(key)
         if entry is not None and entry.expires <= monotonic():
             self.entries.drop(key)
@@ -211,7 +225,7 @@ class MemoryCache:
         self.entries.drop(key)
         now = monotonic()
         if ttl > 0 and self.fits(key, size, tags):
-            entry = Entry(value, now + ttl, tags, known_at or now)
+            entry = _Entry(value, now + ttl, tags, known_at or now)
             self.entries.put(key, entry, tags, size + _frame(key, tags))
 
 

@@ -6,26 +6,29 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from hashlib import blake2b
+from hmac import compare_digest
 from os import urandom
 from typing import NamedTuple
 
+from prometheus_client import CollectorRegistry
+
 from backstay.caching.invalidation import TAG_SECONDS, Invalidation
 from backstay.caching.memory import EVERYTHING, MemoryCache, Reading
-from backstay.caching.metrics import CacheMetrics
-from backstay.caching.signing import Signer
 from backstay.core.ports import Load
-from backstay.redis.client import RedisFault, RedisLink, Script
+from backstay.redis.client import RedisFault, RedisLink
 
+HASH_SIZE = 16
 LOCK_MS = 5_000
 WAIT_SECONDS = 0.2
 """How long to wait for another process that is loading the same entry; then it is loaded here."""
 POLL_SECONDS = 0.015
-_COUNT = Script.of(
+_COUNT = (
     "local n = redis.call('INCRBY', KEYS[1], ARGV[1]) "
     "if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
     "return n"
 )
-_PUSH = Script.of(
+_PUSH = (
     "if redis.call('EXISTS', KEYS[1], KEYS[2]) == 1 then redis.call('DEL', KEYS[1], KEYS[2]) end "
     "if redis.call('INCRBY', KEYS[2], ARGV[1]) > tonumber(ARGV[2]) then "
     "return redis.call('DEL', KEYS[1], KEYS[2]) end "
@@ -36,7 +39,7 @@ _PUSH = Script.of(
 than allowed."""
 
 
-class Found(NamedTuple):
+class _Found(NamedTuple):
     """What Redis held at one moment: a value, the seconds until it expires, its tags' versions."""
 
     value: bytes | None
@@ -55,8 +58,8 @@ class RedisCache:
     another program counts as a miss.
     """
 
-    def __init__(self, link: RedisLink, secret: bytes, metrics: CacheMetrics) -> None:
-        self.memory = MemoryCache(metrics)
+    def __init__(self, link: RedisLink, secret: bytes, registry: CollectorRegistry) -> None:
+        self.memory = MemoryCache(registry)
         self.memory.rely_on_channel()
         self._link = link
         self._signer = Signer(secret)
@@ -183,7 +186,7 @@ class RedisCache:
             with suppress(RedisFault):  # the answer is right without it
                 await asyncio.gather(*(act() for act in after))
 
-    async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[Found, bool]:
+    async def _find_or_lock(self, key: str, tags: tuple[str, ...]) -> tuple[_Found, bool]:
         """A value, else whether this process holds the lock to load it.
 
         After ``WAIT_SECONDS`` without either, the caller loads without the lock.
@@ -197,7 +200,7 @@ class RedisCache:
                 return found, bool(locked)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _find(self, key: str, tags: tuple[str, ...]) -> Found:
+    async def _find(self, key: str, tags: tuple[str, ...]) -> _Found:
         """Read the entry and the versions of its tags in one round trip."""
         self._invalidation.require_sent()
         named = self._named("entry", key)
@@ -205,20 +208,20 @@ class RedisCache:
         left, (signed, *versions) = await asyncio.gather(
             self._link.call("PTTL", named), self._link.call("MGET", named, *keys)
         )
-        nothing = Found(None, 0.0, tuple(versions))
+        nothing = _Found(None, 0.0, tuple(versions))
         is_whole = signed is not None and None not in versions
         value = self._signer.verify(named, versions, signed) if is_whole else None
         if value is None:
             return nothing
         lasts = int.from_bytes(value[:8]) / 1000 - time.time()
-        return Found(value[8:], min(lasts, left / 1000), tuple(versions)) if lasts > 0 else nothing
+        return _Found(value[8:], min(lasts, left / 1000), tuple(versions)) if lasts > 0 else nothing
 
-    def _believe(self, reading: Reading, found: Found) -> bytes | None:
+    def _believe(self, reading: Reading, found: _Found) -> bytes | None:
         """The value that was found; also kept in this process unless invalidated meanwhile."""
         if found.value is None:
             return None
         memory, tags = self.memory, reading.tags
-        memory.metrics.far_hits.inc()
+        memory.far_hits.inc()
         if tags and reading.holds:
             memory.keep(reading.key, found.value, found.lasts, tags, reading.since)
         return found.value
@@ -246,3 +249,32 @@ class RedisCache:
             *(self._link.call(*command) for command in fresh),
             self._link.call("SET", named, signed, "PX", max(1, milliseconds)),
         )
+
+
+class Signer:
+    """Signs values, because other programs may write to the same Redis.
+
+    Its key is derived from a secret; ``name`` identifies that key.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = blake2b(secret, person=b"backstay cache").digest()
+        self.name = blake2b(self._key, digest_size=4).hexdigest()
+
+    def sign(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
+        """Prefix the value with a hash that binds it to its key and to the versions of its tags."""
+        return self._hash(key, versions, value) + value
+
+    def verify(self, key: str, versions: Sequence[bytes], signed: bytes) -> bytes | None:
+        """The value without its hash, or None when the hash does not fit."""
+        value = signed[HASH_SIZE:]
+        return (
+            value if compare_digest(self._hash(key, versions, value), signed[:HASH_SIZE]) else None
+        )
+
+    def _hash(self, key: str, versions: Sequence[bytes], value: bytes) -> bytes:
+        bound = repr((key, *versions)).encode()
+        hashed = blake2b(len(bound).to_bytes(4), digest_size=HASH_SIZE, key=self._key)
+        hashed.update(bound)
+        hashed.update(value)
+        return hashed.digest()

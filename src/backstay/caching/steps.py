@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from backstay.core.bus import Next
-from backstay.core.caching import CacheTags, declared_cache, resolver
-from backstay.core.context import Context
+from backstay.core.caching import Tag, TagContext
+from backstay.core.context import CacheTags, Context
 from backstay.core.errors import Refusal
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import Scope
 from backstay.core.ports import Cache
-from backstay.core.representation import Representation, represent
+from backstay.core.representation import Representation
 
 
 @dataclass(slots=True)
@@ -48,12 +48,12 @@ class QueryCache:
 
         Inside a transaction the cache is neither read nor written. Errors are never cached.
         """
-        declared = declared_cache(message)
+        declared = message.declared_cache()
         if declared is None or not self._ttl or declared.ttl == 0:
             return call_next
         cache, ttl = self._cache, declared.ttl or self._ttl
         key_of = _keys(message, self._version, shared=declared.shared)
-        tags_of = resolver(declared.tags or (message.__name__,))
+        tags_of = _resolver(declared.tags or (message.__name__,))
         result_type = _adapter(message.result_type())
 
         async def run(context: Context) -> Any:
@@ -65,7 +65,7 @@ class QueryCache:
                 result = await call_next(context)
                 if isinstance(result, Refusal):
                     raise result.error
-                return represent(result).pack()
+                return Representation.of(result).pack()
 
             key, tags = key_of(context), tuple(tags_of(context))
             found = await cache.get(key, tags=tags)
@@ -81,9 +81,9 @@ class QueryCache:
 
     def outdate(self, message: type[Message[Any]], call_next: Next) -> Next:
         """The step of a command, inside its transaction: invalidate its tags after the commit."""
-        resolve = resolver(message.touches) if issubclass(message, Command) else None
-        if resolve is None:
+        if not issubclass(message, Command):
             return call_next
+        resolve = _resolver(message.touches)
 
         async def run(context: Context) -> Any:
             async def forget() -> None:
@@ -104,6 +104,23 @@ class QueryCache:
             await self._cache.delete(*keys)
         for pattern in patterns:
             await self._cache.delete_matching(pattern)
+
+
+def _resolver(tags: tuple[Tag, ...]) -> Callable[[TagContext], Iterator[str]]:
+    """The function that computes the tags of a context."""
+
+    def resolve(context: TagContext) -> Iterator[str]:
+        for tag in tags:
+            if not isinstance(tag, str):
+                yield from tag(context)
+            elif "{" in tag:
+                yield tag.format_map(
+                    {**context.message.__dict__, "principal": context.principal.user_id}
+                )
+            else:
+                yield tag
+
+    return resolve
 
 
 @functools.cache

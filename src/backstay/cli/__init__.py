@@ -96,8 +96,8 @@ def _explained(error: Exception) -> tuple[str, int] | None:
     """The text and the exit code for an expected error."""
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
-    from backstay.db.migrate import MigrationError
-    from backstay.db.reasons import reason
+    from backstay.db.faults import first_line
+    from backstay.db.migrations.runner import MigrationError
     from backstay.settings import ConfigurationError
 
     if isinstance(error, ConfigurationError):
@@ -105,7 +105,7 @@ def _explained(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, Invalid) and error.errors:
         return "\n".join(f"{fault.field}: {fault.message}." for fault in error.errors), 2
     if isinstance(error, DatabaseFailed | DatabaseUnavailable) and error.__cause__ is not None:
-        return f"{str(error).rstrip('.')}: {reason(error.__cause__)}.", 1
+        return f"{str(error).rstrip('.')}: {first_line(error.__cause__)}.", 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}.", 1
     if isinstance(error, BootError | MigrationError | AppError | OSError):

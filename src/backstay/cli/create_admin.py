@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
 from backstay.core.errors import Conflict
-from backstay.features.access.commands import SyncAccess, declared_permissions
+from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.users.commands.admins import CreateAdmin, ResetAdminPassword
 from backstay.settings import Settings, load_settings
 

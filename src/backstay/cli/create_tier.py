@@ -10,7 +10,7 @@ from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
 from backstay.core.errors import FieldError, Invalid
 from backstay.core.rates import Rate
-from backstay.features.tiers.commands.seeding import CreateTierWithLimits, PathLimit
+from backstay.features.tiers.commands.rate_limits import CreateTierWithLimits, PathLimit
 from backstay.settings import Settings, load_settings, parse_rate
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from backstay.db import migrate
-from backstay.db.engine import EngineOptions
+from backstay.db.options import EngineOptions
 from backstay.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def downgrade(
     ] = False,
 ) -> None:
     """Undo migrations down to a revision, `base` for all."""
-    undone = _run(lambda settings: migrate.downgrade(_options(settings), revision, force))
+    undone = _run(lambda settings: migrate.downgrade(EngineOptions.of(settings), revision, force))
     for name in undone:
         typer.echo(f"Undid {name}.")
     if not undone:
@@ -69,7 +69,11 @@ def revision(
     ] = False,
 ) -> None:
     """Write the migration that turns the database into the models; read it before use."""
-    typer.echo(_run(lambda settings: migrate.revision(_options(settings), message, empty=empty)))
+    import backstay.features  # noqa: F401  declares the models
+
+    typer.echo(
+        _run(lambda settings: migrate.revision(EngineOptions.of(settings), message, empty=empty))
+    )
 
 
 @db.command()
@@ -86,10 +90,10 @@ def check() -> None:
 async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
     """The faults of the database, and leftovers that are no faults."""
     from backstay.composition import compose
-    from backstay.features.access.commands import declared_permissions
+    from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
-    problems = await migrate.check(_options(settings))
+    problems = await migrate.check(EngineOptions.of(settings))
     if problems:
         return problems, ()
     backstay = compose(settings, for_requests=False)
@@ -101,7 +105,7 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
-    options = _options(settings)
+    options = EngineOptions.of(settings)
     applied = await migrate.upgrade(options, revision)
     if await migrate.state(options) is not migrate.State.CURRENT:
         return applied, None
@@ -123,11 +127,8 @@ def _print_admin(admin: "Admin") -> None:
         typer.echo(f"The password, shown only now: {admin.generated_password}")
 
 
-def _options(settings: Settings) -> EngineOptions:
-    from backstay.composition import engine_options
-
-    return engine_options(settings)
-
-
 def _run(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
-    return asyncio.run(work(load_settings()))
+    settings = load_settings()
+    import backstay.composition  # noqa: F401 - loads the models, with which the database is compared
+
+    return asyncio.run(work(settings))

@@ -1,5 +1,6 @@
 """The command `openapi`: prints the description of the HTTP interface for other programs."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,6 @@ import typer
 
 from backstay.main import create_app
 from backstay.settings import load_settings
-from backstay.web.openapi import openapi_text
 
 
 def openapi(
@@ -16,7 +16,8 @@ def openapi(
     ] = None,
 ) -> None:
     """Print the OpenAPI description of the HTTP interface."""
-    text = openapi_text(create_app(load_settings()))
+    schema = create_app(load_settings()).openapi()
+    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:

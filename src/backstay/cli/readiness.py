@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
-from backstay.db.migrate import MigrationError, State, Unreachable
-from backstay.db.options import engine_options
+from backstay.db.migrate import State, Unreachable
+from backstay.db.migrations.runner import MigrationError
+from backstay.db.options import EngineOptions
 from backstay.settings import (
     DEFAULT_URL,
     ConfigurationError,
@@ -59,7 +60,7 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
         AppError: the database cannot be asked.
     """
     if migrates(settings):
-        await migrate.upgrade(engine_options(settings))
+        await migrate.upgrade(EngineOptions.of(settings))
     backstay = _composed(settings)
     try:
         await backstay.require_schema()
@@ -109,9 +110,9 @@ async def warn_of_shortage(settings: Settings) -> None:
     """Warn if the server may need more connections than PostgreSQL accepts."""
     if settings.db.is_sqlite:
         return
-    from backstay.db.capacity import shortage
+    from backstay.db.checks import shortage
 
-    if text := await shortage(engine_options(settings), settings.server.worker_count):
+    if text := await shortage(EngineOptions.of(settings), settings.server.worker_count):
         typer.echo(f"Warning: {text}", err=True)
 
 
@@ -145,7 +146,7 @@ async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:
     if _unknown_database(loaded) or not wanted:
         return None
     try:
-        await migrate.state(engine_options(settings))
+        await migrate.state(EngineOptions.of(settings))
     # another error of a database that answers is reported where it is used
     except MigrationError as error:
         return error if isinstance(error, Unreachable) else None
@@ -169,7 +170,7 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
     if _unknown_database(loaded) or migrates(settings):
         return []
     try:
-        state = await migrate.state(engine_options(settings))
+        state = await migrate.state(EngineOptions.of(settings))
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]

@@ -7,7 +7,6 @@ from backstay.core.permissions import PermissionSpec
 from backstay.limits.classes import LimitClass
 from backstay.main import create_app
 from backstay.settings import Settings, load_settings
-from backstay.settings.values import write_rate
 from backstay.web.dispatch import Route
 
 HEADER = ("METHOD", "PATH", "PERMISSION", "LIMIT", "MESSAGE")
@@ -33,4 +32,4 @@ def _row(route: BaseRoute, settings: Settings) -> tuple[str, ...]:
 def _limit(limit: LimitClass | None, settings: Settings) -> str:
     rate = limit and limit.rate_in(settings)
     name = limit.name if limit else "exempt"
-    return f"{name} {write_rate(rate)}" if rate else name
+    return f"{name} {rate}" if rate else name

@@ -16,7 +16,7 @@ from backstay.cli.readiness import (
     warn_of_shortage,
 )
 from backstay.db import sqlite
-from backstay.db.address import place
+from backstay.db.options import EngineOptions
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, Environment, ServerSettings, Settings
@@ -124,4 +124,4 @@ def _database(settings: Settings) -> str:
     url = settings.db.url.parsed
     if settings.db.is_sqlite:
         return f"SQLite, {url.database} (version {sqlite.in_use().version_text})"
-    return f"PostgreSQL, {url.database} on {place(settings.db.sqlalchemy_url)}"
+    return f"PostgreSQL, {url.database} on {EngineOptions.of(settings).host}"

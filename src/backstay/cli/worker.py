@@ -11,7 +11,6 @@ from backstay.cli.readiness import opened, sound_settings
 from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
 from backstay.core.startup import settle_memory
-from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from backstay.settings import Settings
 
@@ -57,7 +56,7 @@ async def _work(
             typer.echo(f"Ran {await at_work.drain()} jobs.")
             return
         typer.echo("The worker runs jobs.")
-        async with run_worker(backstay.worker_context, at_work, grace=grace):
+        async with at_work.running(grace=grace):
             await stopped.wait()
     typer.echo("The worker has stopped.")
 

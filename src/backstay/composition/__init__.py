@@ -1,4 +1,4 @@
-"""Wires everything below the edge: adapters, pipelines and buses; and seeds the first rows."""
+"""Wires everything below the edge: adapters, pipelines and the bus; and seeds the first rows."""
 
 import time
 from collections.abc import Sequence
@@ -7,19 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from backstay.composition import wiring
-from backstay.composition.adapters import (
-    Adapters,
-    adapters_for,
-    channel_for,
-    mail_for,
-)
+from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
 from backstay.composition.ownership import Ownership
-from backstay.composition.pipelines import buses_for
+from backstay.composition.pipelines import bus_for
+from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
-from backstay.core.context import Buses, Sender
+from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
-from backstay.core.jobs import JobStore, Notifier
+from backstay.core.jobs import JobStore
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -38,48 +34,44 @@ from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
-from backstay.db.options import engine_options
-from backstay.db.presence import absence_faults
+from backstay.db.checks import absence_faults
 from backstay.features import STANDARD
-from backstay.features.access.commands import SyncAccess, declared_permissions
-from backstay.features.auth.queries import GetPrincipal
-from backstay.features.tiers.commands.seeding import EnsureTier
+from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
+from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
+from backstay.features.tiers.commands.tiers import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
+from backstay.jobs.context import WorkerContext
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.store import DatabaseJobs
-from backstay.jobs.worker import WorkerContext
 from backstay.observability.health import ServiceHealth
 from backstay.principals.cache import PrincipalCache
 from backstay.security.guesses import Guesses
 from backstay.security.refresh_tokens import HmacRefreshTokens
 from backstay.settings import Settings
 
-__all__ = ["Backstay", "compose", "engine_options", "seed"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Backstay(Adapters):
-    """Everything below the edge, through which HTTP, the command line and tests send messages."""
+    """Everything below the edge, through which HTTP, the command line and tests send messages.
+
+    ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
+    """
 
     settings: Settings
     features: tuple[Feature, ...]
     models: tuple[type[Base], ...]
-    buses: Buses
+    bus: Bus
     principals: PrincipalCache
     channel: PrincipalChannel
     trail: AuditTrail
     worker_context: WorkerContext
+    lacks_mail_server: bool
 
     @property
     def system(self) -> Sender:
         """A sender that acts as the application itself."""
-        return Sender(self.buses, SYSTEM)
-
-    @property
-    def lacks_mail_server(self) -> bool:
-        """Whether features write mails although no mail backend is configured."""
-        return _lacks_mail_server(self.settings, self.features)
+        return Sender(self.bus.send, SYSTEM)
 
     @property
     def cache_is_remote(self) -> bool:
@@ -108,6 +100,7 @@ class Backstay(Adapters):
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()
+        await self.listener.stop()
         await self.links.stop()
         await self.trail.settle()
         self.passwords.close()
@@ -136,54 +129,49 @@ def compose(
     adapters = adapters_for(settings, clock, for_requests=for_requests)
 
     async def principal_of_session(session_id: UUID) -> Principal | None:
-        return await Sender(buses, SYSTEM)(GetPrincipal(session_id=session_id))
+        return await Sender(bus.send, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
-    schedule = tuple(each for feature in features for each in feature.schedule)
-    lacks_mail = _lacks_mail_server(settings, features)
+    lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
     services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
-    buses = buses_for(settings, registry, adapters, channel, trail, outbox, services)
+    bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
-        clock=adapters.clock,
-        key=adapters.key,
-        database=adapters.database,
-        listener=adapters.listener,
-        links=adapters.links,
-        metrics=adapters.metrics,
-        passwords=adapters.passwords,
-        breached=adapters.breached,
-        tokens=adapters.tokens,
-        limiter=adapters.limiter,
-        cache=adapters.cache,
-        answers=adapters.answers,
-        job_notifiers=adapters.job_notifiers,
-        files=adapters.files,
+        **vars(adapters),
         settings=settings,
         features=tuple(features),
         models=models,
-        buses=buses,
+        bus=bus,
         principals=principals,
         channel=channel,
         trail=trail,
-        worker_context=WorkerContext(outbox, buses, adapters.metrics.jobs.observe, schedule),
+        worker_context=_worker_context(outbox, bus, features, adapters),
+        lacks_mail_server=lacks_mail,
     )
 
 
 def _outbox(registry: Registry, features: Sequence[Feature], adapters: Adapters) -> Outbox:
     """Where handlers put jobs and events; the registry collects faults of both."""
-    catalog = wiring.catalog_of(registry, features)
-    store = DatabaseJobs(adapters.database, catalog.names())
+    commands = wiring.commands_of(registry)
+    store = DatabaseJobs(adapters.database, list(commands))
     subscriptions = Subscriptions(f for feature in features for f in feature.functions())
-    return Outbox(store, catalog, subscriptions, Notifier(), adapters.job_notifiers)
+    outbox = Outbox(store, commands, subscriptions, adapters.job_notifiers)
+    registry.faults += wiring.job_faults(features, outbox)
+    return outbox
 
 
-def _lacks_mail_server(settings: Settings, features: Sequence[Feature]) -> bool:
-    return settings.mail.chosen is None and any(each.name == "mail" for each in features)
+def _worker_context(
+    outbox: Outbox, bus: Bus, features: Sequence[Feature], adapters: Adapters
+) -> WorkerContext:
+    async def principal_of(user_id: UUID) -> Principal | None:
+        return await Sender(bus.send, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
+
+    schedule = tuple(each for feature in features for each in feature.schedule)
+    return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
 def _services(

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from backstay.caching.memory import MemoryCache
-from backstay.caching.metrics import CacheMetrics
-from backstay.caching.redis import RedisCache
-from backstay.caching.signing import Signer
+from backstay.caching.redis import RedisCache, Signer
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
 from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
+from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
-from backstay.db.options import engine_options
-from backstay.db.session import Database
+from backstay.db.options import EngineOptions
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
@@ -23,17 +23,16 @@ from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
-from backstay.principals.channel import Channels, DatabasePrincipals, PostgresPrincipals
+from backstay.principals.channel import DatabasePrincipals, PostgresPrincipals
 from backstay.principals.channel_redis import RedisPrincipals
 from backstay.redis.client import RedisLinks
-from backstay.redis.metrics import RedisMetrics
 from backstay.security.access_tokens import JwtAccessTokens
 from backstay.security.breached_passwords import BreachedPasswordFiles
 from backstay.security.passwords import Argon2Passwords
 from backstay.settings import MailSettings, Settings, decode_key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Adapters:
     """The adapters between the application and the outside.
 
@@ -59,16 +58,16 @@ class Adapters:
 
 def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Adapters:
     """The adapters that the settings ask for, not yet connected."""
-    options = engine_options(settings)
+    options = EngineOptions.of(settings)
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
     metrics, database = PrometheusMetrics(), Database(options)
     for server, budget in database.budgets.items():
         metrics.database.follow(server, budget)
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
-    links = RedisLinks(RedisMetrics(metrics.registry))
+    links = RedisLinks(metrics.registry)
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
-    cache, answers = _cache(settings, links, key, CacheMetrics(metrics.registry))
+    cache, answers = _cache(settings, links, key, metrics.registry)
     return Adapters(
         clock=clock,
         key=key,
@@ -102,10 +101,7 @@ def channel_for(
     if link is None:
         return channel
     commit_seconds = database.options.statement_timeout or MAX_AGE
-    return Channels(
-        channel,
-        RedisPrincipals(principals, link, Signer(adapters.key).name, commit_seconds),
-    )
+    return RedisPrincipals(channel, principals, link, Signer(adapters.key).name, commit_seconds)
 
 
 def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
@@ -140,12 +136,12 @@ def _limiter(settings: Settings, links: RedisLinks, key: bytes) -> Limiter:
 
 
 def _cache(
-    settings: Settings, links: RedisLinks, key: bytes, metrics: CacheMetrics
+    settings: Settings, links: RedisLinks, key: bytes, registry: CollectorRegistry
 ) -> tuple[Cache, MemoryCache | None]:
     link = links.to(settings.redis.cache_address)
     if link is not None:
-        return RedisCache(link, key, metrics), None
-    answers = MemoryCache(metrics)
+        return RedisCache(link, key, registry), None
+    answers = MemoryCache(registry)
     return answers, answers
 
 

@@ -2,38 +2,15 @@
 
 import atexit
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import structlog
 
 from backstay import __version__
 from backstay.composition import Backstay
-from backstay.core.wiring import BootError
 from backstay.db import sqlite
 from backstay.observability import log_libraries
 from backstay.observability.logging import configure
-from backstay.settings import LogSettings
-
-CANNOT_START = 3
-"""Exit code of a worker that cannot build its application: on it, gunicorn does not restart it."""
-
-
-@contextmanager
-def end_in_the_log(settings: LogSettings) -> Iterator[None]:
-    """Log an error that happens while the application is built, and end this process."""
-    configure(settings.level, settings.format)
-    log_libraries.take_over()
-    try:
-        yield
-    except BootError as error:
-        for fault in error.faults:
-            structlog.get_logger("backstay.server").error(str(fault))
-        sys.exit(CANNOT_START)
-    except Exception:
-        structlog.get_logger("backstay.server").exception("the application cannot be made")
-        sys.exit(CANNOT_START)
 
 
 def start_logging(backstay: Backstay, greeting: str = "server started") -> Callable[[], None]:

@@ -2,21 +2,29 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from inspect import getattr_static, isclass, isfunction, ismodule
+from inspect import (
+    getattr_static,
+    isclass,
+    iscoroutinefunction,
+    isfunction,
+    isgeneratorfunction,
+    ismodule,
+    signature,
+)
 from typing import Any
 
 from backstay.composition.ownership import Member, Ownership
-from backstay.composition.subscribers import subscriber_faults
+from backstay.core.events import Event
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.messages import Message
-from backstay.core.permissions import Access, PermissionSpec
+from backstay.core.permissions import Policy
 from backstay.core.registry import Registry
-from backstay.core.wiring import Code, Flaw, Place, WiringFault, place_of
+from backstay.core.wiring import Code, Flaw, Place
 
 _MARKS = ("__handles__", "__prepares__", "__subscribes__")
 
 
-def shape_faults(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def shape_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
     """Fields of manifests that are not tuples of modules, of tables of routes, or of names.
 
     This check comes first: all others read these fields.
@@ -42,25 +50,25 @@ _HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 def manifest_faults(
     features: Sequence[Feature], registry: Registry, ownership: Ownership
-) -> Iterator[WiringFault]:
+) -> Iterator[Flaw]:
     """The faults in what features declare about themselves and each other."""
     members = list(ownership.members())
     yield from _names(features)
     yield from _requirements(features)
     yield from _personal_data(features, registry)
-    yield from subscriber_faults(features)
+    yield from _subscribers(features)
     yield from _left_out(features, members)
     yield from _not_required(features, members, ownership)
     yield from _unhandled(members, registry)
 
 
-def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def _names(features: Sequence[Feature]) -> Iterator[Flaw]:
     seen: dict[str, Feature] = {}
     listing: dict[int, Feature] = {}
     for feature in features:
         if feature.name in seen:
             first = seen[feature.name]
-            problem = f"Another feature is called {feature.name}, at {place_of(first)}."
+            problem = f"Another feature is called {feature.name}, at {Place.of(first)}."
             if first is feature:
                 problem = f"The feature {feature.name} is listed twice."
             yield Flaw(Code.FEATURE_TWICE, problem, "Rename or remove one.").of(feature)
@@ -73,7 +81,7 @@ def _names(features: Sequence[Feature]) -> Iterator[WiringFault]:
                 yield Flaw(Code.FEATURE_MODULE_TWICE, problem, hint).of(feature)
 
 
-def _requirements(features: Sequence[Feature]) -> Iterator[WiringFault]:
+def _requirements(features: Sequence[Feature]) -> Iterator[Flaw]:
     needs = {feature.name: feature.requires for feature in features}
     seen: set[str] = set()
     told: set[frozenset[str]] = set()
@@ -112,14 +120,14 @@ def _cycle(start: str, through: str, needs: dict[str, tuple[str, ...]]) -> list[
     return []
 
 
-def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[WiringFault]:
+def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[Flaw]:
     seen: dict[str, Feature] = {}
     question: Any
     for feature in features:
         for name, question in feature.personal_data.items():
             problem = None
             if name in seen:
-                problem = f"The export {name} is declared twice, first at {place_of(seen[name])}."
+                problem = f"The export {name} is declared twice, first at {Place.of(seen[name])}."
             elif not (isclass(question) and issubclass(question, PersonalData)):
                 problem = f"The export {name} is no PersonalData query."
             elif question not in registry.handlers:
@@ -130,7 +138,36 @@ def _personal_data(features: Sequence[Feature], registry: Registry) -> Iterator[
             seen.setdefault(name, feature)
 
 
-def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[WiringFault]:
+def _subscribers(features: Sequence[Feature]) -> Iterator[Flaw]:
+    """The faults of subscribers: one is never called, or returns no command."""
+    for feature in features:
+        for function in feature.functions():
+            if hasattr(function, "__subscribes__"):
+                flaws = _subscriber_flaws(function, function.__subscribes__)
+                yield from (flaw.of(function) for flaw in flaws)
+
+
+def _subscriber_flaws(function: Any, event: Any) -> Iterator[Flaw]:
+    name = function.__name__
+    if not (isclass(event) and issubclass(event, Event)):
+        told = getattr(event, "__name__", repr(event))
+        problem = f"{name} subscribes to {told}, which is no event: it is never called."
+        yield Flaw(
+            Code.SUBSCRIBER_NO_EVENT, problem, "Subscribe to a class that derives from Event."
+        )
+    hint = "Write `def` with the event as its one parameter, and return a command or None."
+    if iscoroutinefunction(function) or isgeneratorfunction(function):
+        problem = f"The subscriber {name} returns no command: it is async, or a generator."
+        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)
+        return
+    try:
+        signature(function).bind(None)
+    except TypeError:
+        problem = f"The subscriber {name} does not take just an event."
+        yield Flaw(Code.SUBSCRIBER_SHAPE, problem, hint)
+
+
+def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterator[Flaw]:
     """Handlers and routes that have no effect because no manifest lists them."""
     tables = {id(table) for feature in features for table in feature.routes}
     for feature, module, is_listed, _, value, _ in members:
@@ -151,7 +188,7 @@ def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterato
 
 def _not_required(
     features: Sequence[Feature], members: Sequence[Member], ownership: Ownership
-) -> Iterator[WiringFault]:
+) -> Iterator[Flaw]:
     used: dict[tuple[str, str], tuple[Feature, str]] = {}
     for feature, what, owner in _uses(features, members, ownership):
         if owner is not None and owner not in {feature.name, *feature.requires}:
@@ -172,7 +209,7 @@ def _uses(
             yield feature, message.__name__, ownership.owner(message.__module__)
 
 
-def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[WiringFault]:
+def _unhandled(members: Sequence[Member], registry: Registry) -> Iterator[Flaw]:
     """Messages that a feature imports, and so may send, but that no listed feature handles."""
     told: set[tuple[str, type[Any]]] = set()
     for feature, _, _, _, value, owner in members:
@@ -199,4 +236,4 @@ def _is_sent(value: Any) -> bool:
     """Whether a value is a message that can be sent, not a base class of messages."""
     if not isclass(value) or not issubclass(value, Message) or value in {Message, PersonalData}:
         return False
-    return isinstance(value.__dict__.get("permission"), PermissionSpec | Access)
+    return isinstance(value.__dict__.get("permission"), Policy)

@@ -5,14 +5,14 @@ from collections.abc import Container, Iterator, Sequence
 
 from backstay.core.feature import Feature, Operation
 from backstay.core.messages import Message
-from backstay.core.wiring import Code, Flaw, WiringFault
+from backstay.core.wiring import Code, Flaw
 
 _PLACEHOLDER = re.compile(r"\{[^}]*\}")
 
 
 def operation_faults(
     features: Sequence[Feature], handled: Container[type[Message[object]]], root_path: str
-) -> Iterator[WiringFault]:
+) -> Iterator[Flaw]:
     """The faults of an application's routes."""
     by_path: dict[tuple[str, str], list[Operation]] = {}
     by_name: dict[str, Operation] = {}

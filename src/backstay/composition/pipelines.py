@@ -1,35 +1,34 @@
 """Lists the steps of both pipelines in order, and the providers of handlers' parameters."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from backstay import __version__
 from backstay.caching.steps import QueryCache
 from backstay.composition.adapters import Adapters
-from backstay.core.bus import Bus
-from backstay.core.context import ActivityNote, Buses, Context, Origin, Sender
+from backstay.core.bus import Bus, authorize, conditional
+from backstay.core.context import ActivityNote, Context, Origin, Sender
 from backstay.core.jobs import Progress
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import PermissionSpec
-from backstay.core.pipeline import authorize, conditional, prepare_with
 from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions
 from backstay.db.activity import AuditTrail
-from backstay.db.cursors import Cursors
+from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
-from backstay.db.listing import Paginator
-from backstay.db.session import WRITING, Database, Reader
-from backstay.db.transaction import transaction_with
-from backstay.jobs.outbox import Jobs, Outbox, outbox_providers
+from backstay.db.paging import Cursors, Paginator
+from backstay.db.session import WRITING, Reader
+from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
 from backstay.settings import Settings
-from backstay.settings.group import Group
+from backstay.settings.fields import Group
 
 
-def buses_for(
+def bus_for(
     settings: Settings,
     registry: Registry,
     adapters: Adapters,
@@ -37,11 +36,12 @@ def buses_for(
     trail: AuditTrail,
     outbox: Outbox,
     services: Mapping[Any, Any],
-) -> Buses:
-    """The buses for commands and queries, each with its steps in the order in which they begin."""
+) -> Bus:
+    """The bus of commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
-    prepare = prepare_with(registry, providers)
-    transaction = transaction_with(adapters.database, channel, adapters.clock)
+    bus = Bus(registry)
+    prepare = bus.prepare_with(providers)
+    transaction = adapters.database.transaction(channel, adapters.clock)
     retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
     kept = QueryCache(adapters.cache, settings.cache.ttl_seconds, version)
@@ -62,11 +62,11 @@ def buses_for(
         authorize,  # checks the grant, its field rules and the rules of the message
         kept.answer,  # returns a cached answer, else caches this one
     )
-    writing = providers | WRITING | outbox_providers(outbox) | _purging(outbox)
-    return Buses(
-        commands=Bus(Command, registry, command_steps, writing),
-        queries=Bus(Query, registry, query_steps, providers),
-    )
+    purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
+    writing = providers | WRITING | outbox.providers() | purging
+    bus.route(Command, command_steps, writing)
+    bus.route(Query, query_steps, providers)
+    return bus
 
 
 def _providers(
@@ -77,12 +77,12 @@ def _providers(
         **{type(group): _always(group) for group in _settings_groups(settings)},
         Reader: adapters.database.reader_of,
         Paginator: _paginating(adapters.database, Cursors(adapters.key)),
-        Principal: lambda context: context.principal,
-        Grant: lambda context: context.grant,
-        ActivityNote: lambda context: context.note,
-        Origin: lambda context: context.origin,
+        Principal: attrgetter("principal"),
+        Grant: attrgetter("grant"),
+        ActivityNote: attrgetter("note"),
+        Origin: attrgetter("origin"),
         Progress: lambda context: Progress(context.origin.job),
-        Preconditions: lambda context: context.origin.preconditions,
+        Preconditions: attrgetter("origin.preconditions"),
         Sender: lambda context: context.sender.inside(context),
     }
 
@@ -94,10 +94,6 @@ def _paginating(database: Database, cursors: Cursors) -> Provider:
         return Paginator(database.reader_of(context), cursors, context.principal, grant)
 
     return paginator_of
-
-
-def _purging(outbox: Outbox) -> dict[Any, Provider]:
-    return {Purge: lambda context: Purge(context, Jobs(outbox, context))}
 
 
 def _settings_groups(settings: Settings) -> tuple[Group, ...]:

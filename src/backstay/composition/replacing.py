@@ -18,7 +18,7 @@ from backstay.core.ports import (
 from backstay.core.signatures import parameters_of
 from backstay.core.wiring import BootError, Code, Flaw, WiringFault
 from backstay.settings import Settings
-from backstay.settings.group import Group
+from backstay.settings.fields import Group
 
 REPLACEABLE: tuple[type[Any], ...] = (
     AccessTokens,

@@ -1,6 +1,7 @@
 """Checks the features of an application as a whole, before anything starts."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
@@ -8,10 +9,10 @@ from backstay.composition.ownership import Ownership
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.registry import Registry
-from backstay.core.wiring import BootError, Code, Flaw, WiringFault, place_of
+from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.base import Base
 from backstay.features import STANDARD
-from backstay.jobs.outbox import Catalog, answer_event
+from backstay.jobs.outbox import Outbox, answer_event
 
 
 def check_shapes(features: Sequence[Feature]) -> None:
@@ -42,7 +43,7 @@ def check(
         raise BootError(faults)
 
 
-def _foundation_faults(features: Sequence[Feature]) -> list[WiringFault]:
+def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
     listed = {feature.name for feature in features}
     return [
         Flaw(
@@ -79,14 +80,21 @@ def registry_of(features: Sequence[Feature]) -> Registry:
     return registry
 
 
-def catalog_of(registry: Registry, features: Sequence[Feature]) -> Catalog:
-    """The commands that can be jobs. Faults of schedules and tasks are added to the registry."""
-    catalog = Catalog(m for m in registry.handlers if issubclass(m, Command))
-    registry.faults += [*catalog.faults, *_job_faults(features, catalog)]
-    return catalog
+def commands_of(registry: Registry) -> dict[str, type[Command[Any]]]:
+    """The commands by name, under which jobs store them; two of one name are a fault."""
+    commands: dict[str, type[Command[Any]]] = {}
+    for command in registry.handlers:
+        if issubclass(command, Command):
+            first = commands.setdefault(command.__name__, command)
+            if first is not command:
+                problem = f"Another command is called {command.__name__}, at {Place.of(first)}."
+                flaw = Flaw(Code.COMMAND_NAME_TWICE, problem, "Give one of them another name.")
+                registry.faults.append(flaw.of(command))
+    return commands
 
 
-def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[WiringFault]:
+def job_faults(features: Sequence[Feature], outbox: Outbox) -> Iterator[Flaw]:
+    """The faults of schedules and of the tasks that users may start."""
     scheduled = [(f, each.name, type(each.command)) for f in features for each in f.schedule]
     tasks = [(f, *pair) for f in features for pair in f.tasks.items()]
     for what, asked, twice, refused in (
@@ -96,10 +104,10 @@ def _job_faults(features: Sequence[Feature], catalog: Catalog) -> Iterator[Wirin
         seen: dict[str, Feature] = {}
         for feature, name, command in asked:
             if name in seen:
-                problem = f"The {what} {name} is declared twice, first at {place_of(seen[name])}."
+                problem = f"The {what} {name} is declared twice, first at {Place.of(seen[name])}."
                 yield Flaw(twice, problem, "Give one another name.").of(feature)
             seen.setdefault(name, feature)
-            if fault := catalog.fault(command):
+            if fault := outbox.fault(command):
                 problem = f"The {what} {name} asks for what no job can be: {fault}."
                 hint = "Name a command without secrets that a listed feature handles."
                 yield Flaw(refused, problem, hint).of(feature)

@@ -1,12 +1,18 @@
-"""The bus: finds the handler of a message and runs the pipeline around it."""
+"""The bus, and the steps of its pipelines that need no technology.
+
+`composition/pipelines.py` has the order of all steps.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from typing import Any, ParamSpec, TypeVar
 
 from backstay.core.context import Context
-from backstay.core.errors import Refusal
+from backstay.core.errors import FieldError, Forbidden, Refusal, Unauthenticated
 from backstay.core.messages import Command, Message
-from backstay.core.registry import Provider, Registry
+from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
+from backstay.core.principal import Grant
+from backstay.core.registry import Function, Provider, Registry
 from backstay.core.signatures import hints_of
 
 R = TypeVar("R")
@@ -52,28 +58,48 @@ def prepares(
 
 
 class Bus:
-    """Sends one kind of message: commands or queries."""
+    """Finds the handler of a message, and runs the pipeline of its kind around it."""
 
-    def __init__(
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._routes: dict[type[Message[Any]], Next] = {}
+
+    def route(
         self,
         kind: type[Message[Any]],
-        registry: Registry,
         pipeline: tuple[Step, ...],
         providers: Mapping[Any, Provider],
     ) -> None:
-        self._routes: dict[type[Message[Any]], Next] = {}
-        for message, function in registry.handlers.items():
+        """Accept one kind of message, commands or queries; the first step begins first."""
+        for message, function in self._registry.handlers.items():
             if not issubclass(message, kind):
                 continue
             known = dict(providers)
-            preparer = registry.preparers.get(message)
+            preparer = self._registry.preparers.get(message)
             if preparer is not None:
                 prepared = (hints_of(preparer) or {}).get("return")
                 known[prepared] = lambda context: context.prepared
-            call: Next = registry.bind(message, function, known).call
+            call = _calling(function, self._registry.provided(message, function, known))
             for step in reversed(pipeline):
                 call = step(message, call)
             self._routes[message] = call
+
+    def prepare_with(self, providers: Mapping[Any, Provider]) -> Step:
+        """The step that runs a command's ``@prepares`` function before a connection is taken."""
+
+        def prepare(message: type[Message[Any]], call_next: Next) -> Next:
+            function = self._registry.preparers.get(message)
+            if function is None:
+                return call_next
+            call = _calling(function, self._registry.provided(message, function, providers))
+
+            async def run(context: Context) -> Any:
+                context.prepared = await call(context)
+                return await call_next(context)
+
+            return run
+
+        return prepare
 
     async def send(self, context: Context) -> Any:
         """Run the pipeline of the context's message.
@@ -89,3 +115,70 @@ class Bus:
         if isinstance(result, Refusal):
             raise result.error
         return result
+
+
+def _calling(function: Function, given: tuple[Provider, ...]) -> Next:
+    async def call(context: Context) -> Any:
+        return await function(context.message, *[give(context) for give in given])
+
+    return call
+
+
+def authorize(message: type[Message[Any]], call_next: Next) -> Next:
+    """Refuse what the principal may not send: by grant, field rules, then the message's rules."""
+    policy, rules = message.permission, message.rules
+
+    async def check(context: Context) -> Any:
+        principal = context.principal
+        if principal.is_system:
+            return await call_next(context)
+        if policy is SYSTEM_ONLY:
+            raise Forbidden("Only the application itself may ask this.")
+        if policy is not PUBLIC and principal.user_id is None:
+            raise Unauthenticated
+        if isinstance(policy, PermissionSpec):
+            grant = principal.grant(policy.key)
+            if grant is None:
+                raise Forbidden(f"This needs the permission {policy.key}.")
+            if grant.has_field_rules:
+                _check_fields(context.message, grant)
+            context.grant = grant
+        for rule in rules:
+            agrees = rule(principal, context.message)
+            if not agrees or isawaitable(agrees):  # an awaitable is truthy, but no answer
+                raise Forbidden
+        return await call_next(context)
+
+    return call_next if policy is PUBLIC and not rules else check
+
+
+_WHERE = {Source.JSON: "the body", Source.QUERY: "the query"}
+
+
+def _check_fields(message: Message[Any], grant: Grant) -> None:
+    named = sorted(message.named_fields())
+    refused = [(source, path) for source, path in named if grant.refuses(source, path)]
+    if refused:
+        raise Forbidden(
+            "Your role may not use some of these fields.",
+            errors=tuple(
+                FieldError(path, "field_forbidden", f"not allowed in {_WHERE[source]}")
+                for source, path in refused
+            ),
+        )
+
+
+def conditional(message: type[Message[Any]], call_next: Next) -> Next:
+    """Refuse ``If-None-Match: *`` after a handler that did not do so itself.
+
+    Most handlers check preconditions before they change anything; this step is for resources
+    without an entity tag. The transaction is rolled back.
+    """
+
+    async def check(context: Context) -> Any:
+        result = await call_next(context)
+        if not context.is_nested and not isinstance(result, Refusal):
+            context.origin.preconditions.check_absence()
+        return result
+
+    return check if issubclass(message, Command) else call_next

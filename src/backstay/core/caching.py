@@ -1,4 +1,4 @@
-"""How a query declares that its answers are cached, and a command which of them it invalidates."""
+"""How a query declares that its answers are cached, and by which tags they are invalidated."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -55,58 +55,6 @@ class Cached:
     tags: tuple[Tag, ...] = ()
     shared: bool = False
     client: bool | int = False
-
-
-def declared_cache(message: type) -> Cached | None:
-    """The ``cache`` that a message declares in its own class body, or None."""
-    declared = message.__dict__.get("cache")
-    return declared if isinstance(declared, Cached) else None
-
-
-class CacheTags:
-    """What a command invalidates: after its commit, and not at all after a rollback."""
-
-    __slots__ = ("keys", "patterns", "tags")
-
-    def __init__(self) -> None:
-        self.tags: set[str] = set()
-        self.keys: set[str] = set()
-        self.patterns: set[str] = set()
-
-    def touch(self, *tags: str) -> None:
-        """Invalidate what is cached with one of these tags."""
-        self.tags.update(tags)
-
-    def forget(self, *keys: str) -> None:
-        """Invalidate what is cached under these keys."""
-        self.keys.update(keys)
-
-    def forget_matching(self, *patterns: str) -> None:
-        """Invalidate what is cached under keys like these; see ``Cache.delete_matching``."""
-        self.patterns.update(patterns)
-
-    def take(self) -> tuple[set[str], set[str], set[str]]:
-        """Remove and return the tags, keys and patterns collected so far."""
-        taken = self.tags, self.keys, self.patterns
-        self.tags, self.keys, self.patterns = set(), set(), set()
-        return taken
-
-
-def resolver(tags: tuple[Tag, ...]) -> Callable[[TagContext], Iterator[str]]:
-    """The function that computes the tags of a context."""
-
-    def resolve(context: TagContext) -> Iterator[str]:
-        for tag in tags:
-            if not isinstance(tag, str):
-                yield from tag(context)
-            elif "{" in tag:
-                yield tag.format_map(
-                    {**context.message.__dict__, "principal": context.principal.user_id}
-                )
-            else:
-                yield tag
-
-    return resolve
 
 
 def tag_flaws(code: Code, says: str, tags: Any, fields: Iterable[str]) -> Iterator[Flaw]:

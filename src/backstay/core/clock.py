@@ -1,7 +1,6 @@
 """The current time and new ids, made in one place so that all have the same form."""
 
 from datetime import UTC, datetime
-from os import urandom
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -20,9 +19,3 @@ def first_id_at(moment: datetime) -> UUID:
 def new_id() -> UUID:
     """A new id: a UUIDv7 (RFC 9562), so that ids sort by the time of creation."""
     return uuid7()
-
-
-def new_trace() -> tuple[str, str]:
-    """A new request id, and a ``traceparent`` with that id as its trace (W3C Trace Context)."""
-    chosen = urandom(24).hex()
-    return chosen[:32], f"00-{chosen[:32]}-{chosen[32:]}-00"

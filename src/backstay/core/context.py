@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from backstay.core.caching import CacheTags
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.jobs import JobRun
-from backstay.core.messages import Command, Message
+from backstay.core.messages import Message
 from backstay.core.principal import SYSTEM, UNLIMITED, Grant, Principal
 from backstay.core.representation import Preconditions
 
@@ -16,19 +15,12 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A browser, identified by a cookie; ``is_new`` if the response will set that cookie."""
-
-    id: str
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a message came from. ``address`` is the client's, as seen behind trusted proxies.
 
     ``traceparent`` is that of this hop (W3C Trace Context). ``job`` is the job that sends the
-    message, if any. ``device`` is set when a browser signs in.
+    message, if any. ``device_id`` identifies the browser that signs in, by a cookie; with
+    ``device_is_new`` the response sets that cookie.
     """
 
     request_id: str = ""
@@ -38,7 +30,8 @@ class Origin:
     idempotency: IdempotencyKey | None = None
     traceparent: str = ""
     job: JobRun | None = None
-    device: Device | None = None
+    device_id: str = ""
+    device_is_new: bool = False
 
 
 class PrincipalChanges:
@@ -64,6 +57,35 @@ class PrincipalChanges:
     def touch_everyone(self) -> None:
         """Note a change that may concern any principal: that of a role or a grant."""
         self.everyone = True
+
+
+class CacheTags:
+    """What a command invalidates: after its commit, and not at all after a rollback."""
+
+    __slots__ = ("keys", "patterns", "tags")
+
+    def __init__(self) -> None:
+        self.tags: set[str] = set()
+        self.keys: set[str] = set()
+        self.patterns: set[str] = set()
+
+    def touch(self, *tags: str) -> None:
+        """Invalidate what is cached with one of these tags."""
+        self.tags.update(tags)
+
+    def forget(self, *keys: str) -> None:
+        """Invalidate what is cached under these keys."""
+        self.keys.update(keys)
+
+    def forget_matching(self, *patterns: str) -> None:
+        """Invalidate what is cached under keys like these; see ``Cache.delete_matching``."""
+        self.patterns.update(patterns)
+
+    def take(self) -> tuple[set[str], set[str], set[str]]:
+        """Remove and return the tags, keys and patterns collected so far."""
+        taken = self.tags, self.keys, self.patterns
+        self.tags, self.keys, self.patterns = set(), set(), set()
+        return taken
 
 
 class ActivityNote:
@@ -146,37 +168,23 @@ class Context:
         return self.sender.parent is not None
 
 
-class Sends(Protocol):
-    """A bus: it runs the pipeline of a message."""
-
-    async def send(self, context: Context) -> Any:
-        """Send the context's message and return its result."""
-        ...
-
-
-class Buses(NamedTuple):
-    """The bus of commands and that of queries."""
-
-    commands: Sends
-    queries: Sends
-
-
 class Sender:
     """Sends messages on behalf of one principal; the only way into the application.
 
-    A handler that takes a ``Sender`` sends further messages inside its own transaction.
+    A handler that takes a ``Sender`` sends further messages inside its own transaction. ``send``
+    is that of the bus: it sends the message of a prepared context and returns its result.
     """
 
-    __slots__ = ("_buses", "origin", "parent", "principal")
+    __slots__ = ("origin", "parent", "principal", "send")
 
     def __init__(
         self,
-        buses: Buses,
+        send: Callable[[Context], Awaitable[Any]],
         principal: Principal,
         origin: Origin | None = None,
         parent: Context | None = None,
     ) -> None:
-        self._buses = buses
+        self.send = send
         self.principal = principal
         self.origin = origin or Origin()
         self.parent = parent
@@ -190,15 +198,6 @@ class Sender:
         result: R = await self.send(self._context(message))
         return result
 
-    async def send(self, context: Context) -> Any:
-        """Send the message of a prepared context, and return its result.
-
-        Raises:
-            AppError: the message was refused.
-        """
-        is_command = isinstance(context.message, Command)
-        return await (self._buses.commands if is_command else self._buses.queries).send(context)
-
     def _context(self, message: Message[Any]) -> Context:
         if self.parent is None:
             return Context(message, self.principal, self.origin, self)
@@ -211,8 +210,8 @@ class Sender:
 
     def inside(self, context: Context) -> "Sender":
         """A sender whose messages join the transaction of a context."""
-        return Sender(self._buses, context.principal, context.origin, context)
+        return Sender(self.send, context.principal, context.origin, context)
 
     def as_system(self) -> "Sender":
         """A sender whose principal is the application itself."""
-        return Sender(self._buses, SYSTEM, self.origin, self.parent)
+        return Sender(self.send, SYSTEM, self.origin, self.parent)

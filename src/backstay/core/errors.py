@@ -64,35 +64,10 @@ class Conflict(AppError):
     status, code, title = 409, "conflict", "The request conflicts with the current state"
 
 
-class IntegrityViolated(Conflict):
-    code, title = "db_integrity_error", "The database refused the change"
-
-
 class PreconditionFailed(AppError):
     """The resource does not meet a precondition of the request (RFC 9110, 13.1)."""
 
     status, code, title = 412, "precondition_failed", "The resource has changed"
-
-
-class RequestTimeout(AppError):
-    """The rest of a request did not arrive; the connection is closed (RFC 9110, 15.5.9)."""
-
-    status, code, title = 408, "request_timeout", "The request body did not arrive in time"
-
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(detail, headers={"Connection": "close"})
-
-
-class TooLarge(AppError):
-    status, code, title = 413, "too_large", "The request body is too large"
-
-
-class UriTooLong(AppError):
-    status, code, title = 414, "uri_too_long", "The path and the query are too long"
-
-
-class UnsupportedMediaType(AppError):
-    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
 
 
 class RateLimited(AppError):

@@ -1,7 +1,7 @@
 """Events: what a feature publishes, delivered to other features in the order it happened."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,16 +38,8 @@ class Event(BaseModel):
             raise TypeError(f"{cls.__name__}: `{field}` is a secret, events may be stored")
 
 
-class Subscription(NamedTuple):
-    """A function that returns a command for an event; the command then runs as the system."""
-
-    name: str
-    event: type[Event]
-    react: Reaction[Any]
-
-
 def subscribes(event: type[E]) -> Callable[[Reaction[E]], Reaction[E]]:
-    """Declare a function that returns the command to send for an event, or None for nothing.
+    """Declare a function that returns the command to send as the system, or None for nothing.
 
     The command becomes a job in the transaction that published the event: it is sent at least
     once, even if other subscribers fail. A function that fails is called again by a job.
@@ -61,21 +53,21 @@ def subscribes(event: type[E]) -> Callable[[Reaction[E]], Reaction[E]]:
 
 
 class Subscriptions:
-    """The subscriptions of an application, by event."""
+    """The functions of an application that subscribe to events, by event and by name."""
 
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
-        self._of: dict[type[Event], list[Subscription]] = {}
-        self._named: dict[str, Subscription] = {}
+        self._of: dict[type[Event], list[tuple[str, Reaction[Any]]]] = {}
+        self._named: dict[str, Callable[..., Any]] = {}
         for function in functions:
             event = getattr(function, "__subscribes__", None)
             if event is not None:
                 name = f"{function.__module__}.{function.__qualname__}"
-                self._named[name] = Subscription(name, event, function)
-                self._of.setdefault(event, []).append(self._named[name])
+                self._named[name] = function
+                self._of.setdefault(event, []).append((name, function))
 
-    def of(self, event: Event) -> Sequence[Subscription]:
-        """The subscriptions to an event, those to its base classes included."""
-        return [s for kind in type(event).__mro__ for s in self._of.get(kind, ())]
+    def of(self, event: Event) -> Sequence[tuple[str, Reaction[Any]]]:
+        """The subscriptions to an event, those to its base classes included, with their names."""
+        return [each for kind in type(event).__mro__ for each in self._of.get(kind, ())]
 
     def answer(self, name: str, kind: str, event: dict[str, Any]) -> Command[Any] | None:
         """Pass a stored event to a subscription, and return its command, if any.
@@ -84,9 +76,10 @@ class Subscriptions:
             KeyError: the subscription, or the kind of event, no longer exists.
             ValidationError: the stored event does not fit this version of its class.
         """
-        subscription = self._named[name]
-        kinds = {each.__name__: each for each in _with_derived(subscription.event)}
-        return subscription.react(kinds[kind].model_validate_json(to_json(event)))
+        react: Any = self._named[name]
+        kinds = {each.__name__: each for each in _with_derived(react.__subscribes__)}
+        command: Command[Any] | None = react(kinds[kind].model_validate_json(to_json(event)))
+        return command
 
 
 def _with_derived(event: type[Event]) -> Iterator[type[Event]]:

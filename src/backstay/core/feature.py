@@ -3,15 +3,14 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from backstay.core.messages import Command, Message, Query, View
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.schedule import Scheduled
-from backstay.core.wiring import Place, WiringFault, calling_place
+from backstay.core.wiring import Flaw, Place
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -56,7 +55,7 @@ class RouteTable(Protocol):
         """The routes, ready to be added to an application."""
         ...
 
-    def faults(self) -> Iterator[WiringFault]:
+    def faults(self) -> Iterator[Flaw]:
         """The wiring faults of single rows."""
         ...
 
@@ -85,7 +84,7 @@ class Feature:
     tasks: Mapping[str, type[Command[Any]]] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     foundation: bool = False
-    place: Place = field(default_factory=calling_place, compare=False, repr=False)
+    place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
 
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""
@@ -105,15 +104,6 @@ class Feature:
                 if inspect.isfunction(value) and value.__module__ == module.__name__:
                     yield value
 
-    def permissions(self) -> set[PermissionSpec]:
-        """The permissions that its messages declare."""
-        return {p for m in self.messages() if isinstance(p := m.permission, PermissionSpec)}
-
 
 def _is_message(value: Any) -> bool:
     return inspect.isclass(value) and issubclass(value, (Command, Query))
-
-
-def features_of(package: str, *names: str) -> tuple[Feature, ...]:
-    """The manifests of the named folders of a package, in that order."""
-    return tuple(import_module(f"{package}.{name}").feature for name in names)

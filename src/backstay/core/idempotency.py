@@ -5,19 +5,8 @@ from datetime import timedelta
 from hashlib import blake2b
 from uuid import UUID
 
-from backstay.core.errors import AppError, Conflict
-
 KEPT = timedelta(hours=24)
 """How long an answer is repeated; after that, a request with the same key is executed again."""
-
-
-class KeyInUse(Conflict):
-    code, title = "idempotency_in_flight", "A request with this Idempotency-Key is under way"
-
-
-class KeyReused(AppError):
-    status, code = 422, "idempotency_key_reused"
-    title = "This Idempotency-Key belongs to another request"
 
 
 @dataclass(frozen=True, slots=True)

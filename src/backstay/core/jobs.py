@@ -1,7 +1,5 @@
 """Types and ports of jobs: commands that are stored, and sent later by a worker."""
 
-import asyncio
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,19 +11,11 @@ from backstay.core.clock import new_id
 from backstay.core.errors import AppError, Unavailable
 
 MAX_ATTEMPTS = 30
-"""With the delays below, the attempts take about half a day."""
+"""With the delays of a worker, the attempts take about half a day."""
 DEFAULT_QUEUE = "default"
 TASK_QUEUE = "tasks"
 """The queue of jobs that users start; a worker keeps one slot free for other queues."""
-FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
-"""Seconds before a failed job is retried; each delay is twice the one before."""
 NOTE_LENGTH, ERROR_LENGTH = 200, 500
-
-
-class JobLost(Unavailable):
-    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
-
-    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class JobTimedOut(Unavailable):
@@ -44,19 +34,12 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Actor(StrEnum):
-    """The kind of principal that a job runs as."""
-
-    USER = "user"
-    SYSTEM = "system"
-    ANONYMOUS = "anonymous"
-
-
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to be stored.
 
     Attributes:
+        actor: the :attr:`Principal.kind` that it runs as.
         delay: seconds before it may run.
         sequence: jobs with the same sequence run one after the other, in the order of commits.
         unique_key: at most one unfinished job has the same key.
@@ -64,7 +47,7 @@ class NewJob:
 
     name: str
     payload: str
-    actor: Actor
+    actor: str
     user_id: UUID | None = None
     queue: str = DEFAULT_QUEUE
     delay: float = 0.0
@@ -81,7 +64,8 @@ class NewJob:
 class JobRun:
     """One attempt at a job, by the worker that claimed it; ``attempt`` identifies the claim.
 
-    ``spared`` earlier attempts do not count as failures, though ``max_attempts`` includes them.
+    ``uncounted_attempts`` earlier ones do not count as failures, though ``max_attempts`` includes
+    them.
     """
 
     id: UUID
@@ -89,8 +73,8 @@ class JobRun:
     payload: str
     attempt: int
     max_attempts: int
-    spared: int
-    actor: Actor
+    uncounted_attempts: int
+    actor: str
     user_id: UUID | None
     request_id: str
     address: str
@@ -238,48 +222,11 @@ class JobNotifier(Protocol):
         ...
 
 
-class Notifier:
-    """Wakes the tasks in this process that wait for work."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Event] = set()
-
-    def notify(self) -> None:
-        """Wake all subscribers, because there may be work."""
-        for event in self._waiting:
-            event.set()
-
-    def subscribe(self) -> asyncio.Event:
-        """An event that every call of :meth:`notify` sets from now on."""
-        event = asyncio.Event()
-        self._waiting.add(event)
-        return event
-
-    def unsubscribe(self, event: asyncio.Event) -> None:
-        """Stop setting an event."""
-        self._waiting.discard(event)
-
-
-def is_final(error: Exception) -> bool:
-    """Whether a retry is useless, because the command itself is at fault.
-
-    These are errors with a status below 500, except 409 (conflict) and 429 (rate limit).
-    """
-    return isinstance(error, AppError) and error.status < 500 and error.status not in {409, 429}
-
-
 def public_error(error: Exception) -> tuple[str, str]:
     """The code and the sentence of an error, as the user who enqueued the job may see them."""
     if isinstance(error, AppError):
         return error.code, _storable(error.detail)[:ERROR_LENGTH]
     return AppError.code, f"It failed unexpectedly ({type(error).__name__}); the log says why."
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait after a failed attempt; randomly up to half less, so that jobs which failed
-    together are not retried together."""
-    longest = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _storable(text: str) -> str:

@@ -28,8 +28,8 @@ def _split(value: Any) -> Any:
 Several = Annotated[tuple[T, ...], Field(max_length=100), BeforeValidator(_split)]
 
 
-class Filter(BaseModel, Generic[T]):
-    """Conditions on one field of a list; all that are given must hold.
+class Equals(BaseModel, Generic[T]):
+    """Conditions on one field of a list, all of which must hold: ``=``, ``__in``, ``__isnull``.
 
     In a URL ``eq`` is ``field=``, every other operator ``field__operator=``.
     """
@@ -46,18 +46,14 @@ class Filter(BaseModel, Generic[T]):
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
 
-class Equals(Filter[T]):
-    """A field that can be compared for equality: ``=``, ``__in``, ``__isnull``."""
-
-
-class Range(Filter[T]):
+class Range(Equals[T]):
     """A field with an order: also ``__gte`` and ``__lte``."""
 
     gte: T | None = None
     lte: T | None = None
 
 
-class Text(Filter[str]):
+class Text(Equals[str]):
     """A text: also ``__contains``, case-insensitive."""
 
     contains: str | None = Field(default=None, max_length=200)
@@ -161,9 +157,15 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         return self.limit is not None or self.cursor is not None
 
     @classmethod
-    def filters(cls) -> Mapping[str, type[Filter[Any]]]:
+    @cache
+    def filters(cls) -> Mapping[str, type[Equals[Any]]]:
         """The fields that are filters: the class of each, by name."""
-        return _filters(cls)
+        return {
+            name: kind
+            for name, field in cls.model_fields.items()
+            for kind in (field.annotation, *get_args(field.annotation))
+            if isinstance(kind, type) and issubclass(kind, Equals)
+        }
 
     def conditions(self) -> Iterator[tuple[str, str, Any]]:
         """Every requested condition, as field, operator and value."""
@@ -214,13 +216,3 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
 
 PAGING = frozenset(ListQuery.model_fields)
 """The fields that every list has; field rules name the columns they refer to instead."""
-
-
-@cache
-def _filters(query: type[ListQuery[Any]]) -> Mapping[str, type[Filter[Any]]]:
-    return {
-        name: kind
-        for name, field in query.model_fields.items()
-        for kind in (field.annotation, *get_args(field.annotation))
-        if isinstance(kind, type) and issubclass(kind, Filter)
-    }

@@ -30,12 +30,6 @@ class MailNotSent(Unavailable):
     code, title = "mail.not_sent", "The mail could not be handed over"
 
 
-class NoMailServer(MailNotSent):
-    """No mail server is configured; a retry is useless until there is one."""
-
-    status, code, title = 422, "mail.no_server", "No mail server is configured"
-
-
 class MailNotWritten(Invalid):
     code, title = "mail.not_written", "The mail cannot be written from its template"
 

@@ -12,7 +12,6 @@ from backstay.core.jobs import DEFAULT_QUEUE
 from backstay.core.masking import masked_fields
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, Policy, Source
 from backstay.core.principal import Principal
-from backstay.core.rules import rule_flaws
 from backstay.core.wiring import Code, Flaw
 
 R_co = TypeVar("R_co", covariant=True)
@@ -71,9 +70,14 @@ class Message(BaseModel, Generic[R_co]):
         return argument_of(cls, Command, Query)
 
     @classmethod
+    def declared_cache(cls) -> Cached | None:
+        """The ``cache`` that a query sets in its own class body, or None."""
+        declared = cls.__dict__.get("cache")
+        return declared if isinstance(declared, Cached) else None
+
+    @classmethod
     def flaws(cls) -> Iterator[Flaw]:
-        """The wiring faults of the declaration, apart from those of its policy."""
-        yield from rule_flaws(cls.__name__, cls.rules)
+        """The wiring faults of the declaration, apart from those of its policy and rules."""
         reserved = {name for base in cls.__mro__ if base.__module__ in _OURS for name in vars(base)}
         for name, field in cls.model_fields.items():
             if name in reserved:

@@ -27,7 +27,8 @@ class PermissionSpec:
     """A permission, declared in code; roles get it by a grant in the database.
 
     ``default_scope`` is the scope with which the seeded role ``user`` gets the permission when it
-    first appears; None if that role does not get it.
+    first appears; None if that role does not get it. ``key`` is its name in grants and responses:
+    ``resource:action[:operation]``.
     """
 
     resource: str
@@ -35,11 +36,11 @@ class PermissionSpec:
     operation: str | None = None
     description: str = ""
     default_scope: Scope | None = None
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """``resource:action[:operation]``, its name in grants and responses."""
-        return ":".join(part for part in (self.resource, self.action, self.operation) if part)
+    def __post_init__(self) -> None:
+        parts = (self.resource, self.action, self.operation)
+        object.__setattr__(self, "key", ":".join(filter(None, parts)))
 
 
 @final
@@ -61,7 +62,7 @@ class RoleSpec:
     grants: Mapping[PermissionSpec, Scope] = field(default_factory=dict)
 
 
-class Access(StrEnum):
+class _Access(StrEnum):
     """Policies that need no grant."""
 
     PUBLIC = "public"
@@ -69,8 +70,8 @@ class Access(StrEnum):
     SYSTEM = "system"
 
 
-PUBLIC = Access.PUBLIC
-SIGNED_IN = Access.SIGNED_IN
-SYSTEM_ONLY = Access.SYSTEM
+PUBLIC = _Access.PUBLIC
+SIGNED_IN = _Access.SIGNED_IN
+SYSTEM_ONLY = _Access.SYSTEM
 
-Policy = PermissionSpec | Access
+Policy = PermissionSpec | _Access

@@ -214,7 +214,10 @@ class PrincipalChannel(Protocol):
     """Informs every process that caches principals which of them have changed."""
 
     async def announce(self, context: Context) -> None:
-        """Called in the transaction of every command, right before its commit."""
+        """Called in the transaction of a command that changed principals, right before its commit.
+
+        Where there is a replica it is called for every command: its author reads what it wrote.
+        """
         ...
 
     async def publish(self, changes: PrincipalChanges) -> None:

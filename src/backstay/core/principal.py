@@ -1,23 +1,15 @@
 """The principal: who sends a message, and with which grants."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from backstay.core.errors import Forbidden
 from backstay.core.permissions import Scope, Source
-from backstay.core.rates import NO_RULES, RateRules
-
-
-class Effect(StrEnum):
-    """What a field rule does."""
-
-    ALLOW = "ALLOW"
-    DENY = "DENY"
+from backstay.core.rates import RateRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +89,12 @@ class Principal:
     roles: tuple[str, ...] = ()
     grants: Mapping[str, Grant] = field(default_factory=dict)
     tier: str | None = None
-    rules: RateRules = NO_RULES
+    rules: tuple[RateRule, ...] = ()
     profile: Any = None
     _digest: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    _rule_of: dict[str, RateRule | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def id(self) -> UUID:
@@ -112,11 +107,40 @@ class Principal:
             raise LookupError("this principal is not a user")
         return self.user_id
 
+    @property
+    def kind(self) -> Literal["user", "system", "anonymous"]:
+        """Who it is, as the audit trail and jobs record it."""
+        if self.is_system:
+            return "system"
+        return "anonymous" if self.user_id is None else "user"
+
     def grant(self, permission: str) -> Grant | None:
         """The grant of a permission key, or None when the principal does not hold it."""
         if self.is_superuser or self.is_system:
             return UNLIMITED
         return self.grants.get(permission)
+
+    def check_reach(self, user_id: UUID | None, grant: Grant) -> None:
+        """Refuse to ask about another user with a grant for own rows.
+
+        Raises:
+            Forbidden: the grant is for own rows, and the user is not the principal.
+        """
+        if grant.scope is Scope.OWN and user_id != self.user_id:
+            raise Forbidden
+
+    def rate_rule(self, template: str) -> RateRule | None:
+        """The tier's rule for a route: an exact path comes before the longest prefix.
+
+        It is looked for once, since it cannot change while this principal is kept.
+        """
+        try:
+            return self._rule_of[template]
+        except KeyError:
+            fitting = (rule for rule in self.rules if rule.holds_for(template))
+            rule = max(fitting, key=lambda r: (r.path == template, len(r.path)), default=None)
+            self._rule_of[template] = rule
+            return rule
 
     @property
     def digest(self) -> bytes:
@@ -135,16 +159,6 @@ STRANGER = Principal()
 SYSTEM = Principal(is_system=True)
 
 
-def check_reach(user_id: UUID | None, principal: Principal, grant: Grant) -> None:
-    """Refuse a principal whose grant is for own rows and who asks about another user.
-
-    Raises:
-        Forbidden: the grant is for own rows, and the user is not the principal.
-    """
-    if grant.scope is Scope.OWN and user_id != principal.user_id:
-        raise Forbidden
-
-
 def _with_parents(path: str) -> set[str]:
     parts = path.split(".")
     return {".".join(parts[: end + 1]) for end in range(len(parts))}
@@ -153,40 +167,3 @@ def _with_parents(path: str) -> set[str]:
 def _overlap(one: str, other: str) -> bool:
     """Whether two paths name a field in common."""
     return one in _with_parents(other) or other in _with_parents(one)
-
-
-@dataclass(frozen=True, slots=True)
-class RoleGrant:
-    """One row of the table of grants, with the level of the role that has it."""
-
-    level: int
-    permission: str
-    scope: Scope
-    rules: tuple[tuple[Source, str, Effect], ...] = ()
-
-
-def merge_grants(rows: Iterable[RoleGrant]) -> dict[str, Grant]:
-    """Merge the grants of several roles into one per permission: that of the highest role.
-
-    Between roles of equal level ``ANY`` beats ``OWN`` and ``DENY`` beats ``ALLOW``.
-    """
-    by_permission: dict[str, list[RoleGrant]] = {}
-    for row in rows:
-        by_permission.setdefault(row.permission, []).append(row)
-    return {key: _decide(held) for key, held in by_permission.items()}
-
-
-def _decide(held: list[RoleGrant]) -> Grant:
-    level = max(row.level for row in held)
-    deciding = [row for row in held if row.level == level]
-    scope = Scope.ANY if any(row.scope is Scope.ANY for row in deciding) else Scope.OWN
-    allowed: dict[Source, set[str]] = {}
-    denied: dict[Source, set[str]] = {}
-    for source, name, effect in (rule for row in deciding for rule in row.rules):
-        target = allowed if effect is Effect.ALLOW else denied
-        target.setdefault(source, set()).add(name)
-    return Grant(
-        scope,
-        {source: frozenset(names) for source, names in allowed.items()},
-        {source: frozenset(names) for source, names in denied.items()},
-    )

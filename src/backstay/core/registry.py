@@ -2,34 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from backstay.core.context import Context
 from backstay.core.messages import Command, Message
-from backstay.core.permissions import Access, PermissionSpec
+from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
-from backstay.core.signatures import flaws_of, hints_of, parameters_of
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
+from backstay.core.signatures import flaws_of, hints_of, parameters_of, rule_flaws
+from backstay.core.wiring import Code, Flaw, Place
 
 Provider = Callable[[Context], Any]
 Function = Callable[..., Awaitable[Any]]
-
-
-class Handler(NamedTuple):
-    """A handler or preparer with the providers of its parameters."""
-
-    function: Function
-    providers: tuple[Provider, ...]
-
-    async def call(self, context: Context) -> Any:
-        return await self.function(context.message, *[give(context) for give in self.providers])
 
 
 class Registry:
     """Every handler and preparer of an application, by the message it is for."""
 
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
-        self.faults: list[WiringFault] = []
+        self.faults: list[Flaw] = []
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
         for function in functions:
@@ -68,13 +58,13 @@ class Registry:
                 hint = "Write one with `@handles` under it, or remove the message."
                 self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
-    def bind(
+    def provided(
         self,
         message: type[Message[Any]],
         function: Function,
         providers: Mapping[Any, Provider],
-    ) -> Handler:
-        """Find a provider for each parameter of a function, by type, and note those without one.
+    ) -> tuple[Provider, ...]:
+        """The providers of a function's parameters, by type; parameters without one are noted.
 
         A message without a permission has no grant, so its handler cannot take a ``Grant``.
         """
@@ -86,12 +76,12 @@ class Registry:
                 chosen.append(provider)
             elif hints_of(function) is not None:
                 self._note(function, _unprovided(message, function, name, kind))
-        return Handler(function, tuple(chosen))
+        return tuple(chosen)
 
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
     verb = "prepare" if of["prepares"] else "handle"
-    both = f"{_name(first)} ({place_of(first)}) and {_name(second)}"
+    both = f"{_name(first)} ({Place.of(first)}) and {_name(second)}"
     return Flaw(Code.HANDLER_TWICE, f"Both {both} {verb} {message.__name__}.", "Remove one.")
 
 
@@ -113,14 +103,14 @@ def _policy_flaws(
     message: type[Message[Any]], specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]]
 ) -> Iterator[Flaw]:
     policy = message.__dict__.get("permission")
-    if not isinstance(policy, (PermissionSpec, Access)):
+    if not isinstance(policy, Policy):
         problem = f"{message.__name__} does not declare `permission` in its own class body."
         hint = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
         yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, hint)
     elif isinstance(policy, PermissionSpec):
         known, first = specs.setdefault(policy.key, (policy, message))
         if known != policy:
-            other = f"{first.__name__} ({place_of(first)})"
+            other = f"{first.__name__} ({Place.of(first)})"
             problem = f"{policy.key} is declared differently by {other} and {message.__name__}."
             hint = "Declare it once, and name that in both."
             yield Flaw(Code.PERMISSION_TWICE, problem, hint)
@@ -129,13 +119,14 @@ def _policy_flaws(
 @cache
 def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
     """The faults of a message alone; cached, because tests make many applications."""
+    flaws = (*rule_flaws(message.__name__, message.rules), *message.flaws())
     try:
         message.result_type()
     except TypeError:
         problem = f"{message.__name__} does not say what it asks for."
         hint = "Derive it from Command or Query with the type of the result in brackets."
-        return (Flaw(Code.MESSAGE_NO_RESULT, problem, hint), *message.flaws())
-    return tuple(message.flaws())
+        return (Flaw(Code.MESSAGE_NO_RESULT, problem, hint), *flaws)
+    return flaws
 
 
 def _name(function: Callable[..., Any]) -> str:

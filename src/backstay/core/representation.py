@@ -10,17 +10,6 @@ from backstay.core.errors import PreconditionFailed
 from backstay.core.listing import CursorPage, Page
 from backstay.core.messages import View
 
-
-def render(view: View) -> bytes:
-    """The JSON representation of a view, in UTF-8."""
-    return type(view).__pydantic_serializer__.to_json(view)
-
-
-def etag_of(body: bytes) -> str:
-    """The strong entity tag of a body: a hash of all its bytes (RFC 9110, 8.8.3)."""
-    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
-
-
 Links = Mapping[str, int | str]
 """The links of a page by relation (RFC 8288): numbers of pages, or cursors."""
 
@@ -33,6 +22,19 @@ class Representation(NamedTuple):
     etag: str | None = None
     links: Links | None = None
 
+    @classmethod
+    def of(cls, view: View) -> "Representation":
+        """The JSON representation of a view, in UTF-8."""
+        body = type(view).__pydantic_serializer__.to_json(view)
+        if isinstance(view, Page | CursorPage):
+            return cls(body, links=_links(view))
+        return cls(body).with_etag()
+
+    def with_etag(self) -> "Representation":
+        """The same with a strong entity tag: a hash of all bytes of the body (RFC 9110, 8.8.3)."""
+        digest = blake2b(self.body, digest_size=12).hexdigest()
+        return Representation(self.body, f'"{digest}"', self.links)
+
     def pack(self) -> bytes:
         """All parts in one sequence of bytes, for a cache."""
         head = json.dumps((self.etag, self.links)).encode()
@@ -44,14 +46,6 @@ class Representation(NamedTuple):
         end = 2 + int.from_bytes(packed[:2])
         etag, links = json.loads(packed[2:end])
         return cls(packed[end:], etag, links)
-
-
-def represent(view: View) -> Representation:
-    """The representation of a view."""
-    body = render(view)
-    if isinstance(view, Page | CursorPage):
-        return Representation(body, links=_links(view))
-    return Representation(body, etag_of(body))
 
 
 def _links(page: Page[View] | CursorPage[View]) -> Links:
@@ -86,7 +80,7 @@ class Preconditions:
             PreconditionFailed: the representation does not meet the preconditions.
         """
         if self != NO_PRECONDITIONS:
-            tag = etag_of(render(current))
+            tag = Representation.of(current).etag or ""
             self.check_match(tag)
             if tag in self.none_of:
                 raise PreconditionFailed("The resource is a version named by If-None-Match.")

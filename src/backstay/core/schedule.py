@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from cronsim import CronSim, CronSimError
 
@@ -13,29 +13,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PERIOD = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
 
 
-class Trigger(Protocol):
-    """Divides time into slots; a scheduled command is sent once in each."""
-
-    @property
-    def fires_at_once(self) -> bool:
-        """Whether a new schedule fires in the present slot, or waits for the next one."""
-        ...
-
-    def slot(self, now: datetime) -> datetime:
-        """The beginning of the slot that a moment is in."""
-        ...
-
-    def next_slot(self, now: datetime) -> datetime:
-        """The beginning of the slot after that."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Every:
-    """Slots of one length, in seconds, counted from 1970."""
+class _Every:
+    """Slots of one length, in seconds, counted from 1970. A new schedule fires at once."""
+
+    fires_at_once: ClassVar = True
 
     seconds: int
-    fires_at_once: bool = True
 
     def slot(self, now: datetime) -> datetime:
         return datetime.fromtimestamp(now.timestamp() // self.seconds * self.seconds, UTC)
@@ -45,11 +29,12 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
-class Cron:
-    """Slots that begin when a cron expression matches, in UTC."""
+class _Cron:
+    """Slots that begin when a cron expression matches, in UTC. A new schedule waits for one."""
+
+    fires_at_once: ClassVar = False
 
     expression: str
-    fires_at_once: bool = False
 
     def slot(self, now: datetime) -> datetime:
         end = now.replace(microsecond=0) + timedelta(seconds=1)
@@ -61,11 +46,15 @@ class Cron:
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A command that the application sends itself, once per slot; ``name`` is unique."""
+    """A command that the application sends itself, once per slot; ``name`` is unique.
+
+    ``trigger`` divides time into slots: it tells the beginning of the one that a moment is in, and
+    of the next.
+    """
 
     name: str
     command: Command[Any]
-    trigger: Trigger
+    trigger: _Every | _Cron
 
 
 def every(period: str, command: Command[Any], name: str = "") -> Scheduled:
@@ -78,7 +67,7 @@ def every(period: str, command: Command[Any], name: str = "") -> Scheduled:
     if match is None:
         raise ValueError(f"{period!r} is no period: write a number and s, m, h or d, such as 1h")
     seconds = int(match[1]) * _UNITS[match[2]]
-    return Scheduled(name or type(command).__name__, command, Every(seconds))
+    return Scheduled(name or type(command).__name__, command, _Every(seconds))
 
 
 def cron(expression: str, command: Command[Any], name: str = "") -> Scheduled:
@@ -87,7 +76,7 @@ def cron(expression: str, command: Command[Any], name: str = "") -> Scheduled:
     Raises:
         ValueError: the expression is not valid, or never matches.
     """
-    trigger = Cron(expression)
+    trigger = _Cron(expression)
     try:
         trigger.next_slot(datetime.now(UTC))
     except (CronSimError, StopIteration) as error:

@@ -1,4 +1,4 @@
-"""Checks at boot that the signature of a handler fits the message that it handles."""
+"""Checks at boot the signatures of handlers and rules: a malformed rule could always agree."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from backstay.core.messages import Message
 from backstay.core.wiring import Code, Flaw
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_RULE_SHAPE = "Write `def rule(principal, message) -> bool`."
 
 
 @cache
@@ -124,3 +125,35 @@ def _fits(given: Any, wanted: Any) -> bool:
 
 def _type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+def rule_flaws(message: str, rules: Any) -> Iterator[Flaw]:
+    """The wiring faults of a message's `rules`."""
+    if not isinstance(rules, tuple):
+        problem = f"`rules` of {message} is no tuple."
+        yield Flaw(Code.MESSAGE_RULE, problem, "Write `rules = (rule,)`, with the comma.")
+        return
+    for rule in rules:
+        name = getattr(rule, "__name__", repr(rule))
+        if _is_lazy(rule):
+            problem = f"The rule {name} of {message} is not answered when asked: it always agrees."
+            yield Flaw(Code.MESSAGE_RULE, problem, _RULE_SHAPE)
+        elif not _takes_two(rule):
+            problem = f"The rule {name} of {message} does not take a principal and a message."
+            yield Flaw(Code.MESSAGE_RULE, problem, _RULE_SHAPE)
+
+
+def _is_lazy(rule: Any) -> bool:
+    """Whether a call returns a coroutine or generator, which is truthy before it has run."""
+    kinds = inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction
+    return callable(rule) and any(is_one(rule) or is_one(rule.__call__) for is_one in kinds)
+
+
+def _takes_two(rule: Any) -> bool:
+    try:
+        inspect.signature(rule).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a built-in without a signature
+        return True
+    return True

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,9 +9,6 @@ from pydantic import ValidationError
 from backstay.core.errors import FieldError, Invalid
 
 T = TypeVar("T")
-_TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
-"""A JSON string, or a comma or colon outside of strings. A string without an end matches, too, so
-that no part of a body is scanned twice."""
 MOST_FAULTS = 20
 """How many faults a response lists, so that a small request never causes a large response."""
 MOST_TOLD = 10_000
@@ -40,24 +36,6 @@ def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", ins
             raise Invalid(f"{error.error_count()} fields are not valid.") from None
         faults = error.errors(include_url=False, include_input=False)
         raise invalid(faults, whole, inside) from error
-
-
-def check_extent(body: bytes, most: int) -> None:
-    """Refuse a JSON body with more than ``most`` values and names: each could be a fault, and
-    faults are expensive.
-
-    It counts commas and colons: each value or name but the first of a list or object has one
-    before it. A body that is too short for so many is not scanned. In valid JSON there is one
-    between any two strings, so that scanning ``2 * most`` matches is enough.
-
-    Raises:
-        Invalid: there are more.
-    """
-    if len(body) <= 2 * most:
-        return
-    found = islice(_TEXT_OR_JOINT.finditer(body), 2 * most)
-    if sum(len(each[0]) == 1 for each in found) >= most:
-        raise Invalid(f"The body may hold {most} values and names.")
 
 
 def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: str = "") -> Invalid:

@@ -1,9 +1,8 @@
-"""Wiring faults, which keep an application from starting, and the error that lists all of them."""
+"""Flaws of the wiring, which keep an application from starting, and the error that lists them."""
 
 import inspect
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +41,7 @@ class Code(StrEnum):
     ROUTE_METHOD = "route.method"
     ROUTE_STATUS = "route.status"
     ROUTE_LIMIT = "route.limit"
+    ROUTE_LIMIT_TWICE = "route.limit_twice"
     ROUTE_NOT_LISTED = "route.not_listed"
     FEATURE_SHAPE = "feature.shape"
     FEATURE_TWICE = "feature.twice"
@@ -77,71 +77,62 @@ class Place(NamedTuple):
             file = file.relative_to(here)
         return f"{file}:{self.line}"
 
+    @classmethod
+    def of(cls, thing: Any) -> "Place":
+        """Where a class, a function, or an object with a ``place`` is written.
 
-@dataclass(frozen=True, slots=True)
-class WiringFault:
-    """One wiring fault: where it is, what is wrong, and how to correct it."""
+        It reads source files, so it is called only for things that are wrong.
+        """
+        place = getattr(thing, "place", None)
+        if isinstance(place, cls):
+            return place
+        if inspect.isfunction(thing):
+            code = getattr(inspect.unwrap(thing), "__code__", thing.__code__)
+            return cls(code.co_filename, code.co_firstlineno, thing.__module__)
+        module = sys.modules.get(str(getattr(thing, "__module__", "")))
+        file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"
+        try:
+            return cls(file, inspect.findsource(thing)[1] + 1)
+        except (OSError, TypeError):
+            return cls(file, 1)
+
+    @classmethod
+    def of_caller(cls, *helpers: str) -> "Place":
+        """The place of the first caller outside of this file, the calling one and the ``helpers``.
+
+        ``helpers`` are names of files. Generated code, which has no file, is skipped, too.
+        """
+        frame = sys._getframe(1)
+        passed = {frame.f_code.co_filename, __file__, *helpers}
+        while frame.f_back is not None and (
+            frame.f_code.co_filename in passed or frame.f_code.co_filename.startswith("<")
+        ):
+            frame = frame.f_back
+        return cls(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", ""))
+
+
+class Flaw(NamedTuple):
+    """What is wrong with the wiring, and how to correct it; ``where`` is its place, once known."""
 
     code: Code
-    where: str
     problem: str
     hint: str
+    where: str = ""
 
     def __str__(self) -> str:
         return f"{self.code}  {self.where}  {self.problem} {self.hint}"
 
-
-class Flaw(NamedTuple):
-    """A fault of one class or function, without its place, which the caller adds."""
-
-    code: Code
-    problem: str
-    hint: str
-
-    def of(self, thing: Any) -> WiringFault:
-        """The wiring fault at the place of a class, function or table."""
-        return WiringFault(self.code, str(place_of(thing)), self.problem, self.hint)
+    def of(self, thing: Any) -> "Flaw":
+        """The same flaw at the place of a class, function or table."""
+        return self._replace(where=str(Place.of(thing)))
 
 
 class BootError(Exception):
     """The application has wiring faults and must not start; ``faults`` holds all of them."""
 
-    def __init__(self, faults: Iterable[WiringFault]) -> None:
+    def __init__(self, faults: Iterable[Flaw]) -> None:
         self.faults = tuple(dict.fromkeys(faults))
         super().__init__(self.faults)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.faults))
-
-
-def place_of(thing: Any) -> Place:
-    """Where a class, a function, or an object with a ``place`` is written.
-
-    It reads source files, so it is called only for things that are wrong.
-    """
-    place = getattr(thing, "place", None)
-    if isinstance(place, Place):
-        return place
-    if inspect.isfunction(thing):
-        code = getattr(inspect.unwrap(thing), "__code__", thing.__code__)
-        return Place(code.co_filename, code.co_firstlineno, thing.__module__)
-    module = sys.modules.get(str(getattr(thing, "__module__", "")))
-    file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"
-    try:
-        return Place(file, inspect.findsource(thing)[1] + 1)
-    except (OSError, TypeError):
-        return Place(file, 1)
-
-
-def calling_place(*helpers: str) -> Place:
-    """The place of the first caller outside of this file, the calling one and the ``helpers``.
-
-    ``helpers`` are names of files. Generated code, which has no file, is skipped, too.
-    """
-    frame = sys._getframe(1)
-    passed = {frame.f_code.co_filename, __file__, *helpers}
-    while frame.f_back is not None and (
-        frame.f_code.co_filename in passed or frame.f_code.co_filename.startswith("<")
-    ):
-        frame = frame.f_back
-    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", ""))

@@ -18,9 +18,8 @@ from backstay.core.masking import tells_secret
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, PermissionSpec, Source
 from backstay.core.ports import Clock
-from backstay.core.principal import Principal
 from backstay.db.base import Base
-from backstay.db.session import Database
+from backstay.db.database import Database
 
 log = structlog.get_logger("backstay.activity")
 
@@ -146,7 +145,7 @@ class AuditTrail:
             "id": new_id(),
             "created_at": self._clock(),
             "user_id": principal.user_id or note.user_id,
-            "actor": _actor(principal),
+            "actor": principal.kind,
             "session_id": principal.session_id or note.session_id,
             "address": context.origin.address,
             "request_id": context.origin.request_id,
@@ -165,12 +164,6 @@ def _outcome(error: AppError | None) -> str:
     if error is None:
         return "ok"
     return "refused" if error.status < AppError.status else "failed"
-
-
-def _actor(principal: Principal) -> str:
-    if principal.is_system:
-        return "system"
-    return "anonymous" if principal.user_id is None else "user"
 
 
 def _targets(message: Message[Any], result: Any) -> dict[str, str]:

@@ -1,15 +1,28 @@
-"""The base classes of tables: constraint names, id, times, authors and version."""
+"""What tables are made of: base classes, constraint names, column types and the present time."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import MetaData, Uuid, event
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    MetaData,
+    SmallInteger,
+    Uuid,
+    bindparam,
+    event,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from backstay.core.clock import new_id, utc_now
-from backstay.db.types import UtcDateTime
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -18,6 +31,33 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, stored in UTC. SQLite drops the time zone, so it is added again on reading.
+
+    Raises:
+        ValueError: a value without a zone was to be stored.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is UTC:
+            return value
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
@@ -74,3 +114,57 @@ def _stamp(session: Session, *_: Any) -> None:
     for row in session.dirty:
         if isinstance(row, Entity) and session.is_modified(row):
             row.updated_at, row.updated_by = now, author
+
+
+def fits(value: Any, column_type: TypeEngine[Any]) -> bool:
+    """Whether a value can be compared with a column on both databases.
+
+    PostgreSQL refuses a NUL in a text and a number outside its type; SQLite accepts both.
+    """
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, int):
+        return -(limit := _limit(column_type)) <= value < limit
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and _is_utc_representable(value)
+    return True
+
+
+def _limit(column_type: TypeEngine[Any]) -> int:
+    if isinstance(column_type, SmallInteger):
+        return 2**15
+    return 2**63 if isinstance(column_type, BigInteger) else 2**31
+
+
+def _is_utc_representable(value: datetime) -> bool:
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
+
+
+class SecondsFromNow(FunctionElement[Any]):
+    """The database's present time plus ``seconds``: a number, or the name of a bind parameter."""
+
+    inherit_cache = True
+    type = UtcDateTime()
+
+    def __init__(self, seconds: float | str = 0.0) -> None:
+        if isinstance(seconds, str):
+            super().__init__(bindparam(seconds, type_=Double))
+        else:
+            super().__init__(bindparam(None, seconds, Double))
+
+
+@compiles(SecondsFromNow)
+def _by_interval(element: SecondsFromNow, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(statement_timestamp() + make_interval(secs => {seconds}))"
+
+
+@compiles(SecondsFromNow, "sqlite")
+def _by_strftime(element: SecondsFromNow, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    moment = f"strftime('%Y-%m-%d %H:%M:%f', 'now', printf('%+.3f seconds', {seconds}))"
+    return f"({moment} || '000')"

@@ -1,127 +1,29 @@
 """Makes the engines: one that writes in transactions, one that reads without, one for probes."""
 
-import os
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, inf
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Engine, ExceptionContext, event
+from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backstay.db import sqlite
-from backstay.db.address import postgres_arguments, without_parameters
 from backstay.db.faults import unstorable
 from backstay.db.folding import holds
+from backstay.db.options import EngineOptions, postgres_arguments, sqlite_url
 from backstay.db.pool import SharedPool
-from backstay.settings.groups.db import FEWEST, FEWEST_BEHIND_PGBOUNCER
+from backstay.db.watch import begin_immediate
 
 log = structlog.get_logger("backstay.database")
 PROBE_SECONDS = 1.5
 """How long a probe may wait for its connection, and then for its answer."""
 IDLE_SECONDS = 5.0
 """A connection that was idle for less than this is used without a ping."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How to connect. Timeouts are in seconds; 0 turns the statement and read timeouts off."""
-
-    url: str
-    replica_url: str | None = None
-    min_connections: int = 1
-    max_connections: int = 10
-    replica_max_connections: int = 10
-    ping: bool = True
-    statement_timeout: float = 30.0
-    read_timeout: float = 5.0
-    max_reads_per_user: int = 5
-    pool_timeout: float = 2.0
-    pgbouncer: bool = False
-
-    @property
-    def kept(self) -> int:
-        """How many connections to PostgreSQL a process may need outside of the pools.
-
-        One listens to other processes, one answers probes. Behind PgBouncer none can listen.
-        """
-        return (FEWEST_BEHIND_PGBOUNCER if self.pgbouncer else FEWEST) - 2
-
-    @property
-    def share(self) -> int:
-        """The size of each pool on PostgreSQL: reads and writes leave each other one connection."""
-        return max(1, self.max_connections - self.kept - 1)
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether the database is SQLite."""
-        return make_url(self.url).get_backend_name() == "sqlite"
-
-    @property
-    def read_seconds(self) -> float:
-        """The timeout of a query: the shorter one of the two that are set; 0 is no timeout."""
-        ends = [seconds for seconds in (self.read_timeout, self.statement_timeout) if seconds]
-        return min(ends, default=0.0)
-
-    @property
-    def can_corrupt(self) -> bool:
-        """Whether the database is SQLite, in a version that can corrupt files in WAL mode."""
-        return self.is_sqlite and sqlite.in_use().is_affected
-
-    @property
-    def file(self) -> Path | None:
-        """The file of a SQLite database; None on PostgreSQL and for a database in memory."""
-        name = make_url(self.url).database
-        if not self.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
-            return None
-        return Path(name)
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether the file of SQLite does not exist; open connections would not notice that."""
-        return self.file is not None and not self.file.exists()
-
-
-def create_file(options: EngineOptions) -> None:
-    """Create the file of a SQLite database if it is missing, readable for its owner alone.
-
-    SQLite gives its other files the same mode.
-
-    Raises:
-        OSError: the folder does not exist or is not writable.
-    """
-    if options.file is not None:
-        with suppress(FileExistsError):
-            os.close(os.open(options.file, os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def driver_arguments(
-    options: EngineOptions, application: str, seconds: float | None = None
-) -> tuple[Sequence[str], dict[str, Any]]:
-    """The arguments with which the driver opens a connection outside of any pool.
-
-    On PostgreSQL they set the name of the ``application`` and a connect timeout of ``seconds``.
-    """
-    if not options.is_sqlite:
-        return (), postgres_arguments(options.url, application, seconds or options.pool_timeout)
-    url = _address(options)
-    positional, named = url.get_dialect()().create_connect_args(url)
-    return positional, dict(named)
-
-
-def _address(options: EngineOptions) -> URL:
-    """The URL to connect to; in mode ``rw`` SQLite does not create a file that is missing."""
-    url = make_url(options.url)
-    if options.file is None:
-        return url
-    query = {"mode": "rw", "uri": "true"}
-    return url.set(database=options.file.absolute().as_uri()).update_query_dict(query)
 
 
 def writer_engine(options: EngineOptions) -> AsyncEngine:
@@ -132,7 +34,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
     """
     if options.is_sqlite:
         engine = create_async_engine(
-            _address(options),
+            sqlite_url(options),
             module=sqlite.in_use().dbapi(),
             poolclass=SharedPool,
             pool_size=1,
@@ -142,7 +44,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
             connect_args={"isolation_level": None, "timeout": options.pool_timeout},
         )
         _sqlite_pragmas(engine.sync_engine, options, read_only=False)
-        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        begin_immediate(engine.sync_engine)
         return engine
     return _postgres(options, options.url, options.share)
 
@@ -155,7 +57,7 @@ def reader_engine(options: EngineOptions, *, replica: bool = False) -> AsyncEngi
     autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     if options.is_sqlite:
         engine = create_async_engine(
-            _address(options),
+            sqlite_url(options),
             module=sqlite.in_use().dbapi(),
             poolclass=SharedPool,
             pool_size=options.max_connections,
@@ -196,14 +98,12 @@ def _postgres(
     if not options.pgbouncer:
         connect["server_settings"] |= _limits(seconds, read_only=read_only)
     else:
-        from backstay.db.pooler import pooled  # noqa: PLC0415  loads the driver
-
         extra.pop("isolation_level", None)
-        connect |= pooled(options.statement_timeout, read_only=read_only)
+        connect |= _pooled(options.statement_timeout, read_only=read_only)
         if read_only:
             connect["command_timeout"] = seconds or None
     engine = create_async_engine(
-        without_parameters(url),
+        make_url(url).set(query={}),  # `postgres_arguments` has read the query
         poolclass=SharedPool,
         pool_size=size,
         max_overflow=0,
@@ -223,6 +123,52 @@ def _limits(seconds: float, *, read_only: bool) -> dict[str, str]:
     limits = ("statement_timeout", "idle_in_transaction_session_timeout")
     access = {"default_transaction_read_only": "on"} if read_only else {}
     return access | dict.fromkeys(limits, str(ceil(seconds * 1000)))
+
+
+def _pooled(seconds: float, *, read_only: bool) -> dict[str, Any]:
+    """Arguments for the driver behind PgBouncer: it keeps no prepared statement after its use."""
+    return {
+        "connection_class": _limited(seconds, read_only=read_only),
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    }
+
+
+def _limited(seconds: float, *, read_only: bool) -> type[Any]:
+    """A connection class whose transactions set their timeouts and whether they may write.
+
+    The settings are sent together with BEGIN, so they cost no round trip, and end with the
+    transaction, so the next client of the same session does not inherit them. A transaction that
+    writes sets READ WRITE, because the role's default may be read-only. ``seconds`` of 0 means no
+    timeout.
+    """
+    import asyncpg  # noqa: PLC0415  not needed on SQLite
+
+    limit = ceil(seconds * 1000)
+    settings = (
+        f" SET LOCAL statement_timeout = {limit};"
+        f" SET LOCAL idle_in_transaction_session_timeout = {limit};"
+    )
+    access = "READ ONLY" if read_only else "READ WRITE"
+
+    class Limited(asyncpg.Connection):
+        async def execute(
+            self,
+            query: str,
+            *arguments: Any,
+            timeout: float | None = None,  # noqa: ASYNC109
+        ) -> str:
+            if not query.startswith("BEGIN"):
+                return await super().execute(query, *arguments, timeout=timeout)
+            begin = query.removesuffix(";").removesuffix(" READ ONLY")
+            wanted = "READ ONLY" if query.endswith(" READ ONLY;") else access
+            try:
+                return await super().execute(f"{begin} {wanted};{settings}", timeout=timeout)
+            except asyncpg.FeatureNotSupportedError as error:  # a standby refuses READ WRITE
+                raise asyncpg.ReadOnlySQLTransactionError(str(error)) from error
+
+    return Limited
 
 
 def _replace_the_closed(engine: Engine) -> None:
@@ -291,7 +237,3 @@ def _set_journal(cursor: Any, used: sqlite.Sqlite) -> None:
             sqlite=used.version_text,
             mend=sqlite.MEND,
         )
-
-
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -11,58 +11,46 @@ from backstay.core.context import Context
 from backstay.db.faults import no_connection_free, share_in_use
 
 
-class Waits:
-    """Counts the tasks that wait for a connection, and reports how many seconds each waited."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.observe: Callable[[float], None] = lambda seconds: None
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count one more waiting task inside this context."""
-        begun = monotonic()
-        self.now += 1
-        try:
-            yield
-        finally:
-            self.now -= 1
-            self.observe(monotonic() - begun)
-
-
 class FairSemaphore:
     """Admits as many tasks as there are connections, in the order of arrival.
 
     In SQLAlchemy's own queue a task that returns can overtake one that waits, which may starve the
     latter under steady load. A named client has at most ``each`` tasks admitted at a time, and
     always fewer than there are connections; its other tasks wait in a queue of the client's own
-    and hold up nobody else. ``timeout`` is in seconds.
+    and hold up nobody else. ``timeout`` is in seconds. ``waiting`` counts the tasks that wait, here
+    or for a connection, and ``observe`` is called with the seconds that each waited.
     """
 
-    def __init__(
-        self,
-        connections: int,
-        timeout: float,
-        each: int | None = None,
-        waits: Waits | None = None,
-    ) -> None:
-        self.waits = waits or Waits()
+    def __init__(self, connections: int, timeout: float, each: int | None = None) -> None:
+        self.waiting = 0
+        self.observe: Callable[[float], None] = lambda seconds: None
         self._timeout = timeout
         self._free = asyncio.Semaphore(connections)
         self._each = max(1, min(each or connections, connections - 1))
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
-    def of(self, who: Hashable | None) -> "Slot":
+    def of(self, who: Hashable | None) -> "_Slot":
         """A slot for a client, to be entered once; None is the application itself."""
         if who is None:
-            return Slot(self, self._free)
+            return _Slot(self, self._free)
         share = self._shares.get(who)
         if share is None:
             share = self._shares[who] = asyncio.Semaphore(self._each)
-        return Slot(self, share, self._free)
+        return _Slot(self, share, self._free)
+
+    @contextmanager
+    def wait(self) -> Iterator[None]:
+        """Count one more waiting task inside this context."""
+        begun = monotonic()
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            self.observe(monotonic() - begun)
 
 
-class Slot:
+class _Slot:
     """One admission. It references its client's share, since unused shares are collected."""
 
     __slots__ = ("_gates", "_semaphore")
@@ -78,7 +66,7 @@ class Slot:
             return
         passed: list[asyncio.Semaphore] = []
         try:
-            with self._semaphore.waits.one():
+            with self._semaphore.wait():
                 async with asyncio.timeout(self._semaphore._timeout):
                     await self._pass(passed)
         except BaseException as error:

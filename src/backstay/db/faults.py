@@ -1,10 +1,15 @@
-"""Translates database errors into those of the application, in one place for both databases."""
+"""What an error of the database means, to clients and to operators, on both databases."""
 
+import os
 import re
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Index, UniqueConstraint
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -14,12 +19,10 @@ from backstay.core.errors import (
     DatabaseFailed,
     DatabaseTimedOut,
     DatabaseUnavailable,
-    IntegrityViolated,
     Invalid,
 )
 from backstay.db.base import Base
-from backstay.db.sqlite_file import WouldBeLost
-from backstay.db.troubles import NOT_SAVED, READ_ONLY, READ_ONLY_FILE, trouble_of
+from backstay.db.options import EngineOptions
 
 U = TypeVar("U", Index, UniqueConstraint)
 
@@ -30,6 +33,81 @@ _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
 _ENDED = {"57014", "25P03", "25P04"}
 _TRANSIENT = ("08", "57P", "40001", "40003", "40P01", "53300", "55P03")
 """SQLSTATEs, or their prefixes, of errors that disappear without an operator's help."""
+_TROUBLE_SECONDS = 15.0
+"""How long a database counts as out of order after a failed write: only another write would show
+that it works again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A condition of a database that lasts until an operator repairs it.
+
+    ``reason`` is the text for operators, ``detail`` the one for clients.
+    ``seconds`` is how long the database counts as out of order; 0 where only one statement is
+    concerned, or where the condition can be checked whenever needed.
+    """
+
+    reason: str
+    detail: str
+    seconds: float = _TROUBLE_SECONDS
+
+
+_NOT_SAVED, _UNREADABLE = "Nothing can be saved at present.", "The database cannot be read there."
+READ_ONLY = Trouble("The database is read-only.", _NOT_SAVED, 0)
+READ_ONLY_FILE = Trouble(
+    "The database is read-only: its file and the folder around it must be writable.", _NOT_SAVED
+)
+FULL = Trouble("The disk of the database is full.", _NOT_SAVED)
+LOST = Trouble(
+    "The database file was moved, deleted or replaced; restart the server.", _NOT_SAVED, 0
+)
+FAILING = Trouble("The database cannot use its disk.", "The database cannot use its disk.")
+DAMAGED = Trouble(
+    "The database file is damaged: stop the server, restore a backup, start it again.",
+    _UNREADABLE,
+    inf,
+)
+_PART_DAMAGED = Trouble("A table or an index is damaged.", _UNREADABLE, 0)
+_NO_MEMORY = Trouble("The database is short of memory.", "The database is short of memory.", 0)
+
+_BY_SQLSTATE = {
+    "25006": READ_ONLY,
+    "53000": _NO_MEMORY,
+    "53100": FULL,
+    "53200": _NO_MEMORY,
+    "58000": FAILING,
+    "58030": FAILING,
+    "58P01": _PART_DAMAGED,
+    "58P02": FAILING,
+    "XX001": _PART_DAMAGED,
+    "XX002": _PART_DAMAGED,
+}
+_BY_SQLITE_CODE = {
+    8: READ_ONLY_FILE,
+    10: FAILING,
+    11: DAMAGED,
+    13: FULL,
+    26: DAMAGED,
+    1032: LOST,
+}
+"""READONLY, IOERR, CORRUPT, FULL and NOTADB, whatever the upper bits of an extended code are, and
+the extended code READONLY_DBMOVED."""
+
+
+def trouble_of(cause: BaseException | None) -> Trouble | None:
+    """The condition that a driver's error reports, or None."""
+    code: int | None = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return _BY_SQLITE_CODE.get(code) or _BY_SQLITE_CODE.get(code & 0xFF)
+    return _BY_SQLSTATE.get(getattr(cause, "sqlstate", None) or "")
+
+
+class WouldBeLost(SQLAlchemyError):
+    """A write would be lost: the database file was moved, deleted, replaced or is damaged."""
+
+
+class _IntegrityViolated(Conflict):
+    code, title = "db_integrity_error", "The database refused the change"
 
 
 class ShareInUse(DatabaseUnavailable):
@@ -51,7 +129,7 @@ def translate(error: BaseException) -> AppError:
     if isinstance(error, PoolTimeout):
         return no_connection_free()
     if isinstance(error, WouldBeLost):
-        return DatabaseUnavailable(NOT_SAVED, headers=_RETRY_LATER)
+        return DatabaseUnavailable(_NOT_SAVED, headers=_RETRY_LATER)
     return DatabaseUnavailable(headers=_RETRY) if isinstance(error, OSError) else DatabaseFailed()
 
 
@@ -131,7 +209,7 @@ def _is_transient(error: DBAPIError) -> bool:
 def _integrity(error: IntegrityError) -> AppError:
     violated = _violated(error)
     taken: type[Conflict] = (violated.info if violated is not None else {}).get(
-        "taken", IntegrityViolated
+        "taken", _IntegrityViolated
     )
     return taken()
 
@@ -166,3 +244,41 @@ def _uniques_by_columns() -> dict[frozenset[str], Index | UniqueConstraint]:
 
 def _columns(unique: Index | UniqueConstraint) -> list[str]:
     return [str(column) for column in unique.columns]
+
+
+def first_line(error: BaseException) -> str:
+    """The error of a driver, in one line."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, OSError) and cause.filename is not None:
+        return f"{cause.filename}: {cause.strerror}"
+    text = str(cause).splitlines()[0] if str(cause) else repr(cause)
+    if "readonly database" in text:
+        text += " (its file and the folder around it must be writable)"
+    return text
+
+
+def explanation(error: Exception, options: EngineOptions) -> str:
+    """A sentence for an operator about an error of that database; clients never see it."""
+    text, state = first_line(error), sqlstate(error)
+    if state == "55P03" or "database is locked" in text:
+        return "Somebody else is migrating this database, or uses it without end: try again later."
+    if state == "3D000":
+        name = make_url(options.url).database
+        return f"There is no database {name!r} on {options.host}: create it first."
+    if isinstance(error, OSError) or "unable to open" in text or state[:2] == "08":
+        return f"The database `{options.shown_url}` cannot be reached: {text}."
+    return f"The database `{options.shown_url}` refused, nothing was changed: {text}."
+
+
+def sqlstate(error: Exception) -> str:
+    """The SQLSTATE of an error from PostgreSQL, or an empty text."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def fault_of_file(file: Path | None) -> str | None:
+    """Why SQLite cannot open its file, or None; a file that does not exist is no fault."""
+    if file is None or not os.path.lexists(file):
+        return None
+    if not file.is_file():
+        return "it is not a file"
+    return None if os.access(file, os.R_OK) else "it may not be read"

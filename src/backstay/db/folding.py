@@ -6,7 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from sqlalchemy import Boolean, String, literal, select
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    SQLColumnExpression,
+    String,
+    bindparam,
+    literal,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -47,7 +56,18 @@ def _search_for(needle: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(re.escape(needle)).search
 
 
-class Contains(FunctionElement[bool]):
+def contains(
+    column: SQLColumnExpression[Any], text: str | BindParameter[Any]
+) -> ColumnElement[bool]:
+    """The predicate that a column contains a text, taken literally and ignoring case.
+
+    A bind parameter stands for a text that is folded already.
+    """
+    needle = bindparam(None, fold(text), String) if isinstance(text, str) else text
+    return _Contains(column, needle)
+
+
+class _Contains(FunctionElement[bool]):
     """Whether a column contains a folded text, ignoring case, in linear time.
 
     For some texts, which a client could choose, LIKE and `strpos` take time proportional to the
@@ -58,15 +78,15 @@ class Contains(FunctionElement[bool]):
     type = Boolean()
 
 
-@compiles(Contains)
-def _by_automaton(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_Contains)
+def _by_automaton(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:
     """A regular expression: PostgreSQL takes everything after ``***=`` literally."""
     column, needle = (compiler.process(clause, **options) for clause in element.clauses)
     return f"({_folded(column)} ~ ('***=' || {needle}))"
 
 
-@compiles(Contains, "sqlite")
-def _by_function(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_Contains, "sqlite")
+def _by_function(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:
     column, needle = (compiler.process(clause, **options) for clause in element.clauses)
     return f"{holds.__name__}({column}, {needle})"
 

@@ -8,13 +8,23 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.bus import Next
 from backstay.core.context import Context
-from backstay.core.errors import Refusal
-from backstay.core.idempotency import KEPT, KeyInUse, KeyReused, Replayed
+from backstay.core.errors import AppError, Conflict, Refusal
+from backstay.core.idempotency import KEPT, Replayed
 from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock
-from backstay.core.representation import render
+from backstay.core.representation import Representation
 from backstay.db.base import Base
-from backstay.db.session import Database, Transaction
+from backstay.db.database import Database
+from backstay.db.session import Transaction
+
+
+class _KeyInUse(Conflict):
+    code, title = "idempotency_in_flight", "A request with this Idempotency-Key is under way"
+
+
+class _KeyReused(AppError):
+    status, code = 422, "idempotency_key_reused"
+    title = "This Idempotency-Key belongs to another request"
 
 
 class StoredAnswer(Base):
@@ -82,7 +92,7 @@ class Idempotency:
             stored = await session.get(StoredAnswer, key)
             if stored is not None and stored.created_at > now - KEPT:
                 if stored.fingerprint != given.fingerprint:
-                    return Refusal(KeyReused("Send another body with another key."))
+                    return Refusal(_KeyReused("Send another body with another key."))
                 return Replayed(stored.body)
             result = await call_next(context)
             if isinstance(result, Refusal):
@@ -93,7 +103,7 @@ class Idempotency:
                 "id": key,
                 "created_at": now,
                 "fingerprint": given.fingerprint,
-                "body": None if result is None else render(result),
+                "body": None if result is None else Representation.of(result).body,
             }
             await session.execute(insert(StoredAnswer).inline(), answer)
             return result
@@ -110,7 +120,7 @@ def _key(context: Context) -> bytes | None:
 
 def _in_use() -> Refusal:
     return Refusal(
-        KeyInUse("The first request is not answered yet: retry.", headers={"Retry-After": "1"})
+        _KeyInUse("The first request is not answered yet: retry.", headers={"Retry-After": "1"})
     )
 
 

@@ -11,8 +11,8 @@ import aiosqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from backstay.db import sqlite
-from backstay.db.engine import driver_arguments
-from backstay.db.session import Database
+from backstay.db.database import Database
+from backstay.db.options import driver_arguments
 
 BEAT_SECONDS = 0.25
 """How long after one proof that everything was received the next one is asked for."""
@@ -31,7 +31,7 @@ class Subscriber(Protocol):
         """A subscription begins: earlier notifications may have been missed."""
         ...
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Another process has notified; the payload is empty where its content is unknown."""
         ...
 
@@ -61,7 +61,7 @@ class Listener(ABC):
     def connected(self) -> AbstractAsyncContextManager[None]:
         """Connect, and close the connection at the end."""
 
-    async def hear(self, channel: str, subscriber: Subscriber) -> None:  # noqa: B027
+    async def listen_to(self, channel: str, subscriber: Subscriber) -> None:  # noqa: B027
         """Subscribe on the connection; does nothing where a connection has a single channel."""
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Listener(ABC):
             async with asyncio.timeout(PATIENCE):
                 for channel in self._subscribers.keys() - subscribed.keys():
                     subscribed[channel] = self._subscribers[channel]
-                    await self.hear(channel, subscribed[channel])
+                    await self.listen_to(channel, subscribed[channel])
                     subscribed[channel].subscribed()
                 await self.beat()
             for each in subscribed.values():
@@ -156,15 +156,15 @@ class PostgresListener(Listener):
         finally:
             self._connection.terminate()
 
-    async def hear(self, channel: str, subscriber: Subscriber) -> None:
+    async def listen_to(self, channel: str, subscriber: Subscriber) -> None:
         """LISTEN to a channel; notifications sent on this connection itself are ignored."""
         own_pid = self._connection.get_server_pid()
 
-        def hear(connection: Any, pid: int, channel: str, payload: Any) -> None:
+        def receive(connection: Any, pid: int, channel: str, payload: Any) -> None:
             if pid != own_pid:
-                subscriber.heard(payload)
+                subscriber.notified(payload)
 
-        await self._connection.add_listener(channel, hear)
+        await self._connection.add_listener(channel, receive)
 
     async def notify(self, channel: str, payload: str) -> None:
         """Notify the other processes."""
@@ -205,7 +205,7 @@ class SqliteListener(Listener):
         version = await _version(self._watching)
         if version != self._seen and await self._another_wrote():
             for each in self._subscribers.values():
-                each.heard("")
+                each.notified("")
         self._seen = version
 
     async def _another_wrote(self) -> bool:

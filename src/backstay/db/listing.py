@@ -1,28 +1,66 @@
-"""Finds the rows of list queries: filters, search, sorting and both kinds of paging."""
+"""Finds the rows of a list by SQL built once per shape, which takes longer than running it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from math import ceil
-from typing import Any, Generic, NamedTuple, TypeVar
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, FromClause, Row, SQLColumnExpression
-from sqlalchemy.types import TypeEngine
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Row,
+    Select,
+    SQLColumnExpression,
+    String,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.sql.visitors import iterate
 
-from backstay.core.errors import FieldError, Forbidden, Invalid
+from backstay.core.bounded_map import BoundedMap
 from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
-from backstay.core.permissions import Scope, Source
-from backstay.core.principal import UNLIMITED, Grant, Principal
-from backstay.db.base import Base
-from backstay.db.cursors import Cursors, unusable
-from backstay.db.folding import fold
-from backstay.db.queries import Expressions
-from backstay.db.session import Reader
-from backstay.db.statements import Part, Shape, Statements, check_path, sort_keys
-from backstay.db.types import fits
+from backstay.core.permissions import Source
+from backstay.db.base import Base, SoftDelete
+from backstay.db.folding import contains
+from backstay.db.queries import Expressions, column_of, columns_of
 
 V = TypeVar("V", bound=View)
+
+_KEPT = 256  # statements per list; the oldest is dropped first
+
+_OPERATORS: dict[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnElement[bool]]] = {
+    "eq": operator.eq,
+    "gte": operator.ge,
+    "lte": operator.le,
+    "in_": lambda column, values: column.in_(values),
+    "contains": contains,
+    "is_null": lambda column, _: column.is_(None),
+    "is_not_null": lambda column, _: column.is_not(None),
+}
+
+
+class Shape(NamedTuple):
+    """Everything that decides the text of a statement; the values are bound when it runs.
+
+    It reads a ``part``: a numbered page, the count, or a page by cursor. ``conditions`` are names
+    with operators, bound as ``name__operator``; further parameters are ``_owner``, ``_q``,
+    ``_limit``, ``_offset`` and, when ``positioned``, ``_key0``, ``_key1``…
+    """
+
+    own: bool
+    searched: bool
+    conditions: tuple[tuple[str, str], ...]
+    part: Literal["page", "count", "forward", "backward"] = "page"
+    sort: tuple[str, ...] = ()
+    positioned: bool = False
 
 
 class Listing(Generic[V]):
@@ -30,7 +68,7 @@ class Listing(Generic[V]):
 
     A name in the query (filter, sort key, searched field) or in the view stands for the column of
     the entity with that name, or for the expression that ``columns`` gives for it. ``where``
-    applies to every row and must use each path field of the query as a bind parameter. ``source``
+    applies to every row and must use each path field of the query as a bind parameter. ``from_``
     replaces the entity's table in FROM, for example by a join. Under scope ``OWN`` only rows whose
     ``owner`` is the principal are found; without ``owner`` none are. Soft-deleted rows are hidden
     unless the query has a filter ``is_deleted`` and the request uses it.
@@ -48,14 +86,27 @@ class Listing(Generic[V]):
         *,
         owner: SQLColumnExpression[Any] | None = None,
         where: ColumnElement[bool] | None = None,
-        source: FromClause | None = None,
+        from_: FromClause | None = None,
         columns: Expressions | None = None,
     ) -> None:
-        check_path(query, where)
+        _check_path(query, where)
+        columns = dict(columns or {})
+        self._living: tuple[ColumnElement[bool], ...] = ()
+        if issubclass(entity, SoftDelete):
+            deleted_at = column_of(entity, "deleted_at")
+            self._living = (deleted_at.is_(None),)
+            columns = {"is_deleted": deleted_at.is_not(None), **columns}
+        self._where = () if where is None else (where,)
+        self._own = false() if owner is None else owner == bindparam("_owner")
+        self._from = entity.__table__ if from_ is None else from_
+        self._shown = columns_of(view, entity, columns)
+        self._searched = [column_of(entity, n, columns) for n in query.searchable]
+        self._sortable = {n: column_of(entity, n, columns) for n in (*query.sortable, "id")}
+        self._statements = BoundedMap[Shape, Select[Any]](_KEPT)
         self.query = query
         self.path = [n for n, origin in query.sources().items() if origin is Source.PATH]
-        self.statements = Statements(query, entity, view, owner, where, source, columns or {})
-        self.keys = {n: _adapter(n, column) for n, column in self.statements.keys.items()}
+        self.filters = {n: column_of(entity, n, columns) for n in query.filters()}
+        self.keys = {n: _adapter(n, column) for n, column in self._sortable.items()}
         self.fields = tuple(view.model_fields)
         self.page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
         self.cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
@@ -64,162 +115,93 @@ class Listing(Generic[V]):
         """The rows as dictionaries of the view's fields; further columns are left out."""
         return [dict(zip(self.fields, row, strict=False)) for row in rows]
 
+    def statement(self, shape: Shape) -> Select[Any]:
+        """The statement of a shape, built unless it is kept already."""
+        found = self._statements.get(shape)
+        if found is None:
+            found = self._build(shape)
+            self._statements.put(shape, found)
+        return found
 
-class _Place(NamedTuple):
-    """Where a page by cursor begins; without ``values``, at the first row or at the last."""
-
-    sort: tuple[str, ...]
-    backward: bool = False
-    values: tuple[Any, ...] = ()
-
-
-class Paginator:
-    """What the handler of a list takes as a parameter, to read the page that a query asks for.
-
-    The ``grant`` decides whether all rows are found or only own ones; it is None for a query
-    without a permission.
-    """
-
-    __slots__ = ("_cursors", "_grant", "_principal", "_reader")
-
-    def __init__(
-        self, reader: Reader, cursors: Cursors, principal: Principal, grant: Grant | None
-    ) -> None:
-        self._reader = reader
-        self._cursors = cursors
-        self._principal = principal
-        self._grant = grant
-
-    async def __call__(
-        self,
-        listing: Listing[V],
-        query: ListQuery[V],
-        bound: Mapping[str, Any] | None = None,
-        *,
-        scope: Scope | None = None,
-    ) -> Page[V] | CursorPage[V]:
-        """Read the page. ``bound`` has further parameters of the listing's ``where``.
-
-        ``scope`` replaces the scope of the grant, for a handler that has checked by itself who may
-        see the list; it is required where the query has no permission.
-
-        Raises:
-            Invalid: the cursor does not belong to this list, or a value does not fit its column.
-            Forbidden: the cursor sorts by a field that the grant refuses.
-            LookupError: there is neither a grant nor a ``scope``.
-        """
-        conditions = list(_conditions(query))
-        parameters = dict(bound or {}) | {name: getattr(query, name) for name in listing.path}
-        for name, operation, value in conditions:
-            field = name if operation == "eq" else f"{name}__{operation.strip('_')}"
-            fitting = _fitting(field, value, listing.statements.filters[name].type)
-            parameters[f"{name}__{operation}"] = (
-                fold(fitting) if operation == "contains" else fitting
-            )
-        if query.q is not None:
-            parameters["_q"] = fold(query.q)
-        own = self._scope(query, scope) is Scope.OWN
-        if own:
-            parameters["_owner"] = self._principal.id
-        shape = Shape(own, query.q is not None, tuple((n, o) for n, o, _ in conditions))
-        if query.by_cursor:
-            return await self._by_cursor(listing, query, shape, parameters)
-        return await self._by_number(listing, query, shape, parameters)
-
-    def _scope(self, query: ListQuery[V], given: Scope | None) -> Scope:
-        if given is not None:
-            return given
-        if self._grant is None:
-            raise LookupError(f"{type(query).__name__} needs no permission: name a scope")
-        return self._grant.scope
-
-    async def _by_number(
-        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
-    ) -> Page[V]:
-        size, offset = query.per_page, (query.page - 1) * query.per_page
-        statement = listing.statements.get(shape._replace(sort=query.sort))
-        window = {"_limit": size + 1, "_offset": offset}
-        rows = await self._reader.rows(statement, parameters | window)
-        total = None
-        if query.total:
-            total = offset + len(rows)
-            if len(rows) > size or (offset and not rows):
-                counting = listing.statements.get(shape._replace(part=Part.COUNT))
-                total = await self._reader.scalar(counting, parameters)
-        return listing.page.model_validate(
-            {
-                "items": listing.shown(rows[:size]),
-                "total": total,
-                "page": query.page,
-                "per_page": size,
-                "pages": None if total is None else ceil(total / size),
-                "has_more": len(rows) > size,
-            }
-        )
-
-    async def _by_cursor(
-        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
-    ) -> CursorPage[V]:
-        place = self._place(listing, query)
-        size = query.limit or query.per_page
-        shape = shape._replace(
-            part=Part.BACKWARD if place.backward else Part.FORWARD,
-            sort=place.sort,
-            positioned=bool(place.values),
-        )
-        parameters |= {f"_key{n}": value for n, value in enumerate(place.values)}
-        statement = listing.statements.get(shape)
-        found = await self._reader.rows(statement, parameters | {"_limit": size + 1})
-        rows = found[:size][::-1] if place.backward else found[:size]
-        more, came = len(found) > size, query.cursor is not None
-        is_after, is_before = (came, more) if place.backward else (more, came)
-        following = self._cursor(listing, place, rows[-1:], backward=False) if is_after else None
-        preceding = self._cursor(listing, place, rows[:1], backward=True) if is_before else None
-        return listing.cursor_page.model_validate(
-            {"items": listing.shown(rows), "next_cursor": following, "prev_cursor": preceding}
-        )
-
-    def _cursor(
-        self,
-        listing: Listing[V],
-        place: _Place,
-        edge: Sequence[Row[*tuple[Any, ...]]],
-        *,
-        backward: bool,
-    ) -> str:
-        names = [name for name, _ in sort_keys(place.sort)]
-        values = [
-            listing.keys[name].dump_python(value, mode="json")
-            for row in edge
-            for name, value in zip(names, row[len(listing.fields) :], strict=True)
+    def _build(self, shape: Shape) -> Select[Any]:
+        predicates = list(self._predicates(shape))
+        if shape.part == "count":
+            return select(func.count()).select_from(self._from).where(*predicates)
+        order = [
+            (self._sortable[name], descending != (shape.part == "backward"))
+            for name, descending in sort_keys(shape.sort)
         ]
-        return self._cursors.sign([listing.query.__name__, place.sort, backward, values])
+        statement = (
+            select(*self._shown)
+            .select_from(self._from)
+            .where(*predicates)
+            .order_by(*(key.desc() if descending else key.asc() for key, descending in order))
+            .limit(bindparam("_limit", type_=Integer))
+        )
+        if shape.part == "page":
+            return statement.offset(bindparam("_offset", type_=Integer))
+        if shape.positioned:
+            statement = statement.where(_beyond(order))
+        return statement.add_columns(*(key.label(f"_key{n}") for n, (key, _) in enumerate(order)))
 
-    def _place(self, listing: Listing[V], query: ListQuery[V]) -> _Place:
-        if query.cursor is None:
-            return _Place(query.sort)
-        match self._cursors.read(query.cursor):
-            case [listing.query.__name__, [*made_for], bool(backward), [*values]]:
-                sort = tuple(made_for)
-            case _:
-                raise unusable("belongs to another list")
-        if query.sort and query.sort != sort:
-            raise unusable("was made with another sort")
-        keys = [key for key, _ in sort_keys(sort)]
-        named = keys[: len(sort)]
-        if not set(named) <= set(query.sortable) or (values and len(values) != len(keys)):
-            raise unusable("is no longer valid")
-        grant = self._grant or UNLIMITED
-        if any(grant.refuses(Source.QUERY, key) for key in named):
-            raise Forbidden("Your role may not sort by a field of this cursor.")
-        try:
-            position = [
-                listing.keys[key].validate_python(value)
-                for key, value in zip(keys, values, strict=False)
-            ]
-        except ValidationError as error:
-            raise unusable("is no longer valid") from error
-        return _Place(sort, backward, tuple(position))
+    def _predicates(self, shape: Shape) -> Iterator[ColumnElement[bool]]:
+        yield from self._where
+        if shape.own:
+            yield self._own
+        if all(name != "is_deleted" for name, _ in shape.conditions):
+            yield from self._living
+        for name, operation in shape.conditions:
+            column = self.filters[name]
+            value = bindparam(
+                f"{name}__{operation}",
+                type_=String() if operation == "contains" else column.type,
+                expanding=operation == "in_",
+            )
+            yield _OPERATORS[operation](column, value)
+        if shape.searched:
+            needle = bindparam("_q", type_=String)
+            yield or_(*(contains(column, needle) for column in self._searched))
+
+
+def sort_keys(sort: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """Each sort key, and whether it is descending; ``id`` comes last, for rows that are equal.
+
+    Without a sort key the newest row comes first.
+    """
+    keys = [(key.removeprefix("-"), key.startswith("-")) for key in sort]
+    if all(name != "id" for name, _ in keys):
+        keys.append(("id", keys[-1][1] if keys else True))
+    return keys
+
+
+def _beyond(order: list[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]:
+    values = [bindparam(f"_key{n}", type_=key.type) for n, (key, _) in enumerate(order)]
+    directions = {descending for _, descending in order}
+    if len(directions) == 1:
+        compare = operator.lt if directions.pop() else operator.gt
+        beyond: ColumnElement[bool] = compare(tuple_(*(key for key, _ in order)), tuple_(*values))
+        return beyond
+    equal: list[ColumnElement[bool]] = []
+    alternatives: list[ColumnElement[bool]] = []
+    for (key, descending), value in zip(order, values, strict=True):
+        alternatives.append(and_(*equal, key < value if descending else key > value))
+        equal.append(key == value)
+    first, descending = order[0]
+    within_reach = first <= values[0] if descending else first >= values[0]
+    return and_(within_reach, or_(*alternatives))
+
+
+def _check_path(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> None:
+    """Make sure that each path field of a query restricts its rows.
+
+    Raises:
+        LookupError: ``where`` has no bind parameter with the name of a path field.
+    """
+    clauses = () if where is None else iterate(where)
+    bound = {clause.key for clause in clauses if isinstance(clause, BindParameter)}
+    for name, source in query.sources().items():
+        if source is Source.PATH and name not in bound:
+            raise LookupError(f"{query.__name__}: `where` must use bindparam({name!r})")
 
 
 def _adapter(name: str, column: ColumnElement[Any]) -> TypeAdapter[Any]:
@@ -227,20 +209,3 @@ def _adapter(name: str, column: ColumnElement[Any]) -> TypeAdapter[Any]:
     if getattr(column, "nullable", False) or python_type is object:
         raise TypeError(f"{name} cannot be sorted by: it may be null, or its type is unknown")
     return TypeAdapter(python_type)
-
-
-def _conditions(query: ListQuery[Any]) -> Iterator[tuple[str, str, Any]]:
-    for name, operation, value in query.conditions():
-        if operation == "isnull":
-            yield name, "is_null" if value else "is_not_null", value
-        else:
-            yield name, operation, value
-
-
-def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
-    if not all(fits(v, column_type) for v in (value if isinstance(value, tuple) else (value,))):
-        needs = "no value can be like this"
-        if isinstance(value, datetime):
-            needs = "a time needs its zone, such as 2020-01-01T00:00:00Z"
-        raise Invalid(errors=(FieldError(field, "out_of_range", needs),))
-    return value

@@ -11,18 +11,18 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from backstay.db.engine import EngineOptions, create_file, reader_engine, writer_engine
-from backstay.db.faults import translate
+from backstay.db.database import Database
+from backstay.db.engine import reader_engine, writer_engine
+from backstay.db.faults import explanation, fault_of_file, sqlstate, translate
 from backstay.db.migrations import runner
-from backstay.db.migrations.history import (
+from backstay.db.migrations.runner import (
     PLATFORM,
     Histories,
     History,
-    HistoryError,
+    MigrationError,
     last_revisions,
 )
-from backstay.db.reasons import explanation, fault_of_file, sqlstate
-from backstay.db.session import Database
+from backstay.db.options import EngineOptions, create_file
 
 LOCK_SECONDS = 60
 """How long a migration waits for another one to end."""
@@ -32,10 +32,6 @@ TABLE_LOCK_SECONDS = 5
 
 _LOCK = int.from_bytes(b"backstay")
 _STORED = text("SELECT version_num FROM alembic_version")
-
-
-class MigrationError(Exception):
-    """The database cannot be migrated as requested; the text says why, in sentences."""
 
 
 class Unreachable(MigrationError):
@@ -210,7 +206,7 @@ async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histori
         return State.CURRENT
     try:
         return State.CURRENT if runner.reaches_heads(histories, stored) else State.BEHIND
-    except HistoryError:
+    except MigrationError:
         return State.AHEAD
 
 
@@ -285,8 +281,6 @@ def _explained(options: EngineOptions) -> Iterator[None]:
         raise MigrationError(f"The database {options.file} cannot be opened: {wrong}.")
     try:
         yield
-    except HistoryError as error:
-        raise MigrationError(f"{str(error).rstrip('.')}.") from error
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
-        raise kind(explanation(error, options.url)) from error
+        raise kind(explanation(error, options)) from error

@@ -14,7 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_, greenlet_spawn
 
 from backstay.core.background import in_background
-from backstay.db.fair_semaphore import Waits
+from backstay.db.fair_semaphore import FairSemaphore
 
 IDLE_SECONDS = 30.0
 """How long an idle connection is kept, beyond the least number that is always kept."""
@@ -25,7 +25,7 @@ OWN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
+class _Returned:
     """An idle connection, and since when it is idle (``time.monotonic``)."""
 
     pool: "SharedPool"
@@ -34,13 +34,13 @@ class Returned:
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class _Waiting:
     """A waiting task: it is given a connection, or None when it may open a new one.
 
     ``claims`` is true once it has waited long enough to be given another pool's connection.
     """
 
-    given: asyncio.Future[Returned | None]
+    given: asyncio.Future[_Returned | None]
     claims: bool = False
 
 
@@ -80,7 +80,9 @@ class Budget:
         """Reserve one connection outside of the pools for a purpose; a second call adds none."""
         self._elsewhere.add(purpose)
 
-    def oldest(self, *, before: float = inf, beside: "SharedPool | None" = None) -> Returned | None:
+    def oldest(
+        self, *, before: float = inf, beside: "SharedPool | None" = None
+    ) -> _Returned | None:
         """Take the connection that has been idle longest, if it was returned ``before`` a moment.
 
         Those of the pool ``beside`` are left out.
@@ -89,7 +91,7 @@ class Budget:
         pool = min(pools, key=lambda pool: pool.idle[0].since, default=None)
         return pool.idle.popleft() if pool and pool.idle[0].since < before else None
 
-    def claim(self) -> Waiting | None:
+    def claim(self) -> _Waiting | None:
         """Take a task, waiting at any pool, that may replace another pool's connection.
 
         The connection that it will open is counted already.
@@ -129,14 +131,14 @@ class Budget:
         if surplus > 0 or any(pool.checkedout() for pool in self.pools):
             self.watch()
 
-    def close_later(self, *unused: Returned) -> None:
+    def close_later(self, *unused: _Returned) -> None:
         """Close connections in the background."""
         self._closing += len(unused)
         task = in_background(greenlet_spawn(self._close, unused))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _close(self, unused: tuple[Returned, ...]) -> None:
+    def _close(self, unused: tuple[_Returned, ...]) -> None:
         for each in unused:
             try:
                 each.pool.close(each.record)
@@ -162,15 +164,15 @@ class SharedPool(AsyncAdaptedQueuePool):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.open = 0
-        self.idle: deque[Returned] = deque()
-        self.waits = Waits()
-        self._waiting: deque[Waiting] = deque()
+        self.idle: deque[_Returned] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._is_disposed = False
         self.join(Budget(self.size()))
 
-    def join(self, budget: Budget, name: str = "") -> None:
-        """Share a budget from now on; to be called before the first connection is opened."""
+    def join(self, budget: Budget, name: str = "", each: int | None = None) -> None:
+        """Share a budget and limit each client, before the first connection is opened."""
         self.budget, self.name = budget, name
+        self.semaphore = FairSemaphore(self.size(), self.timeout(), each)
         budget.pools.append(self)
 
     @property
@@ -178,7 +180,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         """Whether it has fewer connections than its size."""
         return self.open < self.size()
 
-    def first_waiting(self, *, claims: bool = False) -> Waiting | None:
+    def first_waiting(self, *, claims: bool = False) -> _Waiting | None:
         """Take the task that has waited longest; with ``claims`` only if that task claims."""
         while self._waiting and self._waiting[0].given.done():
             self._waiting.popleft()
@@ -198,7 +200,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             return found.record
         return self._connected(instead_of=found)
 
-    def _connected(self, instead_of: Returned | None = None) -> ConnectionPoolEntry:
+    def _connected(self, instead_of: _Returned | None = None) -> ConnectionPoolEntry:
         """Open a connection that is counted already, after closing one of another pool."""
         try:
             if instead_of is not None:
@@ -212,7 +214,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         if record.dbapi_connection is None:
             self.budget.release(self)
             return
-        returned = Returned(self, record, monotonic())
+        returned = _Returned(self, record, monotonic())
         if self._is_disposed:
             self.budget.close_later(returned)
         elif waiting := self.first_waiting() or self.budget.claim():
@@ -227,17 +229,17 @@ class SharedPool(AsyncAdaptedQueuePool):
         finally:
             self.budget.release(self)
 
-    async def _wait(self) -> Returned | None:
-        waiting = Waiting(asyncio.get_running_loop().create_future())
+    async def _wait(self) -> _Returned | None:
+        waiting = _Waiting(asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         try:
-            with self.waits.one():
+            with self.semaphore.wait():
                 return await self._found(waiting)
         except BaseException:
             self._give_on(waiting)
             raise
 
-    async def _found(self, waiting: Waiting) -> Returned | None:
+    async def _found(self, waiting: _Waiting) -> _Returned | None:
         given = waiting.given
         own = min(OWN_SECONDS, self.timeout()) if self.open else 0.0
         await asyncio.wait([given], timeout=own)
@@ -254,7 +256,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             f"{self.status()}; connection timed out, timeout {self.timeout():.2f}", code="3o7r"
         )
 
-    def _give_on(self, waiting: Waiting) -> None:
+    def _give_on(self, waiting: _Waiting) -> None:
         """Give others the connection that came too late for a task that has stopped waiting."""
         if waiting.given.cancel() or waiting.given.cancelled():
             return
@@ -276,7 +278,7 @@ class SharedPool(AsyncAdaptedQueuePool):
         pool = super().recreate()
         assert isinstance(pool, SharedPool)  # noqa: S101
         pool.join(self.budget, self.name)
-        pool.waits = self.waits
+        pool.semaphore = self.semaphore
         if not self.open:
             self.budget.pools.remove(self)
         return pool

@@ -1,9 +1,12 @@
-"""Runs single statements that read, each with a slot, a connection and a timeout."""
+"""Runs single statements that read, on the primary or a replica, each with its timeout."""
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from math import inf
+from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection, Executable, Row, text
@@ -11,8 +14,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
+from backstay.core.principal import Principal
 from backstay.db.fair_semaphore import FairSemaphore
-from backstay.db.faults import timed_out, translate
+from backstay.db.faults import ShareInUse, timed_out, translate
 
 Parameters = Mapping[str, Any] | None
 Rows = Sequence[Row[*tuple[Any, ...]]]
@@ -20,8 +25,19 @@ Rows = Sequence[Row[*tuple[Any, ...]]]
 log = structlog.get_logger("backstay.database")
 
 _CANNOT_WRITE = text("SELECT current_setting('default_transaction_read_only') = 'on'")
+_WRITTEN = text(
+    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    " ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"
+)
+_REPLAYED = text("SELECT coalesce(pg_last_wal_replay_lsn() - '0/0', 0)::bigint")
 AGAIN_SECONDS = 0.1
 """How long after an interruption the next one follows, while the statement has not ended."""
+LOOK_SECONDS = 0.1
+"""The least time between two questions to the replica how far it has replayed."""
+REST_SECONDS = 5.0
+"""How long a replica is not used after it failed."""
+ANYONE = UUID(int=0)
+"""Stands for every user when it is unknown who has written."""
 
 
 class Reads:
@@ -115,3 +131,96 @@ class _Deadline:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+
+
+class Replica:
+    """Reads from the replica what it may serve, so that users always see what they have written.
+
+    Positions are bytes of the write-ahead log. A user who has written is remembered in this
+    process until the replica has replayed up to a position that the primary had after that write.
+    """
+
+    def __init__(self, reads: Reads, primary: Reads) -> None:
+        self.reads = reads
+        self._primary = primary
+        self._unplaced: set[UUID] = set()
+        self._placed: dict[UUID, float] = {}
+        self._looked = 0.0
+        self._rests_until = 0.0
+
+    def wrote(self, user_ids: Iterable[UUID]) -> None:
+        """From now on, reads of these users must include what the primary holds now."""
+        self._unplaced.update(user_ids)
+
+    async def rows(
+        self,
+        principal: Principal,
+        who: Hashable | None,
+        statement: Executable,
+        parameters: Parameters = None,
+    ) -> Rows:
+        """Read from the replica if it may serve this principal, and from the primary if it fails.
+
+        A read that took too long, or waited too long for the client's others, is not repeated.
+        """
+        try:
+            if await self._may_serve(principal):
+                return await self.reads.rows(who, statement, parameters)
+        except ShareInUse:
+            raise
+        except DatabaseUnavailable as error:
+            self._rests_until = monotonic() + REST_SECONDS
+            log.warning("replica failed", rest=REST_SECONDS, fault=error)
+        return await self._primary.rows(who, statement, parameters)
+
+    async def _may_serve(self, principal: Principal) -> bool:
+        try:
+            return await self.serves(principal)
+        except DatabaseTimedOut as error:  # of the question for its position, which is quick
+            raise DatabaseUnavailable from error
+
+    async def serves(self, principal: Principal) -> bool:
+        """Whether a read of this principal may go to the replica.
+
+        The system reads from the primary, because its reads decide who may sign in.
+        """
+        if principal.is_system or monotonic() < self._rests_until:
+            return False
+        if not self._lags_for(principal):
+            return True
+        await self._look()
+        return not self._lags_for(principal)
+
+    def _lags_for(self, principal: Principal) -> bool:
+        return any(
+            user_id in self._unplaced or user_id in self._placed
+            for user_id in (ANYONE, principal.user_id)
+        )
+
+    async def _look(self) -> None:
+        if monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = inf  # so that no other task asks meanwhile
+        try:
+            await self._place()
+            replayed = await _number(self.reads, _REPLAYED)
+        finally:
+            self._looked = monotonic()
+        for user_id in [u for u, position in self._placed.items() if position <= replayed]:
+            del self._placed[user_id]
+
+    async def _place(self) -> None:
+        unplaced = frozenset(self._unplaced)
+        if not unplaced:
+            return
+        self._unplaced.clear()
+        self._placed.update(dict.fromkeys(unplaced, inf))
+        try:
+            self._placed.update(dict.fromkeys(unplaced, await _number(self._primary, _WRITTEN)))
+        except BaseException:
+            self._unplaced |= unplaced
+            raise
+
+
+async def _number(reads: Reads, statement: Executable) -> int:
+    return int((await reads.rows(None, statement))[0][0])

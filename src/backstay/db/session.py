@@ -1,36 +1,30 @@
 """The database as handlers use it: the session of a command, the reader of a query."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Any, Protocol, TypeVar
-from uuid import UUID
+from functools import cache
+from typing import Any, Protocol, TypeVar, cast
 
-from sqlalchemy import Executable, event, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Executable,
+    Insert,
+    Table,
+    Update,
+    delete,
+    event,
+    insert,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, make_transient_to_detached
 
-from backstay.core.background import in_background
-from backstay.core.caching import CacheTags
-from backstay.core.context import Context, PrincipalChanges
-from backstay.core.errors import DatabaseTimedOut, DatabaseUnavailable
-from backstay.core.principal import Principal
+from backstay.core.context import CacheTags, PrincipalChanges
 from backstay.core.registry import Provider
-from backstay.db.engine import EngineOptions, probe_engine, reader_engine, writer_engine
-from backstay.db.fair_semaphore import FairSemaphore, whose
-from backstay.db.faults import ShareInUse, translate
-from backstay.db.folding import tell_if_letters_differ
-from backstay.db.pool import Budget, pool_of
-from backstay.db.reading import Parameters, Reads, Rows
-from backstay.db.replica import ANYONE, Replica
-from backstay.db.watch import CHECK_SECONDS, Watch, require_writable
+from backstay.db.base import Base, Entity, stamp_of
+from backstay.db.reading import Parameters, Rows
 
-T = TypeVar("T")
-
-LAST_SECONDS = 2.0
-"""How long running transactions may take when the connections are to be closed."""
+E = TypeVar("E", bound=Entity)
 
 
 class CommitForbidden(RuntimeError):
@@ -49,6 +43,60 @@ class Transaction(AsyncSession):
 
     sync_session_class = _SyncTransaction
 
+    async def insert_one(self, row: E) -> E:
+        """Insert a new row at once and return it with its id, version, times and author.
+
+        That costs half as much as `add` and `flush`, which sort rows by their dependencies.
+        Afterwards the session holds the row as if it had been read.
+        """
+        row.stamp(*stamp_of(self))
+        row.version = 1
+        statement, defaults = _insert_of(type(row))
+        given = row.__dict__
+        for name, default in defaults:
+            if name not in given:
+                setattr(row, name, default(None) if callable(default) else default)
+        values = {name: given[name] for name, _ in defaults}
+        await self.run_sync(lambda sync: sync.connection().execute(statement, values))
+        make_transient_to_detached(row)
+        self.add(row)
+        return row
+
+    async def update_where(
+        self,
+        entity: type[Base],
+        predicate: ColumnElement[bool],
+        /,
+        *more: ColumnElement[bool],
+        **values: Any,
+    ) -> int:
+        """Change every row that meets the predicates and return how many there were.
+
+        The version, time and author of each row are updated, as when it is changed alone.
+        """
+        stamps: dict[str, Any] = {}
+        if issubclass(entity, Entity):
+            now, author = stamp_of(self)
+            stamps = {"version": entity.version + 1, "updated_at": now, "updated_by": author}
+        return await self._affected(update(entity).where(predicate, *more).values(stamps | values))
+
+    async def delete_where(
+        self, entity: type[Base], predicate: ColumnElement[bool], /, *more: ColumnElement[bool]
+    ) -> int:
+        """Delete every row that meets the predicates and return how many there were."""
+        return await self._affected(delete(entity).where(predicate, *more))
+
+    async def _affected(self, statement: Update | Delete) -> int:
+        return cast(CursorResult[Any], await self.execute(statement)).rowcount
+
+
+@cache
+def _insert_of(entity: type[Entity]) -> tuple[Insert, list[tuple[str, Any]]]:
+    """The INSERT of an entity, and the default of each of its columns: a value or a function."""
+    columns = entity.__mapper__.columns
+    defaults = [(name, getattr(column.default, "arg", None)) for name, column in columns.items()]
+    return insert(cast(Table, entity.__table__)).inline(), defaults
+
 
 @event.listens_for(_SyncTransaction, "before_commit")
 def _only_the_step_commits(session: Session) -> None:
@@ -64,7 +112,7 @@ WRITING: dict[Any, Provider] = {
 """The parameters that only the handler of a command can take, by type."""
 
 
-class Run(Protocol):
+class _Run(Protocol):
     """Executes one statement and returns every row."""
 
     async def __call__(self, statement: Executable, parameters: Parameters = None, /) -> Rows: ...
@@ -75,7 +123,7 @@ class Reader:
 
     __slots__ = ("rows",)
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: _Run) -> None:
         self.rows = run
 
     async def one_or_none(self, statement: Executable, parameters: Parameters = None) -> Any:
@@ -87,214 +135,3 @@ class Reader:
         """The first column of the first row, or None."""
         rows = await self.rows(statement, parameters)
         return rows[0][0] if rows else None
-
-
-_WRITTEN = text(
-    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-    " ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"
-)
-_REPLAYED = text("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
-_ALIVE = text("SELECT 1")
-
-
-class Database:
-    """The engines of a process, their connection budgets, and what runs statements on them."""
-
-    def __init__(self, options: EngineOptions) -> None:
-        self.options = options
-        self.writer = writer_engine(options)
-        self.read_engine = reader_engine(options)
-        self.probe_engine = probe_engine(options)
-        self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
-        self.budgets: dict[str, Budget] = {}
-        self.budget = self.budgets["primary"] = Budget(
-            options.max_connections + options.is_sqlite, options.min_connections
-        )
-        if not options.is_sqlite:
-            self.budget.set_aside("probes")
-        self.writing = self._semaphore(self.writer, self.budget, "writer")
-        reading = self._semaphore(self.read_engine, self.budget, "reader")
-        self._reads = Reads(self.read_engine, reading, options.read_seconds)
-        self._long_reads = self._unhurried(reading)
-        self.reader = Reader(partial(self._reads.rows, None))
-        self._replica_reads = None
-        if self.replica_engine is not None:
-            budget = Budget(options.replica_max_connections, options.min_connections)
-            self.budgets["replica"] = budget
-            semaphore = self._semaphore(self.replica_engine, budget, "replica")
-            self._replica_reads = Reads(self.replica_engine, semaphore, options.read_seconds)
-        engines = (self.read_engine, self.probe_engine, self.replica_engine)
-        readers = [engine for engine in engines if engine is not None]
-        self.watch = Watch(options.file, self.writer, *readers)
-        self._replica = Replica(self._written, self._replayed)
-        self._under_way: set[asyncio.Task[Any]] = set()
-
-    def _semaphore(self, engine: AsyncEngine, budget: Budget, name: str) -> FairSemaphore:
-        pool, options = pool_of(engine), self.options
-        pool.join(budget, name)
-        return FairSemaphore(
-            pool.size(), options.pool_timeout, options.max_reads_per_user, pool.waits
-        )
-
-    def reader_of(self, context: Context) -> Reader:
-        """A reader that sees the writes of the current transaction and earlier ones of its sender.
-
-        A result that will be cached for others is read from the primary: a replica may lag behind
-        the commit that invalidated it. So are the reads of jobs and of queries that take long: only
-        the connections of commands have a timeout as long as that of a command.
-        """
-        if context.unit_of_work is None:
-            who = whose(context)
-            if context.origin.job is not None or context.message.takes_long:
-                return Reader(partial(self._long_reads.rows, who))
-            if self._replica_reads is None or context.shared_result:
-                return Reader(partial(self._reads.rows, who))
-            return Reader(partial(self._read_near, self._replica_reads, context.principal, who))
-        session: AsyncSession = context.unit_of_work.transaction
-
-        async def rows(statement: Executable, parameters: Parameters = None) -> Rows:
-            return (await session.execute(statement, parameters)).all()
-
-        return Reader(rows)
-
-    def wrote(self, *user_ids: UUID | None) -> None:
-        """Note a commit of these users in any process: their reads must see it from now on."""
-        if self.replica_engine is not None:
-            self._replica.wrote(user_id for user_id in user_ids if user_id is not None)
-
-    def anyone_wrote(self) -> None:
-        """Note that any user may have written in another process: all reads must see it."""
-        if self.replica_engine is not None:
-            self._replica.wrote([ANYONE])
-
-    async def _read_near(
-        self,
-        replica: Reads,
-        principal: Principal,
-        who: Hashable | None,
-        statement: Executable,
-        parameters: Parameters = None,
-    ) -> Rows:
-        """Read from the replica if it may serve this principal, and from the primary if it fails.
-
-        A read that took too long, or waited too long for the client's others, is not repeated.
-        """
-        try:
-            if await self._is_served_near(principal):
-                return await replica.rows(who, statement, parameters)
-        except ShareInUse:
-            raise
-        except DatabaseUnavailable as error:
-            self._replica.failed(error)
-        return await self._reads.rows(who, statement, parameters)
-
-    async def _is_served_near(self, principal: Principal) -> bool:
-        try:
-            return await self._replica.serves(principal)
-        except DatabaseTimedOut as error:  # of the question for its position, which is quick
-            raise DatabaseUnavailable from error
-
-    def _unhurried(self, reading: FairSemaphore) -> Reads:
-        """Reads with a command's timeout: on PostgreSQL read-only, on connections of commands."""
-        seconds = self.options.statement_timeout
-        if self.options.is_sqlite:
-            return Reads(self.read_engine, reading, seconds)
-        engine = self.writer.execution_options(postgresql_readonly=True)
-        return Reads(engine, self.writing, seconds)
-
-    async def _written(self) -> int:
-        return int(await self.reader.scalar(_WRITTEN))
-
-    async def _replayed(self) -> int:
-        if self._replica_reads is None:
-            return 0
-        rows = await self._replica_reads.rows(None, _REPLAYED)
-        return int(rows[0][0] or 0)
-
-    async def warm_up(self) -> None:
-        """Open the least number of connections; check SQLite's file or PostgreSQL's lower-casing.
-
-        Raises:
-            DatabaseUnavailable: the database cannot be reached.
-        """
-        engines = (self.read_engine,) if self.options.is_sqlite else (self.read_engine, self.writer)
-        async with AsyncExitStack() as opened:
-            for number in range(self.budget.least):
-                engine = engines[number % len(engines)]
-                if pool_of(engine).has_room:
-                    opened.push_async_callback((await engine.connect()).close)
-        if self.options.is_sqlite:
-            semaphore = self._reads.semaphore
-            await self.watch.look_over(Reads(self.read_engine, semaphore, CHECK_SECONDS))
-        else:
-            await tell_if_letters_differ(self._long_reads)
-        if self.options.pgbouncer:
-            await self._reads.spare_transactions()
-
-    async def write(self, statement: Executable, parameters: Parameters = None) -> Rows:
-        """Run one statement in a transaction of its own, and return its rows.
-
-        Raises:
-            AppError: it failed; nothing was written.
-        """
-        return await self.shielded(self._write(statement, parameters))
-
-    async def _write(self, statement: Executable, parameters: Parameters) -> Rows:
-        try:
-            async with self.writing.of(None), self.writer.begin() as connection:
-                result = await connection.execute(statement, parameters)
-                return result.all() if result.returns_rows else ()
-        except (SQLAlchemyError, OSError) as error:
-            raise translate(error) from error
-
-    @asynccontextmanager
-    async def probing(self) -> AsyncIterator[AsyncConnection]:
-        """The connection of probes, which requests never use, so that a probe never waits for them.
-
-        Raises:
-            DatabaseUnavailable: the database cannot be reached.
-        """
-        if self.options.is_missing:
-            raise DatabaseUnavailable("The file of the database is gone.")
-        try:
-            async with self.probe_engine.connect() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            raise translate(error) from error
-
-    async def ping(self) -> None:
-        """Check the primary, with one round trip on the connection of probes.
-
-        Raises:
-            DatabaseUnavailable: there is no answer, or nothing can be written.
-        """
-        await self.watch.require_sound()
-        async with self.probing() as connection:
-            if self.options.is_sqlite:
-                await connection.execute(_ALIVE)
-            else:
-                await require_writable(connection)
-
-    async def ping_replica(self) -> None:
-        """Check the replica, if there is one, with one round trip.
-
-        Raises:
-            DatabaseUnavailable: there is no answer.
-        """
-        if self._replica_reads is not None:
-            await self._replica_reads.rows(None, _ALIVE)
-
-    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work to its end, even if the task that waits for its result is cancelled."""
-        task = in_background(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
-
-    async def dispose(self) -> None:
-        """Close every connection, after waiting up to ``LAST_SECONDS`` for running work."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=LAST_SECONDS)
-        for engine in (self.writer, self.read_engine, self.probe_engine, self.replica_engine):
-            if engine is not None:
-                await engine.dispose()

@@ -1,21 +1,31 @@
-"""Whether the database works, judged by the errors of its statements, its server and its file."""
+"""Guards what is written: the lock of SQLite's writer, its file, and whether the database works."""
 
 import asyncio
+import os
 import re
 from contextlib import suppress
 from math import inf
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from backstay.core.errors import AppError, DatabaseUnavailable
+from backstay.db.faults import (
+    DAMAGED,
+    FULL,
+    LOST,
+    READ_ONLY,
+    READ_ONLY_FILE,
+    Trouble,
+    WouldBeLost,
+    first_line,
+    trouble_of,
+)
 from backstay.db.reading import Reads
-from backstay.db.reasons import reason
-from backstay.db.sqlite_file import OpenFile, WouldBeLost
-from backstay.db.troubles import DAMAGED, READ_ONLY, READ_ONLY_FILE, Trouble, trouble_of
 
 log = structlog.get_logger("backstay.database")
 
@@ -27,6 +37,22 @@ _QUICK_CHECK = text("PRAGMA quick_check")
 _OF_ROWS = re.compile(r"CHECK constraint failed in |[\w-]+ value in ")
 """Findings about rows that violate a constraint of their table; SQLite still reads and writes
 them."""
+_ROOM = 2**20
+"""A disk with fewer free bytes than this counts as full."""
+
+_Identity = tuple[int, int]
+"""The device and the inode number of a file."""
+
+
+def begin_immediate(writer: Engine) -> None:
+    """Let the transactions of SQLite's writer begin IMMEDIATE, with the lock for writing.
+
+    Otherwise one that reads before it writes could fail, or undo another's update.
+    """
+
+    @event.listens_for(writer, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class Watch:
@@ -38,7 +64,7 @@ class Watch:
         self._listen(writer.sync_engine, writes=True)
         for reader in readers:
             self._listen(reader.sync_engine, writes=False)
-        self._file = OpenFile(file) if file else None
+        self._file = _OpenFile(file) if file else None
         if self._file is not None:
             event.listen(writer.sync_engine, "commit", self._require_undamaged)
             self._file.guard(*(engine.sync_engine for engine in (writer, *readers)))
@@ -52,7 +78,7 @@ class Watch:
         now = self._monotonic()
         for trouble, until in self._until.items():
             if now < until:
-                raise DatabaseUnavailable(trouble.told)
+                raise DatabaseUnavailable(trouble.reason)
         if self._file is not None and (fault := await asyncio.to_thread(self._file.fault)):
             raise DatabaseUnavailable(fault)
 
@@ -75,12 +101,12 @@ class Watch:
             return
         now = self._monotonic()
         if structlog.is_configured() and now >= self._until.get(trouble, 0.0):
-            log.error("the database is out of order", reason=trouble.told, cause=cause)
+            log.error("the database is out of order", reason=trouble.reason, cause=cause)
         self._until[trouble] = now + trouble.seconds
 
     def _require_undamaged(self, _: Connection) -> None:
         if DAMAGED in self._until:
-            raise WouldBeLost(DAMAGED.told)
+            raise WouldBeLost(DAMAGED.reason)
 
     def _listen(self, engine: Engine, *, writes: bool) -> None:
         """Note the troubles that statements of this engine run into.
@@ -103,7 +129,66 @@ class Watch:
                     return
                 context.is_disconnect = True
             if trouble is not None and (could_write or trouble.seconds == inf):
-                self.met(trouble, reason(cause))
+                self.met(trouble, first_line(cause))
+
+
+class _OpenFile:
+    """The file that the first connection has opened; all later ones must open the same.
+
+    It is checked without being opened: closing it would release the locks that SQLite holds in
+    this process (sqlite.org/howtocorrupt.html, 2.2).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._log_path = self._path.with_name(path.name + "-wal")
+        self._opened: _Identity | None = None
+        self._is_lost = False
+
+    def guard(self, writer: Engine, *readers: Engine) -> None:
+        """Refuse to commit to a file that is lost, or to connect to another one in its place."""
+        for engine in (writer, *readers):
+            event.listen(engine, "do_connect", self._connecting)
+            event.listen(engine, "connect", self._connected)
+        event.listen(writer, "begin", self._writing, insert=True)
+        event.listen(writer, "commit", self._writing)
+
+    def fault(self) -> str | None:
+        """Why the file cannot be written, or None; free disk space is checked only here."""
+        if self._opened is None:
+            return None  # there was no connection yet
+        if self._opened != _identity(self._path):
+            return LOST.reason
+        folder = self._path.parent
+        if not (os.access(self._path, os.W_OK) and os.access(folder, os.W_OK)):
+            return READ_ONLY_FILE.reason
+        return FULL.reason if _is_full(folder) else None
+
+    def _connecting(self, *_: Any) -> None:
+        found = _identity(self._path)
+        if self._opened is None:
+            self._opened = found
+        self._require(self._opened == found)
+
+    def _connected(self, connection: Any, record: Any) -> None:
+        record.info["wal"] = _identity(self._log_path)  # it stays while a connection is open
+        try:
+            self._require(self._opened == _identity(self._path))
+        except WouldBeLost:
+            connection.close()  # the pool does not, and the thread would outlive the event loop
+            raise
+
+    def _writing(self, connection: Connection) -> None:
+        log_file = connection.info.get("wal")
+        is_there = self._opened == _identity(self._path)
+        self._require(is_there and (log_file is None or log_file == _identity(self._log_path)))
+
+    def _require(self, is_there: bool) -> None:
+        if not is_there and not self._is_lost:
+            log.error("the database file is lost", file=str(self._path), reason=LOST.reason)
+        self._is_lost = not is_there
+        if not is_there:
+            raise WouldBeLost(LOST.reason)
 
 
 async def require_writable(connection: AsyncConnection) -> None:
@@ -114,7 +199,7 @@ async def require_writable(connection: AsyncConnection) -> None:
     """
     if (await connection.execute(_IS_READ_ONLY)).scalar() == "on":
         await connection.invalidate()
-        raise DatabaseUnavailable(READ_ONLY.told)
+        raise DatabaseUnavailable(READ_ONLY.reason)
 
 
 def _is_read_only(context: ExceptionContext) -> bool:
@@ -123,3 +208,17 @@ def _is_read_only(context: ExceptionContext) -> bool:
     return connection is not None and bool(
         connection.get_execution_options().get("postgresql_readonly")
     )
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_full(folder: Path) -> bool:
+    disk = os.statvfs(folder)
+    blocks = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
+    return bool(disk.f_blocks) and blocks * disk.f_frsize < _ROOM

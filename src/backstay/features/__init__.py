@@ -1,9 +1,10 @@
 """Lists every feature of the package, each after those that it requires."""
 
-from backstay.core.feature import features_of
+from importlib import import_module
 
-STANDARD = features_of(
-    __name__,
+from backstay.core.feature import Feature
+
+_NAMES = (
     "access",
     "tiers",
     "users",
@@ -12,4 +13,7 @@ STANDARD = features_of(
     "system",
     "items",
     "tasks",
+)
+STANDARD: tuple[Feature, ...] = tuple(
+    import_module(f"{__name__}.{name}").feature for name in _NAMES
 )

@@ -48,13 +48,13 @@ class ListeningNotifier:
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
-        await self._listener.stop()
+        """Nothing to do: the listener is shared, and its owner stops it."""
 
     def subscribed(self) -> None:
         """Wake the workers: earlier notifications may have been missed."""
         self._notify()
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Wake the workers: there is a job."""
         self._notify()
 
@@ -77,7 +77,7 @@ class BrokerNotifier(ListeningNotifier):
     """Publishes and listens. Ids that cannot be sent are dropped, so that no request waits."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(BrokerListener(url), urlsplit(url).scheme)
+        super().__init__(_BrokerListener(url), urlsplit(url).scheme)
         self._url = url
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
         self._sending: asyncio.Task[None] | None = None
@@ -90,7 +90,7 @@ class BrokerNotifier(ListeningNotifier):
             self._sending = asyncio.create_task(self._send_waiting())
 
     async def stop(self) -> None:
-        await super().stop()
+        await self._listener.stop()
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait({self._sending}, timeout=STOP_SECONDS)
@@ -115,7 +115,7 @@ class BrokerNotifier(ListeningNotifier):
                 self._waiting.get_nowait()
 
 
-class BrokerListener(Listener):
+class _BrokerListener(Listener):
     """Receives ids of jobs from a broker until the connection is lost."""
 
     def __init__(self, url: str) -> None:
@@ -144,7 +144,7 @@ class BrokerListener(Listener):
         async with aclosing(broker.listen()) as messages:
             async for message in messages:
                 for each in self._subscribers.values():
-                    each.heard("")
+                    each.notified("")
                 if not isinstance(message, bytes):
                     await _acknowledge(message)
 

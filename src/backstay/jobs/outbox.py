@@ -1,90 +1,45 @@
 """Stores jobs, and events as jobs, in the transaction of the handler that asks for them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from backstay.core.bus import Next, handles
+from backstay.core.bus import Next, authorize, handles
 from backstay.core.context import Context
-from backstay.core.events import Event, Subscription, Subscriptions
-from backstay.core.jobs import (
-    MAX_ATTEMPTS,
-    Actor,
-    JobNotifier,
-    JobRun,
-    JobStore,
-    NewJob,
-    Notifier,
-)
+from backstay.core.events import Event, Reaction, Subscriptions
+from backstay.core.jobs import MAX_ATTEMPTS, JobNotifier, JobRun, JobStore, NewJob
 from backstay.core.masking import secret_fields
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.pipeline import authorize
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
-from backstay.core.wiring import Code, Flaw, WiringFault, place_of
 
 log = structlog.get_logger("backstay.jobs")
 
 
-class Catalog:
-    """The commands that can become jobs, by name."""
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Stores jobs and wakes workers; one per application. ``commands`` can become jobs."""
 
-    def __init__(self, commands: Iterable[type[Command[Any]]]) -> None:
-        self._commands: dict[str, type[Command[Any]]] = {}
-        self.faults: list[WiringFault] = []
-        for command in commands:
-            first = self._commands.setdefault(command.__name__, command)
-            if first is not command:
-                problem = f"Another command is called {command.__name__}, at {place_of(first)}."
-                flaw = Flaw(Code.COMMAND_NAME_TWICE, problem, "Give one of them another name.")
-                self.faults.append(flaw.of(command))
-
-    def names(self) -> list[str]:
-        """The name of every command."""
-        return list(self._commands)
+    store: JobStore
+    commands: Mapping[str, type[Command[Any]]]
+    subscriptions: Subscriptions
+    job_notifiers: tuple[JobNotifier, ...] = ()
+    _waiting: set[asyncio.Event] = field(default_factory=set, init=False, compare=False)
 
     def fault(self, command: type[Command[Any]]) -> str | None:
         """Why a command cannot become a job, or None."""
-        if self._commands.get(command.__name__) is not command:
-            return f"{command.__name__} cannot be a job: no feature handles it"
-        for field in secret_fields(command):
-            why = f"its field `{field}` is a secret, jobs are stored"
-            return f"{command.__name__} cannot be a job: {why}"
+        name = command.__name__
+        if self.commands.get(name) is not command:
+            return f"{name} cannot be a job: no feature handles it"
+        for secret in secret_fields(command):
+            return f"{name} cannot be a job: its field `{secret}` is a secret, jobs are stored"
         return None
-
-    def dump(self, command: Command[Any]) -> str:
-        """The JSON that is stored for a command.
-
-        Raises:
-            TypeError: it holds a secret, or no feature of this application handles it.
-        """
-        if fault := self.fault(type(command)):
-            raise TypeError(fault)
-        return command.model_dump_json(exclude_unset=True, by_alias=True)
-
-    def load(self, run: JobRun) -> Command[Any]:
-        """The command of a job.
-
-        Raises:
-            ValidationError: it does not fit this version of the command.
-        """
-        return self._commands[run.name].model_validate_json(run.payload)
-
-
-@dataclass(frozen=True, slots=True)
-class Outbox:
-    """Stores jobs and wakes workers; one per application."""
-
-    store: JobStore
-    catalog: Catalog
-    subscriptions: Subscriptions
-    notifier: Notifier
-    job_notifiers: tuple[JobNotifier, ...] = ()
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
         """Make a job of a command; ``options`` are fields of :class:`NewJob`.
@@ -92,11 +47,12 @@ class Outbox:
         Raises:
             TypeError: the command holds a secret, or no feature of this application handles it.
         """
-        actor = Actor.USER if principal.user_id is not None else Actor.ANONYMOUS
+        if fault := self.fault(type(command)):
+            raise TypeError(fault)
         return NewJob(
             type(command).__name__,
-            self.catalog.dump(command),
-            Actor.SYSTEM if principal.is_system else actor,
+            command.model_dump_json(exclude_unset=True, by_alias=True),
+            principal.kind,
             principal.user_id,
             **{"queue": type(command).job_queue, **options},
         )
@@ -108,7 +64,7 @@ class Outbox:
             ValidationError: it does not fit this version of the command or event.
             KeyError: the subscription, or the kind of event, no longer exists.
         """
-        command = self.catalog.load(run)
+        command = self.commands[run.name].model_validate_json(run.payload)
         if not isinstance(command, AnswerEvent):
             return command
         asked = command.subscription, command.kind, command.event
@@ -143,9 +99,32 @@ class Outbox:
 
     def wake(self, job_id: UUID) -> None:
         """Wake workers in this process, and in others, for a stored job."""
-        self.notifier.notify()
+        self.notify()
         for job_notifier in self.job_notifiers:
             job_notifier.publish(job_id)
+
+    def notify(self) -> None:
+        """Wake the tasks in this process that wait, because there may be work."""
+        for event in self._waiting:
+            event.set()
+
+    def subscribe(self) -> asyncio.Event:
+        """An event that every call of :meth:`notify` sets from now on."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        return event
+
+    def unsubscribe(self, event: asyncio.Event) -> None:
+        """Stop setting an event."""
+        self._waiting.discard(event)
+
+    def providers(self) -> dict[Any, Provider]:
+        """What the handler of a command can take as a parameter, by type."""
+        return {
+            Outbox: lambda context: self,
+            Jobs: lambda context: Jobs(self, context),
+            Events: lambda context: Events(self, context),
+        }
 
 
 class Jobs:
@@ -224,22 +203,22 @@ class Events:
 
         A subscriber that fails gets a job, too, which calls it again.
         """
-        for subscription in self._outbox.subscriptions.of(event):
-            about = f"{subscription.name}:{getattr(event, event.aggregate)}"
-            key = f"{subscription.name}:{event.event_id}"
-            job = self._job(subscription, event, sequence=about, unique_key=key)
+        for name, react in self._outbox.subscriptions.of(event):
+            about = f"{name}:{getattr(event, event.aggregate)}"
+            key = f"{name}:{event.event_id}"
+            job = self._job(name, react, event, sequence=about, unique_key=key)
             if job is not None:
                 await self._outbox.put(self._context, job)
 
-    def _job(self, asked: Subscription, event: Event, **options: Any) -> NewJob | None:
+    def _job(self, name: str, react: Reaction[Any], event: Event, **options: Any) -> NewJob | None:
         kind = type(event).__name__
         try:
-            command = asked.react(event)
+            command = react(event)
             return None if command is None else self._outbox.new(command, SYSTEM, **options)
         except Exception:
-            log.exception("subscriber failed", subscription=asked.name, event_type=kind)
+            log.exception("subscriber failed", subscription=name, event_type=kind)
             stored = event.model_dump(mode="json")
-            again = AnswerEvent(subscription=asked.name, kind=kind, event=stored)
+            again = AnswerEvent(subscription=name, kind=kind, event=stored)
             return self._outbox.new(again, SYSTEM, **options)
 
 
@@ -260,15 +239,6 @@ class AnswerEvent(Command[None]):
 @handles(AnswerEvent)
 async def answer_event(command: AnswerEvent) -> None:
     """Nothing to do: the subscriber returned no command."""
-
-
-def outbox_providers(outbox: Outbox) -> dict[Any, Provider]:
-    """What the handler of a command can take as a parameter, by type, to enqueue and publish."""
-    return {
-        Catalog: lambda context: outbox.catalog,
-        Jobs: lambda context: Jobs(outbox, context),
-        Events: lambda context: Events(outbox, context),
-    }
 
 
 async def _pass(context: Context) -> None:

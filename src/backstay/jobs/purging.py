@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, select
 from backstay.core.context import Context
 from backstay.core.messages import Command
 from backstay.db.base import Base
-from backstay.db.queries import delete_where
+from backstay.db.session import Transaction
 from backstay.jobs.outbox import Jobs
 
 BATCH = 1000
@@ -33,12 +33,13 @@ class Purge:
 
         Rows that another transaction has locked are skipped. Returns whether more may be left.
         """
-        session, command = self._context.unit.transaction, self._context.message
+        session: Transaction = self._context.unit.transaction
+        command = self._context.message
         key = entity.__mapper__.primary_key[0]
         batch = select(key).where(*over).limit(BATCH).with_for_update(skip_locked=True)
         if oldest is not None:
             batch = batch.order_by(oldest)
-        purged = await delete_where(session, entity, key.in_(batch))
+        purged = await session.delete_where(entity, key.in_(batch))
         if not purged:
             self._context.note.skip()
         if purged == BATCH and isinstance(command, Command):

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
+from os import urandom
 from uuid import UUID
 
 import structlog
 
-from backstay.core.clock import first_id_at, new_trace
+from backstay.core.clock import first_id_at
 from backstay.core.principal import SYSTEM
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
@@ -70,14 +71,14 @@ class Scheduler:
             await self._fire(each, slot)
 
     async def _fire(self, each: Scheduled, slot: datetime) -> None:
-        request_id, traceparent = new_trace()
+        chosen = urandom(24).hex()
         job = self._outbox.new(
             each.command,
             SYSTEM,
             id=id_of(each.name, slot),
             unique_key=f"schedule:{each.name}",
-            request_id=request_id,
-            traceparent=traceparent,
+            request_id=chosen[:32],
+            traceparent=f"00-{chosen[:32]}-{chosen[32:]}-00",
         )
         if await self._outbox.store.fire(each.name, slot, job):
             log.info("schedule fired", schedule=each.name, slot=slot.isoformat())

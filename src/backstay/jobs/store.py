@@ -26,8 +26,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from backstay.core.jobs import TASK_QUEUE, Backlog, JobRun, JobState, NewJob
-from backstay.db.session import Database, Transaction
-from backstay.db.types import SecondsFromNow
+from backstay.db.base import SecondsFromNow
+from backstay.db.database import Database
+from backstay.db.session import Transaction
 from backstay.jobs.tables import RUNNING, UNFINISHED, Job, Schedule
 
 CHANNEL = "backstay_jobs"
@@ -53,8 +54,8 @@ READY = (
 _KNOWN = Job.name.in_(bindparam("names", expanding=True))
 
 _RUN = (
-    Job.id, Job.name, Job.payload, Job.attempts, Job.max_attempts, Job.spared, Job.actor,
-    Job.user_id, Job.request_id, Job.address, Job.traceparent, Job.is_cancelled,
+    Job.id, Job.name, Job.payload, Job.attempts, Job.max_attempts, Job.uncounted_attempts,
+    Job.actor, Job.user_id, Job.request_id, Job.address, Job.traceparent, Job.is_cancelled,
 )  # fmt: skip
 _HELD = (
     Job.id == bindparam("run_id"),
@@ -112,7 +113,7 @@ _RELEASE = _change(
     state=JobState.QUEUED.value,
     due_at=NOW,
     max_attempts=Job.max_attempts + 1,
-    spared=Job.spared + 1,
+    uncounted_attempts=Job.uncounted_attempts + 1,
 )
 _LOST = select(*_RUN).where(RUNNING, Job.due_at <= NOW).order_by(Job.due_at).limit(100)
 _RENEW = (

@@ -22,8 +22,8 @@ class Job(Base):
 
     ``due_at`` of a queued job is when it may be claimed, of a running one the end of its lease.
     ``attempts`` counts the claims and never decreases, so that it shows which claim is valid.
-    ``spared`` of them do not count as failures, though ``max_attempts`` includes them: the job was
-    released, or a user has repeated it since.
+    ``uncounted_attempts`` of them do not count as failures, though ``max_attempts`` includes them:
+    the job was released, or a user has repeated it since.
     """
 
     __tablename__ = "jobs"
@@ -36,7 +36,7 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
-    spared: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    uncounted_attempts: Mapped[int] = mapped_column("spared", default=0, server_default=text("0"))
     sequence: Mapped[str | None] = mapped_column(Text)
     unique_key: Mapped[str | None] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(String(16))

@@ -1,40 +1,33 @@
-"""The timing of a worker: how long it waits for work, and for a database that may not answer."""
+"""The timing of a worker: when a failed job runs again, and a timeout for the database."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 
-from backstay.core.errors import Unavailable
+from backstay.core.errors import AppError, Unavailable
 
 T = TypeVar("T")
+FIRST_DELAY, LAST_DELAY = 2.0, 3600.0
+"""Seconds before a failed job is retried; each delay is twice the one before."""
 log = structlog.get_logger("backstay.patience")
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerTiming:
-    """The intervals of a worker, in seconds.
+def is_final(error: Exception) -> bool:
+    """Whether a retry is useless, because the command itself is at fault.
 
-    Attributes:
-        lease: how long a claim holds without a heartbeat; then the job counts as lost.
-        beat: between two heartbeats.
-        poll: between two polls for work while no notifier works.
-        idle: between two polls while a notifier works.
-        rest: before the next try after the database did not answer.
-        tries: a number: after so many failures in a row :meth:`Worker.drain` gives up.
+    These are errors with a status below 500, except 409 (conflict) and 429 (rate limit).
     """
-
-    lease: float = 15.0
-    beat: float = 1.0
-    poll: float = 1.0
-    idle: float = 5.0
-    rest: float = 1.0
-    tries: int = 5
+    return isinstance(error, AppError) and error.status < 500 and error.status not in {409, 429}
 
 
-DEFAULT_TIMING = WorkerTiming()
+def backoff(attempt: int) -> float:
+    """Seconds to wait after a failed attempt; randomly up to half less, so that jobs which failed
+    together are not retried together."""
+    longest = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 16))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 class TimeoutRunner:

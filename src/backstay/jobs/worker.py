@@ -4,56 +4,32 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 import structlog
 
 from backstay.core.causes import cause_of
-from backstay.core.context import Buses, Origin, Sender
-from backstay.core.errors import Unauthenticated
-from backstay.core.jobs import (
-    TASK_QUEUE,
-    Actor,
-    JobLost,
-    JobRun,
-    JobTimedOut,
-    backoff,
-    is_final,
-    public_error,
-)
-from backstay.core.messages import Query
-from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.context import Origin, Sender
+from backstay.core.errors import Unauthenticated, Unavailable
+from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
 from backstay.core.principal import STRANGER, SYSTEM, Principal
-from backstay.core.schedule import Scheduled
-from backstay.jobs.outbox import Outbox
-from backstay.jobs.timing import DEFAULT_TIMING, TimeoutRunner, WorkerTiming
+from backstay.jobs.context import WorkerContext
+from backstay.jobs.scheduler import Scheduler
+from backstay.jobs.timing import TimeoutRunner, backoff, is_final
 
 log = structlog.get_logger("backstay.jobs")
 
-
-class GetPrincipalOfUser(Query[Principal | None]):
-    """A user as they are now, signed in or not; None when they may not sign in."""
-
-    permission = SYSTEM_ONLY
-
-    user_id: UUID
+PATIENCE = 5.0
+"""Seconds after the grace period, after which tasks that still run are cancelled."""
+LAST_SECONDS = 2.0
+"""How long a cancelled task may take to end; then it is no longer waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerContext:
-    """What every worker of an application needs.
+class _JobLost(Unavailable):
+    """A worker neither finished a job nor renewed its lease: it was killed, maybe by the job."""
 
-    ``observe`` is called with the name, the outcome and the seconds of each run.
-    """
-
-    outbox: Outbox
-    buses: Buses
-    observe: Callable[[str, str, float], None]
-    schedule: tuple[Scheduled, ...] = ()
-    timing: WorkerTiming = DEFAULT_TIMING
+    code, title = "jobs.lost", "The worker that ran it disappeared; it may be what ended it"
 
 
 class Worker:
@@ -64,15 +40,15 @@ class Worker:
     ) -> None:
         self._place = place
         self._store = place.outbox.store
-        self._notifier, self._job_notifiers = place.outbox.notifier, place.outbox.job_notifiers
+        self._job_notifiers = place.outbox.job_notifiers
         self._queues = queues
         self._concurrency = concurrency
         self._reserved = int(concurrency > 1 and set(queues or ()) != {TASK_QUEUE})
         self._running: dict[asyncio.Task[None], JobRun] = {}
-        self._called = self._notifier.subscribe()
+        self._called = place.outbox.subscribe()
         self._is_stopping, self._grace = False, 0.0
-        self._faults: deque[Exception] = deque(maxlen=place.timing.tries)
-        self._with_timeout = TimeoutRunner(place.timing.lease / 3)
+        self._faults: deque[Exception] = deque(maxlen=place.tries)
+        self._with_timeout = TimeoutRunner(place.lease / 3)
 
     async def work(self) -> None:
         """Run jobs until :meth:`stop`; then finish the running ones, or release them."""
@@ -83,24 +59,44 @@ class Worker:
                     await self._wait()
             await self._finish()
 
+    @asynccontextmanager
+    async def running(self, *, grace: float) -> AsyncIterator[None]:
+        """Run jobs and fire schedules; at the end, jobs have ``grace`` seconds to finish."""
+        place = self._place
+        for job_notifier in self._job_notifiers:
+            await job_notifier.listen(place.outbox.notify)
+        scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
+        working = asyncio.create_task(self.work())
+        for task in (scheduling, working):
+            task.add_done_callback(_tell_if_dead)
+        try:
+            yield
+        finally:
+            scheduling.cancel()
+            self.stop(grace)
+            at_work = {scheduling, working}
+            await asyncio.wait(at_work, timeout=grace + PATIENCE)
+            working.cancel()
+            await asyncio.wait(at_work, timeout=LAST_SECONDS)
+
     async def drain(self) -> int:
         """Run until no job is ready or :meth:`stop`, and return how many runs there were.
 
         Raises:
-            AppError: claiming jobs failed ``WorkerTiming.tries`` times in a row.
+            AppError: claiming jobs failed ``WorkerContext.tries`` times in a row.
         """
         count = 0
         async with self._beating():
             while not self._is_stopping:
                 was_idle = not (self._running or self._with_timeout.late)
                 claimed = await self._claim()
-                if len(self._faults) == self._place.timing.tries:
+                if len(self._faults) == self._place.tries:
                     raise self._faults[-1]
                 count += claimed
                 if self._running and not claimed:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 elif self._with_timeout.late:
-                    await asyncio.wait(self._with_timeout.late, timeout=self._place.timing.rest)
+                    await asyncio.wait(self._with_timeout.late, timeout=self._place.rest)
                 elif was_idle and not claimed and not self._faults:
                     break  # else a run that ended meanwhile, or a release, may have left more
             await self._finish()
@@ -131,22 +127,22 @@ class Worker:
         finally:
             for beat in beats:
                 beat.cancel()
-            await asyncio.wait(beats, timeout=self._place.timing.beat)
-            self._notifier.unsubscribe(self._called)
+            await asyncio.wait(beats, timeout=self._place.beat)
+            self._place.outbox.unsubscribe(self._called)
 
     async def _claim(self) -> int:
         """Start as many jobs as there are free slots, and return how many."""
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
-        claiming = self._store.claim(self._queues, room, self._place.timing.lease, self._reserved)
+        claiming = self._store.claim(self._queues, room, self._place.lease, self._reserved)
         try:
             runs = await self._with_timeout(claiming, self._release_all)
         except Exception as error:
             if not self._faults:
                 log.warning("jobs cannot be claimed", fault=error)
             self._faults.append(error)
-            await asyncio.sleep(self._place.timing.rest)
+            await asyncio.sleep(self._place.rest)
             return 0
         self._faults.clear()
         for run in runs:
@@ -165,9 +161,9 @@ class Worker:
         self._called.set()
 
     async def _wait(self) -> None:
-        timing = self._place.timing
+        place = self._place
         is_notified = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
-        longest = timing.idle if is_notified else timing.poll
+        longest = place.idle if is_notified else place.poll
         if len(self._running) < self._concurrency:
             with suppress(Exception):
                 due = await self._with_timeout(self._store.next_due(self._queues))
@@ -177,7 +173,7 @@ class Worker:
 
     async def _beat(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self._place.timing.beat)
+            await asyncio.sleep(self._place.beat)
             await act()
 
     async def _renew(self) -> None:
@@ -187,7 +183,7 @@ class Worker:
             return
         try:
             renewed = await self._with_timeout(
-                self._store.renew(list(held.values()), self._place.timing.lease)
+                self._store.renew(list(held.values()), self._place.lease)
             )
         except Exception as error:
             log.warning("leases of jobs cannot be renewed", fault=error)
@@ -212,7 +208,7 @@ class Worker:
             if run.is_cancelled:
                 await self._store_outcome(self._store.cancelled(run))
             else:
-                await self._failed(run, JobLost())
+                await self._failed(run, _JobLost())
         if lost:
             self._called.set()
 
@@ -251,19 +247,18 @@ class Worker:
         origin = Origin(run.request_id, run.address, traceparent=run.traceparent, job=run)
         try:
             async with asyncio.timeout(command.job_timeout) as limit:
-                await Sender(self._place.buses, await self._principal(run), origin)(command)
+                await Sender(self._place.bus.send, await self._principal(run), origin)(command)
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise JobTimedOut(f"It took longer than {command.job_timeout:g} s.") from error
 
     async def _principal(self, run: JobRun) -> Principal:
-        if run.actor == Actor.SYSTEM:
+        if run.actor == SYSTEM.kind:
             return SYSTEM
         if run.user_id is None:
             return STRANGER
-        ask = Sender(self._place.buses, SYSTEM)
-        principal = await ask(GetPrincipalOfUser(user_id=run.user_id))
+        principal = await self._place.principal_of(run.user_id)
         if principal is None:
             raise Unauthenticated("Whoever asked for it may no longer sign in.")
         return principal
@@ -276,7 +271,7 @@ class Worker:
             await self._store_outcome(store.fail(run, code, sentence))
             return "failed"
         await self._store_outcome(
-            store.retry(run, code, sentence, backoff(run.attempt - run.spared))
+            store.retry(run, code, sentence, backoff(run.attempt - run.uncounted_attempts))
         )
         return "retried"
 
@@ -286,3 +281,10 @@ class Worker:
             await self._with_timeout(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", fault=error)
+
+
+def _tell_if_dead(task: asyncio.Task[None]) -> None:
+    """Log at once why a task died, because it is awaited only at the end."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.critical("no more jobs are run or scheduled here", exc_info=error)

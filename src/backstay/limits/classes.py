@@ -1,9 +1,10 @@
 """Limit classes: which routes share a rate limit, and how many requests it allows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backstay.core.rates import Rate
+from backstay.core.wiring import Place
 from backstay.settings import Settings
 
 SHORT_BODY_BYTES = 16_384
@@ -15,7 +16,8 @@ class LimitClass:
     """A rate limit that a feature declares beside its routes; requests count per client address.
 
     Attributes:
-        name: the name in the header ``RateLimit``, and the prefix of the keys that count.
+        name: the name in the header ``RateLimit``, and the prefix of the keys that count. Requests
+            of two classes of one name would count together, so each has a name of its own.
         rate: the rate, as a function of the settings.
         body_bytes: the largest request body; None for the general limit of bodies.
     """
@@ -23,6 +25,7 @@ class LimitClass:
     name: str
     rate: Callable[[Settings], Rate]
     body_bytes: int | None = SHORT_BODY_BYTES
+    place: Place = field(default_factory=Place.of_caller, init=False, repr=False)
 
     def rate_in(self, settings: Settings) -> Rate | None:
         """The rate under these settings; None where limits are switched off."""

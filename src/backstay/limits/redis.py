@@ -5,9 +5,9 @@ from dataclasses import replace
 from backstay.core.ports import RateLimitResult
 from backstay.core.rates import Rate
 from backstay.limits.memory import MemoryLimiter, price_of, result_of
-from backstay.redis.client import RedisFault, RedisLink, Script
+from backstay.redis.client import RedisFault, RedisLink
 
-COUNT = Script.of("""
+COUNT = """
 local price, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -19,14 +19,14 @@ if debt > 0 and debt ~= owed then
     redis.call('SET', KEYS[1], string.format('%.0f', now + debt), 'PX', math.ceil(debt / 1000))
 end
 return {allowed, debt}
-""")
+"""
 """GCRA: each request adds to a debt that decreases with time; a key holds the moment at which its
 debt is zero. All times are whole microseconds of the clock of Redis. A debt above the limit is cut
 to the limit: the clock of a replica that has become the master may be behind."""
-TAKE_BACK = Script.of("""
+TAKE_BACK = """
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 return 0
-""")
+"""
 MICROSECOND = 1000
 """In nanoseconds."""
 

@@ -13,12 +13,18 @@ from typing import TextIO
 from uuid import UUID
 
 from backstay.core.clock import new_id
-from backstay.core.mail import KeptMail, Mail, MailNotSent, NoMailServer
+from backstay.core.mail import KeptMail, Mail, MailNotSent
 from backstay.core.ports import Clock
 from backstay.mailing.message import message_of
 
 KEPT = 200
 """How many mails are kept; the oldest ones beyond that are deleted."""
+
+
+class _NoMailServer(MailNotSent):
+    """No mail server is configured; a retry is useless until there is one."""
+
+    status, code, title = 422, "mail.no_server", "No mail server is configured"
 
 
 class FileMailer:
@@ -102,6 +108,6 @@ class NoMailer:
     """Refuses every mail, because no mail server is configured."""
 
     async def send(self, mail: Mail) -> None:
-        raise NoMailServer(
+        raise _NoMailServer(
             "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
         )

@@ -9,7 +9,7 @@ from backstay.core.errors import AppError
 from backstay.core.jobs import JobStore
 from backstay.core.ports import Check, PrincipalChannel
 from backstay.core.runtime_dir import is_draining
-from backstay.db.session import Database
+from backstay.db.database import Database
 from backstay.redis.client import RedisLinks
 
 PATIENCE = 1.5

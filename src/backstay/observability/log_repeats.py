@@ -11,7 +11,7 @@ from typing import Any
 from structlog import DropEvent
 from structlog.typing import EventDict, WrappedLogger
 
-from backstay.core.causes import cause_of, limited_by, raised_at, root_of
+from backstay.core.causes import cause_of, kind_of
 
 PERIOD = 60.0
 """Seconds during which a logged error is only counted if it happens again."""
@@ -57,7 +57,7 @@ class Repeats:
         if error is not None:
             event["exc_info"] = error
             event.setdefault("reason", cause_of(error))
-        key = None if same is None else (same, *_kind_of(error))
+        key = None if same is None else (same, None if error is None else kind_of(error))
         with self._lock:
             is_new = self._is_new(key)
             over = self._take(self._over())
@@ -106,10 +106,3 @@ def _error_of(event: EventDict) -> BaseException | None:
     if isinstance(given, tuple):
         given = given[1]
     return given if isinstance(given, BaseException) else None
-
-
-def _kind_of(error: BaseException | None) -> tuple[type[BaseException] | None, str]:
-    if error is None:
-        return None, ""
-    root = root_of(error)
-    return type(root), raised_at(limited_by(error) or root)

@@ -33,7 +33,7 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
         *([_escape_controls] if form == "console" else []),
         _renderer(form),
     ]
-    lines = Lines(cast(TextIO, Forgiving(sys.stderr)))
+    lines = _Lines(cast(TextIO, _Forgiving(sys.stderr)))
     every = structlog.make_filtering_bound_logger(logging.NOTSET)
     summing = structlog.wrap_logger(lines, [structlog.processors.add_log_level, *shown], every)
     repeats = Repeats(lambda name, event: getattr(summing, name)(**event))
@@ -51,7 +51,7 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
     return repeats.settle
 
 
-class Lines:
+class _Lines:
     """Writes a stream line by line, without waiting for a lock.
 
     If another call is writing, it writes this line, too. Waiting could be a deadlock: both calls
@@ -121,7 +121,7 @@ def _mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-class Forgiving:
+class _Forgiving:
     """Drops text that a stream cannot take, for example because the disk is full.
 
     The reader of a pipe may also have ended. ``stream`` is None if the process was started with

@@ -5,10 +5,10 @@ from datetime import datetime
 from math import inf
 from uuid import UUID
 
+from backstay.core.background import Flight, SingleFlight
 from backstay.core.bounded_map import BoundedMap
 from backstay.core.caching import MAX_STALENESS
 from backstay.core.principal import Principal
-from backstay.core.single_flight import Flight, SingleFlight
 
 MAX_AGE = 60.0
 """Seconds that a cached principal is used, even while the channel delivers every change."""

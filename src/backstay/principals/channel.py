@@ -1,7 +1,4 @@
-"""The PrincipalChannel port through the database; `channel_redis` has the one on Redis.
-
-Where both are in use, a change that either of them delivers is applied.
-"""
+"""The PrincipalChannel port through the database."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,9 +11,8 @@ from sqlalchemy import text
 from backstay.caching.memory import EVERYTHING, MemoryCache
 from backstay.core.causes import cause_of
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.ports import PrincipalChannel
+from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener
-from backstay.db.session import Database
 from backstay.principals.cache import PrincipalCache
 
 log = structlog.get_logger("backstay.principals")
@@ -67,7 +63,7 @@ class DatabasePrincipals:
         self._listener.subscribe(CHANNEL, self)
 
     async def stop(self) -> None:
-        await self._listener.stop()
+        """Nothing to do: the listener is shared, and its owner stops it."""
 
     def state(self) -> str:
         """``degraded`` from the first failure until the next proof; ``ok`` before any of them."""
@@ -81,7 +77,7 @@ class DatabasePrincipals:
         if self._answers is not None:
             self._answers.forget_all()
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Drop every entry: it is unknown what another process has changed."""
         self.subscribed()
 
@@ -156,7 +152,7 @@ class PostgresPrincipals(DatabasePrincipals):
             answers.add_untold(tags)
             raise
 
-    def heard(self, payload: str) -> None:
+    def notified(self, payload: str) -> None:
         """Drop the users who changed; all of them if the notification cannot be read."""
         try:
             news = json.loads(payload)
@@ -173,34 +169,6 @@ class PostgresPrincipals(DatabasePrincipals):
         if self._answers is not None:
             self._answers.forget_tags({EVERYTHING} if everyone else tags)
         self._database.wrote(*users, author)
-
-
-class Channels:
-    """Uses several channels; entries stay in use while any one of them proves to be complete."""
-
-    def __init__(self, *channels: PrincipalChannel) -> None:
-        self._channels = channels
-
-    async def announce(self, context: Context) -> None:
-        for channel in self._channels:
-            await channel.announce(context)
-
-    async def publish(self, changes: PrincipalChanges) -> None:
-        for channel in self._channels:
-            await channel.publish(changes)
-
-    async def start(self) -> None:
-        for channel in self._channels:
-            await channel.start()
-
-    async def stop(self) -> None:
-        for channel in self._channels:
-            await channel.stop()
-
-    def state(self) -> str:
-        """The worst state of the channels that are not ``off``."""
-        states = {channel.state() for channel in self._channels}
-        return next((state for state in ("degraded", "ok") if state in states), "off")
 
 
 def _payload(

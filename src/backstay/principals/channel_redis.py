@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from backstay.core.clock import new_id
 from backstay.core.context import Context, PrincipalChanges
+from backstay.core.ports import PrincipalChannel
 from backstay.principals.cache import PrincipalCache
 from backstay.redis.client import RedisFault, RedisLink
 
@@ -17,7 +18,7 @@ CHANNEL = "backstay:{name}:signals:{db}"
 database of a server."""
 
 
-class News(BaseModel):
+class _News(BaseModel):
     """The users whose principal changed, or everyone.
 
     ``pending`` is how many seconds the commit of the change may still take; a second message with
@@ -34,6 +35,9 @@ class News(BaseModel):
 class RedisPrincipals:
     """Publishes a change twice, because a process may die between its commit and a message.
 
+    ``database`` is the channel through the database, which is used, too: a change that either of
+    them delivers is applied, and entries stay in use while either proves to be complete.
+
     Before the commit, other processes learn which principals are about to change, and keep no
     entries of them for as long as the commit may take. Messages and replies arrive in order on the
     connection that all commands share, so the reply to a later command proves that all messages
@@ -42,9 +46,15 @@ class RedisPrincipals:
     """
 
     def __init__(
-        self, cache: PrincipalCache, link: RedisLink, name: str, commit_seconds: float
+        self,
+        database: PrincipalChannel,
+        cache: PrincipalCache,
+        link: RedisLink,
+        name: str,
+        commit_seconds: float,
     ) -> None:
         """Applications with different names do not receive each other's messages."""
+        self._database = database
         self._cache = cache
         self._link = link
         self._commit_seconds = commit_seconds
@@ -56,6 +66,7 @@ class RedisPrincipals:
 
     async def announce(self, context: Context) -> None:
         """Publish which principals are about to change."""
+        await self._database.announce(context)
         changes = context.unit.changes
         if changes:
             changes.announced_as = str(new_id())
@@ -63,18 +74,22 @@ class RedisPrincipals:
 
     async def publish(self, changes: PrincipalChanges) -> None:
         """Publish who changed, in the background: other processes keep no entry of them yet."""
+        await self._database.publish(changes)
         self._soon(self._publish(changes))
 
     async def start(self) -> None:
-        """Nothing to do: the link has subscribed."""
+        """Start the other channel; the link has subscribed already."""
+        await self._database.start()
 
     async def stop(self) -> None:
-        """Wait until pending messages are sent."""
+        """Stop the other channel, and wait until pending messages are sent."""
+        await self._database.stop()
         await asyncio.gather(*self._sending)
 
     def state(self) -> str:
-        """``ok`` while Redis answers, else ``degraded``."""
-        return "ok" if self._link.is_up else "degraded"
+        """``ok`` while Redis answers and the other channel is not ``degraded``."""
+        is_ok = self._link.is_up and self._database.state() != "degraded"
+        return "ok" if is_ok else "degraded"
 
     def subscribed(self) -> None:
         """Called by the link: drop every entry, because messages may have been missed."""
@@ -86,7 +101,7 @@ class RedisPrincipals:
         A message that cannot be read drops every entry: it may have been about any user.
         """
         try:
-            news = News.model_validate_json(payload)
+            news = _News.model_validate_json(payload)
         except ValidationError:
             self._cache.forget_all()
             return
@@ -112,7 +127,7 @@ class RedisPrincipals:
         self._cache.complete_until(moment)
 
     async def _publish(self, changes: PrincipalChanges, pending: float = 0.0) -> None:
-        news = News(
+        news = _News(
             sender=self._sender,
             users=frozenset(changes.user_ids),
             everyone=changes.everyone,

@@ -5,20 +5,20 @@ import hashlib
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from backstay.redis.errors import RedisFault, RedisRefused, RedisUnavailable
-from backstay.redis.metrics import LinkMetrics, RedisMetrics
+from backstay.redis.errors import RedisFault, RedisRefused
 from backstay.settings import RedisAddress
 
 if TYPE_CHECKING:
     from backstay.redis.connection import Connection
 
-__all__ = ["RedisFault", "RedisLink", "RedisLinks", "RedisRefused", "RedisUnavailable", "Script"]
+__all__ = ["RedisFault", "RedisLink", "RedisLinks", "RedisRefused"]
 
 log = structlog.get_logger("backstay.redis")
 
@@ -38,20 +38,7 @@ UNFIT = frozenset(
 Word = str | int | float | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script and the hash by which a server knows it."""
-
-    source: str
-    sha: str
-
-    @classmethod
-    def of(cls, source: str) -> "Script":
-        """Make a script of its source."""
-        return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
-
-class Subscriber(Protocol):
+class _Subscriber(Protocol):
     """Receives the messages of one channel, and learns until when it has received all of them."""
 
     def subscribed(self) -> None:
@@ -75,14 +62,16 @@ class RedisLink:
     the background has passed a test write.
     """
 
-    def __init__(self, address: RedisAddress, metrics: LinkMetrics) -> None:
+    def __init__(
+        self, address: RedisAddress, up: Gauge, failed: Counter, short_circuited: Counter
+    ) -> None:
         self.address = address
         self.prefix = "backstay:{backstay}:" if address.is_cluster else "backstay:"
         """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on
         one server: a script requires that of its keys, and only one server keeps messages in
         order."""
-        self._metrics = metrics
-        self._subscribers: dict[bytes, Subscriber] = {}
+        self._up, self._failed, self._short_circuited = up, failed, short_circuited
+        self._subscribers: dict[bytes, _Subscriber] = {}
         self._connection: Connection | None = None
         self._tls: ssl.SSLContext | None = None
         self._reason = "there is no connection yet"
@@ -96,7 +85,7 @@ class RedisLink:
         """Whether commands are sent (the circuit is closed)."""
         return self._connection is not None
 
-    def subscribe(self, channel: str, subscriber: Subscriber) -> None:
+    def subscribe(self, channel: str, subscriber: _Subscriber) -> None:
         """Subscribe to a channel, from the next connection on."""
         self._subscribers[channel.encode()] = subscriber
 
@@ -118,42 +107,42 @@ class RedisLink:
         """Send a command and return its reply, in bytes; the first one connects if need be.
 
         Raises:
-            RedisUnavailable: there was no answer in time, or the circuit is open.
             RedisRefused: the server answered with an error.
+            RedisFault: there was no answer in time, or the circuit is open.
         """
         if not self._tried.is_set():
             await self.start()
         connection = self._connection
         if connection is None:
-            self._metrics.short_circuited.inc()
-            raise RedisUnavailable(self._reason)
+            self._short_circuited.inc()
+            raise RedisFault(self._reason)
         try:
             return await connection.send(*command)
-        except RedisUnavailable:
-            self._metrics.failed.inc()
-            raise
         except RedisRefused as error:
             raise self._refusal(connection, str(command[0]), error) from None
+        except RedisFault:
+            self._failed.inc()
+            raise
 
-    async def run(self, script: Script, keys: Sequence[Word], args: Sequence[Word] = ()) -> Any:
-        """Run a script and return its reply; its source goes only to a server that lacks it.
+    async def run(self, script: str, keys: Sequence[Word], args: Sequence[Word] = ()) -> Any:
+        """Run a Lua script and return its reply; its text goes only to a server that lacks it.
 
         Raises:
-            RedisUnavailable: there was no answer in time, or the circuit is open.
             RedisRefused: the server answered with an error.
+            RedisFault: there was no answer in time, or the circuit is open.
         """
         try:
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+            return await self.call("EVALSHA", _sha(script), len(keys), *keys, *args)
         except RedisRefused as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-        return await self.call("EVAL", script.source, len(keys), *keys, *args)
+        return await self.call("EVAL", script, len(keys), *keys, *args)
 
     def _refusal(self, connection: "Connection", command: str, error: RedisRefused) -> RedisFault:
         text = str(error)
         is_known = text.startswith("NOSCRIPT")
         if not is_known:
-            self._metrics.failed.inc()
+            self._failed.inc()
         if UNFIT.isdisjoint(text.replace("-", " ").split()[:20]):
             if not is_known and command not in self._refused:
                 self._refused.add(command)
@@ -161,7 +150,7 @@ class RedisLink:
                 log.warning(event, address=str(self.address), command=command, reason=text)
             return error
         connection.lose(f"it answers {text}")
-        return RedisUnavailable(text)
+        return RedisFault(text)
 
     async def _keep(self) -> None:
         while True:
@@ -175,8 +164,7 @@ class RedisLink:
 
     async def _connect(self) -> "Connection":
         """Open a connection and check it with a test write."""
-        from backstay.redis.connection import Connection
-        from backstay.redis.discovery import locate
+        from backstay.redis.connection import Connection, locate
 
         address, probe = self.address, f"{self.prefix}probe"
         if address.tls and self._tls is None:
@@ -193,20 +181,20 @@ class RedisLink:
             except BaseException as error:
                 await connection.close("it is not fit for use")
                 if isinstance(error, RedisRefused):
-                    raise RedisUnavailable(f"it answers {error}") from error
+                    raise RedisFault(f"it answers {error}") from error
                 raise
         return connection
 
     async def _follow(self, connection: "Connection") -> None:
         """Use a connection until it is lost."""
         if connection.lost:  # after its test write
-            raise RedisUnavailable(connection.lost)
+            raise RedisFault(connection.lost)
         since = monotonic()
         self._gone.clear()
         for subscriber in self._subscribers.values():
             subscriber.subscribed()
         self._connection = connection
-        self._metrics.up.set(1)
+        self._up.set(1)
         self._tried.set()
         try:
             while self.is_up:
@@ -238,7 +226,7 @@ class RedisLink:
     def _lose(self, connection: "Connection", reason: str) -> None:
         if connection is self._connection:
             self._connection = None
-            self._metrics.up.set(0)
+            self._up.set(0)
             self._gone.set()
             self._miss(reason)
 
@@ -251,10 +239,31 @@ class RedisLink:
 
 
 class RedisLinks:
-    """All links of one process: one per server, however many purposes it serves."""
+    """All links of one process: one per server, however many purposes it serves.
 
-    def __init__(self, metrics: RedisMetrics) -> None:
-        self._metrics = metrics
+    Their metrics are labelled with the address of the server.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._up = Gauge(
+            "backstay_redis_up",
+            "1 while Redis is used (the circuit is closed), 0 while it is not.",
+            ["address"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._failed = Counter(
+            "backstay_redis_failed_commands_total",
+            "Commands that Redis did not answer in time, or with an error.",
+            ["address"],
+            registry=registry,
+        )
+        self._short_circuited = Counter(
+            "backstay_redis_short_circuited_commands_total",
+            "Commands that were not sent, because Redis was known to be away.",
+            ["address"],
+            registry=registry,
+        )
         self._links: dict[RedisAddress, RedisLink] = {}
 
     def to(self, address: RedisAddress | None) -> RedisLink | None:
@@ -262,7 +271,9 @@ class RedisLinks:
         if address is None:
             return None
         if address not in self._links:
-            self._links[address] = RedisLink(address, self._metrics.of(str(address)))
+            up, failed = self._up.labels(str(address)), self._failed.labels(str(address))
+            short_circuited = self._short_circuited.labels(str(address))
+            self._links[address] = RedisLink(address, up, failed, short_circuited)
         return self._links[address]
 
     @property
@@ -279,3 +290,9 @@ class RedisLinks:
     async def stop(self) -> None:
         """Close every connection."""
         await asyncio.gather(*(link.stop() for link in self._links.values()))
+
+
+@cache
+def _sha(script: str) -> str:
+    """The hash by which a server knows a script."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

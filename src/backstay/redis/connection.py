@@ -1,20 +1,22 @@
-"""One redis-py connection for the whole process; commands of one tick share a round trip.
+"""One redis-py connection for the whole process, and the server that it goes to.
 
 The client imports this module, and redis-py with it, when it connects for the first time.
 """
 
 import asyncio
+import random
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Self
 
 from redis import asyncio as redis_py
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, MovedError, RedisError, ResponseError
 from redis.typing import EncodableT
 
-from backstay.redis.errors import RedisRefused, RedisUnavailable
+from backstay.redis.errors import RedisFault, RedisRefused
 from backstay.settings import RedisAddress
 
 PATIENCE = 0.05
@@ -23,6 +25,8 @@ in a row, as a login makes them, therefore take less than a quarter of a second.
 TURNS = 3
 """Turns of the event loop that are waited after that: if this process itself was held up, the
 reply may have arrived and only needs to be read."""
+ASK_SECONDS = 0.2
+"""Seconds that a Sentinel, or a node of a Cluster, may take to answer before the next is asked."""
 
 _PUSHED = object()
 
@@ -31,7 +35,9 @@ OnLost = Callable[["Connection", str], None]
 
 
 class Connection:
-    """Replies arrive in the order of their commands; published messages arrive between them.
+    """The commands of one turn of the event loop share a round trip.
+
+    Replies arrive in the order of their commands; published messages arrive between them.
 
     redis-py connects, authenticates, packs and parses. Its pool is not used: it takes one
     connection per pending command. Nor is its pub/sub: it takes a connection of its own, whose
@@ -66,9 +72,9 @@ class Connection:
         If the server refuses the subscription, the first command gets that error.
 
         Raises:
-            RedisUnavailable: there is no server, or it does not accept the credentials.
+            RedisFault: there is no server, or it does not accept the credentials.
         """
-        wire = wire_to(address, tls)
+        wire = _wire_to(address, tls)
         try:
             await wire.connect()  # type: ignore[no-untyped-call]
             if channels:
@@ -77,14 +83,14 @@ class Connection:
         except BaseException as error:
             await wire.disconnect(nowait=True)
             if isinstance(error, RedisError):
-                raise RedisUnavailable(reason_of(error)) from error
+                raise RedisFault(_reason_of(error)) from error
             raise
 
     def send(self, *command: EncodableT) -> asyncio.Future[Any]:
         """Send a command with this tick's round trip; the future has its reply or a RedisFault."""
         future = self._loop.create_future()
         if self.lost:
-            future.set_exception(RedisUnavailable(self.lost))
+            future.set_exception(RedisFault(self.lost))
             return future
         packed = self._wire.pack_command(*command)
         if not self._batch:
@@ -104,7 +110,7 @@ class Connection:
         self._on_lost(self, reason)
         for future in (*(future for _, future in self._waiting), *self._asked):
             if not future.done():
-                future.set_exception(RedisUnavailable(reason))
+                future.set_exception(RedisFault(reason))
                 future.exception()  # or asyncio logs the errors that no caller awaits any more
 
     async def close(self, reason: str) -> None:
@@ -124,7 +130,7 @@ class Connection:
         try:
             await self._wire.send_packed_command(batch, check_health=False)
         except RedisError as error:
-            self.lose(reason_of(error))
+            self.lose(_reason_of(error))
 
     async def _read(self) -> None:
         try:
@@ -143,7 +149,7 @@ class Connection:
             await self._wire.disconnect(nowait=True)
             self.lose("the server does not speak the protocol of Redis")
         except Exception as error:
-            self.lose(reason_of(error))
+            self.lose(_reason_of(error))
 
     async def _reply(self) -> Any:
         """The next reply, which may be an error, or ``_PUSHED`` after a published message."""
@@ -170,7 +176,56 @@ class Connection:
             self.lose(f"it did not answer within {PATIENCE * 1000:.0f} ms")
 
 
-def wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Connection:
+async def locate(address: RedisAddress, tls: ssl.SSLContext | None, key: str) -> RedisAddress:
+    """Find the server that a Sentinel names as the master, or the Cluster node that holds a key.
+
+    The nodes are asked in random order: one that is cut off from the others may give an outdated
+    answer again and again.
+
+    Raises:
+        RedisFault: none of them gave an answer; the text has the reason of each.
+    """
+    reasons = []
+    for host, port in random.sample(address.nodes, len(address.nodes)):
+        node = replace(address, host=host, port=port)
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return await (_ask_sentinel(node, tls) if node.service else _ask(node, tls, key))
+        except Exception as error:  # a server of another kind may answer anything
+            reasons.append(f"{host}:{port}: {_reason_of(error)}")
+    raise RedisFault("; ".join(reasons))
+
+
+async def _ask(node: RedisAddress, tls: ssl.SSLContext | None, key: str) -> RedisAddress:
+    try:
+        await _reply(node, tls, "EXISTS", key)
+    except MovedError as moved:
+        return replace(node, host=moved.host or node.host, port=moved.port)
+    return node
+
+
+async def _ask_sentinel(node: RedisAddress, tls: ssl.SSLContext | None) -> RedisAddress:
+    sentinel, question = replace(node, db=0), ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", node.service)
+    try:
+        found = await _reply(sentinel, tls, *question)
+    except AuthenticationError:  # the credentials are the servers'; a Sentinel may have none
+        found = await _reply(replace(sentinel, username=None, password=None), tls, *question)
+    if found is None:
+        raise RedisFault(f"it knows no service {node.service}")
+    return replace(node, host=found[0].decode(), port=int(found[1]))
+
+
+async def _reply(node: RedisAddress, tls: ssl.SSLContext | None, *command: str) -> Any:
+    wire = _wire_to(node, tls)
+    try:
+        await wire.connect()  # type: ignore[no-untyped-call]
+        await wire.send_command(*command)
+        return await wire.read_response()
+    finally:
+        await wire.disconnect(nowait=True)
+
+
+def _wire_to(address: RedisAddress, tls: ssl.SSLContext | None) -> redis_py.Connection:
     """A redis-py connection that is not open yet and has no timeout of its own."""
     options: dict[str, Any] = {
         "host": address.host,
@@ -196,7 +251,7 @@ def _text(error: RedisError) -> str:
     return f"{error.status_code} {error}" if error.status_code else str(error)
 
 
-def reason_of(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """Why something failed, in words for an operator."""
     if isinstance(error, RedisError) and error.status_code:
         return f"it answers {_text(error)}"

@@ -2,11 +2,11 @@
 
 
 class RedisFault(Exception):
-    """Redis did not execute a command."""
+    """Redis did not execute a command.
 
-
-class RedisUnavailable(RedisFault):
-    """Redis cannot be reached or cannot serve; further commands fail at once until it is back."""
+    Unless it is :class:`RedisRefused`, Redis cannot be reached or cannot serve: further commands
+    fail at once until it is back.
+    """
 
 
 class RedisRefused(RedisFault):

@@ -28,7 +28,11 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def become_supervisor(
     command: list[str], *, drain_seconds: float, graceful_seconds: float
 ) -> NoReturn:
-    """Replace this process with the supervisor of a command; see `Supervisor`.
+    """Replace this process with the supervisor of a command.
+
+    The first stop signal drains the server: for ``drain_seconds`` it reports that it is not ready,
+    while it still serves requests. Then it is stopped and has ``graceful_seconds`` to finish
+    running requests. A second signal kills it at once.
 
     The process id stays the same. A stop signal that arrives meanwhile stays blocked until the
     supervisor can count it.
@@ -40,13 +44,8 @@ def become_supervisor(
     os.execv(sys.executable, [sys.executable, "-m", __name__, *arguments])  # noqa: S606
 
 
-class Supervisor:
-    """Runs one command until it ends or is told to stop.
-
-    The first stop signal drains the server: for ``drain_seconds`` it reports that it is not ready,
-    while it still serves requests. Then it is stopped and has ``graceful_seconds`` to finish
-    running requests. A second signal kills it at once.
-    """
+class _Supervisor:
+    """Runs one command until it ends or is told to stop."""
 
     def __init__(
         self, command: list[str], *, drain_seconds: float, graceful_seconds: float
@@ -118,12 +117,8 @@ def _kill(server: "subprocess.Popen[bytes]") -> None:
 
 def main(drain_seconds: str, graceful_seconds: str, *command: str) -> int:
     """Supervise a command and return the exit code."""
-    supervisor = Supervisor(
-        list(command),
-        drain_seconds=float(drain_seconds),
-        graceful_seconds=float(graceful_seconds),
-    )
-    return supervisor.run()
+    drain, graceful = float(drain_seconds), float(graceful_seconds)
+    return _Supervisor([*command], drain_seconds=drain, graceful_seconds=graceful).run()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 import os
 import random
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
@@ -20,7 +21,11 @@ from backstay.server.orphans import follow_parent
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from backstay.settings import LogSettings
 
+
+CANNOT_START = 3
+"""Exit code of a worker that cannot build its application: on it, gunicorn does not restart it."""
 LEAVING_SECONDS = 2.0
 """How long a worker that has served ``max_requests`` keeps closing connections before it ends."""
 REPLACE = signal.SIGUSR1
@@ -38,7 +43,6 @@ def application(parent: int | None = None) -> "DrainingApp":
     """
     hurry_imports()
     with without_extras():
-        from backstay.composition.logs import end_in_the_log
         from backstay.main import create_app
         from backstay.settings import load_settings
 
@@ -54,6 +58,28 @@ def application(parent: int | None = None) -> "DrainingApp":
     retire = ask if settings.server.type == "granian" else end_soon
     started = partial(_touch, folder / f"{STARTED}{os.getpid()}")
     return DrainingApp(app, settings.server.max_requests, started, retire)
+
+
+@contextmanager
+def end_in_the_log(settings: "LogSettings") -> Iterator[None]:
+    """Log an error that happens while the application is built, and end this process."""
+    import structlog
+
+    from backstay.core.wiring import BootError
+    from backstay.observability import log_libraries
+    from backstay.observability.logging import configure
+
+    configure(settings.level, settings.format)
+    log_libraries.take_over()
+    try:
+        yield
+    except BootError as error:
+        for fault in error.faults:
+            structlog.get_logger("backstay.server").error(str(fault))
+        sys.exit(CANNOT_START)
+    except Exception:
+        structlog.get_logger("backstay.server").exception("the application cannot be made")
+        sys.exit(CANNOT_START)
 
 
 def _spawned_by() -> int:

@@ -1,6 +1,7 @@
 """Settings: read once from the environment, checked as a whole, then frozen."""
 
 from backstay.settings.errors import ConfigurationError, SettingError
+from backstay.settings.fields import parse_rate
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
 from backstay.settings.groups.db import DEFAULT_URL, DatabaseUrl, DbSettings
@@ -11,7 +12,6 @@ from backstay.settings.groups.security import AdminSettings, SecuritySettings
 from backstay.settings.groups.server import RateLimitSettings, ServerSettings
 from backstay.settings.reader import Loaded, load_settings, read_settings
 from backstay.settings.reference import example_env, reference_markdown
-from backstay.settings.values import parse_rate
 
 __all__ = [
     "DEFAULT_URL",

@@ -31,16 +31,12 @@ _TRIES = 100
 _PAUSE_SECONDS = 0.01
 
 
-class Unreadable(Exception):
-    """Why a text cannot be read; the message never holds a path."""
-
-
 def read_text(path: Path, environ: MutableMapping[str, str]) -> str:
     """Read the UTF-8 text of a file or pipe. That of a pipe is what the first reading process got.
 
     Raises:
-        Unreadable: it is missing, too long, not UTF-8, neither file nor pipe, or a pipe that no
-            process writes to its end.
+        OSError: it is missing, too long, not UTF-8, neither file nor pipe, or a pipe that no
+            process writes to its end; ``strerror`` says which, without the path.
     """
     known = _kept(environ)
     if (text := known.get(str(path))) is not None and not path.is_file():
@@ -49,16 +45,14 @@ def read_text(path: Path, environ: MutableMapping[str, str]) -> str:
         is_pipe, content = _read(path)
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unreadable("it is not UTF-8 text") from None
+        raise _unreadable("it is not UTF-8 text") from None
     except ValueError:
-        raise Unreadable("its name has a NUL") from None
-    except OSError as error:
-        raise Unreadable(error.strerror) from None
+        raise _unreadable("its name has a NUL") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if is_pipe:
         told = json.dumps({**known, str(path): text})
         if len(told) > MOST_KEPT:
-            raise Unreadable("it and other pipes are too long")
+            raise _unreadable("it and other pipes are too long")
         environ[KEPT] = told
     return text
 
@@ -76,30 +70,28 @@ def open_plain(path: Path) -> BinaryIO:
     """Open a plain file, not a pipe: opening one would wait for its writer, and read it only once.
 
     Raises:
-        Unreadable: it is not a plain file, or cannot be read.
+        OSError: it is not a plain file, or cannot be read; ``strerror`` says which.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise Unreadable("it is not a plain file")
+            raise _unreadable("it is not a plain file")
         return path.open("rb")
     except ValueError:
-        raise Unreadable("its name has a NUL") from None
-    except OSError as error:
-        raise Unreadable(error.strerror) from None
+        raise _unreadable("its name has a NUL") from None
 
 
 def _read(path: Path) -> tuple[bool, bytes]:
     mode = path.stat().st_mode
     is_pipe = stat.S_ISFIFO(mode)
     if not is_pipe and not stat.S_ISREG(mode):
-        raise Unreadable("it is neither a file nor a pipe")
+        raise _unreadable("it is neither a file nor a pipe")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would block
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         content = _until_its_end(file.fileno()) if is_pipe else file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise Unreadable(f"it is longer than {MOST_BYTES} bytes")
+        raise _unreadable(f"it is longer than {MOST_BYTES} bytes")
     if is_pipe and not content.strip():
-        raise Unreadable("it is a pipe into which nothing was written")
+        raise _unreadable("it is a pipe into which nothing was written")
     return is_pipe, content
 
 
@@ -109,7 +101,7 @@ def _until_its_end(descriptor: int) -> bytes:
     while len(content) <= MOST_BYTES:
         left = deadline - time.monotonic()
         if left <= 0 or not waiting.poll(left * 1000):
-            raise Unreadable("it is a pipe that nobody writes to its end")
+            raise _unreadable("it is a pipe that nobody writes to its end")
         chunk = os.read(descriptor, MOST_BYTES)
         if not chunk:
             break
@@ -139,4 +131,8 @@ def _written(path: Path) -> str:
         if value := path.read_text("utf-8", "replace").strip():
             return value
         time.sleep(_PAUSE_SECONDS)
-    raise OSError(0, "its file is empty")
+    raise _unreadable("its file is empty")
+
+
+def _unreadable(why: str) -> OSError:
+    return OSError(0, why)

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from backstay.settings.errors import ConfigurationError, SettingError
+from backstay.settings.fields import shown
 from backstay.settings.files import FOLDER, kept_secret
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import Environment
-from backstay.settings.rules import ALGORITHM, REFRESH, RULES, SECRET, Applies
-from backstay.settings.sources import Found, Layers, find, read_dotenv, unknown
-from backstay.settings.values import shown
+from backstay.settings.rules import ALGORITHM, REFRESH, SECRET, broken_rules
+from backstay.settings.sources import Layers, find, read_dotenv, unknown
 from backstay.settings.variables import GROUPS, VARIABLES, Variable
 
 
@@ -71,7 +71,8 @@ class _Reader:
 
     errors: list[SettingError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    found: dict[str, Found] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
 
     def look_up(self, environ: MutableMapping[str, str], directory: Path) -> Layers:
@@ -89,21 +90,20 @@ class _Reader:
                 self._blame(variable.name, error)
             else:
                 if found:
-                    self.found[variable.name] = found
+                    self.found[variable.name], self.origins[variable.name] = found
         return layers
 
     @property
     def local(self) -> bool:
         given = self.found.get("ENVIRONMENT")
         try:
-            environment = Environment(given.value) if given else Environment.LOCAL
+            environment = Environment(given) if given else Environment.LOCAL
         except ValueError:  # `build` reports it
             return False
         return environment is Environment.LOCAL and "ENVIRONMENT" not in self.faulty
 
     def create_secrets(self, directory: Path) -> None:
-        algorithm = self.found.get(ALGORITHM)
-        symmetric = algorithm is None or algorithm.value == "HS256"
+        symmetric = self.found.get(ALGORITHM, "HS256") == "HS256"
         for name in (SECRET, REFRESH) if symmetric else (REFRESH,):
             if name in self.found or name in self.faulty:
                 continue
@@ -114,7 +114,7 @@ class _Reader:
                 hint = f"Set it, or see that ./{FOLDER} can be read and written."
                 self._blame(name, SettingError(wrong, hint, name))
             else:
-                self.found[name] = Found(value, f"created in ./{FOLDER}")
+                self.found[name], self.origins[name] = value, f"created in ./{FOLDER}"
 
     def build(self) -> Settings:
         """Build the models with defaults in place of faulty values, so that rules can check others.
@@ -122,7 +122,7 @@ class _Reader:
         Errors that appear only because a value was left out are not reported.
         """
         local = self.local
-        given: Mapping[str, Found] = self.found
+        given: Mapping[str, str] = self.found
         errors: dict[Variable, SettingError] = {}
         while True:
             try:
@@ -149,18 +149,11 @@ class _Reader:
         }
 
     def judge(self, draft: Settings) -> None:
-        local = self.local
-        for rule in RULES:
-            if rule.reads & self.faulty:
-                continue
-            broken = list(rule.check(draft))
-            if rule.applies is Applies.ALWAYS or not local:
-                self.errors += broken
-            elif rule.applies is Applies.WARNS_IN_LOCAL:
-                self.warnings += [
-                    f"{error.variable} {error.wrong}; outside local this is refused"
-                    for error in broken
-                ]
+        errors, warnings = broken_rules(draft, self.faulty, local=self.local)
+        self.errors += errors
+        self.warnings += [
+            f"{error.variable} {error.wrong}; outside local this is refused" for error in warnings
+        ]
 
     def result(self, draft: Settings) -> Loaded:
         values = {
@@ -190,26 +183,25 @@ class _Reader:
         )
 
     def _origin(self, name: str, parts: Sequence[str]) -> str:
-        if name in self.found:
-            return self.found[name].origin
-        return f"built from {', '.join(parts)}" if parts else "default"
+        default = f"built from {', '.join(parts)}" if parts else "default"
+        return self.origins.get(name, default)
 
     def _with_origin(self, error: SettingError) -> SettingError:
-        found = self.found.get(error.variable)
-        if found is None or found.origin == "environment":
+        origin = self.origins.get(error.variable, "environment")
+        if origin == "environment":
             return error
-        return replace(error, wrong=f"{error.wrong} (given by {found.origin})")
+        return replace(error, wrong=f"{error.wrong} (given by {origin})")
 
     def _blame(self, name: str, error: SettingError) -> None:
         self.errors.append(error)
         self.faulty.add(name)
 
 
-def _values(found: Mapping[str, Found], *, local: bool) -> dict[str, dict[str, object]]:
+def _values(found: Mapping[str, str], *, local: bool) -> dict[str, dict[str, object]]:
     values: dict[str, dict[str, object]] = {group: {} for group in GROUPS}
     for variable in VARIABLES:
         if variable.name in found:
-            values[variable.group][variable.field] = found[variable.name].value
+            values[variable.group][variable.field] = found[variable.name]
         elif local and variable.setting.in_local is not None:
             values[variable.group][variable.field] = variable.setting.in_local
     return values
@@ -236,7 +228,7 @@ def _error(variable: Variable, problem: ErrorDetails) -> SettingError:
     return SettingError(message[0].lower() + message[1:], hint, variable.name)
 
 
-def _without(variables: Collection[Variable], found: Mapping[str, Found]) -> Mapping[str, Found]:
+def _without(variables: Collection[Variable], found: Mapping[str, str]) -> Mapping[str, str]:
     """The given values without those of these variables and their parts.
 
     If none of a group's faulty variables or parts is given, the whole group is left out.

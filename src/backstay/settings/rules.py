@@ -1,6 +1,6 @@
 """The rules for settings that depend on other settings. Docstrings say why each exists."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
@@ -27,7 +27,7 @@ _NEW_KEY = {
 }
 
 
-class Applies(Enum):
+class _Applies(Enum):
     """In which environments breaking a rule refuses the configuration."""
 
     ALWAYS = auto()
@@ -36,28 +36,28 @@ class Applies(Enum):
 
 
 @dataclass(frozen=True)
-class Rule:
+class _Rule:
     """A check, where it applies, and the variables that it reads; skipped if one is faulty."""
 
-    applies: Applies
+    applies: _Applies
     reads: frozenset[str]
     check: Check
 
 
-RULES: list[Rule] = []
+_RULES: list[_Rule] = []
 
 
-def _rule(applies: Applies, *reads: str) -> Callable[[Check], Check]:
-    needed = frozenset(reads if applies is Applies.ALWAYS else (*reads, "ENVIRONMENT"))
+def _rule(applies: _Applies, *reads: str) -> Callable[[Check], Check]:
+    needed = frozenset(reads if applies is _Applies.ALWAYS else (*reads, "ENVIRONMENT"))
 
     def register(check: Check) -> Check:
-        RULES.append(Rule(applies, needed, check))
+        _RULES.append(_Rule(applies, needed, check))
         return check
 
     return register
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "APP_DEBUG")
+@_rule(_Applies.OUTSIDE_LOCAL, "APP_DEBUG")
 def debug_is_off(settings: Settings) -> Iterator[SettingError]:
     """Otherwise errors would show internals to strangers."""
     if settings.app.debug:
@@ -66,7 +66,7 @@ def debug_is_off(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "SERVER_TRUSTED_PROXIES")
+@_rule(_Applies.OUTSIDE_LOCAL, "SERVER_TRUSTED_PROXIES")
 def not_everyone_is_a_proxy(settings: Settings) -> Iterator[SettingError]:
     """Otherwise any client could claim any address, and so evade every limit."""
     trusted = settings.server.trusted_proxies
@@ -80,7 +80,7 @@ def not_everyone_is_a_proxy(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS")
+@_rule(_Applies.OUTSIDE_LOCAL, "DB_URL", "DB_DRIVER", "SERVER_WORKERS")
 def one_worker_on_sqlite(settings: Settings) -> Iterator[SettingError]:
     """Several processes would wait for each other's writes."""
     if settings.db.is_sqlite and settings.server.workers != 1:
@@ -91,7 +91,7 @@ def one_worker_on_sqlite(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
+@_rule(_Applies.ALWAYS, "DB_URL", "DB_DRIVER", "DB_MAX_CONNECTIONS", "DB_PGBOUNCER")
 def there_are_connections_enough(settings: Settings) -> Iterator[SettingError]:
     """With fewer, a command that reads outside its transaction would wait for itself."""
     db = settings.db
@@ -109,7 +109,7 @@ def there_are_connections_enough(settings: Settings) -> Iterator[SettingError]:
 _SHARED = ("RATE_LIMIT_ENABLED", "REDIS_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIMIT_URL")
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "SERVER_WORKERS", *_SHARED)
+@_rule(_Applies.OUTSIDE_LOCAL, "SERVER_WORKERS", *_SHARED)
 def several_workers_share_redis(settings: Settings) -> Iterator[SettingError]:
     """Otherwise each process would count only its own requests and cache only its own answers."""
     redis, hint = settings.redis, "Set REDIS_URL to a Redis server, or SERVER_WORKERS to 1."
@@ -123,7 +123,7 @@ def several_workers_share_redis(settings: Settings) -> Iterator[SettingError]:
         yield SettingError("keeps the cache in process, while there are several", hint, name)
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "DB_FALLBACK_TO_SQLITE")
+@_rule(_Applies.OUTSIDE_LOCAL, "DB_FALLBACK_TO_SQLITE")
 def no_fallback_to_sqlite(settings: Settings) -> Iterator[SettingError]:
     """Otherwise data could be written, unnoticed, to a file that is lost."""
     if settings.db.fallback_to_sqlite:
@@ -134,7 +134,7 @@ def no_fallback_to_sqlite(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.ALWAYS, "MAIL_BACKEND", "MAIL_HOST")
+@_rule(_Applies.ALWAYS, "MAIL_BACKEND", "MAIL_HOST")
 def smtp_has_a_host(settings: Settings) -> Iterator[SettingError]:
     """Without a host no mail can be sent."""
     if settings.mail.chosen == "smtp" and not settings.mail.host:
@@ -145,7 +145,7 @@ def smtp_has_a_host(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.OUTSIDE_LOCAL, "MAIL_BACKEND")
+@_rule(_Applies.OUTSIDE_LOCAL, "MAIL_BACKEND")
 def mail_is_not_printed(settings: Settings) -> Iterator[SettingError]:
     """Otherwise everyone who reads the log could reset any password."""
     if settings.mail.backend == "console":
@@ -156,7 +156,7 @@ def mail_is_not_printed(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.WARNS_IN_LOCAL, "MAIL_TLS", "MAIL_PASSWORD")
+@_rule(_Applies.WARNS_IN_LOCAL, "MAIL_TLS", "MAIL_PASSWORD")
 def mail_password_is_encrypted(settings: Settings) -> Iterator[SettingError]:
     """Otherwise everyone on the network path could read the password."""
     if settings.mail.tls == "none" and settings.mail.password:
@@ -167,21 +167,21 @@ def mail_password_is_encrypted(settings: Settings) -> Iterator[SettingError]:
         )
 
 
-@_rule(Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)
+@_rule(_Applies.ALWAYS, "ENVIRONMENT", ALGORITHM, SECRET)
 def secret_key_is_given(settings: Settings) -> Iterator[SettingError]:
     """Without this key no token can be signed."""
     if not settings.security.secret_key.get_secret_value():
         yield SettingError("is missing", _NEW_KEY[settings.security.algorithm], SECRET)
 
 
-@_rule(Applies.ALWAYS, "ENVIRONMENT", REFRESH)
+@_rule(_Applies.ALWAYS, "ENVIRONMENT", REFRESH)
 def refresh_secret_is_given(settings: Settings) -> Iterator[SettingError]:
     """Without this secret no refresh token can be stored."""
     if not settings.security.refresh_token_secret.get_secret_value():
         yield SettingError("is missing", _NEW_SECRET, REFRESH)
 
 
-@_rule(Applies.ALWAYS, ALGORITHM, SECRET)
+@_rule(_Applies.ALWAYS, ALGORITHM, SECRET)
 def secret_key_fits(settings: Settings) -> Iterator[SettingError]:
     """A key of another kind would fail at the first login, or make a public text the secret."""
     algorithm = settings.security.algorithm
@@ -190,7 +190,7 @@ def secret_key_fits(settings: Settings) -> Iterator[SettingError]:
         yield SettingError(reason, _NEW_KEY[algorithm], SECRET)
 
 
-@_rule(Applies.ALWAYS, REFRESH)
+@_rule(_Applies.ALWAYS, REFRESH)
 def refresh_secret_fits(settings: Settings) -> Iterator[SettingError]:
     """It is the key of an HMAC, so it must fit HS256 whatever the algorithm of access tokens."""
     value = settings.security.refresh_token_secret.get_secret_value()
@@ -198,7 +198,7 @@ def refresh_secret_fits(settings: Settings) -> Iterator[SettingError]:
         yield SettingError(reason, _NEW_SECRET, REFRESH)
 
 
-@_rule(Applies.ALWAYS, ALGORITHM, PREVIOUS)
+@_rule(_Applies.ALWAYS, ALGORITHM, PREVIOUS)
 def previous_keys_fit(settings: Settings) -> Iterator[SettingError]:
     """A previous key of another algorithm cannot verify any token."""
     algorithm = settings.security.algorithm
@@ -211,7 +211,7 @@ def previous_keys_fit(settings: Settings) -> Iterator[SettingError]:
             )
 
 
-@_rule(Applies.ALWAYS, ALGORITHM, SECRET, PUBLIC)
+@_rule(_Applies.ALWAYS, ALGORITHM, SECRET, PUBLIC)
 def public_key_matches(settings: Settings) -> Iterator[SettingError]:
     """Otherwise tokens would be signed with one key and verified with another."""
     security = settings.security
@@ -230,7 +230,7 @@ def public_key_matches(settings: Settings) -> Iterator[SettingError]:
         yield SettingError("does not belong to SECURITY_SECRET_KEY", hint, PUBLIC)
 
 
-@_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, SECRET)
+@_rule(_Applies.WARNS_IN_LOCAL, ALGORITHM, SECRET)
 def secret_key_is_strong(settings: Settings) -> Iterator[SettingError]:
     """An attacker who guesses the key can sign in as any user."""
     algorithm = settings.security.algorithm
@@ -238,7 +238,7 @@ def secret_key_is_strong(settings: Settings) -> Iterator[SettingError]:
         yield SettingError(reason, _NEW_KEY[algorithm], SECRET)
 
 
-@_rule(Applies.WARNS_IN_LOCAL, ALGORITHM, PREVIOUS)
+@_rule(_Applies.WARNS_IN_LOCAL, ALGORITHM, PREVIOUS)
 def previous_keys_are_strong(settings: Settings) -> Iterator[SettingError]:
     """An attacker who guesses a previous key can use it like the current one."""
     for number, key in enumerate(settings.security.previous_keys, 1):
@@ -246,14 +246,14 @@ def previous_keys_are_strong(settings: Settings) -> Iterator[SettingError]:
             yield SettingError(f"has a key, number {number}, that {reason}", "Remove it.", PREVIOUS)
 
 
-@_rule(Applies.WARNS_IN_LOCAL, REFRESH)
+@_rule(_Applies.WARNS_IN_LOCAL, REFRESH)
 def refresh_secret_is_strong(settings: Settings) -> Iterator[SettingError]:
     """An attacker who guesses the secret can make refresh tokens from a leaked table."""
     if reason := _weak(settings.security.refresh_token_secret.get_secret_value(), "HS256"):
         yield SettingError(reason, _NEW_SECRET, REFRESH)
 
 
-@_rule(Applies.WARNS_IN_LOCAL, SECRET, REFRESH)
+@_rule(_Applies.WARNS_IN_LOCAL, SECRET, REFRESH)
 def the_secrets_differ(settings: Settings) -> Iterator[SettingError]:
     """Otherwise a leak of one secret would be a leak of both."""
     key = settings.security.secret_key.get_secret_value()
@@ -264,6 +264,25 @@ def the_secrets_differ(settings: Settings) -> Iterator[SettingError]:
         return
     if same:
         yield SettingError("is the same as SECURITY_SECRET_KEY", _NEW_SECRET, REFRESH)
+
+
+def broken_rules(
+    draft: Settings, faulty: Collection[str], *, local: bool
+) -> tuple[list[SettingError], list[SettingError]]:
+    """What breaks a rule: errors, and in ``local`` those that are only warned of.
+
+    A rule that reads a faulty variable is skipped.
+    """
+    errors: list[SettingError] = []
+    warnings: list[SettingError] = []
+    for rule in _RULES:
+        if not rule.reads.isdisjoint(faulty):
+            continue
+        if rule.applies is _Applies.ALWAYS or not local:
+            errors += rule.check(draft)
+        elif rule.applies is _Applies.WARNS_IN_LOCAL:
+            warnings += rule.check(draft)
+    return errors, warnings
 
 
 def _weak(value: str, algorithm: str) -> str | None:

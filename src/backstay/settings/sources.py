@@ -5,12 +5,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
 from dotenv.parser import parse_stream
 
 from backstay.settings.errors import SettingError
-from backstay.settings.files import Unreadable, read_text
+from backstay.settings.files import read_text
 from backstay.settings.variables import GROUPS, VARIABLES, Variable
 
 Layers = Mapping[str, Mapping[str, str]]
@@ -18,13 +17,6 @@ Layers = Mapping[str, Mapping[str, str]]
 
 _CLOSE = 0.75
 _VERY_CLOSE = 0.9
-
-
-class Found(NamedTuple):
-    """A value as text, and where it came from."""
-
-    value: str
-    origin: str
 
 
 def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -38,9 +30,10 @@ def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str
     warnings: list[str] = []
     try:
         text = read_text(path, environ) if os.path.lexists(path) else ""
-    except (Unreadable, OSError) as error:
-        wrong = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
-        raise SettingError(wrong, "Mend or remove it.", ".env") from None
+    except OSError as error:
+        raise SettingError(
+            f"cannot be read: {error.strerror}", "Mend or remove it.", ".env"
+        ) from None
     for each in parse_stream(StringIO(text)):
         if each.key and each.value is not None:
             values[each.key] = each.value
@@ -51,8 +44,8 @@ def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str
 
 def find(
     variable: Variable, layers: Layers, directory: Path, environ: MutableMapping[str, str]
-) -> Found | None:
-    """Return a variable's value from the first layer that has it, there under its first name.
+) -> tuple[str, str] | None:
+    """A variable's value and its origin: the first layer that has it, there under its first name.
 
     Raises:
         SettingError: the value is not UTF-8 text, or the file that it names cannot be read.
@@ -64,12 +57,12 @@ def find(
                 continue
             if variable.secret and name.endswith("_FILE"):
                 path = directory / value
-                return Found(_content(name, path, environ), f"file {path}")
+                return _content(name, path, environ), f"file {path}"
             try:
                 value.encode()
             except UnicodeEncodeError:
                 raise SettingError("is not UTF-8 text", "Write it in UTF-8.", name) from None
-            return Found(value, origin if name == variable.name else f"{origin} ({name})")
+            return value, origin if name == variable.name else f"{origin} ({name})"
     return None
 
 
@@ -77,8 +70,9 @@ def _content(name: str, path: Path, environ: MutableMapping[str, str]) -> str:
     hint = "Let it name a readable file, or a pipe, that holds the secret and nothing else."
     try:
         value = read_text(path, environ).rstrip("\r\n")
-    except Unreadable as error:
-        raise SettingError(f"names a file that cannot be read: {error}", hint, name) from None
+    except OSError as error:
+        wrong = f"names a file that cannot be read: {error.strerror}"
+        raise SettingError(wrong, hint, name) from None
     if not value.strip():
         raise SettingError("names an empty file", hint, name)
     return value

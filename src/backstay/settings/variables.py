@@ -10,9 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from backstay.settings.group import Group, Setting
+from backstay.settings.fields import Group, Setting, shown
 from backstay.settings.groups import Settings
-from backstay.settings.values import shown
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from backstay.application import Application, application_in_use
 from backstay.composition import Backstay
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.settings import Settings
 from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with

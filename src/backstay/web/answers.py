@@ -1,4 +1,4 @@
-"""Sends a message on behalf of a request and turns its result into a response."""
+"""Sends a message on behalf of a request; its result becomes a response, 304 if unchanged."""
 
 import json
 import re
@@ -14,29 +14,32 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from backstay.caching.steps import RenderedContext
-from backstay.core.caching import declared_cache
 from backstay.core.errors import BadRequest
 from backstay.core.idempotency import IdempotencyKey, Replayed
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
-from backstay.core.representation import Links, Representation, etag_of, represent
-from backstay.web.conditional import JSON, preconditions_of, tagged
-from backstay.web.fields import lines_of
+from backstay.core.representation import (
+    NO_PRECONDITIONS,
+    Links,
+    Preconditions,
+    Representation,
+)
+from backstay.web.request import JSON, fields_of, lines_of
 from backstay.web.route_spec import RouteSpec
 from backstay.web.state import edge_of, sender_of
 
 _NOTHING: Mapping[str, str] = {}
+_TAG = re.compile(r'(W/)?("[^"]*")')
+_MATCH, _NONE_MATCH = b"if-match", b"if-none-match"
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LONGEST = 1000
 """The most characters of a query with which ``Link`` is sent: up to four links repeat it."""
 
 
-async def answer(
-    request: Request, spec: RouteSpec, message: Message[Any], prefix: str = ""
-) -> Response:
+async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefix: str) -> Response:
     """Send a message on behalf of the request and return its result as a response."""
     key = await _key_of(request) if spec.takes_key else None
-    given = preconditions_of(request)
+    given = _preconditions_of(request)
     sender = sender_of(request, given, key)
     admission = request.scope.get("backstay.admission")
     context = RenderedContext(message, sender.principal, sender.origin, sender, admission=admission)
@@ -47,11 +50,11 @@ async def answer(
         headers = {**headers, **_link_header(request.scope, kept.links)}
         if not kept_by_clients(spec.message):
             return Response(kept.body, spec.status, headers, JSON)
-        kept = kept._replace(etag=etag_of(kept.body))
+        kept = kept.with_etag()
     if kept is None:
         response = Response(status_code=204)
     else:
-        response = tagged(request, kept, spec.status, headers, given)
+        response = _tagged(request, kept, spec.status, headers, given)
         if spec.location is not None:
             location = spec.location.format_map(from_json(kept.body))
             response.headers["Location"] = prefix + location
@@ -62,13 +65,74 @@ async def answer(
 
 def _representation(result: Any) -> Representation | None:
     if isinstance(result, Replayed):
-        return None if result.body is None else Representation(result.body, etag_of(result.body))
-    return result if result is None or isinstance(result, Representation) else represent(result)
+        return None if result.body is None else Representation(result.body).with_etag()
+    if result is None or isinstance(result, Representation):
+        return result
+    return Representation.of(result)
+
+
+def _preconditions_of(request: Request) -> Preconditions:
+    """The preconditions (RFC 9110, 13) that the handler checks.
+
+    ``If-Match`` is read on every request; its weak tags never match (strong comparison).
+    ``If-None-Match`` is read only on PUT, PATCH and DELETE, which change the resource itself.
+    """
+    fields = fields_of(request.scope)
+    if _MATCH not in fields and _NONE_MATCH not in fields:
+        return NO_PRECONDITIONS
+    tags = none_of = None
+    if _MATCH in fields:
+        tags = _tags(request, _MATCH, weak=False)
+    if _NONE_MATCH in fields and request.method not in {"GET", "POST"}:
+        none_of = _ruled_out(request)
+    return Preconditions(tags, none_of or ())
+
+
+def _ruled_out(request: Request) -> tuple[str, ...]:
+    """The tags of ``If-None-Match``, for a request that changes something.
+
+    A field with anything besides tags is read as ``*``, which refuses every existing resource: a
+    precondition that cannot be parsed must not count as fulfilled.
+    """
+    rest = _TAG.sub("", ", ".join(lines_of(request.scope, _NONE_MATCH)))
+    found = _tags(request, _NONE_MATCH, weak=True)
+    return found if found and not rest.strip(" \t,") else ("*",)
+
+
+def _tagged(
+    request: Request,
+    kept: Representation,
+    status: int,
+    headers: Mapping[str, str],
+    given: Preconditions,
+) -> Response:
+    """The response with its ETag, or 304 if the client has this representation already.
+
+    Raises:
+        PreconditionFailed: ``If-Match`` names other representations only.
+    """
+    tag = kept.etag or ""
+    headers = {"ETag": tag, **headers}
+    if request.method == "GET" and status == 200:
+        given.check_match(tag)
+        if _NONE_MATCH in fields_of(request.scope):
+            known = _tags(request, _NONE_MATCH, weak=True)
+            if tag in known or known == ("*",):
+                return Response(status_code=304, headers=headers)
+    return Response(kept.body, status, headers, JSON)
+
+
+def _tags(request: Request, name: bytes, *, weak: bool) -> tuple[str, ...]:
+    """The tags of a field, or ``("*",)``. Its lines together form one list (RFC 9110, 5.3)."""
+    listed = ", ".join(lines_of(request.scope, name)).strip()
+    if listed == "*":
+        return ("*",)
+    return tuple(found[2] for found in _TAG.finditer(listed) if weak or not found[1])
 
 
 def kept_by_clients(message: type[Message[Any]]) -> bool:
     """Whether the message lets clients cache its responses; the settings may still forbid it."""
-    kept = declared_cache(message)
+    kept = message.declared_cache()
     return kept is not None and bool(kept.client)
 
 
@@ -78,7 +142,7 @@ def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
 
     The response is ``private``, unless the message is public and every client gets the same one.
     """
-    kept = declared_cache(message)
+    kept = message.declared_cache()
     seconds = 0 if kept is None or not max_age else kept.client
     if seconds is True:
         seconds = max_age

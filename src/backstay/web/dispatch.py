@@ -1,27 +1,27 @@
-"""Makes a FastAPI route of a row in the table of routes: checks a request and sends its message."""
+"""Finds the route of a request, checks the request and sends the message of its row."""
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import cache
 from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
 
 from backstay.core.background import in_background
-from backstay.core.caching import declared_cache
 from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
 from backstay.web.answers import answer
-from backstay.web.checks import check_media_type, narrow
-from backstay.web.fields import field_of
 from backstay.web.limits import admission_of
 from backstay.web.parameters import Parameters
+from backstay.web.request import check_media_type, field_of, narrow
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
 
@@ -53,7 +53,7 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        kept = declared_cache(spec.message)
+        kept = spec.message.declared_cache()
         route.may_be_kept = spec.endpoint is None and kept is not None and kept.ttl != 0
         if spec.endpoint is None:
             route.app = route._application(prefix)
@@ -159,3 +159,122 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
 def _summary(message: type[Message[Any]]) -> str:
     """The first sentence of a message's description, without its full stop."""
     return (inspect.getdoc(message) or message.__name__).split("\n")[0].split(". ")[0].rstrip(".")
+
+
+_DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
+
+
+class _MethodNotAllowed(AppError):
+    """The path exists, but not with this method (RFC 9110, 15.5.6)."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class RouteIndex:
+    """Runs before FastAPI's router and handles the requests whose path it knows.
+
+    It looks a path up in a tree, segment by segment, in a time that does not grow with the number
+    of routes; a literal segment takes precedence over a parameter. A request whose path it does not
+    know is counted and then passed to FastAPI, so that routes added by hand work.
+    """
+
+    def __init__(self, fallback: ASGIApp, routes: Iterable[APIRoute]) -> None:
+        self._fallback = fallback
+        self._root: _Node = _Node()
+        for route in routes:
+            node = self._root
+            for segment in route.path_format.strip("/").split("/"):
+                name = "{}" if segment.startswith("{") else segment
+                node = node.children.setdefault(name, _Node())
+            for method in route.methods or ():
+                node.routes.setdefault(method, route)
+                if method == "GET":
+                    node.routes.setdefault("HEAD", route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._fallback(scope, receive, send)
+            return
+        node = self._find(_path(scope))
+        if node is None:
+            await self._pass_on(scope, receive, send)
+            return
+        route = node.routes.get(scope["method"])
+        if route is None:
+            await _count_unmatched(scope)
+            allowed = ", ".join(sorted(node.routes))
+            raise _MethodNotAllowed(f"Allowed here: {allowed}.", headers={"Allow": allowed})
+        if scope["method"] == "HEAD":
+            await self._as_get(scope, receive, send)
+            return
+        match, child_scope = route.matches(scope)
+        if match is not Match.FULL:
+            await self._pass_on(scope, receive, send)
+            return
+        scope.update(child_scope)
+        await route.handle(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _count_unmatched(scope)
+        await self._fallback(scope, receive, send)
+
+    async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle HEAD as GET (RFC 9110, 9.3.2). The outermost layer drops the body."""
+
+        async def respond(message: ASGIMessage) -> None:
+            scope["method"] = "HEAD"  # the server reads it here to frame the response
+            await send(message)
+
+        scope["method"] = "GET"
+        try:
+            await self(scope, receive, respond)
+        finally:
+            scope["method"] = "HEAD"
+
+    def taker(self, method: str, path: str) -> APIRoute | None:
+        """The route that handles such requests, or one of another method if they get a 405."""
+        node = self._find(path)
+        if node is None:
+            return None
+        route = node.routes.get(method)
+        if route is None:
+            return next(iter(node.routes.values()))
+        match, _ = route.matches({"type": "http", "method": method, "path": path})
+        return route if match is Match.FULL else None
+
+    def _find(self, path: str) -> "_Node | None":
+        if path != "/" and path.endswith("/"):
+            return None
+        node = self._root
+        for segment in path[1:].split("/"):
+            found = node.children.get(segment) or node.children.get("{}")
+            if found is None:
+                return None
+            node = found
+        return node if node.routes else None
+
+
+async def _count_unmatched(scope: Scope) -> None:
+    """Count a request that matches no feature's route, so that it is limited as well.
+
+    The documentation is not counted: it has its own limit.
+
+    Raises:
+        RateLimited: too many.
+    """
+    path = _path(scope)
+    if path not in _DOCUMENTATION and not path.startswith(_DOCUMENTATION[-1]):
+        await edge_of(Request(scope)).count(scope, None)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+class _Node:
+    __slots__ = ("children", "routes")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.routes: dict[str, APIRoute] = {}

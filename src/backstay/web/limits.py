@@ -14,7 +14,6 @@ from backstay.core.principal import Principal
 from backstay.core.rates import Rate
 from backstay.limits.classes import GENERAL, LimitClass
 from backstay.settings import Settings
-from backstay.web.address import ClientAddress
 
 log = structlog.get_logger("backstay.limits")
 
@@ -22,12 +21,11 @@ log = structlog.get_logger("backstay.limits")
 class Limits:
     """Counts requests by limit class; counts none if the settings switch limits off."""
 
-    def __init__(self, limiter: Limiter, settings: Settings, client_address: ClientAddress) -> None:
+    def __init__(self, limiter: Limiter, settings: Settings) -> None:
         self._limiter = limiter
         self._rate_of: Callable[[LimitClass], Rate | None] = cache(
             lambda limit: limit.rate_in(settings)
         )
-        self._client_address = client_address
         self._without_rule: set[str] = set()
 
     async def by_address(self, scope: Scope, limit: LimitClass) -> None:
@@ -38,7 +36,7 @@ class Limits:
         """
         rate = self._rate_of(limit)
         if rate is not None:
-            key = f"{limit.name}:ip:{limit_key(self._client_address(scope))}"
+            key = f"{limit.name}:ip:{limit_key(scope['backstay.client_address'])}"
             await self._count(scope, limit.name, key, rate)
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
@@ -53,7 +51,7 @@ class Limits:
         if rate is None:
             return
         if template is not None:
-            rule = principal.rules.find(template)
+            rule = principal.rate_rule(template)
             if rule is not None:
                 policy, rate = rule.path, rule.rate
             elif template not in self._without_rule:

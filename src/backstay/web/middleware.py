@@ -16,19 +16,21 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstay.core.addresses import normal_origin
-from backstay.core.errors import AppError, BadRequest, RequestTimeout
+from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
-from backstay.web.checks import (
+from backstay.web.errors import leave_cause, problem_response, tell
+from backstay.web.request import (
     check_encoding,
     check_host,
     check_length,
     check_uri,
+    client_address,
+    fields_of,
     narrowed,
+    parent_of,
     too_large,
 )
-from backstay.web.errors import leave_cause, problem_response, tell
-from backstay.web.fields import fields_of, parent_of
 
 log = structlog.get_logger("backstay.http")
 
@@ -69,20 +71,31 @@ BODY_BYTES_PER_SECOND = 1024
 """The slowest rate of a body. One that is slower may lag ``BODY_SECONDS`` behind it in all."""
 
 
-class Edge:
-    """The outermost layer: sets request id and trace, adds headers, measures and logs requests."""
+class _RequestTimeout(AppError):
+    """The rest of a request did not arrive; the connection is closed (RFC 9110, 15.5.9)."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, hsts: bool, access_log: bool) -> None:
+    status, code, title = 408, "request_timeout", "The request body did not arrive in time"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})
+
+
+class _Edge:
+    """The outermost layer: identifies requests and clients, adds headers, measures and logs."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, settings: Settings) -> None:
         self._app = app
         self._metrics = metrics
-        self._headers = [*_SECURITY, *([_HSTS] if hsts else [])]
-        self._access_log = access_log
+        self._trusted = settings.server.trusted_proxies
+        self._headers = [*_SECURITY, *([] if settings.is_local else [_HSTS])]
+        self._access_log = settings.server.log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id, trace = _identify(scope)
+        scope["backstay.client_address"] = client_address(scope, self._trusted)
         added = [
             (b"x-request-id", request_id.encode()),
             (b"traceparent", trace),
@@ -138,25 +151,18 @@ def _log_request(scope: Scope, status: int, seconds: float, *, failed: bool) -> 
     write("request", **line)
 
 
-class Faults:
+class _Faults:
     """The layer inside CORS: checks the host, limits URI and body (size, time), answers all errors.
 
-    An unexpected exception becomes a 500 problem; with ``debug`` set, the problem's member
+    An unexpected exception becomes a 500 problem; with ``APP_DEBUG`` set, the problem's member
     ``debug`` holds the traceback.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        max_body_bytes: int,
-        trusted_hosts: tuple[str, ...],
-        *,
-        debug: bool = False,
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._debug = debug
-        self._limit = max_body_bytes
-        hosts = tuple(host.lower() for host in trusted_hosts)
+        self._debug = settings.app.debug
+        self._limit = settings.server.max_body_bytes
+        hosts = tuple(host.lower() for host in settings.server.trusted_hosts)
         self._hosts = () if "*" in hosts else hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -206,7 +212,7 @@ class Faults:
                 async with asyncio.timeout(seconds_left):
                     message = await receive()
             except TimeoutError as error:
-                raise RequestTimeout from error
+                raise _RequestTimeout from error
             size = len(message.get("body", b""))
             if size and not seen:
                 check_encoding(scope)
@@ -222,7 +228,7 @@ class Faults:
         return bounded
 
 
-class Cors(CORSMiddleware):
+class _Cors(CORSMiddleware):
     """CORS (Fetch standard). A request without an ``Origin`` skips it, so it costs nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -266,20 +272,15 @@ def _identify(scope: Scope) -> tuple[str, bytes]:
 
 def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Add the layers to an application, the innermost first."""
-    server, origins = settings.server, settings.app.cors_origins
-    app.add_middleware(
-        Faults,
-        max_body_bytes=server.max_body_bytes,
-        trusted_hosts=server.trusted_hosts,
-        debug=settings.app.debug,
-    )
+    origins = settings.app.cors_origins
+    app.add_middleware(_Faults, settings=settings)
     if origins:
         app.add_middleware(
-            Cors,
+            _Cors,
             allow_origins=origins,
             allow_credentials=True,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
-    app.add_middleware(Edge, metrics=metrics, hsts=not settings.is_local, access_log=server.log)
+    app.add_middleware(_Edge, metrics=metrics, settings=settings)

@@ -10,8 +10,7 @@ from typing import Literal
 from starlette.types import Scope
 
 from backstay.core.errors import AppError, Forbidden
-from backstay.web.checks import media_type_of
-from backstay.web.pages import FORM
+from backstay.web.request import FORM, media_type_of
 
 UNSUPPORTED = ("grant_type", "literal_error")
 """The field and code of the validation error for an unsupported ``grant_type``."""

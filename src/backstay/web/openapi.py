@@ -1,6 +1,5 @@
 """Builds the description of the API (OpenAPI 3.1), from which clients are generated."""
 
-import json
 from collections.abc import Iterable
 from threading import Lock
 from typing import Any, get_type_hints
@@ -87,8 +86,3 @@ def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:
     return [
         {"name": name} | ({"description": about[name]} if name in about else {}) for name in ordered
     ]
-
-
-def openapi_text(app: FastAPI) -> str:
-    """The OpenAPI description as readable JSON."""
-    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"

@@ -1,14 +1,11 @@
 """Renders the few HTML pages for people: no scripts, nothing loaded, nothing cached or indexed."""
 
-import re
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
 
-from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-FORM = "application/x-www-form-urlencoded"
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5c626a;--line:#d9dce1;--back:#f4f5f7;
 --card:#fff;--accent:#1f5fd0;--alarm:#b3261e}
@@ -50,7 +47,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex",
 }
-_LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
 def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTMLResponse:
@@ -65,19 +61,3 @@ def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTM
         status,
         headers=_HEADERS,
     )
-
-
-def linked(text: str) -> str:
-    """A text as escaped HTML in which web addresses are links."""
-    parts, end = [], 0
-    for found in _LINK.finditer(text):
-        address = escape(found[0])
-        parts += [escape(text[end : found.start()]), f'<a href="{address}">{address}</a>']
-        end = found.end()
-    return "".join((*parts, escape(text[end:])))
-
-
-async def form_of(request: Request, *names: str) -> dict[str, str]:
-    """The named fields of a submitted form; a missing one is empty."""
-    async with request.form(max_files=0, max_fields=20) as form:
-        return {name: str(form.get(name) or "") for name in names}

@@ -1,7 +1,9 @@
 """Derives from a message its parameters in path, query and body, and reads a request into it."""
 
+import re
 from collections.abc import Mapping
 from inspect import Parameter
+from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Body, Path, Query
@@ -11,12 +13,15 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from backstay.core.errors import FieldError, Invalid
-from backstay.core.listing import Filter, ListQuery
+from backstay.core.listing import Equals, ListQuery
 from backstay.core.messages import Message
 from backstay.core.permissions import Source
-from backstay.core.validation import MOST_FAULTS, check_extent, validated
-from backstay.web.fields import fields_of
+from backstay.core.validation import MOST_FAULTS, validated
+from backstay.web.request import fields_of
 
+TEXT_OR_JOINT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,:]', re.DOTALL)
+"""A JSON string, or a comma or colon outside of strings. A string without an end matches, too, so
+that no part of a body is scanned twice."""
 _AS_NAMED: Mapping[str, str] = {}
 _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -24,9 +29,7 @@ _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 class Parameters:
     """How a request carries one type of message."""
 
-    def __init__(
-        self, message: type[Message[Any]], path_names: Mapping[str, str] = _AS_NAMED
-    ) -> None:
+    def __init__(self, message: type[Message[Any]], path_names: Mapping[str, str]) -> None:
         self._message = message
         self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
@@ -101,7 +104,7 @@ class Parameters:
         return {n: values if n in self._lists else values[0] for n, values in lists.items()}
 
     def _query_model(
-        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Filter[Any]]]
+        self, fields: dict[str, FieldInfo], filters: Mapping[str, type[Equals[Any]]]
     ) -> type[BaseModel]:
         plain = {name: field for name, field in fields.items() if name not in filters}
         definitions = _definitions(plain)
@@ -119,6 +122,24 @@ class Parameters:
             )
             definitions["sort"] = (annotation, described)
         return _model(self._message, "Query", definitions)
+
+
+def check_extent(body: bytes, most: int) -> None:
+    """Refuse a JSON body with more than ``most`` values and names: each could be a fault, and
+    faults are expensive.
+
+    It counts commas and colons: each value or name but the first of a list or object has one
+    before it. A body that is too short for so many is not scanned. In valid JSON there is one
+    between any two strings, so that scanning ``2 * most`` matches is enough.
+
+    Raises:
+        Invalid: there are more.
+    """
+    if len(body) <= 2 * most:
+        return
+    found = islice(TEXT_OR_JOINT.finditer(body), 2 * most)
+    if sum(len(each[0]) == 1 for each in found) >= most:
+        raise Invalid(f"The body may hold {most} values and names.")
 
 
 def _announces_content(request: Request) -> bool:
@@ -160,7 +181,7 @@ def _model(
     return model
 
 
-def _flat(filters: Mapping[str, type[Filter[Any]]]) -> dict[str, tuple[str, str]]:
+def _flat(filters: Mapping[str, type[Equals[Any]]]) -> dict[str, tuple[str, str]]:
     """By the name of a query parameter, such as ``name__gte``: its filter and operator."""
     return {
         name if operator == "eq" else f"{name}__{operator}": (name, operator)

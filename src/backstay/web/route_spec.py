@@ -11,7 +11,7 @@ from starlette.responses import Response
 from backstay.core.messages import Command, Message
 from backstay.core.wiring import Place
 from backstay.limits.classes import GENERAL, LimitClass
-from backstay.web.conditional import JSON
+from backstay.web.request import JSON
 
 BEARER = "bearer"
 """The name of the security scheme of routes that are not public: an access token."""
@@ -71,7 +71,7 @@ class RouteSpec:
         """The most bytes of the body, if this route allows fewer than the application."""
         return self.max_body_bytes or (self.limit.body_bytes if self.limit else None)
 
-    @property
+    @cached_property
     def media_types(self) -> tuple[str, ...]:
         """The media types of the body."""
         return tuple(self.bodies) or (JSON,)

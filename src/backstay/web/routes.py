@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstay.core.feature import Operation
 from backstay.core.messages import Message
-from backstay.core.wiring import WiringFault, calling_place
+from backstay.core.wiring import Flaw, Place
 from backstay.limits.classes import GENERAL
 from backstay.web.route_flaws import flaws_of, is_message
 from backstay.web.route_spec import RouteSpec
@@ -31,7 +31,7 @@ class Routes:
         self.tag = tag
         self.about = about
         self._versioned = versioned
-        self.place = calling_place()
+        self.place = Place.of_caller()
         self.specs: list[RouteSpec] = []
 
     def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
@@ -42,7 +42,7 @@ class Routes:
                 message=message,
                 tag=self.tag,
                 versioned=self._versioned,
-                place=calling_place(__file__),
+                place=Place.of_caller(__file__),
                 **options,
             )
         )
@@ -82,7 +82,7 @@ class Routes:
             name, place = spec.operation_id, spec.place
             yield Operation(spec.message, name, spec.method, path, by_tier, place)
 
-    def faults(self) -> Iterator[WiringFault]:
+    def faults(self) -> Iterator[Flaw]:
         """The faults of single rows."""
         for spec in self.specs:
             yield from (flaw.of(spec) for flaw in flaws_of(spec))

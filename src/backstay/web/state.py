@@ -1,49 +1,87 @@
-"""Holds what the edge needs from the composition root, within reach of every request."""
+"""Holds what requests need of the application: who asks, the limits, and how to send messages."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from starlette.requests import Request
 from starlette.types import Scope
 
-from backstay.core.context import Buses, Device, Origin, Sender
-from backstay.core.errors import AppError
+from backstay.core.bounded_map import BoundedMap
+from backstay.core.bus import Bus
+from backstay.core.context import Origin, Sender
+from backstay.core.errors import AppError, Unauthenticated
 from backstay.core.idempotency import IdempotencyKey
+from backstay.core.ports import AccessClaims, AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions
 from backstay.limits.classes import GENERAL
-from backstay.settings import Settings
-from backstay.web.address import ClientAddress
-from backstay.web.fields import field_of
+from backstay.principals.cache import PrincipalCache
 from backstay.web.limits import Limits
+from backstay.web.request import bearer_token, field_of
 
-DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
+INVALID = 'Bearer error="invalid_token"'
 
 
-class MetricsAccess(Enum):
-    """Who may read the metrics."""
+class Authenticator:
+    """Verifies access tokens. The claims of a verified token are cached until it expires."""
 
-    OFF = "nobody"
-    GUARDED = "whoever holds it"
-    OPEN = "everybody"
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        principals: PrincipalCache,
+        clock: Clock,
+        size: int = 10_000,
+    ) -> None:
+        self._tokens = tokens
+        self._principals = principals
+        self._clock = clock
+        self._verified = BoundedMap[str, AccessClaims](size)
+
+    async def __call__(self, authorization: str | None) -> Principal:
+        """The principal of a request.
+
+        Raises:
+            Unauthenticated: the token is missing or invalid, or its session has ended.
+        """
+        token = bearer_token(authorization)
+        if token is None:
+            raise Unauthenticated
+        claims = self._claims(token)
+        principal = await self._principals.get(claims.session_id)
+        if principal is None or principal.user_id != claims.user_id:
+            raise Unauthenticated("This session has ended: sign in again.", challenge=INVALID)
+        return principal
+
+    def _claims(self, token: str) -> AccessClaims:
+        claims = self._verified.get(token)
+        if claims is not None and claims.expires_at > self._clock().timestamp():
+            return claims
+        self._verified.drop(token)
+        try:
+            claims = self._tokens.verify(token)
+        except Unauthenticated as error:
+            raise Unauthenticated(error.detail, challenge=INVALID) from error
+        self._verified.put(token, claims)
+        return claims
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeState:
-    """What requests need of the application; set once at boot, as ``app.state.edge``."""
+    """What requests need of the application; set once at boot, as ``app.state.edge``.
 
-    buses: Buses
+    If there is a ``metrics_token``, only its holders may read the metrics.
+    """
+
+    bus: Bus
     authenticate: Callable[[str | None], Awaitable[Principal]]
     limits: Limits
-    client_address: ClientAddress
     secure_cookies: bool
     public_origin: str
     cors_origins: frozenset[str]
-    metrics: MetricsAccess
-    metrics_token: str | None = None
-    cache_is_remote: bool = False
-    client_max_age: int = 0
+    shows_metrics: bool
+    metrics_token: str | None
+    cache_is_remote: bool
+    client_max_age: int
 
     async def count(self, scope: Scope, template: str | None) -> None:
         """Count a request that needs no token.
@@ -75,44 +113,20 @@ def sender_of(
     request: Request,
     preconditions: Preconditions = NO_PRECONDITIONS,
     idempotency: IdempotencyKey | None = None,
-    device: Device | None = None,
+    device_id: str = "",
+    *,
+    device_is_new: bool = False,
 ) -> Sender:
     """A sender that acts as the request's principal."""
     scope, edge = request.scope, edge_of(request)
     origin = Origin(
         scope.get("backstay.request_id", ""),
-        edge.client_address(scope),
+        scope["backstay.client_address"],
         (field_of(scope, b"user-agent") or "")[:300],
         preconditions,
         idempotency,
         scope.get("backstay.trace", b"").decode(),
-        device=device,
+        device_id=device_id,
+        device_is_new=device_is_new,
     )
-    return Sender(edge.buses, scope.get("backstay.principal", STRANGER), origin)
-
-
-async def count_unmatched(scope: Scope, path: str) -> None:
-    """Count a request that matches no feature's route, so that it is limited as well.
-
-    The documentation is not counted: it has its own limit.
-
-    Raises:
-        RateLimited: too many.
-    """
-    if path in DOCUMENTATION or path.startswith(DOCUMENTATION[-1]):
-        return
-    edge: EdgeState = scope["app"].state.edge
-    await edge.count(scope, None)
-
-
-def metrics_access(settings: Settings) -> MetricsAccess:
-    """Who may read the metrics.
-
-    Nobody if they are switched off; with a token, only its holders; without one, everybody in
-    ``local`` and nobody elsewhere.
-    """
-    if not settings.app.metrics:
-        return MetricsAccess.OFF
-    if settings.app.metrics_token is not None:
-        return MetricsAccess.GUARDED
-    return MetricsAccess.OPEN if settings.is_local else MetricsAccess.OFF
+    return Sender(edge.bus.send, scope.get("backstay.principal", STRANGER), origin)

@@ -238,7 +238,7 @@ async def test_power_lost_after_admission_is_noticed_inside_the_transaction(
     ada = Principal(user_id=UUID(scenario.people["ada"].id), is_superuser=True, level=1000)
     before = await scenario.state()
     with pytest.raises(Forbidden, match="needs the permission roles:update"):
-        await Sender(backstay.buses, ada)(
+        await Sender(backstay.bus.send, ada)(
             UpdateRole(role_id=UUID(scenario.roles["junior"]["id"]), name="mine")
         )
     assert await scenario.state() == before

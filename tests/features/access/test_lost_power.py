@@ -12,7 +12,7 @@ from backstay.core.context import Sender
 from backstay.core.errors import AppError, Forbidden, NotFound, Unauthenticated
 from backstay.core.messages import Message
 from backstay.core.permissions import PermissionSpec, Scope
-from backstay.core.principal import Effect, Principal
+from backstay.core.principal import Principal
 from backstay.features.access.commands.grants import (
     AddFieldRule,
     ChangeFieldRule,
@@ -30,6 +30,7 @@ from backstay.features.access.commands.roles import (
 )
 from backstay.features.access.model import RoleMember
 from backstay.features.access.queries.roles import GetMatrix
+from backstay.features.access.schemas import Effect
 from backstay.features.auth.commands.sign_out import EndSessionsOfUser
 from backstay.features.users.commands.administration import (
     BlockUser,
@@ -91,7 +92,7 @@ async def refusals(
     backstay: Backstay, principal: Principal, *commands: Message[Any]
 ) -> set[type[AppError]]:
     """The errors that these commands of a principal raise."""
-    send, found = Sender(backstay.buses, principal), set()
+    send, found = Sender(backstay.bus.send, principal), set()
     for command in commands:
         with pytest.raises(AppError) as refused:
             await send(command)

@@ -16,10 +16,11 @@ from backstay.core.bus import handles
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath, FromQuery, optional
 from backstay.core.permissions import PermissionSpec, Scope, Source
-from backstay.core.principal import Effect, Grant, Principal
+from backstay.core.principal import Grant, Principal
 from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
-from backstay.features.access.commands import SyncAccess, declared_permissions
+from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
+from backstay.features.access.schemas import Effect
 from backstay.features.users.model import User
 from backstay.web.routes import Routes
 from tests.conftest import Login, Person

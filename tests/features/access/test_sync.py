@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Source
-from backstay.features.access.commands import SyncAccess, declared_permissions
+from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.access.model import Permission, PermissionField
 from backstay.features.access.queries.permissions import ListUndeclared
 from backstay.features.access.schemas import DeclaredField, DeclaredPermission

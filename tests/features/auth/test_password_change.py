@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from backstay.core.errors import Conflict
-from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.credentials import StorePassword
 from tests.conftest import PASSWORD, Login, Person
 from tests.features.steps import (
     AUTH,

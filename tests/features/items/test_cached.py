@@ -11,7 +11,7 @@ from sqlalchemy import event
 from backstay.caching import memory as cache_memory
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
+from backstay.features.access.schemas import Effect
 from backstay.features.items.queries import GetItem, ListItems
 from tests.conftest import FrozenClock, Login, Person
 from tests.features.granting import grant

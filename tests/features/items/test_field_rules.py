@@ -6,7 +6,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
+from backstay.features.access.schemas import Effect
 from tests.conftest import Login, Person
 from tests.features.granting import Rule, grant
 from tests.features.items.conftest import ITEMS, Make

@@ -11,7 +11,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.mail.commands import sending
 from backstay.features.mail.commands.sending import BEYOND, SHARE, SendMail
-from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.events import PasswordSetter
 from backstay.limits.memory import MemoryLimiter
 from tests.conftest import Login, Person

@@ -15,8 +15,8 @@ from backstay.core.bus import handles
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PermissionSpec, Scope, Source
-from backstay.core.principal import Effect
 from backstay.features import STANDARD
+from backstay.features.access.schemas import Effect
 from backstay.main import create_app
 from tests.conftest import FrozenClock, Login, Person, settings_with
 from tests.features.granting import grant

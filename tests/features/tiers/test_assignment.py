@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from backstay.composition import Backstay, seed
 from backstay.core.permissions import Scope
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.users.model import User
 from backstay.settings import Settings
 from tests.conftest import FrozenClock, Login, Person

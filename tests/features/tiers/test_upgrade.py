@@ -2,10 +2,10 @@
 
 import pytest
 
-from backstay.composition import compose, engine_options, seed
+from backstay.composition import compose, seed
 from backstay.db import migrate
-from backstay.db.migrations.history import PLATFORM
-from backstay.db.migrations.runner import scripts
+from backstay.db.migrations.runner import PLATFORM, scripts
+from backstay.db.options import EngineOptions
 from backstay.settings import Settings
 from tests.conftest import FrozenClock
 from tests.features.steps import ME, bearer, register, running, sign_in
@@ -25,7 +25,7 @@ async def test_an_upgrade_puts_everybody_into_the_default_tier(
     async with running(settings, clock) as client:
         ada = (await register(client, "ada@example.org", username="ada")).json()
         token = (await sign_in(client, "ada@example.org")).json()["access_token"]
-    options = engine_options(settings)
+    options = EngineOptions.of(settings)
     await migrate.downgrade(options, before_tiers(), force=True)
     await migrate.upgrade(options)
     backstay = compose(settings)

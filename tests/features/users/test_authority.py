@@ -9,10 +9,11 @@ from backstay.composition import Backstay
 from backstay.core.context import Context, Origin, Sender, UnitOfWork
 from backstay.core.errors import Forbidden
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect, Principal
+from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
+from backstay.features.access.schemas import Effect
 from backstay.features.users.commands.administration import SetPassword, set_password
 from backstay.features.users.schemas import NewPassword
 from tests.conftest import PASSWORD, Login, Person
@@ -161,7 +162,7 @@ async def test_a_user_promoted_during_hashing_is_not_taken_over(
     command = SetPassword(id=UUID(target.id), new_password=OTHER_PASSWORD)
     hashed, none = NewPassword("a hash made before"), Preconditions()
     async with Transaction(backstay.database.writer) as session:
-        context = Context(command, support, Origin(), Sender(backstay.buses, support))
+        context = Context(command, support, Origin(), Sender(backstay.bus.send, support))
         context.unit_of_work = UnitOfWork(session)
         send = context.sender.inside(context)
         with pytest.raises(Forbidden):

@@ -10,9 +10,9 @@ from sqlalchemy import update
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.model import Role
+from backstay.features.access.schemas import Effect
 from tests.conftest import ADMIN_EMAIL, Login
 from tests.features.granting import grant
 from tests.features.steps import API, ME, change_user, execute

@@ -9,7 +9,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.core.permissions import Scope
-from backstay.features.access.commands import JoinRole
+from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.users.commands.administration import BlockUser
 from backstay.features.users.commands.removal import DeleteUser
 from backstay.features.users.queries.accounts import HasAdmin

@@ -14,11 +14,11 @@ from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
 from backstay.features.users.commands.accounts import (
     DeleteMe,
-    Proven,
     UpdateMe,
     delete_me,
     update_me,
 )
+from backstay.features.users.queries.accounts import GetAccount
 from backstay.jobs.outbox import Events
 from tests.conftest import PASSWORD, FrozenClock, Login
 from tests.features.steps import (
@@ -195,13 +195,14 @@ async def test_a_password_that_was_replaced_meanwhile_proves_nothing(
 ) -> None:
     admin, person = await login("admin"), await login()
     principal = Principal(user_id=UUID(person.id))
-    proven = Proven(epoch=0)
+    proven = await backstay.system(GetAccount(user_id=principal.id))
+    assert proven is not None
     answer = await admin.client.put(
         f"{API}/users/{person.id}/password", json={"new_password": OTHER_PASSWORD}
     )
     assert answer.status_code == 200
     async with Transaction(backstay.database.writer) as session:
-        context = Context(UpdateMe(), principal, Origin(), Sender(backstay.buses, principal))
+        context = Context(UpdateMe(), principal, Origin(), Sender(backstay.bus.send, principal))
         context.unit_of_work = UnitOfWork(session)
         send, none, changes = context.sender.inside(context), Preconditions(), PrincipalChanges()
         events = Events(backstay.worker_context.outbox, context)

@@ -21,9 +21,9 @@ from sqlalchemy import (
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
 from backstay.db.base import Base
 from backstay.features.access.model import RoleMember
+from backstay.features.access.schemas import Effect
 from backstay.features.auth.model import Session
 from tests.conftest import Login, Person
 from tests.features.granting import grant

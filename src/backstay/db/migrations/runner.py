@@ -4,9 +4,11 @@ Alembic is imported only when there is something to do; a database that is curre
 """
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.sql.schema import SchemaItem
 
-from backstay.db.base import Base
-from backstay.db.migrations.history import (
-    PLATFORM,
-    Histories,
-    History,
-    HistoryError,
-    last_revisions,
-    revision_id,
-)
-from backstay.db.types import UtcDateTime
+from backstay.db.base import Base, UtcDateTime
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -33,17 +26,57 @@ if TYPE_CHECKING:
 
 CONNECTION, OPTIONS = "connection", "options"
 _FOLDER = Path(__file__).parent
+_NUMBERED = re.compile(r"([0-9]{4})_.*\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A line of revisions in one folder; its tables are marked ``info={"owner": label}``."""
+
+    label: str
+    folder: Path
+
+
+PLATFORM = History("platform", _FOLDER / "versions")
+"""The history of the package's tables, and of tables without an owner."""
+
+Histories = tuple[History, ...]
+
+
+class MigrationError(Exception):
+    """The database cannot be migrated as requested; the text says why, in sentences."""
+
+
+@cache
+def last_revisions(histories: Histories) -> frozenset[str]:
+    """The last revision of each history, read from file names alone: no migration is imported.
+
+    It is empty unless all files are numbered without gaps.
+    """
+    last: set[str] = set()
+    for history in histories:
+        names = [path.name for path in history.folder.glob("*.py")]
+        numbers = sorted(int(found[1]) for found in map(_NUMBERED.fullmatch, names) if found)
+        if not names or numbers != list(range(1, len(names) + 1)):
+            return frozenset()
+        last.add(_revision_id(history, numbers[-1]))
+    return frozenset(last)
+
+
+def _revision_id(history: History, number: int) -> str:
+    """The id of the revision with that number, as stored in the database."""
+    return f"{history.label}_{number:04d}"
 
 
 @contextmanager
 def _worded() -> Iterator[None]:
-    """Raise errors of Alembic's commands as `HistoryError`."""
+    """Raise errors of Alembic's commands as `MigrationError`."""
     from alembic.util import CommandError
 
     try:
         yield
     except CommandError as error:
-        raise HistoryError(str(error)) from error
+        raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
 @cache
@@ -59,7 +92,7 @@ def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
     """Whether a database with these revisions has every migration.
 
     Raises:
-        HistoryError: one of these revisions is unknown.
+        MigrationError: one of these revisions is unknown.
     """
     known = scripts(histories)
     reached = {script.revision for script in known.get_all_current(stored)}
@@ -71,7 +104,7 @@ def require(histories: Histories, revision: str) -> None:
     """Check that a new database can be migrated to a revision.
 
     Raises:
-        HistoryError: it cannot.
+        MigrationError: it cannot.
     """
     from alembic.script.revision import RevisionError
 
@@ -81,7 +114,7 @@ def require(histories: Histories, revision: str) -> None:
     try:
         list(known.iterate_revisions(target, "base"))
     except RevisionError as error:
-        raise HistoryError(str(error)) from error
+        raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
 @_worded()
@@ -134,7 +167,7 @@ def write(
         head="base" if number == 1 else f"{history.label}@head",
         branch_label=history.label if number == 1 else None,
         version_path=history.folder,
-        rev_id=revision_id(history, number),
+        rev_id=_revision_id(history, number),
         process_revision_directives=None if empty else drop_if_empty,
     )
     scripts.cache_clear()

@@ -7,12 +7,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.errors import Conflict
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import Effect
 from backstay.db.base import Base, Entity, SoftDelete
 from backstay.db.faults import taken_by
+from backstay.features.access.schemas import Effect
 
 
-class RoleNameTaken(Conflict):
+class _RoleNameTaken(Conflict):
     code, title = "access.role_name_taken", "A role of this name exists"
 
 
@@ -34,14 +34,14 @@ role_name = Index(
     postgresql_where=Role.deleted_at.is_(None),
     sqlite_where=Role.deleted_at.is_(None),
 )
-taken_by(role_name, RoleNameTaken)
+taken_by(role_name, _RoleNameTaken)
 
 
-class GrantExists(Conflict):
+class _GrantExists(Conflict):
     code, title = "access.grant_exists", "The role has this permission"
 
 
-class FieldRuleExists(Conflict):
+class _FieldRuleExists(Conflict):
     code, title = "access.field_rule_exists", "The grant has a rule on this field"
 
 
@@ -75,7 +75,7 @@ class RolePermission(Entity):
     """A grant: a role has a permission at a scope."""
 
     __tablename__ = "role_permissions"
-    __table_args__ = (taken_by(UniqueConstraint("role_id", "permission_id"), GrantExists),)
+    __table_args__ = (taken_by(UniqueConstraint("role_id", "permission_id"), _GrantExists),)
 
     role_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("roles.id", ondelete="CASCADE"))
     permission_id: Mapped[UUID] = mapped_column(
@@ -88,7 +88,7 @@ class FieldRule(Entity):
     """A field that a grant allows or denies."""
 
     __tablename__ = "field_rules"
-    __table_args__ = (taken_by(UniqueConstraint("grant_id", "field_id"), FieldRuleExists),)
+    __table_args__ = (taken_by(UniqueConstraint("grant_id", "field_id"), _FieldRuleExists),)
 
     grant_id: Mapped[UUID] = mapped_column(
         Uuid, ForeignKey("role_permissions.id", ondelete="CASCADE")

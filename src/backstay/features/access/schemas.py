@@ -1,7 +1,9 @@
 """The views that this feature returns, and the values that its messages pass to each other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +11,51 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backstay.core.messages import View
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import UNLIMITED, Effect, Grant, RoleGrant, merge_grants
+from backstay.core.principal import UNLIMITED, Grant
+
+
+class Effect(StrEnum):
+    """What a field rule does."""
+
+    ALLOW = "ALLOW"
+    DENY = "DENY"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGrant:
+    """One row of the table of grants, with the level of the role that has it."""
+
+    level: int
+    permission: str
+    scope: Scope
+    rules: tuple[tuple[Source, str, Effect], ...] = ()
+
+
+def merge_grants(rows: Iterable[RoleGrant]) -> dict[str, Grant]:
+    """Merge the grants of several roles into one per permission: that of the highest role.
+
+    Between roles of equal level ``ANY`` beats ``OWN`` and ``DENY`` beats ``ALLOW``.
+    """
+    by_permission: dict[str, list[RoleGrant]] = {}
+    for row in rows:
+        by_permission.setdefault(row.permission, []).append(row)
+    return {key: _decide(held) for key, held in by_permission.items()}
+
+
+def _decide(held: list[RoleGrant]) -> Grant:
+    level = max(row.level for row in held)
+    deciding = [row for row in held if row.level == level]
+    scope = Scope.ANY if any(row.scope is Scope.ANY for row in deciding) else Scope.OWN
+    allowed: dict[Source, set[str]] = {}
+    denied: dict[Source, set[str]] = {}
+    for source, name, effect in (rule for row in deciding for rule in row.rules):
+        target = allowed if effect is Effect.ALLOW else denied
+        target.setdefault(source, set()).add(name)
+    return Grant(
+        scope,
+        {source: frozenset(names) for source, names in allowed.items()},
+        {source: frozenset(names) for source, names in denied.items()},
+    )
 
 
 class DeclaredField(BaseModel):
@@ -34,6 +80,10 @@ class DeclaredPermission(BaseModel):
     default_scope: Scope | None
     key: str
     fields: tuple[DeclaredField, ...]
+
+    def field_names(self) -> set[tuple[Source, str]]:
+        """The sources and names of its fields."""
+        return {(field.source, field.name) for field in self.fields}
 
 
 class DeclaredRole(BaseModel):

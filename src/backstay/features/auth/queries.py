@@ -15,10 +15,9 @@ from backstay.core.names import normalised_login
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import AccessTokens, Clock
 from backstay.core.principal import Principal
-from backstay.core.rates import NO_RULES
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.access.queries import GetMembership
+from backstay.features.access.queries.membership import GetMembership
 from backstay.features.auth.model import Device, Session
 from backstay.features.auth.schemas import (
     DeviceExport,
@@ -31,7 +30,6 @@ from backstay.features.tiers.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import Account, Secret
-from backstay.jobs.worker import GetPrincipalOfUser
 from backstay.security.guesses import Guesses
 
 LIVE = (
@@ -65,8 +63,16 @@ async def get_principal(
     account = await send(GetAccount(user_id=session.user_id))
     if account is None or not account.is_active or account.security_epoch != session.epoch:
         return None
-    principal = await principal_of(account, send, query.session_id)
+    principal = await _principal_of(account, send, query.session_id)
     return replace(principal, valid_until=min(session.idle_expires_at, session.expires_at))
+
+
+class GetPrincipalOfUser(Query[Principal | None]):
+    """A user as they are now, signed in or not; None when they may not sign in."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
 
 
 @handles(GetPrincipalOfUser)
@@ -74,13 +80,13 @@ async def get_principal_of_user(query: GetPrincipalOfUser, send: Sender) -> Prin
     account = await send(GetAccount(user_id=query.user_id))
     if account is None or not account.is_active:
         return None
-    return await principal_of(account, send, None)
+    return await _principal_of(account, send, None)
 
 
-async def principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
+async def _principal_of(account: Account, send: Sender, session_id: UUID | None) -> Principal:
     """The principal of an account, with what its roles add up to."""
     membership = await send(GetMembership(user_id=account.id))
-    rules = await send(GetRateRules(tier=account.tier)) if account.tier else NO_RULES
+    rules = await send(GetRateRules(tier=account.tier)) if account.tier else ()
     principal = Principal(
         user_id=account.id,
         session_id=session_id,
@@ -95,10 +101,10 @@ async def principal_of(account: Account, send: Sender, session_id: UUID | None) 
 
 
 class CheckCredentials(Query[Account]):
-    """The account behind a login and password, whatever the way they were sent.
+    """The account that a login and a password belong to.
 
     An unknown login, a wrong password and a blocked account are refused alike, in the same time.
-    Guesses at one account count together, whatever it was called.
+    Guesses at one account count together, whichever login names it.
     """
 
     permission = SYSTEM_ONLY
@@ -107,7 +113,7 @@ class CheckCredentials(Query[Account]):
     password: Secret
 
 
-class BadCredentials(Unauthenticated):
+class _BadCredentials(Unauthenticated):
     title = "Wrong login or password"
 
 
@@ -123,7 +129,7 @@ async def check_credentials(
     hashed = active.password_hash if active else None
     fits = await guesses.fits(query.password, hashed, about=about, address=origin.address)
     if active is None or not fits:
-        raise BadCredentials
+        raise _BadCredentials
     return active
 
 
@@ -140,7 +146,7 @@ class MayReadDocs(Query[bool]):
 async def may_read_docs(query: MayReadDocs, send: Sender) -> bool:
     try:
         account = await send(CheckCredentials(login=query.login, password=query.password))
-    except BadCredentials:
+    except _BadCredentials:
         return False
     return (await send(GetMembership(user_id=account.id))).is_superuser
 
@@ -199,11 +205,7 @@ class ListSessionsOfUser(Query[SessionList]):
 
 @handles(ListSessionsOfUser)
 async def list_sessions_of_user(
-    query: ListSessionsOfUser,
-    reader: Reader,
-    principal: Principal,
-    clock: Clock,
-    send: Sender,
+    query: ListSessionsOfUser, reader: Reader, principal: Principal, clock: Clock, send: Sender
 ) -> SessionList:
     await check_authority(query, query.id, send)
     return await _sessions_of(query.id, reader, principal, clock, send)
@@ -229,7 +231,7 @@ async def export_sessions(query: ExportSessions, reader: Reader) -> tuple[View, 
 
 
 class ExportDevices(PersonalData):
-    """The devices that a person has signed in from of late."""
+    """The devices that a person has signed in from."""
 
     permission = SYSTEM_ONLY
 

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstay.core.addresses import normal_origin
-from backstay.core.context import Device
 from backstay.core.errors import FieldError, Forbidden, Invalid, Unauthenticated
-from backstay.core.representation import render
+from backstay.core.representation import Representation
 from backstay.core.validation import validated
 from backstay.features.auth.commands.devices import KEPT
 from backstay.features.auth.commands.password import ChangePassword
@@ -32,12 +31,8 @@ from backstay.features.auth.schemas import (
     TokenAnswer,
 )
 from backstay.limits.classes import LimitClass
-from backstay.web.auth import bearer_token
-from backstay.web.checks import media_type_of
-from backstay.web.conditional import JSON
-from backstay.web.fields import cookies_of, lines_of
 from backstay.web.oauth import UNSUPPORTED
-from backstay.web.pages import FORM
+from backstay.web.request import FORM, JSON, bearer_token, media_type_of
 from backstay.web.route_spec import BEARER
 from backstay.web.routes import Routes
 from backstay.web.state import edge_of, sender_of
@@ -52,7 +47,7 @@ _OPTIONAL = TypeAdapter(RefreshBody | None)
 async def log_in(request: Request) -> Response:
     """Sign in with JSON or with the password form of OAuth2 (RFC 6749, 4.3)."""
     if media_type_of(request.scope) == FORM:
-        fields = await _form(request, "password", is_told=False)
+        fields = await _form(request, "password", needs_type=False)
         fields.pop("grant_type", None)
         if "login" not in fields and fields.get("username"):
             fields["login"] = fields.pop("username")
@@ -62,11 +57,12 @@ async def log_in(request: Request) -> Response:
     in_cookie = message.transport == "cookie"
     if in_cookie:
         _check_origin(request)
-    device = _device(request, in_cookie=in_cookie)
-    answer = await sender_of(request, device=device)(message)
+    known = _known_device(request)
+    device = known or (token_urlsafe(16) if in_cookie else "")
+    answer = await sender_of(request, device_id=device, device_is_new=not known)(message)
     response = _answer(request, answer, in_cookie=in_cookie)
-    if in_cookie and device is not None:
-        _set_cookie(request, response, DEVICE_COOKIE, device.id, int(KEPT.total_seconds()))
+    if in_cookie:
+        _set_cookie(request, response, DEVICE_COOKIE, device, int(KEPT.total_seconds()))
     return response
 
 
@@ -85,7 +81,7 @@ async def refresh(request: Request) -> Response:
     if bearer and "." in bearer:
         bearer = None  # an access token, which clients send with every request
     token = body.refresh_token or bearer
-    tokens = [token] if token else _cookies(request)
+    tokens = [token] if token else _tokens(request)
     if not tokens:
         raise Unauthenticated("Send a refresh token.")
     found = {"tokens": tuple(tokens), "fingerprint": body.fingerprint}
@@ -97,7 +93,7 @@ async def log_out(request: Request) -> Response:
     """End the session of the first usable token, and clear the cookie."""
     body = await _optional_body(request)
     bearer = bearer_token(request.headers.get("authorization"))
-    found = [body.refresh_token, bearer, *_cookies(request)]
+    found = [body.refresh_token, bearer, *_tokens(request)]
     fields = {"tokens": tuple(filter(None, found)), "fingerprint": body.fingerprint}
     await sender_of(request)(validated(Logout.model_validate, fields))
     response = Response(status_code=204)
@@ -110,8 +106,8 @@ async def _optional_body(request: Request) -> RefreshBody:
     return validated(_OPTIONAL.validate_json, given) or RefreshBody()
 
 
-async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> dict[str, Any]:
-    """The fields of a token request's form; with ``is_told`` it must name this grant type.
+async def _form(request: Request, grant_type: str, *, needs_type: bool = True) -> dict[str, Any]:
+    """The fields of a token request's form; with ``needs_type`` it must name this grant type.
 
     Raises:
         Invalid: the grant type is missing or another one, or a field is repeated (RFC 6749, 3.2).
@@ -120,9 +116,9 @@ async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> d
         repeated = [name for name in form if len(form.getlist(name)) > 1]
         fields = {name: value for name, value in form.items() if name not in _IGNORED}
     if repeated:
-        told = "Give this parameter once"
-        raise Invalid(errors=tuple(FieldError(n[:200], "repeated", told) for n in repeated))
-    given = fields.get("grant_type", None if is_told else grant_type)
+        once = "Give this parameter once"
+        raise Invalid(errors=tuple(FieldError(n[:200], "repeated", once) for n in repeated))
+    given = fields.get("grant_type", None if needs_type else grant_type)
     if given is None:
         raise Invalid(errors=(FieldError("grant_type", "missing", "Field required"),))
     if given != grant_type:
@@ -132,9 +128,9 @@ async def _form(request: Request, grant_type: str, *, is_told: bool = True) -> d
 
 def _answer(request: Request, answer: TokenAnswer, *, in_cookie: bool) -> Response:
     if not in_cookie:
-        return Response(render(answer), media_type=JSON)
+        return Response(Representation.of(answer).body, media_type=JSON)
     bare = answer.model_copy(update={"refresh_token": None, "refresh_expires_in": None})
-    response = Response(render(bare), media_type=JSON)
+    response = Response(Representation.of(bare).body, media_type=JSON)
     token, lifetime = answer.refresh_token or "", answer.refresh_expires_in
     _set_cookie(request, response, COOKIE, token, lifetime)
     return response
@@ -154,12 +150,9 @@ def _set_cookie(
     )
 
 
-def _device(request: Request, *, in_cookie: bool) -> Device | None:
-    """The device of a sign-in: that of its device cookie, or a new one if cookies are wanted."""
-    for given in cookies_of(request.scope, DEVICE_COOKIE):
-        if _DEVICE_ID.fullmatch(given):
-            return Device(given, is_new=False)
-    return Device(token_urlsafe(16), is_new=True) if in_cookie else None
+def _known_device(request: Request) -> str | None:
+    """The id in the first device cookie that has the form of one."""
+    return next(filter(_DEVICE_ID.fullmatch, _cookies(request, DEVICE_COOKIE)), None)
 
 
 def _cookie_path(request: Request) -> str:
@@ -167,16 +160,27 @@ def _cookie_path(request: Request) -> str:
     return str(request.scope["path"]).rpartition("/")[0]
 
 
-def _cookies(request: Request) -> list[str]:
+def _tokens(request: Request) -> list[str]:
     """The refresh tokens of the first ``MOST_TOKENS`` cookies.
 
     Raises:
         Forbidden: ``Origin`` is neither this application's nor allowed.
     """
-    tokens = cookies_of(request.scope, COOKIE)[:MOST_TOKENS]
+    tokens = _cookies(request, COOKIE)[:MOST_TOKENS]
     if tokens:
         _check_origin(request)
     return tokens
+
+
+def _cookies(request: Request, name: str) -> list[str]:
+    """The distinct, non-empty values of all cookies of one name.
+
+    Their order is the browser's, which sends longer paths first (RFC 6265, 5.4).
+    """
+    lines = request.headers.getlist("cookie")
+    pairs = (pair.partition("=") for line in lines for pair in line.split(";"))
+    values = (value.strip().strip('"') for given, _, value in pairs if given.strip() == name)
+    return list(dict.fromkeys(filter(None, values)))
 
 
 def _check_origin(request: Request) -> None:
@@ -187,7 +191,7 @@ def _check_origin(request: Request) -> None:
     """
     edge, host = edge_of(request), request.headers.get("host", "")
     own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
-    given = set(map(normal_origin, lines_of(request.scope, b"origin")))
+    given = set(map(normal_origin, request.headers.getlist("origin")))
     if not given <= own | {edge.public_origin} | edge.cors_origins:
         raise Forbidden("This origin may not use the cookie.")
 

@@ -147,7 +147,7 @@ class SessionList(View):
 
 
 class SessionExport(View):
-    """A sign-in, as it is told to whom it concerns; also when it is over."""
+    """A session in the export of a person's data; also one that is over."""
 
     id: UUID
     device: str
@@ -161,7 +161,7 @@ class SessionExport(View):
 
 
 class DeviceExport(View):
-    """A device that a person has signed in from; what tells it from others is a hash."""
+    """A device in the export of a person's data, without the hash that identifies it."""
 
     first_seen_at: datetime
     last_seen_at: datetime

@@ -5,13 +5,13 @@ from uuid import UUID
 from sqlalchemy import select
 
 from backstay.core.bus import handles
-from backstay.core.caching import CacheTags
+from backstay.core.context import CacheTags
 from backstay.core.messages import Command, FromPath, FromQuery, optional
 from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.ports import Clock
 from backstay.core.principal import Grant, Principal
 from backstay.core.representation import Preconditions
-from backstay.db.queries import insert_one, one_or_404, visible
+from backstay.db.queries import one_or_404, visible
 from backstay.db.session import Transaction
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import Description, ItemDetail, Title
@@ -41,7 +41,7 @@ class CreateItem(Command[ItemDetail]):
 async def create_item(
     command: CreateItem, session: Transaction, principal: Principal
 ) -> ItemDetail:
-    item = await insert_one(session, Item(**command.model_dump(), owner_id=principal.id))
+    item = await session.insert_one(Item(**command.model_dump(), owner_id=principal.id))
     return ItemDetail.model_validate(item)
 
 
@@ -140,11 +140,7 @@ class RestoreItem(Command[ItemDetail]):
 
 @handles(RestoreItem)
 async def restore_item(
-    command: RestoreItem,
-    session: Transaction,
-    principal: Principal,
-    grant: Grant,
-    tags: CacheTags,
+    command: RestoreItem, session: Transaction, principal: Principal, grant: Grant, tags: CacheTags
 ) -> ItemDetail:
     item = await _item(command.id, session, principal, grant, tags, deleted=True)
     item.deleted_at = None

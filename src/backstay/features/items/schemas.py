@@ -30,6 +30,6 @@ class ItemDetail(ItemSummary):
 
 
 class ItemExport(ItemDetail):
-    """An item, as it is told to its owner; also when it is deleted."""
+    """An item in the export of its owner's data; also a deleted one."""
 
     deleted_at: datetime | None

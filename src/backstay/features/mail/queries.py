@@ -17,8 +17,6 @@ from backstay.db.session import Reader
 from backstay.features.mail.model import MailToken
 from backstay.features.mail.schemas import (
     Link,
-    LinkState,
-    MailboxView,
     MailTokenExport,
     Purpose,
     TokenNotValid,
@@ -69,7 +67,7 @@ def _fits(link: Link, account: Account, purpose: Purpose) -> bool:
     return link.email in {account.email, account.pending_email}
 
 
-class CheckLink(Query[LinkState]):
+class CheckLink(Query[bool]):
     """Whether a mailed link may still be used."""
 
     permission = PUBLIC
@@ -79,25 +77,25 @@ class CheckLink(Query[LinkState]):
 
 
 @handles(CheckLink)
-async def check_link(query: CheckLink, send: Sender) -> LinkState:
+async def check_link(query: CheckLink, send: Sender) -> bool:
     try:
         await send.as_system()(FindLink(purpose=query.purpose, token=query.token))
     except TokenNotValid:
-        return LinkState(is_valid=False)
-    return LinkState(is_valid=True)
+        return False
+    return True
 
 
-class ListMailbox(Query[MailboxView]):
-    """The mails that this machine keeps instead of sending them; nowhere else is there a list."""
+class ListMailbox(Query[tuple[KeptMail, ...]]):
+    """The mails that this machine keeps instead of sending them, the newest first."""
 
     permission = PUBLIC
 
 
 @handles(ListMailbox)
-async def list_mailbox(query: ListMailbox, mailbox: Mailbox | None) -> MailboxView:
+async def list_mailbox(query: ListMailbox, mailbox: Mailbox | None) -> tuple[KeptMail, ...]:
     if mailbox is None:
         raise NotFound
-    return MailboxView(items=tuple(await mailbox.mails()))
+    return tuple(await mailbox.mails())
 
 
 class GetKeptMail(Query[KeptMail]):

@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import StringConstraints
 
 from backstay.core.errors import BadRequest
-from backstay.core.mail import KeptMail
 from backstay.core.messages import View
 
 TemplateName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,100}$")]
@@ -73,18 +72,6 @@ UNSENT = Accepted(
     detail="No mail leaves this server before whoever runs it has named a mail server."
 )
 """The answer to every request if no mail server is configured."""
-
-
-class LinkState(View):
-    """Whether a link may still be used."""
-
-    is_valid: bool
-
-
-class MailboxView(View):
-    """The mails that were kept, the newest first."""
-
-    items: tuple[KeptMail, ...]
 
 
 class MailTokenExport(View):

@@ -14,11 +14,10 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
 from backstay.db.activity import Activity
+from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
-from backstay.db.types import SecondsFromNow
-from backstay.jobs.outbox import Catalog
+from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job
@@ -29,10 +28,9 @@ log = structlog.get_logger("backstay.jobs")
 
 
 class PurgeActivity(Command[bool]):
-    """Remove the oldest rows of the audit trail once their time is over; whether more may be left.
+    """Remove rows of the audit trail after ``LOG_ACTIVITY_DAYS``; whether more may be left.
 
-    At most so many at once that nobody waits for it. Ids sort by time, so that only their index
-    is looked at.
+    Ids sort by time, so the index of the primary key finds the oldest.
     """
 
     permission = SYSTEM_ONLY
@@ -50,9 +48,9 @@ async def purge_activity(
 
 
 class PurgeJobs(Command[bool]):
-    """Remove jobs that ended a week ago, failed ones after a month; whether more may be left.
+    """Remove jobs a week after their end, failed ones after a month; whether more may be left.
 
-    Jobs whose command nobody has known for a day have failed.
+    An unfinished job fails when no worker has known its command for a day.
     """
 
     permission = SYSTEM_ONLY
@@ -60,14 +58,13 @@ class PurgeJobs(Command[bool]):
 
 @handles(PurgeJobs)
 async def purge_jobs(
-    command: PurgeJobs, purge: Purge, session: Transaction, catalog: Catalog
+    command: PurgeJobs, purge: Purge, session: Transaction, outbox: Outbox
 ) -> bool:
-    unknown = await update_where(
-        session,
+    unknown = await session.update_where(
         Job,
         UNFINISHED,
         Job.due_at < SecondsFromNow(-DAY),
-        Job.name.not_in(catalog.names()),
+        Job.name.not_in(list(outbox.commands)),
         state=JobState.FAILED.value,
         finished_at=NOW,
         error_code="jobs.unknown",
@@ -81,7 +78,7 @@ async def purge_jobs(
 
 
 class PurgeIdempotencyKeys(Command[bool]):
-    """Remove stored answers that are no longer given again; whether more may be left."""
+    """Remove stored answers that are too old to be sent again; whether more may be left."""
 
     permission = SYSTEM_ONLY
 

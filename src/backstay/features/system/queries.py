@@ -22,7 +22,8 @@ from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import Clock, HealthChecks, Metrics
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
-from backstay.db.listing import Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.system.schemas import (

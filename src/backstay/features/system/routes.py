@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backstay.core.errors import NotFound, Unauthenticated
-from backstay.core.representation import render
+from backstay.core.representation import Representation
 from backstay.features.system.queries import (
     GetHealth,
     GetLiveness,
@@ -17,39 +17,38 @@ from backstay.features.system.queries import (
     ListEditableResources,
     Ping,
 )
-from backstay.web.auth import INVALID, bearer_token
-from backstay.web.conditional import JSON
+from backstay.web.request import JSON, bearer_token
 from backstay.web.routes import Routes
-from backstay.web.state import MetricsAccess, edge_of, sender_of
+from backstay.web.state import INVALID, edge_of, sender_of
 
 
 async def health(request: Request) -> Response:
     """200 if requests can be served, even if something optional is down; else 503."""
     result = await sender_of(request)(GetHealth())
     if result.status != "error":
-        return Response(render(result), media_type=JSON)
-    reason = "; ".join(f"{name}: {told}" for name, told in result.reasons.items())
+        return Response(Representation.of(result).body, media_type=JSON)
+    reason = "; ".join(f"{name}: {reason}" for name, reason in result.reasons.items())
     request.scope["backstay.cause"] = {"reason": reason}
-    return Response(render(result), 503, media_type=JSON)
+    return Response(Representation.of(result).body, 503, media_type=JSON)
 
 
 async def readyz(request: Request) -> Response:
     """200 if a load balancer may send requests here, else 503."""
     result = await sender_of(request)(GetReadiness())
     if result.status == "ready":
-        return Response(render(result), media_type=JSON)
+        return Response(Representation.of(result).body, media_type=JSON)
     request.scope["backstay.cause"] = {"reason": result.reason}
-    return Response(render(result), 503, media_type=JSON)
+    return Response(Representation.of(result).body, 503, media_type=JSON)
 
 
 async def metrics(request: Request) -> Response:
     """Metrics; outside `local` only for clients with the metrics token."""
     edge = edge_of(request)
-    if edge.metrics is MetricsAccess.OFF:
+    if not edge.shows_metrics:
         raise NotFound
-    if edge.metrics is MetricsAccess.GUARDED:
+    if edge.metrics_token is not None:
         given = bearer_token(request.headers.get("authorization")) or ""
-        if not compare_digest(given.encode(), (edge.metrics_token or "").encode()):
+        if not compare_digest(given.encode(), edge.metrics_token.encode()):
             raise Unauthenticated(challenge=INVALID)
     text = await sender_of(request)(GetMetrics())
     return Response(text, media_type=CONTENT_TYPE_LATEST)

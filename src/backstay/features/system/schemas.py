@@ -81,7 +81,7 @@ class ActivityEntry(View):
 
 
 class ActivityExport(View):
-    """What a person asked for and what became of it, as they are told."""
+    """A row of the audit trail in the export of a person's data."""
 
     id: UUID
     created_at: datetime

@@ -31,7 +31,7 @@ MOST_BYTES, MOST_DEPTH = 65_536, 20
 """The most bytes, and the deepest nesting, of a task's payload."""
 
 
-class TooManyTasks(RateLimited):
+class _TooManyTasks(RateLimited):
     code, title = "tasks.too_many", "Too many of your tasks are unfinished"
 
 
@@ -80,7 +80,7 @@ async def start_task(
     return TaskStarted(id=await jobs.enqueue(message, queue=TASK_QUEUE))
 
 
-class TaskNotOver(Conflict):
+class _TaskNotOver(Conflict):
     code, title = "tasks.not_over", "The task has not ended in failure: there is nothing to repeat"
 
 
@@ -100,12 +100,12 @@ async def retry_task(
 ) -> TaskDetail:
     job = await _job(command.id, session, principal, grant)
     if job.state not in {JobState.FAILED, JobState.CANCELLED}:
-        raise TaskNotOver
+        raise _TaskNotOver
     if job.queue == TASK_QUEUE:
         await _check_room(session, job.user_id)
     job.state, job.due_at = JobState.QUEUED.value, await session.scalar(select(NOW))
-    job.max_attempts += job.attempts - job.spared
-    job.spared = job.attempts
+    job.max_attempts += job.attempts - job.uncounted_attempts
+    job.uncounted_attempts = job.attempts
     job.is_cancelled, job.finished_at = False, None
     job.progress = job.note = None
     await session.flush()
@@ -113,7 +113,7 @@ async def retry_task(
     return TaskDetail.model_validate(job)
 
 
-class TaskOver(Conflict):
+class _TaskOver(Conflict):
     code, title = "tasks.over", "The task is over"
 
 
@@ -133,7 +133,7 @@ async def cancel_task(
 ) -> TaskDetail:
     job = await _job(command.id, session, principal, grant)
     if job.finished_at is not None:
-        raise TaskOver
+        raise _TaskOver
     job.is_cancelled = True
     if job.state == JobState.QUEUED:
         job.state, job.finished_at = JobState.CANCELLED.value, await session.scalar(select(NOW))
@@ -152,8 +152,10 @@ async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: 
 async def _check_room(session: Transaction, user_id: UUID | None) -> None:
     """Refuse a further task of a user who has ``MOST`` unfinished ones."""
     if await count(session, Job, Job.user_id == user_id, IS_TASK, UNFINISHED) >= MOST:
-        told = f"At most {MOST}: wait until one is over, or cancel one."
-        raise TooManyTasks(told, headers={"Retry-After": "10"})
+        raise _TooManyTasks(
+            f"At most {MOST}: wait until one is over, or cancel one.",
+            headers={"Retry-After": "10"},
+        )
 
 
 class CountDemo(Command[Count]):
@@ -165,19 +167,15 @@ class CountDemo(Command[Count]):
     seconds: Annotated[float, Field(ge=0, le=300)] = 1.0
 
 
-class Counted(Count):
-    """What was counted before the transaction began."""
-
-
 @prepares(CountDemo)
-async def count_steps(command: CountDemo, progress: Progress) -> Counted:
+async def count_steps(command: CountDemo, progress: Progress) -> Count:
     for step in range(command.steps):
         await progress(100 * step // command.steps, f"{step} of {command.steps}")
         await asyncio.sleep(command.seconds / command.steps)
     await progress(100, f"{command.steps} of {command.steps}")
-    return Counted(steps=command.steps)
+    return Count(steps=command.steps)
 
 
 @handles(CountDemo)
-async def count_demo(command: CountDemo, counted: Counted) -> Count:
-    return Count(steps=counted.steps)
+async def count_demo(command: CountDemo, counted: Count) -> Count:
+    return counted

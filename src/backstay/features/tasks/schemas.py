@@ -45,7 +45,7 @@ class TaskDetail(TaskSummary):
 
 
 class TaskExport(View):
-    """A task, as it is told to whoever started it."""
+    """A task in the export of the data of the user who started it."""
 
     id: UUID
     name: str

@@ -2,11 +2,11 @@
 
 from backstay.core.feature import Feature
 from backstay.features.tiers import queries, routes
-from backstay.features.tiers.commands import rate_limits, seeding, tiers
+from backstay.features.tiers.commands import rate_limits, tiers
 
 feature = Feature(
     name="tiers",
-    modules=(tiers, rate_limits, seeding, queries),
+    modules=(tiers, rate_limits, queries),
     routes=(routes.routes,),
     foundation=True,
 )

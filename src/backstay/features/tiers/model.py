@@ -10,11 +10,11 @@ from backstay.db.base import Entity
 from backstay.db.faults import taken_by
 
 
-class TierNameTaken(Conflict):
+class _TierNameTaken(Conflict):
     code, title = "tiers.name_taken", "A tier of this name exists"
 
 
-class RateLimitExists(Conflict):
+class _RateLimitExists(Conflict):
     code, title = "tiers.rate_limit_exists", "The tier has a rate limit for this path"
 
 
@@ -25,7 +25,7 @@ class Tier(Entity):
     """
 
     __tablename__ = "tiers"
-    __table_args__ = (taken_by(UniqueConstraint("name"), TierNameTaken),)
+    __table_args__ = (taken_by(UniqueConstraint("name"), _TierNameTaken),)
 
     name: Mapped[str] = mapped_column(String(64))
     description: Mapped[str] = mapped_column(Text, default="")
@@ -35,7 +35,7 @@ class RateLimit(Entity):
     """How many requests for a path a user of the tier may send: ``limit`` in ``period`` seconds."""
 
     __tablename__ = "rate_limits"
-    __table_args__ = (taken_by(UniqueConstraint("tier_id", "path"), RateLimitExists),)
+    __table_args__ = (taken_by(UniqueConstraint("tier_id", "path"), _RateLimitExists),)
 
     tier_id: Mapped[UUID] = mapped_column(Uuid, ForeignKey("tiers.id", ondelete="CASCADE"))
     path: Mapped[str] = mapped_column(String(200))

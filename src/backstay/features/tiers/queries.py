@@ -12,8 +12,9 @@ from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Grant, Principal
-from backstay.core.rates import Rate, RateRule, RateRules
-from backstay.db.listing import Listing, Paginator
+from backstay.core.rates import Rate, RateRule
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.tiers.model import RateLimit, Tier
@@ -115,11 +116,7 @@ RATE_LIMITS = Listing(ListRateLimits, RateLimit, RateLimitSummary, where=_OF_TIE
 
 @handles(ListRateLimits)
 async def list_rate_limits(
-    query: ListRateLimits,
-    paginate: Paginator,
-    reader: Reader,
-    principal: Principal,
-    grant: Grant,
+    query: ListRateLimits, paginate: Paginator, reader: Reader, principal: Principal, grant: Grant
 ) -> Page[RateLimitSummary] | CursorPage[RateLimitSummary]:
     _check_reach(query.tier, principal, grant)
     if await reader.one_or_none(_TIER, {"name": query.tier}) is None:
@@ -152,7 +149,7 @@ async def get_rate_limit(
     return RateLimitDetail(**row._mapping, tier=query.tier)
 
 
-class GetRateRules(Query[RateRules]):
+class GetRateRules(Query[tuple[RateRule, ...]]):
     """The rules of a tier, as requests are counted by them."""
 
     permission = SYSTEM_ONLY
@@ -164,9 +161,9 @@ _RULES = select(RateLimit.path, RateLimit.limit, RateLimit.period, RateLimit.nam
 
 
 @handles(GetRateRules)
-async def get_rate_rules(query: GetRateRules, reader: Reader) -> RateRules:
+async def get_rate_rules(query: GetRateRules, reader: Reader) -> tuple[RateRule, ...]:
     rows = await reader.rows(_RULES, {"tier": query.tier})
-    return RateRules(RateRule(row.path, Rate(row.limit, row.period)) for row in rows)
+    return tuple(RateRule(row.path, Rate(row.limit, row.period)) for row in rows)
 
 
 class ListRulesInForce(Query[tuple[RuleInForce, ...]]):

@@ -6,28 +6,25 @@ from backstay.features.users.commands import (
     accounts,
     administration,
     admins,
-    email,
-    password,
+    credentials,
     removal,
     tiers,
 )
 from backstay.features.users.queries import accounts as account_queries
-from backstay.features.users.queries import directory, export, passwords, roles
+from backstay.features.users.queries import directory, passwords, roles
 from backstay.features.users.queries import tiers as tier_queries
 
 feature = Feature(
     name="users",
     modules=(
         accounts,
-        email,
-        password,
+        credentials,
         admins,
         administration,
         removal,
         tiers,
         account_queries,
         directory,
-        export,
         passwords,
         roles,
         tier_queries,

@@ -14,7 +14,7 @@ class EmailTaken(Conflict):
     code, title = "users.email_taken", "This e-mail address is taken"
 
 
-class UsernameTaken(Conflict):
+class _UsernameTaken(Conflict):
     code, title = "users.username_taken", "This username is taken"
 
 
@@ -57,4 +57,4 @@ user_username = Index(
     postgresql_where=User.deleted_at.is_(None),
     sqlite_where=User.deleted_at.is_(None),
 )
-taken_by(user_username, UsernameTaken)
+taken_by(user_username, _UsernameTaken)

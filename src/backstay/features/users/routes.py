@@ -9,9 +9,8 @@ from backstay.features.users.commands.administration import (
 )
 from backstay.features.users.commands.removal import DeleteUser, RestoreUser
 from backstay.features.users.commands.tiers import AssignTier
-from backstay.features.users.queries.accounts import GetMe
+from backstay.features.users.queries.accounts import ExportMe, GetMe
 from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
-from backstay.features.users.queries.export import ExportMe
 from backstay.features.users.queries.roles import ListUsersOfRole
 from backstay.features.users.queries.tiers import GetTierOfUser, ListRateLimitsOfUser
 from backstay.limits.classes import LimitClass

@@ -1,16 +1,13 @@
 """The views of users, and the constraints of their names and passwords."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
 from typing import Annotated, Any
 from unicodedata import normalize
 from uuid import UUID
 
 from pydantic import BeforeValidator, StringConstraints
 
-from backstay.core.errors import FieldError, Invalid
 from backstay.core.messages import View
 from backstay.core.names import EmailAddress
 from backstay.features.tiers.schemas import RuleInForce
@@ -43,70 +40,6 @@ Password = Annotated[
 Its composed text (NFC) is checked for its length and against blocklists; no kinds of characters are
 required.
 """
-
-
-_SEASONS = ("spring", "summer", "autumn", "fall", "winter")
-_ALIKE = {"a": "a4@", "e": "e3", "i": "i1!", "l": "l1", "o": "o0", "s": "s5$", "t": "t7"}
-
-
-def vet_password(password: str, email: str, application: str, field: str) -> None:
-    """Refuse a password that is common, holds the e-mail's local part, or is easily guessed here.
-
-    ``application`` is the name of the application as users know it.
-
-    Raises:
-        Invalid: the password is refused; the error names ``field``.
-    """
-    if told := _weakness(password, email, application):
-        raise Invalid(errors=(FieldError(field, *told),))
-
-
-def _weakness(password: str, email: str, application: str) -> tuple[str, str] | None:
-    """Why a password is easy to guess, as a code and a sentence; None if it is not."""
-    lowered = password.lower()
-    if lowered in _common_passwords() or len(set(password)) == 1:
-        return "common_password", "This password is too common"
-    local = email.partition("@")[0].lower()
-    if len(local) >= 4 and local in lowered:
-        return "personal_password", "The password contains the e-mail's name"
-    if _is_of_context(lowered, application):
-        told = "The password is little more than this application's name or a season and a year"
-        return "context_password", told
-    return None
-
-
-def _is_of_context(lowered: str, application: str) -> bool:
-    """Whether the password without the words of its context is too short or too common."""
-    letters = "".join(letter for letter in lowered if letter.isalnum() or letter in "@$!")
-    left, found = _context(application).subn("", letters)
-    left = "".join(filter(str.isalnum, left))
-    return found > 0 and (len(left) < 8 or left in _common_passwords())
-
-
-@lru_cache(16)
-def _context(application: str) -> re.Pattern[str]:
-    """A pattern of the names of Backstay and the application, and of seasons with a year.
-
-    It also matches spellings like S3a$on2026.
-    """
-    seasons = "|".join(map(_loosely, _SEASONS))
-    name = "".join(filter(str.isalnum, application.lower()))
-    names = [_loosely(each) for each in ("backstay", name) if len(each) >= 4]
-    year = r"(?:(?:19|20)?\d\d)"
-    return re.compile("|".join((*names, f"(?:{seasons}){year}", f"{year}(?:{seasons})")))
-
-
-def _loosely(word: str) -> str:
-    return "".join(f"[{_ALIKE.get(letter, letter)}]" for letter in word)
-
-
-@cache
-def _common_passwords() -> frozenset[str]:
-    from zxcvbn.frequency_lists import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        FREQUENCY_LISTS,
-    )
-
-    return frozenset(p for p in FREQUENCY_LISTS["passwords"] if len(p) >= 8)
 
 
 @dataclass(frozen=True, slots=True)

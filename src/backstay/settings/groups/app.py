@@ -3,6 +3,7 @@
 import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +14,10 @@ from pydantic import (
     field_validator,
 )
 
+from backstay.core.addresses import normal_origin
 from backstay.core.names import EmailAddress
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Group, Setting
-from backstay.settings.values import Name, Origins, WholeDays, web_address
+from backstay.settings.fields import Group, Name, Origins, Setting, WholeDays, web_address
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
@@ -89,6 +90,12 @@ class AppSettings(Group, title="Application"):
         (),
         description="Origins whose pages may call the API with credentials; `*` is refused.",
     )
+
+    @property
+    def public_origin(self) -> str:
+        """The origin of pages at ``public_url``, as browsers write it."""
+        parts = urlsplit(self.public_url)
+        return normal_origin(f"{parts.scheme}://{parts.netloc}")
 
     @field_validator("title")
     @classmethod

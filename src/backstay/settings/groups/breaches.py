@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backstay.settings.errors import SettingError
-from backstay.settings.files import Unreadable, open_plain
+from backstay.settings.files import open_plain
 
 HEX_OF_SHA1 = 40
 RANGE = 5
@@ -33,8 +33,6 @@ def _wrong_with(path: Path) -> str | None:
             return _wrong_with_folder(path)
         with open_plain(path) as file:
             return _wrong_with_file(file)
-    except Unreadable as error:
-        return f"cannot be read: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 

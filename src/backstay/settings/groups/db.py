@@ -9,10 +9,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Group, Setting
+from backstay.settings.fields import WEEK, Count, Group, Port, Setting
 from backstay.settings.groups import postgres_url
 from backstay.settings.groups.postgres_url import DEFAULT_PORT
-from backstay.settings.values import WEEK, Count, Port
 
 DEFAULT_URL = "sqlite:///./backstay.db"
 POSTGRESQL = "postgresql+asyncpg"

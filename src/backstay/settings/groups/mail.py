@@ -12,9 +12,8 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from backstay.core.mail import ascii_domain
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Group, Setting
+from backstay.settings.fields import Group, Port, Setting
 from backstay.settings.groups.app import AppSettings
-from backstay.settings.values import Port
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from backstay.settings.errors import SettingError
-from backstay.settings.files import Unreadable, open_plain
+from backstay.settings.files import open_plain
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SYSTEM = "system"
@@ -107,9 +107,9 @@ def _file(name: str, value: str) -> str:
         return value
     try:
         open_plain(Path(value)).close()
-    except Unreadable as error:
+    except OSError as error:
         raise SettingError(
-            f"names a file as {name} that cannot be read: {error}",
+            f"names a file as {name} that cannot be read: {error.strerror}",
             "Let it name a readable file; a relative path starts at the working directory.",
         ) from None
     return value

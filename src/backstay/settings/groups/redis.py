@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Group, Setting
-from backstay.settings.values import Port
+from backstay.settings.fields import Group, Port, Setting
 
 IN_PROCESS = "memory://"
 PARTS = ("host", "port", "db", "username", "password")

@@ -8,17 +8,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 from backstay.core.names import EmailAddress
 from backstay.core.rates import Rate
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Group, Setting
-from backstay.settings.groups.breaches import breached_passwords
-from backstay.settings.values import (
+from backstay.settings.fields import (
     MONTH,
     YEAR,
+    Group,
     Name,
     Seconds,
     SecretTexts,
+    Setting,
     SomeSeconds,
     StrictRate,
 )
+from backstay.settings.groups.breaches import breached_passwords
 
 
 class SecuritySettings(Group, title="Security"):

@@ -5,17 +5,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from backstay.settings.group import Group, Setting
-from backstay.settings.values import (
+from backstay.settings.fields import (
     MONTH,
     WEEK,
     YEAR,
     Count,
+    Group,
     Hosts,
     Name,
     Networks,
     Port,
     Seconds,
+    Setting,
     SomeSeconds,
 )
 

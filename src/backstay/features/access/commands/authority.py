@@ -11,8 +11,12 @@ from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.principal import Grant
 from backstay.features.access.commands.seeding import LockSuperusers
 from backstay.features.access.model import Role
-from backstay.features.access.queries.membership import GetMemberships, ListRoleSets, RoleSet
-from backstay.features.access.queries.standing import standing_of
+from backstay.features.access.queries.membership import (
+    GetMemberships,
+    ListRoleSets,
+    RoleSet,
+    standing_of,
+)
 from backstay.features.access.schemas import Membership
 
 

@@ -9,7 +9,6 @@ from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import FieldError, Invalid
 from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PermissionSpec, Scope
-from backstay.core.principal import Effect
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Reader, Transaction
@@ -17,7 +16,7 @@ from backstay.features.access.commands.authority import Authority, authority_ove
 from backstay.features.access.commands.roles import locked_role
 from backstay.features.access.model import FieldRule, Permission, PermissionField, RolePermission
 from backstay.features.access.queries.grants import grants_of
-from backstay.features.access.schemas import FieldRuleDetail, GrantDetail
+from backstay.features.access.schemas import Effect, FieldRuleDetail, GrantDetail
 
 GRANT = PermissionSpec("permissions", "grant", description="Grant permissions to roles")
 REVOKE = PermissionSpec("permissions", "revoke", description="Revoke permissions from roles")
@@ -137,8 +136,8 @@ async def add_field_rule(
         PermissionField.permission_id == command.permission_id,
     )
     if await session.scalar(field) is None:
-        told = "no field of this permission: GET /rbac/permissions lists them"
-        raise Invalid(errors=(FieldError("field_id", "unknown_field", told),))
+        unknown = "no field of this permission: GET /rbac/permissions lists them"
+        raise Invalid(errors=(FieldError("field_id", "unknown_field", unknown),))
     if command.effect is Effect.ALLOW:
         before = await _detail(command.role_id, command.permission_id, reader)
         authority.over_free(before.permission, before.scope)

@@ -21,7 +21,7 @@ ASSIGN = PermissionSpec("roles", "assign", description="Give users roles")
 UNASSIGN = PermissionSpec("roles", "unassign", description="Take roles from users")
 
 
-class AlreadyAssigned(Conflict):
+class _AlreadyAssigned(Conflict):
     code, title = "access.already_assigned", "The user has this role"
 
 
@@ -46,7 +46,7 @@ async def assign_role(
     role = await locked_role(command.role_id, session)
     before = await _vetted(command, role, authority, reader)
     if await session.get(RoleMember, (role.id, command.user_id)) is not None:
-        raise AlreadyAssigned
+        raise _AlreadyAssigned
     session.add(RoleMember(role_id=role.id, user_id=command.user_id))
     await session.flush()
     await _settle(command, before, authority, changes)

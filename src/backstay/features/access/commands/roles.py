@@ -33,7 +33,7 @@ DELETE = PermissionSpec("roles", "delete", description="Delete roles")
 RESTORE = PermissionSpec("roles", "restore", description="Restore deleted roles")
 
 
-class RoleProtected(Conflict):
+class _RoleProtected(Conflict):
     code, title = "access.role_protected", "The application needs this role as it is"
 
 
@@ -58,7 +58,7 @@ async def create_role(
     authority.over(role)
     session.add(role)
     await session.flush()
-    return await detail_of(role, reader)
+    return await _detail_of(role, reader)
 
 
 class UpdateRole(Command[RoleDetail]):
@@ -86,7 +86,7 @@ async def update_role(
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session)
     await authority.over_role(role)
-    before = await detail_of(role, reader)
+    before = await _detail_of(role, reader)
     preconditions.check(before)
     _keep_seeded(before, command.changes())
     for name, value in command.changes().items():
@@ -97,23 +97,23 @@ async def update_role(
     await session.flush()
     changes.touch_everyone()
     await _settle(authority, lost_superusers=before.is_superuser and not role.is_superuser)
-    return await detail_of(role, reader)
+    return await _detail_of(role, reader)
 
 
 def _keep_seeded(role: RoleDetail, changes: dict[str, Any]) -> None:
     """Refuse a change of a seeded role without which the application could not work.
 
     Raises:
-        RoleProtected: the role ``admin`` or ``user`` would lose its name, its level or its
+        _RoleProtected: the role ``admin`` or ``user`` would lose its name, its level or its
             superuser flag.
     """
     after = {**dict(role), **changes}
     if role.name in {ADMIN, USER} and after["name"] != role.name:
-        raise RoleProtected(f"The role {role.name} cannot be renamed.")
+        raise _RoleProtected(f"The role {role.name} cannot be renamed.")
     if role.name == USER and after["level"] != role.level:
-        raise RoleProtected(f"The role {USER} stays at the level below every other.")
+        raise _RoleProtected(f"The role {USER} stays at the level below every other.")
     if role.name == ADMIN and not (after["is_superuser"] and after["level"] >= role.level):
-        raise RoleProtected(f"The role {ADMIN} cannot be lowered or stripped of its power.")
+        raise _RoleProtected(f"The role {ADMIN} cannot be lowered or stripped of its power.")
 
 
 class DeleteRole(Command[None]):
@@ -142,11 +142,11 @@ async def delete_role(
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=command.hard)
     await authority.over_role(role)
-    before = await detail_of(role, reader)
+    before = await _detail_of(role, reader)
     _over_grants_of(before, authority)
     preconditions.check(before)
     if role.name in {ADMIN, USER} and role.deleted_at is None:
-        raise RoleProtected(f"The role {role.name} cannot be deleted.")
+        raise _RoleProtected(f"The role {role.name} cannot be deleted.")
     was_superuser = role.is_superuser and role.deleted_at is None
     if command.hard:
         await session.delete(role)
@@ -177,12 +177,12 @@ async def restore_role(
     authority = await authority_over(command, send)
     role = await locked_role(command.role_id, session, deleted=True)
     await authority.over_role(role)
-    _over_grants_of(await detail_of(role, reader), authority)
+    _over_grants_of(await _detail_of(role, reader), authority)
     role.deleted_at = None
     await session.flush()
     changes.touch_everyone()
     await _settle(authority)
-    return await detail_of(role, reader)
+    return await _detail_of(role, reader)
 
 
 async def locked_role(role_id: UUID, session: Transaction, *, deleted: bool = False) -> Role:
@@ -197,7 +197,7 @@ async def locked_role(role_id: UUID, session: Transaction, *, deleted: bool = Fa
     return await one_or_404(session, query, lock=True)
 
 
-async def detail_of(role: Role, reader: Reader) -> RoleDetail:
+async def _detail_of(role: Role, reader: Reader) -> RoleDetail:
     """The details of a role, as the transaction sees it."""
     columns = {name: getattr(role, name) for name in _COLUMNS}
     return RoleDetail(

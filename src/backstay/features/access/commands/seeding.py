@@ -113,7 +113,7 @@ async def _drop_undeclared(
     session: Transaction, permissions: tuple[DeclaredPermission, ...]
 ) -> None:
     await session.flush()
-    declared = {each.key: {(f.source, f.name) for f in each.fields} for each in permissions}
+    declared = {each.key: each.field_names() for each in permissions}
     unused_fields = (
         select(PermissionField, Permission.key)
         .join(Permission, Permission.id == PermissionField.permission_id)
@@ -131,7 +131,7 @@ async def _drop_undeclared(
 
 
 class JoinRole(Command[None]):
-    """Give a user a role by name."""
+    """Give a user the role of this name."""
 
     permission = SYSTEM_ONLY
 
@@ -151,10 +151,10 @@ async def join_role(command: JoinRole, session: Transaction, changes: PrincipalC
 
 
 class LockSuperusers(Command[frozenset[UUID]]):
-    """The ids of all superusers, locked until the transaction ends.
+    """Lock the superuser roles until the transaction ends; the result is the ids of their members.
 
-    Whoever is about to take a superuser away, or to change roles in any way, asks this first: the
-    role ``admin`` is always among what is locked, so that they go one after the other.
+    Every command that removes a superuser or changes a role sends this first. The role ``admin`` is
+    always among the locked ones, so these commands run one after another.
     """
 
     permission = SYSTEM_ONLY

@@ -7,7 +7,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 
 
 class RequireUser(Query[None]):
-    """Refuse, unless there is a living user with this id."""
+    """Refuse unless a user with this id exists and is not deleted."""
 
     permission = SYSTEM_ONLY
 
@@ -15,7 +15,7 @@ class RequireUser(Query[None]):
 
 
 class RequireActive(Query[None]):
-    """Refuse, unless there is a living user with this id who is not blocked."""
+    """Refuse unless a user with this id exists and is neither deleted nor blocked."""
 
     permission = SYSTEM_ONLY
 
@@ -23,6 +23,6 @@ class RequireActive(Query[None]):
 
 
 class RequireSuperuser(Query[None]):
-    """Refuse, unless somebody who can sign in may do everything."""
+    """Refuse unless there is a superuser who can sign in."""
 
     permission = SYSTEM_ONLY

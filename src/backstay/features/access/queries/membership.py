@@ -8,13 +8,22 @@ from uuid import UUID
 from sqlalchemy import String, bindparam, cast, func, select
 
 from backstay.core.bus import handles
-from backstay.core.messages import Query
-from backstay.core.permissions import SYSTEM_ONLY, Scope, Source
-from backstay.core.principal import Effect, RoleGrant, merge_grants
+from backstay.core.context import Sender
+from backstay.core.errors import Forbidden
+from backstay.core.messages import Message, Query
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
 from backstay.db.session import Reader
 from backstay.features.access.model import Role, RoleMember
+from backstay.features.access.queries.accounts import RequireActive
 from backstay.features.access.queries.grants import grant_rows
-from backstay.features.access.schemas import NO_ROLES, Membership
+from backstay.features.access.schemas import (
+    EVERYTHING,
+    NO_ROLES,
+    Effect,
+    Membership,
+    RoleGrant,
+    merge_grants,
+)
 
 
 class GetMembership(Query[Membership]):
@@ -42,10 +51,27 @@ async def get_membership(query: GetMembership, reader: Reader) -> Membership:
     return _added_up(roles, await _grants_by_role(reader, roles))
 
 
-class ListDeletedPowers(Query[tuple[Membership, ...]]):
-    """What each deleted role that a user still has would give by itself if it were restored.
+async def standing_of(message: Message[Any], send: Sender) -> Membership:
+    """What the sender's roles add up to now; call it in the transaction that depends on it.
 
-    Added up with others it could only be hidden by a higher one, which may stay deleted.
+    Raises:
+        Unauthenticated: the sender was blocked or deleted meanwhile.
+        Forbidden: the sender has lost the message's permission meanwhile.
+    """
+    if send.principal.is_system:
+        return EVERYTHING
+    user_id, policy, ask = send.principal.id, message.permission, send.as_system()
+    await ask(RequireActive(user_id=user_id))
+    held = await ask(GetMembership(user_id=user_id))
+    if isinstance(policy, PermissionSpec) and held.grant(policy.key) is None:
+        raise Forbidden(f"This needs the permission {policy.key}.")
+    return held
+
+
+class ListDeletedPowers(Query[tuple[Membership, ...]]):
+    """What each deleted role of a user would grant by itself if it were restored.
+
+    Only the restrictions of a higher role could make it less, and that one may stay deleted.
     """
 
     permission = SYSTEM_ONLY

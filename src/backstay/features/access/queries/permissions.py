@@ -13,9 +13,11 @@ from backstay.core.caching import Cached
 from backstay.core.context import Sender
 from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope, Source
-from backstay.core.principal import UNLIMITED, Effect, Grant, Principal, check_reach
-from backstay.db.listing import Listing, Paginator
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
+from backstay.core.principal import UNLIMITED, Grant, Principal
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
+from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.model import (
     Permission,
@@ -28,6 +30,7 @@ from backstay.features.access.queries.accounts import RequireUser
 from backstay.features.access.queries.membership import GetMembership
 from backstay.features.access.schemas import (
     DeclaredPermission,
+    Effect,
     EffectiveRule,
     HeldPermission,
     PermissionDetail,
@@ -55,13 +58,7 @@ class ListPermissions(ListQuery[PermissionDetail]):
 NOT_YET = {"fields": literal([], JSON)}
 PERMISSIONS = Listing(ListPermissions, Permission, PermissionDetail, columns=NOT_YET)
 _FIELDS = (
-    select(
-        PermissionField.id,
-        PermissionField.permission_id,
-        PermissionField.name,
-        PermissionField.source,
-        PermissionField.type,
-    )
+    select(PermissionField.permission_id, *columns_of(PermissionFieldDetail, PermissionField))
     .where(PermissionField.permission_id.in_(bindparam("ids", expanding=True)))
     .order_by(PermissionField.source, PermissionField.name)
 )
@@ -117,7 +114,7 @@ async def list_permissions_of_user(
     grant: Grant,
     send: Sender,
 ) -> Page[HeldPermission] | CursorPage[HeldPermission]:
-    check_reach(query.user_id, principal, grant)
+    principal.check_reach(query.user_id, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
     held = await send.as_system()(GetMembership(user_id=query.user_id))
     everything = {"everything": held.is_superuser}
@@ -139,7 +136,7 @@ def _in_force(permission: HeldPermission, grant: Grant) -> HeldPermission:
 
 
 class ListUndeclared(Query[tuple[str, ...]]):
-    """What the code no longer declares and is kept because roles still use it, as sentences."""
+    """A sentence on each permission or field that roles use and the code no longer declares."""
 
     permission = SYSTEM_ONLY
 
@@ -156,7 +153,7 @@ _EVERY_FIELD = (
 
 @handles(ListUndeclared)
 async def list_undeclared(query: ListUndeclared, reader: Reader) -> tuple[str, ...]:
-    declared = {each.key: fields_of(each) for each in query.permissions}
+    declared = {each.key: each.field_names() for each in query.permissions}
     keys = [row.key for row in await reader.rows(_EVERY_PERMISSION)]
     fields: Iterable[Any] = await reader.rows(_EVERY_FIELD)
     return (
@@ -174,8 +171,3 @@ async def list_undeclared(query: ListUndeclared, reader: Reader) -> tuple[str, .
             not in declared.get(field.key, {(field.source, field.name)})
         ),
     )
-
-
-def fields_of(permission: DeclaredPermission) -> set[tuple[Source, str]]:
-    """The declared fields of a permission, as pairs of source and name."""
-    return {(field.source, field.name) for field in permission.fields}

@@ -12,8 +12,9 @@ from backstay.core.errors import NotFound
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath, Query
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
-from backstay.core.principal import Grant, Principal, check_reach
-from backstay.db.listing import Listing, Paginator
+from backstay.core.principal import Grant, Principal
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.access.model import Permission, Role, RoleMember
@@ -107,13 +108,9 @@ ROLES_OF_USER = Listing(
 
 @handles(ListRolesOfUser)
 async def list_roles_of_user(
-    query: ListRolesOfUser,
-    paginate: Paginator,
-    principal: Principal,
-    grant: Grant,
-    send: Sender,
+    query: ListRolesOfUser, paginate: Paginator, principal: Principal, grant: Grant, send: Sender
 ) -> Page[RoleSummary] | CursorPage[RoleSummary]:
-    check_reach(query.user_id, principal, grant)
+    principal.check_reach(query.user_id, grant)
     await send.as_system()(RequireUser(user_id=query.user_id))
     return await paginate(ROLES_OF_USER, query, scope=Scope.ANY)
 

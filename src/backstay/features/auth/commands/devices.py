@@ -12,7 +12,6 @@ from backstay.core.context import Origin
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, RefreshTokens
-from backstay.db.queries import delete_where, update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.events import NewDeviceSignedIn
 from backstay.features.auth.model import Device
@@ -52,14 +51,14 @@ async def note_device(
     seen = known.get(identifier)
     is_new = seen is None or now - seen.last_seen_at > KEPT
     if seen is not None and now - seen.last_seen_at > _NOTED_EVERY:
-        await update_where(session, Device, Device.id == seen.id, last_seen_at=now)
+        await session.update_where(Device, Device.id == seen.id, last_seen_at=now)
     if seen is None:
         is_new = await _add(account, identifier, session, now)
     for cookie in (added := [each for each in hashes if each not in known]):
         await _add(account, cookie, session, now)
     others = [row.id for row in rows if row.device_hash != identifier]
     if excess := others[MOST - 1 - len(added) :]:
-        await delete_where(session, Device, Device.id.in_(excess))
+        await session.delete_where(Device, Device.id.in_(excess))
     if rows and is_new:
         await events.publish(
             NewDeviceSignedIn(
@@ -79,10 +78,10 @@ def _hashes(account: Account, refresh: RefreshTokens, origin: Origin) -> list[by
     program that keeps no cookies, so it is identified by its user agent and network. A client that
     signs in without cookies is identified by its user agent alone.
     """
-    if origin.device is None:
+    if not origin.device_id:
         return [refresh.keyed_hash("user-agent", account.id, origin.user_agent)]
-    cookie = refresh.keyed_hash("device", account.id, origin.device.id)
-    if not origin.device.is_new:
+    cookie = refresh.keyed_hash("device", account.id, origin.device_id)
+    if not origin.device_is_new:
         return [cookie]
     place = f"{limit_key(origin.address)} {origin.user_agent}"
     return [refresh.keyed_hash("user-agent-at", account.id, place), cookie]
@@ -102,9 +101,10 @@ async def _add(account: Account, device_hash: bytes, session: Transaction, now: 
 
 
 class PurgeDevices(Command[bool]):
-    """Forget devices that nobody has signed in from for half a year; whether more may be left.
+    """Remove devices half a year after the last sign-in; whether more may be left.
 
-    An account's latest one stays: by it the next is told from a first one.
+    An account keeps its latest device. Without it the next one would count as the first, which
+    publishes no event.
     """
 
     permission = SYSTEM_ONLY

@@ -6,13 +6,12 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SIGNED_IN
 from backstay.core.ports import Passwords
 from backstay.core.principal import Principal
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
-from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import CheckOwnPassword
-from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import NewPassword, Password, Secret
 
 
@@ -31,9 +30,10 @@ async def hash_new_password(
     command: ChangePassword, send: Sender, passwords: Passwords
 ) -> NewPassword:
     account = await send(CheckOwnPassword(password=command.current_password))
-    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
-    await send.as_system()(vet)
-    return NewPassword(await passwords.hash(command.new_password), account.security_epoch)
+    hashed = await vet_and_hash(
+        command.new_password, account.email, passwords, send, field="new_password"
+    )
+    return NewPassword(hashed, account.security_epoch)
 
 
 @handles(ChangePassword)
@@ -53,5 +53,5 @@ async def change_password(
             epoch=new.epoch,
         )
     )
-    await update_where(session, Session, Session.id == principal.session_id, epoch=epoch)
+    await session.update_where(Session, Session.id == principal.session_id, epoch=epoch)
     changes.touch(principal.id)

@@ -15,7 +15,6 @@ from backstay.core.errors import RateLimited, Refusal
 from backstay.core.messages import Command
 from backstay.core.permissions import PUBLIC
 from backstay.core.ports import AccessTokens, Clock, RefreshToken, RefreshTokens
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.auth.commands.sessions import (
     SessionOver,
@@ -203,7 +202,7 @@ def _values(
 async def _rotate(session: Transaction, row: LiveSession, values: dict[str, Any]) -> bool:
     """Make the successor the live token; False if the token was rotated or the session ended."""
     live = (Session.token_hash == row.token_hash, Session.ended_at.is_(None))
-    return await update_where(session, Session, Session.id == row.id, *live, **values) == 1
+    return await session.update_where(Session, Session.id == row.id, *live, **values) == 1
 
 
 _LOG_EVENTS = {
@@ -229,7 +228,7 @@ async def _record_copy(
     """
     log.warning(_LOG_EVENTS[reason], session_id=str(row.id), address=origin.address)
     if row.shared_at is None:
-        await update_where(session, Session, Session.id == row.id, shared_at=now)
+        await session.update_where(Session, Session.id == row.id, shared_at=now)
     elif reason is None:
         return
     await events.publish(

@@ -1,23 +1,29 @@
-"""Finds, checks and ends live sessions, for the commands that refresh or end them."""
+"""Finds, checks and ends sessions, for the commands that refresh or end them; removes old ones."""
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, or_, select
 
+from backstay.core.bus import handles
 from backstay.core.context import Origin
 from backstay.core.errors import Unauthenticated
-from backstay.core.ports import RefreshTokens
-from backstay.db.queries import update_where
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.ports import Clock, RefreshTokens
 from backstay.db.session import Transaction
 from backstay.features.auth.model import Session
 from backstay.features.auth.queries import LIVE
 from backstay.features.auth.schemas import EndReason, LiveSession
+from backstay.jobs.purging import Purge
 
-events = structlog.get_logger("backstay.security")
+log = structlog.get_logger("backstay.security")
+
+KEPT = timedelta(days=7)
+"""How long a session stays on record after its end."""
 
 
 class SessionOver(Unauthenticated):
@@ -47,7 +53,7 @@ def check_fingerprint(
         return
     given = b"" if fingerprint is None else refresh.keyed_hash("fingerprint", row.id, fingerprint)
     if not compare_digest(given, row.fingerprint_hash):
-        events.warning("fingerprint_mismatch", session_id=str(row.id), address=origin.address)
+        log.warning("fingerprint_mismatch", session_id=str(row.id), address=origin.address)
         raise SessionOver
 
 
@@ -63,6 +69,19 @@ async def end_sessions(
     session: Transaction, now: datetime, reason: EndReason, *which: ColumnElement[bool]
 ) -> int:
     """End the live sessions that match every predicate, and return how many did."""
-    return await update_where(
-        session, Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
+    return await session.update_where(
+        Session, Session.ended_at.is_(None), *which, ended_at=now, end_reason=reason.value
     )
+
+
+class PurgeSessions(Command[bool]):
+    """Remove sessions a week after they ended or expired; whether more may be left."""
+
+    permission = SYSTEM_ONLY
+
+
+@handles(PurgeSessions)
+async def purge_sessions(command: PurgeSessions, clock: Clock, purge: Purge) -> bool:
+    end = clock() - KEPT
+    over = (Session.idle_expires_at < end, Session.expires_at < end, Session.ended_at < end)
+    return await purge(Session, or_(*over))

@@ -20,13 +20,13 @@ from backstay.features.auth.commands.sessions import client_hash
 from backstay.features.auth.model import Session
 from backstay.features.auth.queries import CheckCredentials
 from backstay.features.auth.schemas import Fingerprint, TokenAnswer, TokenText, Transport
-from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.schemas import Account, Secret
 from backstay.jobs.outbox import Events
 from backstay.settings import SecuritySettings
 
 
-class EmailUnverified(Forbidden):
+class _EmailUnverified(Forbidden):
     code, title = "auth.email_unverified", "Verify your e-mail address first"
 
 
@@ -55,7 +55,7 @@ class Login(Command[TokenAnswer]):
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class _Verified:
     """An account whose password was right, with a new hash if the stored one is outdated."""
 
     account: Account
@@ -64,24 +64,21 @@ class Verified:
 
 @prepares(Login)
 async def verify_login(
-    command: Login,
-    send: Sender,
-    passwords: Passwords,
-    security: SecuritySettings,
-) -> Verified:
+    command: Login, send: Sender, passwords: Passwords, security: SecuritySettings
+) -> _Verified:
     check = CheckCredentials(login=command.account, password=command.password)
     account = await send.as_system()(check)
     if security.require_verified_email and not account.email_verified:
-        raise EmailUnverified
+        raise _EmailUnverified
     outdated = passwords.is_outdated(account.password_hash)
-    return Verified(account, await passwords.hash(command.password) if outdated else None)
+    return _Verified(account, await passwords.hash(command.password) if outdated else None)
 
 
 @handles(Login)
 async def login(
     command: Login,
     session: Transaction,
-    verified: Verified,
+    verified: _Verified,
     clock: Clock,
     origin: Origin,
     refresh: RefreshTokens,

@@ -66,11 +66,7 @@ async def logout(
 
 
 async def _session_of(
-    text: str,
-    session: Transaction,
-    now: datetime,
-    refresh: RefreshTokens,
-    access: AccessTokens,
+    text: str, session: Transaction, now: datetime, refresh: RefreshTokens, access: AccessTokens
 ) -> LiveSession | None:
     token = refresh.read(text)
     if token is not None:

@@ -15,7 +15,7 @@ from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.queries import FindLink
 from backstay.features.mail.schemas import UNSENT, Accepted, Purpose, Template, TokenText
-from backstay.features.users.commands.email import ConfirmEmail
+from backstay.features.users.commands.credentials import ConfirmEmail
 from backstay.features.users.events import EmailChangeRequested, EmailReplaced, UserRegistered
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.jobs.outbox import Jobs

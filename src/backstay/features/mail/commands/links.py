@@ -9,7 +9,6 @@ from backstay.core.clock import new_id
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock
-from backstay.db.queries import delete_where
 from backstay.db.session import Transaction
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.model import MailToken
@@ -68,10 +67,10 @@ async def use_up(session: Transaction, link: Link, purpose: Purpose) -> None:
     Raises:
         TokenNotValid: a concurrent request has used it up.
     """
-    if not await delete_where(session, MailToken, MailToken.id == link.id):
+    if not await session.delete_where(MailToken, MailToken.id == link.id):
         raise TokenNotValid
     others = (MailToken.user_id == link.user_id, MailToken.purpose == purpose.value)
-    await delete_where(session, MailToken, *others)
+    await session.delete_where(MailToken, *others)
 
 
 class PurgeMailTokens(Command[bool]):

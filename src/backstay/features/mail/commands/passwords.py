@@ -13,11 +13,10 @@ from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.queries import FindLink
 from backstay.features.mail.schemas import UNSENT, Accepted, Link, Purpose, TokenText
-from backstay.features.users.commands.email import ConfirmEmail
-from backstay.features.users.commands.password import StorePassword
+from backstay.features.users.commands.credentials import ConfirmEmail, StorePassword
 from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import FindAccount
-from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import Email, Password
 from backstay.jobs.outbox import Jobs
 from backstay.settings import MailSettings
@@ -87,7 +86,7 @@ class ResetPassword(Command[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class NewSecret:
+class _NewSecret:
     """The used link, and the hash to store."""
 
     link: Link
@@ -97,17 +96,18 @@ class NewSecret:
 @prepares(ResetPassword)
 async def hash_for_reset(
     command: ResetPassword, send: Sender, passwords: Passwords, note: ActivityNote
-) -> NewSecret:
+) -> _NewSecret:
     link, account = await send.as_system()(FindLink(purpose=Purpose.RESET, token=command.token))
     note.about(account.id)
-    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
-    await send.as_system()(vet)
-    return NewSecret(link, await passwords.hash(command.new_password))
+    hashed = await vet_and_hash(
+        command.new_password, account.email, passwords, send, field="new_password"
+    )
+    return _NewSecret(link, hashed)
 
 
 @handles(ResetPassword)
 async def reset_password(
-    command: ResetPassword, session: Transaction, new: NewSecret, send: Sender
+    command: ResetPassword, session: Transaction, new: _NewSecret, send: Sender
 ) -> None:
     link, system = new.link, send.as_system()
     await use_up(session, link, Purpose.RESET)

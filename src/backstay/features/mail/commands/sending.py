@@ -31,11 +31,12 @@ log = structlog.get_logger("backstay.mail")
 
 
 class SendMail(Command[None]):
-    """Send a mail, with what its template wants to know. One with a link is given up once the link
-    has expired.
+    """Send a mail, written from a template and its values. A mail whose link has expired is not
+    sent.
 
-    It is stored as a job, so it names the link, whose token is made when the mail is.
-    ``account_id`` is whose notice it is, if it goes to a confirmed address.
+    The command is stored as a job, so it holds the id of the link; the token is derived when the
+    mail is written. ``account_id`` is the account that a notice is about, if the address is
+    confirmed.
     """
 
     permission = SYSTEM_ONLY
@@ -51,14 +52,14 @@ class SendMail(Command[None]):
 
     @field_validator("values")
     @classmethod
-    def _says_nothing_twice(cls, values: dict[str, str]) -> dict[str, str]:
+    def _overrides_nothing(cls, values: dict[str, str]) -> dict[str, str]:
         if not KNOWN.isdisjoint(values):
             raise PydanticCustomError("known", "Every template knows app_name and recipient")
         return values
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
+class _HandedOver:
     """The outcome of a mail; ``given_up`` says why it was not sent."""
 
     given_up: str = ""
@@ -75,14 +76,14 @@ async def hand_over(
     clock: Clock,
     limiter: Limiter,
     origin: Origin,
-) -> HandedOver:
+) -> _HandedOver:
     if command.expires_at is not None and clock() >= command.expires_at:
-        return HandedOver("its link has expired")
+        return _HandedOver("its link has expired")
     if command.template in NOTICES and not settings.notices:
-        return HandedOver()
+        return _HandedOver()
     is_first = origin.job is None or origin.job.attempt == 1
     if is_first and not await _has_room(command, limiter, tokens):
-        return HandedOver("its recipient was sent enough of this kind")
+        return _HandedOver("its recipient was sent enough of this kind")
     url = f"{app.public_url}/forgot-password"
     if command.purpose is not None and command.link_id is not None:
         token = tokens.write(command.purpose, command.link_id)
@@ -93,7 +94,7 @@ async def hand_over(
     except AppError as error:
         log.warning("mail not sent", template=command.template, reason=error.detail, fault=error)
         raise
-    return HandedOver()
+    return _HandedOver()
 
 
 async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> bool:
@@ -118,7 +119,7 @@ async def _has_room(command: SendMail, limiter: Limiter, tokens: MailTokens) -> 
 
 
 @handles(SendMail)
-async def send_mail(command: SendMail, handed: HandedOver, note: ActivityNote) -> None:
+async def send_mail(command: SendMail, handed: _HandedOver, note: ActivityNote) -> None:
     note.skip()
     if handed.given_up:
         log.warning(f"mail given up: {handed.given_up}", template=command.template)

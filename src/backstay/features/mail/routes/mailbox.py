@@ -1,5 +1,6 @@
 """Pages that show the mails which a developer's machine keeps; they exist in `local` only."""
 
+import re
 from datetime import datetime
 from html import escape
 from uuid import UUID
@@ -9,18 +10,20 @@ from starlette.responses import Response
 
 from backstay.core.errors import NotFound
 from backstay.features.mail.queries import GetKeptMail, ListMailbox
-from backstay.web.pages import linked, page
+from backstay.web.pages import page
 from backstay.web.routes import Routes
 from backstay.web.state import sender_of
+
+_LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
 async def show_mailbox(request: Request) -> Response:
     """Show the list of all mails."""
-    box = await sender_of(request)(ListMailbox())
+    mails = await sender_of(request)(ListMailbox())
     rows = "\n".join(
         f'<tr><td class="time">{_time(each.sent_at)}</td><td>{escape(each.mail.recipient)}</td>'
         f'<td><a href="/dev/mailbox/{each.id}">{escape(each.mail.subject)}</a></td></tr>'
-        for each in box.items
+        for each in mails
     )
     table = (
         "<table><thead><tr><th>Time</th><th>Recipient</th><th>Subject</th></tr></thead>"
@@ -40,10 +43,20 @@ async def show_mail(request: Request) -> Response:
     body = (
         f"<dl><dt>To</dt><dd>{escape(kept.mail.recipient)}</dd>"
         f"<dt>Time</dt><dd>{_time(kept.sent_at)}</dd></dl>"
-        f"<pre>{linked(kept.mail.text)}</pre>"
+        f"<pre>{_linked(kept.mail.text)}</pre>"
         '<p><a href="/dev/mailbox">All mails</a></p>'
     )
     return page(kept.mail.subject, body, wide=True)
+
+
+def _linked(text: str) -> str:
+    """A text as escaped HTML in which web addresses are links."""
+    parts, end = [], 0
+    for found in _LINK.finditer(text):
+        address = escape(found[0])
+        parts += [escape(text[end : found.start()]), f'<a href="{address}">{address}</a>']
+        end = found.end()
+    return "".join((*parts, escape(text[end:])))
 
 
 def _time(moment: datetime) -> str:

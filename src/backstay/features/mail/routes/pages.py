@@ -14,7 +14,8 @@ from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassw
 from backstay.features.mail.queries import CheckLink
 from backstay.features.mail.schemas import Purpose
 from backstay.limits.classes import LimitClass
-from backstay.web.pages import FORM, form_of, page
+from backstay.web.pages import page
+from backstay.web.request import FORM
 from backstay.web.routes import Routes
 from backstay.web.state import sender_of
 
@@ -28,12 +29,12 @@ async def forgot_page(request: Request) -> Response:
 
 async def forgot_form(request: Request) -> Response:
     """Handle that form: request the mail."""
-    fields = await form_of(request, "email")
+    fields = await _form_of(request, "email")
     try:
-        told = await sender_of(request)(validated(ForgotPassword.model_validate, fields))
+        accepted = await sender_of(request)(validated(ForgotPassword.model_validate, fields))
     except Invalid:
         return page(_FORGOT, _alarm("This is not an e-mail address.") + _email_form(), status=422)
-    return page(_FORGOT, f"<p>{escape(told.detail)}</p>")
+    return page(_FORGOT, f"<p>{escape(accepted.detail)}</p>")
 
 
 async def reset_page(request: Request) -> Response:
@@ -52,7 +53,7 @@ async def reset_form(request: Request) -> Response:
     faults = {fault.field: fault.message for fault in error.errors}
     if not isinstance(error, Invalid) or "new_password" not in faults:
         return _dead(_RESET)
-    token = (await form_of(request, "token"))["token"]
+    token = (await _form_of(request, "token"))["token"]
     return page(_RESET, _alarm(f"{faults['new_password']}.") + _password_form(token), status=422)
 
 
@@ -81,7 +82,7 @@ async def verify_form(request: Request) -> Response:
 
 async def _send(request: Request, message: type[Command[object]], *names: str) -> AppError | None:
     """Send the message built from a form; return why it was refused, or None."""
-    fields = await form_of(request, *names)
+    fields = await _form_of(request, *names)
     try:
         await sender_of(request)(validated(message.model_validate, fields))
     except AppError as error:
@@ -91,12 +92,18 @@ async def _send(request: Request, message: type[Command[object]], *names: str) -
     return None
 
 
+async def _form_of(request: Request, *names: str) -> dict[str, str]:
+    """The named fields of a submitted form; a missing one is empty."""
+    async with request.form(max_files=0, max_fields=20) as form:
+        return {name: str(form.get(name) or "") for name in names}
+
+
 async def _works(request: Request, purpose: Purpose, token: str) -> bool:
     try:
         query = CheckLink(purpose=purpose, token=token)
     except ValidationError:
         return False
-    return (await sender_of(request)(query)).is_valid
+    return await sender_of(request)(query)
 
 
 def _dead(title: str) -> Response:

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
 from backstay.core.bus import handles
@@ -9,15 +10,28 @@ from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.errors import FieldError, Forbidden, Invalid
 from backstay.core.feature import Feature
 from backstay.core.messages import Command, FromPath, optional
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import Grant, Principal
 from backstay.core.rates import Rate, RateRule
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
-from backstay.features.tiers.commands.tiers import UPDATE, check_everywhere, locked_tier
+from backstay.features.tiers.commands.tiers import (
+    UPDATE,
+    CreateTier,
+    check_everywhere,
+    locked_tier,
+)
 from backstay.features.tiers.model import RateLimit
 from backstay.features.tiers.queries import GetRateLimit
-from backstay.features.tiers.schemas import Period, RateLimitDetail, RuleName, RulePath, Times
+from backstay.features.tiers.schemas import (
+    Period,
+    RateLimitDetail,
+    RuleName,
+    RulePath,
+    TierName,
+    Times,
+)
 from backstay.settings import AppSettings
 
 
@@ -52,6 +66,32 @@ async def create_rate_limit(
     await session.flush()
     changes.touch_everyone()
     return await send.as_system()(GetRateLimit(tier=tier.name, id=limit.id))
+
+
+class PathLimit(BaseModel):
+    """How often a path may be asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: RulePath
+    limit: Times
+    period: Period
+
+
+class CreateTierWithLimits(Command[None]):
+    """Create a tier together with its rate limits."""
+
+    permission = SYSTEM_ONLY
+
+    name: TierName
+    limits: tuple[PathLimit, ...] = ()
+
+
+@handles(CreateTierWithLimits)
+async def create_tier_with_limits(command: CreateTierWithLimits, send: Sender) -> None:
+    await send(CreateTier(name=command.name))
+    for each in command.limits:
+        await send(CreateRateLimit(tier=command.name, **each.model_dump()))
 
 
 class UpdateRateLimit(Command[RateLimitDetail]):

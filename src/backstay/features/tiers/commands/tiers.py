@@ -3,10 +3,10 @@
 from sqlalchemy import select
 
 from backstay.core.bus import handles
-from backstay.core.context import PrincipalChanges, Sender
+from backstay.core.context import ActivityNote, PrincipalChanges, Sender
 from backstay.core.errors import Conflict, Forbidden
 from backstay.core.messages import Command, FromPath, optional
-from backstay.core.permissions import PermissionSpec, Scope
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.principal import Grant
 from backstay.core.representation import Preconditions
 from backstay.db.queries import one_or_404
@@ -21,11 +21,11 @@ UPDATE = PermissionSpec("tiers", "update", description="Change tiers and their r
 DELETE = PermissionSpec("tiers", "delete", description="Delete tiers")
 
 
-class TierInUse(Conflict):
+class _TierInUse(Conflict):
     code, title = "tiers.in_use", "Users are in this tier"
 
 
-class TierProtected(Conflict):
+class _TierProtected(Conflict):
     code, title = "tiers.protected", "New users receive this tier"
 
 
@@ -46,6 +46,24 @@ async def create_tier(
     session.add(Tier(**command.model_dump()))
     await session.flush()
     return await tier_detail(command.name, reader)
+
+
+class EnsureTier(Command[None]):
+    """Create a tier, unless it exists."""
+
+    permission = SYSTEM_ONLY
+
+    name: TierName
+
+
+@handles(EnsureTier)
+async def ensure_tier(
+    command: EnsureTier, session: Transaction, send: Sender, note: ActivityNote
+) -> None:
+    if await session.scalar(select(Tier.id).where(Tier.name == command.name)) is not None:
+        note.skip()
+    else:
+        await send(CreateTier(name=command.name, description="Every new user has it."))
 
 
 class UpdateTier(Command[TierDetail]):
@@ -73,7 +91,7 @@ async def update_tier(
     preconditions.check(await tier_detail(tier.name, reader))
     fields = command.changes()
     if tier.name == settings.tier_name and fields.get("name", tier.name) != tier.name:
-        raise TierProtected("Set ADMIN_TIER_NAME to another tier before you rename this one.")
+        raise _TierProtected("Set ADMIN_TIER_NAME to another tier before you rename this one.")
     for name, value in fields.items():
         setattr(tier, name, value)
     await session.flush()
@@ -103,9 +121,9 @@ async def delete_tier(
     tier = await locked_tier(command.tier, session)
     preconditions.check(await tier_detail(tier.name, reader))
     if users := await send.as_system()(CountUsersOfTier(tier=tier.name)):
-        raise TierInUse(f"Users in it: {users}, deleted ones included. Assign them another first.")
+        raise _TierInUse(f"Users in it: {users}, deleted ones included. Assign them another first.")
     if tier.name == settings.tier_name:
-        raise TierProtected("Set ADMIN_TIER_NAME to another tier before you delete this one.")
+        raise _TierProtected("Set ADMIN_TIER_NAME to another tier before you delete this one.")
     await session.delete(tier)
 
 

@@ -1,7 +1,5 @@
 """Commands with which users create, change and delete their own accounts."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import select
 
 from backstay.core.bus import handles, prepares
@@ -13,16 +11,16 @@ from backstay.core.ports import Clock, Passwords
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
-from backstay.features.access.commands import USER
-from backstay.features.users.commands.password import check_epoch
-from backstay.features.users.commands.people import add_user, locked_user
-from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.access.commands.seeding import USER
+from backstay.features.users.commands.credentials import check_epoch
+from backstay.features.users.commands.people import add_user, keep_a_superuser, locked_user
 from backstay.features.users.events import EmailChangeRequested, UserRegistered
 from backstay.features.users.model import EmailTaken, User
 from backstay.features.users.queries.accounts import CheckOwnPassword, GetAccount, profile_of
 from backstay.features.users.queries.directory import GetUser
-from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import (
+    Account,
     Email,
     Name,
     NewPassword,
@@ -36,7 +34,7 @@ from backstay.jobs.outbox import Events
 from backstay.settings import SecuritySettings
 
 
-class RegistrationClosed(Forbidden):
+class _RegistrationClosed(Forbidden):
     code, title = "users.registration_closed", "Registration is closed"
 
 
@@ -56,19 +54,13 @@ async def hash_for_registration(
     command: RegisterUser, passwords: Passwords, security: SecuritySettings, send: Sender
 ) -> NewPassword:
     if security.registration == "closed":
-        raise RegistrationClosed
-    vet = VetPassword(password=command.password, email=command.email, field="password")
-    await send.as_system()(vet)
-    return NewPassword(await passwords.hash(command.password))
+        raise _RegistrationClosed
+    return NewPassword(await vet_and_hash(command.password, command.email, passwords, send))
 
 
 @handles(RegisterUser)
 async def register_user(
-    command: RegisterUser,
-    session: Transaction,
-    password: NewPassword,
-    send: Sender,
-    events: Events,
+    command: RegisterUser, session: Transaction, password: NewPassword, send: Sender, events: Events
 ) -> UserDetail:
     user = User(
         email=command.email,
@@ -92,23 +84,16 @@ class UpdateMe(Command[Profile]):
     current_password: Secret = optional()
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """The security epoch in which the caller proved the password; None if no proof was needed."""
-
-    epoch: int | None
-
-
 @prepares(UpdateMe)
-async def prove_for_update(command: UpdateMe, send: Sender) -> Proven:
+async def prove_for_update(command: UpdateMe, send: Sender) -> Account | None:
+    """The caller's account once the password is proven; None if no proof is needed."""
     changes = command.changes()
     if "email" not in changes:
-        return Proven(None)
+        return None
     if "current_password" not in changes:
         fault = FieldError("current_password", "missing", "A new e-mail needs the password")
         raise Invalid(errors=(fault,))
-    account = await send(CheckOwnPassword(password=command.current_password))
-    return Proven(account.security_epoch)
+    return await send(CheckOwnPassword(password=command.current_password))
 
 
 @handles(UpdateMe)
@@ -117,7 +102,7 @@ async def update_me(
     session: Transaction,
     principal: Principal,
     preconditions: Preconditions,
-    proven: Proven,
+    proven: Account | None,
     send: Sender,
     changes: PrincipalChanges,
     events: Events,
@@ -134,9 +119,9 @@ async def update_me(
     return await _profile(principal, send)
 
 
-async def _own_row(session: Transaction, principal: Principal, proven: Proven) -> User:
+async def _own_row(session: Transaction, principal: Principal, proven: Account | None) -> User:
     user = await locked_user(principal.id, session)
-    check_epoch(user, proven.epoch)
+    check_epoch(user, proven.security_epoch if proven else None)
     return user
 
 
@@ -173,9 +158,8 @@ class DeleteMe(Command[None]):
 
 
 @prepares(DeleteMe)
-async def prove_for_deletion(command: DeleteMe, send: Sender) -> Proven:
-    account = await send(CheckOwnPassword(password=command.current_password))
-    return Proven(account.security_epoch)
+async def prove_for_deletion(command: DeleteMe, send: Sender) -> Account:
+    return await send(CheckOwnPassword(password=command.current_password))
 
 
 @handles(DeleteMe)
@@ -184,7 +168,7 @@ async def delete_me(
     session: Transaction,
     principal: Principal,
     preconditions: Preconditions,
-    proven: Proven,
+    proven: Account,
     clock: Clock,
     send: Sender,
     changes: PrincipalChanges,

@@ -10,15 +10,14 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock, Passwords
 from backstay.core.representation import Preconditions
 from backstay.db.session import Transaction
-from backstay.features.access.commands import LockSuperusers
-from backstay.features.users.commands.password import StorePassword
-from backstay.features.users.commands.people import locked_user
-from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.access.commands.seeding import LockSuperusers
+from backstay.features.users.commands.credentials import StorePassword
+from backstay.features.users.commands.people import keep_a_superuser, locked_user
 from backstay.features.users.events import EmailReplaced, PasswordSetter
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
-from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import (
     Email,
     Name,
@@ -82,11 +81,7 @@ class BlockUser(Command[UserDetail]):
 
 @handles(BlockUser)
 async def block_user(
-    command: BlockUser,
-    session: Transaction,
-    clock: Clock,
-    send: Sender,
-    changes: PrincipalChanges,
+    command: BlockUser, session: Transaction, clock: Clock, send: Sender, changes: PrincipalChanges
 ) -> UserDetail:
     await send.as_system()(LockSuperusers())
     await check_authority(command, command.id, send, others_only=True)
@@ -108,11 +103,7 @@ class UnblockUser(Command[UserDetail]):
 
 
 @handles(UnblockUser)
-async def unblock_user(
-    command: UnblockUser,
-    session: Transaction,
-    send: Sender,
-) -> UserDetail:
+async def unblock_user(command: UnblockUser, session: Transaction, send: Sender) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
     user = await locked_user(command.id, session)
     user.blocked_at = None
@@ -136,9 +127,10 @@ async def hash_password_to_set(
     account = await send.as_system()(GetAccount(user_id=command.id))
     if account is None:
         raise NotFound
-    vet = VetPassword(password=command.new_password, email=account.email, field="new_password")
-    await send.as_system()(vet)
-    return NewPassword(await passwords.hash(command.new_password))
+    hashed = await vet_and_hash(
+        command.new_password, account.email, passwords, send, field="new_password"
+    )
+    return NewPassword(hashed)
 
 
 @handles(SetPassword)

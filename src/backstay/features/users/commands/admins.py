@@ -12,16 +12,15 @@ from backstay.core.errors import NotFound
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Passwords
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
-from backstay.features.access.commands import ADMIN, USER, LockSuperusers
-from backstay.features.access.queries import ListSuperusers
-from backstay.features.users.commands.password import StorePassword
+from backstay.features.access.commands.seeding import ADMIN, USER, LockSuperusers
+from backstay.features.access.queries.membership import ListSuperusers
+from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.commands.people import add_user
 from backstay.features.users.events import PasswordSetter
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import FindAccount, HasAdmin
-from backstay.features.users.queries.passwords import VetPassword
+from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import (
     Account,
     Email,
@@ -33,7 +32,7 @@ from backstay.features.users.schemas import (
 
 
 @dataclass(frozen=True, slots=True)
-class AdminPassword:
+class _AdminPassword:
     """The administrator's hashed password, and its text if it was generated."""
 
     hashed: str | None
@@ -50,7 +49,7 @@ class Admin:
 
 
 class EnsureAdmin(Command[Admin]):
-    """Create the administrator, unless a living one exists."""
+    """Create the administrator, unless there is one who can sign in."""
 
     permission = SYSTEM_ONLY
 
@@ -61,20 +60,23 @@ class EnsureAdmin(Command[Admin]):
 
 
 @prepares(EnsureAdmin)
-async def hash_for_admin(command: EnsureAdmin, passwords: Passwords, send: Sender) -> AdminPassword:
+async def hash_for_admin(
+    command: EnsureAdmin, passwords: Passwords, send: Sender
+) -> _AdminPassword:
     if await send(HasAdmin()):
-        return AdminPassword(None, None)
-    if command.password is not None:
-        vet = VetPassword(password=command.password, email=command.email, field="ADMIN_PASSWORD")
-        await send(vet)
-    generated = None if command.password else token_urlsafe(15)
-    hashed = await passwords.hash(command.password or generated or "")
-    return AdminPassword(hashed, generated)
+        return _AdminPassword(None, None)
+    if command.password is None:
+        generated = token_urlsafe(15)
+        return _AdminPassword(await passwords.hash(generated), generated)
+    hashed = await vet_and_hash(
+        command.password, command.email, passwords, send, field="ADMIN_PASSWORD"
+    )
+    return _AdminPassword(hashed, None)
 
 
 @handles(EnsureAdmin)
 async def ensure_admin(
-    command: EnsureAdmin, session: Transaction, send: Sender, clock: Clock, password: AdminPassword
+    command: EnsureAdmin, session: Transaction, send: Sender, clock: Clock, password: _AdminPassword
 ) -> Admin:
     await send(LockSuperusers())
     if password.hashed is None or await send(HasAdmin()):
@@ -84,7 +86,7 @@ async def ensure_admin(
 
 
 class CreateAdmin(Command[None]):
-    """Create an administrator, whoever else is one."""
+    """Create an administrator, even if there is one already."""
 
     permission = SYSTEM_ONLY
 
@@ -98,9 +100,7 @@ class CreateAdmin(Command[None]):
 async def hash_for_new_admin(
     command: CreateAdmin, passwords: Passwords, send: Sender
 ) -> NewPassword:
-    vet = VetPassword(password=command.password, email=command.email, field="password")
-    await send(vet)
-    return NewPassword(await passwords.hash(command.password))
+    return NewPassword(await vet_and_hash(command.password, command.email, passwords, send))
 
 
 @handles(CreateAdmin)
@@ -142,9 +142,7 @@ async def hash_for_reset(
     command: ResetAdminPassword, passwords: Passwords, send: Sender
 ) -> NewPassword:
     account = await _administrator(command.login, send)
-    vet = VetPassword(password=command.password, email=account.email, field="password")
-    await send(vet)
-    return NewPassword(await passwords.hash(command.password))
+    return NewPassword(await vet_and_hash(command.password, account.email, passwords, send))
 
 
 @handles(ResetAdminPassword)
@@ -161,7 +159,7 @@ async def reset_admin_password(
     )
     await send(stored)
     unconfirmed = User.id == account.id, User.email_verified_at.is_(None)
-    await update_where(session, User, *unconfirmed, email_verified_at=clock())
+    await session.update_where(User, *unconfirmed, email_verified_at=clock())
     return account
 
 

@@ -9,8 +9,7 @@ from pydantic_core import PydanticCustomError, to_json
 from sqlalchemy import Column, ForeignKey, and_, delete, literal, or_, select
 
 from backstay.core.bus import handles
-from backstay.core.caching import CacheTags
-from backstay.core.context import PrincipalChanges, Sender
+from backstay.core.context import CacheTags, PrincipalChanges, Sender
 from backstay.core.errors import Conflict
 from backstay.core.mail import MAIL_QUEUE
 from backstay.core.messages import Command, FromPath, FromQuery
@@ -18,11 +17,11 @@ from backstay.core.permissions import PermissionSpec
 from backstay.core.ports import Clock
 from backstay.core.representation import Preconditions
 from backstay.db.base import Base
-from backstay.db.queries import contains, delete_where, exists
+from backstay.db.folding import contains
+from backstay.db.queries import exists
 from backstay.db.session import Transaction
-from backstay.features.access.commands import LockSuperusers
-from backstay.features.users.commands.people import locked_user
-from backstay.features.users.commands.superusers import keep_a_superuser
+from backstay.features.access.commands.seeding import LockSuperusers
+from backstay.features.users.commands.people import keep_a_superuser, locked_user
 from backstay.features.users.model import User
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.queries.directory import GetUser
@@ -33,7 +32,7 @@ DELETE = PermissionSpec("users", "delete", description="Delete and restore users
 ERASE = PermissionSpec("users", "erase", description="Remove users for good")
 
 
-class OwnsRows(Conflict):
+class _OwnsRows(Conflict):
     code, title = "users.owns_rows", "The user still owns something"
 
 
@@ -108,7 +107,7 @@ async def erase_user(
             tags.touch(name, f"{name}:of:{user.id}", f"{name}:erased")
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
             table = owner.table.name
-            raise OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
+            raise _OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
     await _forget_jobs(session, user)
     await session.delete(user)
     changes.touch(user.id)
@@ -125,7 +124,7 @@ async def _forget_jobs(session: Transaction, user: User) -> None:
             names.append(email)
     named = (contains(Job.payload, to_json(name).decode()) for name in names)
     over = or_(Job.finished_at.is_not(None), Job.queue == MAIL_QUEUE)
-    await delete_where(session, Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
+    await session.delete_where(Job, or_(Job.user_id == user.id, and_(over, or_(*named))))
 
 
 def _owners() -> Iterator[Column[Any]]:
@@ -153,11 +152,7 @@ class RestoreUser(Command[UserDetail]):
 
 
 @handles(RestoreUser)
-async def restore_user(
-    command: RestoreUser,
-    session: Transaction,
-    send: Sender,
-) -> UserDetail:
+async def restore_user(command: RestoreUser, session: Transaction, send: Sender) -> UserDetail:
     await check_authority(command, command.id, send, others_only=True)
     user = await locked_user(command.id, session, deleted=True)
     user.deleted_at = None

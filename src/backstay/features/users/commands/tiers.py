@@ -9,7 +9,6 @@ from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
 from backstay.core.principal import Principal
 from backstay.core.representation import Preconditions
-from backstay.db.queries import update_where
 from backstay.db.session import Transaction
 from backstay.features.tiers.queries import GetTier
 from backstay.features.users.commands.people import locked_user
@@ -51,7 +50,7 @@ async def assign_tier(
 
 
 class GiveTier(Command[None]):
-    """Put everybody who is in no tier into this one."""
+    """Put every user without a tier into this one."""
 
     permission = SYSTEM_ONLY
 
@@ -62,7 +61,7 @@ class GiveTier(Command[None]):
 async def give_tier(
     command: GiveTier, session: Transaction, changes: PrincipalChanges, note: ActivityNote
 ) -> None:
-    if await update_where(session, User, User.tier.is_(None), tier=command.tier):
+    if await session.update_where(User, User.tier.is_(None), tier=command.tier):
         changes.touch_everyone()
     else:
         note.skip()

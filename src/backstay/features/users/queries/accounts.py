@@ -6,16 +6,17 @@ from sqlalchemy import bindparam, or_, select
 
 from backstay.core.bus import handles
 from backstay.core.context import Origin, Sender
-from backstay.core.errors import Forbidden, RateLimited
+from backstay.core.errors import Forbidden, NotFound, RateLimited
+from backstay.core.feature import Feature
 from backstay.core.messages import Query
 from backstay.core.names import normalised_login
 from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY
 from backstay.core.ports import Limiter
 from backstay.core.principal import Principal
 from backstay.db.session import Reader
-from backstay.features.access.queries import ListSuperusers
+from backstay.features.access.queries.membership import ListSuperusers
 from backstay.features.users.model import User
-from backstay.features.users.schemas import Account, Profile, Secret
+from backstay.features.users.schemas import Account, Export, Profile, Secret
 from backstay.security.guesses import Guesses
 from backstay.settings import SecuritySettings
 
@@ -52,7 +53,7 @@ def profile_of(principal: Principal, account: Account) -> Profile:
 
 
 class FindAccount(Query[Account | None]):
-    """The living account behind what somebody typed to sign in: an e-mail or a username."""
+    """The account that an e-mail address or a username signs in to, unless it is deleted."""
 
     permission = SYSTEM_ONLY
 
@@ -60,7 +61,7 @@ class FindAccount(Query[Account | None]):
 
 
 class GetAccount(Query[Account | None]):
-    """A living account by id."""
+    """An account by id, unless it is deleted."""
 
     permission = SYSTEM_ONLY
 
@@ -111,6 +112,30 @@ async def get_account(query: GetAccount, reader: Reader) -> Account | None:
     return Account(**row._mapping) if row else None
 
 
+class ExportMe(Query[Export]):
+    """Everything held about you: your profile and what each feature keeps of yours."""
+
+    permission = SIGNED_IN
+
+
+@handles(ExportMe)
+async def export_me(
+    query: ExportMe, principal: Principal, features: tuple[Feature, ...], send: Sender
+) -> Export:
+    system = send.as_system()
+    account = await system(GetAccount(user_id=principal.id))
+    if account is None:
+        raise NotFound
+    return Export(
+        profile=profile_of(principal, account),
+        data={
+            name: await system(question(user_id=principal.id))
+            for feature in features
+            for name, question in feature.personal_data.items()
+        },
+    )
+
+
 class CheckOwnPassword(Query[Account]):
     """Prove once more that the caller knows the password, before something sensitive changes.
 
@@ -122,7 +147,7 @@ class CheckOwnPassword(Query[Account]):
     password: Secret
 
 
-class WrongPassword(Forbidden):
+class _WrongPassword(Forbidden):
     code, title = "users.wrong_password", "The current password is wrong"
 
 
@@ -141,17 +166,17 @@ async def check_own_password(
         raise RateLimited(headers={"Retry-After": str(int(verdict.retry_after) + 1)})
     account = await send.as_system()(GetAccount(user_id=principal.id))
     if account is None:
-        raise WrongPassword
+        raise _WrongPassword
     fits = guesses.fits(
         query.password, account.password_hash, about=account.id, address=origin.address
     )
     if not await fits:
-        raise WrongPassword
+        raise _WrongPassword
     return account
 
 
 class HasAdmin(Query[bool]):
-    """Whether a living superuser exists."""
+    """Whether there is a superuser who can sign in."""
 
     permission = SYSTEM_ONLY
 

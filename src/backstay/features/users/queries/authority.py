@@ -7,11 +7,15 @@ from backstay.core.context import Sender
 from backstay.core.errors import Forbidden
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PermissionSpec, Scope
-from backstay.features.access.queries import GetMembership, ListDeletedPowers, standing_of
+from backstay.features.access.queries.membership import (
+    GetMembership,
+    ListDeletedPowers,
+    standing_of,
+)
 from backstay.features.access.schemas import Membership
 
 
-class OwnAccount(Forbidden):
+class _OwnAccount(Forbidden):
     code, title = "users.own_account", "Change this of your own account through /users/me or /auth"
 
 
@@ -33,7 +37,7 @@ async def check_authority(
     need every grant that its user holds, or would hold again if a deleted role were restored.
 
     Raises:
-        OwnAccount: it is the caller's own, and ``others_only`` or ``takes_over`` is set.
+        _OwnAccount: it is the caller's own, and ``others_only`` or ``takes_over`` is set.
         Unauthenticated: the caller was blocked or deleted meanwhile.
         Forbidden: the caller's scope does not reach it, or the caller's level or grants do not
             suffice.
@@ -41,7 +45,7 @@ async def check_authority(
     held = await standing_of(message, send)
     if user_id == send.principal.user_id:
         if others_only or takes_over:
-            raise OwnAccount
+            raise _OwnAccount
         return
     if held.is_superuser:
         return

@@ -14,10 +14,12 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import FromPath, Query
 from backstay.core.names import normalised_login
 from backstay.core.permissions import PermissionSpec
-from backstay.core.principal import Grant, Principal, check_reach
-from backstay.db.listing import Listing, Paginator
+from backstay.core.principal import Grant, Principal
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
+from backstay.db.queries import columns_of
 from backstay.db.session import Reader
-from backstay.features.access.queries import MEMBERS_BY_NAME, GetMembership
+from backstay.features.access.queries.membership import MEMBERS_BY_NAME, GetMembership
 from backstay.features.users.model import User
 from backstay.features.users.schemas import UserDetail, UserSummary
 
@@ -72,17 +74,11 @@ class GetUserByUsername(Query[UserDetail]):
     username: FromPath[str]
 
 
+_FLAGS = {"is_blocked": User.blocked_at.is_not(None), "is_deleted": User.deleted_at.is_not(None)}
 _DETAIL = select(
-    User.id,
-    User.email,
-    User.username,
-    User.name,
-    User.tier,
-    User.created_at,
+    *columns_of(UserSummary, User, _FLAGS),
     User.updated_at,
     User.version,
-    User.blocked_at.is_not(None).label("is_blocked"),
-    User.deleted_at.is_not(None).label("is_deleted"),
     User.email_verified_at.is_not(None).label("email_verified"),
 )
 _BY_ID = _DETAIL.where(User.id == bindparam("id"))
@@ -93,7 +89,7 @@ _BY_USERNAME = _DETAIL.where(User.username == bindparam("username"), User.delete
 async def get_user(
     query: GetUser, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
-    check_reach(query.id, principal, grant)
+    principal.check_reach(query.id, grant)
     return await _detail(await reader.one_or_none(_BY_ID, {"id": query.id}), send)
 
 
@@ -102,7 +98,7 @@ async def get_user_by_username(
     query: GetUserByUsername, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
     row = await reader.one_or_none(_BY_USERNAME, {"username": normalised_login(query.username)})
-    check_reach(row.id if row else None, principal, grant)
+    principal.check_reach(row.id if row else None, grant)
     return await _detail(row, send)
 
 
@@ -113,7 +109,6 @@ async def _detail(row: Any, send: Sender) -> UserDetail:
     return UserDetail(**row._mapping, roles=membership.roles)
 
 
-_FLAGS = {"is_blocked": User.blocked_at.is_not(None)}
 USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
 USERS_WITH_ROLE = Listing(
     ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)

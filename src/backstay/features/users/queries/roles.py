@@ -10,10 +10,11 @@ from backstay.core.context import Sender
 from backstay.core.errors import Conflict, NotFound, Unauthenticated
 from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
 from backstay.core.messages import FromPath
-from backstay.db.listing import Listing, Paginator
+from backstay.db.listing import Listing
+from backstay.db.paging import Paginator
 from backstay.db.session import Reader
-from backstay.features.access.queries import MEMBERS
 from backstay.features.access.queries.accounts import RequireActive, RequireSuperuser, RequireUser
+from backstay.features.access.queries.membership import MEMBERS
 from backstay.features.access.queries.roles import READ, GetRole
 from backstay.features.users.model import User
 from backstay.features.users.queries.accounts import HasAdmin

@@ -8,7 +8,7 @@ from backstay.core.bus import handles
 from backstay.core.context import Sender
 from backstay.core.errors import NotFound
 from backstay.core.messages import FromPath, Query
-from backstay.core.principal import Grant, Principal, check_reach
+from backstay.core.principal import Grant, Principal
 from backstay.db.session import Reader
 from backstay.features.tiers.queries import READ, CountUsersOfTier, ListRulesInForce
 from backstay.features.users.model import User
@@ -50,7 +50,7 @@ async def list_rate_limits_of_user(
 
 
 async def _tier(user_id: UUID, reader: Reader, principal: Principal, grant: Grant) -> str | None:
-    check_reach(user_id, principal, grant)
+    principal.check_reach(user_id, grant)
     row = await reader.one_or_none(_TIER, {"id": user_id})
     if row is None:
         raise NotFound

@@ -20,8 +20,9 @@ from sqlalchemy import text
 
 from backstay.core.clock import utc_now
 from backstay.db import migrate
-from backstay.db.engine import EngineOptions, driver_arguments, reader_engine, writer_engine
-from backstay.db.options import engine_options
+from backstay.db.engine import reader_engine, writer_engine
+from backstay.db.migrations.runner import MigrationError
+from backstay.db.options import EngineOptions, driver_arguments
 from backstay.settings import read_settings
 from tests.services.postgres import PostgresServer
 from tests.waiting import LIMIT
@@ -115,7 +116,7 @@ def server(postgres: PostgresServer) -> Iterator[PostgresServer]:
 def options_of(folder: Path, **variables: str) -> EngineOptions:
     loaded = read_settings({"DB_POOL_TIMEOUT": str(LIMIT), **variables}, folder)
     assert loaded.settings is not None, loaded.errors
-    return engine_options(loaded.settings)
+    return EngineOptions.of(loaded.settings)
 
 
 async def told(options: EngineOptions) -> set[Any]:
@@ -197,7 +198,7 @@ async def test_tls_is_used_as_the_url_asks(
             f"sslmode=verify-full&sslrootcert={certify(tmp_path / 'other')}",
             "sslrootcert=system",
         ):
-            with pytest.raises(migrate.MigrationError, match="certificate verify failed"):
+            with pytest.raises(MigrationError, match="certificate verify failed"):
                 await migrate.state(options_of(tmp_path, DB_URL=f"{url}&{query}"))
 
 
@@ -228,9 +229,9 @@ async def test_a_refusal_by_the_server_is_reported_without_passwords(
         f"postgresql://postgres:s3cr3t@127.0.0.1:1,{quote(str(tmp_path), safe='')}/postgres",
         f"{wrong}/a%00b",
     ):
-        with pytest.raises(migrate.MigrationError) as refused:
+        with pytest.raises(MigrationError) as refused:
             await migrate.state(options_of(tmp_path, DB_URL=url))
         assert "s3cr3t" not in str(refused.value)
     monkeypatch.setenv("PGSSLMODE", "nonsense")
-    with pytest.raises(migrate.MigrationError, match="sslmode"):
+    with pytest.raises(MigrationError, match="sslmode"):
         await migrate.state(options_of(tmp_path, DB_URL=parts.geturl()))

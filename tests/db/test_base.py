@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import BigInteger, Boolean, Integer, SmallInteger, String
 from sqlalchemy.types import TypeEngine
 
-from backstay.db.types import fits
+from backstay.db.base import fits
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,90 @@
-"""Parses and formats values that are more than text: lists, networks, origins, rates."""
+"""What groups of settings are declared with: their base class, marks of fields, types of values."""
 
 import json
 import re
-from dataclasses import replace
-from typing import Annotated
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SecretStr,
+)
+from pydantic_core import core_schema
 
-from backstay.core.addresses import Network, normal_origin, parse_network
-from backstay.core.rates import Rate
+from backstay.core.addresses import Network, normal_origin
+from backstay.core.rates import UNITS, Rate
 from backstay.settings.errors import SettingError
-from backstay.settings.group import Setting
 
 MASK = "********"
-PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 _EVERYTHING = ("0.0.0.0/0", "::/0")
+_ZONE = re.compile(r"%[^/]+")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*(second|minute|hour|day)\s*", re.ASCII)
 _HOST = r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])"
 _ORIGIN = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?", re.ASCII)
 _ALLOWED_HOST = re.compile(rf"\*|(?:\*\.)?{_HOST}", re.ASCII)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Adds to a field what its type, default and description do not say.
+
+    If several marks of one field set the same attribute, the outermost one counts.
+    """
+
+    kind: str | None = None
+    """The type in words."""
+    also: str | None = None
+    """Another variable that is read if the setting's own one is not set."""
+    default: str | None = None
+    """The default in words, if it is derived from other settings."""
+    in_local: object = None
+    """The default if ENVIRONMENT is `local`."""
+    parts: tuple[str, ...] | None = None
+    """The fields from which the value is built if it is not set itself."""
+    may_be_empty: bool | None = None
+    """Whether an empty value counts as a value; for other settings it counts as not set."""
+    at_most: int | None = None
+    """The largest value of a number: an absurd duration would only fail later."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        schema, most = handler(source), self.at_most
+        if most is None:
+            return schema
+
+        def check(value: float) -> float:
+            if value > most:
+                raise SettingError(f"is above {most}", f"Set it to {most} at most.")
+            return value
+
+        return core_schema.no_info_after_validator_function(check, schema)
+
+
+class Group(BaseModel):
+    """A group of settings, whose variables share a prefix."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+    )
+
+    env_prefix: ClassVar[str] = ""
+
+
 def parse_rate(text: str) -> Rate:
     """Read `N/second`, `N/minute`, `N/hour` or `N/day`; raises ValueError for anything else."""
     if not (match := _RATE.fullmatch(text)):
         raise SettingError("is not a rate", "Write a number above 0 and a unit, such as 5/minute.")
-    return Rate(int(match[1]), PERIODS[match[2]])
-
-
-def write_rate(rate: Rate) -> str:
-    """Write a rate as `parse_rate` reads it, if its period is one of the units."""
-    unit = next((unit for unit, length in PERIODS.items() if length == rate.period), None)
-    return f"{rate.limit}/{unit or f'{rate.period} s'}"
+    return Rate(int(match[1]), UNITS[match[2]])
 
 
 def shown(value: object) -> str:
@@ -42,8 +93,6 @@ def shown(value: object) -> str:
         return ""
     if isinstance(value, tuple):
         return ", ".join(shown(entry) for entry in value)
-    if isinstance(value, Rate):
-        return write_rate(value)
     if type(value) is SecretStr:
         return MASK if value else ""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -70,13 +119,22 @@ def _texts(value: object) -> object:
     return split(value) if isinstance(value, str) else value
 
 
+def _network(text: str) -> Network:
+    """A network; an IPv4-mapped IPv6 network gives the IPv4 one, as for addresses."""
+    network = ip_network(_ZONE.sub("", text.removeprefix("[").removesuffix("]")))
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        wrapped = IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+        return IPv4Network((wrapped, network.prefixlen - 96))
+    return network
+
+
 def _networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     networks: list[Network] = []
     for entry in split(value):
         try:
-            networks += map(parse_network, _EVERYTHING if entry == "*" else (entry,))
+            networks += map(_network, _EVERYTHING if entry == "*" else (entry,))
         except ValueError as error:
             raise SettingError(
                 f"holds something that is no network: {error}",
@@ -160,5 +218,5 @@ Seconds = Annotated[int, Field(ge=1), Setting(kind="whole seconds above 0")]
 """A duration. Each setting adds its own maximum, also to the types below."""
 SomeSeconds = Annotated[int, Field(ge=0), Setting(kind="whole seconds")]
 WholeDays = Annotated[int, Field(ge=0), Setting(kind="whole days")]
-DAY = PERIODS["day"]
+DAY = UNITS["day"]
 WEEK, MONTH, YEAR = 7 * DAY, 30 * DAY, 365 * DAY

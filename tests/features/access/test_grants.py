@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstay.core.permissions import Scope, Source
-from backstay.core.principal import (
-    STRANGER,
-    SYSTEM,
-    UNLIMITED,
-    Effect,
-    Grant,
-    Principal,
-    RoleGrant,
-    merge_grants,
-)
+from backstay.core.principal import STRANGER, SYSTEM, UNLIMITED, Grant, Principal
+from backstay.features.access.schemas import Effect, RoleGrant, merge_grants
 from tests.examples import examples
 
 KEY = "items:update"

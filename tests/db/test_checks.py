@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from backstay.cli.readiness import warn_of_shortage
-from backstay.db.capacity import Demand, shortage, shortage_of
-from backstay.db.engine import EngineOptions
+from backstay.db.checks import shortage, shortage_of
+from backstay.db.options import EngineOptions
 from tests.conftest import settings_with
 
 OPEN = {"server": -1, "database": -1, "role": -1}
@@ -28,7 +28,7 @@ OPEN = {"server": -1, "database": -1, "role": -1}
     ],
 )
 def test_the_lowest_limit_is_reported(limits: dict[str, int], told: str) -> None:
-    text = shortage_of(Demand(processes=4, workers=1, each=10), OPEN | limits)
+    text = shortage_of(processes=4, workers=1, each=10, limits=OPEN | limits)
     assert told in (text or "")
     assert bool(text) == bool(told)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backstay.core.rates import Rate
+from backstay.core.rates import UNITS, Rate
 from backstay.settings import AppSettings, ServerSettings, parse_rate
-from backstay.settings.values import PERIODS, split, write_rate
+from backstay.settings.fields import split
 from tests.examples import examples
 from tests.settings.reading import Read, faulty
 
@@ -106,11 +106,11 @@ def test_an_invalid_rate_is_refused(text: str, read: Read) -> None:
 
 
 @examples()
-@given(st.integers(1, 999_999_999), st.sampled_from(sorted(PERIODS)), st.sampled_from(["", " "]))
+@given(st.integers(1, 999_999_999), st.sampled_from(sorted(UNITS)), st.sampled_from(["", " "]))
 def test_every_rate_is_read_and_written_alike(limit: int, unit: str, space: str) -> None:
     rate = parse_rate(f"{space}{limit}{space}/{space}{unit}{space}")
-    assert rate == Rate(limit, PERIODS[unit])
-    assert parse_rate(write_rate(rate)) == rate
+    assert rate == Rate(limit, UNITS[unit])
+    assert parse_rate(str(rate)) == rate
 
 
 @examples()
@@ -121,11 +121,11 @@ def test_any_other_text_is_no_rate(text: str) -> None:
     except ValueError:
         return
     assert rate.limit > 0
-    assert rate.period in PERIODS.values()
+    assert rate.period in UNITS.values()
 
 
 def test_a_rate_of_an_unusual_period_can_be_shown() -> None:
-    assert write_rate(Rate(5, 90)) == "5/90 s"
+    assert str(Rate(5, 90)) == "5/90 s"
 
 
 def test_auth_rate_limits_are_strict(read: Read) -> None:

@@ -1,4 +1,4 @@
-"""The command that stores a password, for commands that have checked the caller."""
+"""Stores passwords and confirmed addresses, for commands that have checked the caller."""
 
 from uuid import UUID
 
@@ -7,21 +7,23 @@ from backstay.core.context import PrincipalChanges
 from backstay.core.errors import Conflict
 from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.ports import Clock
 from backstay.db.session import Transaction
 from backstay.features.users.commands.people import locked_user
 from backstay.features.users.events import PasswordReplaced, PasswordSetter
 from backstay.features.users.model import User
+from backstay.features.users.schemas import Email
 from backstay.jobs.outbox import Events
 
 
 class StorePassword(Command[int]):
     """Store the hash of a password; the result is the user's security epoch.
 
-    ``new_by`` tells who gave the user another password. Then the epoch grows, which ends every
-    session of the user, and a change of the e-mail address that is under way is given up: whoever
-    asked for it may be why the password is new. Without it this is only the same password under
-    better parameters. ``epoch`` is the one in which the old password was proven: whoever comes
-    second is refused, and takes nothing back.
+    ``new_by`` is who set another password. Then the epoch increases, which ends every session of
+    the user, and a pending change of the e-mail address is cancelled: an intruder may have asked
+    for it. Without ``new_by`` it is the same password, hashed with other parameters. ``epoch`` is
+    the one in which the old password was proven; another one now means that a concurrent command
+    was first, and this one is refused.
     """
 
     permission = SYSTEM_ONLY
@@ -52,6 +54,29 @@ async def store_password(
         )
     changes.touch(user.id)
     return user.security_epoch
+
+
+class ConfirmEmail(Command[None]):
+    """Store that an e-mail address is confirmed. A pending address then replaces the old one."""
+
+    permission = SYSTEM_ONLY
+
+    user_id: UUID
+    email: Email
+
+
+@handles(ConfirmEmail)
+async def confirm_email(
+    command: ConfirmEmail, session: Transaction, clock: Clock, changes: PrincipalChanges
+) -> None:
+    user = await locked_user(command.user_id, session)
+    if command.email == user.pending_email:
+        user.email, user.pending_email = user.pending_email, None
+        user.email_verified_at = clock()
+    elif command.email != user.email:
+        raise Conflict("The address was changed at the same moment.")
+    user.email_verified_at = user.email_verified_at or clock()
+    changes.touch(user.id)
 
 
 def check_epoch(user: User, proven: int | None) -> None:

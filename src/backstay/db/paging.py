@@ -1,0 +1,237 @@
+"""Reads the page that a list query asks for, by number or by a signed cursor."""
+
+import hmac
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from math import ceil
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+from sqlalchemy import Row
+from sqlalchemy.types import TypeEngine
+
+from backstay.core.errors import FieldError, Forbidden, Invalid
+from backstay.core.listing import CursorPage, ListQuery, Page
+from backstay.core.messages import View
+from backstay.core.permissions import Scope, Source
+from backstay.core.principal import UNLIMITED, Grant, Principal
+from backstay.db.base import fits
+from backstay.db.folding import fold
+from backstay.db.listing import Listing, Shape, sort_keys
+from backstay.db.session import Reader
+
+V = TypeVar("V", bound=View)
+
+_MAC_LENGTH = 24  # characters: 144 bits in base64url
+
+
+class Cursors:
+    """Signs positions in a list, so that clients can keep them but not forge them.
+
+    With HMAC-SHA256 (RFC 2104), under a key derived from ``key``.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hmac.digest(key, b"backstay cursor", "sha256")
+
+    def sign(self, payload: list[Any] | dict[str, Any]) -> str:
+        """A cursor that contains a JSON value; it can be used in a URL as it is."""
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+        body = urlsafe_b64encode(text.encode()).rstrip(b"=")
+        return (self._mac(body) + body).decode()
+
+    def read(self, cursor: str) -> Any:
+        """The value that was signed.
+
+        Raises:
+            Invalid: the cursor was not made by :meth:`sign` under this key.
+        """
+        raw = cursor.encode(errors="replace")
+        mac, body = raw[:_MAC_LENGTH], raw[_MAC_LENGTH:]
+        if not hmac.compare_digest(mac, self._mac(body)):
+            raise _unusable("is not one that this server made")
+        return json.loads(urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+
+    def _mac(self, body: bytes) -> bytes:
+        return urlsafe_b64encode(hmac.digest(self._key, body, "sha256"))[:_MAC_LENGTH]
+
+
+class _Place(NamedTuple):
+    """Where a page by cursor begins; without ``values``, at the first row or at the last."""
+
+    sort: tuple[str, ...]
+    backward: bool = False
+    values: tuple[Any, ...] = ()
+
+
+class Paginator:
+    """What the handler of a list takes as a parameter, to read the page that a query asks for.
+
+    The ``grant`` decides whether all rows are found or only own ones; it is None for a query
+    without a permission.
+    """
+
+    __slots__ = ("_cursors", "_grant", "_principal", "_reader")
+
+    def __init__(
+        self, reader: Reader, cursors: Cursors, principal: Principal, grant: Grant | None
+    ) -> None:
+        self._reader = reader
+        self._cursors = cursors
+        self._principal = principal
+        self._grant = grant
+
+    async def __call__(
+        self,
+        listing: Listing[V],
+        query: ListQuery[V],
+        bound: Mapping[str, Any] | None = None,
+        *,
+        scope: Scope | None = None,
+    ) -> Page[V] | CursorPage[V]:
+        """Read the page. ``bound`` has further parameters of the listing's ``where``.
+
+        ``scope`` replaces the scope of the grant, for a handler that has checked by itself who may
+        see the list; it is required where the query has no permission.
+
+        Raises:
+            Invalid: the cursor does not belong to this list, or a value does not fit its column.
+            Forbidden: the cursor sorts by a field that the grant refuses.
+            LookupError: there is neither a grant nor a ``scope``.
+        """
+        conditions = list(_conditions(query))
+        parameters = dict(bound or {}) | {name: getattr(query, name) for name in listing.path}
+        for name, operation, value in conditions:
+            field = name if operation == "eq" else f"{name}__{operation.strip('_')}"
+            fitting = _fitting(field, value, listing.filters[name].type)
+            parameters[f"{name}__{operation}"] = (
+                fold(fitting) if operation == "contains" else fitting
+            )
+        if query.q is not None:
+            parameters["_q"] = fold(query.q)
+        own = self._scope(query, scope) is Scope.OWN
+        if own:
+            parameters["_owner"] = self._principal.id
+        shape = Shape(own, query.q is not None, tuple((n, o) for n, o, _ in conditions))
+        if query.by_cursor:
+            return await self._by_cursor(listing, query, shape, parameters)
+        return await self._by_number(listing, query, shape, parameters)
+
+    def _scope(self, query: ListQuery[V], given: Scope | None) -> Scope:
+        if given is not None:
+            return given
+        if self._grant is None:
+            raise LookupError(f"{type(query).__name__} needs no permission: name a scope")
+        return self._grant.scope
+
+    async def _by_number(
+        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
+    ) -> Page[V]:
+        size, offset = query.per_page, (query.page - 1) * query.per_page
+        statement = listing.statement(shape._replace(sort=query.sort))
+        window = {"_limit": size + 1, "_offset": offset}
+        rows = await self._reader.rows(statement, parameters | window)
+        total = None
+        if query.total:
+            total = offset + len(rows)
+            if len(rows) > size or (offset and not rows):
+                counting = listing.statement(shape._replace(part="count"))
+                total = await self._reader.scalar(counting, parameters)
+        return listing.page.model_validate(
+            {
+                "items": listing.shown(rows[:size]),
+                "total": total,
+                "page": query.page,
+                "per_page": size,
+                "pages": None if total is None else ceil(total / size),
+                "has_more": len(rows) > size,
+            }
+        )
+
+    async def _by_cursor(
+        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
+    ) -> CursorPage[V]:
+        place = self._place(listing, query)
+        size = query.limit or query.per_page
+        shape = shape._replace(
+            part="backward" if place.backward else "forward",
+            sort=place.sort,
+            positioned=bool(place.values),
+        )
+        parameters |= {f"_key{n}": value for n, value in enumerate(place.values)}
+        statement = listing.statement(shape)
+        found = await self._reader.rows(statement, parameters | {"_limit": size + 1})
+        rows = found[:size][::-1] if place.backward else found[:size]
+        more, came = len(found) > size, query.cursor is not None
+        is_after, is_before = (came, more) if place.backward else (more, came)
+        following = self._cursor(listing, place, rows[-1:], backward=False) if is_after else None
+        preceding = self._cursor(listing, place, rows[:1], backward=True) if is_before else None
+        return listing.cursor_page.model_validate(
+            {"items": listing.shown(rows), "next_cursor": following, "prev_cursor": preceding}
+        )
+
+    def _cursor(
+        self,
+        listing: Listing[V],
+        place: _Place,
+        edge: Sequence[Row[*tuple[Any, ...]]],
+        *,
+        backward: bool,
+    ) -> str:
+        names = [name for name, _ in sort_keys(place.sort)]
+        values = [
+            listing.keys[name].dump_python(value, mode="json")
+            for row in edge
+            for name, value in zip(names, row[len(listing.fields) :], strict=True)
+        ]
+        return self._cursors.sign([listing.query.__name__, place.sort, backward, values])
+
+    def _place(self, listing: Listing[V], query: ListQuery[V]) -> _Place:
+        if query.cursor is None:
+            return _Place(query.sort)
+        match self._cursors.read(query.cursor):
+            case [listing.query.__name__, [*made_for], bool(backward), [*values]]:
+                sort = tuple(made_for)
+            case _:
+                raise _unusable("belongs to another list")
+        if query.sort and query.sort != sort:
+            raise _unusable("was made with another sort")
+        keys = [key for key, _ in sort_keys(sort)]
+        named = keys[: len(sort)]
+        if not set(named) <= set(query.sortable) or (values and len(values) != len(keys)):
+            raise _unusable("is no longer valid")
+        grant = self._grant or UNLIMITED
+        if any(grant.refuses(Source.QUERY, key) for key in named):
+            raise Forbidden("Your role may not sort by a field of this cursor.")
+        try:
+            position = [
+                listing.keys[key].validate_python(value)
+                for key, value in zip(keys, values, strict=False)
+            ]
+        except ValidationError as error:
+            raise _unusable("is no longer valid") from error
+        return _Place(sort, backward, tuple(position))
+
+
+def _conditions(query: ListQuery[Any]) -> Iterator[tuple[str, str, Any]]:
+    for name, operation, value in query.conditions():
+        if operation == "isnull":
+            yield name, "is_null" if value else "is_not_null", value
+        else:
+            yield name, operation, value
+
+
+def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
+    if not all(fits(v, column_type) for v in (value if isinstance(value, tuple) else (value,))):
+        needs = "no value can be like this"
+        if isinstance(value, datetime):
+            needs = "a time needs its zone, such as 2020-01-01T00:00:00Z"
+        raise Invalid(errors=(FieldError(field, "out_of_range", needs),))
+    return value
+
+
+def _unusable(reason: str) -> Invalid:
+    """The error for a cursor that cannot be used."""
+    return Invalid(errors=(FieldError("cursor", "cursor", f"the cursor {reason}"),))
