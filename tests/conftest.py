@@ -15,6 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.application import create_app
 from backstay.composition import Backstay, compose, seed
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
@@ -22,7 +23,6 @@ from backstay.db import migrate, sqlite
 from backstay.db.options import EngineOptions
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import JoinRole
-from backstay.main import create_app
 from backstay.redis import connection as redis_connection
 from backstay.settings import Settings, load_settings
 from tests.files import affected

@@ -15,18 +15,23 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import Clock
-from backstay.core.wiring import BootError, Code, Flaw, Place, calling_place
-from backstay.db.migrations.runner import PLATFORM
-from backstay.db.migrations.runner import Histories
-from backstay.db.migrations.runner import History
-from backstay.settings import ConfigurationError, SettingError, Settings, load_settings
+from backstay.core.wiring import BootError, Code, Flaw, Place
+from backstay.db.migrations.runner import PLATFORM, Histories, History
+from backstay.settings import (
+    ConfigurationError,
+    Loaded,
+    SettingError,
+    Settings,
+    load_settings,
+    read_settings,
+)
 from backstay.settings.project import find_project, project_root
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from backstay.composition import Backstay
-    from backstay.main import Hook
+    from backstay.composition.http import Hook
 
 VARIABLE = "BACKSTAY_APP"
 """The environment variable that names the application, as ``module:name``."""
@@ -67,7 +72,7 @@ class Application:
     migrations: str | Path | None = "migrations"
     on_start: "Sequence[Hook]" = ()
     on_stop: "Sequence[Hook]" = ()
-    place: Place = field(default_factory=calling_place, repr=False)
+    place: Place = field(default_factory=Place.of_caller, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in _TAKEN:
@@ -88,6 +93,18 @@ class Application:
         own = self.history
         return (PLATFORM, own) if own and any(own.folder.glob("*.py")) else (PLATFORM,)
 
+    def load_settings(self) -> Settings:
+        """The settings of this process.
+
+        Raises:
+            ConfigurationError: it has every fault.
+        """
+        return load_settings()
+
+    def read_settings(self) -> Loaded:
+        """The settings of this process, or what is wrong with them."""
+        return read_settings()
+
     def compose(
         self, settings: Settings, *, clock: Clock = utc_now, for_requests: bool = True
     ) -> "Backstay":
@@ -96,7 +113,8 @@ class Application:
         Raises:
             BootError: something is wired wrongly; it has every fault.
         """
-        from backstay.composition import STANDARD, compose
+        from backstay.composition import compose
+        from backstay.features import STANDARD
 
         return compose(
             settings,
@@ -126,10 +144,10 @@ class Application:
             ConfigurationError: the settings are faulty; it has every fault.
             BootError: something is wired wrongly; it has every fault.
         """
-        from backstay.main import app_of
+        from backstay.composition.http import app_of
 
         return app_of(
-            self.compose(settings or load_settings(), clock=clock),
+            self.compose(settings or self.load_settings(), clock=clock),
             routers=self.routers,
             on_start=self.on_start,
             on_stop=self.on_stop,
@@ -150,6 +168,22 @@ class Application:
 
 PACKAGED = Application("packaged", migrations=None)
 """The application of the package itself, which runs where there is no project."""
+
+
+def create_app(
+    settings: Settings | None = None,
+    features: Sequence[Feature] | None = None,
+    *,
+    clock: Clock = utc_now,
+    worker: bool | None = None,
+    **options: Any,
+) -> "FastAPI":
+    """Build the FastAPI application of some features, by default of the package's.
+
+    ``options`` are further attributes of :class:`Application`; see :meth:`Application.create_app`.
+    """
+    made = Application("app", features=features, migrations=None, **options)
+    return made.create_app(settings, clock=clock, worker=worker)
 
 
 def application_in_use() -> Application:
@@ -178,7 +212,9 @@ def _loaded(reference: str, origin: str, root: Path) -> Application:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; it imports something that is not
         wrong = f"names the module {module_name}, and there is no {error.name}"
-        raise _unusable(wrong, f"Install the project of {root}, or mend the name.", origin) from None
+        raise _unusable(
+            wrong, f"Install the project of {root}, or mend the name.", origin
+        ) from None
     for part in name.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, Application):
@@ -197,4 +233,3 @@ def _find_on(root: Path, module: str) -> None:
 
 def _unusable(wrong: str, hint: str, origin: str) -> ConfigurationError:
     return ConfigurationError([SettingError(wrong, hint, origin)])
-

@@ -7,13 +7,13 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI
 from fastapi.security import HTTPBearer
 
+from backstay.application import create_app
 from backstay.core.bus import handles
 from backstay.core.messages import Command, View
 from backstay.core.permissions import SIGNED_IN
 from backstay.core.wiring import BootError
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
-from backstay.main import create_app
 from backstay.web.routes import Routes
 from tests.architecture.booting import feature
 from tests.architecture.edge import (

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, text
 
+from backstay.application import create_app
 from backstay.core.clock import new_id
 from backstay.core.errors import DatabaseTimedOut
 from backstay.core.principal import Principal
@@ -18,7 +19,6 @@ from backstay.db import reading
 from backstay.db.database import Database
 from backstay.db.faults import ShareInUse
 from backstay.db.options import EngineOptions
-from backstay.main import create_app
 from tests.conftest import PASSWORD, Templates, client_of, settings_with
 from tests.db.conftest import context
 from tests.db.test_deadline import Look

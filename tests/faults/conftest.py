@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.application import create_app
 from backstay.composition import Backstay
-from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
 from tests.faults.proxy import Wire, wire_to

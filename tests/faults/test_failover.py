@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from backstay.main import create_app
+from backstay.application import create_app
 from tests.conftest import ADMIN_EMAIL, FrozenClock, Templates, client_of, settings_with
 from tests.faults.conftest import Running, signed_in
 from tests.faults.proxy import wire_to

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.observability import health as health_module
 from backstay.redis.client import RedisLink
 from backstay.settings import Settings

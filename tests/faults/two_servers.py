@@ -12,9 +12,9 @@ from typing import Any
 import asyncpg
 import httpx
 
+from backstay.application import create_app
 from backstay.composition import Backstay
 from backstay.core.clock import new_id
-from backstay.main import create_app
 from backstay.settings import Settings
 from tests.cli.process import environ
 from tests.clocks import StandingClock

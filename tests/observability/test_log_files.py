@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.observability.log_files import LogFiles
 from backstay.observability.log_libraries import take_over
 from backstay.observability.logging import Form, configure

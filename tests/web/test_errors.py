@@ -7,8 +7,8 @@ import pytest
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
+from backstay.application import create_app
 from backstay.core.errors import DatabaseUnavailable
-from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import client_of
 from tests.features.steps import API, JWKS, needs

@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.web.route_spec import BEARER
 from tests.conftest import ADMIN_EMAIL, Templates, client_of, settings_with
 from tests.examples import examples

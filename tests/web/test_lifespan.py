@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from backstay.application import create_app
 from backstay.composition import compose
-from backstay.main import create_app
 from backstay.settings import Settings
 from tests.conftest import client_of
 from tests.features.steps import execute

@@ -5,7 +5,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.settings import Settings
 from backstay.web.state import sender_of
 from tests.conftest import ADMIN_EMAIL

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.settings import Loaded, example_env, read_settings, reference_markdown
+from backstay.application import application_in_use
+from backstay.settings import Loaded, example_env, reference_markdown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +28,7 @@ def config(
     from rich.console import Console
     from rich.text import Text
 
-    loaded = read_settings()
+    loaded = application_in_use().read_settings()
     console = Console()
     if not console.is_terminal:
         console.width = _PIPED_WIDTH

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from backstay.application import application_in_use
 from backstay.db import migrate
+from backstay.db.migrations.runner import PLATFORM
 from backstay.db.options import EngineOptions
-from backstay.settings import Settings, load_settings
+from backstay.settings import Settings
 
 if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
@@ -54,7 +56,11 @@ def downgrade(
     ] = False,
 ) -> None:
     """Undo migrations down to a revision, `base` for all."""
-    undone = _run(lambda settings: migrate.downgrade(EngineOptions.of(settings), revision, force))
+    undone = _run(
+        lambda settings: migrate.downgrade(
+            EngineOptions.of(settings), revision, force, application_in_use().histories
+        )
+    )
     for name in undone:
         typer.echo(f"Undid {name}.")
     if not undone:
@@ -69,10 +75,19 @@ def revision(
     ] = False,
 ) -> None:
     """Write the migration that turns the database into the models; read it before use."""
-    import backstay.features  # noqa: F401  declares the models
-
+    application = application_in_use()
+    own = application.history or PLATFORM
+    histories = tuple(dict.fromkeys((PLATFORM, own)))
     typer.echo(
-        _run(lambda settings: migrate.revision(EngineOptions.of(settings), message, empty=empty))
+        _run(
+            lambda settings: migrate.revision(
+                EngineOptions.of(settings),
+                message,
+                history=own,
+                histories=histories,
+                empty=empty,
+            )
+        )
     )
 
 
@@ -89,14 +104,14 @@ def check() -> None:
 
 async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
     """The faults of the database, and leftovers that are no faults."""
-    from backstay.composition import compose
     from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
-    problems = await migrate.check(EngineOptions.of(settings))
+    application = application_in_use()
+    problems = await migrate.check(EngineOptions.of(settings), application.histories)
     if problems:
         return problems, ()
-    backstay = compose(settings, for_requests=False)
+    backstay = application.compose(settings, for_requests=False)
     try:
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
         return problems, await backstay.system(undeclared)
@@ -105,9 +120,9 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
-    options = EngineOptions.of(settings)
-    applied = await migrate.upgrade(options, revision)
-    if await migrate.state(options) is not migrate.State.CURRENT:
+    options, histories = EngineOptions.of(settings), application_in_use().histories
+    applied = await migrate.upgrade(options, revision, histories)
+    if await migrate.state(options, histories) is not migrate.State.CURRENT:
         return applied, None
     return applied, await _seed(settings)
 
@@ -128,7 +143,7 @@ def _print_admin(admin: "Admin") -> None:
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings()
+    settings = application_in_use().load_settings()
     import backstay.composition  # noqa: F401 - loads the models, with which the database is compared
 
     return asyncio.run(work(settings))

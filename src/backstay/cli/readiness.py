@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import SecretStr
 
+from backstay.application import application_in_use
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
@@ -24,7 +25,6 @@ from backstay.settings import (
     SecuritySettings,
     SettingError,
     Settings,
-    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
         AppError: the database cannot be asked.
     """
     if migrates(settings):
-        await migrate.upgrade(EngineOptions.of(settings))
+        options, application = EngineOptions.of(settings), application_in_use()
+        await migrate.upgrade(options, histories=application.histories)
     backstay = _composed(settings)
     try:
         await backstay.require_schema()
@@ -96,13 +97,13 @@ async def sound_settings() -> Settings:
     Raises:
         ConfigurationError: it has every fault of the settings and their database.
     """
-    loaded = read_settings()
+    loaded = application_in_use().read_settings()
     for warning in loaded.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     if cause := await _reason_to_fall_back(loaded):
         typer.secho(_FELL_BACK.format(cause=cause), fg="red", bold=True, err=True)
         os.environ["DB_URL"] = DEFAULT_URL  # for the processes that this one starts
-        loaded = read_settings()
+        loaded = application_in_use().read_settings()
     return await sound(loaded)
 
 
@@ -146,7 +147,7 @@ async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:
     if _unknown_database(loaded) or not wanted:
         return None
     try:
-        await migrate.state(EngineOptions.of(settings))
+        await migrate.state(EngineOptions.of(settings), application_in_use().histories)
     # another error of a database that answers is reported where it is used
     except MigrationError as error:
         return error if isinstance(error, Unreachable) else None
@@ -170,7 +171,7 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
     if _unknown_database(loaded) or migrates(settings):
         return []
     try:
-        state = await migrate.state(EngineOptions.of(settings))
+        state = await migrate.state(EngineOptions.of(settings), application_in_use().histories)
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]
@@ -205,9 +206,7 @@ async def _has_or_gets_admin(loaded: Loaded, state: State) -> bool:
 def _composed(settings: Settings) -> "Backstay":
     """Everything below the edge; it is imported only by commands that send messages."""
     with without_extras():
-        from backstay.composition import compose
-
-    return compose(settings, for_requests=False)
+        return application_in_use().compose(settings, for_requests=False)
 
 
 def _with_throwaway_keys(draft: Settings) -> Settings:

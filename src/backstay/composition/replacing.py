@@ -1,4 +1,4 @@
-"""Makes the objects that a project puts in place of adapters, and checks them against their ports."""
+"""Makes what a project puts in place of adapters, and checks it against the ports."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from backstay.core.ports import (
     RefreshTokens,
 )
 from backstay.core.signatures import parameters_of
-from backstay.core.wiring import BootError, Code, Flaw, WiringFault
+from backstay.core.wiring import BootError, Code, Flaw
 from backstay.settings import Settings
 from backstay.settings.fields import Group
 
@@ -59,7 +59,7 @@ class Replacements:
         """The adapter that the project puts in place of the packaged one, or None."""
         return self.replaced.get(port)
 
-    def _made(self, kind: Any, how: Any, faults: list[WiringFault]) -> Any:
+    def _made(self, kind: Any, how: Any, faults: list[Flaw]) -> Any:
         """The object itself, or what the class or function returns for what it asks."""
         if not (inspect.isclass(how) or inspect.isfunction(how)):
             return how
@@ -82,7 +82,7 @@ def _has_default(how: Any, name: str) -> bool:
     return inspect.signature(how).parameters[name].default is not inspect.Parameter.empty
 
 
-def _not_ports(replace: Mapping[Any, Any]) -> Iterator[WiringFault]:
+def _not_ports(replace: Mapping[Any, Any]) -> Iterator[Flaw]:
     for port, how in replace.items():
         if port not in REPLACEABLE:
             names = ", ".join(each.__name__ for each in REPLACEABLE)
@@ -91,14 +91,14 @@ def _not_ports(replace: Mapping[Any, Any]) -> Iterator[WiringFault]:
             yield Flaw(Code.APPLICATION_REPLACE, problem, hint).of(how)
 
 
-def _ports(provide: Mapping[Any, Any]) -> Iterator[WiringFault]:
+def _ports(provide: Mapping[Any, Any]) -> Iterator[Flaw]:
     for kind, how in provide.items():
-        if kind in REPLACEABLE or is_protocol(kind) and kind.__module__.startswith("backstay."):
+        if kind in REPLACEABLE or (is_protocol(kind) and kind.__module__.startswith("backstay.")):
             problem = f"`provide` names {_name(kind)}, for which the package has an adapter."
             yield Flaw(Code.APPLICATION_PROVIDE, problem, "Use `replace`.").of(how)
 
 
-def _lacks(port: type[Any], adapter: Any, how: Any) -> Iterator[WiringFault]:
+def _lacks(port: type[Any], adapter: Any, how: Any) -> Iterator[Flaw]:
     """What an adapter lacks of its port: methods, or parameters of methods."""
     if adapter is None or port not in REPLACEABLE:
         return
@@ -132,5 +132,3 @@ def _difference(wanted: Any, found: Any) -> str | None:
 
 def _name(kind: Any) -> str:
     return getattr(kind, "__name__", None) or repr(kind)
-
-

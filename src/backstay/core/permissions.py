@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import final
 
+from backstay.core.wiring import Place
+
 
 class Scope(StrEnum):
     """How far a grant reaches: rows the principal owns, or any row."""
@@ -60,6 +62,7 @@ class RoleSpec:
     level: int
     description: str = ""
     grants: Mapping[PermissionSpec, Scope] = field(default_factory=dict)
+    place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
 
 
 class _Access(StrEnum):

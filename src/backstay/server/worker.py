@@ -43,16 +43,16 @@ def application(parent: int | None = None) -> "DrainingApp":
     """
     hurry_imports()
     with without_extras():
-        from backstay.main import create_app
-        from backstay.settings import load_settings
+        from backstay.application import application_in_use
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
     parent = parent or _spawned_by()
     follow_parent(parent)
     signal.signal(LEAVE, leave)
-    settings = load_settings()
+    in_use = application_in_use()
+    settings = in_use.load_settings()
     with end_in_the_log(settings.log):
-        app = create_app(settings)
+        app = in_use.create_app(settings)
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, parent)
     retire = ask if settings.server.type == "granian" else end_soon

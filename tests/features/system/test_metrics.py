@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.settings import Settings
 from tests.conftest import Login, client_of
 from tests.features.steps import API, bearer, needs

@@ -1,4 +1,4 @@
-"""Builds the FastAPI application from settings and features."""
+"""Builds the FastAPI application around what was composed."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,20 +10,16 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 
-from backstay.composition import Backstay, compose
+from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
-from backstay.core.clock import utc_now
-from backstay.core.feature import Feature
-from backstay.core.ports import Clock
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw, Place
-from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
 from backstay.jobs.worker import Worker
 from backstay.limits.classes import GENERAL
-from backstay.settings import AppSettings, Environment, Settings, load_settings
+from backstay.settings import AppSettings, Environment
 from backstay.web import docs, errors, middleware
 from backstay.web.dispatch import Route, RouteIndex
 from backstay.web.limits import Limits
@@ -33,32 +29,20 @@ from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 Hook = Callable[[FastAPI], Awaitable[None]]
 
 
-def create_app(
-    settings: Settings | None = None,
-    features: Sequence[Feature] = STANDARD,
+def app_of(
+    backstay: Backstay,
     *,
     routers: Sequence[APIRouter] = (),
     on_start: Sequence[Hook] = (),
     on_stop: Sequence[Hook] = (),
-    clock: Clock = utc_now,
     worker: bool | None = None,
 ) -> FastAPI:
-    """Build the application, a plain FastAPI one.
-
-    Args:
-        settings: by default read from the environment.
-        features: what the application can do; a feature comes after those that it requires.
-        routers: further FastAPI routers; their requests do not pass the pipeline.
-        on_start: each is awaited with the application before it serves its first request.
-        on_stop: each is awaited with the application before its connections close.
-        worker: whether jobs run in this process, too; by default only in `local`.
+    """Build a plain FastAPI application around what was composed; see `Application`.
 
     Raises:
-        ConfigurationError: the settings are faulty; it has every fault.
-        BootError: the features are wired wrongly; it has every fault.
+        BootError: routes hide one another, or limits have one name; it has every fault.
     """
-    settings = settings or load_settings()
-    backstay = compose(settings, features, clock=clock)
+    settings = backstay.settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
