@@ -13,8 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from backstay import main
-from backstay.composition import wiring
+from backstay.composition import http, wiring
 from backstay.core.startup import settle_memory
 from backstay.db import engine, sqlite
 from backstay.security import passwords as passwords_argon2
@@ -103,7 +102,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Exempt everything loaded so far from garbage collection, once for all applications."""
     settle_memory()
-    vars(main)["settle_memory"] = lambda: None
+    vars(http)["settle_memory"] = lambda: None
     gc.set_threshold(SELDOM)
     if session.config.getoption("--quick"):
         selection.forbid_processes()

@@ -1,8 +1,8 @@
 """Builds the FastAPI application around what was composed."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -12,8 +12,11 @@ from starlette.requests import Request
 
 from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
+from backstay.core.errors import AppError
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw, Place
+from backstay.db.migrations.runner import MigrationError
+from backstay.db.sole_server import sole_server
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes
@@ -46,12 +49,15 @@ def app_of(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        stop_logging = start_logging(backstay)
+        stop_logging, alone = start_logging(backstay), ExitStack()
         try:
-            await backstay.require_schema()
-            await backstay.database.warm_up()
-            await backstay.passwords.warm_up()
-            await backstay.start()
+            with _refusing(app):
+                if not settings.is_local:
+                    alone.enter_context(sole_server(backstay.database.options.file))
+                await backstay.require_schema()
+                await backstay.database.warm_up()
+                await backstay.passwords.warm_up()
+                await backstay.start()
             for start in on_start:
                 await start(app)
             settle_memory()
@@ -61,6 +67,7 @@ def app_of(
                 await stop(app)
         finally:
             await backstay.close()
+            alone.close()
             structlog.get_logger("backstay.server").info("server stopped", pid=os.getpid())
             stop_logging()
 
@@ -74,7 +81,7 @@ def app_of(
         contact=_contact(settings.app),
         license_info={"name": settings.app.license_name} if settings.app.license_name else None,
     )
-    app.state.backstay = backstay
+    app.state.backstay, app.state.refusal = backstay, ""
     app.state.edge = _edge(backstay)
     index = _install(app, backstay)
     for router in routers:
@@ -87,11 +94,21 @@ def app_of(
 def probes_app(backstay: Backstay) -> FastAPI:
     """An application with health and metrics only, for a process that serves nothing else."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    app.state.edge = _edge(backstay)
+    app.state.edge, app.state.refusal = _edge(backstay), ""
     app.router.routes += probe_routes.build("")
     errors.install(app)
     middleware.install(app, backstay.settings, backstay.metrics)
     return app
+
+
+@contextmanager
+def _refusing(app: FastAPI) -> Iterator[None]:
+    """Keep the sentence of an expected error, which is logged instead of its traceback."""
+    try:
+        yield
+    except (AppError, BootError, MigrationError) as error:
+        app.state.refusal = str(error)
+        raise
 
 
 @asynccontextmanager

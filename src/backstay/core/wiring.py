@@ -16,6 +16,7 @@ class Code(StrEnum):
     APPLICATION_PROVIDE = "application.provide"
     APPLICATION_PARAMETER = "application.parameter"
     APPLICATION_ADAPTER = "application.adapter"
+    SERVER_TWICE = "server.twice"
     ROLE_TWICE = "role.twice"
     ROLE_LEVEL = "role.level"
     ROLE_PERMISSION = "role.permission"
