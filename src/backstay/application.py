@@ -93,13 +93,15 @@ class Application:
         own = self.history
         return (PLATFORM, own) if own and any(own.folder.glob("*.py")) else (PLATFORM,)
 
-    def load_settings(self) -> Settings:
-        """The settings of this process.
+    def load_settings(
+        self, environ: Mapping[str, str] | None = None, directory: Path | None = None
+    ) -> Settings:
+        """The settings, by default those of this process; see `read_settings`.
 
         Raises:
             ConfigurationError: it has every fault.
         """
-        return load_settings()
+        return load_settings(environ, directory)
 
     def read_settings(self) -> Loaded:
         """The settings of this process, or what is wrong with them."""

@@ -15,9 +15,9 @@ from backstay.core.permissions import PUBLIC
 from backstay.core.wiring import BootError, Code, Place
 from backstay.features import STANDARD
 from backstay.limits.classes import GENERAL, LimitClass
+from backstay.testing import settings_with
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
-from tests.conftest import settings_with
 
 
 class RigView(View):

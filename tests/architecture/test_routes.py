@@ -14,6 +14,7 @@ from backstay.core.permissions import SIGNED_IN
 from backstay.core.wiring import BootError
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
+from backstay.testing import settings_with
 from backstay.web.routes import Routes
 from tests.architecture.booting import feature
 from tests.architecture.edge import (
@@ -24,7 +25,6 @@ from tests.architecture.edge import (
     routes_of,
     stranger_faults,
 )
-from tests.conftest import settings_with
 
 pytestmark = pytest.mark.anyio
 

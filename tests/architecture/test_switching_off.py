@@ -11,8 +11,8 @@ from backstay.core.feature import Feature
 from backstay.core.wiring import BootError
 from backstay.features import STANDARD
 from backstay.settings import Settings
+from backstay.testing import FrozenClock, Login
 from tests.architecture.edge import path_of, route_faults, routes_of
-from tests.conftest import FrozenClock, Login
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ import httpx
 
 from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 from tests.patient import PATIENT
-from tests.ports import free_port
-from tests.waiting import LIMIT, until
 
 COMMAND = [sys.executable, "-m", "backstay"]
 SOURCE = Path(__file__).parents[2] / "src"

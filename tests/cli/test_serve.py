@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing.waiting import until
 from tests.cli.conftest import Call
 from tests.cli.process import KEYS, WELL, Server, none_lives, serving
 from tests.files import look_into
 from tests.settings.test_files import pipe
-from tests.waiting import until
 
 GIVEN = "correct horse"
 PASSWORD = re.compile(r"^Password +(\S+) \(shown only now\)$", re.MULTILINE)

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.conftest import Shared
 from tests.cli.process import NEVER, Server, held_login, none_lives, workers
 from tests.server.idle import is_idle, needs_proc
-from tests.waiting import LIMIT, until
 
 PINGS = 30
 

@@ -27,11 +27,11 @@ from backstay.db.session import WRITING, Transaction
 from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
+from backstay.testing import settings_with
+from backstay.testing.waiting import eventually
 from tests.channels import SilentChannel
-from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -24,8 +24,8 @@ from backstay.db.engine import reader_engine, writer_engine
 from backstay.db.migrations.runner import MigrationError
 from backstay.db.options import EngineOptions, driver_arguments
 from backstay.settings import read_settings
-from tests.services.postgres import PostgresServer
-from tests.waiting import LIMIT
+from backstay.testing.postgres_server import PostgresServer
+from backstay.testing.waiting import LIMIT
 
 PASSWORD = "p%40@/:?#& é"
 NAME = 'sh%6Fp /?"x'

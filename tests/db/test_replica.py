@@ -19,14 +19,14 @@ from backstay.db import reading
 from backstay.db.database import Database
 from backstay.db.faults import ShareInUse
 from backstay.db.options import EngineOptions
-from tests.conftest import PASSWORD, Templates, client_of, settings_with
+from backstay.testing import PASSWORD, Templates, client_of, settings_with
+from backstay.testing.postgres_server import PostgresServer
+from backstay.testing.waiting import LIMIT, eventually
 from tests.db.conftest import context
 from tests.db.test_deadline import Look
 from tests.features.steps import API, hears
 from tests.patient import PATIENT
-from tests.services.postgres import PostgresServer
 from tests.services.postgres_replica import PostgresReplica
-from tests.waiting import LIMIT, eventually
 
 
 @pytest.fixture(scope="module")

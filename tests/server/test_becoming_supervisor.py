@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing.waiting import LIMIT
 from tests.cli.process import environ
-from tests.waiting import LIMIT
 
 PROGRAM = """
 import os, signal, sys

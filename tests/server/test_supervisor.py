@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from backstay.server.run_folder import PREFIX
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import environ, living, none_lives
 from tests.server.idle import is_idle, needs_proc, proportional_bytes
-from tests.waiting import LIMIT, until
 
 SERVED = f"""
 import os, time

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from backstay.application import create_app
 from backstay.core.errors import DatabaseUnavailable
 from backstay.settings import Settings
-from tests.conftest import client_of
+from backstay.testing import client_of
 from tests.features.steps import API, JWKS, needs
 from tests.web.problems import MEMBERS, fields_of, problem, stream
 

@@ -29,8 +29,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from backstay.application import create_app
+from backstay.testing import ADMIN_EMAIL, Templates, client_of, settings_with
 from backstay.web.route_spec import BEARER
-from tests.conftest import ADMIN_EMAIL, Templates, client_of, settings_with
 from tests.examples import examples
 from tests.features.steps import bearer, register, sign_in
 from tests.patient import PATIENT

@@ -13,9 +13,9 @@ from backstay.core.rates import Rate
 from backstay.features import STANDARD
 from backstay.limits.classes import LimitClass
 from backstay.settings import Settings
+from backstay.testing import FrozenClock, Login, client_of
 from backstay.web.routes import Routes
 from tests.architecture.booting import feature
-from tests.conftest import FrozenClock, Login, client_of
 from tests.features.steps import API, JWKS, ME, client_at
 from tests.web.problems import problem
 

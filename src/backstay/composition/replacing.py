@@ -15,7 +15,7 @@ from backstay.core.ports import (
     Limiter,
     RefreshTokens,
 )
-from backstay.core.signatures import parameters_of
+from backstay.core.signatures import hints_of
 from backstay.core.wiring import BootError, Code, Flaw
 from backstay.settings import Settings
 from backstay.settings.fields import Group
@@ -63,23 +63,20 @@ class Replacements:
         """The object itself, or what the class or function returns for what it asks."""
         if not (inspect.isclass(how) or inspect.isfunction(how)):
             return how
-        wanted = parameters_of(how.__init__ if inspect.isclass(how) else how)
+        hints = hints_of(how.__init__ if inspect.isclass(how) else how) or {}
         given = {}
-        for name, of in list(wanted.items())[inspect.isclass(how) :]:
+        for parameter in inspect.signature(how).parameters.values():
+            of = hints.get(parameter.name)
             if of in self._known:
-                given[name] = self._known[of]
-            elif not _has_default(how, name):
+                given[parameter.name] = self._known[of]
+            elif parameter.default is parameter.empty:
                 problem = (
-                    f"Nobody provides the parameter `{name}` of {how.__qualname__}, which is to "
-                    f"stand for {_name(kind)}."
+                    f"Nobody provides the parameter `{parameter.name}` of {how.__qualname__}, "
+                    f"which is to stand for {_name(kind)}."
                 )
                 hint = "Give it the type of a group of settings, Settings, Clock or a port."
                 faults.append(Flaw(Code.APPLICATION_PARAMETER, problem, hint).of(how))
         return how(**given) if len(faults) == 0 else None
-
-
-def _has_default(how: Any, name: str) -> bool:
-    return inspect.signature(how).parameters[name].default is not inspect.Parameter.empty
 
 
 def _not_ports(replace: Mapping[Any, Any]) -> Iterator[Flaw]:

@@ -18,7 +18,7 @@ from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PermissionSpec, Scope, Source
 from backstay.features import STANDARD
 from backstay.features.access.schemas import Effect
-from tests.conftest import FrozenClock, Login, Person, settings_with
+from backstay.testing import FrozenClock, Login, Person, settings_with
 from tests.features.granting import grant
 from tests.features.steps import API, needs
 from tests.patient import PATIENT

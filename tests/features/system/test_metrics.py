@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from backstay.application import create_app
 from backstay.settings import Settings
-from tests.conftest import Login, client_of
+from backstay.testing import Login, client_of
 from tests.features.steps import API, bearer, needs
 from tests.web.environments import STAGING
 from tests.web.problems import problem
