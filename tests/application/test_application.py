@@ -105,7 +105,7 @@ def test_a_wrong_name_is_explained(
         application_in_use()
 
 
-def test_a_mistake_in_the_projects_code_is_shown_as_it_is(project: Path) -> None:
+def test_a_mistake_in_the_projects_code_shows_itself(project: Path) -> None:
     (project / "src" / "granary" / "main.py").write_text("import no_such_module\n")
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         application_in_use()

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
+from backstay.core import runtime_dir
 from backstay.core.errors import AppError
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw, Place
@@ -52,12 +53,7 @@ def app_of(
         stop_logging, alone = start_logging(backstay), ExitStack()
         try:
             with _refusing(app):
-                if not settings.is_local:
-                    alone.enter_context(sole_server(backstay.database.options.file))
-                await backstay.require_schema()
-                await backstay.database.warm_up()
-                await backstay.passwords.warm_up()
-                await backstay.start()
+                await _start(backstay, alone)
             for start in on_start:
                 await start(app)
             settle_memory()
@@ -99,6 +95,16 @@ def probes_app(backstay: Backstay) -> FastAPI:
     errors.install(app)
     middleware.install(app, backstay.settings, backstay.metrics)
     return app
+
+
+async def _start(backstay: Backstay, alone: ExitStack) -> None:
+    """Check the database and connect; a foreign server may have started other workers unseen."""
+    if not backstay.settings.is_local and runtime_dir.FOLDER not in os.environ:
+        alone.enter_context(sole_server(backstay.database.options.file))
+    await backstay.require_schema()
+    await backstay.database.warm_up()
+    await backstay.passwords.warm_up()
+    await backstay.start()
 
 
 @contextmanager

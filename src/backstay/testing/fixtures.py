@@ -17,7 +17,7 @@ from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD, Login, Person, client_of
 from backstay.testing.postgres_server import PostgresServer, shared_server
-from backstay.testing.work import Mails, Work, insert
+from backstay.testing.work import Mails, Work, store
 
 
 @pytest.fixture
@@ -151,4 +151,4 @@ def mails(backstay: Backstay) -> Mails:
 @pytest.fixture
 def add(backstay: Backstay) -> Callable[[Any], Awaitable[Any]]:
     """Stores a row directly, without the application's steps: ``await add(Item(...))``."""
-    return partial(insert, backstay)
+    return partial(store, backstay)

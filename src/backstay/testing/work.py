@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Executable, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Executable, insert, select, update
 
 from backstay.composition import Backstay
 from backstay.core.events import Event
 from backstay.core.mail import KeptMail, Mail
 from backstay.core.messages import Command
-from backstay.db.base import Base
+from backstay.db.base import Base, Entity
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
@@ -74,9 +73,7 @@ class Work:
         return count
 
     async def _execute(self, statement: Executable) -> Sequence[Any]:
-        async with self._backstay.database.writer.begin() as connection:
-            result = await connection.execute(statement)
-            return result.scalars().all() if result.returns_rows else ()
+        return [row[0] for row in await self._backstay.database.write(statement)]
 
 
 class Mails:
@@ -105,10 +102,14 @@ def token_in(mail: Mail) -> str:
     return str(token)
 
 
-async def insert(backstay: Backstay, row: B) -> B:
-    """Store a row directly, without the application's steps, and return it."""
-    async with backstay.database.writer.begin() as connection:
-        session = AsyncSession(connection, expire_on_commit=False)
-        session.add(row)
-        await session.flush()
+async def store(backstay: Backstay, row: B) -> B:
+    """Store a row directly, without the application's steps, and return it with its defaults."""
+    if isinstance(row, Entity):
+        row.stamp(backstay.clock(), None)
+        row.version = row.version or 1
+    columns = type(row).__table__.columns
+    given = {name: value for name, value in vars(row).items() if name in columns}
+    (stored,) = await backstay.database.write(insert(type(row)).values(given).returning(*columns))
+    for name, value in stored._mapping.items():
+        setattr(row, name, value)
     return row
