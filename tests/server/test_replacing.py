@@ -6,8 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from backstay.core.runtime_dir import FOLDER
-from backstay.server.worker import STARTED
+from backstay.core.runtime_dir import FOLDER, STARTED
 from tests.cli.process import SOURCE, environ
 from tests.ports import free_port
 from tests.server.replacing import FAILED, FORBIDDEN
