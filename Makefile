@@ -71,6 +71,11 @@ audit: install ## look the locked packages up among known vulnerabilities (needs
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r tests/clients/requirements.lock
 
+.PHONY: docs
+docs: install ## make the documentation site in build/site; a broken link fails it
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
+	@echo "build/site/index.html"
+
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage erase
