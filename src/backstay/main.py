@@ -21,7 +21,7 @@ from backstay.core.wiring import BootError, Code, Flaw
 from backstay.features import STANDARD
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
-from backstay.features.system.routes import probe_routes
+from backstay.features.system.routes import probe_routes, start_page
 from backstay.jobs.run import run_worker
 from backstay.jobs.worker import Worker
 from backstay.settings import AppSettings, Environment, Settings, load_settings
@@ -143,6 +143,8 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
             return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
+    if settings.is_local:
+        start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(
         app.router.middleware_stack, routes, count_unmatched

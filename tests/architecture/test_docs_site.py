@@ -125,8 +125,10 @@ FAULTS = (
     "not readable: docs/gone.svg",
     "unlisted.md: WARNING: document isn't included in any toctree",
 )
-PAGES = ("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/ARCHITECTURE", "docs/reference")
-PAGES += ("docs/settings", "docs/guides/new", "docs/decisions/README", "docs/decisions/0001-a")
+PAGES = (
+    *("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/ARCHITECTURE", "docs/reference"),
+    *("docs/settings", "docs/guides/new", "docs/decisions/README", "docs/decisions/0001-a"),
+)
 
 
 def test_broken_links_and_unlisted_pages_fail_the_build(tmp_path: Path) -> None:
