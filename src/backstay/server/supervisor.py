@@ -109,7 +109,7 @@ class Supervisor:
             self._wait(server, signals=1, seconds=pause)
             if self._signals or server.poll() is not None:
                 return
-            pause = min(pause * 1.1, _LONGEST_PAUSE)
+            pause = min(pause * 1.02, _LONGEST_PAUSE)
         if sys.stdout is not None:  # else another file may have its descriptor
             with contextlib.suppress(OSError):  # nobody reads it any more
                 os.write(sys.stdout.fileno(), f"Ready: {self._url}\n".encode())
