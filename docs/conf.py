@@ -34,7 +34,6 @@ exclude_patterns = [".*", "src", "tests", "benchmarks", "build", "dist", "htmlco
 myst_heading_anchors = 3  # headings of these levels can be linked to, as on a code host
 html_theme = "furo"
 html_copy_source = html_show_sourcelink = html_use_index = False
-html_theme_options = {"footer_icons": []}
 
 
 def add_navigation(app: Any, page: str, source: list[str]) -> None:

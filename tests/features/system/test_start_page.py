@@ -9,9 +9,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from backstay.core.bus import handles
+from backstay.core.messages import Query, View
+from backstay.core.permissions import PUBLIC
 from backstay.features import STANDARD
 from backstay.main import create_app
 from backstay.settings import Settings
+from backstay.web.routes import Routes
+from tests.architecture.booting import feature
 from tests.conftest import settings_with
 from tests.settings.conftest import OTHER, STRONG
 from tests.web.environments import PRODUCTION, STAGING
@@ -96,7 +101,24 @@ async def test_head_gets_no_body_and_other_methods_are_refused(client: httpx.Asy
     problem(await client.post("/"), 405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("way", ["router", "later", "files"])
+class Home(View):
+    whose: str
+
+
+class GetHome(Query[Home]):
+    permission = PUBLIC
+
+
+@handles(GetHome)
+async def get_home(query: GetHome) -> Home:
+    return Home(whose="mine")
+
+
+HOME = Routes("", tag="home", versioned=False)
+HOME.get("/", GetHome)
+
+
+@pytest.mark.parametrize("way", ["feature", "router", "later", "files"])
 async def test_a_page_of_the_project_comes_first(
     settings: Settings, tmp_path: Path, way: str
 ) -> None:
@@ -107,10 +129,13 @@ async def test_a_page_of_the_project_comes_first(
         return HTMLResponse("mine")
 
     (tmp_path / "index.html").write_text("mine")
-    app = create_app(settings, routers=[router] if way == "router" else ())
+    own = [feature(GetHome, get_home, routes=(HOME,))] if way == "feature" else []
+    app = create_app(settings, [*STANDARD, *own], routers=[router] if way == "router" else ())
     if way == "later":
         app.get("/")(home)
     elif way == "files":
         app.mount("/", StaticFiles(directory=tmp_path, html=True))
     async with visitor(app) as client:
-        assert (await client.get("/")).text == "mine"
+        answer = await client.get("/")
+    assert answer.status_code == 200
+    assert answer.text in {"mine", '{"whose":"mine"}'}
