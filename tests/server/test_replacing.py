@@ -6,8 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from backstay.core.runtime_dir import FOLDER
-from backstay.server.worker import STARTED
+from backstay.core.runtime_dir import FOLDER, STARTED
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import SOURCE, environ

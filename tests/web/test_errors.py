@@ -148,7 +148,17 @@ async def test_routes_of_others_get_the_same_errors(planted: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/api", f"{API}/nope", f"{API}/items/x/y", "/%00", "/a\\b", "/docs/x/y"]
+    "path",
+    [
+        "/index.html",
+        "/nope",
+        "/api",
+        f"{API}/nope",
+        f"{API}/items/x/y",
+        "/%00",
+        "/a\\b",
+        "/docs/x/y",
+    ],
 )
 async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     problem(await client.get(path), 404, "not_found")

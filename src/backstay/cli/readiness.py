@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import SecretStr
@@ -126,7 +126,7 @@ def free_address(host: str, port: int) -> tuple[str, int]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        socket.create_server(address[:2], family=family).close()
+        _bind(family, address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             wrong = f"Port {port} of {host} is in use."
@@ -139,6 +139,16 @@ def free_address(host: str, port: int) -> tuple[str, int]:
         typer.echo(f"{wrong} {hint}", err=True)
         raise typer.Exit(1) from error
     return str(address[0]), port
+
+
+def _bind(family: int, address: tuple[Any, ...]) -> None:
+    """Bind a socket to an address for a moment. It never listens: the connection of a client that
+    came meanwhile would be reset."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
 
 
 async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:

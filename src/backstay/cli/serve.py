@@ -55,6 +55,8 @@ def serve(
         _options(settings.server, address, reload=reload).command(),
         drain_seconds=settings.server.drain_seconds,
         graceful_seconds=settings.server.graceful_timeout,
+        workers=settings.server.worker_count,
+        url=_url_of(*address),
     )
 
 

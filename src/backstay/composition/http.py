@@ -20,7 +20,7 @@ from backstay.db.migrations.runner import MigrationError
 from backstay.db.sole_server import sole_server
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
-from backstay.features.system.routes import probe_routes
+from backstay.features.system.routes import probe_routes, start_page
 from backstay.jobs.worker import Worker
 from backstay.limits.classes import GENERAL
 from backstay.settings import AppSettings, Environment
@@ -147,6 +147,8 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
             return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
+    if settings.is_local:
+        start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
     middleware.install(app, settings, backstay.metrics)
