@@ -40,7 +40,7 @@ from backstay.db import migrate
 try:
     from backstay.application import create_app
 except ImportError:
-    from backstay.main import create_app
+    from backstay.application import create_app
 from backstay.settings import load_settings
 
 PASSWORD = "correct horse battery"
