@@ -80,6 +80,10 @@ docs: install ## make the documentation site in build/site; a broken link fails 
 	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
 	@echo "build/site/index.html"
 
+.PHONY: face
+face: install ## write what follows from the list of public names: the stub and docs/api.md
+	$(BIN)/python -m tests.architecture.face
+
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage erase

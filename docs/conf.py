@@ -20,7 +20,7 @@ NAVIGATION = {
         f"docs/guides/{name}"
         for name in [*filter(_guides.__contains__, _GUIDES), *sorted({*_guides} - {*_GUIDES})]
     ],
-    "Reference": ["docs/reference", "docs/settings"],
+    "Reference": ["docs/api", "docs/reference", "docs/settings"],
     "Decisions": ["docs/decisions/README"],
     "Project": ["CONTRIBUTING", "SECURITY", "CHANGELOG"],
 }

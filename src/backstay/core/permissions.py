@@ -74,7 +74,10 @@ class _Access(StrEnum):
 
 
 PUBLIC = _Access.PUBLIC
+"""The policy of messages that everybody may send, signed in or not."""
 SIGNED_IN = _Access.SIGNED_IN
+"""The policy of messages that every signed-in user may send."""
 SYSTEM_ONLY = _Access.SYSTEM
+"""The policy of messages that only the application itself sends."""
 
 Policy = PermissionSpec | _Access
