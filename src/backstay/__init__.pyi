@@ -38,9 +38,9 @@ from backstay.core.listing import Page as Page
 from backstay.core.listing import Range as Range
 from backstay.core.listing import Text as Text
 from backstay.core.mail import Mail as Mail
-from backstay.core.mail import Mailer as Mailer
 from backstay.core.mail import MailTemplates as MailTemplates
 from backstay.core.mail import MailTokens as MailTokens
+from backstay.core.mail import Mailer as Mailer
 from backstay.core.messages import Command as Command
 from backstay.core.messages import FromPath as FromPath
 from backstay.core.messages import FromQuery as FromQuery
@@ -49,10 +49,10 @@ from backstay.core.messages import Query as Query
 from backstay.core.messages import View as View
 from backstay.core.messages import optional as optional
 from backstay.core.permissions import PUBLIC as PUBLIC
-from backstay.core.permissions import SIGNED_IN as SIGNED_IN
-from backstay.core.permissions import SYSTEM_ONLY as SYSTEM_ONLY
 from backstay.core.permissions import PermissionSpec as PermissionSpec
 from backstay.core.permissions import RoleSpec as RoleSpec
+from backstay.core.permissions import SIGNED_IN as SIGNED_IN
+from backstay.core.permissions import SYSTEM_ONLY as SYSTEM_ONLY
 from backstay.core.permissions import Scope as Scope
 from backstay.core.ports import AccessTokens as AccessTokens
 from backstay.core.ports import BreachedPasswords as BreachedPasswords
@@ -94,4 +94,5 @@ from backstay.settings import Settings as Settings
 from backstay.settings import load_settings as load_settings
 from backstay.web.routes import Routes as Routes
 
+__all__: list[str]
 __version__: str

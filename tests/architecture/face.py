@@ -3,9 +3,12 @@
 These are the stub that type checkers read, and the page of the documentation.
 """
 
+import ast
 import inspect
 from collections.abc import Iterator
+from importlib import import_module
 from inspect import isclass, isfunction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,10 @@ from tests.architecture.tree import ROOT
 
 STUB = ROOT / "src" / "backstay" / "__init__.pyi"
 PAGE = ROOT / "docs" / "api.md"
+PLACES: dict[str, tuple[str, ...]] = vars(backstay)["_PLACES"]
+"""By internal module: its public names."""
+FROM: dict[str, str] = vars(backstay)["_FROM"]
+"""By public name: the internal module that has it."""
 _GROUPS = {
     "The application": ("backstay.application", "backstay.composition", "backstay.features",
                         "backstay.core.feature", "backstay.settings", "backstay.limits.classes",
@@ -33,17 +40,12 @@ _GROUPS = {
 """By heading of the page: the modules whose names stand under it."""
 
 
-def places() -> dict[str, tuple[str, ...]]:
-    """By internal module: its public names."""
-    return dict(backstay._PLACES)
-
-
 def stub() -> str:
     """The stub of the package: each public name, from where it is defined."""
     lines = ['"""The public names; written by `make face`."""', ""]
-    for module, names in sorted(places().items()):
+    for module, names in sorted(PLACES.items()):
         lines += [f"from {module} import {name} as {name}" for name in sorted(names)]
-    return "\n".join([*lines, "", "__version__: str", ""])
+    return "\n".join([*lines, "", "__all__: list[str]", "__version__: str", ""])
 
 
 def page() -> str:
@@ -54,11 +56,11 @@ def page() -> str:
 def _page() -> Iterator[str]:
     yield "# The public names"
     yield ""
-    yield "A project imports these from `backstay`, and nothing from the modules below it, which are internal and change"
-    yield "without notice. Their docstrings say more. `make face` writes this page."
+    yield "A project imports these from `backstay`. The modules below it are internal: they change"
+    yield "without notice. The docstrings say more. `make face` writes this page."
     for heading, modules in _GROUPS.items():
         yield from ("", f"## {heading}", "", "| Name | What it is |", "| --- | --- |")
-        for name in sorted(name for module in modules for name in places().get(module, ())):
+        for name in sorted(name for module in modules for name in PLACES.get(module, ())):
             yield f"| `{name}` | {_sentence(name).replace('|', chr(92) + '|')} |"
     yield ""
 
@@ -68,21 +70,20 @@ def _sentence(name: str) -> str:
     value: Any = getattr(backstay, name)
     if isclass(value) and issubclass(value, AppError) and value is not AppError:
         return f"{value.status}: {value.title[0].lower()}{value.title[1:]}."
-    if isclass(value) or isfunction(value):
-        text = inspect.getdoc(value) or ""
-    else:
-        text = _constant(name)
+    is_documented = isclass(value) or isfunction(value)
+    text = inspect.getdoc(value) or "" if is_documented else _constant(name)
     first = " ".join(text.split("\n\n")[0].split())
     return first.partition(". ")[0].rstrip(".").replace("``", "`") + "."
 
 
 def _constant(name: str) -> str:
     """The docstring under an assignment to this name."""
-    module = inspect.getsource(__import__(backstay._FROM[name], fromlist=[name]))
-    for line, after in zip(module.split("\n"), module.split("\n")[1:], strict=False):
-        if line.startswith((f"{name} =", f"{name}:")) and after.startswith('"""'):
-            rest = module.split(line, 1)[1].strip()[3:]
-            return rest.partition('"""')[0]
+    body = ast.parse(inspect.getsource(import_module(FROM[name]))).body
+    for node, after in pairwise(body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        named = any(isinstance(each, ast.Name) and each.id == name for each in targets)
+        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            return str(after.value.value)
     return ""
 
 

@@ -126,7 +126,7 @@ FAULTS = (
     "unlisted.md: WARNING: document isn't included in any toctree",
 )
 PAGES = (
-    *("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/ARCHITECTURE", "docs/reference"),
+    *("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/ARCHITECTURE", "docs/api", "docs/reference"),
     *("docs/settings", "docs/guides/new", "docs/decisions/README", "docs/decisions/0001-a"),
 )
 
