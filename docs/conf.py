@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 _GUIDES = [
-    *("add-a-resource", "queries", "background-work", "caching-and-limits", "retries", "mail"),
+    *(
+        "build-on-it",
+        "add-a-resource",
+        "queries",
+        "background-work",
+        "caching-and-limits",
+        "retries",
+        "mail",
+    ),
     *("clients", "database-urls", "production"),
 ]
 """The guides in the order of a reader; a guide that is not named here comes after them."""

@@ -1,8 +1,8 @@
 """Backstay: a FastAPI backend as a package that people upgrade instead of copying.
 
-Everything that a project imports is in this one list (``docs/api.md``). A name is loaded when it is
-first used (PEP 562), so that ``import backstay`` loads nothing else. All other modules are internal:
-they change without notice.
+Everything that a project imports is in one list, here and in ``docs/api.md``. A name is loaded when
+it is first used (PEP 562), so that ``import backstay`` loads nothing else. All other modules are
+internal: they change without notice.
 """
 
 from importlib import import_module

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from backstay.application import application_in_use
+from backstay.cli.readiness import migrates, opened
 from backstay.db import migrate
 from backstay.db.migrations.runner import PLATFORM
 from backstay.db.options import EngineOptions
@@ -75,20 +77,17 @@ def revision(
     ] = False,
 ) -> None:
     """Write the migration that turns the database into the models; read it before use."""
-    application = application_in_use()
+    typer.echo(_run(lambda settings: _revision(settings, message, empty=empty)))
+
+
+async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
+    """Write the next revision of the project, or of the package where there is no project."""
+    application, options = application_in_use(), EngineOptions.of(settings)
     own = application.history or PLATFORM
+    if migrates(settings):
+        await migrate.upgrade(options, histories=application.histories)
     histories = tuple(dict.fromkeys((PLATFORM, own)))
-    typer.echo(
-        _run(
-            lambda settings: migrate.revision(
-                EngineOptions.of(settings),
-                message,
-                history=own,
-                histories=histories,
-                empty=empty,
-            )
-        )
-    )
+    return await migrate.revision(options, message, history=own, histories=histories, empty=empty)
 
 
 @db.command()
@@ -129,7 +128,6 @@ async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin
 
 async def _seed(settings: Settings) -> "Admin | None":
     from backstay import composition
-    from backstay.cli.readiness import opened
 
     async with opened(settings) as backstay:
         return await composition.seed(backstay)
