@@ -49,10 +49,10 @@ from backstay.core.messages import Query as Query
 from backstay.core.messages import View as View
 from backstay.core.messages import optional as optional
 from backstay.core.permissions import PUBLIC as PUBLIC
-from backstay.core.permissions import PermissionSpec as PermissionSpec
-from backstay.core.permissions import RoleSpec as RoleSpec
 from backstay.core.permissions import SIGNED_IN as SIGNED_IN
 from backstay.core.permissions import SYSTEM_ONLY as SYSTEM_ONLY
+from backstay.core.permissions import PermissionSpec as PermissionSpec
+from backstay.core.permissions import RoleSpec as RoleSpec
 from backstay.core.permissions import Scope as Scope
 from backstay.core.ports import AccessTokens as AccessTokens
 from backstay.core.ports import BreachedPasswords as BreachedPasswords
