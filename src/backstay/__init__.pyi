@@ -38,9 +38,9 @@ from backstay.core.listing import Page as Page
 from backstay.core.listing import Range as Range
 from backstay.core.listing import Text as Text
 from backstay.core.mail import Mail as Mail
+from backstay.core.mail import Mailer as Mailer
 from backstay.core.mail import MailTemplates as MailTemplates
 from backstay.core.mail import MailTokens as MailTokens
-from backstay.core.mail import Mailer as Mailer
 from backstay.core.messages import Command as Command
 from backstay.core.messages import FromPath as FromPath
 from backstay.core.messages import FromQuery as FromQuery

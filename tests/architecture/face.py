@@ -44,7 +44,9 @@ def stub() -> str:
     """The stub of the package: each public name, from where it is defined."""
     lines = ['"""The public names; written by `make face`."""', ""]
     for module, names in sorted(PLACES.items()):
-        for name in sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name)):
+        for name in sorted(
+            names, key=lambda name: (not name.isupper(), name[0].islower(), name.lower())
+        ):
             lines.append(f"from {module} import {name} as {name}")
     return "\n".join([*lines, "", "__all__: list[str]", "__version__: str", ""])
 
