@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import backstay
-from backstay import AppError
+from backstay.core.errors import AppError
 from tests.architecture.tree import ROOT
 
 STUB = ROOT / "src" / "backstay" / "__init__.pyi"

@@ -17,7 +17,7 @@ from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import declared_permissions
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.redis.client import RedisLinks
-from backstay.settings.variables import VARIABLES
+from backstay.settings.schema import PACKAGED
 from tests.architecture.tree import ROOT
 
 Rows = Mapping[str, str]
@@ -148,7 +148,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    assert unmentioned((variable.name for variable in VARIABLES), PAGES) == []
+    assert unmentioned((variable.name for variable in PACKAGED.variables), PAGES) == []
 
 
 def test_the_pages_about_the_package_name_files_that_are_there() -> None:

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from backstay.cli import main
-from backstay.settings.variables import VARIABLES
+from backstay.settings.schema import PACKAGED
 from backstay.testing import Templates
 from tests.cli.process import Result, Server, serving
 
@@ -59,7 +59,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
     def run(*arguments: str, typed: str = "", **variables: str) -> Result:
         with monkeypatch.context() as patch, mock.patch.dict(os.environ):
-            for name in (name for variable in VARIABLES for name in variable.names):
+            for name in (name for variable in PACKAGED.variables for name in variable.names):
                 os.environ.pop(name, None)
             os.environ.update(variables)
             patch.setattr(sys, "argv", ["backstay", *arguments])

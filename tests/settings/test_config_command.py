@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from backstay.cli.config import config
 from backstay.settings import example_env, reference_markdown
-from backstay.settings.variables import VARIABLES
+from backstay.settings.schema import PACKAGED
 
 app = typer.Typer()
 app.command()(config)
@@ -19,7 +19,7 @@ app.command()(config)
 @pytest.fixture(autouse=True)
 def a_bare_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for variable in VARIABLES:
+    for variable in PACKAGED.variables:
         for name in variable.names:
             monkeypatch.delenv(name, raising=False)
 
@@ -48,7 +48,7 @@ def test_faults_come_last_and_exit_with_2() -> None:
 def test_every_setting_is_printed_with_value_and_origin() -> None:
     code, lines = run(SERVER_HOST="::1", PORT="9000")
     assert code == 0
-    for variable in VARIABLES:
+    for variable in PACKAGED.variables:
         assert row(lines, variable.name)
     assert row(lines, "SERVER_HOST") == ["::1", "environment"]
     assert row(lines, "SERVER_PORT") == ["9000", "environment", "(PORT)"]

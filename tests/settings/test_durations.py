@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from backstay.settings.variables import VARIABLES, Variable
+from backstay.settings.schema import PACKAGED
+from backstay.settings.variables import Variable
 from tests.settings.reading import Read, faulty
 
-DURATIONS = [each for each in VARIABLES if re.search(r"\b(seconds|days)\b", each.kind)]
+DURATIONS = [each for each in PACKAGED.variables if re.search(r"\b(seconds|days)\b", each.kind)]
 
 
 def test_durations_are_found() -> None:
@@ -15,7 +16,7 @@ def test_durations_are_found() -> None:
     assert names >= {"SECURITY_SESSION_LIFETIME_SECONDS", "DB_POOL_TIMEOUT", "LOG_ACTIVITY_DAYS"}
     assert len(names) >= 13
     told = ("_SECONDS", "_TIMEOUT", "_PERIOD", "_AGE", "_DAYS", "_TTL")
-    assert {each.name for each in VARIABLES if each.name.endswith(told)} == names
+    assert {each.name for each in PACKAGED.variables if each.name.endswith(told)} == names
 
 
 @pytest.mark.parametrize("variable", DURATIONS, ids=lambda each: each.name)

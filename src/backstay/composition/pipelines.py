@@ -99,7 +99,7 @@ def _paginating(database: Database, cursors: Cursors) -> Provider:
 def _settings_groups(settings: Settings) -> tuple[Group, ...]:
     """The groups of settings that handlers may take as parameters."""
     groups = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
-    return (*groups, settings.security)
+    return (*groups, settings.security, *settings.added)
 
 
 def _always(service: Any) -> Provider:

@@ -68,6 +68,11 @@ class Code(StrEnum):
     SCHEDULE_COMMAND = "schedule.command"
     TASK_TWICE = "task.twice"
     TASK_COMMAND = "task.command"
+    SETTINGS_GROUP = "settings.group"
+    SETTINGS_PREFIX = "settings.prefix"
+    SETTINGS_PREFIX_TWICE = "settings.prefix_twice"
+    SETTINGS_VARIABLE_TWICE = "settings.variable_twice"
+    SETTINGS_ALIAS = "settings.alias"
     TABLE_MISSING = "table.missing"
     TABLE_COLUMN_MISSING = "table.column_missing"
 

@@ -1,7 +1,7 @@
 """Settings: read once from the environment, checked as a whole, then frozen."""
 
 from backstay.settings.errors import ConfigurationError, SettingError
-from backstay.settings.fields import parse_rate
+from backstay.settings.fields import Group, Setting, parse_rate
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
 from backstay.settings.groups.db import DEFAULT_URL, DatabaseUrl, DbSettings
@@ -22,6 +22,7 @@ __all__ = [
     "DbSettings",
     "Environment",
     "GeneralSettings",
+    "Group",
     "Loaded",
     "LogSettings",
     "MailSettings",
@@ -31,6 +32,7 @@ __all__ = [
     "RedisSettings",
     "SecuritySettings",
     "ServerSettings",
+    "Setting",
     "SettingError",
     "Settings",
     "decode_key",

@@ -3,7 +3,9 @@
 import json
 import re
 from dataclasses import dataclass, replace
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    SecretBytes,
     SecretStr,
 )
 from pydantic_core import core_schema
@@ -54,6 +57,11 @@ class Setting:
     """Whether an empty value counts as a value; for other settings it counts as not set."""
     at_most: int | None = None
     """The largest value of a number: an absurd duration would only fail later."""
+    path: bool | None = None
+    """Whether the value is a path, which starts at the project's root if it is relative.
+
+    A field of type `Path` needs no mark.
+    """
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -71,7 +79,7 @@ class Setting:
 
 
 class Group(BaseModel):
-    """A group of settings, whose variables share a prefix."""
+    """A group of settings, whose variables share a prefix, such as ``env_prefix = "SHOP_"``."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
@@ -87,32 +95,77 @@ def parse_rate(text: str) -> Rate:
     return Rate(int(match[1]), UNITS[match[2]])
 
 
+def rooted(path: Any, root: Path | None) -> Any:
+    """A path, joined to the project's root if it is relative; as it is without a root.
+
+    Reading settings in the root itself passes no root, so that paths are shown as written.
+    """
+    if root is None or not path or not isinstance(path, str | Path):
+        return path
+    return type(path)(root / path)
+
+
 def shown(value: object) -> str:
     """Write a value as in a setting, with secrets masked."""
     if value is None or value == "":
         return ""
-    if isinstance(value, tuple):
-        return ", ".join(shown(entry) for entry in value)
-    if type(value) is SecretStr:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
+    if isinstance(value, set | frozenset):
+        return ", ".join(sorted(map(shown, value)))
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    if isinstance(value, dict):
+        return json.dumps(value, default=shown, ensure_ascii=False)
+    if type(value) in {SecretStr, SecretBytes}:
         return MASK if value else ""
+    if isinstance(value, Enum):
+        value = value.value
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def split(value: str) -> tuple[str, ...]:
+def entries_of(value: str) -> tuple[object, ...]:
     """Read a list in JSON or with commas; raises ValueError if the JSON is broken."""
     text = value.strip()
     if not text.startswith("["):
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    entries = _json(text)
+    if not isinstance(entries, list):
+        raise SettingError(
+            "begins like a JSON list but is not one",
+            'Write ["one", "two"], or one,two without brackets.',
+        )
+    return tuple(entries)
+
+
+def object_of(value: str) -> dict[str, object]:
+    """Read an object in JSON; raises ValueError if it is none."""
+    found = _json(value)
+    if not isinstance(found, dict):
+        raise SettingError("is not a JSON object", 'Write one, such as {"name": "value"}.')
+    return found
+
+
+def _json(text: str) -> object:
     try:
-        entries = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        entries = None
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        return None
+
+
+def split(value: str) -> tuple[str, ...]:
+    """Read a list of texts in JSON or with commas; raises ValueError if the JSON is broken."""
+    try:
+        entries = entries_of(value)
+    except SettingError:
+        entries = (None,)
+    texts = tuple(entry for entry in entries if isinstance(entry, str))
+    if len(texts) < len(entries):
         raise SettingError(
             "begins like a JSON list but is not a JSON list of texts",
             'Write ["one", "two"], or one,two without brackets.',
         )
-    return tuple(entries)
+    return texts
 
 
 def _texts(value: object) -> object:

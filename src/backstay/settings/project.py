@@ -1,8 +1,8 @@
 """Finds the project: the folder whose `pyproject.toml` has a table `[tool.backstay]`."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from backstay.settings.errors import ConfigurationError, SettingError
 
@@ -11,45 +11,72 @@ FILE = "pyproject.toml"
 
 @dataclass(frozen=True)
 class Project:
-    """A project's folder, and the application that it names, as ``module:name``."""
+    """A project's folder, and what its file says under `[tool.backstay]`."""
 
     root: Path
-    app: str
+    table: dict[str, Any]
+
+    @property
+    def app(self) -> str:
+        """The application that the project names, as ``module:name``.
+
+        Raises:
+            ConfigurationError: it names none.
+        """
+        app = self.table.get("app")
+        if not isinstance(app, str):
+            raise _fault(self.root / FILE, "names no application", 'Write app = "module:name".')
+        return app
 
 
 def find_project(start: Path) -> Project | None:
     """Return the project of a folder: its own, else that of the nearest folder above.
 
     Raises:
-        ConfigurationError: its `pyproject.toml` cannot be read, or names no application.
+        ConfigurationError: a `pyproject.toml` on the way cannot be read.
     """
     for folder in (start, *start.parents):
-        file = folder / FILE
-        table = _table(file) if file.is_file() else None
-        if table is None:
-            continue
-        app = table.get("app") if isinstance(table, dict) else None
-        if not isinstance(app, str):
-            raise _fault(file, "names no application", 'Write app = "module:name" there.')
-        return Project(folder, app)
+        if (table := _table(folder / FILE)) is not None:
+            return Project(folder, table)
     return None
 
 
 def project_root() -> Path:
-    """The folder of the project that the working directory is in, else the working directory."""
+    """The folder of the project that the working directory is in, else the working directory.
+
+    Raises:
+        ConfigurationError: a `pyproject.toml` on the way cannot be read.
+    """
     here = Path.cwd()
     project = find_project(here)
     return project.root if project else here
 
 
-def _table(file: Path) -> object:
-    """The table `[tool.backstay]` of a file, or None."""
+def _table(file: Path) -> dict[str, Any] | None:
+    """The table `[tool.backstay]` of a file, or None.
+
+    A file that does not contain the word is not parsed: most projects are somebody else's, and
+    the parser would have to be imported.
+    """
     try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _fault(file, f"cannot be read: {error}", "Mend it.") from None
-    tool = content.get("tool")
-    return tool.get("backstay") if isinstance(tool, dict) else None
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        hint = "Let this user read it: it may say that the project is in this folder."
+        raise _fault(file, f"cannot be read: {error.strerror}", hint) from None
+    if b"backstay" not in content:
+        return None
+    import tomllib  # noqa: PLC0415
+
+    try:
+        tool = tomllib.loads(content.decode()).get("tool")
+    except ValueError as error:  # it is not UTF-8, or not TOML
+        raise _fault(file, f"cannot be read: {error}", "Correct this file.") from None
+    table = tool.get("backstay") if isinstance(tool, dict) else None
+    if table is None or isinstance(table, dict):
+        return table
+    raise _fault(file, "is not a table", 'Write [tool.backstay], and below it app = "module:name".')
 
 
 def _fault(file: Path, wrong: str, hint: str) -> ConfigurationError:

@@ -1,22 +1,22 @@
-"""Reads the settings: looks up every variable, builds the models, and checks the rules."""
+"""Reads the settings: looks up every variable, builds the groups, and checks the rules."""
 
 import os
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
+from backstay.settings.building import Builder
 from backstay.settings.errors import ConfigurationError, SettingError
-from backstay.settings.fields import shown
+from backstay.settings.fields import Group, shown
 from backstay.settings.files import FOLDER, kept_secret
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import Environment
+from backstay.settings.project import project_root
 from backstay.settings.rules import ALGORITHM, REFRESH, SECRET, broken_rules
+from backstay.settings.schema import Schema
 from backstay.settings.sources import Layers, find, read_dotenv, unknown
-from backstay.settings.variables import GROUPS, VARIABLES, Variable
+from backstay.settings.variables import Variable
 
 
 @dataclass(frozen=True)
@@ -37,61 +37,88 @@ class Loaded:
 
 
 def load_settings(
-    environ: Mapping[str, str] | None = None, directory: Path | None = None
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    groups: Iterable[type[Group]] = (),
 ) -> Settings:
-    """Return the settings; raises ConfigurationError with every error. See `read_settings`."""
-    loaded = read_settings(environ, directory)
+    """Return the settings; see `read_settings`.
+
+    Raises:
+        ConfigurationError: something is wrong; it has every error.
+        BootError: a group cannot be read, or two would read the same variable.
+    """
+    loaded = read_settings(environ, directory, groups)
     if loaded.settings is None:
         raise ConfigurationError(loaded.errors)
     return loaded.settings
 
 
 def read_settings(
-    environ: Mapping[str, str] | None = None, directory: Path | None = None
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    groups: Iterable[type[Group]] = (),
 ) -> Loaded:
     """Read the settings from the environment `environ` and from `.env` in `directory`.
 
-    `environ` defaults to the process's environment, `directory` to the working directory, which
-    also keeps the secrets that are created in `local`.
+    `environ` defaults to the process's environment, `directory` to the project's root. Relative
+    paths start there, and it keeps the secrets that are created in `local`. `groups` are those
+    that a project adds to the package's.
+
+    Raises:
+        ConfigurationError: the `pyproject.toml` that says where the root is cannot be read.
+        BootError: a group cannot be read, or two would read the same variable.
     """
-    directory = directory or Path.cwd()
-    reader = _Reader()
-    layers = reader.look_up(os.environ if environ is None else {**environ}, directory)
+    schema = Schema.of(groups)
+    directory = (directory or project_root()).absolute()
+    root = None if directory == Path.cwd() else directory
+    reader = _Reader(schema, directory, root)
+    layers = reader.look_up(os.environ if environ is None else {**environ})
     if reader.local:
-        reader.create_secrets(directory)
+        reader.create_secrets()
     draft = reader.build()
     reader.judge(draft)
-    reader.warnings += unknown(layers)
+    reader.warnings += unknown(layers, schema)
     return reader.result(draft)
 
 
 @dataclass
 class _Reader:
-    """Collects values and errors, step by step."""
+    """Collects values and errors, step by step.
 
+    ``root`` is the directory unless it is the working directory, from where relative paths start
+    anyhow.
+    """
+
+    schema: Schema
+    directory: Path
+    root: Path | None
     errors: list[SettingError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     found: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
 
-    def look_up(self, environ: MutableMapping[str, str], directory: Path) -> Layers:
+    def look_up(self, environ: MutableMapping[str, str]) -> Layers:
         dotenv: dict[str, str] = {}
+        file = self._named(".env")
         try:
-            dotenv, warnings = read_dotenv(directory / ".env", environ)
+            dotenv, warnings = read_dotenv(self.directory / ".env", file, environ)
             self.warnings += warnings
         except SettingError as error:
             self._blame("ENVIRONMENT", error)  # the unreadable file may have set it
-        layers = {"environment": environ, ".env": dotenv}
-        for variable in VARIABLES:
+        layers = {"environment": environ, file: dotenv}
+        for variable in self.schema.variables:
             try:
-                found = find(variable, layers, directory, environ)
+                found = find(variable, layers, self.directory, environ)
             except SettingError as error:
                 self._blame(variable.name, error)
             else:
                 if found:
                     self.found[variable.name], self.origins[variable.name] = found
         return layers
+
+    def _named(self, name: str) -> str:
+        return str(self.root / name) if self.root else name
 
     @property
     def local(self) -> bool:
@@ -102,51 +129,30 @@ class _Reader:
             return False
         return environment is Environment.LOCAL and "ENVIRONMENT" not in self.faulty
 
-    def create_secrets(self, directory: Path) -> None:
+    def create_secrets(self) -> None:
         symmetric = self.found.get(ALGORITHM, "HS256") == "HS256"
+        folder = self._named(FOLDER) if self.root else f"./{FOLDER}"
         for name in (SECRET, REFRESH) if symmetric else (REFRESH,):
             if name in self.found or name in self.faulty:
                 continue
             try:
-                value = kept_secret(directory, name.removeprefix("SECURITY_").lower())
+                value = kept_secret(self.directory, name.removeprefix("SECURITY_").lower())
             except OSError as error:
-                wrong = f"is not set, and cannot be kept in ./{FOLDER}: {error.strerror}"
-                hint = f"Set it, or see that ./{FOLDER} can be read and written."
+                wrong = f"is not set, and cannot be kept in {folder}: {error.strerror}"
+                hint = f"Set it, or see that {folder} can be read and written."
                 self._blame(name, SettingError(wrong, hint, name))
             else:
-                self.found[name], self.origins[name] = value, f"created in ./{FOLDER}"
+                self.found[name], self.origins[name] = value, f"created in {folder}"
 
     def build(self) -> Settings:
-        """Build the models with defaults in place of faulty values, so that rules can check others.
-
-        Errors that appear only because a value was left out are not reported.
-        """
-        local = self.local
-        given: Mapping[str, str] = self.found
-        errors: dict[Variable, SettingError] = {}
-        while True:
-            try:
-                draft = Settings.model_validate(_values(given, local=local))
-            except ValidationError as error:
-                found = _errors(error)
-                errors = errors or found
-                rest = _without(found, given)
-                if len(rest) == len(given):
-                    raise  # no given value is wrong, so a default is
-                given = rest
-            else:
-                self._note(errors)
-                return draft
-
-    def _note(self, errors: Mapping[Variable, SettingError]) -> None:
-        self.errors += [each for each in errors.values() if each.variable not in self.faulty]
-        names = {variable.name for variable in errors}
-        self.faulty |= names | {each.variable for each in errors.values()}
-        self.faulty |= {
-            each.name
-            for each in VARIABLES
-            if each.name not in self.found and not names.isdisjoint(each.parts)
-        }
+        """Build the groups with defaults in place of faulty values, so that rules check others."""
+        groups: dict[type[Group], Group] = {}
+        for kind, variables in self.schema.groups.items():
+            built = Builder(kind, variables, self.local, self.root).build(self.found)
+            groups[kind] = built.group
+            self.errors += [each for each in built.errors if each.variable not in self.faulty]
+            self.faulty |= built.faulty
+        return self.schema.settings(groups)
 
     def judge(self, draft: Settings) -> None:
         errors, warnings = broken_rules(draft, self.faulty, local=self.local)
@@ -156,21 +162,22 @@ class _Reader:
         ]
 
     def result(self, draft: Settings) -> Loaded:
+        variables = self.schema.variables
         values = {
-            each.name: getattr(getattr(draft, each.group), each.field)
-            for each in VARIABLES
+            each.name: getattr(draft.of(each.group), each.field)
+            for each in variables
             if each.name not in self.faulty
         }
         parts = {
             each.name: tuple(name for name in each.parts if name in self.found)
-            for each in VARIABLES
+            for each in variables
         }
         for name, given in parts.items():
             if name in self.found:
                 self.warnings += [f"{part} has no effect, since {name} is set" for part in given]
         origins = {
-            name: self._origin(name, given if values.get(name) else ())
-            for name, given in parts.items()
+            each.name: self._origin(each, parts[each.name] if values.get(each.name) else ())
+            for each in variables
         }
         return Loaded(
             settings=None if self.errors else draft,
@@ -182,9 +189,10 @@ class _Reader:
             shown=MappingProxyType({name: shown(value) for name, value in values.items()}),
         )
 
-    def _origin(self, name: str, parts: Sequence[str]) -> str:
-        default = f"built from {', '.join(parts)}" if parts else "default"
-        return self.origins.get(name, default)
+    def _origin(self, variable: Variable, parts: Sequence[str]) -> str:
+        default = "not set" if variable.required else "default"
+        built = f"built from {', '.join(parts)}" if parts else default
+        return self.origins.get(variable.name, built)
 
     def _with_origin(self, error: SettingError) -> SettingError:
         origin = self.origins.get(error.variable, "environment")
@@ -195,48 +203,3 @@ class _Reader:
     def _blame(self, name: str, error: SettingError) -> None:
         self.errors.append(error)
         self.faulty.add(name)
-
-
-def _values(found: Mapping[str, str], *, local: bool) -> dict[str, dict[str, object]]:
-    values: dict[str, dict[str, object]] = {group: {} for group in GROUPS}
-    for variable in VARIABLES:
-        if variable.name in found:
-            values[variable.group][variable.field] = found[variable.name]
-        elif local and variable.setting.in_local is not None:
-            values[variable.group][variable.field] = variable.setting.in_local
-    return values
-
-
-def _errors(error: ValidationError) -> dict[Variable, SettingError]:
-    """The first error of each setting."""
-    fields = {(variable.group, variable.field): variable for variable in VARIABLES}
-    errors: dict[Variable, SettingError] = {}
-    for problem in error.errors(include_url=False, include_input=False):
-        group, field, *_ = map(str, problem["loc"])
-        variable = fields[group, field]
-        errors.setdefault(variable, _error(variable, problem))
-    return errors
-
-
-def _error(variable: Variable, problem: ErrorDetails) -> SettingError:
-    error = problem.get("ctx", {}).get("error")
-    if isinstance(error, SettingError):
-        return replace(error, variable=error.variable or variable.name)
-    message = problem["msg"].removeprefix("Input ")
-    example = "" if variable.secret else variable.default(local=False)
-    hint = f"Set it to: {variable.kind}{f', such as {example}' if example else ''}."
-    return SettingError(message[0].lower() + message[1:], hint, variable.name)
-
-
-def _without(variables: Collection[Variable], found: Mapping[str, str]) -> Mapping[str, str]:
-    """The given values without those of these variables and their parts.
-
-    If none of a group's faulty variables or parts is given, the whole group is left out.
-    """
-    left_out: set[str] = set()
-    for group in {variable.group for variable in variables}:
-        of_group = [each for each in variables if each.group == group]
-        names = {name for each in of_group for name in (each.name, *each.parts)}
-        whole = {each.name for each in VARIABLES if each.group == group}
-        left_out |= whole if names.isdisjoint(found) else names
-    return {name: value for name, value in found.items() if name not in left_out}

@@ -1,18 +1,24 @@
 """Writes the reference of all settings, and an example file, from the code."""
 
 import inspect
+from collections.abc import Iterable
 
-from backstay.settings.variables import GROUPS, VARIABLES, Variable
+from backstay.settings.fields import Group
+from backstay.settings.schema import Schema
+from backstay.settings.variables import Variable
 
 _HEAD = """\
 # Settings
 
-Every setting is an environment variable, or a line of the file `.env` in the working directory.
+Every setting is an environment variable, or a line of the file `.env` in the project's root: the
+folder of the nearest `pyproject.toml`, upwards from the working directory, that has a table
+`[tool.backstay]`; without one, the working directory.
 `backstay config` prints all of them with their values and where each value comes from;
 `backstay config --reference` prints this page, `backstay config --example` an `.env.example`.
 
 - The environment is stronger than `.env`, and `.env` than the default. In either, a setting's own
   name is stronger than the other names it is understood by.
+- A relative path starts at the project's root, wherever a command runs.
 - Every secret may be given as a file instead: `<NAME>_FILE` holds its path.
 - Such a file, and `.env`, may be a pipe, which is read once: what it held is handed on, in the
   environment, to the processes of `serve`. Anything else but a plain file is refused.
@@ -31,33 +37,42 @@ _EXAMPLE_HEAD = """\
 """
 
 
-def reference_markdown() -> str:
-    """Return the page `docs/settings.md`."""
+def reference_markdown(groups: Iterable[type[Group]] = ()) -> str:
+    """Return the page `docs/settings.md`, with the groups that a project adds.
+
+    Raises:
+        BootError: a group cannot be read, or two would read the same variable.
+    """
     sections = [_HEAD]
-    for name, group in GROUPS.items():
+    for group, variables in Schema.of(groups).groups.items():
         prefix = group.env_prefix
-        title = group.model_config.get("title") or group.__name__
-        sections.append(f"## {title}{f' (`{prefix}`)' if prefix else ''}\n")
-        sections.append(f"{inspect.getdoc(group)}\n")
-        rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, _of(name))]
+        sections.append(f"## {_title(group)}{f' (`{prefix}`)' if prefix else ''}\n")
+        if about := inspect.cleandoc(group.__doc__ or ""):
+            sections.append(f"{about}\n")
+        rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, variables)]
         sections.append("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
     return "\n".join(sections)
 
 
-def example_env() -> str:
-    """Return an `.env.example`: every setting, commented out, with its default in `local`."""
+def example_env(groups: Iterable[type[Group]] = ()) -> str:
+    """Return an `.env.example`: every setting, commented out, with its default in `local`.
+
+    Raises:
+        BootError: a group cannot be read, or two would read the same variable.
+    """
     sections = [_EXAMPLE_HEAD]
-    for name, group in GROUPS.items():
-        lines = [f"# --- {group.model_config.get('title')} ---"]
-        for variable in _of(name):
-            lines.append(f"# {variable.info.description}")
+    for group, variables in Schema.of(groups).groups.items():
+        lines = [f"# --- {_title(group)} ---"]
+        for variable in variables:
+            if about := variable.about or ("Required." if variable.required else ""):
+                lines.append(f"# {about}")
             lines.append(f"#{variable.name}={variable.default(local=True)}")
         sections.append("\n".join(lines) + "\n")
     return "\n".join(sections)
 
 
-def _of(group: str) -> list[Variable]:
-    return [variable for variable in VARIABLES if variable.group == group]
+def _title(group: type[Group]) -> str:
+    return group.model_config.get("title") or group.__name__
 
 
 def _row(variable: Variable) -> tuple[str, ...]:
@@ -68,13 +83,13 @@ def _row(variable: Variable) -> tuple[str, ...]:
         words.replace("|", "\\|"),
         _default(variable),
         others,
-        str(variable.info.description).replace("|", "\\|"),
+        variable.about.replace("|", "\\|"),
     )
 
 
 def _default(variable: Variable) -> str:
     general, local = variable.default(local=False), variable.default(local=True)
-    code = f"`{general}`" if general else ""
+    code = f"`{general}`" if general else "required" if variable.required else ""
     if variable.setting.in_local is None:
         return code
     return f"{code or 'empty'}; in `local` `{local}`"

@@ -10,7 +10,8 @@ from dotenv.parser import parse_stream
 
 from backstay.settings.errors import SettingError
 from backstay.settings.files import read_text
-from backstay.settings.variables import GROUPS, VARIABLES, Variable
+from backstay.settings.schema import Schema
+from backstay.settings.variables import Variable
 
 Layers = Mapping[str, Mapping[str, str]]
 """Variables by their origin, that of the highest precedence first."""
@@ -19,8 +20,10 @@ _CLOSE = 0.75
 _VERY_CLOSE = 0.9
 
 
-def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The literal values of a `.env` file (`$` is not expanded), and warnings.
+def read_dotenv(
+    path: Path, label: str, environ: MutableMapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """The literal values of a `.env` file (`$` is not expanded), and warnings, which name it so.
 
     Raises:
         SettingError: the file cannot be read. It is not skipped: it might set ENVIRONMENT to
@@ -32,13 +35,15 @@ def read_dotenv(path: Path, environ: MutableMapping[str, str]) -> tuple[dict[str
         text = read_text(path, environ) if os.path.lexists(path) else ""
     except OSError as error:
         raise SettingError(
-            f"cannot be read: {error.strerror}", "Mend or remove it.", ".env"
+            f"cannot be read: {error.strerror}", "Mend or remove it.", label
         ) from None
     for each in parse_stream(StringIO(text)):
         if each.key and each.value is not None:
             values[each.key] = each.value
         elif each.error or each.key:
-            warnings.append(f".env, line {each.original.line}, is not NAME=value and was skipped")
+            warnings.append(
+                f"{label}, line {each.original.line}, is not NAME=value and was skipped"
+            )
     return values, warnings
 
 
@@ -53,7 +58,7 @@ def find(
     for origin, values in layers.items():
         for name in variable.names:
             value = values.get(name)
-            if value is None or not (value.strip() or variable.setting.may_be_empty):
+            if value is None or not (value.strip() or variable.may_be_empty):
                 continue
             if variable.secret and name.endswith("_FILE"):
                 path = directory / value
@@ -78,10 +83,10 @@ def _content(name: str, path: Path, environ: MutableMapping[str, str]) -> str:
     return value
 
 
-def unknown(layers: Layers) -> Iterator[str]:
+def unknown(layers: Layers, schema: Schema) -> Iterator[str]:
     """Warnings about variables that look like settings but are none."""
-    known = {name for variable in VARIABLES for name in variable.names}
-    prefixes = tuple(group.env_prefix for group in GROUPS.values() if group.env_prefix)
+    known = {name for variable in schema.variables for name in variable.names}
+    prefixes = schema.prefixes
     for origin, values in layers.items():
         for name in sorted(values.keys() - known):
             upper = name.upper()

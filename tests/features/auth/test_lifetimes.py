@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from backstay.settings.variables import VARIABLES
+from backstay.settings.schema import PACKAGED
 from backstay.testing import ADMIN_EMAIL
 from tests.features.steps import ME, bearer, refresh, sign_in
 from tests.patient import PATIENT
@@ -14,7 +14,9 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def variables() -> dict[str, str]:
     left_out = {*PATIENT, "DB_MIN_CONNECTIONS"}  # all of which would be opened
-    longest = {each.name: each.setting.at_most for each in VARIABLES if each.name not in left_out}
+    longest = {
+        each.name: each.setting.at_most for each in PACKAGED.variables if each.name not in left_out
+    }
     return {name: str(most) for name, most in longest.items() if most is not None}
 
 

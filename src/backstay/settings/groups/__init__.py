@@ -1,7 +1,10 @@
 """The groups of settings, each a frozen model, and `Settings`, which holds them."""
 
+from typing import TypeVar
+
 from pydantic import BaseModel, ConfigDict
 
+from backstay.settings.fields import Group
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
 from backstay.settings.groups.db import DbSettings
 from backstay.settings.groups.mail import MailSettings
@@ -13,6 +16,8 @@ from backstay.settings.groups.server import (
     RateLimitSettings,
     ServerSettings,
 )
+
+G = TypeVar("G", bound=Group)
 
 
 class Settings(BaseModel):
@@ -33,6 +38,20 @@ class Settings(BaseModel):
     admin: AdminSettings
     mail: MailSettings
     log: LogSettings
+    added: tuple[Group, ...] = ()
+    """The groups that a project adds."""
+
+    def of(self, group: type[G]) -> G:
+        """The settings of a group, such as ``settings.of(ShopSettings)``.
+
+        Raises:
+            LookupError: the group was not read.
+        """
+        for each in (*self.added, *vars(self).values()):
+            if type(each) is group:
+                return each
+        wrong = f"{group.__name__} is not among the groups of settings that were read"
+        raise LookupError(f"{wrong}: add it to the groups that the application names.")
 
     @property
     def environment(self) -> Environment:

@@ -115,7 +115,7 @@ class LogSettings(Group, title="Logging"):
     format: Annotated[Literal["console", "json"], Setting(in_local="console")] = Field(
         "json", description="For people (`console`) or for machines (`json`)."
     )
-    dir: Annotated[str, Setting(kind="folder", may_be_empty=True)] = Field(
+    dir: Annotated[str, Setting(kind="folder", path=True, may_be_empty=True)] = Field(
         "./logs",
         description="Folder in which the server keeps `server.log` and `activity.log`, rotated at "
         "10 MiB; empty keeps none.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -9,11 +10,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import WEEK, Count, Group, Port, Setting
+from backstay.settings.fields import WEEK, Count, Group, Port, Setting, rooted
 from backstay.settings.groups import postgres_url
 from backstay.settings.groups.postgres_url import DEFAULT_PORT
 
-DEFAULT_URL = "sqlite:///./backstay.db"
+DEFAULT_FILE = "./backstay.db"
+DEFAULT_URL = f"sqlite:///{DEFAULT_FILE}"
 POSTGRESQL = "postgresql+asyncpg"
 SQLITE = "sqlite+aiosqlite"
 DRIVERS = {
@@ -68,12 +70,13 @@ _HINT = (
 )
 
 
-def _normalised(text: str) -> URL:
+def _normalised(text: str, root: Path | None) -> URL:
     driver = text.partition(":")[0]
     if "://" in text and driver not in DRIVERS:
         raise SettingError("names a database that is not supported", _HINT)
+    is_file = DRIVERS.get(driver) == SQLITE
     try:
-        url = _file(make_url(text)) if DRIVERS.get(driver) == SQLITE else postgres_url.read(text)
+        url = _file(make_url(text), root) if is_file else postgres_url.read(text, root)
     except SettingError:
         raise
     except (ArgumentError, ValueError):
@@ -81,8 +84,8 @@ def _normalised(text: str) -> URL:
     return url.set(drivername=DRIVERS[driver])
 
 
-def _file(url: URL) -> URL:
-    """Accept only a file: it is the same database for all connections of all processes."""
+def _file(url: URL, root: Path | None) -> URL:
+    """Accept only a file, which is one database for all; a relative one starts at the root."""
     if url.host:
         raise SettingError("has too few slashes: a SQLite URL names a file, not a host", _HINT)
     if url.query:
@@ -95,15 +98,15 @@ def _file(url: URL) -> URL:
             "names no file, and each connection would have a database of its own",
             f"Name a file, such as {DEFAULT_URL}.",
         )
-    return url
+    return url.set(database=rooted(name, root))
 
 
-def _composed(parts: Mapping[str, Any]) -> URL:
+def _composed(parts: Mapping[str, Any], root: Path | None) -> URL:
     name, password = parts["name"], parts["password"]
     driver = parts["driver"] or POSTGRESQL
     if driver == SQLITE:
         with _blaming("DB_NAME"):
-            return _file(URL.create(SQLITE, database=name)) if name else _normalised(DEFAULT_URL)
+            return _file(URL.create(SQLITE, database=name or DEFAULT_FILE), root)
     if not name:
         raise SettingError(
             "is missing while other parts of the database's address are given",
@@ -141,7 +144,7 @@ def _blaming(variable: str) -> Iterator[None]:
 
 
 class DbSettings(Group, title="Database"):
-    """The database: one URL, or its parts. Without either, SQLite in the working directory."""
+    """The database: one URL, or its parts. Without either, SQLite in the project's root."""
 
     env_prefix: ClassVar = "DB_"
 
@@ -230,8 +233,8 @@ class DbSettings(Group, title="Database"):
         given = url.get_secret_value()
         sound = all(part in info.data for part in PARTS)
         if not given and sound and any(info.data[part] is not None for part in PARTS):
-            return DatabaseUrl.of(_composed(info.data))
-        return DatabaseUrl.of(_normalised(given or DEFAULT_URL))
+            return DatabaseUrl.of(_composed(info.data, info.context))
+        return DatabaseUrl.of(_normalised(given or DEFAULT_URL, info.context))
 
     @field_validator("max_connections")
     @classmethod
@@ -251,7 +254,7 @@ class DbSettings(Group, title="Database"):
         if not replica and not data.get("replica_host") and not data.get("replica_port"):
             return None
         if replica:
-            url = _normalised(replica.get_secret_value())
+            url = _normalised(replica.get_secret_value(), info.context)
         elif "url" in data and all(part in data for part in REPLICA_PARTS):
             url = _replica_of(data["url"].parsed, data)
         else:

@@ -68,10 +68,10 @@ class MailSettings(Group, title="Mail"):
         description="Mail the owner of an account when its password is replaced, when somebody "
         "signs in from a device not seen before, and when a refresh token was copied.",
     )
-    dir: Annotated[str, Setting(kind="folder")] = Field(
+    dir: Annotated[str, Setting(kind="folder", path=True)] = Field(
         "./.backstay/mail", description="Folder of the backend `file`; it keeps the latest 200."
     )
-    templates_dir: Annotated[str | None, Setting(kind="folder")] = Field(
+    templates_dir: Annotated[str | None, Setting(kind="folder", path=True)] = Field(
         None, description="Folder of your own templates; those that it lacks are the built-in ones."
     )
 

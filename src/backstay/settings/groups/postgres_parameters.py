@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from backstay.settings.errors import SettingError
+from backstay.settings.fields import rooted
 from backstay.settings.files import open_plain
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -110,7 +111,7 @@ def _file(name: str, value: str) -> str:
     except OSError as error:
         raise SettingError(
             f"names a file as {name} that cannot be read: {error.strerror}",
-            "Let it name a readable file; a relative path starts at the working directory.",
+            "Let it name a readable file; a relative path starts at the project's root.",
         ) from None
     return value
 
@@ -165,8 +166,12 @@ _NOT_WITH_SYSTEM = {"sslcert", "sslkey", "sslcrl", "sslpassword"} | {
 _OTHER_NAMES = {"sslmode": "ssl", "fallback_application_name": "application_name"}
 
 
-def kept(query: Mapping[str, str], *, has_password: bool) -> dict[str, str]:
+def kept(
+    query: Mapping[str, str], *, has_password: bool, root: Path | None = None
+) -> dict[str, str]:
     """The parameters for the driver; raises SettingError if one cannot be used.
+
+    Relative paths start at ``root``, if there is one.
 
     An error never repeats a value, which may be part of a password. If one parameter is a password,
     it does not repeat an unknown name either: an unencoded ``&`` in the password would make its
@@ -175,7 +180,8 @@ def kept(query: Mapping[str, str], *, has_password: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in query.items():
         if name in KEPT:
-            found[name] = KEPT[name](name, value)
+            is_path = KEPT[name] is _file and (name, value) != ("sslrootcert", SYSTEM)
+            found[name] = KEPT[name](name, rooted(value, root) if is_path else value)
         elif not _is_dropped(name, value):
             raise _refusal(name, has_password=has_password)
     if "application_name" in found:

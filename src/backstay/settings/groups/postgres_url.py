@@ -7,6 +7,7 @@ hosts stand in the query, each with its port.
 import re
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
@@ -32,8 +33,13 @@ Place = tuple[str, int | None]
 """A host, or the folder of a socket, and a port."""
 
 
-def read(text: str) -> URL:
-    """Read a URL; raises SettingError if a part cannot be used, ValueError if it is not a URL."""
+def read(text: str, root: Path | None = None) -> URL:
+    """Read a URL; relative paths in its parameters start at ``root``, if there is one.
+
+    Raises:
+        SettingError: a part cannot be used.
+        ValueError: it is not a URL.
+    """
     match = _PARTS.fullmatch(text)
     if match is None or "@" in match[2] + match[3] or "#" in match[2] + match[3]:
         raise ValueError(_NO_URL)
@@ -47,6 +53,7 @@ def read(text: str) -> URL:
         query=kept(
             {name: value for name, value in query.items() if name not in ADDRESS},
             has_password="password" in address,
+            root=root,
         ),
     )
     return at(url, _places(address.get("host", match[2]), address.get("port", "")))

@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import Group, Port, Setting
+from backstay.settings.fields import Group, Port, Setting, rooted
 
 IN_PROCESS = "memory://"
 PARTS = ("host", "port", "db", "username", "password")
@@ -129,12 +130,16 @@ def _node(text: str, default_port: int) -> Node:
     return parts.hostname or "localhost", parts.port or default_port
 
 
-def _sound(url: RedisUrl) -> RedisUrl:
+def _sound(url: RedisUrl, root: Path | None) -> RedisUrl:
+    """Accept only what can be read; a relative path of authorities starts at ``root``, if any."""
     try:
-        url.address  # noqa: B018
+        address = url.address
     except ValueError:
         raise SettingError("is not a Redis URL", _HINT) from None
-    return url
+    if root is None or address is None or not address.ca_certs:
+        return url
+    query = urlencode({CA_CERTS: rooted(address.ca_certs, root)}, safe="/")
+    return RedisUrl(urlsplit(url.get_secret_value())._replace(query=query).geturl())
 
 
 def _composed(parts: Mapping[str, Any]) -> RedisUrl:
@@ -182,12 +187,12 @@ class RedisSettings(Group, title="Redis"):
         parts = info.data
         if not url and any(parts.get(part) is not None for part in PARTS):
             return _composed(parts) if all(part in parts for part in PARTS) else url
-        return _sound(url) if url else RedisUrl(IN_PROCESS)
+        return _sound(url, info.context) if url else RedisUrl(IN_PROCESS)
 
     @field_validator("cache_url", "rate_limit_url")
     @classmethod
-    def _is_sound(cls, url: RedisUrl | None) -> RedisUrl | None:
-        return url and _sound(url)
+    def _is_sound(cls, url: RedisUrl | None, info: ValidationInfo) -> RedisUrl | None:
+        return url and _sound(url, info.context)
 
     @property
     def address(self) -> RedisAddress | None:

@@ -72,7 +72,7 @@ class SecuritySettings(Group, title="Security"):
     )
     breached_passwords_file: Annotated[
         Annotated[str, AfterValidator(breached_passwords)] | None,
-        Setting(kind="file or folder"),
+        Setting(kind="file or folder", path=True),
     ] = Field(
         None,
         description="Copy of Pwned Passwords (SHA-1) in which new passwords are looked up: the "

@@ -1,0 +1,63 @@
+"""The settings that an application reads: those of the package, and the groups that it adds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from backstay.settings.fields import Group
+from backstay.settings.groups import Settings
+from backstay.settings.variables import Variable, variables_of
+
+NAMES: Mapping[type[Group], str] = MappingProxyType(
+    {
+        info.annotation: name
+        for name, info in Settings.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Group)
+    }
+)
+"""The groups of the package, with the names that they have in `Settings`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """Every variable of a set of groups, by group: those of the package first."""
+
+    groups: Mapping[type[Group], tuple[Variable, ...]]
+
+    @classmethod
+    def of(cls, added: Iterable[type[Group]]) -> "Schema":
+        """The settings of the package and of the groups that are added.
+
+        Raises:
+            BootError: a group cannot be read, or two would read the same variable.
+        """
+        added = tuple(added)
+        if not added:
+            return PACKAGED
+        from backstay.settings.conflicts import check  # noqa: PLC0415 - needed by projects only
+
+        check(added, PACKAGED.groups)
+        return cls({**PACKAGED.groups, **{group: variables_of(group) for group in added}})
+
+    @cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """Every variable."""
+        return tuple(each for variables in self.groups.values() for each in variables)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of variables, the longest first."""
+        found = {group.env_prefix for group in self.groups if group.env_prefix}
+        return tuple(sorted(found, key=lambda prefix: (-len(prefix), prefix)))
+
+    def settings(self, groups: Mapping[type[Group], Group]) -> Settings:
+        """The settings that consist of these groups."""
+        named: dict[str, Any] = {name: groups[kind] for kind, name in NAMES.items()}
+        added = tuple(group for kind, group in groups.items() if kind not in NAMES)
+        return Settings(**named, added=added)
+
+
+PACKAGED = Schema({group: variables_of(group) for group in NAMES})
+"""The settings of the package alone."""
