@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from backstay.db import migrate
+from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
 from backstay.settings import Settings, load_settings
 
@@ -18,7 +19,10 @@ T = TypeVar("T")
 db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
 
 _NO_ADMIN = "If there is no administrator yet: backstay create-admin."
-Revision = Annotated[str, typer.Argument(help="A revision, or a number of steps: +1, -1.")]
+Revision = Annotated[
+    str,
+    typer.Argument(help="A revision, or a number of steps: +1, -1; of one history: platform@-1."),
+]
 
 
 @db.command()
@@ -87,19 +91,19 @@ def check() -> None:
     typer.echo("The database is current.")
 
 
-async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
-    """The faults of the database, and leftovers that are no faults."""
+async def _check(settings: Settings) -> tuple[list[str], list[str]]:
+    """The faults of the database, and leftovers and additions that are no faults."""
     from backstay.composition import compose
     from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
-    problems = await migrate.check(EngineOptions.of(settings))
+    problems, remarks = await migrate.examine(EngineOptions.of(settings))
     if problems:
-        return problems, ()
+        return problems, remarks
     backstay = compose(settings, for_requests=False)
     try:
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
-        return problems, await backstay.system(undeclared)
+        return problems, [*remarks, *await backstay.system(undeclared)]
     finally:
         await backstay.close()
 
@@ -107,7 +111,7 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
     options = EngineOptions.of(settings)
     applied = await migrate.upgrade(options, revision)
-    if await migrate.state(options) is not migrate.State.CURRENT:
+    if await migrate.state(options) is not State.CURRENT:
         return applied, None
     return applied, await _seed(settings)
 

@@ -1,7 +1,7 @@
 """Wires everything below the edge: adapters, pipelines and the bus; and seeds the first rows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -35,6 +35,8 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.checks import absence_faults
+from backstay.db.database import Database
+from backstay.db.migrations.runner import PLATFORM, Histories
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
@@ -55,11 +57,13 @@ from backstay.settings import Settings
 class Backstay(Adapters):
     """Everything below the edge, through which HTTP, the command line and tests send messages.
 
+    ``histories`` are those of migrations that the database must have.
     ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
     """
 
     settings: Settings
     features: tuple[Feature, ...]
+    histories: Histories
     models: tuple[type[Base], ...]
     bus: Bus
     principals: PrincipalCache
@@ -86,7 +90,7 @@ class Backstay(Adapters):
             BootError: its revision is current, but tables or columns are missing.
             AppError: the database does not answer.
         """
-        await migrate.require_current(self.database)
+        await migrate.require_current(self.database, self.histories)
         if faults := await absence_faults(self.database, self.models):
             raise BootError(faults)
 
@@ -111,6 +115,7 @@ def compose(
     settings: Settings,
     features: Sequence[Feature] = STANDARD,
     *,
+    histories: Histories = (PLATFORM,),
     clock: Clock = utc_now,
     for_requests: bool = True,
 ) -> Backstay:
@@ -136,7 +141,12 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
     lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
-    services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
+    schema_fault = _schema_fault_of(adapters.database, models, histories)
+    health = ServiceHealth(
+        *(adapters.database, adapters.links, outbox.store, channel, schema_fault),
+        lacks_mail=lacks_mail,
+    )
+    services = _services(adapters, features, outbox.store, health)
     services |= mail_for(settings, adapters.key, clock)
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     wiring.check(registry, features, ownership, settings.app.root_path)
@@ -144,6 +154,7 @@ def compose(
         **vars(adapters),
         settings=settings,
         features=tuple(features),
+        histories=histories,
         models=models,
         bus=bus,
         principals=principals,
@@ -174,29 +185,24 @@ def _worker_context(
     return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
-def _services(
-    adapters: Adapters,
-    features: Sequence[Feature],
-    channel: PrincipalChannel,
-    store: JobStore,
-    models: Sequence[type[Base]],
-    *,
-    lacks_mail: bool,
-) -> dict[Any, Any]:
-    """By port: the services that handlers receive and that are the same for every message."""
-    database = adapters.database
-
+def _schema_fault_of(
+    database: Database, models: Sequence[type[Base]], histories: Histories
+) -> Callable[[], Coroutine[Any, Any, str | None]]:
     async def schema_fault() -> str | None:
-        found = await migrate.schema_fault(database)
+        found = await migrate.schema_fault(database, histories)
         faults = () if found else await absence_faults(database, models)
         told = (
             f"The database lacks {len(faults)} tables or columns: `backstay db check` names them."
         )
         return found or (told if faults else None)
 
-    health_checks = ServiceHealth(
-        *(database, adapters.links, store, channel, schema_fault), lacks_mail=lacks_mail
-    )
+    return schema_fault
+
+
+def _services(
+    adapters: Adapters, features: Sequence[Feature], store: JobStore, health: ServiceHealth
+) -> dict[Any, Any]:
+    """By port: the services that handlers receive and that are the same for every message."""
     return {
         AccessTokens: adapters.tokens,
         BreachedPasswords: adapters.breached,
@@ -208,7 +214,7 @@ def _services(
         Metrics: adapters.metrics,
         Passwords: adapters.passwords,
         RefreshTokens: HmacRefreshTokens(adapters.key),
-        HealthChecks: health_checks,
+        HealthChecks: health,
         tuple[Feature, ...]: tuple(features),
     }
 
