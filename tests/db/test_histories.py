@@ -152,7 +152,10 @@ async def test_a_history_is_undone_alone(two: Shop) -> None:
     await two.upgrade()
     assert await two.downgrade("shop@-1") == ["shop_0002"]
     assert await two.upgrade() == ["shop_0002"]
+    assert await two.downgrade("platform@" + head()[-4:]) == []
     assert await two.downgrade("shop@0001") == ["shop_0002"]
+    with pytest.raises(MigrationError, match="shop_0002 is not applied: nothing can be undone"):
+        await two.downgrade("shop@0002")
     assert await two.downgrade("shop@base") == ["shop_0001"]
     assert await two.downgrade("shop@-1") == []
     assert await two.downgrade("shop@base") == []

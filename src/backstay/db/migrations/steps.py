@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from alembic import command
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RangeNotAncestorError
 from sqlalchemy import Connection
 
 from backstay.db.migrations.runner import (
@@ -104,7 +105,14 @@ def _to_undo(
     applied = {script.revision for script in known.get_all_current(stored)}
     if label and label not in {history_of(histories, each).label for each in applied}:
         return target, []
-    doomed = list(known.iterate_revisions(stored, target, select_for_downgrade=True))
+    try:
+        doomed = list(known.iterate_revisions(stored, target, select_for_downgrade=True))
+    except RangeNotAncestorError as error:
+        down_to = str(known.get_revision(target.rpartition("@")[2]).revision)
+        if down_to in applied:
+            return target, []
+        wrong = f"{down_to} is not applied: nothing can be undone down to it."
+        raise MigrationError(wrong) from error
     if doomed and target != "base":
         asked = label or history_of(histories, _start_of(known, target, stored)).label
         _require_no_dependents(histories, doomed, asked)
