@@ -57,7 +57,7 @@ def downgrade(
         bool, typer.Option("--force", help="Even if tables are dropped with their rows.")
     ] = False,
 ) -> None:
-    """Undo migrations down to a revision, `base` for all."""
+    """Undo migrations down to a revision, `base` for all; `shop@base` for those of a project."""
     undone = _run(lambda settings: migrate.downgrade(EngineOptions.of(settings), revision, force))
     for name in undone:
         typer.echo(f"Undid {name}.")
@@ -72,7 +72,10 @@ def revision(
         bool, typer.Option("--empty", help="Do not compare models and database.")
     ] = False,
 ) -> None:
-    """Write the migration that turns the database into the models; read it before use."""
+    """Write the migration that turns the database into the models; read it before use.
+
+    What no migration made and no model has, such as an index of yours, is left as it is.
+    """
     import backstay.features  # noqa: F401  declares the models
 
     typer.echo(
@@ -82,7 +85,10 @@ def revision(
 
 @db.command()
 def check() -> None:
-    """Say what keeps this version from working with the database; exit with 1 if anything does."""
+    """Say what keeps this version from working with the database; exit with 1 if anything does.
+
+    What others added to the database is told, too, and is no fault.
+    """
     problems, remarks = _run(_check)
     for told in (*problems, *remarks):
         typer.echo(told)

@@ -71,9 +71,7 @@ def _resolved(histories: Histories, revision: str) -> str:
     history = next((h for h in histories if h.label == found["label"]), None)
     if history is None:
         labels = " and ".join(history.label for history in histories)
-        raise MigrationError(
-            f"There is no history {found['label']}: the histories here are {labels}."
-        )
+        raise MigrationError(f"There is no history {found['label']}, only {labels}.")
     rest = found["rest"]
     number = rest.isdecimal() and len(rest) == 4
     return f"{history.label}@{revision_id(history, int(rest))}" if number else revision
