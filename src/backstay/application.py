@@ -19,6 +19,7 @@ from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.migrations.runner import PLATFORM, Histories, History
 from backstay.settings import (
     ConfigurationError,
+    Group,
     Loaded,
     SettingError,
     Settings,
@@ -48,6 +49,7 @@ class Application:
             letters, digits and underscores.
         features: what the application can do, usually ``(*STANDARD, …)``; a feature comes after
             those that it requires. By default what the package has.
+        settings: the groups of settings that the project adds.
         roles: the roles that the project declares in code.
         routers: further FastAPI routers; their requests do not pass the pipeline.
         replace: by port, such as ``Mailer``, what is used instead of the packaged adapter: an
@@ -65,6 +67,7 @@ class Application:
     name: str
     _: KW_ONLY
     features: Sequence[Feature] | None = None
+    settings: Sequence[type[Group]] = ()
     roles: Sequence[RoleSpec] = ()
     routers: "Sequence[APIRouter]" = ()
     replace: Mapping[Any, Any] = field(default_factory=dict)
@@ -101,11 +104,11 @@ class Application:
         Raises:
             ConfigurationError: it has every fault.
         """
-        return load_settings(environ, directory)
+        return load_settings(environ, directory, self.settings)
 
     def read_settings(self) -> Loaded:
         """The settings of this process, or what is wrong with them."""
-        return read_settings()
+        return read_settings(groups=self.settings)
 
     def compose(
         self, settings: Settings, *, clock: Clock = utc_now, for_requests: bool = True

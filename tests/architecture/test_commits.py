@@ -23,7 +23,7 @@ from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
 
 COMMITTER = Path("db/database.py"), "_finish"
 """The file of the transaction step, and its last function."""
-OWN_CONNECTIONS = {Path("db/database.py"), Path("db/migrate.py")}
+OWN_CONNECTIONS = {Path("db/database.py"), Path("db/migrations/transaction.py")}
 """The one statement of ``Database.write``, and migrations, run outside any command."""
 
 

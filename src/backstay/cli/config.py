@@ -23,7 +23,8 @@ def config(
 ) -> None:
     """Print every setting with its value and origin; exit with 2 when something is wrong."""
     if reference or example:
-        typer.echo(reference_markdown() if reference else example_env(), nl=False)
+        groups = application_in_use().settings
+        typer.echo(reference_markdown(groups) if reference else example_env(groups), nl=False)
         return
     from rich.console import Console
     from rich.text import Text

@@ -11,6 +11,7 @@ from backstay.application import application_in_use
 from backstay.cli.readiness import migrates, opened
 from backstay.db import migrate
 from backstay.db.migrations.runner import PLATFORM
+from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
 from backstay.settings import Settings
 
@@ -22,7 +23,10 @@ T = TypeVar("T")
 db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
 
 _NO_ADMIN = "If there is no administrator yet: backstay create-admin."
-Revision = Annotated[str, typer.Argument(help="A revision, or a number of steps: +1, -1.")]
+Revision = Annotated[
+    str,
+    typer.Argument(help="A revision, or a number of steps: +1, -1; of one history: platform@-1."),
+]
 
 
 @db.command()
@@ -57,7 +61,7 @@ def downgrade(
         bool, typer.Option("--force", help="Even if tables are dropped with their rows.")
     ] = False,
 ) -> None:
-    """Undo migrations down to a revision, `base` for all."""
+    """Undo migrations down to a revision, `base` for all; `shop@base` for those of a project."""
     undone = _run(
         lambda settings: migrate.downgrade(
             EngineOptions.of(settings), revision, force, application_in_use().histories
@@ -76,7 +80,10 @@ def revision(
         bool, typer.Option("--empty", help="Do not compare models and database.")
     ] = False,
 ) -> None:
-    """Write the migration that turns the database into the models; read it before use."""
+    """Write the migration that turns the database into the models; read it before use.
+
+    What no migration made and no model has, such as an index of yours, is left as it is.
+    """
     typer.echo(_run(lambda settings: _revision(settings, message, empty=empty)))
 
 
@@ -92,7 +99,10 @@ async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
 
 @db.command()
 def check() -> None:
-    """Say what keeps this version from working with the database; exit with 1 if anything does."""
+    """Say what keeps this version from working with the database; exit with 1 if anything does.
+
+    What others added to the database is told, too, and is no fault.
+    """
     problems, remarks = _run(_check)
     for told in (*problems, *remarks):
         typer.echo(told)
@@ -101,19 +111,19 @@ def check() -> None:
     typer.echo("The database is current.")
 
 
-async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
-    """The faults of the database, and leftovers that are no faults."""
+async def _check(settings: Settings) -> tuple[list[str], list[str]]:
+    """The faults of the database, and leftovers and additions that are no faults."""
     from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
     application = application_in_use()
-    problems = await migrate.check(EngineOptions.of(settings), application.histories)
+    problems, remarks = await migrate.examine(EngineOptions.of(settings), application.histories)
     if problems:
-        return problems, ()
+        return problems, remarks
     backstay = application.compose(settings, for_requests=False)
     try:
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
-        return problems, await backstay.system(undeclared)
+        return problems, [*remarks, *await backstay.system(undeclared)]
     finally:
         await backstay.close()
 
@@ -121,7 +131,7 @@ async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
     options, histories = EngineOptions.of(settings), application_in_use().histories
     applied = await migrate.upgrade(options, revision, histories)
-    if await migrate.state(options, histories) is not migrate.State.CURRENT:
+    if await migrate.state(options, histories) is not State.CURRENT:
         return applied, None
     return applied, await _seed(settings)
 

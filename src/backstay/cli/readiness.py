@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ from backstay.application import application_in_use
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
-from backstay.db.migrate import State, Unreachable
 from backstay.db.migrations.runner import MigrationError
+from backstay.db.migrations.standing import Standing, State
+from backstay.db.migrations.transaction import Unreachable
 from backstay.db.options import EngineOptions
 from backstay.settings import (
     DEFAULT_URL,
@@ -36,6 +37,14 @@ _FAULTS = {
     State.EMPTY: ("names a database that is empty", _UPGRADE),
     State.BEHIND: ("names a database that is behind this version", _UPGRADE),
     State.AHEAD: ("names a database that a newer version has migrated", "Install that version."),
+}
+_FAULTS_OF = {
+    State.BEHIND: ("names a database that is behind {}", _UPGRADE),
+    State.AHEAD: ("names a database that a newer version of {} has migrated", "Install that."),
+    State.FOREIGN: (
+        "names a database with migrations of another project, {}",
+        "Run this in that project, or correct the address.",
+    ),
 }
 _NO_ADMIN = SettingError(
     "is missing, while there is no administrator",
@@ -181,16 +190,21 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
     if _unknown_database(loaded) or migrates(settings):
         return []
     try:
-        state = await migrate.state(EngineOptions.of(settings), application_in_use().histories)
+        options, histories = EngineOptions.of(settings), application_in_use().histories
+        standing = await migrate.standing(options, histories)
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]
-    faults = []
-    if state in _FAULTS:
-        faults.append(SettingError(*_FAULTS[state], "DB_URL"))
-    if not settings.is_local and not await _has_or_gets_admin(loaded, state):
+    faults = list(_schema_faults(standing))
+    if not settings.is_local and not await _has_or_gets_admin(loaded, standing.state):
         faults.append(_NO_ADMIN)
     return faults
+
+
+def _schema_faults(standing: Standing) -> Iterator[SettingError]:
+    if found := (_FAULTS_OF if standing.of else _FAULTS).get(standing.state):
+        wrong, hint = found
+        yield SettingError(wrong.format(standing.of), hint, "DB_URL")
 
 
 def _unknown_database(loaded: Loaded) -> bool:

@@ -65,11 +65,13 @@ from backstay.settings import Settings
 class Backstay(Adapters):
     """Everything below the edge, through which HTTP, the command line and tests send messages.
 
+    ``histories`` are those of migrations that the database must have.
     ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
     """
 
     settings: Settings
     features: tuple[Feature, ...]
+    histories: Histories
     models: tuple[type[Base], ...]
     bus: Bus
     principals: PrincipalCache
@@ -78,7 +80,6 @@ class Backstay(Adapters):
     worker_context: WorkerContext
     lacks_mail_server: bool
     roles: tuple[RoleSpec, ...]
-    histories: Histories
 
     @property
     def system(self) -> Sender:
@@ -153,9 +154,9 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
     lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
+    schema_fault = _schema_fault_of(adapters.database, models, histories)
     health = ServiceHealth(
-        *(adapters.database, adapters.links, outbox.store, channel),
-        _schema_fault(adapters.database, models, histories),
+        *(adapters.database, adapters.links, outbox.store, channel, schema_fault),
         lacks_mail=lacks_mail,
     )
     services = _services(adapters, features, outbox.store, health)
@@ -167,6 +168,7 @@ def compose(
         **vars(adapters),
         settings=settings,
         features=tuple(features),
+        histories=histories,
         models=models,
         bus=bus,
         principals=principals,
@@ -175,7 +177,6 @@ def compose(
         worker_context=_worker_context(outbox, bus, features, adapters),
         lacks_mail_server=lacks_mail,
         roles=tuple(roles),
-        histories=histories,
     )
 
 
@@ -199,12 +200,10 @@ def _worker_context(
     return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
-def _schema_fault(
+def _schema_fault_of(
     database: Database, models: Sequence[type[Base]], histories: Histories
 ) -> Callable[[], Coroutine[Any, Any, str | None]]:
-    """What tells health checks what is wrong with the schema."""
-
-    async def ask() -> str | None:
+    async def schema_fault() -> str | None:
         found = await migrate.schema_fault(database, histories)
         faults = () if found else await absence_faults(database, models)
         lacks = (
@@ -212,11 +211,11 @@ def _schema_fault(
         )
         return found or (lacks if faults else None)
 
-    return ask
+    return schema_fault
 
 
 def _services(
-    adapters: Adapters, features: Sequence[Feature], store: JobStore, health: HealthChecks
+    adapters: Adapters, features: Sequence[Feature], store: JobStore, health: ServiceHealth
 ) -> dict[Any, Any]:
     """By port: the services that handlers receive and that are the same for every message."""
     return {
