@@ -9,9 +9,9 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from backstay.settings import (
     AppSettings,
     ConfigurationError,
-    Group,
     Loaded,
     SettingError,
+    SettingsGroup,
     load_settings,
     read_settings,
 )
@@ -118,7 +118,7 @@ def test_a_missing_setting_is_one_error_with_its_meaning(read_shop: Read, tmp_pa
 
 
 def test_a_missing_setting_does_not_show_secrets_beside_it(tmp_path: Path) -> None:
-    class Keys(Group):
+    class Keys(SettingsGroup):
         env_prefix = "KEYS_"
 
         first: SecretStr
@@ -141,7 +141,7 @@ def test_a_rule_between_settings_names_those_that_were_given(read_shop: Read) ->
 
 
 def test_a_rule_that_fails_before_the_fields_shows_no_value(tmp_path: Path) -> None:
-    class Odd(Group):
+    class Odd(SettingsGroup):
         env_prefix = "ODD_"
 
         number: int = 1
@@ -157,7 +157,7 @@ def test_a_rule_that_fails_before_the_fields_shows_no_value(tmp_path: Path) -> N
 
 
 def test_a_default_that_is_refused_is_an_error_too(tmp_path: Path) -> None:
-    class Wrong(Group):
+    class Wrong(SettingsGroup):
         env_prefix = "WRONG_"
 
         number: int = Field(0, ge=1)
@@ -167,7 +167,7 @@ def test_a_default_that_is_refused_is_an_error_too(tmp_path: Path) -> None:
 
 
 def test_the_text_of_a_secret_is_masked_in_errors(tmp_path: Path) -> None:
-    class Leaky(Group):
+    class Leaky(SettingsGroup):
         env_prefix = "LEAKY_"
 
         key: SecretStr = SecretStr("")
@@ -182,7 +182,7 @@ def test_the_text_of_a_secret_is_masked_in_errors(tmp_path: Path) -> None:
 
 
 def test_a_validator_that_reads_texts_gets_the_text(tmp_path: Path) -> None:
-    class Words(Group):
+    class Words(SettingsGroup):
         env_prefix = "WORDS_"
 
         all: tuple[str, ...] = ()
@@ -197,7 +197,7 @@ def test_a_validator_that_reads_texts_gets_the_text(tmp_path: Path) -> None:
 
 
 def test_an_empty_list_is_empty_and_no_default(tmp_path: Path) -> None:
-    class Words(Group):
+    class Words(SettingsGroup):
         env_prefix = "WORDS_"
 
         all: tuple[str, ...] = ("a",)

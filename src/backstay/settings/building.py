@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, create_model, field
 from pydantic_core import ErrorDetails
 
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import MASK, Group, rooted
+from backstay.settings.fields import MASK, SettingsGroup, rooted
 from backstay.settings.variables import Variable
 
 
@@ -21,7 +21,7 @@ class Built:
     The group has defaults in place of the `faulty` variables; it lacks those without default.
     """
 
-    group: Group
+    group: SettingsGroup
     errors: tuple[SettingError, ...]
     faulty: frozenset[str]
 
@@ -30,7 +30,7 @@ class Built:
 class Builder:
     """Builds one group; relative paths are joined to ``root``, if there is one."""
 
-    kind: type[Group]
+    kind: type[SettingsGroup]
     variables: Sequence[Variable]
     local: bool
     root: Path | None
@@ -135,7 +135,7 @@ class Builder:
             for name in (variable.name, *variable.parts)
         }
 
-    def _incomplete(self, given: Mapping[str, object]) -> tuple[Group, frozenset[str]]:
+    def _incomplete(self, given: Mapping[str, object]) -> tuple[SettingsGroup, frozenset[str]]:
         """The group of the sound values, and the variables of the others.
 
         It is for a group whose given values are sound, each by itself: a value is missing, or a

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from backstay.settings.building import Builder
 from backstay.settings.errors import ConfigurationError, SettingError
-from backstay.settings.fields import Group, shown
+from backstay.settings.fields import SettingsGroup, shown
 from backstay.settings.files import FOLDER, kept_secret
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import Environment
@@ -39,7 +39,7 @@ class Loaded:
 def load_settings(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
-    groups: Iterable[type[Group]] = (),
+    groups: Iterable[type[SettingsGroup]] = (),
 ) -> Settings:
     """Return the settings; see `read_settings`.
 
@@ -56,7 +56,7 @@ def load_settings(
 def read_settings(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
-    groups: Iterable[type[Group]] = (),
+    groups: Iterable[type[SettingsGroup]] = (),
 ) -> Loaded:
     """Read the settings from the environment `environ` and from `.env` in `directory`.
 
@@ -146,7 +146,7 @@ class _Reader:
 
     def build(self) -> Settings:
         """Build the groups with defaults in place of faulty values, so that rules check others."""
-        groups: dict[type[Group], Group] = {}
+        groups: dict[type[SettingsGroup], SettingsGroup] = {}
         for kind, variables in self.schema.groups.items():
             built = Builder(kind, variables, self.local, self.root).build(self.found)
             groups[kind] = built.group
