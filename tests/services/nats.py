@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from backstay.testing import guard
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
 
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(guard.__file__)
 PROGRAM = Path(sys.executable).with_name("nats-server")
 
 
