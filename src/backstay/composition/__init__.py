@@ -16,6 +16,7 @@ from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore
+from backstay.core.messages import Message
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -35,6 +36,7 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.checks import absence_faults
+from backstay.db.owners import owner_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
@@ -55,6 +57,7 @@ from backstay.settings import Settings
 class Backstay(Adapters):
     """Everything below the edge, through which HTTP, the command line and tests send messages.
 
+    ``conditional`` are the messages for which the preconditions of a request are compared.
     ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
     """
 
@@ -66,6 +69,7 @@ class Backstay(Adapters):
     channel: PrincipalChannel
     trail: AuditTrail
     worker_context: WorkerContext
+    conditional: frozenset[type[Message[Any]]]
     lacks_mail_server: bool
 
     @property
@@ -139,6 +143,7 @@ def compose(
     services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
     services |= mail_for(settings, adapters.key, clock)
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
+    registry.faults += owner_faults(models)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
         **vars(adapters),
@@ -150,6 +155,7 @@ def compose(
         channel=channel,
         trail=trail,
         worker_context=_worker_context(outbox, bus, features, adapters),
+        conditional=frozenset(filter(registry.compares, registry.handlers)),
         lacks_mail_server=lacks_mail,
     )
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar
 
 from backstay.core.context import Context
@@ -118,8 +118,20 @@ class Bus:
 
 
 def _calling(function: Function, given: tuple[Provider, ...]) -> Next:
+    """The call of a handler; its parameters are provided in their order, which async ones need."""
+    if any(map(iscoroutinefunction, given)):
+        return _awaiting(function, [(give, iscoroutinefunction(give)) for give in given])
+
     async def call(context: Context) -> Any:
         return await function(context.message, *[give(context) for give in given])
+
+    return call
+
+
+def _awaiting(function: Function, given: list[tuple[Provider, bool]]) -> Next:
+    async def call(context: Context) -> Any:
+        values = [await give(context) if is_async else give(context) for give, is_async in given]
+        return await function(context.message, *values)
 
     return call
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.schedule import Scheduled
+from backstay.core.targets import Finder
 from backstay.core.wiring import Flaw, Place
 
 
@@ -103,6 +104,11 @@ class Feature:
             for value in vars(module).values():
                 if inspect.isfunction(value) and value.__module__ == module.__name__:
                     yield value
+
+    def finders(self) -> Iterator[Finder]:
+        """What finds the rows for its handlers: all that its modules name, imported or not."""
+        for module in self.modules:
+            yield from (value for value in vars(module).values() if isinstance(value, Finder))
 
 
 def _is_message(value: Any) -> bool:

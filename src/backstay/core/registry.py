@@ -8,7 +8,9 @@ from backstay.core.context import Context
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
+from backstay.core.representation import Preconditions
 from backstay.core.signatures import flaws_of, hints_of, parameters_of, rule_flaws
+from backstay.core.targets import Finder, Sought, matching, sought_by
 from backstay.core.wiring import Code, Flaw, Place
 
 Provider = Callable[[Context], Any]
@@ -18,13 +20,27 @@ Function = Callable[..., Awaitable[Any]]
 class Registry:
     """Every handler and preparer of an application, by the message it is for."""
 
-    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+    def __init__(
+        self, functions: Iterable[Callable[..., Any]], finders: Iterable[Finder] = ()
+    ) -> None:
         self.faults: list[Flaw] = []
+        self.finders: dict[Any, Finder] = {}
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
         for function in functions:
             self._add(function, "__handles__", self.handlers)
             self._add(function, "__prepares__", self.preparers)
+        for finder in finders:
+            self._learn(finder)
+
+    def _learn(self, finder: Finder) -> None:
+        self._note(finder, *finder.own_flaws())
+        for kind in finder.kinds:
+            first = self.finders.setdefault(kind, finder)
+            if first is not finder:
+                problem = f"Another resource at {first.place} finds the rows of {kind.__name__}."
+                hint = "Declare one resource per entity and view."
+                self._note(finder, Flaw(Code.RESOURCE_TWICE, problem, hint))
 
     def _add(self, function: Function, mark: str, into: dict[type[Message[Any]], Function]) -> None:
         message: type[Message[Any]] | None = getattr(function, mark, None)
@@ -43,7 +59,7 @@ class Registry:
         self._note(function, *flaws_of(function, message, prepares=prepares))
 
     def _note(self, thing: Any, *flaws: Flaw) -> None:
-        self.faults += [flaw.of(thing) for flaw in flaws]
+        self.faults += [flaw if flaw.where else flaw.of(thing) for flaw in flaws]
 
     def check(self, messages: Iterable[type[Message[Any]]]) -> None:
         """Note the faults of messages: no policy, no handler, or a contradiction to another one.
@@ -69,14 +85,46 @@ class Registry:
         A message without a permission has no grant, so its handler cannot take a ``Grant``.
         """
         has_grant = isinstance(message.permission, PermissionSpec)
+        targets = sought_by(function, message)
+        matched = matching(targets, self.finders)
         chosen: list[Provider] = []
         for name, kind in list(parameters_of(function).items())[1:]:
             provider = providers.get(kind) if kind is not Grant or has_grant else None
-            if provider is not None:
+            if name in targets:
+                sought = targets[name]._replace(matches=name == matched)
+                chosen += self._found(function, sought, providers)
+            elif provider is not None:
                 chosen.append(provider)
             elif hints_of(function) is not None:
-                self._note(function, _unprovided(message, function, name, kind))
+                flaw = _unprovided(message, function, name, kind)
+                if kind in self.finders:
+                    flaw = flaw._replace(hint=f"Write `{name}: Target[{kind.__name__}]`.")
+                self._note(function, flaw)
         return tuple(chosen)
+
+    def _found(
+        self, function: Function, sought: Sought, providers: Mapping[Any, Provider]
+    ) -> Iterator[Provider]:
+        """What finds the row of a parameter, unless that cannot work, which is noted."""
+        finder = self.finders.get(sought.kind)
+        if finder is None:
+            kind = getattr(sought.kind, "__name__", repr(sought.kind))
+            problem = f"Nobody finds the {kind} that is the parameter `{sought.name}`."
+            hint = "Declare a Resource with it, and name that in a module of a listed feature."
+            self._note(function, Flaw(Code.TARGET_UNKNOWN, problem, hint))
+            return
+        flaws = tuple(finder.flaws(sought, providers))
+        self._note(function, *flaws)
+        if not flaws and not any(finder.own_flaws()):
+            yield finder.provider(sought, providers)
+
+    def compares(self, message: type[Message[Any]]) -> bool:
+        """Whether ``If-Match`` of a request is compared when this message is handled."""
+        function = self.handlers.get(message)
+        if function is None:
+            return False
+        taken = Preconditions in parameters_of(function).values()
+        return taken or matching(sought_by(function, message), self.finders) is not None
 
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
