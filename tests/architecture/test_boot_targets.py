@@ -29,7 +29,7 @@ class Rig(Entity):
     __table_args__ = OWNED
 
     depth: Mapped[int]
-    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    mast_id: Mapped[UUID] = mapped_column(ForeignKey("test_boot_masts.id"))
 
 
 class RigDetail(View):
@@ -121,7 +121,7 @@ async def wrong_type(command: MoveRig, rig: Annotated[Rig, By("depth")]) -> None
 
 
 @handles(MoveRig)
-async def no_such_column(command: MoveRig, rig: Annotated[Rig, By("id", "mast_id")]) -> None: ...
+async def no_such_column(command: MoveRig, rig: Annotated[Rig, By("id", "hard")]) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def no_such_column(command: MoveRig, rig: Annotated[Rig, By("id", "mast_id
         (Drill, no_id, "which has no id of it"),
         (MoveRig, no_such_field, "has no field `rig_id`"),
         (MoveRig, wrong_type, "cannot be the `id` of Rig"),
-        (MoveRig, no_such_column, "`mast_id` of MoveRig has the name of no column"),
+        (MoveRig, no_such_column, "`hard` of MoveRig has the name of no column"),
     ],
 )
 def test_the_id_of_a_row_must_be_clear(
@@ -269,8 +269,8 @@ def test_two_resources_of_one_entity_are_refused(faults: Faults) -> None:
     [
         ("user_id", "Rig has no column `user_id`"),
         ("depth.id", "the column `depth` of Rig has no foreign key"),
-        ("owner_id.name.id", "the column `name` of users has no foreign key"),
-        ("owner_id.nothing", "users has no column `nothing`"),
+        ("mast_id.height.id", "the column `height` of test_boot_masts has no foreign key"),
+        ("mast_id.nothing", "test_boot_masts has no column `nothing`"),
     ],
 )
 def test_a_wrong_path_to_the_owner_is_refused(

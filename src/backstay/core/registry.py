@@ -1,5 +1,6 @@
 """The handlers of an application, checked together at boot."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -15,6 +16,20 @@ from backstay.core.wiring import Code, Flaw, Place
 
 Provider = Callable[[Context], Any]
 Function = Callable[..., Awaitable[Any]]
+
+
+class HandlerSource(ABC):
+    """A declaration that is a handler as well; ``handler`` names its message as functions do.
+
+    ``place`` is where it is written.
+    """
+
+    handler: Function
+    place: Place
+
+    @abstractmethod
+    def flaws(self) -> Iterator[Flaw]:
+        """What keeps it from being a handler."""
 
 
 class Registry:
@@ -34,13 +49,13 @@ class Registry:
             self._learn(finder)
 
     def _learn(self, finder: Finder) -> None:
-        self._note(finder, *finder.own_flaws())
+        self.note(finder, *finder.own_flaws())
         for kind in finder.kinds:
             first = self.finders.setdefault(kind, finder)
             if first is not finder:
                 problem = f"Another resource at {first.place} finds the rows of {kind.__name__}."
                 hint = "Declare one resource per entity and view."
-                self._note(finder, Flaw(Code.RESOURCE_TWICE, problem, hint))
+                self.note(finder, Flaw(Code.RESOURCE_TWICE, problem, hint))
 
     def _add(self, function: Function, mark: str, into: dict[type[Message[Any]], Function]) -> None:
         message: type[Message[Any]] | None = getattr(function, mark, None)
@@ -48,17 +63,18 @@ class Registry:
             return
         prepares = mark == "__prepares__"
         if message in into:
-            self._note(function, _rival(message, into[message], function, prepares=prepares))
+            self.note(function, _rival(message, into[message], function, prepares=prepares))
         into[message] = function
         if prepares and not issubclass(message, Command):
             problem = f"{function.__qualname__} prepares a query; only commands can be prepared."
-            self._note(
+            self.note(
                 function,
                 Flaw(Code.HANDLER_PREPARES_QUERY, problem, "Do its work in the handler."),
             )
-        self._note(function, *flaws_of(function, message, prepares=prepares))
+        self.note(function, *flaws_of(function, message, prepares=prepares))
 
-    def _note(self, thing: Any, *flaws: Flaw) -> None:
+    def note(self, thing: Any, *flaws: Flaw) -> None:
+        """Add the faults of a thing; each is at its place unless it names another."""
         self.faults += [flaw if flaw.where else flaw.of(thing) for flaw in flaws]
 
     def check(self, messages: Iterable[type[Message[Any]]]) -> None:
@@ -68,11 +84,11 @@ class Registry:
         """
         specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]] = {}
         for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
-            self._note(message, *_policy_flaws(message, specs), *_own_flaws(message))
+            self.note(message, *_policy_flaws(message, specs), *_own_flaws(message))
             if message not in self.handlers:
                 problem = f"{message.__name__} has no handler."
                 hint = "Write one with `@handles` under it, or remove the message."
-                self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
+                self.note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
     def provided(
         self,
@@ -99,7 +115,7 @@ class Registry:
                 flaw = _unprovided(message, function, name, kind)
                 if kind in self.finders:
                     flaw = flaw._replace(hint=f"Write `{name}: Target[{kind.__name__}]`.")
-                self._note(function, flaw)
+                self.note(function, flaw)
         return tuple(chosen)
 
     def _found(
@@ -111,10 +127,10 @@ class Registry:
             kind = getattr(sought.kind, "__name__", repr(sought.kind))
             problem = f"Nobody finds the {kind} that is the parameter `{sought.name}`."
             hint = "Declare a Resource with it, and name that in a module of a listed feature."
-            self._note(function, Flaw(Code.TARGET_UNKNOWN, problem, hint))
+            self.note(function, Flaw(Code.TARGET_UNKNOWN, problem, hint))
             return
         flaws = tuple(finder.flaws(sought, providers))
-        self._note(function, *flaws)
+        self.note(function, *flaws)
         if not flaws and not any(finder.own_flaws()):
             yield finder.provider(sought, providers)
 

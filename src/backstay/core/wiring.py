@@ -21,6 +21,8 @@ class Code(StrEnum):
     MESSAGE_RULE = "message.rule"
     LIST_PARAMETER_TAKEN = "list.parameter_taken"
     LIST_UNDECLARED = "list.undeclared"
+    LIST_NO_PERMISSION = "list.no_permission"
+    LIST_UNBOUND = "list.unbound"
     PERMISSION_TWICE = "permission.twice"
     HANDLER_TWICE = "handler.twice"
     HANDLER_NOT_ASYNC = "handler.not_async"

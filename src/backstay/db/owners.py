@@ -24,6 +24,14 @@ def owned(entity: type[Base], owner: BindParameter[Any]) -> ColumnElement[bool]:
     return _belongs(entity.__mapper__.columns, entity, entity.__owner__.split("."), owner)
 
 
+def ownerless(entity: type[Base], who: str) -> Flaw:
+    """The fault of a permission for own rows where no row has an owner."""
+    name = entity.__name__
+    problem = f"The scope OWN of {who} reaches nothing: {name} does not say whose a row is."
+    hint = 'Set `__owner__ = "owner_id"` in its class body, or give no `default_scope`.'
+    return Flaw(Code.RESOURCE_NO_OWNER, problem, hint)
+
+
 def owner_faults(models: Iterable[type[Base]]) -> Iterator[Flaw]:
     """The entities whose ``__owner__`` does not lead to a column."""
     for model in models:

@@ -22,7 +22,7 @@ from backstay.core.targets import (
 )
 from backstay.core.wiring import Code, Flaw, Place
 from backstay.db.base import Base, SoftDelete, fits
-from backstay.db.owners import owned, owner_faults
+from backstay.db.owners import owned, owner_faults, ownerless
 from backstay.db.queries import Expressions, columns_of
 from backstay.db.session import Reader, Transaction
 
@@ -110,13 +110,7 @@ class Resource(Finder, Generic[E, V]):
         yield from tag_flaws(Code.RESOURCE_TAG, says, self._tags, names)
         yield from owner_faults([self.entity])
         if self.default_scope is Scope.OWN and self.entity.__owner__ is None:
-            yield from self._ownerless(f"the resource {self.name}")
-
-    def _ownerless(self, who: str) -> Iterator[Flaw]:
-        entity = self.entity.__name__
-        problem = f"The scope OWN of {who} reaches nothing: {entity} does not say whose a row is."
-        hint = 'Set `__owner__ = "owner_id"` in its class body, or give no `default_scope`.'
-        yield Flaw(Code.RESOURCE_NO_OWNER, problem, hint)
+            yield ownerless(self.entity, f"the resource {self.name}")
 
     def flaws(self, sought: Sought, providers: Mapping[Any, Any]) -> Iterator[Flaw]:
         """What keeps the row of a parameter from being found."""
@@ -131,7 +125,7 @@ class Resource(Finder, Generic[E, V]):
             yield Flaw(Code.TARGET_NOT_LOCKED, problem, hint)
         scope = getattr(message.permission, "default_scope", None)
         if scope is Scope.OWN is not self.default_scope and self.entity.__owner__ is None:
-            yield from self._ownerless(f"the permission of {message.__name__}")
+            yield ownerless(self.entity, f"the permission of {message.__name__}")
 
     @cached_property
     def _types(self) -> dict[str, type[Any]]:

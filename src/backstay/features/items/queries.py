@@ -9,12 +9,11 @@ from sqlalchemy import bindparam, select
 from backstay.core.bus import handles
 from backstay.core.caching import Cached, TagContext
 from backstay.core.feature import PersonalData
-from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Text
+from backstay.core.listing import Equals, ListQuery, Range, Text
 from backstay.core.messages import FromPath, Query, View
 from backstay.core.permissions import SYSTEM_ONLY, Scope
 from backstay.core.targets import Target
 from backstay.db.listing import Listing
-from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.items.model import Item
@@ -71,28 +70,8 @@ class ListItemsOfUser(ListQuery[ItemSummary]):
     updated_at: Range[datetime] | None = None
 
 
-ITEMS_LIST = Listing(ListItems, Item, ItemSummary, owner=Item.owner_id)
-ITEMS_OF_USER = Listing(
-    ListItemsOfUser,
-    Item,
-    ItemSummary,
-    owner=Item.owner_id,
-    where=Item.owner_id == bindparam("id"),
-)
-
-
-@handles(ListItems)
-async def list_items(
-    query: ListItems, paginate: Paginator
-) -> Page[ItemSummary] | CursorPage[ItemSummary]:
-    return await paginate(ITEMS_LIST, query)
-
-
-@handles(ListItemsOfUser)
-async def list_items_of_user(
-    query: ListItemsOfUser, paginate: Paginator
-) -> Page[ItemSummary] | CursorPage[ItemSummary]:
-    return await paginate(ITEMS_OF_USER, query)
+ITEMS_LIST = Listing(ListItems, Item, ItemSummary)
+ITEMS_OF_USER = Listing(ListItemsOfUser, Item, ItemSummary, where=Item.owner_id == bindparam("id"))
 
 
 class ExportItems(PersonalData):

@@ -68,7 +68,7 @@ class ListTasks(ListQuery[TaskSummary]):
 
 TASKS = {
     Scope.ANY: Listing(ListTasks, Job, TaskSummary),
-    Scope.OWN: Listing(ListTasks, Job, TaskSummary, owner=Job.user_id, where=IS_TASK),
+    Scope.OWN: Listing(ListTasks, Job, TaskSummary, where=IS_TASK),
 }
 
 
