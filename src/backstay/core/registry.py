@@ -42,9 +42,14 @@ class Registry:
         self.finders: dict[Any, Finder] = {}
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
+        replacing: list[Function] = []
         for function in functions:
-            self._add(function, "__handles__", self.handlers)
+            if hasattr(function, "__instead_of__"):
+                replacing.append(function)
+            else:
+                self._add(function, "__handles__", self.handlers)
             self._add(function, "__prepares__", self.preparers)
+        self._replace(replacing)
         for finder in finders:
             self._learn(finder)
 
@@ -72,6 +77,32 @@ class Registry:
                 Flaw(Code.HANDLER_PREPARES_QUERY, problem, "Do its work in the handler."),
             )
         self.note(function, *flaws_of(function, message, prepares=prepares))
+
+    def _replace(self, functions: list[Function]) -> None:
+        """Let functions take the places of handlers that they name, in whatever order."""
+        left, replaced = list(dict.fromkeys(functions)), dict[Function, Function]()
+        while ready := [each for each in left if self._handler_of(each) is _former(each)]:
+            function = ready[0]
+            left.remove(function)
+            replaced[_former(function)] = function
+            message = _message(function)
+            self.handlers[message] = function
+            self.note(function, *flaws_of(function, message, prepares=False))
+        for function in left:
+            rival, message = replaced.get(_former(function)), _message(function)
+            if rival is not None:
+                self.note(function, _rival(message, rival, function, prepares=False))
+                continue
+            present = self._handler_of(function)
+            who = "nobody" if present is None else _name(present)
+            places = f"{_name(function)} cannot take the place of {_name(_former(function))}"
+            problem = f"{places}: {who} handles {message.__name__}."
+            hint = "Name the present handler of the message, and list the feature that has it."
+            self.note(function, Flaw(Code.HANDLER_INSTEAD_OF, problem, hint))
+
+    def _handler_of(self, function: Function) -> Function | None:
+        """What handles the message of a function now."""
+        return self.handlers.get(_message(function))
 
     def note(self, thing: Any, *flaws: Flaw) -> None:
         """Add the faults of a thing; each is at its place unless it names another."""
@@ -141,6 +172,17 @@ class Registry:
             return False
         taken = Preconditions in parameters_of(function).values()
         return taken or matching(sought_by(function, message), self.finders) is not None
+
+
+def _message(function: Function) -> type[Message[Any]]:
+    message: type[Message[Any]] = vars(function)["__handles__"]
+    return message
+
+
+def _former(function: Function) -> Function:
+    """The handler whose place a function takes."""
+    former: Function | HandlerSource = vars(function)["__instead_of__"]
+    return former.handler if isinstance(former, HandlerSource) else former
 
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:

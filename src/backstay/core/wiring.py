@@ -25,6 +25,7 @@ class Code(StrEnum):
     LIST_UNBOUND = "list.unbound"
     PERMISSION_TWICE = "permission.twice"
     HANDLER_TWICE = "handler.twice"
+    HANDLER_INSTEAD_OF = "handler.instead_of"
     HANDLER_NOT_ASYNC = "handler.not_async"
     HANDLER_UNREADABLE = "handler.unreadable"
     HANDLER_MESSAGE = "handler.message"
