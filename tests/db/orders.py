@@ -3,15 +3,17 @@
 from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, join
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.bus import handles
 from backstay.core.context import Sender
+from backstay.core.listing import ListQuery
 from backstay.core.messages import Command, FromPath, FromQuery, Query, View
 from backstay.core.permissions import SYSTEM_ONLY, Scope
 from backstay.core.targets import AnyTarget, By, Target
 from backstay.db.base import Base, Entity, SoftDelete
+from backstay.db.listing import Listing
 from backstay.db.resource import Resource
 from backstay.db.session import Reader, Transaction
 from tests.db.tables import OWNED
@@ -36,7 +38,15 @@ class Line(Entity):
     amount: Mapped[int] = mapped_column(default=1)
 
 
-TABLES = [Base.metadata.tables[name] for name in ("test_orders", "test_lines")]
+class Berth(Base):
+    __tablename__ = "test_berths"
+    __table_args__ = OWNED
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50))
+
+
+TABLES = [Base.metadata.tables[name] for name in ("test_orders", "test_lines", "test_berths")]
 
 
 class OrderSummary(View):
@@ -53,6 +63,11 @@ class LineDetail(View):
     number: int
 
 
+class BerthDetail(View):
+    number: int
+    name: str
+
+
 class OrderDetail(OrderSummary):
     lines: int
 
@@ -65,14 +80,19 @@ ORDERS = Resource(
     tags=("orders", "orders:of:{owner_id}"),
     shown_by=lambda order: GetOrder(id=order.id),
 )
+NUMBER = {"number": Order.number}
+LINES_WITH_ORDERS = join(Line, Order, Order.id == Line.order_id)
 LINES = Resource(
     "lines",
     Line,
     LineDetail,
     default_scope=Scope.OWN,
-    columns={"number": Order.number},
-    from_=Base.metadata.tables["test_lines"].join(Base.metadata.tables["test_orders"]),
+    columns=NUMBER,
+    from_=LINES_WITH_ORDERS,
 )
+
+
+BERTHS = Resource("berths", Berth, BerthDetail, key="number")
 
 
 class GetOrder(Query[OrderDetail]):
@@ -162,3 +182,31 @@ async def get_line(
     query: GetLine, line: Annotated[LineDetail, By("line_id", "order_id")]
 ) -> LineDetail:
     return line
+
+
+class ListLines(ListQuery[LineDetail]):
+    permission = LINES.list
+
+
+LINES_LIST = Listing(ListLines, Line, LineDetail, columns=NUMBER, from_=LINES_WITH_ORDERS)
+
+
+class NameBerth(Command[str]):
+    permission = BERTHS.update
+    number: FromPath[int]
+    loud: bool = False
+
+
+@handles(NameBerth)
+async def name_berth(command: NameBerth, berth: Target[Berth]) -> str:
+    return berth.name.upper() if command.loud else berth.name
+
+
+class GetBerth(Query[BerthDetail]):
+    permission = BERTHS.read
+    number: FromPath[int]
+
+
+@handles(GetBerth)
+async def get_berth(query: GetBerth, berth: Target[BerthDetail]) -> BerthDetail:
+    return berth

@@ -18,18 +18,26 @@ from backstay.core.principal import SYSTEM, Grant, Principal
 from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions, Representation
 from backstay.db.database import Database
+from backstay.db.paging import Paginator
 from backstay.db.session import WRITING, Reader
 from tests.channels import SilentChannel
 from tests.db import orders
+from tests.db.books import CURSORS
 from tests.db.orders import (
+    BERTHS,
     LINES,
+    LINES_LIST,
     ORDERS,
     TABLES,
+    Berth,
     ChangeLine,
     DeleteOrder,
+    GetBerth,
     GetLine,
     GetOrder,
     Line,
+    ListLines,
+    NameBerth,
     NoteNumber,
     NoteOrder,
     Order,
@@ -50,11 +58,15 @@ class Shop:
     """Sends messages of users and of the system, and keeps the tags that were touched."""
 
     def __init__(self, database: Database) -> None:
-        registry = Registry(filter(isfunction, vars(orders).values()), [ORDERS, LINES])
+        functions: list[Any] = [*filter(isfunction, vars(orders).values()), LINES_LIST.handler]
+        registry = Registry(functions, [ORDERS, LINES, BERTHS])
         self.tags: set[str] = set()
         self.bus = Bus(registry)
         providers: dict[Any, Provider] = {
             Reader: database.reader_of,
+            Paginator: lambda context: Paginator(
+                database.reader_of(context), CURSORS, context.principal, context.grant
+            ),
             Sender: lambda context: context.sender.inside(context),
         }
         steps = (authorize, database.transaction(SilentChannel(), utc_now), self._outdate)
@@ -73,8 +85,8 @@ class Shop:
         return run
 
     def of(self, user: UUID, scope: Scope = Scope.OWN, match: str | None = None) -> Sender:
-        keys = ("read", "update", "delete")
-        grants = {f"{noun}:{key}": Grant(scope) for noun in ("orders", "lines") for key in keys}
+        keys, nouns = ("read", "list", "update", "delete"), ("orders", "lines", "berths")
+        grants = {f"{noun}:{key}": Grant(scope) for noun in nouns for key in keys}
         preconditions = Preconditions() if match is None else Preconditions((match,))
         principal = Principal(user_id=user, grants=grants)
         return Sender(self.bus.send, principal, Origin(preconditions=preconditions))
@@ -93,6 +105,7 @@ async def shop(database: Database) -> Shop:
         for row in (ORDER, HIDDEN, OTHER, MINE, THEIRS):
             given = {name: value for name, value in vars(row).items() if name[0] != "_"}
             await connection.execute(insert(type(row)).values(given | stamps))
+        await connection.execute(insert(Berth).values(number=7, name="quay"))
     return Shop(database)
 
 
@@ -136,6 +149,26 @@ async def test_a_child_is_not_found_under_another_parent(shop: Shop) -> None:
     for query in (GetLine, ChangeLine):
         with pytest.raises(NotFound):
             await shop.of(ANN, Scope.ANY)(query(order_id=ORDER.id, line_id=THEIRS.id))
+
+
+async def test_children_are_listed_by_the_owner_of_their_parent(shop: Shop) -> None:
+    mine = await shop.of(ANN)(ListLines())
+    assert [(line.id, line.number) for line in mine.items] == [(MINE.id, 1)]
+    all_lines = await shop.of(ANN, Scope.ANY)(ListLines(limit=5))
+    assert {line.id for line in all_lines.items} == {MINE.id, THEIRS.id}
+
+
+async def test_a_row_may_have_another_key_and_no_owner(shop: Shop) -> None:
+    anyone = shop.of(ANN, Scope.ANY)
+    assert await anyone(NameBerth(number=7, loud=True)) == "QUAY"
+    assert (await anyone(GetBerth(number=7))).name == "quay"
+    for number in (8, -7, 2**31, -(2**63), 10**30):
+        for message in (NameBerth(number=number), GetBerth(number=number)):
+            with pytest.raises(NotFound):
+                await anyone(message)
+    for message in (NameBerth(number=7), GetBerth(number=7)):
+        with pytest.raises(NotFound):
+            await shop.of(ANN)(message)
 
 
 async def test_if_match_is_compared_with_what_clients_see(shop: Shop) -> None:

@@ -114,15 +114,9 @@ def matching(sought: Mapping[str, Sought], finders: Mapping[Any, Finder]) -> str
 
 def candidates(message: type[Message[Any]], key_type: type[Any]) -> list[str]:
     """The fields of a message that may be the id: those in the path, else any of that type."""
-    ids = [
-        name for name, field in message.model_fields.items() if _is_of(field.annotation, key_type)
-    ]
+    ids = [name for name, field in message.model_fields.items() if field.annotation is key_type]
     sources = message.sources()
     return [name for name in ids if sources[name] is Source.PATH] or ids
-
-
-def _is_of(annotation: Any, key_type: type[Any]) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, key_type)
 
 
 def field_flaws(sought: Sought, key: str, types: Mapping[str, type[Any]]) -> Iterator[Flaw]:

@@ -74,6 +74,7 @@ class ListStatements(Generic[V]):
         where: ColumnElement[bool] | None = None,
         from_: FromClause | None = None,
         columns: Expressions | None = None,
+        own: ColumnElement[bool] | None = None,
     ) -> None:
         self.bound = _bound(query, where)
         columns = dict(columns or {})
@@ -88,7 +89,7 @@ class ListStatements(Generic[V]):
         self._searched = [column_of(entity, n, columns) for n in query.searchable]
         self._sortable = {n: column_of(entity, n, columns) for n in (*query.sortable, "id")}
         self._statements = BoundedMap[Shape, Select[Any]](_KEPT)
-        self.query, self.entity = query, entity
+        self.query, self.entity, self._own = query, entity, own
         self.path = [n for n, origin in query.sources().items() if origin is Source.PATH]
         self.filters = {n: column_of(entity, n, columns) for n in query.filters()}
         self.keys = {n: _adapter(n, column) for n, column in self._sortable.items()}
@@ -132,7 +133,7 @@ class ListStatements(Generic[V]):
     def _predicates(self, shape: Shape) -> Iterator[ColumnElement[bool]]:
         yield from self._where
         if shape.own:
-            yield owned(self.entity, bindparam("_owner"))
+            yield owned(self.entity, bindparam("_owner"), self._own)
         if all(name != "is_deleted" for name, _ in shape.conditions):
             yield from self._living
         for name, operation in shape.conditions:

@@ -28,8 +28,9 @@ class Listing(ListStatements[V], HandlerSource):
     the entity with that name, or for the expression that ``columns`` gives for it. ``where``
     applies to every row and must use each path field of the query as a bind parameter. ``from_``
     replaces the entity's table in FROM, for example by a join. Under scope ``OWN`` only the rows
-    that the principal owns are found, by ``__owner__`` of the entity. Soft-deleted rows are hidden
-    unless the query has a filter ``is_deleted`` and the request uses it.
+    that the principal owns are found, by ``__owner__`` of the entity, and only if they meet
+    ``own``. Soft-deleted rows are hidden unless the query has a filter ``is_deleted`` and the
+    request uses it.
 
     Raises:
         LookupError: a name is neither a column nor an expression, or ``where`` lacks a path field.
@@ -45,8 +46,9 @@ class Listing(ListStatements[V], HandlerSource):
         where: ColumnElement[bool] | None = None,
         from_: FromClause | None = None,
         columns: Expressions | None = None,
+        own: ColumnElement[bool] | None = None,
     ) -> None:
-        super().__init__(query, entity, view, where=where, from_=from_, columns=columns)
+        super().__init__(query, entity, view, where=where, from_=from_, columns=columns, own=own)
         self.place = Place.of_caller()
         self.handler = self._handler()
 

@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import BindParameter, Column, ColumnElement, bindparam, false, select
+from sqlalchemy import BindParameter, Column, ColumnElement, and_, bindparam, false, select
 from sqlalchemy.exc import InvalidRequestError
 
 from backstay.core.wiring import Code, Flaw
 from backstay.db.base import Base
 
 
-def owned(entity: type[Base], owner: BindParameter[Any]) -> ColumnElement[bool]:
+def owned(
+    entity: type[Base], owner: BindParameter[Any], more: ColumnElement[bool] | None = None
+) -> ColumnElement[bool]:
     """The predicate for the rows of an entity that a user owns; without ``__owner__``, for none.
+
+    The rows must also meet ``more``.
 
     ``__owner__ = "owner_id"`` names the column with the id of the owner, and
     ``__owner__ = "order_id.owner_id"`` that of the parent to which a foreign key points.
@@ -21,7 +25,8 @@ def owned(entity: type[Base], owner: BindParameter[Any]) -> ColumnElement[bool]:
     """
     if entity.__owner__ is None:
         return false()
-    return _belongs(entity.__mapper__.columns, entity, entity.__owner__.split("."), owner)
+    mine = _belongs(entity.__mapper__.columns, entity, entity.__owner__.split("."), owner)
+    return mine if more is None else and_(mine, more)
 
 
 def ownerless(entity: type[Base], who: str) -> Flaw:

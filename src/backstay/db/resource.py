@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import FromClause, Select, bindparam, select
+from sqlalchemy import ColumnElement, FromClause, Select, bindparam, select
+from sqlalchemy.types import TypeEngine
 
 from backstay.core.caching import tag_flaws
 from backstay.core.context import Context
@@ -44,7 +45,7 @@ class Resource(Finder, Generic[E, V]):
     as in a ``Listing``. ``If-Match`` is compared with the view, or with the answer to the query
     that ``shown_by`` makes of a row, where a row is not all that clients see. ``tags`` name what a
     changed row is shown by, with its columns in braces: ``items:of:{owner_id}``; commands that
-    lock a row outdate them.
+    lock a row outdate them. ``own`` is what else a row must be to be found under the scope ``OWN``.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class Resource(Finder, Generic[E, V]):
         shown_by: Callable[[E], Query[Any]] | None = None,
         columns: Expressions | None = None,
         from_: FromClause | None = None,
+        own: ColumnElement[bool] | None = None,
     ) -> None:
         self.name, self.entity, self.view = name, entity, view
         self.kinds = (entity, view)
         self.default_scope = default_scope
         self.place = Place.of_caller()
         self._key, self._tags, self._shown_by = key, tags, shown_by
-        self._expressions, self._from = columns, from_
+        self._expressions, self._from, self._own = columns, from_, own
         told = descriptions or {}
         self._hides = _hides_deleted(entity)
 
@@ -131,7 +133,7 @@ class Resource(Finder, Generic[E, V]):
     def _types(self) -> dict[str, type[Any]]:
         """The Python types of the columns."""
         columns = self.entity.__mapper__.columns
-        return {name: column.type.python_type for name, column in columns.items()}
+        return {name: _python_type(column.type) for name, column in columns.items()}
 
     def locks(self, kind: Any) -> bool:
         """Whether rows of this type are locked."""
@@ -202,14 +204,14 @@ class Resource(Finder, Generic[E, V]):
         living = every
         if self._hides:
             living = every.where(columns["deleted_at"].is_(None))
-        mine = owned(self.entity, bindparam(_PRINCIPAL))
+        mine = owned(self.entity, bindparam(_PRINCIPAL), self._own)
         statements = {
             (hidden_too, scope): query.where(mine) if scope is Scope.OWN else query
             for hidden_too, query in ((False, living), (True, every))
             for scope in Scope
         }
         limited = [
-            (field, column.type) for column, field in pairs if column.type.python_type is int
+            (field, column.type) for column, field in pairs if _python_type(column.type) is int
         ]
         deleted = sought.by.deleted
 
@@ -251,6 +253,13 @@ class Resource(Finder, Generic[E, V]):
                 preconditions.check(await shown(context, row))
 
         return compare
+
+
+def _python_type(kind: TypeEngine[Any]) -> type[Any]:
+    try:
+        return kind.python_type
+    except NotImplementedError:  # any value may fit
+        return object
 
 
 def _hides_deleted(entity: type[Base]) -> bool:
