@@ -19,6 +19,8 @@ from backstay.core.context import Sender
 from backstay.core.errors import NotFound, Refusal
 from backstay.core.listing import CursorPage, Page
 from backstay.core.targets import AnyTarget, By, Target
+from backstay.db.listing import Listing
+from backstay.db.resource import Resource
 from backstay.features.items.commands import CreateItem, DeleteItem
 from backstay.features.items.model import Item
 from backstay.features.items.queries import GetItem, ListItems, get_item
@@ -56,6 +58,12 @@ async def with_rows(
     entity.owner_id = 1  # breach
     print(named.colour)  # breach
     return item
+
+
+RESOURCE = Resource("things", Item, ItemDetail, shown_by=lambda item: GetItem(id=item.id))
+Resource("things", Item, ItemDetail, shown_by=lambda item: GetItem(id=item.title))  # breach
+LISTING = Listing(ListItems, Item, ItemSummary)
+Listing(GetItem, Item, ItemSummary)  # breach
 
 
 @handles(CreateItem)  # breach
