@@ -6,38 +6,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import ForeignKey
-from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.composition import compose
 from backstay.core.bus import handles, prepares
-from backstay.core.messages import Command, FromPath, Query, View
+from backstay.core.messages import Command, FromPath, Query
 from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, PermissionSpec, Scope
 from backstay.core.targets import AnyTarget, By, Target
 from backstay.core.wiring import Code
-from backstay.db.base import Entity
-from backstay.db.resource import Resource
 from backstay.features import STANDARD
 from tests.architecture.booting import Faults, feature
+from tests.architecture.rigs import RIGS, Rig, RigDetail
 from tests.conftest import settings_with
-
-OWNED = {"info": {"owner": "tests"}}
-
-
-class Rig(Entity):
-    __tablename__ = "test_boot_rigs"
-    __table_args__ = OWNED
-
-    depth: Mapped[int]
-    mast_id: Mapped[UUID] = mapped_column(ForeignKey("test_boot_masts.id"))
-
-
-class RigDetail(View):
-    id: UUID
-    depth: int
-
-
-RIGS = Resource("rigs", Rig, RigDetail)
 
 
 class MoveRig(Command[None]):
@@ -211,72 +190,3 @@ async def any_rig(command: MoveRig, rig: AnyTarget[Rig]) -> None: ...
 def test_deleted_rows_must_exist_to_be_found(faults: Faults) -> None:
     (fault,) = faults(feature(RIGS, MoveRig, any_rig))
     assert fault.code is Code.TARGET_DELETED
-
-
-class Mast(Entity):
-    __tablename__ = "test_boot_masts"
-    __table_args__ = OWNED
-
-    height: Mapped[int]
-
-
-class MastDetail(View):
-    id: UUID
-    colour: str
-
-
-@pytest.mark.parametrize(
-    ("resource", "code"),
-    [
-        (Resource("masts", Mast, RigDetail, columns={"depth": Mast.height}, key="name"), "key"),
-        (Resource("masts", Mast, MastDetail), "view"),
-        (Resource("masts", Rig, RigDetail, tags=("masts:{name}",)), "tag"),
-        (Resource("masts", Rig, RigDetail, default_scope=Scope.OWN), "no_owner"),
-    ],
-)
-def test_a_resource_that_cannot_work_is_refused(
-    faults: Faults, resource: Resource[Any, Any], code: str
-) -> None:
-    (fault,) = faults(feature(resource))
-    assert fault.code == f"resource.{code}"
-    assert fault.where == str(resource.place)
-
-
-class OwnMove(Command[None]):
-    permission = RIGS.may("own", default_scope=Scope.OWN)
-    id: FromPath[UUID]
-
-
-@handles(OwnMove)
-async def own_move(command: OwnMove, rig: Target[Rig]) -> None: ...
-
-
-def test_a_permission_that_reaches_nothing_is_refused(faults: Faults) -> None:
-    (fault,) = faults(feature(RIGS, OwnMove, own_move))
-    assert fault.code is Code.RESOURCE_NO_OWNER
-    assert "permission of OwnMove" in fault.problem
-
-
-def test_two_resources_of_one_entity_are_refused(faults: Faults) -> None:
-    other = Resource("platforms", Rig, RigDetail)
-    told = faults(feature(RIGS, other))
-    assert {fault.code for fault in told} == {Code.RESOURCE_TWICE}
-    assert all(str(RIGS.place) in fault.problem for fault in told)
-
-
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        ("user_id", "Rig has no column `user_id`"),
-        ("depth.id", "the column `depth` of Rig has no foreign key"),
-        ("mast_id.height.id", "the column `height` of test_boot_masts has no foreign key"),
-        ("mast_id.nothing", "test_boot_masts has no column `nothing`"),
-    ],
-)
-def test_a_wrong_path_to_the_owner_is_refused(
-    monkeypatch: pytest.MonkeyPatch, faults: Faults, path: str, told: str
-) -> None:
-    monkeypatch.setattr(Rig, "__owner__", path)
-    (fault,) = faults(feature(RIGS, GetRig, get_rig))
-    assert fault.code is Code.RESOURCE_OWNER
-    assert told in fault.problem

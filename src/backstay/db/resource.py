@@ -24,7 +24,7 @@ from backstay.core.targets import (
 from backstay.core.wiring import Code, Flaw, Place
 from backstay.db.base import Base, SoftDelete, fits
 from backstay.db.owners import owned, owner_faults, ownerless
-from backstay.db.queries import Expressions, columns_of
+from backstay.db.queries import Expressions, columns_of, is_unique
 from backstay.db.session import Reader, Transaction
 
 E = TypeVar("E", bound=Base)
@@ -100,6 +100,9 @@ class Resource(Finder, Generic[E, V]):
         if self._key not in names:
             problem = f"The resource {self.name} has the key `{self._key}`, no column of {entity}."
             yield Flaw(Code.RESOURCE_KEY, problem, "Name the column with the id of a row.")
+        elif is_unique(self.entity, self._key) is None:
+            problem = f"The key `{self._key}` of the resource {self.name} may name several rows."
+            yield Flaw(Code.RESOURCE_KEY, problem, "Name a column that is unique by itself.")
         try:
             columns_of(self.view, self.entity, self._expressions)
         except LookupError as error:
@@ -109,7 +112,8 @@ class Resource(Finder, Generic[E, V]):
             hint = "Give `columns=` for it, or name a view of columns alone, and `shown_by=`."
             yield Flaw(Code.RESOURCE_VIEW, problem, hint)
         says = f"`tags` of the resource {self.name} name"
-        yield from tag_flaws(Code.RESOURCE_TAG, says, self._tags, names)
+        for flaw in tag_flaws(Code.RESOURCE_TAG, says, self._tags, names):
+            yield flaw._replace(hint=f"Name columns of {entity}, in a tuple of texts.")
         yield from owner_faults([self.entity])
         if self.default_scope is Scope.OWN and self.entity.__owner__ is None:
             yield ownerless(self.entity, f"the resource {self.name}")
@@ -121,12 +125,17 @@ class Resource(Finder, Generic[E, V]):
             yield from field_flaws(sought, self._key, types)
         yield from policy_flaws(sought)
         yield from deletion_flaws(sought, hides=self._hides)
+        if sought.by.deleted and is_unique(self.entity, self._key) == "living":
+            problem = f"Several deleted rows of {self.entity.__name__} may have one `{self._key}`."
+            hint = "Take the row by its id, or make the column unique among deleted rows, too."
+            yield Flaw(Code.TARGET_DELETED, problem, hint)
         if self.locks(sought.kind) and Transaction not in providers:
             problem = f"`{sought.name}` would be locked, but only handlers of commands lock rows."
             hint = f"Write `Target[{self.view.__name__}]`, which is only read."
             yield Flaw(Code.TARGET_NOT_LOCKED, problem, hint)
         scope = getattr(message.permission, "default_scope", None)
-        if scope is Scope.OWN is not self.default_scope and self.entity.__owner__ is None:
+        is_told = self.default_scope is Scope.OWN
+        if scope is Scope.OWN and self.entity.__owner__ is None and not is_told:
             yield ownerless(self.entity, f"the permission of {message.__name__}")
 
     @cached_property
@@ -244,8 +253,10 @@ class Resource(Finder, Generic[E, V]):
             if by_key is None:
                 return view.model_validate(row)
             parameters = {"_key": getattr(row, self._key)}
-            result = await context.unit.transaction.execute(by_key, parameters)
-            return view.model_validate(result.one())
+            found = (await context.unit.transaction.execute(by_key, parameters)).one_or_none()
+            if found is None:  # clients do not see it: its view is that of a join
+                raise NotFound
+            return view.model_validate(found)
 
         async def compare(context: Context, row: E) -> None:
             preconditions = context.origin.preconditions
