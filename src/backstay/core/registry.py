@@ -235,5 +235,6 @@ def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
     return flaws
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+def _name(function: Any) -> str:
+    name = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{name}" if name else repr(function)
