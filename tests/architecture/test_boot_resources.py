@@ -93,6 +93,25 @@ def test_a_resource_that_cannot_work_is_refused(
     assert fault.where == str(resource.place)
 
 
+class DescribeRig(Query[MastDetail]):
+    permission = RIGS.read
+    id: FromPath[UUID]
+
+
+@handles(DescribeRig)
+async def describe_rig(query: DescribeRig, mast: Target[MastDetail]) -> MastDetail:
+    return mast
+
+
+def test_a_view_made_by_a_query_is_no_target(tmp_path: Path, faults: Faults) -> None:
+    resource = Resource("masts", Rig, MastDetail, shown_by=lambda rig: DescribeRig(id=rig.id))
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
+    compose(settings, [*STANDARD, feature(resource)]).passwords.close()
+    (fault,) = faults(feature(resource, DescribeRig, describe_rig))
+    assert fault.code is Code.RESOURCE_VIEW
+    assert "of `mast` is not made of columns" in fault.problem
+
+
 class OwnMove(Command[None]):
     permission = RIGS.may("own", default_scope=Scope.OWN)
     id: FromPath[UUID]

@@ -43,7 +43,8 @@ class Resource(Finder, Generic[E, V]):
     ``Target[Item]`` is locked by a command, and ``Target[ItemDetail]`` only read; both are found by
     ``key``. ``columns`` and ``from_`` are for fields of the view that are no columns of the entity,
     as in a ``Listing``. ``If-Match`` is compared with the view, or with the answer to the query
-    that ``shown_by`` makes of a row, where a row is not all that clients see. ``tags`` name what a
+    that ``shown_by`` makes of a row, where a row is not all that clients see. The view may then be
+    that answer, which no ``Target`` can be. ``tags`` name what a
     changed row is shown by, with its columns in braces: ``items:of:{owner_id}``; commands that
     lock a row outdate them. ``own`` is what else a row must be to be found under the scope ``OWN``.
     """
@@ -103,14 +104,9 @@ class Resource(Finder, Generic[E, V]):
         elif is_unique(self.entity, self._key) is None:
             problem = f"The key `{self._key}` of the resource {self.name} may name several rows."
             yield Flaw(Code.RESOURCE_KEY, problem, "Name a column that is unique by itself.")
-        try:
-            columns_of(self.view, self.entity, self._expressions)
-        except LookupError as error:
-            problem = (
-                f"The view {self.view.__name__} of the resource {self.name} needs more: {error}."
-            )
-            hint = "Give `columns=` for it, or name a view of columns alone, and `shown_by=`."
-            yield Flaw(Code.RESOURCE_VIEW, problem, hint)
+        if self._shown_by is None:
+            hint = "Give `columns=` for it, or `shown_by=` if a query makes the view."
+            yield from self._view_flaws(f"the resource {self.name}", hint)
         says = f"`tags` of the resource {self.name} name"
         for flaw in tag_flaws(Code.RESOURCE_TAG, says, self._tags, names):
             yield flaw._replace(hint=f"Name columns of {entity}, in a tuple of texts.")
@@ -133,10 +129,20 @@ class Resource(Finder, Generic[E, V]):
             problem = f"`{sought.name}` would be locked, but only handlers of commands lock rows."
             hint = f"Write `Target[{self.view.__name__}]`, which is only read."
             yield Flaw(Code.TARGET_NOT_LOCKED, problem, hint)
+        if not self.locks(sought.kind):
+            hint = "Read it with a Reader, or let the resource name a view of columns."
+            yield from self._view_flaws(f"`{sought.name}`", hint)
         scope = getattr(message.permission, "default_scope", None)
         is_told = self.default_scope is Scope.OWN
         if scope is Scope.OWN and self.entity.__owner__ is None and not is_told:
             yield ownerless(self.entity, f"the permission of {message.__name__}")
+
+    def _view_flaws(self, who: str, hint: str) -> Iterator[Flaw]:
+        try:
+            columns_of(self.view, self.entity, self._expressions)
+        except LookupError as error:
+            problem = f"The view {self.view.__name__} of {who} is not made of columns: {error}."
+            yield Flaw(Code.RESOURCE_VIEW, problem, hint)
 
     @cached_property
     def _types(self) -> dict[str, type[Any]]:
@@ -243,7 +249,7 @@ class Resource(Finder, Generic[E, V]):
         view, shown_by = self.view, self._shown_by
         key = self.entity.__mapper__.columns[self._key]
         by_key = None
-        if self._from is not None or self._expressions:
+        if shown_by is None and (self._from is not None or self._expressions):
             by_key = self._shown.where(key == bindparam("_key"))
 
         async def shown(context: Context, row: E) -> View:
