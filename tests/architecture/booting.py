@@ -12,13 +12,13 @@ Faults = Callable[..., list[Flaw]]
 
 
 def feature(
-    *members: Callable[..., Any],
+    *members: Any,
     name: str = "rigs",
     requires: Iterable[str] = (),
     **said: Any,
 ) -> Feature:
-    """A feature whose one module holds these messages and functions of the calling module."""
+    """A feature whose one module holds these members of the calling module."""
     module = ModuleType(sys._getframe(1).f_globals["__name__"])
-    for member in members:
-        setattr(module, member.__name__, member)
+    for number, member in enumerate(members):
+        setattr(module, getattr(member, "__name__", f"member{number}"), member)
     return Feature(name, modules=(module,), requires=tuple(requires), **said)

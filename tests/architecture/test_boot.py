@@ -116,15 +116,15 @@ def test_a_message_without_a_handler_is_refused(faults: Faults) -> None:
     assert (fault.code, fault.problem) == (Code.MESSAGE_NO_HANDLER, "GetRig has no handler.")
 
 
-@handles(GetRig)
+@handles(GetRig)  # type: ignore[arg-type]
 async def wrong_first(command: MoveRig) -> None: ...
 
 
-@handles(GetRig)
+@handles(GetRig)  # type: ignore[arg-type]
 async def nothing_first() -> None: ...
 
 
-@prepares(MoveRig)
+@prepares(MoveRig)  # type: ignore[arg-type]
 async def prepares_other(query: GetRig) -> Course:
     return Course(0)
 
@@ -195,7 +195,7 @@ def test_a_grant_cannot_be_injected_without_a_permission(faults: Faults) -> None
     assert "permission" in fault.hint
 
 
-@prepares(GetRig)  # type: ignore[arg-type]
+@prepares(GetRig)  # type: ignore[type-var]
 async def prepares_a_query(query: GetRig) -> Course:
     return Course(0)
 

@@ -1,18 +1,29 @@
-"""Shows that the type checker holds a handler to the result that its message promises."""
+"""Shows that type checkers hold a handler to its message, its row, and the result."""
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.architecture.tree import ROOT
 
 SNIPPET = """
+from typing import Annotated
+
 from backstay.core.bus import handles, prepares
 from backstay.core.context import Sender
 from backstay.core.errors import NotFound, Refusal
+from backstay.core.listing import CursorPage, Page
+from backstay.core.targets import AnyTarget, By, Target
+from backstay.db.listing import Listing
+from backstay.db.resource import Resource
 from backstay.features.items.commands import CreateItem, DeleteItem
-from backstay.features.items.queries import GetItem
+from backstay.features.items.model import Item
+from backstay.features.items.queries import GetItem, ListItems, get_item
 from backstay.features.items.schemas import ItemDetail, ItemSummary
 
 
@@ -28,6 +39,51 @@ async def may_be_refused(command: CreateItem) -> ItemDetail | Refusal:
 
 @handles(DeleteItem)
 async def answers_nothing(command: DeleteItem) -> None: ...
+
+
+@handles(ListItems)
+async def either_page(query: ListItems) -> Page[ItemSummary] | CursorPage[ItemSummary]:
+    raise NotImplementedError
+
+
+@handles(GetItem, instead_of=get_item)
+async def with_rows(
+    query: GetItem,
+    item: Target[ItemDetail],
+    entity: AnyTarget[Item],
+    named: Annotated[Item, By("id")],
+) -> ItemDetail:
+    titles: list[str] = [item.title, entity.title, named.title]
+    entity.title = ", ".join(titles)
+    entity.owner_id = 1  # breach
+    print(named.colour)  # breach
+    return item
+
+
+RESOURCE = Resource("things", Item, ItemDetail, shown_by=lambda item: GetItem(id=item.id))
+Resource("things", Item, ItemDetail, shown_by=lambda item: GetItem(id=item.title))  # breach
+LISTING = Listing(ListItems, Item, ItemSummary)
+Listing(GetItem, Item, ItemSummary)  # breach
+
+
+@handles(CreateItem)  # breach
+async def other_message(command: DeleteItem) -> ItemDetail:
+    raise NotImplementedError
+
+
+@handles(CreateItem)  # breach
+async def no_message() -> ItemDetail:
+    raise NotImplementedError
+
+
+@prepares(CreateItem)  # breach
+async def prepares_another(command: DeleteItem) -> int:
+    return 1
+
+
+@handles(ListItems)  # breach
+async def other_page(query: ListItems) -> Page[ItemDetail]:
+    raise NotImplementedError
 
 
 @handles(CreateItem)  # breach
@@ -55,23 +111,39 @@ async def sends(send: Sender) -> None:
     await send(CreateItem(tilte=text))  # breach
 
 
-def unannotated(command):  # breach
-    return command
+def unannotated(command): ...  # breach
 """
 
 
 def mypy(path: Path) -> tuple[set[int], str]:
-    """The lines of a file that the type checker refuses, and its report."""
-    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
-    report = subprocess.run(
-        [*command, path], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout
+    """The lines of a file that mypy refuses, and its report."""
+    report = _report("mypy", "--config-file", str(ROOT / "pyproject.toml"), str(path))
     return {int(n) for n in re.findall(r"^.*?\.py:(\d+): error", report, re.MULTILINE)}, report
 
 
-def test_wrong_handler_results_and_missing_annotations_are_type_errors(tmp_path: Path) -> None:
+def pyright(path: Path) -> tuple[set[int], str]:
+    """The lines of a file that pyright refuses, and its report."""
+    settings = {"include": [str(path)], "extraPaths": [str(ROOT / "src")]}
+    config = path.with_name("pyrightconfig.json")
+    config.write_text(
+        json.dumps(settings | {"pythonVersion": "3.11", "typeCheckingMode": "strict"})
+    )
+    report = _report("pyright", "--project", str(config), "--pythonpath", sys.executable)
+    return {int(n) for n in re.findall(r"\.py:(\d+):\d+ - error", report)}, report
+
+
+def _report(*command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_what_contradicts_a_message_is_a_type_error(
+    tmp_path: Path, checker: Callable[[Path], tuple[set[int], str]]
+) -> None:
     path = tmp_path / "snippet.py"
     path.write_text(SNIPPET)
     breaches = {n for n, line in enumerate(SNIPPET.splitlines(), 1) if line.endswith("# breach")}
-    refused, report = mypy(path)
+    refused, report = checker(path)
     assert refused == breaches, report

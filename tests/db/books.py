@@ -47,7 +47,6 @@ BOOKS = Listing(
     ListBooks,
     Book,
     BookSummary,
-    owner=Book.owner_id,
     columns={"is_printed": Book.printed_at.is_not(None)},
 )
 CURSORS = Cursors(b"k" * 32)

@@ -40,6 +40,7 @@ class Shelf(Entity):
 class Book(SoftDelete, Entity):
     __tablename__ = "test_books"
     __table_args__ = (PLACE, OWNED)
+    __owner__ = "owner_id"
 
     title: Mapped[str] = mapped_column(String(200))
     subtitle: Mapped[str | None] = mapped_column(String(200))

@@ -1,9 +1,13 @@
 """Reads the OpenAPI description, with references resolved."""
 
+import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
+
+from backstay.core.targets import By
+from backstay.db.base import Base
 
 EVERYWHERE = {
     *("content-type", "content-length", "connection", "vary", "traceparent"),
@@ -56,3 +60,9 @@ def check_told(operation: dict[str, Any], answer: httpx.Response) -> None:
     assert not missing, (place, missing)
     kind = answer.headers.get("content-type", "").partition(";")[0]
     assert kind in told.get("content", {"": None}), (place, kind)
+
+
+def is_locked(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter of a handler is a row that the handler changes."""
+    kind, *marks = get_args(parameter.annotation) or (None,)
+    return bool(marks) and isinstance(marks[0], By) and issubclass(kind, Base)

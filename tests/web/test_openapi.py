@@ -17,7 +17,7 @@ from backstay.core.representation import Preconditions
 from backstay.web.dispatch import Route
 from backstay.web.middleware import EXPOSED
 from tests.features.steps import API, needs
-from tests.web.described import operations, resolved
+from tests.web.described import is_locked, operations, resolved
 from tests.web.problems import MEMBERS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -295,6 +295,6 @@ async def test_conditional_requests_are_described(app: FastAPI, schema: dict[str
         reads = method == "GET" and "ETag" in success["headers"]
         assert ("304" in operation["responses"]) is reads
         taken = inspect.signature(handlers[route.spec.message]).parameters.values()
-        changes = any(each.annotation is Preconditions for each in taken)
+        changes = any(each.annotation is Preconditions or is_locked(each) for each in taken)
         assert ("If-Match" in names) is ("412" in operation["responses"]) is (reads or changes)
-        assert ("If-None-Match" in names) is (reads or changes)
+        assert ("If-None-Match" in names) is (reads or (changes and method != "POST"))

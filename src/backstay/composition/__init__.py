@@ -19,6 +19,7 @@ from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore
+from backstay.core.messages import Message
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import (
     AccessTokens,
@@ -41,6 +42,7 @@ from backstay.db.base import Base
 from backstay.db.checks import absence_faults
 from backstay.db.database import Database
 from backstay.db.migrations.runner import PLATFORM, Histories
+from backstay.db.owners import owner_faults
 from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import (
     SyncAccess,
@@ -66,6 +68,7 @@ class Backstay(Adapters):
     """Everything below the edge, through which HTTP, the command line and tests send messages.
 
     ``histories`` are those of migrations that the database must have.
+    ``conditional`` are the messages for which the preconditions of a request are compared.
     ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
     """
 
@@ -78,6 +81,7 @@ class Backstay(Adapters):
     channel: PrincipalChannel
     trail: AuditTrail
     worker_context: WorkerContext
+    conditional: frozenset[type[Message[Any]]]
     lacks_mail_server: bool
     roles: tuple[RoleSpec, ...]
 
@@ -163,6 +167,7 @@ def compose(
     services |= mail_for(settings, adapters.key, clock) | own.replaced | own.provided
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     registry.faults += role_faults(roles, features)
+    registry.faults += owner_faults(models)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
         **vars(adapters),
@@ -175,6 +180,7 @@ def compose(
         channel=channel,
         trail=trail,
         worker_context=_worker_context(outbox, bus, features, adapters),
+        conditional=frozenset(filter(registry.compares, registry.handlers)),
         lacks_mail_server=lacks_mail,
         roles=tuple(roles),
     )

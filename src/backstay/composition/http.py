@@ -138,7 +138,9 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     app.router.routes += routes
     login_path = f"{settings.app.root_path}/v1/auth/login"
     max_age = settings.client_cache.max_age
-    app.openapi = lambda: openapi_of(app, login_path, backstay.features, max_age)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi_of(  # type: ignore[method-assign]
+        app, login_path, backstay.features, backstay.conditional, max_age
+    )
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
 
         async def may_read(request: Request, login: str, password: str) -> bool:

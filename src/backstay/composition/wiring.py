@@ -75,7 +75,10 @@ def models_of(features: Sequence[Feature], ownership: Ownership) -> tuple[type[B
 def registry_of(features: Sequence[Feature]) -> Registry:
     """The handlers of all features, and the faults of their declarations."""
     functions = (function for feature in features for function in feature.functions())
-    registry = Registry((answer_event, *functions))
+    finders = {id(finder): finder for feature in features for finder in feature.finders()}
+    registry = Registry((answer_event, *functions), finders.values())
+    for source in (source for feature in features for source in feature.handler_sources()):
+        registry.note(source, *source.flaws())
     registry.check(message for feature in features for message in feature.messages())
     return registry
 

@@ -4,18 +4,22 @@
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from inspect import isawaitable
-from typing import Any, ParamSpec, TypeVar
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from backstay.core.context import Context
 from backstay.core.errors import FieldError, Forbidden, Refusal, Unauthenticated
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
 from backstay.core.principal import Grant
-from backstay.core.registry import Function, Provider, Registry
+from backstay.core.registry import Function, HandlerSource, Provider, Registry
 from backstay.core.signatures import hints_of
 
+M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+C = TypeVar("C", bound=Command[Any])
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -26,32 +30,59 @@ Step = Callable[[type[Message[Any]], Next], Next]
 """
 
 
+class _Asking(Protocol[M_co, R_co]):
+    """A class of messages, as far as the types of its handler depend on it."""
+
+    def _asking(self) -> tuple[M_co, R_co]: ...
+
+
+class _Handling(Protocol[M, R]):
+    """Marks a handler; one that never returns a ``Refusal`` can be called without regard to it."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[M, P], Awaitable[R]], /
+    ) -> Callable[Concatenate[M, P], Awaitable[R]]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[M, P], Awaitable[R | Refusal]], /
+    ) -> Callable[Concatenate[M, P], Awaitable[R | Refusal]]: ...
+
+
 def handles(
-    message: type[Message[R]],
-) -> Callable[[Callable[P, Awaitable[R | Refusal]]], Callable[P, Awaitable[R | Refusal]]]:
+    message: _Asking[M, R], *, instead_of: Function | HandlerSource | None = None
+) -> _Handling[M, R]:
     """Declare an async function as the handler of a message.
 
-    Its first parameter is the message; the others are injected by their type.
+    Its first parameter is the message; the others are injected by their type. With ``instead_of``
+    it takes the place of a handler of another feature, or of a listing that is one.
     """
 
-    def mark(function: Callable[P, Awaitable[R | Refusal]]) -> Callable[P, Awaitable[R | Refusal]]:
-        function.__handles__ = message  # type: ignore[attr-defined]
+    def mark(function: Any, /) -> Any:
+        vars(function)["__handles__"] = message
+        if instead_of is not None:
+            vars(function)["__instead_of__"] = instead_of
         return function
 
     return mark
 
 
 def prepares(
-    message: type[Command[Any]],
-) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    message: type[C],
+) -> Callable[
+    [Callable[Concatenate[C, P], Awaitable[T]]], Callable[Concatenate[C, P], Awaitable[T]]
+]:
     """Declare an async function that runs before the transaction of a command is opened.
 
     It is for slow work and calls to other services (hashing, HTTP), during which no connection
     should be held. Its result is injected into the handler by type.
     """
 
-    def mark(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        function.__prepares__ = message  # type: ignore[attr-defined]
+    def mark(
+        function: Callable[Concatenate[C, P], Awaitable[T]],
+    ) -> Callable[Concatenate[C, P], Awaitable[T]]:
+        vars(function)["__prepares__"] = message
         return function
 
     return mark
@@ -118,8 +149,20 @@ class Bus:
 
 
 def _calling(function: Function, given: tuple[Provider, ...]) -> Next:
+    """The call of a handler; its parameters are provided in their order, which async ones need."""
+    if any(map(iscoroutinefunction, given)):
+        return _awaiting(function, [(give, iscoroutinefunction(give)) for give in given])
+
     async def call(context: Context) -> Any:
         return await function(context.message, *[give(context) for give in given])
+
+    return call
+
+
+def _awaiting(function: Function, given: list[tuple[Provider, bool]]) -> Next:
+    async def call(context: Context) -> Any:
+        values = [await give(context) if is_async else give(context) for give, is_async in given]
+        return await function(context.message, *values)
 
     return call
 

@@ -1,6 +1,6 @@
 """The context of a message in the pipeline: its sender, origin and transaction."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -62,9 +62,10 @@ class PrincipalChanges:
 class CacheTags:
     """What a command invalidates: after its commit, and not at all after a rollback."""
 
-    __slots__ = ("keys", "patterns", "tags")
+    __slots__ = ("_later", "keys", "patterns", "tags")
 
     def __init__(self) -> None:
+        self._later: list[Callable[[], Iterable[str]]] = []
         self.tags: set[str] = set()
         self.keys: set[str] = set()
         self.patterns: set[str] = set()
@@ -72,6 +73,10 @@ class CacheTags:
     def touch(self, *tags: str) -> None:
         """Invalidate what is cached with one of these tags."""
         self.tags.update(tags)
+
+    def touch_later(self, tags: Callable[[], Iterable[str]]) -> None:
+        """Invalidate tags that depend on what the rows hold after the commit."""
+        self._later.append(tags)
 
     def forget(self, *keys: str) -> None:
         """Invalidate what is cached under these keys."""
@@ -83,7 +88,10 @@ class CacheTags:
 
     def take(self) -> tuple[set[str], set[str], set[str]]:
         """Remove and return the tags, keys and patterns collected so far."""
+        for tags in self._later:
+            self.tags.update(tags())
         taken = self.tags, self.keys, self.patterns
+        self._later = []
         self.tags, self.keys, self.patterns = set(), set(), set()
         return taken
 

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.registry import HandlerSource
 from backstay.core.schedule import Scheduled
+from backstay.core.targets import Finder
 from backstay.core.wiring import Flaw, Place
 
 
@@ -99,10 +101,28 @@ class Feature:
 
     def functions(self) -> Iterator[Callable[..., Any]]:
         """Every function of its modules, including handlers and preparers."""
+        yield from self._written()
+        yield from (source.handler for source in self.handler_sources())
+
+    def handler_sources(self) -> Iterator[HandlerSource]:
+        """What handles a message of this feature that none of its functions handles."""
+        handled = {getattr(function, "__handles__", None) for function in self._written()}
+        for module in self.modules:
+            for value in vars(module).values():
+                is_here = isinstance(value, HandlerSource) and value.place.module == module.__name__
+                if is_here and vars(value.handler)["__handles__"] not in handled:
+                    yield value
+
+    def _written(self) -> Iterator[Callable[..., Any]]:
         for module in self.modules:
             for value in vars(module).values():
                 if inspect.isfunction(value) and value.__module__ == module.__name__:
                     yield value
+
+    def finders(self) -> Iterator[Finder]:
+        """What finds the rows for its handlers: all that its modules name, imported or not."""
+        for module in self.modules:
+            yield from (value for value in vars(module).values() if isinstance(value, Finder))
 
 
 def _is_message(value: Any) -> bool:

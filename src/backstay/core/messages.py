@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -61,6 +61,13 @@ class Message(BaseModel, Generic[R_co]):
     def sources(cls) -> Mapping[str, Source]:
         """Where each field comes from in an HTTP request, by its name."""
         return _sources(cls)
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def _asking(cls) -> tuple[Self, R_co]:
+            """Its own type and that of its result, by which a checker judges its handler."""
+            raise NotImplementedError
 
     @classmethod
     def result_type(cls) -> Any:

@@ -1,5 +1,6 @@
 """The handlers of an application, checked together at boot."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -8,23 +9,58 @@ from backstay.core.context import Context
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
+from backstay.core.representation import Preconditions
 from backstay.core.signatures import flaws_of, hints_of, parameters_of, rule_flaws
+from backstay.core.targets import Finder, Sought, matching, sought_by
 from backstay.core.wiring import Code, Flaw, Place
 
 Provider = Callable[[Context], Any]
 Function = Callable[..., Awaitable[Any]]
 
 
+class HandlerSource(ABC):
+    """A declaration that is a handler as well; ``handler`` names its message as functions do.
+
+    ``place`` is where it is written.
+    """
+
+    handler: Function
+    place: Place
+
+    @abstractmethod
+    def flaws(self) -> Iterator[Flaw]:
+        """What keeps it from being a handler."""
+
+
 class Registry:
     """Every handler and preparer of an application, by the message it is for."""
 
-    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+    def __init__(
+        self, functions: Iterable[Callable[..., Any]], finders: Iterable[Finder] = ()
+    ) -> None:
         self.faults: list[Flaw] = []
+        self.finders: dict[Any, Finder] = {}
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
+        replacing: list[Function] = []
         for function in functions:
-            self._add(function, "__handles__", self.handlers)
+            if hasattr(function, "__instead_of__"):
+                replacing.append(function)
+            else:
+                self._add(function, "__handles__", self.handlers)
             self._add(function, "__prepares__", self.preparers)
+        self._replace(replacing)
+        for finder in finders:
+            self._learn(finder)
+
+    def _learn(self, finder: Finder) -> None:
+        self.note(finder, *finder.own_flaws())
+        for kind in finder.kinds:
+            first = self.finders.setdefault(kind, finder)
+            if first is not finder:
+                problem = f"Another resource at {first.place} finds the rows of {kind.__name__}."
+                hint = "Declare one resource per entity and view."
+                self.note(finder, Flaw(Code.RESOURCE_TWICE, problem, hint))
 
     def _add(self, function: Function, mark: str, into: dict[type[Message[Any]], Function]) -> None:
         message: type[Message[Any]] | None = getattr(function, mark, None)
@@ -32,18 +68,45 @@ class Registry:
             return
         prepares = mark == "__prepares__"
         if message in into:
-            self._note(function, _rival(message, into[message], function, prepares=prepares))
+            self.note(function, _rival(message, into[message], function, prepares=prepares))
         into[message] = function
         if prepares and not issubclass(message, Command):
             problem = f"{function.__qualname__} prepares a query; only commands can be prepared."
-            self._note(
+            self.note(
                 function,
                 Flaw(Code.HANDLER_PREPARES_QUERY, problem, "Do its work in the handler."),
             )
-        self._note(function, *flaws_of(function, message, prepares=prepares))
+        self.note(function, *flaws_of(function, message, prepares=prepares))
 
-    def _note(self, thing: Any, *flaws: Flaw) -> None:
-        self.faults += [flaw.of(thing) for flaw in flaws]
+    def _replace(self, functions: list[Function]) -> None:
+        """Let functions take the places of handlers that they name, in whatever order."""
+        left, replaced = list(dict.fromkeys(functions)), dict[Function, Function]()
+        while ready := [each for each in left if self._handler_of(each) is _former(each)]:
+            function = ready[0]
+            left.remove(function)
+            replaced[_former(function)] = function
+            message = _message(function)
+            self.handlers[message] = function
+            self.note(function, *flaws_of(function, message, prepares=False))
+        for function in left:
+            rival, message = replaced.get(_former(function)), _message(function)
+            if rival is not None:
+                self.note(function, _rival(message, rival, function, prepares=False))
+                continue
+            present = self._handler_of(function)
+            who = "nobody" if present is None else _name(present)
+            places = f"{_name(function)} cannot take the place of {_name(_former(function))}"
+            problem = f"{places}: {who} handles {message.__name__}."
+            hint = "Name the present handler of the message, and list the feature that has it."
+            self.note(function, Flaw(Code.HANDLER_INSTEAD_OF, problem, hint))
+
+    def _handler_of(self, function: Function) -> Function | None:
+        """What handles the message of a function now."""
+        return self.handlers.get(_message(function))
+
+    def note(self, thing: Any, *flaws: Flaw) -> None:
+        """Add the faults of a thing; each is at its place unless it names another."""
+        self.faults += [flaw if flaw.where else flaw.of(thing) for flaw in flaws]
 
     def check(self, messages: Iterable[type[Message[Any]]]) -> None:
         """Note the faults of messages: no policy, no handler, or a contradiction to another one.
@@ -52,11 +115,11 @@ class Registry:
         """
         specs: dict[str, tuple[PermissionSpec, type[Message[Any]]]] = {}
         for message in dict.fromkeys((*messages, *self.handlers, *self.preparers)):
-            self._note(message, *_policy_flaws(message, specs), *_own_flaws(message))
+            self.note(message, *_policy_flaws(message, specs), *_own_flaws(message))
             if message not in self.handlers:
                 problem = f"{message.__name__} has no handler."
                 hint = "Write one with `@handles` under it, or remove the message."
-                self._note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
+                self.note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
     def provided(
         self,
@@ -69,14 +132,57 @@ class Registry:
         A message without a permission has no grant, so its handler cannot take a ``Grant``.
         """
         has_grant = isinstance(message.permission, PermissionSpec)
+        targets = sought_by(function, message)
+        matched = matching(targets, self.finders)
         chosen: list[Provider] = []
         for name, kind in list(parameters_of(function).items())[1:]:
             provider = providers.get(kind) if kind is not Grant or has_grant else None
-            if provider is not None:
+            if name in targets:
+                sought = targets[name]._replace(matches=name == matched)
+                chosen += self._found(function, sought, providers)
+            elif provider is not None:
                 chosen.append(provider)
             elif hints_of(function) is not None:
-                self._note(function, _unprovided(message, function, name, kind))
+                flaw = _unprovided(message, function, name, kind)
+                if kind in self.finders:
+                    flaw = flaw._replace(hint=f"Write `{name}: Target[{kind.__name__}]`.")
+                self.note(function, flaw)
         return tuple(chosen)
+
+    def _found(
+        self, function: Function, sought: Sought, providers: Mapping[Any, Provider]
+    ) -> Iterator[Provider]:
+        """What finds the row of a parameter, unless that cannot work, which is noted."""
+        finder = self.finders.get(sought.kind)
+        if finder is None:
+            kind = getattr(sought.kind, "__name__", repr(sought.kind))
+            problem = f"Nobody finds the {kind} that is the parameter `{sought.name}`."
+            hint = "Declare a Resource with it, and name that in a module of a listed feature."
+            self.note(function, Flaw(Code.TARGET_UNKNOWN, problem, hint))
+            return
+        flaws = tuple(finder.flaws(sought, providers))
+        self.note(function, *flaws)
+        if not flaws and not any(finder.own_flaws()):
+            yield finder.provider(sought, providers)
+
+    def compares(self, message: type[Message[Any]]) -> bool:
+        """Whether ``If-Match`` of a request is compared when this message is handled."""
+        function = self.handlers.get(message)
+        if function is None:
+            return False
+        taken = Preconditions in parameters_of(function).values()
+        return taken or matching(sought_by(function, message), self.finders) is not None
+
+
+def _message(function: Function) -> type[Message[Any]]:
+    message: type[Message[Any]] = vars(function)["__handles__"]
+    return message
+
+
+def _former(function: Function) -> Function:
+    """The handler whose place a function takes."""
+    former: Function | HandlerSource = vars(function)["__instead_of__"]
+    return former.handler if isinstance(former, HandlerSource) else former
 
 
 def _rival(message: type[Message[Any]], first: Function, second: Function, **of: bool) -> Flaw:
@@ -129,5 +235,6 @@ def _own_flaws(message: type[Message[Any]]) -> tuple[Flaw, ...]:
     return flaws
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+def _name(function: Any) -> str:
+    name = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{name}" if name else repr(function)

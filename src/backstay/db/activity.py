@@ -35,6 +35,7 @@ class Activity(Base):
     """
 
     __tablename__ = "activity"
+    __owner__ = "user_id"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     created_at: Mapped[datetime]

@@ -64,8 +64,12 @@ class Base(DeclarativeBase):
     """The declarative base of every table.
 
     Sessions are async, so that access to a relationship that was not loaded explicitly raises.
+    ``__owner__`` is the column with the id of the user whose row it is, or the path to it through
+    a foreign key, such as ``order_id.owner_id``. Under the scope ``OWN`` a user finds only own
+    rows: none, where it is None.
     """
 
+    __owner__: ClassVar[str | None] = None
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, UUID: Uuid}
 

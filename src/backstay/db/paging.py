@@ -19,7 +19,7 @@ from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Grant, Principal
 from backstay.db.base import fits
 from backstay.db.folding import fold
-from backstay.db.listing import Listing, Shape, sort_keys
+from backstay.db.list_statements import ListStatements, Shape, sort_keys
 from backstay.db.session import Reader
 
 V = TypeVar("V", bound=View)
@@ -85,7 +85,7 @@ class Paginator:
 
     async def __call__(
         self,
-        listing: Listing[V],
+        listing: ListStatements[V],
         query: ListQuery[V],
         bound: Mapping[str, Any] | None = None,
         *,
@@ -127,7 +127,11 @@ class Paginator:
         return self._grant.scope
 
     async def _by_number(
-        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
+        self,
+        listing: ListStatements[V],
+        query: ListQuery[V],
+        shape: Shape,
+        parameters: dict[str, Any],
     ) -> Page[V]:
         size, offset = query.per_page, (query.page - 1) * query.per_page
         statement = listing.statement(shape._replace(sort=query.sort))
@@ -151,7 +155,11 @@ class Paginator:
         )
 
     async def _by_cursor(
-        self, listing: Listing[V], query: ListQuery[V], shape: Shape, parameters: dict[str, Any]
+        self,
+        listing: ListStatements[V],
+        query: ListQuery[V],
+        shape: Shape,
+        parameters: dict[str, Any],
     ) -> CursorPage[V]:
         place = self._place(listing, query)
         size = query.limit or query.per_page
@@ -174,7 +182,7 @@ class Paginator:
 
     def _cursor(
         self,
-        listing: Listing[V],
+        listing: ListStatements[V],
         place: _Place,
         edge: Sequence[Row[*tuple[Any, ...]]],
         *,
@@ -188,7 +196,7 @@ class Paginator:
         ]
         return self._cursors.sign([listing.query.__name__, place.sort, backward, values])
 
-    def _place(self, listing: Listing[V], query: ListQuery[V]) -> _Place:
+    def _place(self, listing: ListStatements[V], query: ListQuery[V]) -> _Place:
         if query.cursor is None:
             return _Place(query.sort)
         match self._cursors.read(query.cursor):

@@ -1,12 +1,14 @@
 """The queries that handlers need again and again, each as one function."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
+    PrimaryKeyConstraint,
     Select,
     SQLColumnExpression,
+    UniqueConstraint,
     func,
     literal,
     select,
@@ -86,6 +88,18 @@ def column_of(
     if found is None:
         raise LookupError(f"{entity.__name__} has no column `{name}`, nor is there an expression")
     return cast(ColumnElement[Any], found)
+
+
+def is_unique(entity: type[Base], name: str) -> Literal["all", "living"] | None:
+    """Among which rows a column is unique by itself: all, those of a partial index, or none."""
+    column: Any = entity.__mapper__.columns[name]
+    table: Any = column.table
+    alone = [c for c in (table.primary_key, *table.constraints) if list(c.columns) == [column]]
+    if any(isinstance(each, PrimaryKeyConstraint | UniqueConstraint) for each in alone):
+        return "all"
+    indexes = [each for each in table.indexes if each.unique and list(each.columns) == [column]]
+    partial = [each.dialect_options["postgresql"]["where"] is not None for each in indexes]
+    return None if not indexes else "living" if all(partial) else "all"
 
 
 def columns_of(

@@ -27,6 +27,7 @@ class Job(Base):
     """
 
     __tablename__ = "jobs"
+    __owner__ = "user_id"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     position: Mapped[int] = mapped_column(BigInteger)

@@ -1,15 +1,14 @@
 """Builds the description of the API (OpenAPI 3.1), from which clients are generated."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from threading import Lock
-from typing import Any, get_type_hints
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backstay.core.feature import Feature
 from backstay.core.messages import Message
-from backstay.core.representation import Preconditions
 from backstay.web.dispatch import Route
 from backstay.web.operations import Components, Node, describe, tidied
 from backstay.web.route_spec import BEARER
@@ -19,17 +18,28 @@ _FIRST = {"auth": 0, "users": 1}
 
 
 def openapi_of(
-    app: FastAPI, login_path: str, features: Iterable[Feature], max_age: int
+    app: FastAPI,
+    login_path: str,
+    features: Iterable[Feature],
+    conditional: Container[type[Message[Any]]],
+    max_age: int,
 ) -> dict[str, Any]:
-    """The OpenAPI description, built once under a lock: FastAPI fails if two threads build it."""
+    """The OpenAPI description, built once under a lock: FastAPI fails if two threads build it.
+
+    ``conditional`` are the messages whose handlers compare the request's preconditions.
+    """
     with _making:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(app, login_path, features, max_age)
+            app.openapi_schema = _described(app, login_path, features, conditional, max_age)
         return app.openapi_schema
 
 
 def _described(
-    app: FastAPI, login_path: str, features: Iterable[Feature], max_age: int
+    app: FastAPI,
+    login_path: str,
+    features: Iterable[Feature],
+    conditional: Container[type[Message[Any]]],
+    max_age: int,
 ) -> dict[str, Any]:
     schema = get_openapi(
         title=app.title,
@@ -43,7 +53,6 @@ def _described(
     common = Components(schema.setdefault("components", {}))
     scheme = {"type": "oauth2", "flows": {"password": {"tokenUrl": login_path, "scopes": {}}}}
     common.share("securitySchemes", BEARER, scheme)
-    conditional = _conditional(features)
     ours = [r for r in app.routes if isinstance(r, Route) and not r.spec.is_page]
     # a path and method may occur twice among hand-made routes: FastAPI describes the last one
     for (path, method), route in {(r.path_format, r.spec.method): r for r in ours}.items():
@@ -54,16 +63,6 @@ def _described(
     schemas.update({name: tidied(part) for name, part in schemas.items()})
     schema["tags"] = _tags(schema, features)
     return schema
-
-
-def _conditional(features: Iterable[Feature]) -> set[type[Message[Any]]]:
-    """The messages whose handler takes the request's preconditions."""
-    return {
-        function.__handles__
-        for feature in features
-        for function in feature.functions()
-        if hasattr(function, "__handles__") and Preconditions in get_type_hints(function).values()
-    }
 
 
 def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:

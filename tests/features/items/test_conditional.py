@@ -161,6 +161,16 @@ async def test_an_outdated_tag_is_refused(ada: Person, make: Make) -> None:
         problem(answer, 412, "precondition_failed")
 
 
+@sqlite_only
+async def test_restoring_may_depend_on_a_tag(ada: Person, make: Make) -> None:
+    item = await make(ada)
+    await ada.client.delete(item["path"])
+    path = f"{item['path']}/restore"
+    problem(await ada.client.post(path, headers={"If-Match": item["tag"]}), 412)
+    assert (await ada.client.get(item["path"])).status_code == 404
+    assert (await ada.client.post(path, headers={"If-Match": "*"})).status_code == 200
+
+
 async def test_a_condition_on_nothing_is_not_found(ada: Person, make: Make) -> None:
     item = await make(ada)
     await ada.client.delete(item["path"])

@@ -1,36 +1,22 @@
 """Commands that create, change, delete and restore items."""
 
+from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import select
-
 from backstay.core.bus import handles
-from backstay.core.context import CacheTags
 from backstay.core.messages import Command, FromPath, FromQuery, optional
-from backstay.core.permissions import PermissionSpec, Scope
 from backstay.core.ports import Clock
-from backstay.core.principal import Grant, Principal
-from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404, visible
+from backstay.core.principal import Principal
+from backstay.core.targets import AnyTarget, By, Target
 from backstay.db.session import Transaction
 from backstay.features.items.model import Item
-from backstay.features.items.schemas import Description, ItemDetail, Title
-
-CREATE = PermissionSpec("items", "create", description="Create items", default_scope=Scope.OWN)
-UPDATE = PermissionSpec("items", "update", description="Change items", default_scope=Scope.OWN)
-DELETE = PermissionSpec(
-    "items", "delete", description="Delete and restore items", default_scope=Scope.OWN
-)
-
-
-ITEM = ("items", "items:{id}")
-"""The tags of cached answers that show an item; a handler adds that of the owner's lists."""
+from backstay.features.items.schemas import ITEMS, Description, ItemDetail, Title
 
 
 class CreateItem(Command[ItemDetail]):
     """Create an item; it belongs to you."""
 
-    permission = CREATE
+    permission = ITEMS.create
     touches = ("items", "items:of:{principal}")
 
     title: Title
@@ -48,8 +34,7 @@ async def create_item(
 class ReplaceItem(Command[ItemDetail]):
     """Replace an item as a whole."""
 
-    permission = UPDATE
-    touches = ITEM
+    permission = ITEMS.update
     replaces = True
 
     id: FromPath[UUID]
@@ -59,15 +44,8 @@ class ReplaceItem(Command[ItemDetail]):
 
 @handles(ReplaceItem)
 async def replace_item(
-    command: ReplaceItem,
-    session: Transaction,
-    principal: Principal,
-    grant: Grant,
-    tags: CacheTags,
-    preconditions: Preconditions,
+    command: ReplaceItem, item: Target[Item], session: Transaction
 ) -> ItemDetail:
-    item = await _item(command.id, session, principal, grant, tags)
-    preconditions.check(ItemDetail.model_validate(item))
     item.title, item.description = command.title, command.description
     await session.flush()
     return ItemDetail.model_validate(item)
@@ -76,8 +54,7 @@ async def replace_item(
 class UpdateItem(Command[ItemDetail]):
     """Change the named fields of an item."""
 
-    permission = UPDATE
-    touches = ITEM
+    permission = ITEMS.update
 
     id: FromPath[UUID]
     title: Title = optional()
@@ -85,16 +62,7 @@ class UpdateItem(Command[ItemDetail]):
 
 
 @handles(UpdateItem)
-async def update_item(
-    command: UpdateItem,
-    session: Transaction,
-    principal: Principal,
-    grant: Grant,
-    tags: CacheTags,
-    preconditions: Preconditions,
-) -> ItemDetail:
-    item = await _item(command.id, session, principal, grant, tags)
-    preconditions.check(ItemDetail.model_validate(item))
+async def update_item(command: UpdateItem, item: Target[Item], session: Transaction) -> ItemDetail:
     for name, value in command.changes().items():
         setattr(item, name, value)
     await session.flush()
@@ -104,8 +72,7 @@ async def update_item(
 class DeleteItem(Command[None]):
     """Delete an item: hidden and restorable, or for good with `hard=true`."""
 
-    permission = DELETE
-    touches = ITEM
+    permission = ITEMS.delete
 
     id: FromPath[UUID]
     hard: FromQuery[bool] = False
@@ -114,15 +81,10 @@ class DeleteItem(Command[None]):
 @handles(DeleteItem)
 async def delete_item(
     command: DeleteItem,
+    item: Annotated[Item, By(deleted="hard")],
     session: Transaction,
-    principal: Principal,
-    grant: Grant,
-    tags: CacheTags,
-    preconditions: Preconditions,
     clock: Clock,
 ) -> None:
-    item = await _item(command.id, session, principal, grant, tags, deleted=command.hard)
-    preconditions.check(ItemDetail.model_validate(item))
     if command.hard:
         await session.delete(item)
     else:
@@ -132,35 +94,15 @@ async def delete_item(
 class RestoreItem(Command[ItemDetail]):
     """Bring a deleted item back."""
 
-    permission = DELETE
-    touches = ITEM
+    permission = ITEMS.delete
 
     id: FromPath[UUID]
 
 
 @handles(RestoreItem)
 async def restore_item(
-    command: RestoreItem, session: Transaction, principal: Principal, grant: Grant, tags: CacheTags
+    command: RestoreItem, item: AnyTarget[Item], session: Transaction
 ) -> ItemDetail:
-    item = await _item(command.id, session, principal, grant, tags, deleted=True)
     item.deleted_at = None
     await session.flush()
     return ItemDetail.model_validate(item)
-
-
-async def _item(
-    item_id: UUID,
-    session: Transaction,
-    principal: Principal,
-    grant: Grant,
-    tags: CacheTags,
-    *,
-    deleted: bool = False,
-) -> Item:
-    """The item, locked until the transaction ends; with ``deleted`` also a deleted one."""
-    query = select(Item).where(Item.id == item_id, visible(Item.owner_id, principal, grant))
-    if not deleted:
-        query = query.where(Item.deleted_at.is_(None))
-    item = await one_or_404(session, query, lock=True)
-    tags.touch(f"items:of:{item.owner_id}")
-    return item

@@ -12,6 +12,7 @@ class Item(SoftDelete, Entity):
     """An item that belongs to a user."""
 
     __tablename__ = "items"
+    __owner__ = "owner_id"
 
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(Text)

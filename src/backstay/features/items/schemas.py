@@ -1,4 +1,4 @@
-"""The views of items and the constraints of their fields."""
+"""The views of items, the constraints of their fields, and what is declared once about them."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,6 +7,9 @@ from uuid import UUID
 from pydantic import StringConstraints
 
 from backstay.core.messages import View
+from backstay.core.permissions import Scope
+from backstay.db.resource import Resource
+from backstay.features.items.model import Item
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Description = Annotated[str, StringConstraints(max_length=10_000)]
@@ -33,3 +36,13 @@ class ItemExport(ItemDetail):
     """An item in the export of its owner's data; also a deleted one."""
 
     deleted_at: datetime | None
+
+
+ITEMS = Resource(
+    "items",
+    Item,
+    ItemDetail,
+    default_scope=Scope.OWN,
+    descriptions={"read": "Read an item"},
+    tags=("items", "items:{id}", "items:of:{owner_id}"),
+)

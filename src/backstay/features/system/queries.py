@@ -16,14 +16,13 @@ from backstay.core.errors import AppError
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.introspection import fields_of
 from backstay.core.jobs import JobStore
-from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range
+from backstay.core.listing import Equals, ListQuery, Range
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
 from backstay.core.ports import Clock, HealthChecks, Metrics
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
 from backstay.db.listing import Listing
-from backstay.db.paging import Paginator
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.system.schemas import (
@@ -124,14 +123,7 @@ class ListActivity(ListQuery[ActivityEntry]):
     created_at: Range[datetime] | None = None
 
 
-ACTIVITY = Listing(ListActivity, Activity, ActivityEntry, owner=Activity.user_id)
-
-
-@handles(ListActivity)
-async def list_activity(
-    query: ListActivity, paginate: Paginator
-) -> Page[ActivityEntry] | CursorPage[ActivityEntry]:
-    return await paginate(ACTIVITY, query)
+ACTIVITY = Listing(ListActivity, Activity, ActivityEntry)
 
 
 class ExportActivity(PersonalData):

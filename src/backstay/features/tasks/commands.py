@@ -14,12 +14,13 @@ from backstay.core.errors import Conflict, FieldError, Invalid, RateLimited
 from backstay.core.feature import Feature
 from backstay.core.jobs import TASK_QUEUE, JobState, Progress
 from backstay.core.messages import Command, FromPath
-from backstay.core.permissions import SIGNED_IN, PermissionSpec, Scope
-from backstay.core.principal import Grant, Principal
+from backstay.core.permissions import SIGNED_IN, Scope
+from backstay.core.principal import Principal
+from backstay.core.targets import Target
 from backstay.core.validation import validated
-from backstay.db.queries import count, one_or_404, visible
+from backstay.db.queries import count
 from backstay.db.session import Transaction
-from backstay.features.tasks.queries import IS_TASK
+from backstay.features.tasks.queries import IS_TASK, TASKS
 from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
 from backstay.jobs.outbox import Jobs
 from backstay.jobs.store import NOW
@@ -38,9 +39,7 @@ class _TooManyTasks(RateLimited):
 class StartTask(Command[TaskStarted]):
     """Start a task; it runs after the answer, as you."""
 
-    permission = PermissionSpec(
-        "tasks", "create", description="Start tasks", default_scope=Scope.OWN
-    )
+    permission = TASKS.create
     body_values = 1000
 
     task: Annotated[str, Field(max_length=200)]
@@ -87,18 +86,15 @@ class _TaskNotOver(Conflict):
 class RetryTask(Command[TaskDetail]):
     """Run a task again that failed or was cancelled."""
 
-    permission = PermissionSpec(
-        "tasks", "retry", description="Repeat failed tasks", default_scope=Scope.OWN
-    )
+    permission = TASKS.may("retry", description="Repeat failed tasks", default_scope=Scope.OWN)
 
     id: FromPath[UUID]
 
 
 @handles(RetryTask)
 async def retry_task(
-    command: RetryTask, session: Transaction, principal: Principal, grant: Grant, jobs: Jobs
+    command: RetryTask, job: Target[Job], session: Transaction, jobs: Jobs
 ) -> TaskDetail:
-    job = await _job(command.id, session, principal, grant)
     if job.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise _TaskNotOver
     if job.queue == TASK_QUEUE:
@@ -120,18 +116,13 @@ class _TaskOver(Conflict):
 class CancelTask(Command[TaskDetail]):
     """Cancel a task; one that runs is stopped within seconds."""
 
-    permission = PermissionSpec(
-        "tasks", "cancel", description="Cancel tasks", default_scope=Scope.OWN
-    )
+    permission = TASKS.may("cancel", default_scope=Scope.OWN)
 
     id: FromPath[UUID]
 
 
 @handles(CancelTask)
-async def cancel_task(
-    command: CancelTask, session: Transaction, principal: Principal, grant: Grant
-) -> TaskDetail:
-    job = await _job(command.id, session, principal, grant)
+async def cancel_task(command: CancelTask, job: Target[Job], session: Transaction) -> TaskDetail:
     if job.finished_at is not None:
         raise _TaskOver
     job.is_cancelled = True
@@ -139,14 +130,6 @@ async def cancel_task(
         job.state, job.finished_at = JobState.CANCELLED.value, await session.scalar(select(NOW))
     await session.flush()
     return TaskDetail.model_validate(job)
-
-
-async def _job(job_id: UUID, session: Transaction, principal: Principal, grant: Grant) -> Job:
-    """The task's job, locked until the transaction ends."""
-    query = select(Job).where(Job.id == job_id, visible(Job.user_id, principal, grant))
-    if grant.scope is Scope.OWN:
-        query = query.where(IS_TASK)
-    return await one_or_404(session, query, lock=True)
 
 
 async def _check_room(session: Transaction, user_id: UUID | None) -> None:

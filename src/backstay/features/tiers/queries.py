@@ -48,13 +48,6 @@ class ListTiers(ListQuery[TierSummary]):
 TIERS = Listing(ListTiers, Tier, TierSummary)
 
 
-@handles(ListTiers)
-async def list_tiers(
-    query: ListTiers, paginate: Paginator
-) -> Page[TierSummary] | CursorPage[TierSummary]:
-    return await paginate(TIERS, query)
-
-
 class GetTier(Query[TierDetail]):
     """One tier with its rate limits; at the scope `OWN` the tier that the caller is in."""
 

@@ -26,6 +26,7 @@ class User(SoftDelete, Entity):
     """
 
     __tablename__ = "users"
+    __owner__ = "id"
 
     email: Mapped[str] = mapped_column(String(254))
     pending_email: Mapped[str | None] = mapped_column(String(254))

@@ -75,13 +75,6 @@ class ListRoles(ListQuery[RoleSummary]):
 ROLES = Listing(ListRoles, Role, RoleSummary)
 
 
-@handles(ListRoles)
-async def list_roles(
-    query: ListRoles, paginate: Paginator
-) -> Page[RoleSummary] | CursorPage[RoleSummary]:
-    return await paginate(ROLES, query)
-
-
 class ListRolesOfUser(ListQuery[RoleSummary]):
     """The roles that a user has."""
 

@@ -109,9 +109,9 @@ async def _detail(row: Any, send: Sender) -> UserDetail:
     return UserDetail(**row._mapping, roles=membership.roles)
 
 
-USERS = Listing(ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS)
+USERS = Listing(ListUsers, User, UserSummary, columns=_FLAGS)
 USERS_WITH_ROLE = Listing(
-    ListUsers, User, UserSummary, owner=User.id, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)
+    ListUsers, User, UserSummary, columns=_FLAGS, where=User.id.in_(MEMBERS_BY_NAME)
 )
 
 

@@ -40,7 +40,6 @@ USERS_OF_ROLE = Listing(
     ListUsersOfRole,
     User,
     UserSummary,
-    owner=User.id,
     where=User.id.in_(MEMBERS),
     columns={"is_blocked": User.blocked_at.is_not(None)},
 )
