@@ -193,11 +193,19 @@ async def test_tables_of_a_project_are_dropped_by_force_only(two: Shop) -> None:
     assert await two.sentence() == ""
 
 
-async def test_a_failing_project_leaves_an_empty_database(two: Shop) -> None:
-    broken = "def upgrade():\n    op.create_table('x')\n    op.execute('INSERT INTO no VALUES (1)')"
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("op.execute('INSERT INTO no VALUES (1)')", r"no such table|does not exist"),
+        ("op.unheard_of()", r"AttributeError: .*unheard_of.*\. Nothing was changed\.$"),
+    ],
+)
+async def test_a_failing_project_leaves_an_empty_database(two: Shop, line: str, told: str) -> None:
+    broken = f"\ndef upgrade():\n    op.create_table('x', sa.Column('y', sa.Integer()))\n    {line}"
     two.with_file("0003_broken.py", broken, "shop_0002")
-    with pytest.raises(MigrationError, match="no"):
+    with pytest.raises(MigrationError, match=told) as caught:
         await two.upgrade()
+    assert f"{two.history.folder}/0003_broken.py, line 10" in str(caught.value)
     assert await migrate.state(two.options, two.histories) is State.EMPTY
 
 

@@ -7,6 +7,7 @@ import ast
 import os
 import re
 import traceback
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -106,6 +107,14 @@ def worded() -> Iterator[None]:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Do not warn of the indexes of expressions that SQLite cannot describe."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* expression-based index")
+        yield
+
+
 @cache
 def scripts(histories: Histories) -> "ScriptDirectory":
     """The revisions of some histories; read once and cached.
@@ -126,7 +135,7 @@ def scripts(histories: Histories) -> "ScriptDirectory":
     except MigrationError:
         raise
     except Exception as error:  # a file may raise anything when it is imported
-        place = _place_of(error, histories)
+        place = place_of(error, histories) or "A migration cannot be read"
         raise MigrationError(f"{place}: {type(error).__name__}: {error}.") from error
     return found
 
@@ -161,15 +170,15 @@ def _names(given: str | Sequence[str] | None) -> Sequence[str]:
     return [given] if isinstance(given, str) else given or ()
 
 
-def _place_of(error: Exception, histories: Histories) -> str:
-    """The file, and the line, in which the import of a revision failed."""
+def place_of(error: Exception, histories: Histories) -> str | None:
+    """The file of a revision, and the line, in which an error was raised; None if in no such."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     folders = {str(history.folder.resolve()) for history in histories}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if str(Path(frame.filename).resolve().parent) in folders:
             return f"{frame.filename}, line {frame.lineno}"
-    return "A migration cannot be read"
+    return None
 
 
 def forget() -> None:
