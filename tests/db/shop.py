@@ -81,6 +81,13 @@ class Shop:
         forget()
 
 
+def async_url(url: str) -> str:
+    """The URL with the driver of the engines."""
+    for plain, driver in (("sqlite:", "sqlite+aiosqlite:"), ("postgresql:", "postgresql+asyncpg:")):
+        url = url.replace(plain, driver, 1) if url.startswith(plain) else url
+    return url
+
+
 def platform_of(count: int, folder: Path) -> History:
     """The platform as it was when it had only so many revisions."""
     folder.mkdir()

@@ -14,7 +14,7 @@ from backstay.db import migrate
 from backstay.db.base import Base
 from backstay.db.migrations.runner import PLATFORM, History, MigrationError
 from backstay.db.options import EngineOptions
-from tests.db.shop import Shop, declared, orders, platform_of
+from tests.db.shop import Shop, async_url, declared, orders, platform_of
 from tests.db.test_migrate import execute, head
 
 pytestmark = pytest.mark.anyio
@@ -48,9 +48,9 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-async def shop(options: EngineOptions, tmp_path: Path) -> Shop:
+def shop(seeded_url: str, tmp_path: Path) -> Shop:
     """The shop before its first revision, on a database that is migrated."""
-    await migrate.upgrade(options)
+    options = EngineOptions(async_url(seeded_url))
     return Shop(options, History("shop", tmp_path / "versions"))
 
 
