@@ -40,7 +40,7 @@ ALL = len(list(PLATFORM.folder.glob("0*.py")))
 
 @pytest.fixture
 def shop(options: EngineOptions, tmp_path: Path) -> Shop:
-    return Shop(options, History("shop", tmp_path / "versions"))
+    return Shop(options, History("shop", tmp_path / "50% of: it"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Alembic is imported only when there is something to do; a database that is curre
 """
 
 import ast
-import os
 import re
 import traceback
 import warnings
@@ -84,7 +83,7 @@ def revision_id(history: History, number: int) -> str:
 
 def _dependencies(file: Path) -> set[str]:
     """What a file says in ``depends_on``, without importing it."""
-    with suppress(SyntaxError, ValueError):
+    with suppress(SyntaxError, TypeError, ValueError):
         for node in ast.parse(file.read_bytes()).body:
             if isinstance(node, ast.Assign) and "depends_on" in map(ast.unparse, node.targets):
                 found = ast.literal_eval(node.value)
@@ -238,8 +237,8 @@ def config_of(
     config = Config(
         cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
     )
-    folders = os.pathsep.join(str(history.folder) for history in histories)
+    folders = "\n".join(str(history.folder) for history in histories)
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("version_locations", folders.replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    config.set_main_option("path_separator", "newline")
     return config
