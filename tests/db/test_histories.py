@@ -12,6 +12,7 @@ from backstay.db import migrate
 from backstay.db.database import Database
 from backstay.db.migrations.runner import (
     PLATFORM,
+    FaultyHistory,
     History,
     MigrationError,
     forget,
@@ -232,7 +233,7 @@ MISTAKES: dict[str, tuple[Callable[[Shop], None], str]] = {
 async def test_a_faulty_file_gives_a_sentence(two: Shop, mistake: str) -> None:
     make, told = MISTAKES[mistake]
     make(two)
-    with pytest.raises(MigrationError, match=told):
+    with pytest.raises(FaultyHistory, match=told):
         await two.upgrade()
     assert await migrate.state(two.options, two.histories) is State.ABSENT
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
-from backstay.db.migrations.runner import MigrationError
+from backstay.db.migrations.runner import FaultyHistory, MigrationError
 from backstay.db.migrations.standing import Standing, State
 from backstay.db.migrations.transaction import Unreachable
 from backstay.db.options import EngineOptions
@@ -180,6 +180,8 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
         return []
     try:
         standing = await migrate.standing(EngineOptions.of(settings))
+    except FaultyHistory:
+        raise  # the address of the database is not to blame
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]

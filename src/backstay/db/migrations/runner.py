@@ -52,6 +52,10 @@ class MigrationError(Exception):
     """The database cannot be migrated as requested; the text says why, in sentences."""
 
 
+class FaultyHistory(MigrationError):
+    """The files of a history contradict each other, or one cannot be read; the database is fine."""
+
+
 @cache
 def last_revisions(histories: Histories) -> frozenset[str]:
     """What a current database has stored, read from file names: no migration is imported.
@@ -119,7 +123,7 @@ def scripts(histories: Histories) -> "ScriptDirectory":
     """The revisions of some histories; read once and cached.
 
     Raises:
-        MigrationError: a file cannot be read, or two are the same revision, or one refers to a
+        FaultyHistory: a file cannot be read, or two are the same revision, or one refers to a
             revision that is not there.
     """
     from alembic.script import ScriptDirectory
@@ -135,7 +139,7 @@ def scripts(histories: Histories) -> "ScriptDirectory":
         raise
     except Exception as error:  # a file may raise anything when it is imported
         place = place_of(error, histories) or "A migration cannot be read"
-        raise MigrationError(f"{place}: {type(error).__name__}: {error}.") from error
+        raise FaultyHistory(f"{place}: {type(error).__name__}: {error}.") from error
     return found
 
 
@@ -144,7 +148,7 @@ def _require_numbers(history: History) -> None:
     for name in (path.name for path in revision_files(history)):
         other = seen.setdefault(name[:4], name)
         if other != name and NUMBERED.fullmatch(name):
-            raise MigrationError(
+            raise FaultyHistory(
                 f"{other} and {name} in {history.folder} have the same number: give the later one "
                 "the next number, in its name and its `revision`, and let its `down_revision` "
                 "name the other."
@@ -159,7 +163,7 @@ def _require_references(directory: "ScriptDirectory") -> None:
         for name in (*script._versioned_down_revisions, *_names(script.dependencies)):
             if name not in known:
                 whose = " of Backstay" if name.startswith(f"{PLATFORM.label}_") else ""
-                raise MigrationError(
+                raise FaultyHistory(
                     f"The revision {script.revision} builds on {name}, which is not there: install "
                     f"the version{whose} that has it, or correct {script.path}."
                 )
