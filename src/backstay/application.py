@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "BACKSTAY_APP"
 """The environment variable that names the application, as ``module:name``."""
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,26}")
 _TAKEN = ("backstay", PLATFORM.label)
 
 

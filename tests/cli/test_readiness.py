@@ -8,6 +8,7 @@ import pytest
 from backstay.cli.readiness import opened, sound
 from backstay.composition import seed
 from backstay.db import migrate
+from backstay.db.migrations.runner import FaultyHistory
 from backstay.db.options import EngineOptions
 from backstay.settings import ConfigurationError, SettingError, load_settings, read_settings
 from tests.cli.process import KEYS
@@ -82,6 +83,17 @@ def test_a_database_of_others_is_a_fault(tmp_path: Path, revision: str, wrong: s
         connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
     (fault,) = faults(tmp_path, **PRODUCTION)
     assert fault.wrong == wrong
+
+
+def test_a_faulty_history_is_no_fault_of_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def standing(_: EngineOptions) -> None:
+        raise FaultyHistory("Two files have the same number.")
+
+    monkeypatch.setattr(migrate, "standing", standing)
+    with pytest.raises(FaultyHistory, match="the same number"):
+        faults(tmp_path, **PRODUCTION)
 
 
 def test_a_current_database_needs_an_administrator(tmp_path: Path) -> None:

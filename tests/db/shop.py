@@ -4,10 +4,28 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Enum, ForeignKey, Index, Numeric, String, Table, Uuid, true
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    String,
+    Table,
+    Uuid,
+    func,
+    text,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from backstay.db import migrate
 from backstay.db.base import Base, UtcDateTime
@@ -15,6 +33,11 @@ from backstay.db.migrations.runner import PLATFORM, Histories, History, forget
 from backstay.db.options import EngineOptions
 
 LABEL = "shop"
+
+
+class Via(StrEnum):
+    POST = "by post"
+    SHOP = "in the shop"
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,13 @@ class Shop:
         forget()
 
 
+def async_url(url: str) -> str:
+    """The URL with the driver of the engines."""
+    for plain, driver in (("sqlite:", "sqlite+aiosqlite:"), ("postgresql:", "postgresql+asyncpg:")):
+        url = url.replace(plain, driver, 1) if url.startswith(plain) else url
+    return url
+
+
 def platform_of(count: int, folder: Path) -> History:
     """The platform as it was when it had only so many revisions."""
     folder.mkdir()
@@ -89,6 +119,12 @@ def orders(*columns: Any) -> Table:
         Column("kind", Enum("web", "phone", native_enum=False, length=8), nullable=False),
         Column("is_open", Boolean, nullable=False, server_default=true()),
         Column("placed_at", UtcDateTime, nullable=False),
+        Column("via", Enum(Via, values_callable=lambda via: [each.value for each in via])),
+        Column("detail", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+        Column("parts", Integer, nullable=False),
+        Column("paid_at", UtcDateTime, server_default=func.now()),
+        CheckConstraint("total >= 0", name="total"),
         *columns,
+        Index("ix_orders_lower_number", func.lower(text("number"))),
         Index("ix_orders_customer_id_id", "customer_id", "id"),
     )

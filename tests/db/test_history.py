@@ -31,3 +31,19 @@ def test_several_histories_end_in_as_many_revisions(tmp_path: Path) -> None:
     (tmp_path / "0002_two.py").touch()
     histories = (PLATFORM, History("shop", tmp_path))
     assert last_revisions(histories) == last_revisions((PLATFORM,)) | {"shop_0002"}
+
+
+def test_the_file_of_a_package_is_no_revision(tmp_path: Path) -> None:
+    (tmp_path / "__init__.py").touch()
+    (tmp_path / "0001_one.py").write_text("depends_on = ('platform_0001',)")
+    assert last_revisions((History("shop", tmp_path),)) == {"shop_0001"}
+    histories = (PLATFORM, History("shop", tmp_path))
+    assert last_revisions(histories) == last_revisions((PLATFORM,)) | {"shop_0001"}
+
+
+@pytest.mark.parametrize("text", ["depends_on = (", "depends_on = other()", "depends_on = 7"])
+def test_an_unreadable_dependency_is_none(tmp_path: Path, text: str) -> None:
+    """The migrations are then imported, which tells what is wrong with them."""
+    (tmp_path / "0001_one.py").write_text(text)
+    histories = (PLATFORM, History("shop", tmp_path))
+    assert "shop_0001" in last_revisions(histories)

@@ -15,7 +15,7 @@ from backstay.application import application_in_use
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
-from backstay.db.migrations.runner import MigrationError
+from backstay.db.migrations.runner import FaultyHistory, MigrationError
 from backstay.db.migrations.standing import Standing, State
 from backstay.db.migrations.transaction import Unreachable
 from backstay.db.options import EngineOptions
@@ -192,6 +192,8 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
     try:
         options, histories = EngineOptions.of(settings), application_in_use().histories
         standing = await migrate.standing(options, histories)
+    except FaultyHistory:
+        raise  # the address of the database is not to blame
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]

@@ -146,6 +146,9 @@ async def revision(
         MigrationError: there is nothing to write, the database is not current, or the folder
             belongs to an installed package or cannot be written.
     """
+    found = await standing(options, histories)
+    if not empty and found.state is not State.CURRENT:
+        raise MigrationError(found.sentence)
     from backstay.db.migrations import writing
 
     async with migrating(options) as connection:

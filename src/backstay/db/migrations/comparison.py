@@ -6,19 +6,21 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Connection, Table, create_engine, inspect
+from alembic.util.sqla_compat import is_expression_index
+from sqlalchemy import CheckConstraint, Connection, Index, Table, create_engine, inspect, text
 from sqlalchemy.pool import StaticPool
 
 from backstay.db import sqlite
 from backstay.db.base import Base
 from backstay.db.faults import first_line
 from backstay.db.migrations import steps
-from backstay.db.migrations.runner import PLATFORM, Histories, heads_of, worded
+from backstay.db.migrations.runner import PLATFORM, Histories, heads_of, quiet, worded
 
 Part = tuple[str, str, str]
 """A table, or something of it: what it is in Alembic's words, the name of the table, its own."""
 
 _PACKAGE = __name__.partition(".")[0]
+_SQLITE_INDEXES = text("SELECT name FROM sqlite_master WHERE type = 'index'")
 _VERSIONS, _CHECK = "alembic_version", "check_constraint"
 
 
@@ -61,11 +63,25 @@ class Comparison:
 
     def drift(self, connection: Connection) -> list[str]:
         """The differences, in words."""
-        with worded():
+        with worded(), quiet():
             context = MigrationContext.configure(connection, opts=self.options)
             found = _flat(compare_metadata(context, Base.metadata))
-        self.additions.update(self._added_checks(connection))
+            self.additions.update(self._added_checks(connection))
+        found += [("add_index", index) for index in self.unseen(connection)]
         return sorted(map(_in_words, found))
+
+    def unseen(self, connection: Connection) -> list[Index]:
+        """The indexes of expressions that SQLite lacks, where Alembic cannot see them."""
+        if connection.dialect.name != "sqlite":
+            return []
+        there = set(connection.scalars(_SQLITE_INDEXES))
+        return [
+            index
+            for table in Base.metadata.sorted_tables
+            if self._owner(table.name) in self.wanted
+            for index in sorted(table.indexes, key=lambda each: str(each.name))
+            if is_expression_index(index) and index.name not in there
+        ]
 
     def _added_checks(self, connection: Connection) -> Iterator[Part]:
         """The check constraints that nobody declared, which Alembic does not look for."""
@@ -127,7 +143,7 @@ def makers(histories: Histories) -> Makers:
     labels: dict[Part, str] = {}
     engine = create_engine("sqlite://", module=sqlite.in_use().module, poolclass=StaticPool)
     try:
-        with engine.connect() as connection:
+        with engine.connect() as connection, quiet():
             for history in histories:
                 for head in heads_of(histories, history):
                     steps.upgrade(connection, histories, head)

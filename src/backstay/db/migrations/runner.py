@@ -4,9 +4,9 @@ Alembic is imported only when there is something to do; a database that is curre
 """
 
 import ast
-import os
 import re
 import traceback
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -52,6 +52,10 @@ class MigrationError(Exception):
     """The database cannot be migrated as requested; the text says why, in sentences."""
 
 
+class FaultyHistory(MigrationError):
+    """The files of a history contradict each other, or one cannot be read; the database is fine."""
+
+
 @cache
 def last_revisions(histories: Histories) -> frozenset[str]:
     """What a current database has stored, read from file names: no migration is imported.
@@ -83,7 +87,7 @@ def revision_id(history: History, number: int) -> str:
 
 def _dependencies(file: Path) -> set[str]:
     """What a file says in ``depends_on``, without importing it."""
-    with suppress(SyntaxError, ValueError):
+    with suppress(SyntaxError, TypeError, ValueError):
         for node in ast.parse(file.read_bytes()).body:
             if isinstance(node, ast.Assign) and "depends_on" in map(ast.unparse, node.targets):
                 found = ast.literal_eval(node.value)
@@ -106,12 +110,20 @@ def worded() -> Iterator[None]:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Do not warn of the indexes of expressions that SQLite cannot describe."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* expression-based index")
+        yield
+
+
 @cache
 def scripts(histories: Histories) -> "ScriptDirectory":
     """The revisions of some histories; read once and cached.
 
     Raises:
-        MigrationError: a file cannot be read, or two are the same revision, or one refers to a
+        FaultyHistory: a file cannot be read, or two are the same revision, or one refers to a
             revision that is not there.
     """
     from alembic.script import ScriptDirectory
@@ -126,8 +138,8 @@ def scripts(histories: Histories) -> "ScriptDirectory":
     except MigrationError:
         raise
     except Exception as error:  # a file may raise anything when it is imported
-        place = _place_of(error, histories)
-        raise MigrationError(f"{place}: {type(error).__name__}: {error}.") from error
+        place = place_of(error, histories) or "A migration cannot be read"
+        raise FaultyHistory(f"{place}: {type(error).__name__}: {error}.") from error
     return found
 
 
@@ -136,7 +148,7 @@ def _require_numbers(history: History) -> None:
     for name in (path.name for path in revision_files(history)):
         other = seen.setdefault(name[:4], name)
         if other != name and NUMBERED.fullmatch(name):
-            raise MigrationError(
+            raise FaultyHistory(
                 f"{other} and {name} in {history.folder} have the same number: give the later one "
                 "the next number, in its name and its `revision`, and let its `down_revision` "
                 "name the other."
@@ -151,7 +163,7 @@ def _require_references(directory: "ScriptDirectory") -> None:
         for name in (*script._versioned_down_revisions, *_names(script.dependencies)):
             if name not in known:
                 whose = " of Backstay" if name.startswith(f"{PLATFORM.label}_") else ""
-                raise MigrationError(
+                raise FaultyHistory(
                     f"The revision {script.revision} builds on {name}, which is not there: install "
                     f"the version{whose} that has it, or correct {script.path}."
                 )
@@ -161,15 +173,15 @@ def _names(given: str | Sequence[str] | None) -> Sequence[str]:
     return [given] if isinstance(given, str) else given or ()
 
 
-def _place_of(error: Exception, histories: Histories) -> str:
-    """The file, and the line, in which the import of a revision failed."""
+def place_of(error: Exception, histories: Histories) -> str | None:
+    """The file of a revision, and the line, in which an error was raised; None if in no such."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     folders = {str(history.folder.resolve()) for history in histories}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if str(Path(frame.filename).resolve().parent) in folders:
             return f"{frame.filename}, line {frame.lineno}"
-    return "A migration cannot be read"
+    return None
 
 
 def forget() -> None:
@@ -229,8 +241,8 @@ def config_of(
     config = Config(
         cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
     )
-    folders = os.pathsep.join(str(history.folder) for history in histories)
+    folders = "\n".join(str(history.folder) for history in histories)
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("version_locations", folders.replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    config.set_main_option("path_separator", "newline")
     return config

@@ -1,13 +1,15 @@
 """Migrates up and down through Alembic, one history after the other, on one connection."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from alembic import command
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from backstay.db.migrations.runner import (
     Histories,
@@ -15,6 +17,8 @@ from backstay.db.migrations.runner import (
     config_of,
     heads_of,
     history_of,
+    place_of,
+    quiet,
     revision_id,
     scripts,
     worded,
@@ -46,8 +50,26 @@ def upgrade(connection: Connection, histories: Histories, revision: str) -> list
     applied: list[str] = []
     with worded():
         for target in _targets(histories, revision):
-            command.upgrade(config_of(histories, connection, applied), target)
+            with _placed(histories), quiet():
+                command.upgrade(config_of(histories, connection, applied), target)
     return applied
+
+
+@contextmanager
+def _placed(histories: Histories) -> Iterator[None]:
+    """Say in which file a revision failed."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if place := place_of(error, histories):
+            error.add_note(f"It happened in {place}.")
+        raise
+    except Exception as error:  # a revision may raise anything
+        place = place_of(error, histories)
+        if place is None:
+            raise
+        wrong = f"{place}: {type(error).__name__}: {error}. Nothing was changed."
+        raise MigrationError(wrong) from error
 
 
 def _targets(histories: Histories, revision: str) -> list[str]:
@@ -87,7 +109,8 @@ def downgrade(connection: Connection, histories: Histories, revision: str) -> li
     with worded():
         target, doomed = _to_undo(connection, histories, revision)
         if doomed:
-            command.downgrade(config_of(histories, connection, undone), target)
+            with _placed(histories), quiet():
+                command.downgrade(config_of(histories, connection, undone), target)
     return undone
 
 

@@ -84,4 +84,5 @@ def explained(options: EngineOptions) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         kind = Unreachable if isinstance(error, OSError) else MigrationError
-        raise kind(explanation(error, options)) from error
+        notes: list[str] = getattr(error, "__notes__", [])
+        raise kind(" ".join([explanation(error, options), *notes])) from error

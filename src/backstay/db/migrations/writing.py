@@ -2,28 +2,29 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
-from alembic.autogenerate import renderers
 from alembic.operations.ops import (
     AddColumnOp,
     AlterColumnOp,
+    CreateIndexOp,
     CreateTableOp,
+    DropIndexOp,
     MigrateOperation,
+    ModifyTableOps,
     OpContainer,
 )
+from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
-from sqlalchemy import Column, Connection, Enum
-from sqlalchemy.schema import DefaultClause
-from sqlalchemy.sql.elements import False_, True_
-from sqlalchemy.sql.functions import now
-from sqlalchemy.types import TypeDecorator, TypeEngine
-from sqlalchemy.util import generic_repr
+from alembic.util.sqla_compat import is_expression_index
+from sqlalchemy import Column, Connection
 
-from backstay.db.base import Base, UtcDateTime
+from backstay.db.base import Base
 from backstay.db.migrations.comparison import Comparison
+from backstay.db.migrations.rendering import EnumOp, has_type, render
 from backstay.db.migrations.runner import (
     NUMBERED,
     Histories,
@@ -32,22 +33,18 @@ from backstay.db.migrations.runner import (
     config_of,
     forget,
     heads_of,
+    quiet,
     revision_files,
     revision_id,
     worded,
 )
 
 if TYPE_CHECKING:
-    from alembic.autogenerate.api import AutogenContext
     from alembic.operations.ops import MigrationScript
 
 _Place = tuple[str, str]
-_DEFAULTS: dict[type[Any], str] = {
-    True_: "sa.true()",
-    False_: "sa.false()",
-    now: "sa.func.now()",
-}
-"""How defaults are written that Alembic would write in the words of the present database."""
+_IN_PLACE = AddColumnOp, CreateIndexOp, DropIndexOp
+"""What SQLite changes without rebuilding a table."""
 _INSTALLED = {"site-packages", "dist-packages"}
 _LONGEST = 32 - len("_0000")
 """Of a label: Alembic stores revisions in a column of 32 characters."""
@@ -73,12 +70,13 @@ def write(
     ]
     number = 1 + max(numbers, default=0)
     depends_on: Any = [last for each in below for last in heads_of(histories, each)] or None
-    options: dict[str, Any] = {"render_item": _render, "render_as_batch": True}
+    options: dict[str, Any] = {"render_item": render, "render_as_batch": True}
+    comparison = Comparison.of(histories, history.label)
     if not empty:
-        options |= Comparison.of(histories, history.label).options
+        options |= comparison.options
     config = config_of(histories, connection, options=options)
     config.set_main_option("file_template", f"{number:04d}_%%(slug)s")
-    with worded():
+    with worded(), quiet():
         script = command.revision(
             config,
             _title(message),
@@ -88,7 +86,7 @@ def write(
             version_path=history.folder,
             rev_id=revision_id(history, number),
             depends_on=depends_on,
-            process_revision_directives=None if empty else _complete,
+            process_revision_directives=None if empty else partial(_complete, comparison),
         )
     forget()
     return Path(script.path) if isinstance(script, Script) else None
@@ -134,19 +132,46 @@ def _require_folder(history: History) -> None:
         )
 
 
-def _complete(_: Any, __: Any, written: "list[MigrationScript]") -> None:
-    """Write nothing if there is no difference; create and drop the types of new enumerations."""
+def _complete(
+    comparison: Comparison, context: MigrationContext, _: Any, written: "list[MigrationScript]"
+) -> None:
+    """Write nothing if there is no difference; add what Alembic leaves out.
+
+    That is the types of new enumerations, and the indexes of expressions: SQLite cannot describe
+    them, and loses them when a table is rebuilt.
+    """
     up, down = written[0].upgrade_ops, written[0].downgrade_ops
-    if up is None or down is None or up.is_empty():
+    if up is None or down is None or context.connection is None:
+        return
+    for index in comparison.unseen(context.connection):
+        create = CreateIndexOp.from_index(index)
+        up.ops.append(create)
+        down.ops.insert(0, create.reverse())
+    if up.is_empty():
         written.clear()
         return
+    new = {op.index_name for op in _each(up.ops) if isinstance(op, CreateIndexOp)}
+    for direction in (up, down):
+        for op in [op for op in direction.ops if isinstance(op, ModifyTableOps)]:
+            direction.ops.extend(_lost_by(op, new))
     added = {place: type_ for op in _each(up.ops) for place, type_ in _added(op)}
-    enums = {type_.name: type_ for type_ in added.values() if _has_type(type_)}
-    older = {type_.name for place, type_ in _declared() if place not in added and _has_type(type_)}
+    enums = {type_.name: type_ for type_ in added.values() if has_type(type_)}
+    older = {type_.name for place, type_ in _declared() if place not in added and has_type(type_)}
     for name, enum in sorted(enums.items(), reverse=True):
-        up.ops.insert(0, _EnumOp(enum, "create"))
+        up.ops.insert(0, EnumOp(enum, "create"))
         if name not in older:
-            down.ops.append(_EnumOp(enum, "drop"))
+            down.ops.append(EnumOp(enum, "drop"))
+
+
+def _lost_by(op: ModifyTableOps, new: set[Any]) -> Iterator[CreateIndexOp]:
+    """What makes the indexes again that SQLite loses when it rebuilds the table."""
+    if all(isinstance(each, _IN_PLACE) for each in op.ops):
+        return
+    for index in Base.metadata.tables[op.table_name].indexes:
+        if is_expression_index(index) and index.name not in new:
+            create = CreateIndexOp.from_index(index)
+            create.if_not_exists = True
+            yield create
 
 
 def _each(ops: Iterable[MigrateOperation]) -> Iterator[MigrateOperation]:
@@ -173,58 +198,3 @@ def _declared() -> Iterator[tuple[_Place, Any]]:
     for table in Base.metadata.tables.values():
         for column in table.columns:
             yield (table.name, column.name), column.type
-
-
-def _has_type(item: Any) -> bool:
-    """Whether PostgreSQL has a type of its own for this one, which tables do not drop."""
-    return isinstance(item, Enum) and item.native_enum and bool(item.name)
-
-
-class _EnumOp(MigrateOperation):
-    """Creates or drops the type of an enumeration; SQLite has none."""
-
-    def __init__(self, enum: Enum, what: str) -> None:
-        self.enum, self.what = enum, what
-
-
-@renderers.dispatch_for(_EnumOp)
-def _render_enum_op(context: "AutogenContext", op: _EnumOp) -> str:
-    return f"{_named(op.enum, context)}.{op.what}(op.get_bind(), checkfirst=True)"
-
-
-def _render(kind: str, item: Any, context: "AutogenContext") -> str | Literal[False]:
-    """What stands in the file for a type or a default; False leaves it to Alembic."""
-    if kind == "server_default" and isinstance(item, DefaultClause):
-        return _DEFAULTS.get(type(item.arg), False)
-    if kind != "type" or item._variant_mapping:
-        return False
-    if isinstance(item, UtcDateTime):
-        return "sa.DateTime(timezone=True)"
-    if _has_type(item):
-        return f"{_named(item, context)[:-1]}, create_type=False)"  # _EnumOp creates it
-    module = type(item).__module__
-    if module.partition(".")[0] == "sqlalchemy":
-        return False
-    context.imports.add(f"import {module}")
-    return f"{module}.{_call(item)}"
-
-
-def _named(enum: Enum, context: "AutogenContext") -> str:
-    module = type(enum).__module__
-    if not module.startswith("sqlalchemy.dialects."):
-        return f"sa.{enum!r}"
-    dialect = module.split(".")[2]
-    context.imports.add(f"from sqlalchemy.dialects import {dialect}")
-    return f"{dialect}.{enum!r}"
-
-
-def _call(item: TypeEngine[Any]) -> str:
-    """The call that makes a type of the project; its own ``__repr__`` is believed."""
-    made: Any = type(item)
-    if not made.__repr__.__module__.startswith("sqlalchemy."):
-        return repr(item)
-    if not isinstance(item, TypeDecorator) or made.__init__ is not TypeDecorator.__init__:
-        return generic_repr(item)
-    if isinstance(made.impl, TypeEngine):
-        return f"{made.__name__}()"  # the arguments are those of `impl`
-    return generic_repr(item, to_inspect=item.impl)
