@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 
 from backstay.composition import Backstay, compose
@@ -27,7 +26,7 @@ from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
 from backstay.web.dispatch import Route, RouteIndex
 from backstay.web.limits import Limits
-from backstay.web.openapi import openapi_of
+from backstay.web.openapi import openapi_of, plain_routes
 from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
@@ -48,7 +47,8 @@ def create_app(
     Args:
         settings: by default read from the environment.
         features: what the application can do; a feature comes after those that it requires.
-        routers: further FastAPI routers; their requests do not pass the pipeline.
+        routers: further FastAPI routers; their requests do not pass the pipeline, but know their
+            caller by the dependencies of :mod:`backstay.web.callers`.
         on_start: each is awaited with the application before it serves its first request.
         on_stop: each is awaited with the application before its connections close.
         worker: whether jobs run in this process, too; by default only in `local`.
@@ -95,6 +95,7 @@ def create_app(
     index = _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    index.plain_routes = plain_routes(app)
     _check_limits(app)
     _check_paths(app, index)
     return app
@@ -171,8 +172,7 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
         BootError: it has each of them.
     """
     faults = []
-    others = [route for route in app.routes if not isinstance(route, Route)]
-    for context in iter_route_contexts(others):
+    for context in index.plain_routes:
         path = context.path_format or ""
         for method in {*(context.methods or ())} - {"HEAD"}:
             taker = index.taker(method, path)

@@ -4,7 +4,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
+from backstay.web.route_spec import RouteOptions, RouteSpec
 from tests.architecture.tree import ROOT
 
 SNIPPET = """
@@ -14,6 +16,7 @@ from backstay.core.errors import NotFound, Refusal
 from backstay.features.items.commands import CreateItem, DeleteItem
 from backstay.features.items.queries import GetItem
 from backstay.features.items.schemas import ItemDetail, ItemSummary
+from backstay.web.routes import Routes
 
 
 @handles(CreateItem)
@@ -55,9 +58,24 @@ async def sends(send: Sender) -> None:
     await send(CreateItem(tilte=text))  # breach
 
 
+def add_routes(routes: Routes) -> None:
+    routes.get("/{id}", GetItem, limit=None)
+    routes.get("/{id}", GetItem, limti=None)  # breach
+    routes.get("/{id}", GetItem, limit="often")  # breach
+
+
 def unannotated(command):  # breach
     return command
 """
+
+
+def test_options_of_a_row_have_the_types_of_its_attributes() -> None:
+    attributes = get_type_hints(RouteSpec)
+    options = get_type_hints(RouteOptions)
+    assert options == {name: attributes[name] for name in options}
+    assert attributes.keys() - options.keys() == {
+        *("method", "path", "message", "tag", "versioned", "place")
+    }
 
 
 def mypy(path: Path) -> tuple[set[int], str]:

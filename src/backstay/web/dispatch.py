@@ -1,7 +1,7 @@
 """Finds the route of a request, checks the request and sends the message of its row."""
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,9 +16,11 @@ from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
+from backstay.core.principal import Principal
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
 from backstay.web.answers import answer
+from backstay.web.callers import require_caller, requires_caller
 from backstay.web.limits import admission_of
 from backstay.web.parameters import Parameters
 from backstay.web.request import check_media_type, field_of, narrow
@@ -175,11 +177,13 @@ class RouteIndex:
 
     It looks a path up in a tree, segment by segment, in a time that does not grow with the number
     of routes; a literal segment takes precedence over a parameter. A request whose path it does not
-    know is counted and then passed to FastAPI, so that routes added by hand work.
+    know is counted and then passed to FastAPI, so that routes added by hand work: those of
+    ``plain_routes``, in their order.
     """
 
     def __init__(self, fallback: ASGIApp, routes: Iterable[APIRoute]) -> None:
         self._fallback = fallback
+        self.plain_routes: Sequence[Any] = ()
         self._root: _Node = _Node()
         for route in routes:
             node = self._root
@@ -215,8 +219,16 @@ class RouteIndex:
         await route.handle(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _count_unmatched(scope)
+        principal = await _count_unmatched(scope)
+        if principal is not None:
+            scope["backstay.principal"] = principal
+        elif self._requires_caller(scope):
+            await require_caller(Request(scope))  # now, since FastAPI reads the body first
         await self._fallback(scope, receive, send)
+
+    def _requires_caller(self, scope: Scope) -> bool:
+        matching = (each for each in self.plain_routes if each.matches(scope)[0] is Match.FULL)
+        return requires_caller(next(matching, None))
 
     async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle HEAD as GET (RFC 9110, 9.3.2). The outermost layer drops the body."""
@@ -254,8 +266,10 @@ class RouteIndex:
         return node if node.routes else None
 
 
-async def _count_unmatched(scope: Scope) -> None:
+async def _count_unmatched(scope: Scope) -> Principal | None:
     """Count a request that matches no feature's route, so that it is limited as well.
+
+    Returns its user, if it has a valid token.
 
     The documentation is not counted: it has its own limit.
 
@@ -263,8 +277,9 @@ async def _count_unmatched(scope: Scope) -> None:
         RateLimited: too many.
     """
     path = _path(scope)
-    if path not in _DOCUMENTATION and not path.startswith(_DOCUMENTATION[-1]):
-        await edge_of(Request(scope)).count(scope, None)
+    if path in _DOCUMENTATION or path.startswith(_DOCUMENTATION[-1]):
+        return None
+    return await edge_of(Request(scope)).count(scope, None)
 
 
 def _path(scope: Scope) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -16,6 +16,26 @@ from backstay.web.request import JSON
 BEARER = "bearer"
 """The name of the security scheme of routes that are not public: an access token."""
 Endpoint = Callable[..., Awaitable[Response]]
+
+
+class RouteOptions(TypedDict, total=False):
+    """The options of a row; :class:`RouteSpec` explains each."""
+
+    limit: LimitClass | None
+    status: int
+    location: str | None
+    endpoint: Endpoint | None
+    bodies: Mapping[str, type[BaseModel]]
+    credentials: Mapping[str, Mapping[str, Any] | None]
+    cookies: Mapping[str, str]
+    sets_cookies: bool
+    unwell: int | None
+    name: str
+    refuses: tuple[int, ...]
+    is_page: bool
+    max_body_bytes: int | None
+    grants_tokens: bool
+    path_names: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

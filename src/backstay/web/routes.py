@@ -6,14 +6,14 @@ routes are built.
 
 from collections.abc import Iterator
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from backstay.core.feature import Operation
 from backstay.core.messages import Message
 from backstay.core.wiring import Flaw, Place
 from backstay.limits.classes import GENERAL
 from backstay.web.route_flaws import flaws_of, is_message
-from backstay.web.route_spec import RouteSpec
+from backstay.web.route_spec import RouteOptions, RouteSpec
 
 if TYPE_CHECKING:
     from backstay.web.dispatch import Route
@@ -23,7 +23,7 @@ class Routes:
     """The routes of a feature, under ``{APP_ROOT_PATH}/v1`` unless ``versioned`` is False.
 
     ``tag`` is their group in the description of the API. ``about`` describes that group; one table
-    of the group is enough to give it. ``options`` are further attributes of :class:`RouteSpec`.
+    of the group is enough to give it. ``options`` are attributes of :class:`RouteSpec`.
     """
 
     def __init__(self, prefix: str, *, tag: str, about: str = "", versioned: bool = True) -> None:
@@ -47,26 +47,31 @@ class Routes:
             )
         )
 
-    def get(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+    def get(self, path: str, message: type[Message[Any]], **options: Unpack[RouteOptions]) -> None:
         """Read: 200, or 304 if the client's representation is current."""
         self._add("GET", path, message, **options)
 
-    def post(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+    def post(self, path: str, message: type[Message[Any]], **options: Unpack[RouteOptions]) -> None:
         """Create (201) if ``location`` gives the path of the new resource, else act (200)."""
-        status = 201 if "location" in options else 200
-        self._add("POST", path, message, **{"status": status, **options})
+        options.setdefault("status", 201 if "location" in options else 200)
+        self._add("POST", path, message, **options)
 
-    def put(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+    def put(self, path: str, message: type[Message[Any]], **options: Unpack[RouteOptions]) -> None:
         """Replace: 200 with the new representation."""
         self._add("PUT", path, message, **options)
 
-    def patch(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+    def patch(
+        self, path: str, message: type[Message[Any]], **options: Unpack[RouteOptions]
+    ) -> None:
         """Change the given fields: 200 with the new representation."""
         self._add("PATCH", path, message, **options)
 
-    def delete(self, path: str, message: type[Message[Any]], **options: Any) -> None:
+    def delete(
+        self, path: str, message: type[Message[Any]], **options: Unpack[RouteOptions]
+    ) -> None:
         """Delete: 204."""
-        self._add("DELETE", path, message, **{"status": 204, **options})
+        options.setdefault("status", 204)
+        self._add("DELETE", path, message, **options)
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, for an application to append."""

@@ -83,8 +83,8 @@ class EdgeState:
     cache_is_remote: bool
     client_max_age: int
 
-    async def count(self, scope: Scope, template: str | None) -> None:
-        """Count a request that needs no token.
+    async def count(self, scope: Scope, template: str | None) -> Principal | None:
+        """Count a request that needs no token; return its user, if it has a valid one.
 
         If it has a valid one, it counts for that user, under the tier's rule for ``template``,
         which is the path of its route. Otherwise it counts for the address.
@@ -101,6 +101,7 @@ class EdgeState:
             await self.limits.by_address(scope, GENERAL)
         else:
             await self.limits.by_user(scope, principal, template)
+        return principal
 
 
 def edge_of(request: Request) -> EdgeState:
