@@ -24,9 +24,10 @@ from backstay.jobs.worker import Worker
 from backstay.limits.classes import GENERAL
 from backstay.settings import AppSettings, Environment, Settings, load_settings
 from backstay.web import docs, errors, middleware
-from backstay.web.dispatch import Route, RouteIndex
+from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of, plain_routes
+from backstay.web.route_index import RouteIndex
 from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
@@ -143,7 +144,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
         docs.install(app, may_read=None if settings.is_local else may_read)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
-    middleware.install(app, settings, backstay.metrics)
+    middleware.install(app, settings, backstay.metrics, index.upload_bytes)
     return index
 
 
@@ -187,9 +188,11 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
 
 def _edge(backstay: Backstay) -> EdgeState:
     settings, token = backstay.settings, backstay.settings.app.metrics_token
+    authenticator = Authenticator(backstay.tokens, backstay.principals, backstay.clock)
     return EdgeState(
         bus=backstay.bus,
-        authenticate=Authenticator(backstay.tokens, backstay.principals, backstay.clock),
+        authenticate=authenticator,
+        refresh=authenticator.refresh,
         limits=Limits(backstay.limiter, settings),
         secure_cookies=not settings.is_local,
         public_origin=settings.app.public_origin,

@@ -38,7 +38,7 @@ LONGEST = 1000
 
 async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefix: str) -> Response:
     """Send a message on behalf of the request and return its result as a response."""
-    key = await _key_of(request) if spec.takes_key else None
+    key = await _key_of(request, spec) if spec.takes_key else None
     given = _preconditions_of(request)
     sender = sender_of(request, given, key)
     admission = request.scope.get("backstay.admission")
@@ -156,8 +156,10 @@ def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
     }
 
 
-async def _key_of(request: Request) -> IdempotencyKey | None:
+async def _key_of(request: Request, spec: RouteSpec) -> IdempotencyKey | None:
     """The request's ``Idempotency-Key``, if any, bound to its method, path, query and body.
+
+    The content of an upload is bound to it when it has arrived.
 
     Raises:
         BadRequest: the header is repeated, empty, too long or not printable.
@@ -168,7 +170,7 @@ async def _key_of(request: Request) -> IdempotencyKey | None:
     value = values[0].strip()
     if len(values) > 1 or not _KEY.fullmatch(value):
         raise BadRequest("Idempotency-Key must be sent once, with 1 to 255 printable characters.")
-    body = await request.body()
+    body = b"" if spec.upload else await request.body()
     said = [sorted(request.query_params.multi_items()), from_json(body) if body else None]
     fingerprint = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=32).digest()
     return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)

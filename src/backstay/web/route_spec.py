@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -18,10 +18,29 @@ BEARER = "bearer"
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-class RouteOptions(TypedDict, total=False):
-    """The options of a row; :class:`RouteSpec` explains each."""
+class UploadRule(NamedTuple):
+    """What a row that takes an upload accepts; ``max_bytes`` is of the file."""
+
+    media_types: tuple[str, ...]
+    max_bytes: int
+
+
+FORM_BYTES = 16_384
+"""How many bytes a form may have besides the file in it."""
+
+
+class CommonOptions(TypedDict, total=False):
+    """The options of every row; :class:`RouteSpec` explains each."""
 
     limit: LimitClass | None
+    name: str
+    refuses: tuple[int, ...]
+    path_names: dict[str, str]
+
+
+class RouteOptions(CommonOptions, total=False):
+    """The options of a row of one method; :class:`RouteSpec` explains each."""
+
     status: int
     location: str | None
     endpoint: Endpoint | None
@@ -30,12 +49,9 @@ class RouteOptions(TypedDict, total=False):
     cookies: Mapping[str, str]
     sets_cookies: bool
     unwell: int | None
-    name: str
-    refuses: tuple[int, ...]
     is_page: bool
     max_body_bytes: int | None
     grants_tokens: bool
-    path_names: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +77,9 @@ class RouteSpec:
         max_body_bytes: the most bytes of the body; by default that of the limit class.
         grants_tokens: whether a form sent here is an OAuth2 token request (RFC 6749).
         path_names: by path parameter, the message's field, where their names differ.
+        streams: the media type of the stream that is sent; None where none is.
+        filename: the name under which clients save the stream.
+        upload: what the upload may be that the message has; None where it has none.
         place: the file and line of the row.
     """
 
@@ -84,12 +103,20 @@ class RouteSpec:
     max_body_bytes: int | None = None
     grants_tokens: bool = False
     path_names: dict[str, str] = field(default_factory=dict)
+    streams: str | None = None
+    filename: str = ""
+    upload: UploadRule | None = None
     place: Place
 
     @cached_property
     def body_bytes(self) -> int | None:
         """The most bytes of the body, if this route allows fewer than the application."""
         return self.max_body_bytes or (self.limit.body_bytes if self.limit else None)
+
+    @cached_property
+    def upload_bytes(self) -> int | None:
+        """The most bytes of a body with an upload, the form around it included."""
+        return self.upload and self.upload.max_bytes + FORM_BYTES
 
     @cached_property
     def media_types(self) -> tuple[str, ...]:

@@ -6,14 +6,17 @@ routes are built.
 
 from collections.abc import Iterator
 from copy import copy
-from typing import TYPE_CHECKING, Any, Unpack
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from backstay.core.feature import Operation
-from backstay.core.messages import Message
+from backstay.core.messages import Command, Message, Query
+from backstay.core.streams import Stream
 from backstay.core.wiring import Flaw, Place
 from backstay.limits.classes import GENERAL
 from backstay.web.route_flaws import flaws_of, is_message
-from backstay.web.route_spec import RouteOptions, RouteSpec
+from backstay.web.route_spec import CommonOptions, RouteOptions, RouteSpec, UploadRule
+from backstay.web.rows import ENDINGS
 
 if TYPE_CHECKING:
     from backstay.web.dispatch import Route
@@ -72,6 +75,45 @@ class Routes:
         """Delete: 204."""
         options.setdefault("status", 204)
         self._add("DELETE", path, message, **options)
+
+    def stream(
+        self,
+        path: str,
+        message: type[Query[Stream[Any]]],
+        *,
+        media_type: str = "",
+        filename: str = "",
+        **options: Unpack[CommonOptions],
+    ) -> None:
+        """Read a stream by GET: 200 with a body that is made while it is sent.
+
+        Rows become CSV or lines of JSON. By default the end of the path (``.csv``, ``.jsonl`` or
+        ``.ndjson``) decides the media type, and its last segment is the name of the file.
+        """
+        media_type = media_type or ENDINGS.get(PurePosixPath(path).suffix, "")
+        self._add("GET", path, message, streams=media_type, filename=filename, **options)
+
+    def upload(
+        self,
+        path: str,
+        message: type[Command[Any]],
+        *,
+        media_types: tuple[str, ...],
+        max_bytes: int,
+        method: Literal["POST", "PUT"] = "POST",
+        status: int | None = None,
+        location: str | None = None,
+        **options: Unpack[CommonOptions],
+    ) -> None:
+        """Take a file: the field of the command that is an ``Upload``; the others are of the URL.
+
+        The file is the body itself, of one of the ``media_types``, or the one field of a form
+        (``multipart/form-data``). It may be larger than ``SERVER_MAX_BODY_BYTES`` allows other
+        bodies to be. By default the status is 201 with ``location``, else 200.
+        """
+        status = status or (200 if location is None else 201)
+        rule = UploadRule(media_types, max_bytes)
+        self._add(method, path, message, upload=rule, status=status, location=location, **options)
 
     def build(self, root_path: str) -> "list[Route]":
         """The routes with their full paths, for an application to append."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -47,8 +48,21 @@ class Authenticator:
         if token is None:
             raise Unauthenticated
         claims = self._claims(token)
-        principal = await self._principals.get(claims.session_id)
-        if principal is None or principal.user_id != claims.user_id:
+        return await self._of_session(claims.session_id, claims.user_id)
+
+    async def refresh(self, principal: Principal) -> Principal:
+        """The principal of an earlier request as it is now.
+
+        Raises:
+            Unauthenticated: its session has ended.
+        """
+        if principal.session_id is None:
+            return principal
+        return await self._of_session(principal.session_id, principal.user_id)
+
+    async def _of_session(self, session_id: UUID, user_id: UUID | None) -> Principal:
+        principal = await self._principals.get(session_id)
+        if principal is None or principal.user_id != user_id:
             raise Unauthenticated("This session has ended: sign in again.", challenge=INVALID)
         return principal
 
@@ -74,6 +88,7 @@ class EdgeState:
 
     bus: Bus
     authenticate: Callable[[str | None], Awaitable[Principal]]
+    refresh: Callable[[Principal], Awaitable[Principal]]
     limits: Limits
     secure_cookies: bool
     public_origin: str
