@@ -74,7 +74,18 @@ def test_options_of_a_row_have_the_types_of_its_attributes() -> None:
     options = get_type_hints(RouteOptions)
     assert options == {name: attributes[name] for name in options}
     assert attributes.keys() - options.keys() == {
-        *("method", "path", "message", "tag", "versioned", "place", "streams", "filename", "upload")
+        *(
+            "method",
+            "path",
+            "message",
+            "tag",
+            "versioned",
+            "place",
+            "streams",
+            "filename",
+            "upload",
+            "render",
+        )
     }
 
 

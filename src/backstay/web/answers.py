@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -36,6 +36,10 @@ LONGEST = 1000
 """The most characters of a query with which ``Link`` is sent: up to four links repeat it."""
 
 
+Responder = Callable[[Request, RouteSpec, Message[Any], str], Awaitable[Response]]
+"""Sends the message of a row on behalf of a request; the text is the prefix of its path."""
+
+
 async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefix: str) -> Response:
     """Send a message on behalf of the request and return its result as a response."""
     key = await _key_of(request, spec) if spec.takes_key else None
@@ -61,6 +65,16 @@ async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefi
     if isinstance(result, Replayed):
         response.headers["Idempotent-Replayed"] = "true"
     return response
+
+
+async def answer_page(
+    request: Request, spec: RouteSpec, message: Message[Any], prefix: str
+) -> Response:
+    """Send a query on behalf of the request and return the page that is made of its result."""
+    result = await sender_of(request)(message)
+    if spec.render is None:
+        raise LookupError("this row has no page")
+    return spec.render(result)
 
 
 def _representation(result: Any) -> Representation | None:

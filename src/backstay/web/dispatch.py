@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backstay.core.background import in_background
@@ -17,7 +17,7 @@ from backstay.core.permissions import PUBLIC
 from backstay.core.uploads import Upload
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
-from backstay.web.answers import answer
+from backstay.web.answers import Responder, answer, answer_page
 from backstay.web.limits import admission_of
 from backstay.web.parameters import Parameters
 from backstay.web.request import check_media_type, field_of, narrow
@@ -44,7 +44,7 @@ class Route(APIRoute):
             spec.endpoint or _described(spec, parameters),
             methods=[spec.method],
             status_code=spec.status,
-            response_model=None if result is type(None) or spec.streams is not None else result,
+            response_model=None if result is type(None) or not spec.sends_view else result,
             tags=[spec.tag],
             summary=_summary(spec.message),
             description=inspect.getdoc(spec.message),
@@ -54,10 +54,10 @@ class Route(APIRoute):
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        kept = spec.message.declared_cache()
-        route.may_be_kept = spec.endpoint is None and kept is not None and kept.ttl != 0
-        if spec.endpoint is None:
-            route.app = route._application(prefix)
+        kept, respond = spec.message.declared_cache(), _responder(spec)
+        route.may_be_kept = respond is answer and kept is not None and kept.ttl != 0
+        if respond is not None:
+            route.app = route._application(prefix, respond)
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -70,14 +70,12 @@ class Route(APIRoute):
 
         return handle
 
-    def _application(self, prefix: str) -> ASGIApp:
+    def _application(self, prefix: str, respond: Responder) -> ASGIApp:
         """The ASGI application that answers requests of this route.
 
         FastAPI uses the route only to describe the API: its dependency solver would cost more than
         everything else at the edge (docs/decisions).
         """
-
-        respond = answer if self.spec.streams is None else answer_stream
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive, send)
@@ -163,8 +161,19 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     return endpoint
 
 
+def _responder(spec: RouteSpec) -> Responder | None:
+    """What sends the message of a row, unless a custom endpoint does."""
+    if spec.endpoint is not None:
+        return None
+    if spec.streams is not None:
+        return answer_stream
+    return answer if spec.render is None else answer_page
+
+
 def _response_class(spec: RouteSpec, result: Any) -> type[Response]:
     """The class from which FastAPI reads the media type of a success."""
+    if spec.render is not None:
+        return HTMLResponse
     if spec.streams is not None:
         return type("Streamed", (Response,), {"media_type": spec.streams})
     return PlainTextResponse if result is str else JSONResponse

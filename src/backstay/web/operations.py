@@ -162,8 +162,8 @@ def _is_list(route: Route) -> bool:
 def _has_tag(route: Route) -> bool:
     spec = route.spec
     is_tagged = not _is_list(route) or kept_by_clients(spec.message)
-    is_whole = spec.endpoint is None and spec.streams is None
-    return is_whole and is_tagged and spec.message.result_type() is not None
+    is_view = spec.endpoint is None and spec.sends_view
+    return is_view and is_tagged and spec.message.result_type() is not None
 
 
 def _conditions(route: Route, *, is_conditional: bool) -> Iterator[str]:

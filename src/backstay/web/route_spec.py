@@ -79,6 +79,7 @@ class RouteSpec:
         path_names: by path parameter, the message's field, where their names differ.
         streams: the media type of the stream that is sent; None where none is.
         filename: the name under which clients save the stream.
+        render: makes the HTML page that is sent of the result; None where it is sent as JSON.
         upload: what the upload may be that the message has; None where it has none.
         place: the file and line of the row.
     """
@@ -106,12 +107,18 @@ class RouteSpec:
     streams: str | None = None
     filename: str = ""
     upload: UploadRule | None = None
+    render: Callable[[Any], Response] | None = None
     place: Place
 
     @cached_property
     def body_bytes(self) -> int | None:
         """The most bytes of the body, if this route allows fewer than the application."""
         return self.max_body_bytes or (self.limit.body_bytes if self.limit else None)
+
+    @property
+    def sends_view(self) -> bool:
+        """Whether a success is the view itself, neither a stream nor a page."""
+        return self.streams is None and self.render is None
 
     @cached_property
     def upload_bytes(self) -> int | None:

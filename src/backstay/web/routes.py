@@ -4,10 +4,10 @@ Processes that serve no HTTP read these tables, too. FastAPI is therefore import
 routes are built.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from backstay.core.feature import Operation
 from backstay.core.messages import Command, Message, Query
@@ -19,7 +19,12 @@ from backstay.web.route_spec import CommonOptions, RouteOptions, RouteSpec, Uplo
 from backstay.web.rows import ENDINGS
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from backstay.web.dispatch import Route
+
+
+R = TypeVar("R")
 
 
 class Routes:
@@ -92,6 +97,22 @@ class Routes:
         """
         media_type = media_type or ENDINGS.get(PurePosixPath(path).suffix, "")
         self._add("GET", path, message, streams=media_type, filename=filename, **options)
+
+    def page(
+        self,
+        path: str,
+        message: type[Query[R]],
+        render: Callable[[R], "Response"],
+        *,
+        is_page: bool = False,
+        **options: Unpack[CommonOptions],
+    ) -> None:
+        """Read an HTML page by GET: what ``render`` makes of the result.
+
+        It uses ``page`` of :mod:`backstay.web.pages`. The description of the API leaves the page
+        out if ``is_page``. Errors are problems, as on every route.
+        """
+        self._add("GET", path, message, render=render, is_page=is_page, **options)
 
     def upload(
         self,
