@@ -10,6 +10,7 @@ from backstay.composition import Backstay
 from backstay.core.errors import Unavailable
 from backstay.core.feature import Feature
 from backstay.db import streaming
+from backstay.web import streams
 from tests.conftest import Login
 from tests.features.conftest import trail  # noqa: F401
 from tests.features.steps import AUTH, needs
@@ -91,6 +92,27 @@ async def test_a_client_that_leaves_ends_the_work(app: FastAPI) -> None:
     exchange.left.set()
     await task
     assert ended == ["ended"]
+    assert not exchange.is_complete
+
+
+async def test_a_client_that_takes_nothing_is_left(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def two() -> AsyncIterator[bytes]:
+        yield b"first"
+        yield b"second"
+
+    source[:] = [two]
+    monkeypatch.setattr(streams, "TAKE_SECONDS", 0.0)
+    exchange = Exchange(app, "/exports/chunks")
+
+    async def taken() -> None:
+        if exchange.body:
+            await asyncio.Event().wait()
+
+    exchange.taken = taken  # type: ignore[method-assign]
+    await exchange.run()
+    assert exchange.body == b"first"
     assert not exchange.is_complete
 
 

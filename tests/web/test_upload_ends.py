@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,15 +12,16 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 
+from backstay.composition import Backstay
 from backstay.core import uploads
 from backstay.core.feature import Feature
-from backstay.web import uploads as receiving
+from backstay.core.uploads import Upload
 from tests.conftest import Login
 from tests.features.conftest import trail  # noqa: F401
 from tests.features.steps import API, Trail, needs
 from tests.waiting import eventually
 from tests.web.exports import Exchange
-from tests.web.pictures import MOST, folder, kept, pictures, seen, temporary  # noqa: F401
+from tests.web.pictures import MOST, SetPicture, folder, kept, pictures, seen, temporary  # noqa: F401
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, needs("items")]
@@ -31,6 +33,18 @@ PIXELS = b"\x89PNG" + b"pixels" * 1000
 @pytest.fixture
 def features(features: list[Feature]) -> list[Feature]:
     return [*features, pictures()]
+
+
+async def test_code_sends_a_file_as_an_upload(backstay: Backstay, tmp_path: Path) -> None:
+    source = tmp_path / "sea.png"
+    source.write_bytes(PIXELS)
+    upload = Upload.of_file(source, media_type="image/png", name="sea.png")
+    with pytest.raises(LookupError, match="only while its command runs"):
+        _ = upload.path
+    picture = await backstay.system(SetPicture(id=uuid4(), picture=upload, keep_as="a"))
+    assert (picture.size, picture.sha256) == (6004, sha256(PIXELS).hexdigest())
+    assert (folder[0] / "a").read_bytes() == source.read_bytes()
+    assert "pixels" not in SetPicture(id=uuid4(), picture=upload).model_dump_json()
 
 
 def received() -> list[Path]:
@@ -95,7 +109,7 @@ async def test_a_full_disk_is_an_answer(
     if where == "create":
         monkeypatch.setattr(tempfile, "mkstemp", full)
     elif where == "write":
-        monkeypatch.setattr(receiving, "_append", full)
+        monkeypatch.setattr(uploads, "_append", full)
     else:
         monkeypatch.setattr(uploads, "_replace", full)
     answer = await ada.client.post(f"{PATH}?keep_as=a", content=PIXELS, headers=PNG)

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.core import uploads
 from backstay.core.feature import Feature
 from backstay.core.uploads import PREFIX
-from backstay.web import uploads as receiving
 from tests.conftest import Login, Person
 from tests.features.conftest import trail  # noqa: F401
 from tests.features.steps import API, Trail, needs
@@ -189,16 +189,16 @@ async def test_memory_does_not_grow_with_the_upload(
     login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada, largest = await login(), list[int]()
-    append = receiving._append
+    append = uploads._append
 
-    def note(descriptor: int, digest: Any, data: bytes) -> None:
+    def note(descriptor: int, digest: Any, data: bytearray) -> int:
         largest.append(len(data))
-        append(descriptor, digest, data)
+        return append(descriptor, digest, data)
 
-    monkeypatch.setattr(receiving, "_append", note)
+    monkeypatch.setattr(uploads, "_append", note)
     answer = await ada.client.post(PATH, content=parts(2_000_000), headers=PNG)
     assert answer.json()["size"] == 2_000_000
-    assert max(largest) < receiving.BUFFER_BYTES + 100_000
+    assert max(largest) < uploads.BUFFER_BYTES + 100_000
 
 
 async def test_an_upload_is_described(app: FastAPI) -> None:

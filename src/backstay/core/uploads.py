@@ -5,9 +5,9 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from backstay.core.messages import Message
 
 PREFIX = "backstay-upload-"
 """With this the names of temporary files begin."""
+BUFFER_BYTES = 262_144
+"""How much of a file is gathered before it is written."""
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -74,9 +76,43 @@ class Upload:
             raise LookupError("an upload has a file only while its command runs: keep() it")
         return self._path
 
-    def create(self) -> int:
-        """Create the temporary file, in the folder that ``TMPDIR`` names; its file descriptor."""
-        descriptor, path = tempfile.mkstemp(prefix=PREFIX)
+    @classmethod
+    def of_file(cls, path: Path, *, media_type: str, name: str = "") -> "Upload":
+        """An upload with a copy of a file as its content, for tests and for commands from code."""
+
+        async def copy(upload: Upload) -> None:
+            await upload.fill(_chunks(path))
+
+        made = cls(copy)
+        made.media_type, made.name = media_type, name
+        return made
+
+    async def fill(self, content: AsyncIterator[bytes]) -> None:
+        """Write the content, as it arrives, to a temporary file in the folder ``TMPDIR``.
+
+        Raises:
+            StorageFull: the file system has no room.
+        """
+        digest, buffer = sha256(), bytearray()
+        descriptor = await asyncio.to_thread(self._create)
+        try:
+            async for chunk in content:
+                buffer += chunk
+                if len(buffer) >= BUFFER_BYTES:
+                    self.size += await asyncio.to_thread(_append, descriptor, digest, buffer)
+                    buffer = bytearray()
+            self.size += await asyncio.to_thread(_append, descriptor, digest, buffer)
+        except OSError as error:
+            raise of_storage(error) from error
+        finally:
+            os.close(descriptor)
+        self.sha256 = digest.hexdigest()
+
+    def _create(self) -> int:
+        try:
+            descriptor, path = tempfile.mkstemp(prefix=PREFIX)
+        except OSError as error:
+            raise of_storage(error) from error
         self._path = Path(path)
         return descriptor
 
@@ -122,10 +158,14 @@ class Upload:
         if removed is not None:
             await asyncio.to_thread(removed.unlink, missing_ok=True)
 
+    @property
+    def is_received(self) -> bool:
+        """Whether the file is there."""
+        return self._path is not None
+
     async def receive(self) -> None:
-        """Receive the file from the client, once."""
-        if self._path is None:
-            await self._receive(self)
+        """Receive the file from the client."""
+        await self._receive(self)
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -141,6 +181,21 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _append(descriptor: int, digest: Any, data: bytearray) -> int:
+    """Write all of the data; how many bytes it has."""
+    digest.update(data)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    return len(data)
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, BUFFER_BYTES):
+            yield chunk
 
 
 def of_storage(error: OSError) -> Exception:
@@ -171,7 +226,7 @@ def receive(message: type[Message[Any]], call_next: Next) -> Next:
 
     async def run(context: Context) -> Any:
         upload: Upload = getattr(context.message, fields[0])
-        if context.is_nested:  # the outer command ends the upload
+        if upload.is_received:  # the command around this one ends it
             return await call_next(context)
         try:
             await upload.receive()

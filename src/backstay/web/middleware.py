@@ -44,6 +44,7 @@ _DEFAULTS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 EXPOSED = [
+    "Content-Disposition",
     "ETag",
     "Idempotent-Replayed",
     "Link",

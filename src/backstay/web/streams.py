@@ -1,7 +1,8 @@
 """Sends the stream of a query, as long as its client listens and its caller may ask for it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from mimetypes import guess_extension
 from typing import Any
 from urllib.parse import quote
@@ -30,12 +31,17 @@ async def answer_stream(
     return StreamResponse(spec, stream, context, edge_of(request))
 
 
+TAKE_SECONDS = 60.0
+"""How long a client may take nothing; then the connection is closed."""
+
+
 class StreamResponse(Response):
     """A response whose body is made while it is sent.
 
     The first piece is made before the head is sent, so that an error becomes an error response. If
-    a later piece fails, or the caller may no longer send the query, the body stays without its end:
-    the server closes the connection, and the client sees that the transfer is broken.
+    a later piece fails, or the caller may no longer send the query, or the client takes nothing for
+    ``TAKE_SECONDS``, the body stays without its end: the server closes the connection, and the
+    client sees that the transfer is broken.
     """
 
     def __init__(
@@ -74,7 +80,8 @@ class StreamResponse(Response):
             head = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **head})
             while piece is not None and scope["method"] != "HEAD":
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                async with _patience():
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(body, None)
             await send({"type": "http.response.body"})
         finally:
@@ -100,6 +107,15 @@ class StreamResponse(Response):
         principal = await self._edge.refresh(context.principal)
         if principal is not context.principal:
             await reauthorize(context, principal)
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(TAKE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise ClientDisconnect from error
 
 
 async def _departure(receive: Receive) -> None:

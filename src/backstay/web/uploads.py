@@ -1,19 +1,15 @@
 """Receives the file of an upload into a temporary file: as the body itself, or in a form."""
 
-import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from functools import partial
-from hashlib import sha256
-from typing import Any
 from urllib.parse import unquote
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from backstay.core.errors import AppError
-from backstay.core.uploads import Upload, of_storage
+from backstay.core.uploads import Upload
 from backstay.web.request import (
     MULTIPART,
     allow_bytes,
@@ -27,8 +23,6 @@ from backstay.web.request import (
 from backstay.web.route_spec import FORM_BYTES, UploadRule
 from backstay.web.upload_form import UploadForm
 
-BUFFER_BYTES = 262_144
-"""How much is received before it is written to the file."""
 NAME_LENGTH = 255
 _EXTENDED = re.compile(r";\s*filename\*=utf-8''([^;\s]+)", re.IGNORECASE)
 """The name of a file in other letters than ASCII (RFC 8187)."""
@@ -71,43 +65,22 @@ async def _receive(request: Request, rule: UploadRule, field: str, upload: Uploa
     else:
         begins(field_of(request.scope, b"content-disposition") or "", media_type)
     try:
-        await _write(_content(request, form), upload, rule.max_bytes)
+        await upload.fill(_content(request, form, rule.max_bytes))
     except ClientDisconnect as error:
         raise _ClientGone from error
-    except OSError as error:
-        raise of_storage(error) from error
 
 
-async def _content(request: Request, form: UploadForm | None) -> AsyncIterator[bytes]:
+async def _content(request: Request, form: UploadForm | None, most: int) -> AsyncIterator[bytes]:
     """The content of the file, in the chunks in which it arrives."""
+    size = 0
     async for chunk in request.stream():
-        yield form.feed(chunk) if form and chunk else chunk
+        part = form.feed(chunk) if form and chunk else chunk
+        size += len(part)
+        if size > most:
+            raise too_large(most)
+        yield part
     if form is not None:
         form.check_end()
-
-
-async def _write(content: AsyncIterator[bytes], upload: Upload, most: int) -> None:
-    digest, buffer = sha256(), bytearray()
-    descriptor = await asyncio.to_thread(upload.create)
-    try:
-        async for chunk in content:
-            upload.size += len(chunk)
-            if upload.size > most:
-                raise too_large(most)
-            buffer += chunk
-            if len(buffer) >= BUFFER_BYTES:
-                await asyncio.to_thread(_append, descriptor, digest, bytes(buffer))
-                buffer.clear()
-        await asyncio.to_thread(_append, descriptor, digest, bytes(buffer))
-    finally:
-        os.close(descriptor)
-    upload.sha256 = digest.hexdigest()
-
-
-def _append(descriptor: int, digest: Any, data: bytes) -> None:
-    digest.update(data)
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 def _name_in(disposition: str) -> str:
