@@ -1,12 +1,23 @@
 """Streams the rows of a statement in batches, each read on a connection that is given back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    UnaryExpression,
+    UniqueConstraint,
+    bindparam,
+    tuple_,
+)
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql import coercions, roles
 
 from backstay.core.background import in_background
 from backstay.core.messages import View
@@ -39,8 +50,10 @@ def stream_rows(
     in the stream or not, but no row is in it twice unless its key changes.
 
     Raises:
-        ValueError: the statement has an order or a limit of its own.
+        ValueError: the statement has an order or a limit of its own, or rows would be left out,
+            because the key may be null or is not unique.
         LookupError: a field of the view is no column of the statement.
+        TypeError: the key is a descending order.
     """
     keys = key if isinstance(key, tuple) else (key,)
     if statement._order_by_clauses or statement._has_row_limiting_clause:
@@ -48,6 +61,7 @@ def stream_rows(
             "stream_rows() orders and limits the statement itself: remove its order_by(), limit() "
             "and offset(), and name the order as key=."
         )
+    _check_key(statement, keys)
     names = [column.key for column in statement.selected_columns]
     required = {n for n, field in view.model_fields.items() if field.is_required()}
     if missing := sorted(required - set(names)):
@@ -77,3 +91,34 @@ def stream_rows(
             given |= {f"_key{n}": value for n, value in enumerate(last)}
 
     return Stream(batches(), filename=filename)
+
+
+def _check_key(statement: Select[*tuple[Any, ...]], keys: tuple[Key, ...]) -> None:
+    """Refuse a key that would leave rows out at the border of two batches.
+
+    Whether a computed value, or a column of a subquery, is unique cannot be known.
+    """
+    columns = [coercions.expect(roles.ColumnArgumentRole, key) for key in keys]
+    for column in columns:
+        if getattr(column, "nullable", False):
+            raise ValueError(f"stream_rows(): {column} may be null, so it cannot be part of key=.")
+        if isinstance(column, UnaryExpression):
+            raise TypeError(f"stream_rows() reads in ascending order: name columns, not {column}.")
+    tables = [each.table for each in columns if isinstance(getattr(each, "table", None), Table)]
+    if statement._group_by_clauses or len(tables) < len(columns):
+        return
+    named = {(each.table.name, each.name) for each in columns}
+    unique = (each for table in tables for each in _unique_sets(table))
+    if not any({(c.table.name, c.name) for c in each} <= named for each in unique):
+        told = ", ".join(map(str, columns))
+        raise ValueError(
+            f"stream_rows(): key={told} is not unique, so that rows could be left out: "
+            "add the primary key as its last column."
+        )
+
+
+def _unique_sets(table: Table) -> Iterator[Iterable[Column[Any]]]:
+    yield table.primary_key.columns
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield constraint.columns
