@@ -10,6 +10,8 @@ from backstay.web.route_spec import RouteOptions, RouteSpec
 from tests.architecture.tree import ROOT
 
 SNIPPET = """
+from starlette.responses import HTMLResponse
+
 from backstay.core.bus import handles, prepares
 from backstay.core.context import Sender
 from backstay.core.errors import NotFound, Refusal
@@ -58,10 +60,22 @@ async def sends(send: Sender) -> None:
     await send(CreateItem(tilte=text))  # breach
 
 
+def page_of_detail(item: ItemDetail) -> HTMLResponse:
+    return HTMLResponse(item.title)
+
+
+def page_of_text(text: str) -> HTMLResponse:
+    return HTMLResponse(text)
+
+
 def add_routes(routes: Routes) -> None:
     routes.get("/{id}", GetItem, limit=None)
     routes.get("/{id}", GetItem, limti=None)  # breach
     routes.get("/{id}", GetItem, limit="often")  # breach
+    routes.page("/{id}/page", GetItem, page_of_detail)
+    routes.page("/{id}/page", GetItem, page_of_text)  # breach
+    routes.stream("/items.csv", GetItem)  # breach
+    routes.upload("/{id}", CreateItem, media_types=("a/b",), max_bytes="1")  # breach
 
 
 def unannotated(command):  # breach
