@@ -170,7 +170,7 @@ WRONG: dict[str, tuple[Code, Say]] = {
     ),
     "success that is none": (Code.ROUTE_STATUS, lambda r: r.post("", MakeRig, status=404)),
     "an answer without a body": (Code.ROUTE_STATUS, lambda r: r.delete("", MakeRig)),
-    "an unknown limit": (Code.ROUTE_LIMIT, lambda r: r.get("", FindRigs, limit="often")),
+    "an unknown limit": (Code.ROUTE_LIMIT, lambda r: r.get("", FindRigs, limit="often")),  # type: ignore[arg-type]
 }
 
 
@@ -215,7 +215,7 @@ def test_two_operations_have_two_names(faults: Faults) -> None:
 
 
 def test_a_route_limit_must_be_a_limit_class(faults: Faults) -> None:
-    (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))
+    (fault,) = faults(rigs(lambda r: r.get("", FindRigs, limit="login")))  # type: ignore[arg-type]
     assert fault.code is Code.ROUTE_LIMIT
     assert LimitClass.__name__ in fault.hint
 

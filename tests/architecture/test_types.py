@@ -6,13 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
+from backstay.web.route_spec import RouteOptions, RouteSpec
 from tests.architecture.tree import ROOT
 
 SNIPPET = """
 from typing import Annotated
+
+from starlette.responses import HTMLResponse
 
 from backstay.core.bus import handles, prepares
 from backstay.core.context import Sender
@@ -25,6 +29,7 @@ from backstay.features.items.commands import CreateItem, DeleteItem
 from backstay.features.items.model import Item
 from backstay.features.items.queries import GetItem, ListItems, get_item
 from backstay.features.items.schemas import ItemDetail, ItemSummary
+from backstay.web.routes import Routes
 
 
 @handles(CreateItem)
@@ -111,8 +116,46 @@ async def sends(send: Sender) -> None:
     await send(CreateItem(tilte=text))  # breach
 
 
+def page_of_detail(item: ItemDetail) -> HTMLResponse:
+    return HTMLResponse(item.title)
+
+
+def page_of_text(text: str) -> HTMLResponse:
+    return HTMLResponse(text)
+
+
+def add_routes(routes: Routes) -> None:
+    routes.get("/{id}", GetItem, limit=None)
+    routes.get("/{id}", GetItem, limti=None)  # breach
+    routes.get("/{id}", GetItem, limit="often")  # breach
+    routes.page("/{id}/page", GetItem, page_of_detail)
+    routes.page("/{id}/page", GetItem, page_of_text)  # breach
+    routes.stream("/items.csv", GetItem)  # breach
+    routes.upload("/{id}", CreateItem, media_types=("a/b",), max_bytes="1")  # breach
+
+
 def unannotated(command): ...  # breach
 """
+
+
+def test_options_of_a_row_have_the_types_of_its_attributes() -> None:
+    attributes = get_type_hints(RouteSpec)
+    options = get_type_hints(RouteOptions)
+    assert options == {name: attributes[name] for name in options}
+    assert attributes.keys() - options.keys() == {
+        *(
+            "method",
+            "path",
+            "message",
+            "tag",
+            "versioned",
+            "place",
+            "streams",
+            "filename",
+            "upload",
+            "render",
+        )
+    }
 
 
 def mypy(path: Path) -> tuple[set[int], str]:

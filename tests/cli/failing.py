@@ -14,6 +14,14 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from backstay.core.bus import handles
+from backstay.core.feature import Feature
+from backstay.core.messages import Query
+from backstay.core.permissions import PUBLIC
+from backstay.core.streams import Stream
+from backstay.features import STANDARD
+from backstay.web.routes import Routes
+
 DSN = "postgresql://shop:hush@db.example.org/shop"
 router = APIRouter(prefix="/planted")
 
@@ -46,6 +54,40 @@ async def late() -> StreamingResponse:
         fail("late")
 
     return StreamingResponse(half())
+
+
+class Half(Query[Stream[bytes]]):
+    permission = PUBLIC
+
+
+@handles(Half)
+async def half_of_stream(query: Half) -> Stream[bytes]:
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half"
+        fail("stream")
+
+    return Stream(half())
+
+
+class Endless(Query[Stream[bytes]]):
+    permission = PUBLIC
+
+
+@handles(Endless)
+async def endless(query: Endless) -> Stream[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            yield b"chunk"
+            await asyncio.Event().wait()
+        finally:
+            logging.getLogger("library").warning("the client has left")
+
+    return Stream(chunks())
+
+
+streams = Routes("/planted", tag="planted", versioned=False)
+streams.stream("/half.csv", Half)
+streams.stream("/endless.csv", Endless)
 
 
 @router.get("/aside")
@@ -84,7 +126,14 @@ def application(started_by: int | None = None) -> Any:
     from backstay import application  # noqa: PLC0415
     from backstay.server import worker  # noqa: PLC0415
 
-    made = application.Application("failing", routers=[router], on_stop=[stop], migrations=None)
+    planted = Feature("planted", (sys.modules[__name__],), (streams,))
+    made = application.Application(
+        "failing",
+        features=[*STANDARD, planted],
+        routers=[router],
+        on_stop=[stop],
+        migrations=None,
+    )
     if "CANNOT_START" in os.environ:
         vars(made)["create_app"] = partial(fail, "start")
     application.PACKAGED = made

@@ -57,7 +57,11 @@ def fail_in_every_way(client: httpx.Client, folder: Path) -> None:
 
     until(lambda: status("/livez") == 200, lambda: lines(folder))
     assert status("/planted/bug") == 500
-    status("/planted/late")
+    assert status("/planted/late") is None
+    assert status("/planted/half.csv") is None
+    with client.stream("GET", "/planted/endless.csv") as answer:
+        assert next(answer.iter_bytes()) == b"chunk"
+    until(lambda: "the client has left" in "".join(lines(folder)))
     assert status("/planted/aside") == 200
     until(lambda: "library" in "".join(lines(folder)))
 
@@ -72,6 +76,10 @@ def test_every_line_is_an_event_whatever_fails(home: Path, kind: str) -> None:
         assert f"Error: {way}: cannot connect to postgresql://shop:********@" in "".join(printed)
     (late,) = (event for event in events if event.get("path") == "/planted/late")
     assert (late["status"], late["level"], "late" in late["reason"]) == (200, "error", True)
+    for way in ("late", "stream"):
+        told = [json.loads(line)["event"] for line in printed if f"{way}: cannot" in line]
+        assert (told.count("request"), {*told} <= {"unhandled error", "request"}) == (1, True)
+    assert not [each for each in events if "ASGI" in each["event"]]
     said = " ".join(event["event"] for event in events)
     for words in ("warned of postgresql://shop:********@", "two lines\nof ", "no number: %d"):
         assert words in said

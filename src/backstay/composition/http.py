@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 
 from backstay.composition import Backstay
@@ -25,9 +24,10 @@ from backstay.jobs.worker import Worker
 from backstay.limits.classes import GENERAL
 from backstay.settings import AppSettings, Environment
 from backstay.web import docs, errors, middleware
-from backstay.web.dispatch import Route, RouteIndex
+from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
-from backstay.web.openapi import openapi_of
+from backstay.web.openapi import openapi_of, plain_routes
+from backstay.web.route_index import RouteIndex
 from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 
 Hook = Callable[[FastAPI], Awaitable[None]]
@@ -82,6 +82,7 @@ def app_of(
     index = _install(app, backstay)
     for router in routers:
         app.include_router(router)
+    index.plain_routes = plain_routes(app)
     _check_limits(app)
     _check_paths(app, index)
     return app
@@ -153,7 +154,7 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
         start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
-    middleware.install(app, settings, backstay.metrics)
+    middleware.install(app, settings, backstay.metrics, index.upload_bytes)
     return index
 
 
@@ -182,8 +183,7 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
         BootError: it has each of them.
     """
     faults = []
-    others = [route for route in app.routes if not isinstance(route, Route)]
-    for context in iter_route_contexts(others):
+    for context in index.plain_routes:
         path = context.path_format or ""
         for method in {*(context.methods or ())} - {"HEAD"}:
             taker = index.taker(method, path)
@@ -198,9 +198,11 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
 
 def _edge(backstay: Backstay) -> EdgeState:
     settings, token = backstay.settings, backstay.settings.app.metrics_token
+    authenticator = Authenticator(backstay.tokens, backstay.principals, backstay.clock)
     return EdgeState(
         bus=backstay.bus,
-        authenticate=Authenticator(backstay.tokens, backstay.principals, backstay.clock),
+        authenticate=authenticator,
+        refresh=authenticator.refresh,
         limits=Limits(backstay.limiter, settings),
         secure_cookies=not settings.is_local,
         public_origin=settings.app.public_origin,

@@ -16,6 +16,7 @@ from backstay.core.ports import PrincipalChannel
 from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Provider, Registry
 from backstay.core.representation import Preconditions
+from backstay.core.uploads import receive
 from backstay.db.activity import AuditTrail
 from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
@@ -49,6 +50,7 @@ def bus_for(
         retries.hold,  # refuses a request while this process runs one with the same Idempotency-Key
         trail.note_refusal,  # records a failure in the audit trail, after the rollback
         authorize,  # checks the grant, its field rules and the rules of the message
+        receive,  # receives the upload of the command, and removes its file in the end
         prepare,  # does slow work, such as hashing, before a connection is taken
         transaction,  # commits before the response is made
         retries.replay,  # returns the stored answer of an Idempotency-Key, else stores this one

@@ -11,7 +11,7 @@ from backstay.core.context import Context
 from backstay.core.errors import FieldError, Forbidden, Refusal, Unauthenticated
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec, Source
-from backstay.core.principal import Grant
+from backstay.core.principal import Grant, Principal
 from backstay.core.registry import Function, HandlerSource, Provider, Registry
 from backstay.core.signatures import hints_of
 
@@ -193,6 +193,31 @@ def authorize(message: type[Message[Any]], call_next: Next) -> Next:
         return await call_next(context)
 
     return call_next if policy is PUBLIC and not rules else check
+
+
+async def check_allowed(context: Context) -> None:
+    """Authorise a message without sending it.
+
+    Raises:
+        AppError: the principal of the context may not send it.
+    """
+    await authorize(type(context.message), _nothing)(context)
+
+
+async def reauthorize(context: Context, principal: Principal) -> None:
+    """Authorise a message again whose answer is under way, as the principal is now.
+
+    Raises:
+        AppError: the principal may no longer send it, or not with the grant that it began with.
+    """
+    now = Context(context.message, principal, context.origin, context.sender)
+    await check_allowed(now)
+    if not now.grant.covers(context.grant):
+        raise Forbidden("Your role has changed since this began: ask again.")
+
+
+async def _nothing(_: Context) -> None:
+    """Stands for the rest of the pipeline."""
 
 
 _WHERE = {Source.JSON: "the body", Source.QUERY: "the query"}

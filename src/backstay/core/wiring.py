@@ -65,6 +65,8 @@ class Code(StrEnum):
     ROUTE_STATUS = "route.status"
     ROUTE_LIMIT = "route.limit"
     ROUTE_LIMIT_TWICE = "route.limit_twice"
+    ROUTE_STREAM = "route.stream"
+    ROUTE_UPLOAD = "route.upload"
     ROUTE_NOT_LISTED = "route.not_listed"
     FEATURE_SHAPE = "feature.shape"
     FEATURE_TWICE = "feature.twice"

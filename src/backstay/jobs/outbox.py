@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from backstay.core.bus import Next, authorize, handles
+from backstay.core.bus import check_allowed, handles
 from backstay.core.context import Context
 from backstay.core.events import Event, Reaction, Subscriptions
 from backstay.core.jobs import MAX_ATTEMPTS, JobNotifier, JobRun, JobStore, NewJob
@@ -18,6 +18,7 @@ from backstay.core.messages import Command
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Provider
+from backstay.core.uploads import upload_fields
 
 log = structlog.get_logger("backstay.jobs")
 
@@ -39,6 +40,8 @@ class Outbox:
             return f"{name} cannot be a job: no feature handles it"
         for secret in secret_fields(command):
             return f"{name} cannot be a job: its field `{secret}` is a secret, jobs are stored"
+        for upload in upload_fields(command):
+            return f"{name} cannot be a job: its field `{upload}` lasts as long as its request"
         return None
 
     def new(self, command: Command[Any], principal: Principal, **options: Any) -> NewJob:
@@ -174,9 +177,7 @@ class Jobs:
             unique_key=None if unique is None else f"{kind.__name__}:{unique}",
         )
         sender = self._context.sender
-        await authorize(kind, _allowed)(
-            Context(command, self._principal, self._context.origin, sender)
-        )
+        await check_allowed(Context(command, self._principal, self._context.origin, sender))
         return await self._outbox.put(self._context, job)
 
     async def wake(self, job_id: UUID) -> None:
@@ -239,10 +240,3 @@ class AnswerEvent(Command[None]):
 @handles(AnswerEvent)
 async def answer_event(command: AnswerEvent) -> None:
     """Nothing to do: the subscriber returned no command."""
-
-
-async def _pass(context: Context) -> None:
-    """Does nothing: only the authorisation before it matters."""
-
-
-_allowed: Next = _pass

@@ -1,5 +1,6 @@
 """Uvicorn's HTTP protocol with limits for the size and time of a request's head."""
 
+import logging
 from asyncio import TimerHandle, Transport
 from typing import cast
 
@@ -18,6 +19,14 @@ _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the application has not logged this itself: why a response has no end."""
+    return record.msg != "ASGI callable returned without completing response."
+
+
+logging.getLogger("uvicorn.error").addFilter(_is_news)
 
 
 class Http(HttpToolsProtocol):

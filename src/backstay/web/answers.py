@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -36,9 +36,13 @@ LONGEST = 1000
 """The most characters of a query with which ``Link`` is sent: up to four links repeat it."""
 
 
+Responder = Callable[[Request, RouteSpec, Message[Any], str], Awaitable[Response]]
+"""Sends the message of a row on behalf of a request; the text is the prefix of its path."""
+
+
 async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefix: str) -> Response:
     """Send a message on behalf of the request and return its result as a response."""
-    key = await _key_of(request) if spec.takes_key else None
+    key = await _key_of(request, spec) if spec.takes_key else None
     given = _preconditions_of(request)
     sender = sender_of(request, given, key)
     admission = request.scope.get("backstay.admission")
@@ -61,6 +65,16 @@ async def answer(request: Request, spec: RouteSpec, message: Message[Any], prefi
     if isinstance(result, Replayed):
         response.headers["Idempotent-Replayed"] = "true"
     return response
+
+
+async def answer_page(
+    request: Request, spec: RouteSpec, message: Message[Any], prefix: str
+) -> Response:
+    """Send a query on behalf of the request and return the page that is made of its result."""
+    result = await sender_of(request)(message)
+    if spec.render is None:
+        raise LookupError("this row has no page")
+    return spec.render(result)
 
 
 def _representation(result: Any) -> Representation | None:
@@ -156,8 +170,10 @@ def for_clients(message: type[Message[Any]], max_age: int) -> Mapping[str, str]:
     }
 
 
-async def _key_of(request: Request) -> IdempotencyKey | None:
+async def _key_of(request: Request, spec: RouteSpec) -> IdempotencyKey | None:
     """The request's ``Idempotency-Key``, if any, bound to its method, path, query and body.
+
+    The content of an upload is bound to it when it has arrived.
 
     Raises:
         BadRequest: the header is repeated, empty, too long or not printable.
@@ -168,7 +184,7 @@ async def _key_of(request: Request) -> IdempotencyKey | None:
     value = values[0].strip()
     if len(values) > 1 or not _KEY.fullmatch(value):
         raise BadRequest("Idempotency-Key must be sent once, with 1 to 255 printable characters.")
-    body = await request.body()
+    body = b"" if spec.upload else await request.body()
     said = [sorted(request.query_params.multi_items()), from_json(body) if body else None]
     fingerprint = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=32).digest()
     return IdempotencyKey(value, f"{request.method} {request.scope['path']}", fingerprint)

@@ -1,29 +1,30 @@
-"""Finds the route of a request, checks the request and sends the message of its row."""
+"""Checks a request and sends the message of its row."""
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Match
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message as ASGIMessage
 
 from backstay.core.background import in_background
 from backstay.core.errors import AppError, FieldError, Invalid
 from backstay.core.messages import Message
 from backstay.core.permissions import PUBLIC
+from backstay.core.uploads import Upload
 from backstay.core.validation import MOST_FAULTS
 from backstay.limits.classes import GENERAL
-from backstay.web.answers import answer
+from backstay.web.answers import Responder, answer, answer_page
 from backstay.web.limits import admission_of
 from backstay.web.parameters import Parameters
 from backstay.web.request import check_media_type, field_of, narrow
 from backstay.web.route_spec import Endpoint, RouteSpec
 from backstay.web.state import edge_of
+from backstay.web.streams import answer_stream
+from backstay.web.uploads import upload_of
 
 
 class Route(APIRoute):
@@ -43,20 +44,20 @@ class Route(APIRoute):
             spec.endpoint or _described(spec, parameters),
             methods=[spec.method],
             status_code=spec.status,
-            response_model=None if result is type(None) else result,
+            response_model=None if result is type(None) or not spec.sends_view else result,
             tags=[spec.tag],
             summary=_summary(spec.message),
             description=inspect.getdoc(spec.message),
             operation_id=spec.operation_id,
-            response_class=PlainTextResponse if result is str else JSONResponse,
+            response_class=_response_class(spec, result),
             responses={"default": {}},  # web/operations.py describes each
             include_in_schema=not spec.is_page,
         )
         route.spec, route.parameters = spec, parameters
-        kept = spec.message.declared_cache()
-        route.may_be_kept = spec.endpoint is None and kept is not None and kept.ttl != 0
-        if spec.endpoint is None:
-            route.app = route._application(prefix)
+        kept, respond = spec.message.declared_cache(), _responder(spec)
+        route.may_be_kept = respond is answer and kept is not None and kept.ttl != 0
+        if respond is not None:
+            route.app = route._application(prefix, respond)
         return route
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -69,7 +70,7 @@ class Route(APIRoute):
 
         return handle
 
-    def _application(self, prefix: str) -> ASGIApp:
+    def _application(self, prefix: str, respond: Responder) -> ASGIApp:
         """The ASGI application that answers requests of this route.
 
         FastAPI uses the route only to describe the API: its dependency solver would cost more than
@@ -81,13 +82,17 @@ class Route(APIRoute):
             await self._admit(request)
             try:
                 self._check_form(request)
-                message = await self.parameters.read(request)
-                response = await answer(request, self.spec, message, prefix)
+                message = await self.parameters.read(request, self._upload_of(request))
+                response = await respond(request, self.spec, message, prefix)
             finally:
                 await admission_of(scope)
             await response(scope, receive, send)
 
         return app
+
+    def _upload_of(self, request: Request) -> Upload | None:
+        rule, fields = self.spec.upload, self.parameters.uploads
+        return None if rule is None else upload_of(request, rule, fields[0])
 
     async def _admit(self, request: Request) -> None:
         """Authenticate the request and count it, before its body is read.
@@ -125,7 +130,7 @@ class Route(APIRoute):
         That is a query where the route takes none, a body larger than this route allows, and a body
         of another media type.
         """
-        if self.spec.body_bytes is not None:
+        if self.spec.body_bytes is not None and self.spec.upload is None:
             narrow(request.scope, self.spec.body_bytes)
         if request.scope["query_string"] and not self.parameters.has_query:
             raise Invalid(
@@ -156,125 +161,24 @@ def _described(spec: RouteSpec, parameters: Parameters) -> Endpoint:
     return endpoint
 
 
+def _responder(spec: RouteSpec) -> Responder | None:
+    """What sends the message of a row, unless a custom endpoint does."""
+    if spec.endpoint is not None:
+        return None
+    if spec.streams is not None:
+        return answer_stream
+    return answer if spec.render is None else answer_page
+
+
+def _response_class(spec: RouteSpec, result: Any) -> type[Response]:
+    """The class from which FastAPI reads the media type of a success."""
+    if spec.render is not None:
+        return HTMLResponse
+    if spec.streams is not None:
+        return type("Streamed", (Response,), {"media_type": spec.streams})
+    return PlainTextResponse if result is str else JSONResponse
+
+
 def _summary(message: type[Message[Any]]) -> str:
     """The first sentence of a message's description, without its full stop."""
     return (inspect.getdoc(message) or message.__name__).split("\n")[0].split(". ")[0].rstrip(".")
-
-
-_DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
-
-
-class _MethodNotAllowed(AppError):
-    """The path exists, but not with this method (RFC 9110, 15.5.6)."""
-
-    status, code, title = 405, "method_not_allowed", "Method not allowed"
-
-
-class RouteIndex:
-    """Runs before FastAPI's router and handles the requests whose path it knows.
-
-    It looks a path up in a tree, segment by segment, in a time that does not grow with the number
-    of routes; a literal segment takes precedence over a parameter. A request whose path it does not
-    know is counted and then passed to FastAPI, so that routes added by hand work.
-    """
-
-    def __init__(self, fallback: ASGIApp, routes: Iterable[APIRoute]) -> None:
-        self._fallback = fallback
-        self._root: _Node = _Node()
-        for route in routes:
-            node = self._root
-            for segment in route.path_format.strip("/").split("/"):
-                name = "{}" if segment.startswith("{") else segment
-                node = node.children.setdefault(name, _Node())
-            for method in route.methods or ():
-                node.routes.setdefault(method, route)
-                if method == "GET":
-                    node.routes.setdefault("HEAD", route)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._fallback(scope, receive, send)
-            return
-        node = self._find(_path(scope))
-        if node is None:
-            await self._pass_on(scope, receive, send)
-            return
-        route = node.routes.get(scope["method"])
-        if route is None:
-            await _count_unmatched(scope)
-            allowed = ", ".join(sorted(node.routes))
-            raise _MethodNotAllowed(f"Allowed here: {allowed}.", headers={"Allow": allowed})
-        if scope["method"] == "HEAD":
-            await self._as_get(scope, receive, send)
-            return
-        match, child_scope = route.matches(scope)
-        if match is not Match.FULL:
-            await self._pass_on(scope, receive, send)
-            return
-        scope.update(child_scope)
-        await route.handle(scope, receive, send)
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _count_unmatched(scope)
-        await self._fallback(scope, receive, send)
-
-    async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle HEAD as GET (RFC 9110, 9.3.2). The outermost layer drops the body."""
-
-        async def respond(message: ASGIMessage) -> None:
-            scope["method"] = "HEAD"  # the server reads it here to frame the response
-            await send(message)
-
-        scope["method"] = "GET"
-        try:
-            await self(scope, receive, respond)
-        finally:
-            scope["method"] = "HEAD"
-
-    def taker(self, method: str, path: str) -> APIRoute | None:
-        """The route that handles such requests, or one of another method if they get a 405."""
-        node = self._find(path)
-        if node is None:
-            return None
-        route = node.routes.get(method)
-        if route is None:
-            return next(iter(node.routes.values()))
-        match, _ = route.matches({"type": "http", "method": method, "path": path})
-        return route if match is Match.FULL else None
-
-    def _find(self, path: str) -> "_Node | None":
-        if path != "/" and path.endswith("/"):
-            return None
-        node = self._root
-        for segment in path[1:].split("/"):
-            found = node.children.get(segment) or node.children.get("{}")
-            if found is None:
-                return None
-            node = found
-        return node if node.routes else None
-
-
-async def _count_unmatched(scope: Scope) -> None:
-    """Count a request that matches no feature's route, so that it is limited as well.
-
-    The documentation is not counted: it has its own limit.
-
-    Raises:
-        RateLimited: too many.
-    """
-    path = _path(scope)
-    if path not in _DOCUMENTATION and not path.startswith(_DOCUMENTATION[-1]):
-        await edge_of(Request(scope)).count(scope, None)
-
-
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
-
-
-class _Node:
-    __slots__ = ("children", "routes")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.routes: dict[str, APIRoute] = {}

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -101,6 +101,22 @@ def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
         log.error("request failed", code=error.code, request_id=request_id, exc_info=error)
 
 
+def tell_break(scope: MutableMapping[str, Any], error: Exception) -> None:
+    """Log why a response that has begun stays without its end."""
+    refusal = error.__cause__  # the framework wraps an error for which it has an answer
+    if isinstance(refusal, AppError):
+        tell(scope, refusal)
+        leave_cause(scope, refusal)
+    elif not isinstance(error, ClientDisconnect):
+        tell_unhandled(scope, error)
+
+
+def tell_unhandled(scope: MutableMapping[str, Any], error: Exception) -> None:
+    """Log an error that no code expects, and store its cause for the log line of the request."""
+    leave_cause(scope, error)
+    log.error("unhandled error", request_id=scope["backstay.request_id"], exc_info=error)
+
+
 def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
     """Store the cause of a failure for the log line of the request, and return it."""
     code = error.code if isinstance(error, AppError) else AppError.code
@@ -141,6 +157,7 @@ PROBLEMS = {
     422: ("Invalid", "The request is not valid"),
     429: ("RateLimited", "Too many requests"),
     500: ("InternalError", "Internal error"),
+    507: ("StorageFull", "There is no room for the upload"),
     503: ("Unavailable", "Temporarily unavailable"),
 }
 """By status: the name and description of an error in the description of the API."""

@@ -17,6 +17,7 @@ def _header(description: str, schema: dict[str, Any], *, always: bool = False) -
 HEADERS = {
     "Accept-Encoding": _header("The only encoding of a body that is taken: none.", _TEXT),
     "Cache-Control": _header("How long the client may keep the answer.", _TEXT),
+    "Content-Disposition": _header("The name to save the body under.", _TEXT, always=True),
     "ETag": _header("The entity tag of what is shown, for `If-Match`.", _TEXT, always=True),
     "Idempotent-Replayed": _header(
         "`true` where this is the first answer once more.", {"type": "string", "enum": ["true"]}

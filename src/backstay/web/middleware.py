@@ -1,10 +1,9 @@
 """The ASGI layers around the whole application: request id, headers, metrics, CORS, errors."""
 
 import asyncio
-import re
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from os import urandom
 from traceback import format_exception
 
 import structlog
@@ -19,22 +18,22 @@ from backstay.core.addresses import normal_origin
 from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
-from backstay.web.errors import leave_cause, problem_response, tell
+from backstay.web.errors import problem_response, tell, tell_break, tell_unhandled
 from backstay.web.request import (
+    allow_bytes,
+    allowed_bytes,
     check_encoding,
     check_host,
     check_length,
     check_uri,
     client_address,
     fields_of,
-    narrowed,
-    parent_of,
+    identify,
     too_large,
 )
 
 log = structlog.get_logger("backstay.http")
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -45,6 +44,7 @@ _DEFAULTS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 EXPOSED = [
+    "Content-Disposition",
     "ETag",
     "Idempotent-Replayed",
     "Link",
@@ -97,7 +97,7 @@ class _Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, trace = _identify(scope)
+        request_id, trace = identify(scope)
         scope["backstay.client_address"] = client_address(scope, self._trusted)
         added = [
             (b"x-request-id", request_id.encode()),
@@ -169,11 +169,15 @@ class _Faults:
     """The layer inside CORS: checks the host, limits URI and body (size, time), answers all errors.
 
     An unexpected exception becomes a 500 problem; with ``APP_DEBUG`` set, the problem's member
-    ``debug`` holds the traceback.
+    ``debug`` holds the traceback. If the response has begun, it stays without its end, and the
+    server closes the connection.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, upload_bytes: Callable[[Scope], int | None]
+    ) -> None:
         self._app = app
+        self._upload_bytes = upload_bytes
         self._debug = settings.app.debug
         self._limit = settings.server.max_body_bytes
         hosts = tuple(host.lower() for host in settings.server.trusted_hosts)
@@ -193,25 +197,32 @@ class _Faults:
         try:
             self._check(scope)
             await self._app(scope, self._bounded(scope, receive), watch)
-        except AppError as error:
-            tell(scope, error)
-            if started:
-                raise
-            await problem_response(scope, error)(scope, receive, send)
-        except ClientDisconnect:
-            await watch({"type": "http.response.start", "status": CLIENT_GONE, "headers": []})
-            await watch({"type": "http.response.body"})
         except Exception as error:
-            leave_cause(scope, error)
-            log.exception("unhandled error", request_id=scope["backstay.request_id"])
             if started:
-                raise
-            traceback = "".join(format_exception(error)) if self._debug else ""
-            await problem_response(scope, AppError(), traceback)(scope, receive, send)
+                tell_break(scope, error)
+            elif isinstance(error, ClientDisconnect):
+                await Response(status_code=CLIENT_GONE)(scope, receive, send)
+            else:
+                await self._answer(scope, error)(scope, receive, send)
+
+    def _answer(self, scope: Scope, error: Exception) -> Response:
+        if isinstance(error, AppError):
+            tell(scope, error)
+            return problem_response(scope, error)
+        tell_unhandled(scope, error)
+        traceback = "".join(format_exception(error)) if self._debug else ""
+        return problem_response(scope, AppError(), traceback)
 
     def _check(self, scope: Scope) -> None:
         check_host(scope, self._hosts)
-        check_length(scope, self._limit)
+        allow_bytes(scope, self._limit)
+        try:
+            check_length(scope, self._limit)
+        except AppError:
+            most = self._upload_bytes(scope)
+            if most is None:
+                raise
+            check_length(scope, most)
         check_uri(scope)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
@@ -233,7 +244,7 @@ class _Faults:
             earned = size / BODY_BYTES_PER_SECOND - (time.monotonic() - asked)
             seconds_left = min(BODY_SECONDS, seconds_left + earned)
             seen += size
-            most = narrowed(scope, self._limit)
+            most = allowed_bytes(scope)
             if seen > most:
                 raise too_large(most)
             is_complete = not message.get("more_body", False)
@@ -269,25 +280,18 @@ class _Cors(CORSMiddleware):
         )
 
 
-def _identify(scope: Scope) -> tuple[str, bytes]:
-    """The request id and the ``traceparent`` of this hop (W3C Trace Context).
+def install(
+    app: FastAPI,
+    settings: Settings,
+    metrics: Metrics,
+    upload_bytes: Callable[[Scope], int | None] = lambda _: None,
+) -> None:
+    """Add the layers to an application, the innermost first.
 
-    If the request has no valid ``X-Request-ID``, its trace id is the request id.
+    ``upload_bytes`` knows how large a body may be if it is an upload.
     """
-    fields = fields_of(scope)
-    chosen = urandom(24).hex()
-    trace_id, flags = parent_of(scope) or (chosen[:32].encode(), b"00")
-    given = fields.get(b"x-request-id", b"")
-    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else trace_id.decode()
-    scope["backstay.request_id"] = request_id
-    trace = scope["backstay.trace"] = b"00-%b-%b-%b" % (trace_id, chosen[32:].encode(), flags)
-    return request_id, trace
-
-
-def install(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Add the layers to an application, the innermost first."""
     origins = settings.app.cors_origins
-    app.add_middleware(_Faults, settings=settings)
+    app.add_middleware(_Faults, settings=settings, upload_bytes=upload_bytes)
     if origins:
         app.add_middleware(
             _Cors,

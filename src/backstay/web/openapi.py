@@ -1,19 +1,23 @@
 """Builds the description of the API (OpenAPI 3.1), from which clients are generated."""
 
+import json
 from collections.abc import Container, Iterable
 from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import RouteContext, iter_route_contexts
 
 from backstay.core.feature import Feature
 from backstay.core.messages import Message
+from backstay.web.callers import knows_caller, requires_caller
 from backstay.web.dispatch import Route
 from backstay.web.operations import Components, Node, describe, tidied
 from backstay.web.route_spec import BEARER
 
 _making = Lock()
+_REFUSED_BY_FASTAPI = "#/components/schemas/HTTPValidationError"
 _FIRST = {"auth": 0, "users": 1}
 
 
@@ -59,10 +63,39 @@ def _described(
         operation = schema["paths"][path][method.lower()]
         is_conditional = route.spec.message in conditional
         describe(operation, route, common, is_conditional=is_conditional, max_age=max_age)
-    schemas = schema["components"]["schemas"]
+    for each in plain_routes(app):
+        _describe_plain(each, schema["paths"].get(each.path_format, {}), common)
+    schemas = schema["components"].setdefault("schemas", {})
     schemas.update({name: tidied(part) for name, part in schemas.items()})
     schema["tags"] = _tags(schema, features)
     return schema
+
+
+def plain_routes(app: FastAPI) -> list[RouteContext]:
+    """The routes of no feature, in the order in which they are tried."""
+    return list(
+        iter_route_contexts([route for route in app.routes if not isinstance(route, Route)])
+    )
+
+
+def _describe_plain(route: RouteContext, item: Node, common: Components) -> None:
+    """Add what FastAPI does not know: the caller, and that every error is a problem."""
+    for method in route.methods or ():
+        operation = item.get(method.lower())
+        if operation is None or not hasattr(route, "dependant"):
+            continue
+        statuses = {429, 500}
+        if requires_caller(route):
+            operation["security"] = [{BEARER: []}]
+            statuses |= {401, 403}
+        elif knows_caller(route):
+            operation["security"] = [{}, {BEARER: []}]
+        responses = operation["responses"]
+        if _REFUSED_BY_FASTAPI in json.dumps(responses.get("422")):
+            del responses["422"]
+            statuses.add(422)
+        for status in sorted(statuses):
+            responses.setdefault(str(status), common.problem(status))
 
 
 def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:

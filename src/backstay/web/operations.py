@@ -12,7 +12,8 @@ from backstay.web.answers import for_clients, kept_by_clients
 from backstay.web.dispatch import Route
 from backstay.web.errors import MEDIA_TYPE, PROBLEMS, Problem, TokenProblem
 from backstay.web.headers import ALWAYS, COUNTED, FIELDS, HEADERS, WITH_PROBLEM, taken
-from backstay.web.route_spec import BEARER
+from backstay.web.request import MULTIPART
+from backstay.web.route_spec import BEARER, UploadRule
 
 Node = dict[str, Any]
 _SHARED = PAGING - {"sort"}
@@ -89,6 +90,8 @@ def describe(
     operation["security"] = _security(route, common)
     if spec.bodies:
         operation["requestBody"] = _body(route, common)
+    if spec.upload is not None:
+        operation["requestBody"] = _upload(route.parameters.uploads[0], spec.upload)
     conditions = list(_conditions(route, is_conditional=is_conditional))
     parameters = _parameters(operation, route, common, conditions)
     if parameters:
@@ -137,6 +140,21 @@ def _body(route: Route, common: Components) -> Node:
     }
 
 
+def _upload(field: str, rule: UploadRule) -> Node:
+    """The body of an upload: the file itself, or a form with it."""
+    file = {"type": "string", "format": "binary", "maxLength": rule.max_bytes}
+    form = {"type": "object", "properties": {field: file}, "required": [field]}
+    kinds = ", ".join(rule.media_types)
+    encoding = {field: {"contentType": kinds}}
+    return {
+        "required": True,
+        "content": {
+            **{kind: {"schema": file} for kind in rule.media_types},
+            MULTIPART: {"schema": form, "encoding": encoding},
+        },
+    }
+
+
 def _is_list(route: Route) -> bool:
     return issubclass(route.spec.message, ListQuery)
 
@@ -144,7 +162,8 @@ def _is_list(route: Route) -> bool:
 def _has_tag(route: Route) -> bool:
     spec = route.spec
     is_tagged = not _is_list(route) or kept_by_clients(spec.message)
-    return spec.endpoint is None and is_tagged and spec.message.result_type() is not None
+    is_view = spec.endpoint is None and spec.sends_view
+    return is_view and is_tagged and spec.message.result_type() is not None
 
 
 def _conditions(route: Route, *, is_conditional: bool) -> Iterator[str]:
@@ -169,6 +188,8 @@ def _headers(route: Route, max_age: int) -> Iterator[str]:
         yield "Location"
     if spec.takes_key:
         yield "Idempotent-Replayed"
+    if spec.streams is not None:
+        yield "Content-Disposition"
     if spec.sets_cookies:
         yield "Set-Cookie"
     if for_clients(spec.message, max_age):
@@ -215,8 +236,10 @@ def _refusals(route: Route, conditions: list[str]) -> set[int]:
         statuses.add(412)
     if route.parameters.has_query:
         statuses.add(414)
-    if route.parameters.has_body:
+    if route.parameters.has_body or spec.upload is not None:
         statuses |= {408, 413, 415}
+    if spec.upload is not None:
+        statuses.add(507)
     return statuses
 
 

@@ -16,6 +16,7 @@ from backstay.core.errors import FieldError, Invalid
 from backstay.core.listing import Equals, ListQuery
 from backstay.core.messages import Message
 from backstay.core.permissions import Source
+from backstay.core.uploads import Upload, upload_fields
 from backstay.core.validation import MOST_FAULTS, validated
 from backstay.web.request import fields_of
 
@@ -33,7 +34,10 @@ class Parameters:
         self._message = message
         self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
+        self.uploads = upload_fields(message)
         for name, source in message.sources().items():
+            if name in self.uploads:
+                continue
             fields[source][name] = message.model_fields[name]
         filters = message.filters() if issubclass(message, ListQuery) else {}
         self._flat = _flat(filters)
@@ -60,8 +64,8 @@ class Parameters:
             )
             self.signature.append(_parameter("body", Annotated[self._body, Body()]))
 
-    async def read(self, request: Request) -> Message[Any]:
-        """Build the message from the request's path, query and body.
+    async def read(self, request: Request, upload: Upload | None = None) -> Message[Any]:
+        """Build the message from the request's path, query and body, which may be an upload.
 
         Raises:
             Invalid: one of these parts, or the message as a whole, is not valid.
@@ -72,7 +76,7 @@ class Parameters:
             body = validated(self._body.model_validate_json, given, "body")
             if isinstance(body, self._message):
                 return body
-        elif _announces_content(request) and await request.body():
+        elif upload is None and _announces_content(request) and await request.body():
             raise Invalid("This route takes no body.")
         fields: dict[str, Any] = {}
         if self._query is not None:
@@ -85,6 +89,7 @@ class Parameters:
                 operand = fields.pop(flat)
                 fields.setdefault(name, {})[operator] = operand
         fields |= {self._path_names.get(n, n): value for n, value in request.path_params.items()}
+        fields |= dict.fromkeys(self.uploads, upload)
         about = "body" if self.has_body else "query"
         return validated(self._message.model_validate, fields, about)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from os import urandom
 
 from starlette.types import Scope
 
@@ -14,6 +15,7 @@ from backstay.core.errors import (
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+MULTIPART = "multipart/form-data"
 URI_BYTES = 32_768
 """The most bytes of path and query together: enough for a filter with a hundred addresses."""
 QUERY_PARAMETERS = 200
@@ -24,6 +26,7 @@ _HOST = re.compile(rb"(?:[\w.~!$&'()*+;=%-]+|\[[\w:.~%-]+\])(?::[0-9]*)?", re.AS
 _PORT = re.compile(r":[0-9]*$")
 _NODE = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
 """An address as proxies write it, with or without a port (RFC 7239, 6)."""
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACE = b"traceparent"
 _PARENT = re.compile(
     rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
@@ -67,6 +70,21 @@ def parent_of(scope: Scope) -> tuple[bytes, bytes] | None:
     if version == b"00":
         return None if more else (trace_id, flags)
     return trace_id, b"%02x" % (int(flags, 16) & 1)
+
+
+def identify(scope: Scope) -> tuple[str, bytes]:
+    """The request id and the ``traceparent`` of this hop (W3C Trace Context).
+
+    If the request has no valid ``X-Request-ID``, its trace id is the request id.
+    """
+    fields = fields_of(scope)
+    chosen = urandom(24).hex()
+    trace_id, flags = parent_of(scope) or (chosen[:32].encode(), b"00")
+    given = fields.get(b"x-request-id", b"")
+    request_id = given.decode() if _REQUEST_ID.fullmatch(given) else trace_id.decode()
+    scope["backstay.request_id"] = request_id
+    trace = scope["backstay.trace"] = b"00-%b-%b-%b" % (trace_id, chosen[32:].encode(), flags)
+    return request_id, trace
 
 
 def bearer_token(authorization: str | None) -> str | None:
@@ -182,19 +200,24 @@ def check_encoding(scope: Scope) -> None:
 
 
 def narrow(scope: Scope, most: int) -> None:
-    """Limit the body of this request to ``most`` bytes.
+    """Limit the body of this request to ``most`` bytes, where the application allows more.
 
     Raises:
         AppError: its ``Content-Length`` exceeds that (413).
     """
     check_length(scope, most)
+    scope[_BODY_BYTES] = min(most, scope.get(_BODY_BYTES, most))
+
+
+def allow_bytes(scope: Scope, most: int) -> None:
+    """Allow the body of this request ``most`` bytes, whatever was allowed before."""
     scope[_BODY_BYTES] = most
 
 
-def narrowed(scope: Scope, most: int) -> int:
-    """The byte limit of this request's body: ``most``, or the lower one that ``narrow`` set."""
-    here: int = scope.get(_BODY_BYTES, most)
-    return min(most, here)
+def allowed_bytes(scope: Scope) -> int:
+    """The most bytes of this request's body."""
+    most: int = scope[_BODY_BYTES]
+    return most
 
 
 def too_large(most: int) -> AppError:
@@ -215,4 +238,9 @@ def check_media_type(scope: Scope, *allowed: str) -> None:
     """
     given = media_type_of(scope)
     if given and given not in allowed:
-        raise _UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
+        raise unsupported(*allowed)
+
+
+def unsupported(*allowed: str) -> AppError:
+    """The error for a body of another media type than these."""
+    return _UnsupportedMediaType(f"Send {' or '.join(allowed)}.")

@@ -11,9 +11,12 @@ from pydantic import BaseModel
 
 from backstay.core.messages import Command, Query
 from backstay.core.permissions import Source
+from backstay.core.streams import row_of
+from backstay.core.uploads import upload_fields
 from backstay.core.wiring import Code, Flaw
 from backstay.limits.classes import LimitClass
 from backstay.web.route_spec import RouteSpec
+from backstay.web.rows import FORMATS
 
 _PATH = re.compile(r"/|(?:/(?:[^/{}?#\s]|\{\w+(?::\w+)?\})+)+")
 _PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
@@ -37,6 +40,8 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
     yield from in_path
     yield from _method_flaws(spec)
     yield from _answer_flaws(spec)
+    yield from _stream_flaws(spec)
+    yield from _upload_flaws(spec)
     limit: Any = spec.limit
     if not isinstance(limit, LimitClass | None):
         problem = f"{_route(spec)} has the limit {limit!r}, which is no class of limits."
@@ -89,6 +94,47 @@ def _answer_flaws(spec: RouteSpec) -> Iterator[Flaw]:
         yield Flaw(Code.ROUTE_STATUS, problem, "Set `status=200`, or ask for None.")
     if spec.location is not None and spec.endpoint is None and results:
         yield from _location_flaws(spec, spec.location, results)
+
+
+def _stream_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    name = spec.message.__name__
+    rows = [row_of(each) for each in _results(spec)]
+    if spec.streams is None:
+        if any(rows) and spec.endpoint is None:
+            problem = f"{_route(spec)} sends {name}, which answers with a stream."
+            yield Flaw(Code.ROUTE_STREAM, problem, "Route it with stream.")
+        return
+    if not all(rows) or issubclass(spec.message, Command):
+        problem = f"{_route(spec)} streams what {name} answers, which is no query for a stream."
+        yield Flaw(Code.ROUTE_STREAM, problem, f"Derive {name} from Query[Stream[...]].")
+    elif not spec.streams:
+        problem = f"{_route(spec)} does not say the media type of its stream."
+        hint = "Name it as media_type=..., or end the path with .csv or .jsonl."
+        yield Flaw(Code.ROUTE_STREAM, problem, hint)
+    elif bytes not in rows and spec.streams not in FORMATS:
+        problem = f"{_route(spec)} cannot write rows as {spec.streams}."
+        hint = f"Use one of {', '.join(FORMATS)}, or answer with a Stream[bytes]."
+        yield Flaw(Code.ROUTE_STREAM, problem, hint)
+
+
+def _upload_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    name, uploads, rule = spec.message.__name__, upload_fields(spec.message), spec.upload
+    in_body = [n for n, s in _sources(spec).items() if s is Source.JSON and n not in uploads]
+    if rule is None:
+        if uploads and spec.endpoint is None:
+            problem = f"{_route(spec)} sends {name}, whose field `{uploads[0]}` is an upload."
+            yield Flaw(Code.ROUTE_UPLOAD, problem, "Route it with upload.")
+    elif len(uploads) != 1 or not issubclass(spec.message, Command):
+        problem = f"{_route(spec)} takes an upload, and {name} is no command with one."
+        yield Flaw(Code.ROUTE_UPLOAD, problem, f"Declare one field of {name} as Upload.")
+    elif in_body:
+        problem = f"{_route(spec)} takes the field `{in_body[0]}` of {name} from nowhere."
+        hint = "Declare it as FromPath[...] or FromQuery[...]: the body is the upload."
+        yield Flaw(Code.ROUTE_UPLOAD, problem, hint)
+    elif not rule.media_types or rule.max_bytes < 1:
+        problem = f"{_route(spec)} accepts no upload at all."
+        hint = "Name the media types in media_types=(...,) and the most bytes in max_bytes=."
+        yield Flaw(Code.ROUTE_UPLOAD, problem, hint)
 
 
 def _location_flaws(spec: RouteSpec, location: str, results: tuple[Any, ...]) -> Iterator[Flaw]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -16,6 +16,42 @@ from backstay.web.request import JSON
 BEARER = "bearer"
 """The name of the security scheme of routes that are not public: an access token."""
 Endpoint = Callable[..., Awaitable[Response]]
+
+
+class UploadRule(NamedTuple):
+    """What a row that takes an upload accepts; ``max_bytes`` is of the file."""
+
+    media_types: tuple[str, ...]
+    max_bytes: int
+
+
+FORM_BYTES = 16_384
+"""How many bytes a form may have besides the file in it."""
+
+
+class CommonOptions(TypedDict, total=False):
+    """The options of every row; :class:`RouteSpec` explains each."""
+
+    limit: LimitClass | None
+    name: str
+    refuses: tuple[int, ...]
+    path_names: dict[str, str]
+
+
+class RouteOptions(CommonOptions, total=False):
+    """The options of a row of one method; :class:`RouteSpec` explains each."""
+
+    status: int
+    location: str | None
+    endpoint: Endpoint | None
+    bodies: Mapping[str, type[BaseModel]]
+    credentials: Mapping[str, Mapping[str, Any] | None]
+    cookies: Mapping[str, str]
+    sets_cookies: bool
+    unwell: int | None
+    is_page: bool
+    max_body_bytes: int | None
+    grants_tokens: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +77,10 @@ class RouteSpec:
         max_body_bytes: the most bytes of the body; by default that of the limit class.
         grants_tokens: whether a form sent here is an OAuth2 token request (RFC 6749).
         path_names: by path parameter, the message's field, where their names differ.
+        streams: the media type of the stream that is sent; None where none is.
+        filename: the name under which clients save the stream.
+        render: makes the HTML page that is sent of the result; None where it is sent as JSON.
+        upload: what the upload may be that the message has; None where it has none.
         place: the file and line of the row.
     """
 
@@ -64,12 +104,26 @@ class RouteSpec:
     max_body_bytes: int | None = None
     grants_tokens: bool = False
     path_names: dict[str, str] = field(default_factory=dict)
+    streams: str | None = None
+    filename: str = ""
+    upload: UploadRule | None = None
+    render: Callable[[Any], Response] | None = None
     place: Place
 
     @cached_property
     def body_bytes(self) -> int | None:
         """The most bytes of the body, if this route allows fewer than the application."""
         return self.max_body_bytes or (self.limit.body_bytes if self.limit else None)
+
+    @property
+    def sends_view(self) -> bool:
+        """Whether a success is the view itself, neither a stream nor a page."""
+        return self.streams is None and self.render is None
+
+    @cached_property
+    def upload_bytes(self) -> int | None:
+        """The most bytes of a body with an upload, the form around it included."""
+        return self.upload and self.upload.max_bytes + FORM_BYTES
 
     @cached_property
     def media_types(self) -> tuple[str, ...]:

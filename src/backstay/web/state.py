@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -47,8 +48,21 @@ class Authenticator:
         if token is None:
             raise Unauthenticated
         claims = self._claims(token)
-        principal = await self._principals.get(claims.session_id)
-        if principal is None or principal.user_id != claims.user_id:
+        return await self._of_session(claims.session_id, claims.user_id)
+
+    async def refresh(self, principal: Principal) -> Principal:
+        """The principal of an earlier request as it is now.
+
+        Raises:
+            Unauthenticated: its session has ended.
+        """
+        if principal.session_id is None:
+            return principal
+        return await self._of_session(principal.session_id, principal.user_id)
+
+    async def _of_session(self, session_id: UUID, user_id: UUID | None) -> Principal:
+        principal = await self._principals.get(session_id)
+        if principal is None or principal.user_id != user_id:
             raise Unauthenticated("This session has ended: sign in again.", challenge=INVALID)
         return principal
 
@@ -74,6 +88,7 @@ class EdgeState:
 
     bus: Bus
     authenticate: Callable[[str | None], Awaitable[Principal]]
+    refresh: Callable[[Principal], Awaitable[Principal]]
     limits: Limits
     secure_cookies: bool
     public_origin: str
@@ -83,8 +98,8 @@ class EdgeState:
     cache_is_remote: bool
     client_max_age: int
 
-    async def count(self, scope: Scope, template: str | None) -> None:
-        """Count a request that needs no token.
+    async def count(self, scope: Scope, template: str | None) -> Principal | None:
+        """Count a request that needs no token; return its user, if it has a valid one.
 
         If it has a valid one, it counts for that user, under the tier's rule for ``template``,
         which is the path of its route. Otherwise it counts for the address.
@@ -101,6 +116,7 @@ class EdgeState:
             await self.limits.by_address(scope, GENERAL)
         else:
             await self.limits.by_user(scope, principal, template)
+        return principal
 
 
 def edge_of(request: Request) -> EdgeState:

@@ -103,12 +103,15 @@ class GetKeptMail(Query[KeptMail]):
 
     permission = PUBLIC
 
-    id: FromPath[UUID]
+    id: FromPath[str]
 
 
 @handles(GetKeptMail)
 async def get_kept_mail(query: GetKeptMail, mailbox: Mailbox | None) -> KeptMail:
-    mail = None if mailbox is None else await mailbox.mail(query.id)
+    try:
+        mail = None if mailbox is None else await mailbox.mail(UUID(query.id))
+    except ValueError as error:  # a link that was cut off
+        raise NotFound from error
     if mail is None:
         raise NotFound
     return mail

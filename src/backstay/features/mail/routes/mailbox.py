@@ -2,21 +2,17 @@
 
 from datetime import datetime
 from html import escape
-from uuid import UUID
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from backstay.core.errors import NotFound
+from backstay.core.mail import KeptMail
 from backstay.features.mail.queries import GetKeptMail, ListMailbox
 from backstay.web.pages import linked, page
 from backstay.web.routes import Routes
-from backstay.web.state import sender_of
 
 
-async def show_mailbox(request: Request) -> Response:
+def show_mailbox(mails: tuple[KeptMail, ...]) -> Response:
     """Show the list of all mails."""
-    mails = await sender_of(request)(ListMailbox())
     rows = "\n".join(
         f'<tr><td class="time">{_time(each.sent_at)}</td><td>{escape(each.mail.recipient)}</td>'
         f'<td><a href="/dev/mailbox/{each.id}">{escape(each.mail.subject)}</a></td></tr>'
@@ -30,13 +26,8 @@ async def show_mailbox(request: Request) -> Response:
     return page("Mailbox", note + (table if rows else "<p>There are none yet.</p>"), wide=True)
 
 
-async def show_mail(request: Request) -> Response:
+def show_mail(kept: KeptMail) -> Response:
     """Show the text of one mail."""
-    try:
-        mail_id = UUID(request.path_params["id"])
-    except ValueError as error:
-        raise NotFound from error
-    kept = await sender_of(request)(GetKeptMail(id=mail_id))
     body = (
         f"<dl><dt>To</dt><dd>{escape(kept.mail.recipient)}</dd>"
         f"<dt>Time</dt><dd>{_time(kept.sent_at)}</dd></dl>"
@@ -51,5 +42,5 @@ def _time(moment: datetime) -> str:
 
 
 mailbox_routes = Routes("/dev/mailbox", tag="pages", versioned=False)
-mailbox_routes.get("", ListMailbox, endpoint=show_mailbox, name="mailbox_page", is_page=True)
-mailbox_routes.get("/{id}", GetKeptMail, endpoint=show_mail, name="mail_page", is_page=True)
+mailbox_routes.page("", ListMailbox, show_mailbox, name="mailbox_page", is_page=True)
+mailbox_routes.page("/{id}", GetKeptMail, show_mail, name="mail_page", is_page=True)

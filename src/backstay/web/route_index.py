@@ -1,0 +1,153 @@
+"""Finds the route of a request in one step, however many routes there are."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
+
+from backstay.core.errors import AppError
+from backstay.core.principal import Principal
+from backstay.web.callers import require_caller, requires_caller
+from backstay.web.dispatch import Route
+from backstay.web.state import edge_of
+
+_DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
+
+
+class _MethodNotAllowed(AppError):
+    """The path exists, but not with this method (RFC 9110, 15.5.6)."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class RouteIndex:
+    """Runs before FastAPI's router and handles the requests whose path it knows.
+
+    It looks a path up in a tree, segment by segment, in a time that does not grow with the number
+    of routes; a literal segment takes precedence over a parameter. A request whose path it does not
+    know is counted and then passed to FastAPI, so that routes added by hand work: those of
+    ``plain_routes``, in their order.
+    """
+
+    def __init__(self, fallback: ASGIApp, routes: Iterable[APIRoute]) -> None:
+        self._fallback = fallback
+        self.plain_routes: Sequence[Any] = ()
+        self._root: _Node = _Node()
+        for route in routes:
+            node = self._root
+            for segment in route.path_format.strip("/").split("/"):
+                name = "{}" if segment.startswith("{") else segment
+                node = node.children.setdefault(name, _Node())
+            for method in route.methods or ():
+                node.routes.setdefault(method, route)
+                if method == "GET":
+                    node.routes.setdefault("HEAD", route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._fallback(scope, receive, send)
+            return
+        node = self._find(_path(scope))
+        if node is None:
+            await self._pass_on(scope, receive, send)
+            return
+        route = node.routes.get(scope["method"])
+        if route is None:
+            await _count_unmatched(scope)
+            allowed = ", ".join(sorted(node.routes))
+            raise _MethodNotAllowed(f"Allowed here: {allowed}.", headers={"Allow": allowed})
+        if scope["method"] == "HEAD":
+            await self._as_get(scope, receive, send)
+            return
+        match, child_scope = route.matches(scope)
+        if match is not Match.FULL:
+            await self._pass_on(scope, receive, send)
+            return
+        scope.update(child_scope)
+        await route.handle(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = await _count_unmatched(scope)
+        if principal is not None:
+            scope["backstay.principal"] = principal
+        elif self._requires_caller(scope):
+            await require_caller(Request(scope))  # now, since FastAPI reads the body first
+        await self._fallback(scope, receive, send)
+
+    def _requires_caller(self, scope: Scope) -> bool:
+        matching = (each for each in self.plain_routes if each.matches(scope)[0] is Match.FULL)
+        return requires_caller(next(matching, None))
+
+    async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle HEAD as GET (RFC 9110, 9.3.2). The outermost layer drops the body."""
+
+        async def respond(message: ASGIMessage) -> None:
+            scope["method"] = "HEAD"  # the server reads it here to frame the response
+            await send(message)
+
+        scope["method"] = "GET"
+        try:
+            await self(scope, receive, respond)
+        finally:
+            scope["method"] = "HEAD"
+
+    def upload_bytes(self, scope: Scope) -> int | None:
+        """The most bytes of the body of a request if its route takes an upload, else None."""
+        node = self._find(_path(scope))
+        route = node.routes.get(scope["method"]) if node else None
+        return route.spec.upload_bytes if isinstance(route, Route) else None
+
+    def taker(self, method: str, path: str) -> APIRoute | None:
+        """The route that handles such requests, or one of another method if they get a 405."""
+        node = self._find(path)
+        if node is None:
+            return None
+        route = node.routes.get(method)
+        if route is None:
+            return next(iter(node.routes.values()))
+        match, _ = route.matches({"type": "http", "method": method, "path": path})
+        return route if match is Match.FULL else None
+
+    def _find(self, path: str) -> "_Node | None":
+        if path != "/" and path.endswith("/"):
+            return None
+        node = self._root
+        for segment in path[1:].split("/"):
+            found = node.children.get(segment) or node.children.get("{}")
+            if found is None:
+                return None
+            node = found
+        return node if node.routes else None
+
+
+async def _count_unmatched(scope: Scope) -> Principal | None:
+    """Count a request that matches no feature's route, so that it is limited as well.
+
+    Returns its user, if it has a valid token.
+
+    The documentation is not counted: it has its own limit.
+
+    Raises:
+        RateLimited: too many.
+    """
+    path = _path(scope)
+    if path in _DOCUMENTATION or path.startswith(_DOCUMENTATION[-1]):
+        return None
+    return await edge_of(Request(scope)).count(scope, None)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+class _Node:
+    __slots__ = ("children", "routes")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.routes: dict[str, APIRoute] = {}
