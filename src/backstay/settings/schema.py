@@ -33,12 +33,11 @@ class Schema:
         Raises:
             BootError: a group cannot be read, or two would read the same variable.
         """
-        added = tuple(added)
         if not added:
             return PACKAGED
-        from backstay.settings.conflicts import check  # noqa: PLC0415 - needed by projects only
+        from backstay.settings.conflicts import checked  # noqa: PLC0415 - needed by projects only
 
-        check(added, PACKAGED.groups)
+        added = checked(added, PACKAGED.groups)
         return cls({**PACKAGED.groups, **{group: variables_of(group) for group in added}})
 
     @cached_property
