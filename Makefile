@@ -10,6 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCKED := --require-hashes -r requirements.lock
+# what pip says, shortened: how many packages it has fetched, then that it unpacks them
+COUNTED = { n=0; printf 'packages:'; while read -r word rest; do case $$word in \
+  Collecting|Processing) ((++n % 10)) || printf ' %s' $$n;; \
+  Installing) printf ' %s, unpacking' $$n;; esac; done; echo; }
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 PYTEST = $(BIN)/python -m pytest -n auto
 
@@ -30,9 +34,9 @@ $(STAMP): pyproject.toml requirements.lock $(ANEW)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Backstay needs Python 3.11 or newer: make install PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python -a -z "$(ANEW)" || $(PYTHON) -m venv --clear $(VENV)
-	@echo "installing the locked packages into $(VENV)"
-	@command -v uv >/dev/null && uv pip install --quiet --python $(BIN)/python $(LOCKED) \
-	  || $(BIN)/python -m pip install --quiet $(LOCKED)
+	@echo "installing the locked packages into $(VENV); the first time this takes a minute or two"
+	@set -o pipefail; command -v uv >/dev/null && uv pip install --python $(BIN)/python $(LOCKED) \
+	  || $(BIN)/python -m pip install --progress-bar off $(LOCKED) | $(COUNTED)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -70,6 +74,15 @@ types: install ## mypy, strict, over src and tests
 audit: install ## look the locked packages up among known vulnerabilities (needs the network)
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r tests/clients/requirements.lock
+
+.PHONY: docs
+docs: install ## make the documentation site in build/site; a broken link fails it
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
+	@echo "build/site/index.html"
+
+.PHONY: face
+face: install ## write what follows from the list of public names: the stub and docs/api.md
+	$(BIN)/python -m tests.architecture.face
 
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach

@@ -15,11 +15,11 @@ from statistics import median
 
 from rich.progress import Progress
 
+from backstay.testing.postgres_server import PostgresServer
 from benchmarks import idle, jobs, machine, report, sqlite, start
 from benchmarks.cases import ALONE, CASES, IDLE, JOBS, SQLITE, START, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
-from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
 
 Results = dict[str, list[Measured]]

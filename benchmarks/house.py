@@ -37,7 +37,10 @@ from pathlib import Path
 import httpx
 from backstay.composition import compose, seed
 from backstay.db import migrate
-from backstay.main import create_app
+try:
+    from backstay.application import create_app
+except ImportError:
+    from backstay.application import create_app
 from backstay.settings import load_settings
 
 PASSWORD = "correct horse battery"

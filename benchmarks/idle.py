@@ -9,11 +9,11 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from backstay.testing.postgres_server import PostgresServer
 from benchmarks import machine
 from benchmarks.start import PRODUCTION
 from tests.cli.process import run, serving
 from tests.server.idle import proportional_bytes, wakeups
-from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
 
 SETTLED, SECONDS = 5, 60

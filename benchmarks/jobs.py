@@ -25,7 +25,7 @@ from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
 from backstay.observability.logging import configure
 from backstay.settings import load_settings
-from tests.services.postgres import PostgresServer
+from backstay.testing.postgres_server import PostgresServer
 
 SENDERS, CONCURRENCY = 8, 8
 

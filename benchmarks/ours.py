@@ -4,10 +4,10 @@ from types import ModuleType
 
 from fastapi import FastAPI
 
+from backstay.application import create_app
 from backstay.core.feature import Feature
 from backstay.features import STANDARD
 from backstay.features.system.queries import Ping
-from backstay.main import create_app
 from backstay.web.routes import Routes
 
 ROUTES = 90

@@ -13,8 +13,8 @@ from backstay.composition import adapters
 from backstay.limits import redis as redis_limits
 from backstay.limits.memory import MemoryLimiter
 from backstay.settings import Settings
-from tests.conftest import settings_with
-from tests.waiting import LIMIT
+from backstay.testing import settings_with
+from backstay.testing.waiting import LIMIT
 
 PATIENT = {"DB_POOL_TIMEOUT": str(LIMIT)}
 """Settings under which no request is refused for want of a connection."""

@@ -1,4 +1,4 @@
-"""Sets up a test run: cheap hashes, shared servers, garbage collection, options."""
+"""Sets up a test run: shared servers, garbage collection, options."""
 
 import gc
 import os
@@ -13,29 +13,22 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from backstay import main
-from backstay.composition import wiring
+from backstay.composition import http, wiring
 from backstay.core.startup import settle_memory
 from backstay.db import engine, sqlite
-from backstay.security import passwords as passwords_argon2
+from backstay.testing import postgres_server as postgres_service
 from tests import selection
 from tests.files import affected
-from tests.services import postgres as postgres_service
 
 SELDOM = 200_000
 """New objects that trigger a garbage collection within a test; one runs after each test anyway."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hash passwords at a fraction of their cost, in threads of normal priority.
-
-    This holds for this process only, not for servers that tests start.
-    """
+    """Prepare this process; servers that tests start are as usual."""
     for number in (signal.SIGINT, signal.SIGHUP):  # a run in the background may ignore them
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)  # servers under test obey them
-    passwords_argon2.MEMORY_KIB, passwords_argon2.TIME_COST = 64, 1
-    passwords_argon2._be_nice = lambda: None
     _compile_once()
     _check_once()
     if config.getoption("--affected-sqlite"):
@@ -103,7 +96,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Exempt everything loaded so far from garbage collection, once for all applications."""
     settle_memory()
-    vars(main)["settle_memory"] = lambda: None
+    vars(http)["settle_memory"] = lambda: None
     gc.set_threshold(SELDOM)
     if session.config.getoption("--quick"):
         selection.forbid_processes()

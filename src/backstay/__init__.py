@@ -1,3 +1,97 @@
-"""Backstay: a FastAPI backend as a package that people upgrade instead of copying."""
+"""Backstay: a FastAPI backend as a package that people upgrade instead of copying.
+
+Everything that a project imports is in one list, here and in ``docs/api.md``. A name is loaded when
+it is first used (PEP 562), so that ``import backstay`` loads nothing else. All other modules are
+internal: they change without notice.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "backstay.application": ("Application", "create_app"),
+    "backstay.composition": ("Backstay",),
+    "backstay.core.bus": ("handles", "prepares"),
+    "backstay.core.caching": ("Cached", "TagContext"),
+    "backstay.core.clock": ("new_id", "utc_now"),
+    "backstay.core.context": ("ActivityNote", "CacheTags", "Origin", "PrincipalChanges", "Sender"),
+    "backstay.core.errors": (
+        "AppError",
+        "BadRequest",
+        "Conflict",
+        "FieldError",
+        "Forbidden",
+        "Invalid",
+        "NotFound",
+        "RateLimited",
+        "Refusal",
+        "Unauthenticated",
+        "Unavailable",
+    ),
+    "backstay.core.events": ("Event", "subscribes"),
+    "backstay.core.feature": ("Feature", "PersonalData"),
+    "backstay.core.jobs": ("JobStore", "Progress"),
+    "backstay.core.listing": ("CursorPage", "Equals", "ListQuery", "Page", "Range", "Text"),
+    "backstay.core.mail": ("Mail", "Mailer", "MailTemplates", "MailTokens"),
+    "backstay.core.messages": (
+        "Command",
+        "FromPath",
+        "FromQuery",
+        "Message",
+        "Query",
+        "View",
+        "optional",
+    ),
+    "backstay.core.permissions": (
+        "PUBLIC",
+        "SIGNED_IN",
+        "SYSTEM_ONLY",
+        "PermissionSpec",
+        "RoleSpec",
+        "Scope",
+    ),
+    "backstay.core.ports": (
+        "AccessTokens",
+        "BreachedPasswords",
+        "Cache",
+        "Clock",
+        "Limiter",
+        "Metrics",
+        "Passwords",
+        "RateLimitResult",
+        "RefreshTokens",
+    ),
+    "backstay.core.principal": ("Grant", "Principal"),
+    "backstay.core.rates": ("Rate",),
+    "backstay.core.representation": ("Preconditions",),
+    "backstay.core.schedule": ("Scheduled", "every"),
+    "backstay.db.base": ("Base", "Entity", "SoftDelete", "UtcDateTime"),
+    "backstay.db.folding": ("contains",),
+    "backstay.db.listing": ("Listing",),
+    "backstay.db.paging": ("Paginator",),
+    "backstay.db.queries": ("columns_of", "count", "exists", "one_or_404", "visible"),
+    "backstay.db.session": ("Reader", "Transaction"),
+    "backstay.features": ("FOUNDATION", "STANDARD"),
+    "backstay.jobs.outbox": ("Events", "Jobs"),
+    "backstay.jobs.purging": ("Purge",),
+    "backstay.limits.classes": ("LimitClass",),
+    "backstay.settings": ("Settings", "SettingError", "load_settings"),
+    "backstay.web.routes": ("Routes",),
+}
+"""By internal module: the names that projects import from here."""
+_FROM = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_FROM)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FROM:
+        raise AttributeError(f"backstay has no {name}; docs/api.md lists what it has")
+    value = globals()[name] = getattr(import_module(_FROM[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

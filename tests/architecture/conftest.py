@@ -8,8 +8,8 @@ from backstay.composition import compose
 from backstay.core.feature import Feature
 from backstay.core.wiring import BootError, Flaw
 from backstay.features import STANDARD
+from backstay.testing import settings_with
 from tests.architecture.booting import Faults
-from tests.conftest import settings_with
 
 
 @pytest.fixture

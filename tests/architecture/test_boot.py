@@ -17,8 +17,8 @@ from backstay.core.principal import Grant
 from backstay.core.wiring import Code
 from backstay.db.session import Transaction
 from backstay.features import STANDARD
+from backstay.testing import settings_with
 from tests.architecture.booting import Faults, feature
-from tests.conftest import settings_with
 
 READ = PermissionSpec("rigs", "read")
 

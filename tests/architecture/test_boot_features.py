@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from backstay.application import create_app
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.wiring import BootError, Code, Flaw
 from backstay.features import STANDARD
-from backstay.main import create_app
+from backstay.testing import settings_with
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
 from tests.architecture.tree import plant
-from tests.conftest import settings_with
 
 ORDERS = """
 from backstay.core.bus import handles

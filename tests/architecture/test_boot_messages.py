@@ -17,9 +17,9 @@ from backstay.core.permissions import PUBLIC
 from backstay.core.principal import Principal
 from backstay.core.wiring import Code, Flaw
 from backstay.features import STANDARD
+from backstay.testing import settings_with
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
-from tests.conftest import settings_with
 
 if TYPE_CHECKING:
     from decimal import Decimal

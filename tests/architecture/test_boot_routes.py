@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 
+from backstay.application import create_app
 from backstay.composition import compose
 from backstay.core.bus import handles
 from backstay.core.messages import Command, FromPath, Query, View
@@ -14,10 +15,9 @@ from backstay.core.permissions import PUBLIC
 from backstay.core.wiring import BootError, Code, Place
 from backstay.features import STANDARD
 from backstay.limits.classes import GENERAL, LimitClass
-from backstay.main import create_app
+from backstay.testing import settings_with
 from backstay.web.routes import Routes
 from tests.architecture.booting import Faults, feature
-from tests.conftest import settings_with
 
 
 class RigView(View):

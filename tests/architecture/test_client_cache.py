@@ -17,11 +17,11 @@ from backstay.core.feature import Feature
 from backstay.core.messages import Query, View
 from backstay.core.permissions import SIGNED_IN
 from backstay.features import STANDARD
+from backstay.testing import Login, Person
 from backstay.web.answers import for_clients
 from backstay.web.dispatch import Route
 from backstay.web.routes import Routes
 from tests.architecture.edge import ANY_ID
-from tests.conftest import Login, Person
 from tests.features.route_walker import Target
 from tests.features.steps import API
 

@@ -18,12 +18,12 @@ from backstay.db.base import Base
 from backstay.db.options import create_file
 from backstay.db.session import CommitForbidden, Transaction
 from backstay.features import STANDARD
+from backstay.testing import settings_with
 from tests.architecture.tree import PACKAGE, copy_of_project, plant, sources
-from tests.conftest import settings_with
 
 COMMITTER = Path("db/database.py"), "_finish"
 """The file of the transaction step, and its last function."""
-OWN_CONNECTIONS = {Path("db/database.py"), Path("db/migrate.py")}
+OWN_CONNECTIONS = {Path("db/database.py"), Path("db/migrations/transaction.py")}
 """The one statement of ``Database.write``, and migrations, run outside any command."""
 
 

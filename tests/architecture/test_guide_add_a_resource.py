@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import Templates
-from tests.waiting import LIMIT
+from backstay.testing import Templates
+from backstay.testing.waiting import LIMIT
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "add-a-resource.md"

@@ -13,7 +13,7 @@ import pytest
 
 from backstay.core.feature import Feature
 from backstay.features import STANDARD
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.steps import API, needs
 
 pytestmark = [

@@ -12,9 +12,9 @@ from backstay.composition import compose, pipelines
 from backstay.core.bus import Bus, Step
 from backstay.core.messages import Command, Message
 from backstay.core.registry import Provider
+from backstay.testing import settings_with
 from tests.architecture.test_docs import differences, tables
 from tests.architecture.tree import ROOT
-from tests.conftest import settings_with
 
 COMMANDS_ONLY = "Commands only"
 PAGE = tables((ROOT / "docs/guides/parameters-of-handlers.md").read_text("utf-8"))

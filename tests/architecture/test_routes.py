@@ -7,13 +7,14 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI
 from fastapi.security import HTTPBearer
 
+from backstay.application import create_app
 from backstay.core.bus import handles
 from backstay.core.messages import Command, View
 from backstay.core.permissions import SIGNED_IN
 from backstay.core.wiring import BootError
 from backstay.features import STANDARD
 from backstay.features.items.queries import GetItem
-from backstay.main import create_app
+from backstay.testing import settings_with
 from backstay.web.routes import Routes
 from tests.architecture.booting import feature
 from tests.architecture.edge import (
@@ -24,7 +25,6 @@ from tests.architecture.edge import (
     routes_of,
     stranger_faults,
 )
-from tests.conftest import settings_with
 
 pytestmark = pytest.mark.anyio
 

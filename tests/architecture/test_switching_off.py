@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 
+from backstay.application import create_app
 from backstay.composition import compose, seed
 from backstay.core.feature import Feature
 from backstay.core.wiring import BootError
 from backstay.features import STANDARD
-from backstay.main import create_app
 from backstay.settings import Settings
+from backstay.testing import FrozenClock, Login
 from tests.architecture.edge import path_of, route_faults, routes_of
-from tests.conftest import FrozenClock, Login
 
 pytestmark = pytest.mark.anyio
 

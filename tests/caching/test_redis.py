@@ -13,10 +13,10 @@ import pytest
 from backstay.caching import redis as cache_redis
 from backstay.caching.redis import RedisCache
 from backstay.core.caching import MAX_STALENESS
+from backstay.testing.waiting import LIMIT, eventually
 from tests.caching.caches import Source, redis_cache
 from tests.clocks import StandingClock
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient", "standing")]
 

@@ -8,12 +8,12 @@ import pytest
 from backstay.caching import invalidation as cache_invalidation
 from backstay.caching.redis import RedisCache
 from backstay.redis import client as redis_client
+from backstay.testing.waiting import LIMIT, eventually
 from tests.caching.caches import Source, redis_cache
 from tests.faults.proxy import Wire
 from tests.logs import logged
 from tests.redis.linking import be_hasty, be_patient, vain_commands
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
 

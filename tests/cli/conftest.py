@@ -12,8 +12,8 @@ import pytest
 
 from backstay.cli import main
 from backstay.settings.schema import PACKAGED
+from backstay.testing import Templates
 from tests.cli.process import Result, Server, serving
-from tests.conftest import Templates
 
 Call = Callable[..., Result]
 Shared = Callable[..., Server]

@@ -81,13 +81,13 @@ async def stop(_: Any) -> None:
 
 def application(started_by: int | None = None) -> Any:
     """The usual application, with the routes above."""
-    from backstay import main  # noqa: PLC0415
+    from backstay import application  # noqa: PLC0415
     from backstay.server import worker  # noqa: PLC0415
 
+    made = application.Application("failing", routers=[router], on_stop=[stop], migrations=None)
     if "CANNOT_START" in os.environ:
-        main.create_app = partial(fail, "start")
-    else:
-        main.create_app = partial(main.create_app, routers=[router], on_stop=[stop])
+        vars(made)["create_app"] = partial(fail, "start")
+    application.PACKAGED = made
     return worker.application(started_by)
 
 

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conftest import ADMIN_EMAIL, PASSWORD
-from tests.waiting import LIMIT
+from backstay.testing import ADMIN_EMAIL, PASSWORD
+from backstay.testing.waiting import LIMIT
 
 
 @dataclass

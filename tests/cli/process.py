@@ -15,9 +15,9 @@ import httpx
 
 from backstay.db import sqlite
 from backstay.db.sqlite import first_sound
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 from tests.patient import PATIENT
-from tests.ports import free_port
-from tests.waiting import LIMIT, until
 
 COMMAND = [sys.executable, "-m", "backstay"]
 SOURCE = Path(__file__).parents[2] / "src"
@@ -137,8 +137,12 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]
 
 
 def _has_started(server: Server) -> bool:
+    """A server that is not ready yet refuses connections: neither an empty answer nor a reset."""
     assert server.process.poll() is None, server.printed
-    return server.ask("/livez") == 200
+    try:
+        return server.client.get("/livez", headers={"Connection": "close"}).status_code == 200
+    except httpx.ConnectError:
+        return False
 
 
 def _is_gone(process: "subprocess.Popen[str]") -> bool:

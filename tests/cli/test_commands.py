@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from backstay import __version__
 from backstay.cli import COMMANDS, app, load
+from backstay.testing.waiting import LIMIT
 from tests.cli.conftest import Call
 from tests.cli.process import COMMAND, KEYS, environ
-from tests.waiting import LIMIT
 
 HELP = """
 import sys

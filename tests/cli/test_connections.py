@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.conftest import Shared
 from tests.cli.load import Caller, token
 from tests.cli.process import NEVER, Server, held_login, none_lives
-from tests.waiting import LIMIT, until
 
 IDLE_CONNECTIONS = 1_250
 BUSY_CONNECTIONS = 512

@@ -12,10 +12,10 @@ import pytest
 from backstay.cli.readiness import opened
 from backstay.features.auth.queries import MayReadDocs
 from backstay.settings import load_settings
+from backstay.testing.waiting import LIMIT
 from tests.cli.conftest import Call
 from tests.cli.process import COMMAND, KEYS, environ
 from tests.files import look_into
-from tests.waiting import LIMIT
 
 GOOD = "a long enough one"
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import Call
 from tests.db.processes import run_at_once
+from tests.files import look_into
 
 
 @pytest.fixture
@@ -58,6 +59,21 @@ def test_tables_are_dropped_by_force_only(on_current: Call) -> None:
     assert (empty.code, "is empty" in empty.output) == (1, True)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_what_an_operator_added_is_a_remark(tmp_path: Path, command: Call) -> None:
+    added = "CREATE INDEX ix_mine ON items (title)"
+    assert command("upgrade").code == 0
+    with look_into(tmp_path / "test.db") as connection:
+        connection.execute(added)
+    checked = command("check")
+    assert (checked.code, checked.output) == (
+        0,
+        "The index ix_mine of items belongs to no model, and no migration made it: it is left as "
+        "it is.\nThe database is current.\n",
+    )
+    assert "nothing to write" in command("revision", "Nothing new").errors
+
+
 def test_an_upgrade_to_an_older_revision_does_not_seed(command: Call) -> None:
     assert command("upgrade", "platform_0001").output == "Applied platform_0001.\n"
 
@@ -66,6 +82,10 @@ def test_impossible_commands_end_in_a_sentence(on_current: Call) -> None:
     unknown = on_current("upgrade", "unheard_of")
     assert (unknown.code, unknown.errors) == (
         1, "Can't locate revision identified by 'unheard_of'.\n",
+    )  # fmt: skip
+    elsewhere = on_current("downgrade", "boat@-1")
+    assert (elsewhere.code, elsewhere.errors) == (
+        1, "There is no history boat, only platform.\n",
     )  # fmt: skip
     idle = on_current("revision", "Nothing new")
     assert (idle.code, "nothing to write" in idle.errors) == (1, True)

@@ -9,11 +9,11 @@ import pytest
 
 from backstay.cli.readiness import sound_settings
 from backstay.settings import load_settings
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Templates
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import until
 from tests.cli.conftest import Call
 from tests.cli.process import KEYS, Result, serving, workers
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates
-from tests.ports import free_port
-from tests.waiting import until
 
 AWAY = "postgresql://ann:a-very-own-secret@127.0.0.1:1/shop"
 WANTED = {"DB_FALLBACK_TO_SQLITE": "true"}

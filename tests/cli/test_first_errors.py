@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 TAKE_OVER = """
 from backstay.server.worker import end_in_the_log

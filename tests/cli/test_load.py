@@ -5,9 +5,9 @@ import re
 import signal
 from pathlib import Path
 
+from backstay.testing.waiting import eventually
 from tests.cli.load import Caller, token
 from tests.cli.process import NEVER, Server, serving, workers
-from tests.waiting import eventually
 
 CALLERS = 4
 MAX_REQUESTS = 300

@@ -15,9 +15,9 @@ import pytest
 
 from backstay.core.runtime_dir import FOLDER, METRICS
 from backstay.server.options import Options
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import SOURCE, environ
-from tests.ports import free_port
-from tests.waiting import LIMIT, until
 
 ROOT = SOURCE.parent
 

@@ -69,6 +69,21 @@ def test_a_database_behind_or_ahead_is_a_fault(tmp_path: Path) -> None:
     assert "newer version" in ahead.wrong
 
 
+@pytest.mark.parametrize(
+    ("revision", "wrong"),
+    [
+        ("shop_0001", "names a database with migrations of another project, shop_0001"),
+        ("platform_0999", "names a database that a newer version of Backstay has migrated"),
+    ],
+)
+def test_a_database_of_others_is_a_fault(tmp_path: Path, revision: str, wrong: str) -> None:
+    upgrade(tmp_path)
+    with look_into(tmp_path / "test.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    (fault,) = faults(tmp_path, **PRODUCTION)
+    assert fault.wrong == wrong
+
+
 def test_a_current_database_needs_an_administrator(tmp_path: Path) -> None:
     upgrade(tmp_path)
     assert faults(tmp_path, **PRODUCTION) == []

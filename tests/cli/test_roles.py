@@ -14,8 +14,8 @@ from backstay.features.access.commands.roles import CreateRole
 from backstay.features.access.model import Permission
 from backstay.features.access.queries.permissions import ListPermissions
 from backstay.features.access.schemas import Effect
+from backstay.testing import settings_with
 from tests.cli.conftest import Call
-from tests.conftest import settings_with
 
 
 async def add_role(folder: Path) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from backstay.testing import Templates
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import until
 from tests.cli.load import Caller, token
 from tests.cli.process import KEYS, NEVER, Server, serving
-from tests.conftest import Templates
-from tests.ports import free_port
 from tests.services.nginx import nginx
-from tests.waiting import until
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/production.md"
 ADDRESSES = ("10.0.0.11:8000", "10.0.0.12:8000")

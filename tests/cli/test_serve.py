@@ -4,15 +4,18 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from backstay.cli.readiness import free_address
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import until
 from tests.cli.conftest import Call
 from tests.cli.process import KEYS, WELL, Server, none_lives, serving
 from tests.files import look_into
 from tests.settings.test_files import pipe
-from tests.waiting import until
 
 GIVEN = "correct horse"
 PASSWORD = re.compile(r"^Password +(\S+) \(shown only now\)$", re.MULTILINE)
@@ -76,6 +79,10 @@ def reloading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def test_a_reloading_server_says_that_it_is_ready(reloading: Server) -> None:
+    until(lambda: f"\nReady: http://127.0.0.1:{reloading.port}\n" in reloading.printed)
+
+
 def test_a_given_password_is_not_printed(reloading: Server) -> None:
     assert "ann@example.com" in reloading.printed
     assert GIVEN not in reloading.printed
@@ -110,6 +117,30 @@ def test_a_port_in_use_ends_in_a_sentence(tmp_path: Path, call: Call) -> None:
     for text in (f"Port {port} of 127.0.0.1 is in use", "SERVER_PORT", "--port"):
         assert text in ended.errors
     assert not (tmp_path / "backstay.db").exists()
+
+
+def _has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no address ::1")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_the_check_of_the_address_takes_no_connection(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would reset the connection of a client that comes at that moment."""
+
+    def listen(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(socket.socket, "listen", listen)
+    port = free_port()
+    assert free_address(host, port) == (host, port)
 
 
 def test_an_address_of_another_host_ends_in_a_sentence(call: Call) -> None:

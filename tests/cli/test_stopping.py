@@ -3,13 +3,14 @@
 import os
 import re
 import signal
+from functools import partial
 
 import pytest
 
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.conftest import Shared
 from tests.cli.process import NEVER, Server, held_login, none_lives, workers
 from tests.server.idle import is_idle, needs_proc
-from tests.waiting import LIMIT, until
 
 PINGS = 30
 
@@ -44,6 +45,16 @@ def test_an_idle_connection_is_closed_after_the_configured_time(
         control.setblocking(False)
         with pytest.raises(BlockingIOError):
             control.recv(1)
+
+
+def test_every_server_says_once_that_it_is_ready(patient: Server, hasty: Server) -> None:
+    for server in (patient, hasty):
+        until(partial(_says_ready, server))
+        assert server.printed.count("Ready") == 1
+
+
+def _says_ready(server: Server) -> bool:
+    return f"\nReady: http://127.0.0.1:{server.port}\n" in server.printed
 
 
 @needs_proc

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing.waiting import LIMIT
 from tests.cli.conftest import Call
 from tests.cli.process import COMMAND, environ, run
-from tests.waiting import LIMIT
 
 DROP_FROM_BOUNDING_SET, DAC_OVERRIDE = 24, 1
 

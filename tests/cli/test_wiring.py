@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing import PASSWORD, Templates
+from backstay.testing.ports import free_port
 from tests.architecture.tree import copy_of_project, plant
 from tests.cli.process import KEYS, run
-from tests.conftest import PASSWORD, Templates
-from tests.ports import free_port
 
 ROUTES = "src/backstay/features/items/routes.py"
 KNOWN = 'routes.get("/items/{id}", GetItem)'

@@ -17,12 +17,12 @@ from backstay.features.auth.queries import GetPrincipalOfUser
 from backstay.features.tasks.commands import StartTask
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.jobs.tables import Job
+from backstay.testing import ADMIN_EMAIL, PASSWORD, settings_with
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.conftest import Call
 from tests.cli.process import COMMAND, NEVER, WELL, environ, serving
-from tests.conftest import ADMIN_EMAIL, PASSWORD, settings_with
 from tests.features.steps import bearer, execute, needs
-from tests.ports import free_port
-from tests.waiting import LIMIT, until
 
 pytestmark = needs("tasks")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing import Templates
 from tests.cli.process import Server, serving
 from tests.clients.tools import HERE, ToolsError, node_tools, python_tools, run
-from tests.conftest import Templates
 from tests.patient import PATIENT
 
 GUIDE = HERE.parents[1] / "docs" / "guides" / "clients.md"

@@ -21,10 +21,10 @@ from backstay.db.base import Base
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Transaction
+from backstay.testing.waiting import LIMIT, eventually
 from tests.channels import SilentChannel
 from tests.db.books import book, store
 from tests.db.tables import TABLES, Mood
-from tests.waiting import LIMIT, eventually
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]

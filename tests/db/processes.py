@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 SOURCE = Path(__file__).parents[2] / "src"
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert, select
 
+from backstay.application import create_app
 from backstay.composition import Backstay, compose
 from backstay.core.bus import Bus, handles
 from backstay.core.clock import first_id_at, new_id, utc_now
@@ -26,12 +27,11 @@ from backstay.db.session import WRITING, Transaction
 from backstay.features import STANDARD
 from backstay.features.system.commands import PurgeActivity
 from backstay.jobs.purging import BATCH
-from backstay.main import create_app
+from backstay.testing import settings_with
+from backstay.testing.waiting import eventually
 from tests.channels import SilentChannel
-from tests.conftest import settings_with
 from tests.features.steps import execute
 from tests.patient import PATIENT
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

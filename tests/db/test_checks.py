@@ -8,7 +8,7 @@ import pytest
 from backstay.cli.readiness import warn_of_shortage
 from backstay.db.checks import shortage, shortage_of
 from backstay.db.options import EngineOptions
-from tests.conftest import settings_with
+from backstay.testing import settings_with
 
 OPEN = {"server": -1, "database": -1, "role": -1}
 

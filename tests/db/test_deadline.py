@@ -22,9 +22,9 @@ from backstay.core.principal import Principal
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Reader, Transaction
-from tests.conftest import settings_with
+from backstay.testing import settings_with
+from backstay.testing.waiting import LIMIT, eventually
 from tests.db.conftest import Change, Commands, context
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 from backstay.core.errors import DatabaseUnavailable
 from backstay.db.fair_semaphore import FairSemaphore
 from backstay.db.faults import ShareInUse
-from tests.waiting import LIMIT, eventually
+from backstay.testing.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from backstay.db import folding
 from backstay.db.database import Database
 from backstay.db.folding import contains, fold
 from backstay.db.options import EngineOptions
+from backstay.testing.postgres_server import PostgresServer
 from tests.db.books import ListBooks, book, pages, store, titles
 from tests.db.tables import Book
 from tests.logs import logged
-from tests.services.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 

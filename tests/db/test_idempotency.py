@@ -23,10 +23,10 @@ from backstay.db.activity import Activity
 from backstay.db.idempotency import StoredAnswer
 from backstay.db.session import Transaction
 from backstay.features import STANDARD
-from tests.conftest import settings_with
+from backstay.testing import settings_with
+from backstay.testing.waiting import eventually
 from tests.features.steps import execute
 from tests.patient import PATIENT
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

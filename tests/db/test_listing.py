@@ -25,7 +25,7 @@ from backstay.db.database import Database
 from backstay.db.listing import Listing
 from backstay.db.paging import Paginator
 from backstay.features import STANDARD
-from tests.conftest import settings_with
+from backstay.testing import settings_with
 from tests.db.books import (
     ANN,
     BEN,

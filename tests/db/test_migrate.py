@@ -11,8 +11,9 @@ from sqlalchemy import text
 from backstay.db import migrate
 from backstay.db.database import Database
 from backstay.db.engine import writer_engine
-from backstay.db.migrate import State
+from backstay.db.migrations import transaction
 from backstay.db.migrations.runner import PLATFORM, History, MigrationError, scripts
+from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions, create_file
 from tests.db.processes import run_at_once
 from tests.db.tables import Book
@@ -111,13 +112,32 @@ async def test_drift_is_reported(options: EngineOptions) -> None:
     await execute(
         options,
         "DROP INDEX ix_items_owner_id_id",
-        "ALTER TABLE users ADD COLUMN shoe_size INTEGER",
-        "CREATE TABLE of_somebody_else (id INTEGER)",
+        "ALTER TABLE users RENAME COLUMN name TO full_name",
     )
     problems = await migrate.check(options)
-    assert len(problems) == 2
-    assert "ix_items_owner_id_id" in problems[0]
-    assert "users.shoe_size" in problems[1]
+    assert problems == [
+        "Models and database differ, add column: users.name.",
+        "Models and database differ, add index: ix_items_owner_id_id.",
+    ]
+
+
+async def test_what_operators_add_is_a_remark(options: EngineOptions) -> None:
+    await migrate.upgrade(options)
+    await execute(
+        options,
+        "ALTER TABLE users ADD COLUMN shoe_size INTEGER CONSTRAINT ck_feet CHECK (shoe_size > 0)",
+        "CREATE INDEX ix_mine ON items (title)",
+        "CREATE TABLE of_somebody_else (id INTEGER)",
+    )
+    problems, remarks = await migrate.examine(options)
+    assert problems == []
+    added = " belongs to no model, and no migration made it: it is left as it is."
+    assert remarks == [
+        f"The index ix_mine of items{added}",
+        f"The table of_somebody_else{added}",
+        f"The check constraint ck_feet of users{added}",
+        f"The column shoe_size of users{added}",
+    ]
 
 
 async def test_tables_are_dropped_by_force_only(options: EngineOptions) -> None:
@@ -201,12 +221,12 @@ async def test_a_migration_that_leaves_orphans_is_refused(
 async def test_waiting_too_long_for_the_migration_lock_is_an_error(
     options: EngineOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(transaction, "LOCK_SECONDS", 0.2)
     await migrate.upgrade(options, "+1")
     other = writer_engine(options)
     async with other.begin() as connection:
         if not options.is_sqlite:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({migrate._LOCK})"))
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({transaction.LOCK})"))
         with pytest.raises(MigrationError, match="Somebody else"):
             await migrate.upgrade(options)
     await other.dispose()

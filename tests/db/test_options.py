@@ -22,10 +22,11 @@ from backstay.core.clock import utc_now
 from backstay.db import migrate
 from backstay.db.engine import reader_engine, writer_engine
 from backstay.db.migrations.runner import MigrationError
+from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions, driver_arguments
 from backstay.settings import read_settings
-from tests.services.postgres import PostgresServer
-from tests.waiting import LIMIT
+from backstay.testing.postgres_server import PostgresServer
+from backstay.testing.waiting import LIMIT
 
 PASSWORD = "p%40@/:?#& é"
 NAME = 'sh%6Fp /?"x'
@@ -130,7 +131,7 @@ async def told(options: EngineOptions) -> set[Any]:
     connection = await asyncpg.connect(**arguments)
     found.add(tuple(await connection.fetchrow(ASKED)))
     await connection.close()
-    assert await migrate.state(options) is migrate.State.EMPTY
+    assert await migrate.state(options) is State.EMPTY
     return found
 
 

@@ -13,10 +13,10 @@ from backstay.db import migrate, reading
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions
 from backstay.db.session import Transaction
+from backstay.testing.waiting import LIMIT, eventually
 from tests.db.conftest import Commands
 from tests.logs import logged
 from tests.services.pgbouncer import PgBouncer
-from tests.waiting import LIMIT, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["postgresql"])]
 

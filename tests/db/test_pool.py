@@ -16,8 +16,8 @@ from backstay.db.database import Database
 from backstay.db.options import EngineOptions
 from backstay.db.pool import pool_of
 from backstay.db.session import Transaction
+from backstay.testing.waiting import LIMIT, eventually
 from tests.db.conftest import Commands
-from tests.waiting import LIMIT, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["postgresql"])]
 

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, text
 
+from backstay.application import create_app
 from backstay.core.clock import new_id
 from backstay.core.errors import DatabaseTimedOut
 from backstay.core.principal import Principal
@@ -18,15 +19,14 @@ from backstay.db import reading
 from backstay.db.database import Database
 from backstay.db.faults import ShareInUse
 from backstay.db.options import EngineOptions
-from backstay.main import create_app
-from tests.conftest import PASSWORD, Templates, client_of, settings_with
+from backstay.testing import PASSWORD, Templates, client_of, settings_with
+from backstay.testing.postgres_server import PostgresServer
+from backstay.testing.waiting import LIMIT, eventually
 from tests.db.conftest import context
 from tests.db.test_deadline import Look
 from tests.features.steps import API, hears
 from tests.patient import PATIENT
-from tests.services.postgres import PostgresServer
 from tests.services.postgres_replica import PostgresReplica
-from tests.waiting import LIMIT, eventually
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from backstay.db.engine import reader_engine, writer_engine
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Transaction
 from backstay.db.sqlite import Sqlite, Version, first_sound, is_affected
+from backstay.testing.waiting import LIMIT
 from tests.db.books import book, store
 from tests.db.conftest import Commands
 from tests.db.tables import Book
 from tests.files import affected, look_into
 from tests.logs import logged
-from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 EITHER = pytest.mark.parametrize("make", [reader_engine, writer_engine])

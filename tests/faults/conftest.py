@@ -8,15 +8,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from backstay.application import create_app
 from backstay.composition import Backstay
-from backstay.main import create_app
 from backstay.settings import Settings
-from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
+from backstay.testing import ADMIN_EMAIL, FrozenClock, client_of, settings_with
+from backstay.testing.waiting import LIMIT
 from tests.faults.proxy import Wire, wire_to
 from tests.faults.two_servers import TwoInProcessServers, two_in_process_servers
 from tests.features.steps import API, bearer, sign_in
 from tests.redis.conftest import linked, patient, standing, wire, without_beats
-from tests.waiting import LIMIT
 
 __all__ = ["linked", "patient", "standing", "wire", "without_beats"]
 

@@ -25,8 +25,9 @@ from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.items.commands import UpdateItem
 from backstay.principals import channel as channel_module
 from backstay.principals.channel import CHANNEL, PostgresPrincipals
+from backstay.testing import settings_with
+from backstay.testing.waiting import LIMIT, eventually
 from tests.cli.process import KEYS, serving
-from tests.conftest import settings_with
 from tests.faults.two_servers import (
     Server,
     TwoInProcessServers,
@@ -39,7 +40,6 @@ from tests.faults.two_servers import (
 )
 from tests.features.steps import API, ME
 from tests.logs import logged
-from tests.waiting import LIMIT, eventually
 
 ON_POSTGRES = pytest.mark.parametrize("database_kind", ["postgresql"])
 ENDING = """

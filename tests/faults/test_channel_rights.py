@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from backstay.core.clock import new_id
-from tests.conftest import ADMIN_EMAIL
+from backstay.testing import ADMIN_EMAIL
 from tests.faults.two_servers import (
     Server,
     TwoInProcessServers,

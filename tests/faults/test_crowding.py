@@ -18,11 +18,11 @@ from backstay.core.feature import Feature
 from backstay.core.messages import Query, View
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
 from backstay.db.session import Reader
+from backstay.testing.waiting import LIMIT, eventually
 from backstay.web import errors
 from backstay.web.routes import Routes
 from tests.features.steps import API, client_at
 from tests.logs import logged
-from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from backstay.testing.waiting import eventually
 from backstay.web import middleware
 from tests.clocks import StandingClock
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
 from tests.features.steps import API, AUTH, ME, execute, needs, sign_in
 from tests.logs import logged
-from tests.waiting import eventually
 from tests.web.problems import problem
 
 pytestmark = [

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from backstay.features.access.model import RoleMember
 from backstay.features.items.model import Item
 from backstay.features.users.model import User
-from tests.conftest import PASSWORD
+from backstay.testing import PASSWORD
 from tests.faults.conftest import Running
 from tests.features.steps import API, execute, needs, register
 

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from backstay.main import create_app
-from tests.conftest import ADMIN_EMAIL, FrozenClock, Templates, client_of, settings_with
+from backstay.application import create_app
+from backstay.testing import ADMIN_EMAIL, FrozenClock, Templates, client_of, settings_with
+from backstay.testing.postgres_server import PostgresServer
+from backstay.testing.waiting import eventually
 from tests.faults.conftest import Running, signed_in
 from tests.faults.proxy import wire_to
 from tests.faults.test_read_only import is_well, refuses_to_write, unavailable
 from tests.features.steps import needs, sign_in
-from tests.services.postgres import PostgresServer
 from tests.services.postgres_replica import PostgresReplica
-from tests.waiting import eventually
 
 pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]
 

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from backstay.db import watch
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Templates
+from backstay.testing.waiting import until
 from tests.cli.process import Server, serving
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates
 from tests.faults.conftest import Running
 from tests.features.steps import API, AUTH, bearer, needs
 from tests.logs import logged
-from tests.waiting import until
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]

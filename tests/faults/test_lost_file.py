@@ -14,7 +14,7 @@ from backstay.core.errors import DatabaseUnavailable
 from backstay.db import watch
 from backstay.db.faults import LOST, READ_ONLY_FILE
 from backstay.settings import Settings
-from tests.conftest import ADMIN_EMAIL, FrozenClock
+from backstay.testing import ADMIN_EMAIL, FrozenClock
 from tests.faults.conftest import Running
 from tests.features.steps import API, needs, sign_in
 from tests.features.steps import running as started

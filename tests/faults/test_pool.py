@@ -12,12 +12,12 @@ import httpx
 import pytest
 from sqlalchemy import event
 
+from backstay.testing.waiting import LIMIT, eventually
 from backstay.web import errors
 from tests.faults.conftest import Running
 from tests.features.steps import API, ME, needs
 from tests.files import look_into
 from tests.logs import logged
-from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 
 pytestmark = [pytest.mark.anyio, needs("items"), needs("system")]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from backstay.core.errors import DatabaseFailed, DatabaseUnavailable
-from tests.conftest import ADMIN_EMAIL
+from backstay.testing import ADMIN_EMAIL
 from tests.faults.conftest import Running
 from tests.features.steps import API, execute, needs, sign_in
 from tests.web.problems import problem

@@ -11,6 +11,7 @@ import pytest
 from backstay.composition import compose
 from backstay.features.access.commands.seeding import JoinRole
 from backstay.settings import Settings
+from backstay.testing.waiting import eventually
 from tests.cli.process import KEYS
 from tests.faults.two_servers import (
     TwoInProcessServers,
@@ -21,7 +22,6 @@ from tests.faults.two_servers import (
 )
 from tests.features.steps import API, ME
 from tests.services.valkey import ValkeyServer
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
 

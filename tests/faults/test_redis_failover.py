@@ -10,13 +10,13 @@ from backstay.core.rates import Rate
 from backstay.limits.redis import RedisLimiter
 from backstay.redis import client as redis_client
 from backstay.redis.client import RedisFault, RedisLink, RedisRefused
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import eventually
 from tests.caching.caches import Source, redis_cache
 from tests.logs import logged
-from tests.ports import free_port
 from tests.redis.linking import Open, be_patient, link_to
 from tests.services.valkey import ValkeyServer
 from tests.services.valkey_groups import ValkeyGroup, behind_sentinel, in_cluster
-from tests.waiting import eventually
 
 Group = Callable[[], AbstractContextManager[ValkeyGroup]]
 TEN = Rate(10, 3600)

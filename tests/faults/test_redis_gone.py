@@ -11,18 +11,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.observability import health as health_module
 from backstay.redis.client import RedisLink
 from backstay.settings import Settings
-from tests.conftest import ADMIN_EMAIL, FrozenClock, client_of, settings_with
+from backstay.testing import ADMIN_EMAIL, FrozenClock, client_of, settings_with
+from backstay.testing.waiting import LIMIT, eventually
 from tests.faults.conftest import Running, signed_in
 from tests.faults.proxy import Wire
 from tests.features.steps import API, AUTH, ME, sign_in
 from tests.files import well
 from tests.redis.linking import PATIENCE, be_patient, vain_commands
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 BOUND = 0.25
 """Seconds that a request may wait for Redis."""

@@ -12,6 +12,7 @@ import uvloop
 from backstay.redis import client as redis_client
 from backstay.redis.client import RedisFault, RedisLink
 from backstay.redis.connection import Connection
+from backstay.testing.waiting import LIMIT, eventually
 from tests.faults.proxy import Wire
 from tests.redis.linking import (
     PATIENCE,
@@ -23,7 +24,6 @@ from tests.redis.linking import (
     says_unavailable,
 )
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from backstay.redis import client as redis_client
 from backstay.redis.client import RedisFault, RedisRefused
+from backstay.testing.waiting import LIMIT, eventually
 from tests.logs import logged
 from tests.redis.linking import Open, address_of, fails_at_once, says_unavailable
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 
 @pytest.mark.usefixtures("patient")

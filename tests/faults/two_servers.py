@@ -12,15 +12,15 @@ from typing import Any
 import asyncpg
 import httpx
 
+from backstay.application import create_app
 from backstay.composition import Backstay
 from backstay.core.clock import new_id
-from backstay.main import create_app
 from backstay.settings import Settings
+from backstay.testing import PASSWORD, client_of
+from backstay.testing.waiting import LIMIT, eventually
 from tests.cli.process import environ
 from tests.clocks import StandingClock
-from tests.conftest import PASSWORD, client_of
 from tests.features.steps import AUTH, ME, bearer, register, sign_in
-from tests.waiting import LIMIT, eventually
 
 PROMISED = 1.0
 """Seconds within which every process obeys a change, whatever fails."""

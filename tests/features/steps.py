@@ -11,13 +11,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import CursorResult, Executable, select, update
 
+from backstay.application import create_app
 from backstay.composition import Backstay
 from backstay.features.auth.model import Session
 from backstay.features.users.model import User
-from backstay.main import create_app
 from backstay.settings import Settings
-from tests.conftest import PASSWORD, FrozenClock, client_of
-from tests.waiting import eventually
+from backstay.testing import PASSWORD, FrozenClock, client_of
+from backstay.testing.waiting import eventually
 
 API = "/api/v1"
 AUTH = f"{API}/auth"

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.composition import Backstay
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.access.steps import RoleKeeper, done, permissions_by_key, role_path
 from tests.features.route_walker import Place, Target, everything, places
 from tests.features.steps import API, ME, needs

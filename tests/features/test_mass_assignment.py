@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.core.permissions import Source
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.access.steps import RoleKeeper, permissions_by_key
 from tests.features.route_walker import Place, Target, places
 from tests.features.steps import API, needs

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.composition import Backstay
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Login, Person
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Login, Person
 from tests.features.access.steps import ROLES, RoleKeeper, done, permissions_by_key, role_path
 from tests.features.route_walker import Target, everything, places
 from tests.features.steps import API, ME, is_signed_in, sign_in

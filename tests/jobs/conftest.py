@@ -10,7 +10,7 @@ from backstay.composition import Backstay, compose, seed
 from backstay.features import STANDARD
 from backstay.features.auth.queries import GetPrincipalOfUser
 from backstay.features.users.commands.accounts import RegisterUser
-from tests.conftest import PASSWORD, settings_with
+from backstay.testing import PASSWORD, settings_with
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import VOYAGES, sample_feature
 from tests.jobs.steps import UserSender

@@ -20,7 +20,7 @@ from backstay.core.permissions import SIGNED_IN, SYSTEM_ONLY, PermissionSpec, Sc
 from backstay.core.principal import Principal
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Events, Jobs
-from tests.waiting import eventually
+from backstay.testing.waiting import eventually
 
 VOYAGES = "CREATE TABLE voyages (word VARCHAR(100), sailor VARCHAR(40))"
 SLOW = {

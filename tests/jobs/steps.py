@@ -18,8 +18,8 @@ from backstay.jobs.context import WorkerContext
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
+from backstay.testing.waiting import LIMIT, eventually
 from tests.features.steps import execute
-from tests.waiting import LIMIT, eventually
 
 R = TypeVar("R")
 Timing = dict[str, Any]

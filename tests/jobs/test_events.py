@@ -14,11 +14,11 @@ from backstay.core.jobs import MAX_ATTEMPTS
 from backstay.core.messages import Message
 from backstay.core.principal import SYSTEM
 from backstay.jobs.tables import Job
+from backstay.testing.waiting import eventually
 from tests.features.steps import execute
 from tests.jobs import sample_jobs
 from tests.jobs.sample_jobs import Log, Mistake, Sighted, Watch
 from tests.jobs.steps import UserSender, drain, drain_again, jobs, words
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 position = attrgetter("position")

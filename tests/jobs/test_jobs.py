@@ -18,6 +18,7 @@ from backstay.features.users.commands.administration import BlockUser
 from backstay.jobs import worker as workers
 from backstay.jobs.tables import Job
 from backstay.jobs.timing import backoff
+from backstay.testing.waiting import LIMIT, eventually
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order, Relay, Smuggle
 from tests.jobs.steps import (
@@ -33,7 +34,6 @@ from tests.jobs.steps import (
     let_pass,
     words,
 )
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

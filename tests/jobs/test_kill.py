@@ -13,6 +13,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.jobs import worker as workers
+from backstay.testing.waiting import LIMIT, eventually
 from tests.cli.process import environ
 from tests.jobs.sample_jobs import Enlist, Order
 from tests.jobs.steps import (
@@ -27,7 +28,6 @@ from tests.jobs.steps import (
     words,
 )
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

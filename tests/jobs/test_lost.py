@@ -9,10 +9,10 @@ from sqlalchemy import func, select, update
 from backstay.composition import Backstay
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
+from backstay.testing.waiting import eventually
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Drift, Enlist, Order, Sail
 from tests.jobs.steps import UserSender, becomes, drain, drain_again, job, jobs, words
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -17,14 +17,14 @@ from backstay.features.tasks.commands import RetryTask
 from backstay.jobs import notify
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
-from tests.conftest import settings_with
+from backstay.testing import settings_with
+from backstay.testing.waiting import LIMIT, eventually
 from tests.features.steps import execute, hears, needs
 from tests.jobs.sample_jobs import Order
 from tests.jobs.steps import NO_POLLING, ObservedWorker, Timing, UserSender, words
 from tests.patient import PATIENT
 from tests.services.nats import NatsServer
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from sqlalchemy import update
 from backstay.composition import Backstay
 from backstay.core.jobs import TASK_QUEUE
 from backstay.jobs.tables import Job
+from backstay.testing.waiting import eventually
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Enlist, Order
 from tests.jobs.steps import UserSender, at_work, drain, job, jobs
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from backstay.composition import Backstay
 from backstay.jobs import worker as worker_module
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
+from backstay.testing.waiting import LIMIT, eventually
 from tests.logs import logged
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from backstay.features.tasks import feature as tasks
 from backstay.jobs.scheduler import Scheduler, id_of
 from backstay.jobs.store import DatabaseJobs
 from backstay.jobs.tables import Job, Schedule
-from tests.conftest import FrozenClock, settings_with
+from backstay.testing import FrozenClock, settings_with
 from tests.features.steps import execute
 from tests.jobs.sample_jobs import Log, Order, Stow, sample_feature
 from tests.jobs.steps import UserSender, drain, jobs, words

@@ -8,9 +8,9 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.errors import DatabaseUnavailable
 from backstay.jobs.store import DatabaseJobs
+from backstay.testing.waiting import LIMIT, eventually
 from tests.jobs.sample_jobs import Order
 from tests.jobs.steps import UserSender, drain, job, words, worker
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 

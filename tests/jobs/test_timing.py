@@ -7,8 +7,8 @@ import pytest
 from backstay.core.errors import Unavailable
 from backstay.jobs import timing
 from backstay.jobs.timing import TimeoutRunner
+from backstay.testing.waiting import eventually
 from tests.logs import logged
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

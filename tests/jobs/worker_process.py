@@ -21,7 +21,7 @@ from sqlalchemy import event
 from backstay.composition import Backstay, compose
 from backstay.features import STANDARD
 from backstay.jobs.worker import Worker
-from tests.conftest import settings_with
+from backstay.testing import settings_with
 from tests.jobs.sample_jobs import sample_feature
 from tests.jobs.steps import FAST_POLLING
 from tests.patient import PATIENT

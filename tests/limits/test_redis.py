@@ -12,11 +12,11 @@ from backstay.limits.memory import MemoryLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.redis import client as redis_client
 from backstay.redis.client import RedisLink
+from backstay.testing.waiting import eventually
 from tests.faults.proxy import Wire
 from tests.logs import logged
 from tests.redis.linking import Open
 from tests.services.valkey import ValkeyServer
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("patient", "without_beats")
 

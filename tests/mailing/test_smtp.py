@@ -15,7 +15,7 @@ from backstay.mailing.local import FileMailer
 from backstay.mailing.message import message_of
 from backstay.mailing.smtp import SmtpMailer
 from backstay.settings import load_settings
-from tests.ports import free_port
+from backstay.testing.ports import free_port
 from tests.services.smtp import NAME, PASSWORD, certified, smtp_server
 
 pytestmark = pytest.mark.anyio

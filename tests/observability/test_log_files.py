@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import structlog
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.observability.log_files import LogFiles
 from backstay.observability.log_libraries import take_over
 from backstay.observability.logging import Form, configure
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Templates, client_of, settings_with
+from backstay.testing.waiting import until
 from tests.cli.process import serving
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Templates, client_of, settings_with
 from tests.db.processes import run_at_once
-from tests.waiting import until
 
 LINES = 2000
 WRITE = f"""

@@ -14,8 +14,8 @@ from backstay.db.listener import Listener
 from backstay.principals import channel as channel_module
 from backstay.principals.cache import PrincipalCache
 from backstay.principals.channel import DatabasePrincipals
+from backstay.testing.waiting import eventually
 from tests.logs import logged
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

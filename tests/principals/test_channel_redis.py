@@ -13,10 +13,10 @@ from backstay.core.clock import new_id
 from backstay.core.context import Context, PrincipalChanges, UnitOfWork
 from backstay.principals.cache import PrincipalCache
 from backstay.principals.channel_redis import RedisPrincipals
+from backstay.testing.waiting import eventually
 from tests.channels import SilentChannel
 from tests.redis.linking import link_to
 from tests.services.valkey import ValkeyServer
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("patient")
 

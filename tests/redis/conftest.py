@@ -9,11 +9,11 @@ from backstay.caching import memory as cache_memory
 from backstay.db import listener as listener_module
 from backstay.redis import client as redis_client
 from backstay.redis.client import RedisLink
+from backstay.testing.waiting import LIMIT
 from tests.clocks import StandingClock
 from tests.faults.proxy import Wire, wire_to
 from tests.redis.linking import Open, be_patient, link_to
 from tests.services.valkey import ValkeyServer
-from tests.waiting import LIMIT
 
 
 @pytest.fixture

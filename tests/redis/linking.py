@@ -10,7 +10,7 @@ from backstay.redis import connection as redis_connection
 from backstay.redis.client import RedisFault, RedisLink, RedisLinks, RedisRefused
 from backstay.settings import RedisAddress
 from backstay.settings.groups.redis import RedisUrl
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 Open = Callable[..., Awaitable[RedisLink]]
 """Opens a Redis client for an address."""

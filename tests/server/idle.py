@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import until
+from backstay.testing.waiting import until
 
 WAKEUPS = 25
 """How often the control process wakes up during a check."""

@@ -13,10 +13,10 @@ from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 
-from backstay.core.runtime_dir import FOLDER
+from backstay.core.runtime_dir import FOLDER, STARTED
 from backstay.server.closing import LEAVE, leave
 from backstay.server.granian_parent import Granian
-from backstay.server.worker import REPLACE, STARTED, DrainingApp, ask_for_replacement
+from backstay.server.worker import REPLACE, DrainingApp, ask_for_replacement
 
 FORBIDDEN, FAILED = "forbidden", "failed-"
 

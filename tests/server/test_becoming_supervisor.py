@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing.waiting import LIMIT
 from tests.cli.process import environ
-from tests.waiting import LIMIT
 
 PROGRAM = """
 import os, signal, sys
@@ -34,7 +34,8 @@ print(os.getppid(), flush=True)
 time.sleep(float(sys.argv[2]))
 '''
 command = [sys.executable, "-c", served, str(os.getpid()), sys.argv[2]]
-become_supervisor(command, drain_seconds=0, graceful_seconds=0)
+url = "http://127.0.0.1:1"  # where nobody listens
+become_supervisor(command, drain_seconds=0, graceful_seconds=0, workers=1, url=url)
 """
 
 

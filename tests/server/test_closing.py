@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from backstay.server import closing
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 PROGRAM = """
     import socket

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backstay.testing.waiting import until
 from tests.cli.process import environ
 from tests.server.idle import is_idle, needs_proc
-from tests.waiting import until
 
 pytestmark = needs_proc
 LOGGING = """

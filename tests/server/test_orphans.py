@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import environ, living, none_lives
 from tests.server.idle import is_idle, needs_proc
-from tests.waiting import LIMIT, until
 
 CHILD = """
 import os, sys, time

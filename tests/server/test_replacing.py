@@ -6,12 +6,11 @@ from pathlib import Path
 
 import httpx
 
-from backstay.core.runtime_dir import FOLDER
-from backstay.server.worker import STARTED
+from backstay.core.runtime_dir import FOLDER, STARTED
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import SOURCE, environ
-from tests.ports import free_port
 from tests.server.replacing import FAILED, FORBIDDEN
-from tests.waiting import LIMIT, until
 
 
 def test_a_worker_keeps_serving_until_its_replacement_can_start(tmp_path: Path) -> None:

@@ -13,26 +13,52 @@ from pathlib import Path
 import pytest
 
 from backstay.server.run_folder import PREFIX
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 from tests.cli.process import environ, living, none_lives
 from tests.server.idle import is_idle, needs_proc, proportional_bytes
-from tests.waiting import LIMIT, until
 
 SERVED = f"""
-import os, time
+import os, pathlib, socket, sys, time
 from backstay.server.orphans import follow_parent
 follow_parent(os.getppid())
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+pathlib.Path(os.environ["BACKSTAY_RUN"], "started-1").touch()
 time.sleep({LIMIT})
 """
+SLOW = """
+import os, pathlib, socket, sys, time
+folder = pathlib.Path(os.environ["BACKSTAY_RUN"])
+
+def wait_for(name):
+    while not (folder / name).exists():
+        time.sleep(0.01)
+
+(folder / "started-1").touch()
+wait_for("started-2")
+(folder / "both").touch()
+wait_for("listen")
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+connection, _ = listener.accept()
+(folder / "received").write_bytes(connection.recv(100))
+time.sleep(600)
+"""
 Supervisor = subprocess.Popen[bytes]
+
+
+def command(port: int, *served: str, workers: int = 1) -> list[str]:
+    """The command of a supervisor that does not drain."""
+    module = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
+    return [*module, str(workers), f"http://127.0.0.1:{port}", sys.executable, "-c", *served]
 
 
 @contextmanager
 def supervising(temporary: Path) -> Iterator[Supervisor]:
     """A supervisor whose run folder is in this folder; its children sleep."""
     variables = {k: v for k, v in environ().items() if not k.startswith("COVERAGE")}
-    command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
+    port = free_port()
     process = subprocess.Popen(
-        [*command, sys.executable, "-c", SERVED], env=variables | {"TMPDIR": str(temporary)}
+        command(port, SERVED, str(port)), env=variables | {"TMPDIR": str(temporary)}
     )
     try:
         yield process
@@ -68,6 +94,53 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
 def test_an_idle_supervisor_keeps_little_memory_and_is_not_woken(idle: Supervisor) -> None:
     until(lambda: is_idle(idle.pid))
     assert proportional_bytes(idle.pid) < 15 * 2**20
+
+
+def test_ready_is_printed_when_every_worker_started_and_one_listens(tmp_path: Path) -> None:
+    port, printed = free_port(), tmp_path / "out"
+    with printed.open("wb") as out:
+        process = subprocess.Popen(
+            command(port, SLOW, str(port), workers=2),
+            env=environ(TMPDIR=str(tmp_path)),
+            stdout=out,
+        )
+    try:
+        (folder,) = until(lambda: kept(tmp_path))
+        until((folder / "started-1").exists)
+        assert printed.read_bytes() == b""
+        (folder / "started-2").touch()
+        until((folder / "both").exists)
+        assert printed.read_bytes() == b""
+        (folder / "listen").touch()
+        until(printed.read_bytes)
+        assert printed.read_text() == f"Ready: http://127.0.0.1:{port}\n"
+        until((folder / "received").exists)
+        assert (folder / "received").read_bytes() == b""  # no request, which would be logged
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+
+
+@pytest.mark.parametrize("reader", ["none", "gone"])
+def test_without_a_reader_of_its_output_the_server_runs_on(tmp_path: Path, reader: str) -> None:
+    port = free_port()
+    read, write = os.pipe()
+    os.close(read)
+    closing = ["sh", "-c", 'exec "$@" >&-', "sh"] if reader == "none" else []
+    process = subprocess.Popen(
+        [*closing, *command(port, SERVED, str(port))],
+        env=environ(TMPDIR=str(tmp_path)),
+        stdout=write,
+    )
+    os.close(write)
+    try:
+        until(lambda: kept(tmp_path))
+        until(lambda: is_idle(process.pid))
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(LIMIT) == 0
 
 
 def test_without_its_folder_a_server_is_still_stopped_in_order(tmp_path: Path) -> None:
@@ -137,7 +210,6 @@ def test_concurrent_starts_each_get_a_folder_and_clean_up(
 
 
 def test_a_killed_command_ends_the_supervisor_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "backstay.server.supervisor", "0", "0"]
     served = (
         "import os, subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
@@ -145,7 +217,7 @@ def test_a_killed_command_ends_the_supervisor_and_leaves_nothing(tmp_path: Path)
         "os.kill(os.getpid(), 9)"
     )
     done = subprocess.run(
-        [*command, sys.executable, "-c", served],
+        command(free_port(), served),
         env=environ(TMPDIR=str(tmp_path)),
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ import pytest
 
 from backstay.server.supervisor import PATIENCE
 from backstay.settings import ServerSettings
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/production.md"
 

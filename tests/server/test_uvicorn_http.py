@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from backstay.server import uvicorn_http
 from backstay.server.uvicorn_http import HEAD_BYTES, HEAD_FIELDS, Http
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 pytestmark = pytest.mark.anyio
 

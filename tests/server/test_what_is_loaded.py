@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing.waiting import LIMIT
 from tests.cli.process import environ
-from tests.waiting import LIMIT
 
 APPLICATION = {"fastapi", "starlette", "sqlalchemy", "pydantic", "typer", "structlog"}
 UNUSED = {"rich", "redis", "alembic", "jinja2", "asyncpg", "aiosmtplib", "taskiq", "uvicorn"}

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.ports import free_port
-from tests.waiting import LIMIT, until
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT, until
 
 GUARD = Path(__file__).with_name("guard.py")
 PROGRAM = Path(sys.executable).with_name("nats-server")

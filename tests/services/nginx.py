@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.waiting import LIMIT, until
+from backstay.testing.waiting import LIMIT, until
 
 FRAME = """\
 daemon off; master_process off; pid nginx.pid; error_log error.log notice;

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tests.services.postgres import PostgresServer, _name, _owner
+from backstay.testing.postgres_server import PostgresServer, _name, _owner
 
 
 class PostgresReplica(PostgresServer):

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from tests.waiting import LIMIT
+from backstay.testing.waiting import LIMIT
 
 NAME, PASSWORD = "shop", "a secret of the mail server"
 

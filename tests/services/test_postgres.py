@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.services import postgres
-from tests.services.postgres import PostgresError, PostgresServer, shared_server
-from tests.waiting import until
+from backstay.testing import postgres_server as postgres
+from backstay.testing.postgres_server import PostgresError, PostgresServer, shared_server
+from backstay.testing.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,7 +82,7 @@ def test_the_server_runs_only_from_first_database_to_stop() -> None:
 
 def test_a_killed_owner_leaves_neither_process_nor_folder() -> None:
     program = (
-        "import sys; from tests.services.postgres import shared_server as server;"
+        "import sys; from backstay.testing.postgres_server import shared_server as server;"
         "server().create_database(); print(server().folder, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

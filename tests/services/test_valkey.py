@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from backstay.testing.waiting import until
 from tests.services import valkey as service
 from tests.services.valkey import ValkeyError, ValkeyServer
-from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

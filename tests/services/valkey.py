@@ -19,10 +19,11 @@ from typing import Self
 import hiredis
 import pytest
 
-from tests.ports import free_port
-from tests.waiting import LIMIT
+from backstay.testing import guard
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT
 
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(guard.__file__)
 
 
 class ValkeyError(Exception):

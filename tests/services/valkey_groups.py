@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.ports import free_port
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import until
 from tests.services.valkey import ValkeyError, ValkeyServer
-from tests.waiting import until
 
 SLOTS = 16384
 KEY = "backstay:{backstay}:probe"

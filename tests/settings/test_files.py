@@ -12,8 +12,8 @@ import pytest
 
 from backstay.settings import files, read_settings
 from backstay.settings.files import KEPT, MOST_BYTES, MOST_KEPT, read_text
+from backstay.testing.waiting import LIMIT
 from tests.settings.reading import Read, faulty
-from tests.waiting import LIMIT
 
 
 def put(what: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

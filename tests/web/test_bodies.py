@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.steps import API, JWKS, ME, needs
 from tests.web.problems import fields_of, problem, stream
 

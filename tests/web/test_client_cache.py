@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, JWKS
 from tests.web.problems import problem

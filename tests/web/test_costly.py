@@ -6,10 +6,10 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.limits.classes import GENERAL, SHORT_BODY_BYTES
+from backstay.testing import Login
 from backstay.web.dispatch import Route
 from backstay.web.request import QUERY_PARAMETERS, URI_BYTES
 from tests.architecture.edge import routes_of
-from tests.conftest import Login
 from tests.features.steps import API, AUTH, JWKS, ME, needs
 from tests.web.problems import fields_of, problem, stream
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.steps import API, AUTH, JWKS, ME, needs, register, sign_in
 from tests.web.described import EVERYWHERE, check_told, operations
 

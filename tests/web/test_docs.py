@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Login
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Login
 from tests.features.steps import register
 from tests.web.environments import PRODUCTION, STAGING
 from tests.web.problems import problem

@@ -7,10 +7,10 @@ import pytest
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
+from backstay.application import create_app
 from backstay.core.errors import DatabaseUnavailable
-from backstay.main import create_app
 from backstay.settings import Settings
-from tests.conftest import client_of
+from backstay.testing import client_of
 from tests.features.steps import API, JWKS, needs
 from tests.web.problems import MEMBERS, fields_of, problem, stream
 
@@ -148,7 +148,17 @@ async def test_routes_of_others_get_the_same_errors(planted: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nope", "/api", f"{API}/nope", f"{API}/items/x/y", "/%00", "/a\\b", "/docs/x/y"]
+    "path",
+    [
+        "/index.html",
+        "/nope",
+        "/api",
+        f"{API}/nope",
+        f"{API}/items/x/y",
+        "/%00",
+        "/a\\b",
+        "/docs/x/y",
+    ],
 )
 async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     problem(await client.get(path), 404, "not_found")

@@ -28,9 +28,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from backstay.main import create_app
+from backstay.application import create_app
+from backstay.testing import ADMIN_EMAIL, Templates, client_of, settings_with
 from backstay.web.route_spec import BEARER
-from tests.conftest import ADMIN_EMAIL, Templates, client_of, settings_with
 from tests.examples import examples
 from tests.features.steps import bearer, register, sign_in
 from tests.patient import PATIENT

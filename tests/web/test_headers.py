@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.steps import API, JWKS
 from tests.web.environments import STAGING
 

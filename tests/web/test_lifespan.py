@@ -7,12 +7,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from backstay.application import create_app
 from backstay.composition import compose
-from backstay.main import create_app
 from backstay.settings import Settings
-from tests.conftest import client_of
+from backstay.testing import client_of
+from backstay.testing.waiting import LIMIT
 from tests.features.steps import execute
-from tests.waiting import LIMIT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 

@@ -4,6 +4,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from backstay.application import create_app
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
 from backstay.core.messages import Query, View
@@ -11,11 +12,10 @@ from backstay.core.permissions import PUBLIC
 from backstay.core.rates import Rate
 from backstay.features import STANDARD
 from backstay.limits.classes import LimitClass
-from backstay.main import create_app
 from backstay.settings import Settings
+from backstay.testing import FrozenClock, Login, client_of
 from backstay.web.routes import Routes
 from tests.architecture.booting import feature
-from tests.conftest import FrozenClock, Login, client_of
 from tests.features.steps import API, JWKS, ME, client_at
 from tests.web.problems import problem
 

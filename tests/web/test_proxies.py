@@ -5,10 +5,10 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.settings import Settings
+from backstay.testing import ADMIN_EMAIL
 from backstay.web.state import sender_of
-from tests.conftest import ADMIN_EMAIL
 from tests.features.steps import AUTH, bearer, client_at, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]

@@ -11,10 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backstay.observability.metrics import PrometheusMetrics
 from backstay.settings import Settings
+from backstay.testing import Login
+from backstay.testing.waiting import LIMIT
 from backstay.web import middleware
-from tests.conftest import Login
 from tests.features.steps import API, needs
-from tests.waiting import LIMIT
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio

@@ -1,5 +1,6 @@
 """The command line: imports only the called command, and explains expected errors."""
 
+import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -63,6 +64,15 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def backstay(
+    application: Annotated[
+        str | None,
+        typer.Option(
+            "--app",
+            metavar="MODULE:NAME",
+            help="The application; else BACKSTAY_APP, [tool.backstay] of pyproject.toml, or "
+            "Backstay itself.",
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -75,6 +85,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0 ok, 1 failure, 2 usage or configuration."""
     hurry_imports()
     _escape_unprintable()
+    sys.argv[1:] = _without_app(sys.argv[1:])
     try:
         app(prog_name="backstay")
     except Exception as error:
@@ -84,6 +95,26 @@ def main() -> None:
         sentence, code = explained
         typer.echo(sentence, err=True)
         sys.exit(code)
+
+
+def _without_app(arguments: list[str]) -> list[str]:
+    """The arguments without ``--app``, which may stand before or after the command.
+
+    The processes that this one starts find the application in the environment, too.
+    """
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for each in waiting:
+        if each == "--":
+            return [*rest, each, *waiting]
+        option, equals, value = each.partition("=")
+        if option != "--app":
+            rest.append(each)
+        elif given := value if equals else next(waiting, None):
+            os.environ["BACKSTAY_APP"] = given
+        else:
+            rest.append(each)  # typer says what is missing
+    return rest
 
 
 def _escape_unprintable() -> None:

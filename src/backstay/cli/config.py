@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.settings import Loaded, example_env, read_settings, reference_markdown
+from backstay.application import application_in_use
+from backstay.settings import Loaded, example_env, reference_markdown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,12 +23,13 @@ def config(
 ) -> None:
     """Print every setting with its value and origin; exit with 2 when something is wrong."""
     if reference or example:
-        typer.echo(reference_markdown() if reference else example_env(), nl=False)
+        groups = application_in_use().settings
+        typer.echo(reference_markdown(groups) if reference else example_env(groups), nl=False)
         return
     from rich.console import Console
     from rich.text import Text
 
-    loaded = read_settings()
+    loaded = application_in_use().read_settings()
     console = Console()
     if not console.is_terminal:
         console.width = _PIPED_WIDTH

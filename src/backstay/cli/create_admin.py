@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from backstay.application import application_in_use
 from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
+from backstay.composition import sync_access
 from backstay.core.errors import Conflict
-from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.users.commands.admins import CreateAdmin, ResetAdminPassword
-from backstay.settings import Settings, load_settings
+from backstay.settings import Settings
 
 
 def create_admin(
@@ -33,7 +34,7 @@ def create_admin(
     """
     if reset and (name is not None or (email is not None and username is not None)):
         raise typer.BadParameter("--reset takes --email or --username, nothing else about them")
-    settings = load_settings()
+    settings = application_in_use().load_settings()
     password, remark = _password(settings, from_stdin=password_stdin)
     try:
         if reset:
@@ -67,7 +68,7 @@ def _password(settings: Settings, *, from_stdin: bool) -> tuple[str, str]:
 
 async def _create(settings: Settings, command: CreateAdmin) -> str:
     async with opened(settings) as backstay:
-        await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
+        await sync_access(backstay)
         try:
             await backstay.system(command)
         except Conflict as error:

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from backstay.application import application_in_use
 from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
 from backstay.core.errors import FieldError, Invalid
 from backstay.core.rates import Rate
 from backstay.features.tiers.commands.rate_limits import CreateTierWithLimits, PathLimit
-from backstay.settings import Settings, load_settings, parse_rate
+from backstay.settings import Settings, parse_rate
 
 
 def create_tier(
@@ -28,7 +29,7 @@ def create_tier(
 
     A path is the template of a route, such as /api/v1/items/{id}, or a prefix such as /api/v1/*.
     """
-    settings = load_settings()
+    settings = application_in_use().load_settings()
     try:
         limits = tuple(map(_parsed, limit or ()))
         asyncio.run(_create(settings, CreateTierWithLimits(name=name, limits=limits)))

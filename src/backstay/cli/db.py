@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from backstay.application import application_in_use
+from backstay.cli.readiness import migrates, opened
 from backstay.db import migrate
+from backstay.db.migrations.runner import PLATFORM
+from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
-from backstay.settings import Settings, load_settings
+from backstay.settings import Settings
 
 if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
@@ -18,7 +23,10 @@ T = TypeVar("T")
 db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
 
 _NO_ADMIN = "If there is no administrator yet: backstay create-admin."
-Revision = Annotated[str, typer.Argument(help="A revision, or a number of steps: +1, -1.")]
+Revision = Annotated[
+    str,
+    typer.Argument(help="A revision, or a number of steps: +1, -1; of one history: platform@-1."),
+]
 
 
 @db.command()
@@ -53,8 +61,12 @@ def downgrade(
         bool, typer.Option("--force", help="Even if tables are dropped with their rows.")
     ] = False,
 ) -> None:
-    """Undo migrations down to a revision, `base` for all."""
-    undone = _run(lambda settings: migrate.downgrade(EngineOptions.of(settings), revision, force))
+    """Undo migrations down to a revision, `base` for all; `shop@base` for those of a project."""
+    undone = _run(
+        lambda settings: migrate.downgrade(
+            EngineOptions.of(settings), revision, force, application_in_use().histories
+        )
+    )
     for name in undone:
         typer.echo(f"Undid {name}.")
     if not undone:
@@ -68,17 +80,29 @@ def revision(
         bool, typer.Option("--empty", help="Do not compare models and database.")
     ] = False,
 ) -> None:
-    """Write the migration that turns the database into the models; read it before use."""
-    import backstay.features  # noqa: F401  declares the models
+    """Write the migration that turns the database into the models; read it before use.
 
-    typer.echo(
-        _run(lambda settings: migrate.revision(EngineOptions.of(settings), message, empty=empty))
-    )
+    What no migration made and no model has, such as an index of yours, is left as it is.
+    """
+    typer.echo(_run(lambda settings: _revision(settings, message, empty=empty)))
+
+
+async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
+    """Write the next revision of the project, or of the package where there is no project."""
+    application, options = application_in_use(), EngineOptions.of(settings)
+    own = application.history or PLATFORM
+    if migrates(settings):
+        await migrate.upgrade(options, histories=application.histories)
+    histories = tuple(dict.fromkeys((PLATFORM, own)))
+    return await migrate.revision(options, message, history=own, histories=histories, empty=empty)
 
 
 @db.command()
 def check() -> None:
-    """Say what keeps this version from working with the database; exit with 1 if anything does."""
+    """Say what keeps this version from working with the database; exit with 1 if anything does.
+
+    What others added to the database is told, too, and is no fault.
+    """
     problems, remarks = _run(_check)
     for told in (*problems, *remarks):
         typer.echo(told)
@@ -87,34 +111,33 @@ def check() -> None:
     typer.echo("The database is current.")
 
 
-async def _check(settings: Settings) -> tuple[list[str], tuple[str, ...]]:
-    """The faults of the database, and leftovers that are no faults."""
-    from backstay.composition import compose
+async def _check(settings: Settings) -> tuple[list[str], list[str]]:
+    """The faults of the database, and leftovers and additions that are no faults."""
     from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
-    problems = await migrate.check(EngineOptions.of(settings))
+    application = application_in_use()
+    problems, remarks = await migrate.examine(EngineOptions.of(settings), application.histories)
     if problems:
-        return problems, ()
-    backstay = compose(settings, for_requests=False)
+        return problems, remarks
+    backstay = application.compose(settings, for_requests=False)
     try:
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
-        return problems, await backstay.system(undeclared)
+        return problems, [*remarks, *await backstay.system(undeclared)]
     finally:
         await backstay.close()
 
 
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
-    options = EngineOptions.of(settings)
-    applied = await migrate.upgrade(options, revision)
-    if await migrate.state(options) is not migrate.State.CURRENT:
+    options, histories = EngineOptions.of(settings), application_in_use().histories
+    applied = await migrate.upgrade(options, revision, histories)
+    if await migrate.state(options, histories) is not State.CURRENT:
         return applied, None
     return applied, await _seed(settings)
 
 
 async def _seed(settings: Settings) -> "Admin | None":
     from backstay import composition
-    from backstay.cli.readiness import opened
 
     async with opened(settings) as backstay:
         return await composition.seed(backstay)
@@ -128,7 +151,7 @@ def _print_admin(admin: "Admin") -> None:
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
-    settings = load_settings()
+    settings = application_in_use().load_settings()
     import backstay.composition  # noqa: F401 - loads the models, with which the database is compared
 
     return asyncio.run(work(settings))

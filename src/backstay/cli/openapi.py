@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backstay.main import create_app
-from backstay.settings import load_settings
+from backstay.application import application_in_use
 
 
 def openapi(
@@ -16,7 +15,7 @@ def openapi(
     ] = None,
 ) -> None:
     """Print the OpenAPI description of the HTTP interface."""
-    schema = create_app(load_settings()).openapi()
+    schema = application_in_use().create_app().openapi()
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(text, nl=False)

@@ -8,7 +8,7 @@ import uvicorn
 
 from backstay.cli.readiness import free_address
 from backstay.composition import Backstay
-from backstay.main import probes_app
+from backstay.composition.http import probes_app
 
 STOP_SECONDS = 2
 

@@ -3,19 +3,21 @@
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from pydantic import SecretStr
 
+from backstay.application import application_in_use
 from backstay.core.errors import AppError
 from backstay.core.startup import without_extras
 from backstay.db import migrate
-from backstay.db.migrate import State, Unreachable
 from backstay.db.migrations.runner import MigrationError
+from backstay.db.migrations.standing import Standing, State
+from backstay.db.migrations.transaction import Unreachable
 from backstay.db.options import EngineOptions
 from backstay.settings import (
     DEFAULT_URL,
@@ -24,7 +26,6 @@ from backstay.settings import (
     SecuritySettings,
     SettingError,
     Settings,
-    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ _FAULTS = {
     State.EMPTY: ("names a database that is empty", _UPGRADE),
     State.BEHIND: ("names a database that is behind this version", _UPGRADE),
     State.AHEAD: ("names a database that a newer version has migrated", "Install that version."),
+}
+_FAULTS_OF = {
+    State.BEHIND: ("names a database that is behind {}", _UPGRADE),
+    State.AHEAD: ("names a database that a newer version of {} has migrated", "Install that."),
+    State.FOREIGN: (
+        "names a database with migrations of another project, {}",
+        "Run this in that project, or correct the address.",
+    ),
 }
 _NO_ADMIN = SettingError(
     "is missing, while there is no administrator",
@@ -60,7 +69,8 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
         AppError: the database cannot be asked.
     """
     if migrates(settings):
-        await migrate.upgrade(EngineOptions.of(settings))
+        options, application = EngineOptions.of(settings), application_in_use()
+        await migrate.upgrade(options, histories=application.histories)
     backstay = _composed(settings)
     try:
         await backstay.require_schema()
@@ -96,13 +106,13 @@ async def sound_settings() -> Settings:
     Raises:
         ConfigurationError: it has every fault of the settings and their database.
     """
-    loaded = read_settings()
+    loaded = application_in_use().read_settings()
     for warning in loaded.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     if cause := await _reason_to_fall_back(loaded):
         typer.secho(_FELL_BACK.format(cause=cause), fg="red", bold=True, err=True)
         os.environ["DB_URL"] = DEFAULT_URL  # for the processes that this one starts
-        loaded = read_settings()
+        loaded = application_in_use().read_settings()
     return await sound(loaded)
 
 
@@ -125,7 +135,7 @@ def free_address(host: str, port: int) -> tuple[str, int]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        socket.create_server(address[:2], family=family).close()
+        _bind(family, address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             wrong = f"Port {port} of {host} is in use."
@@ -140,13 +150,23 @@ def free_address(host: str, port: int) -> tuple[str, int]:
     return str(address[0]), port
 
 
+def _bind(family: int, address: tuple[Any, ...]) -> None:
+    """Bind a socket to an address for a moment. It never listens: the connection of a client that
+    came meanwhile would be reset."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
+
+
 async def _reason_to_fall_back(loaded: Loaded) -> Unreachable | None:
     settings = loaded.draft
     wanted = settings.is_local and settings.db.fallback_to_sqlite and not settings.db.is_sqlite
     if _unknown_database(loaded) or not wanted:
         return None
     try:
-        await migrate.state(EngineOptions.of(settings))
+        await migrate.state(EngineOptions.of(settings), application_in_use().histories)
     # another error of a database that answers is reported where it is used
     except MigrationError as error:
         return error if isinstance(error, Unreachable) else None
@@ -170,16 +190,21 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
     if _unknown_database(loaded) or migrates(settings):
         return []
     try:
-        state = await migrate.state(EngineOptions.of(settings))
+        options, histories = EngineOptions.of(settings), application_in_use().histories
+        standing = await migrate.standing(options, histories)
     except MigrationError as error:
         wrong = str(error).removeprefix("The ").rstrip(".")
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]
-    faults = []
-    if state in _FAULTS:
-        faults.append(SettingError(*_FAULTS[state], "DB_URL"))
-    if not settings.is_local and not await _has_or_gets_admin(loaded, state):
+    faults = list(_schema_faults(standing))
+    if not settings.is_local and not await _has_or_gets_admin(loaded, standing.state):
         faults.append(_NO_ADMIN)
     return faults
+
+
+def _schema_faults(standing: Standing) -> Iterator[SettingError]:
+    if found := (_FAULTS_OF if standing.of else _FAULTS).get(standing.state):
+        wrong, hint = found
+        yield SettingError(wrong.format(standing.of), hint, "DB_URL")
 
 
 def _unknown_database(loaded: Loaded) -> bool:
@@ -205,9 +230,7 @@ async def _has_or_gets_admin(loaded: Loaded, state: State) -> bool:
 def _composed(settings: Settings) -> "Backstay":
     """Everything below the edge; it is imported only by commands that send messages."""
     with without_extras():
-        from backstay.composition import compose
-
-    return compose(settings, for_requests=False)
+        return application_in_use().compose(settings, for_requests=False)
 
 
 def _with_throwaway_keys(draft: Settings) -> Settings:

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from backstay.application import application_in_use
 from backstay.cli.output import print_columns
 from backstay.cli.readiness import opened
 from backstay.features.access.queries.roles import GetMatrix
 from backstay.features.access.schemas import Matrix, RoleDetail
-from backstay.settings import Settings, load_settings
+from backstay.settings import Settings
 
 
 def roles(
@@ -19,7 +20,7 @@ def roles(
 
     Under each role its level. A star marks field rules, `all` a superuser.
     """
-    matrix = asyncio.run(_matrix(load_settings()))
+    matrix = asyncio.run(_matrix(application_in_use().load_settings()))
     if as_json:
         typer.echo(matrix.model_dump_json(indent=2))
         return

@@ -2,11 +2,11 @@
 
 from starlette.routing import BaseRoute
 
+from backstay.application import application_in_use
 from backstay.cli.output import print_columns
 from backstay.core.permissions import PermissionSpec
 from backstay.limits.classes import LimitClass
-from backstay.main import create_app
-from backstay.settings import Settings, load_settings
+from backstay.settings import Settings
 from backstay.web.dispatch import Route
 
 HEADER = ("METHOD", "PATH", "PERMISSION", "LIMIT", "MESSAGE")
@@ -14,8 +14,9 @@ HEADER = ("METHOD", "PATH", "PERMISSION", "LIMIT", "MESSAGE")
 
 def routes() -> None:
     """List every route with its permission, limit and message."""
-    settings = load_settings()
-    rows = [_row(route, settings) for route in create_app(settings).routes]
+    application = application_in_use()
+    settings = application.load_settings()
+    rows = [_row(route, settings) for route in application.create_app(settings).routes]
     print_columns([HEADER, *sorted(rows, key=lambda row: (row[1], row[0]))], header=True)
 
 

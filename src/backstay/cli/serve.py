@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.application import PACKAGED, application_in_use
 from backstay.cli.output import print_columns
 from backstay.cli.readiness import (
     free_address,
@@ -20,6 +21,7 @@ from backstay.db.options import EngineOptions
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, Environment, ServerSettings, Settings
+from backstay.settings.project import project_root
 
 if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
@@ -53,6 +55,8 @@ def serve(
         _options(settings.server, address, reload=reload).command(),
         drain_seconds=settings.server.drain_seconds,
         graceful_seconds=settings.server.graceful_timeout,
+        workers=settings.server.worker_count,
+        url=_url_of(*address),
     )
 
 
@@ -89,7 +93,7 @@ def _print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | 
     """
     url = _url_of(*address)
     elsewhere = ", and on every other address" if address[0] in _EVERYWHERE else ""
-    rows = [("Address", url + elsewhere)]
+    rows = [("Project", _project()), ("Address", url + elsewhere)]
     if settings.app.swagger and settings.environment is not Environment.PRODUCTION:
         rows.append(("Documentation", f"{url}/docs"))
     rows += [
@@ -102,6 +106,13 @@ def _print_banner(settings: Settings, address: tuple[str, int], admin: "Admin | 
         rows.append(("Administrator", admin.email))
         rows.append(("Password", f"{made_up} (shown only now)" if made_up else "ADMIN_PASSWORD"))
     print_columns(rows)
+
+
+def _project() -> str:
+    application = application_in_use()
+    if application is PACKAGED:
+        return "no project found here: serving Backstay itself"
+    return f"{application.name}, in {project_root()}"
 
 
 def _url_of(host: str, port: int) -> str:

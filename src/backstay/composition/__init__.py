@@ -1,8 +1,9 @@
 """Wires everything below the edge: adapters, pipelines and the bus; and seeds the first rows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from backstay.composition import wiring
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
+from backstay.composition.replacing import Replacements
+from backstay.composition.roles import role_faults
 from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
 from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore
+from backstay.core.permissions import RoleSpec
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -35,8 +39,14 @@ from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
 from backstay.db.checks import absence_faults
+from backstay.db.database import Database
+from backstay.db.migrations.runner import PLATFORM, Histories
 from backstay.features import STANDARD
-from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
+from backstay.features.access.commands.seeding import (
+    SyncAccess,
+    declared_permissions,
+    declared_roles,
+)
 from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.tiers.commands.tiers import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
@@ -55,11 +65,13 @@ from backstay.settings import Settings
 class Backstay(Adapters):
     """Everything below the edge, through which HTTP, the command line and tests send messages.
 
+    ``histories`` are those of migrations that the database must have.
     ``lacks_mail_server`` tells that features write mails although no mail backend is configured.
     """
 
     settings: Settings
     features: tuple[Feature, ...]
+    histories: Histories
     models: tuple[type[Base], ...]
     bus: Bus
     principals: PrincipalCache
@@ -67,6 +79,7 @@ class Backstay(Adapters):
     trail: AuditTrail
     worker_context: WorkerContext
     lacks_mail_server: bool
+    roles: tuple[RoleSpec, ...]
 
     @property
     def system(self) -> Sender:
@@ -86,7 +99,7 @@ class Backstay(Adapters):
             BootError: its revision is current, but tables or columns are missing.
             AppError: the database does not answer.
         """
-        await migrate.require_current(self.database)
+        await migrate.require_current(self.database, self.histories)
         if faults := await absence_faults(self.database, self.models):
             raise BootError(faults)
 
@@ -111,10 +124,14 @@ def compose(
     settings: Settings,
     features: Sequence[Feature] = STANDARD,
     *,
+    roles: Sequence[RoleSpec] = (),
+    replace: Mapping[Any, Any] = MappingProxyType({}),
+    provide: Mapping[Any, Any] = MappingProxyType({}),
+    histories: Histories = (PLATFORM,),
     clock: Clock = utc_now,
     for_requests: bool = True,
 ) -> Backstay:
-    """Wire features, adapters and the two pipelines together.
+    """Wire features, adapters and the two pipelines together; see `Application` for its parts.
 
     With ``for_requests`` False, as in commands of the command line, queries get the longer timeout
     of commands, because no client waits for them.
@@ -126,7 +143,8 @@ def compose(
     wiring.check_shapes(features)
     registry, ownership = wiring.registry_of(features), Ownership(features)
     models = wiring.models_of(features, ownership)
-    adapters = adapters_for(settings, clock, for_requests=for_requests)
+    own = Replacements(replace, provide, settings, clock)
+    adapters = adapters_for(settings, clock, own, for_requests=for_requests)
 
     async def principal_of_session(session_id: UUID) -> Principal | None:
         return await Sender(bus.send, SYSTEM)(GetPrincipal(session_id=session_id))
@@ -136,14 +154,21 @@ def compose(
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
     lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
-    services = _services(adapters, features, channel, outbox.store, models, lacks_mail=lacks_mail)
-    services |= mail_for(settings, adapters.key, clock)
+    schema_fault = _schema_fault_of(adapters.database, models, histories)
+    health = ServiceHealth(
+        *(adapters.database, adapters.links, outbox.store, channel, schema_fault),
+        lacks_mail=lacks_mail,
+    )
+    services = _services(adapters, features, outbox.store, health)
+    services |= mail_for(settings, adapters.key, clock) | own.replaced | own.provided
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
+    registry.faults += role_faults(roles, features)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
         **vars(adapters),
         settings=settings,
         features=tuple(features),
+        histories=histories,
         models=models,
         bus=bus,
         principals=principals,
@@ -151,6 +176,7 @@ def compose(
         trail=trail,
         worker_context=_worker_context(outbox, bus, features, adapters),
         lacks_mail_server=lacks_mail,
+        roles=tuple(roles),
     )
 
 
@@ -174,29 +200,24 @@ def _worker_context(
     return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
 
 
-def _services(
-    adapters: Adapters,
-    features: Sequence[Feature],
-    channel: PrincipalChannel,
-    store: JobStore,
-    models: Sequence[type[Base]],
-    *,
-    lacks_mail: bool,
-) -> dict[Any, Any]:
-    """By port: the services that handlers receive and that are the same for every message."""
-    database = adapters.database
-
+def _schema_fault_of(
+    database: Database, models: Sequence[type[Base]], histories: Histories
+) -> Callable[[], Coroutine[Any, Any, str | None]]:
     async def schema_fault() -> str | None:
-        found = await migrate.schema_fault(database)
+        found = await migrate.schema_fault(database, histories)
         faults = () if found else await absence_faults(database, models)
-        told = (
+        lacks = (
             f"The database lacks {len(faults)} tables or columns: `backstay db check` names them."
         )
-        return found or (told if faults else None)
+        return found or (lacks if faults else None)
 
-    health_checks = ServiceHealth(
-        *(database, adapters.links, store, channel, schema_fault), lacks_mail=lacks_mail
-    )
+    return schema_fault
+
+
+def _services(
+    adapters: Adapters, features: Sequence[Feature], store: JobStore, health: ServiceHealth
+) -> dict[Any, Any]:
+    """By port: the services that handlers receive and that are the same for every message."""
     return {
         AccessTokens: adapters.tokens,
         BreachedPasswords: adapters.breached,
@@ -208,9 +229,15 @@ def _services(
         Metrics: adapters.metrics,
         Passwords: adapters.passwords,
         RefreshTokens: HmacRefreshTokens(adapters.key),
-        HealthChecks: health_checks,
+        HealthChecks: health,
         tuple[Feature, ...]: tuple(features),
     }
+
+
+async def sync_access(backstay: Backstay) -> None:
+    """Bring permissions and roles in the database in line with the code."""
+    permissions = declared_permissions(backstay.features)
+    await backstay.system(SyncAccess(permissions=permissions, roles=declared_roles(backstay.roles)))
 
 
 async def seed(backstay: Backstay) -> Admin | None:
@@ -227,7 +254,7 @@ async def seed(backstay: Backstay) -> Admin | None:
     """
     admin = backstay.settings.admin
     async with migrate.alone(backstay.database.options):
-        await backstay.system(SyncAccess(permissions=declared_permissions(backstay.features)))
+        await sync_access(backstay)
         await backstay.system(EnsureTier(name=admin.tier_name))
         await backstay.system(GiveTier(tier=admin.tier_name))
         if admin.password is None and not backstay.settings.is_local:

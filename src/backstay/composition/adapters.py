@@ -8,9 +8,17 @@ from prometheus_client import CollectorRegistry
 
 from backstay.caching.memory import MemoryCache
 from backstay.caching.redis import RedisCache, Signer
+from backstay.composition.replacing import Replacements
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
-from backstay.core.ports import Cache, Clock, Limiter, PrincipalChannel
+from backstay.core.ports import (
+    AccessTokens,
+    BreachedPasswords,
+    Cache,
+    Clock,
+    Limiter,
+    PrincipalChannel,
+)
 from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
 from backstay.db.options import EngineOptions
@@ -47,8 +55,8 @@ class Adapters:
     links: RedisLinks
     metrics: PrometheusMetrics
     passwords: Argon2Passwords
-    breached: BreachedPasswordFiles
-    tokens: JwtAccessTokens
+    breached: BreachedPasswords
+    tokens: AccessTokens
     limiter: Limiter
     cache: Cache
     answers: MemoryCache | None
@@ -56,8 +64,10 @@ class Adapters:
     files: LogFiles
 
 
-def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Adapters:
-    """The adapters that the settings ask for, not yet connected."""
+def adapters_for(
+    settings: Settings, clock: Clock, own: Replacements, *, for_requests: bool
+) -> Adapters:
+    """The adapters that the project or the settings ask for, not yet connected."""
     options = EngineOptions.of(settings)
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
@@ -67,7 +77,9 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
     links = RedisLinks(metrics.registry)
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
-    cache, answers = _cache(settings, links, key, metrics.registry)
+    cache, answers = own.get(Cache), None
+    if cache is None:
+        cache, answers = _cache(settings, links, key, metrics.registry)
     return Adapters(
         clock=clock,
         key=key,
@@ -76,9 +88,11 @@ def adapters_for(settings: Settings, clock: Clock, *, for_requests: bool) -> Ada
         links=links,
         metrics=metrics,
         passwords=Argon2Passwords(),
-        breached=BreachedPasswordFiles(settings.security.breached_passwords_file),
-        tokens=JwtAccessTokens.configured(settings.security, lambda: clock().timestamp()),
-        limiter=_limiter(settings, links, key),
+        breached=own.get(BreachedPasswords)
+        or BreachedPasswordFiles(settings.security.breached_passwords_file),
+        tokens=own.get(AccessTokens)
+        or JwtAccessTokens.configured(settings.security, lambda: clock().timestamp()),
+        limiter=own.get(Limiter) or _limiter(settings, links, key),
         cache=cache,
         answers=answers,
         job_notifiers=_job_notifiers(settings, listener),

@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 
 FromPath = Annotated[T, Source.PATH]
+"""The type of a field that a request gives in its path: ``id: FromPath[UUID]``."""
 FromQuery = Annotated[T, Source.QUERY]
+"""The type of a field of a command that a request gives in its query: ``hard: FromQuery[bool]``."""
 
 
 Rule = Callable[[Principal, Any], bool]

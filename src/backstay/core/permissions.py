@@ -1,8 +1,11 @@
 """The policies of messages: what a sender needs, a permission or only to be signed in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import final
+
+from backstay.core.wiring import Place
 
 
 class Scope(StrEnum):
@@ -42,6 +45,26 @@ class PermissionSpec:
         object.__setattr__(self, "key", ":".join(filter(None, parts)))
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSpec:
+    """A role that a project declares in code; it is created when the database is seeded.
+
+    A grant is given when the role or the permission first appears. What an administrator changes
+    later stays, and a deleted role stays deleted.
+
+    Attributes:
+        level: above 0, the level of the role ``user``, and below 1000, that of ``admin``.
+        grants: how far the role holds which permissions.
+    """
+
+    name: str
+    level: int
+    description: str = ""
+    grants: Mapping[PermissionSpec, Scope] = field(default_factory=dict)
+    place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
+
+
 class _Access(StrEnum):
     """Policies that need no grant."""
 
@@ -51,7 +74,10 @@ class _Access(StrEnum):
 
 
 PUBLIC = _Access.PUBLIC
+"""The policy of messages that everybody may send, signed in or not."""
 SIGNED_IN = _Access.SIGNED_IN
+"""The policy of messages that every signed-in user may send."""
 SYSTEM_ONLY = _Access.SYSTEM
+"""The policy of messages that only the application itself sends."""
 
 Policy = PermissionSpec | _Access

@@ -7,6 +7,9 @@ FOLDER = "BACKSTAY_RUN"
 """The environment variable that names the folder; set only in processes of a supervisor."""
 DRAINING = "draining"
 METRICS = "metrics"
+STARTED = "started-"
+"""Prefix of the name of the file that a worker creates once it can serve; its process id
+follows."""
 
 
 def is_draining() -> bool:

@@ -11,6 +11,15 @@ from typing import Any, NamedTuple
 class Code(StrEnum):
     """The kinds of wiring faults; ``docs/reference.md`` explains each."""
 
+    APPLICATION_NAME = "application.name"
+    APPLICATION_REPLACE = "application.replace"
+    APPLICATION_PROVIDE = "application.provide"
+    APPLICATION_PARAMETER = "application.parameter"
+    APPLICATION_ADAPTER = "application.adapter"
+    SERVER_TWICE = "server.twice"
+    ROLE_TWICE = "role.twice"
+    ROLE_LEVEL = "role.level"
+    ROLE_PERMISSION = "role.permission"
     MESSAGE_NO_PERMISSION = "message.no_permission"
     MESSAGE_NO_RESULT = "message.no_result"
     MESSAGE_NO_HANDLER = "message.no_handler"

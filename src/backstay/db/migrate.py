@@ -1,64 +1,46 @@
 """Migrates a database to the schema of this version, and compares the two."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backstay.db.database import Database
-from backstay.db.engine import reader_engine, writer_engine
-from backstay.db.faults import explanation, fault_of_file, sqlstate, translate
-from backstay.db.migrations import runner
+from backstay.db.engine import reader_engine
+from backstay.db.faults import sqlstate, translate
 from backstay.db.migrations.runner import (
     PLATFORM,
     Histories,
     History,
     MigrationError,
-    last_revisions,
 )
+from backstay.db.migrations.standing import Standing, State, standing_of
+from backstay.db.migrations.transaction import explained, migrating
 from backstay.db.options import EngineOptions, create_file
 
-LOCK_SECONDS = 60
-"""How long a migration waits for another one to end."""
-
-TABLE_LOCK_SECONDS = 5
-"""How long a migration waits for the lock of a table: other queries of it queue up meanwhile."""
-
-_LOCK = int.from_bytes(b"backstay")
 _STORED = text("SELECT version_num FROM alembic_version")
 
 
-class Unreachable(MigrationError):
-    """No connection could be made: an unknown host, a refused connection, or a timeout."""
-
-
-class State(Enum):
-    """How the schema of a database compares to this version; the value says what to do."""
-
-    ABSENT = "There is no database yet: run `backstay db upgrade`."
-    EMPTY = "The database is empty: run `backstay db upgrade`."
-    BEHIND = "The database is behind this version: run `backstay db upgrade`."
-    AHEAD = "The database was migrated by a newer version than this one: install that version."
-    CURRENT = ""
-
-
 async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> State:
-    """Compare the revisions in a database with those of this version.
+    """The state of a database, whichever history it is about; errors as of `standing`."""
+    return (await standing(options, histories)).state
+
+
+async def standing(options: EngineOptions, histories: Histories = (PLATFORM,)) -> Standing:
+    """Compare the revisions in a database with those of the histories.
 
     Raises:
         Unreachable: there is no connection within ``pool_timeout`` seconds.
         MigrationError: the revisions cannot be read.
     """
-    engine = reader_engine(replace(options, replica_url=None, max_connections=1))
-    with _explained(options):
+    engine = _reader(options)
+    with explained(options):
         try:
-            return await _state(options, engine, histories)
+            return await _standing(options, engine, histories)
         finally:
             await engine.dispose()
 
@@ -72,9 +54,12 @@ async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -
         AppError: the statement failed.
     """
     try:
-        return (await _state(database.options, database.probe_engine, histories)).value or None
+        found = await _standing(database.options, database.probe_engine, histories)
+    except MigrationError as error:
+        return str(error)
     except (SQLAlchemyError, OSError) as error:
         raise translate(error) from error
+    return found.sentence or None
 
 
 async def require_current(database: Database, histories: Histories = (PLATFORM,)) -> None:
@@ -94,22 +79,25 @@ async def upgrade(
 ) -> list[str]:
     """Migrate up in one transaction under a lock and return the revisions applied.
 
+    ``revision`` may name a history: ``shop@head``, ``shop@0002`` or ``shop@+1``.
     If several processes do this at once, one migrates; the others wait and find nothing to do.
 
     Raises:
         MigrationError: nothing was changed; the text says why.
     """
-    found = await state(options, histories)
-    if found is State.AHEAD:
-        raise MigrationError(found.value)
-    if found is State.CURRENT and revision == "head":
+    found = await standing(options, histories)
+    if found.state in {State.AHEAD, State.FOREIGN}:
+        raise MigrationError(found.sentence)
+    if found.state is State.CURRENT and revision == "head":
         return []
-    with _explained(options):
+    from backstay.db.migrations import steps
+
+    with explained(options):
         if options.is_missing:
-            runner.require(histories, revision)
+            steps.require(histories, revision)
         create_file(options)
-    async with _migrating(options) as connection:
-        return await connection.run_sync(runner.upgrade, histories, revision)
+    async with migrating(options) as connection:
+        return await connection.run_sync(steps.upgrade, histories, revision)
 
 
 async def downgrade(
@@ -120,13 +108,18 @@ async def downgrade(
 ) -> list[str]:
     """Migrate down in one transaction under a lock and return the revisions undone.
 
+    ``revision`` may name a history: ``platform@-1``, ``shop@base`` or ``shop@0002``. Other
+    histories keep theirs; ``base`` alone undoes all.
+
     Raises:
         MigrationError: nothing was changed, for example because tables would be dropped and
-            ``force`` is not set.
+            ``force`` is not set, or because another history depends on what would be undone.
     """
-    async with _migrating(options) as connection:
+    from backstay.db.migrations import steps
+
+    async with migrating(options) as connection:
         before = await connection.run_sync(_tables)
-        undone = await connection.run_sync(runner.downgrade, histories, revision)
+        undone = await connection.run_sync(steps.downgrade, histories, revision)
         dropped = before - await connection.run_sync(_tables)
         if dropped and not force:
             names = ", ".join(sorted(dropped))
@@ -145,14 +138,19 @@ async def revision(
     histories: Histories = (PLATFORM,),
     empty: bool = False,
 ) -> Path:
-    """Write the next revision of a history: the changes from the database to the models.
+    """Write the next revision of a history: the changes from the database to its models.
+
+    What no history made and no model has is left as it is.
 
     Raises:
-        MigrationError: there is nothing to write, or the database is not current.
+        MigrationError: there is nothing to write, the database is not current, or the folder
+            belongs to an installed package or cannot be written.
     """
-    async with _migrating(options) as connection:
+    from backstay.db.migrations import writing
+
+    async with migrating(options) as connection:
         path = await connection.run_sync(
-            lambda sync: runner.write(sync, histories, history, message, empty=empty)
+            lambda sync: writing.write(sync, histories, history, message, empty=empty)
         )
     if path is None:
         raise MigrationError("Models and database agree: there is nothing to write.")
@@ -165,17 +163,31 @@ async def check(options: EngineOptions, histories: Histories = (PLATFORM,)) -> l
     Raises:
         MigrationError: the database could not be queried.
     """
-    found = await state(options, histories)
-    if found is not State.CURRENT:
-        return [found.value]
-    engine = reader_engine(replace(options, replica_url=None, max_connections=1))
-    with _explained(options):
+    problems, _ = await examine(options, histories)
+    return problems
+
+
+async def examine(
+    options: EngineOptions, histories: Histories = (PLATFORM,)
+) -> tuple[list[str], list[str]]:
+    """The differences that `check` returns, and remarks on what others added to the database.
+
+    Raises:
+        MigrationError: the database could not be queried.
+    """
+    found = await standing(options, histories)
+    if found.state is not State.CURRENT:
+        return [found.sentence], []
+    from backstay.db.migrations.comparison import Comparison
+
+    comparison, engine = Comparison.of(histories), _reader(options)
+    with explained(options):
         try:
             async with engine.connect() as connection:
-                drift = await connection.run_sync(runner.drift, histories)
+                drift = await connection.run_sync(comparison.drift)
         finally:
             await engine.dispose()
-    return [f"Models and database differ, {difference}." for difference in drift]
+    return [f"Models and database differ, {each}." for each in drift], comparison.remarks()
 
 
 @asynccontextmanager
@@ -190,24 +202,21 @@ async def alone(options: EngineOptions) -> AsyncIterator[None]:
     if options.is_sqlite:
         yield
         return
-    async with _migrating(options):
+    async with migrating(options):
         yield
 
 
-async def _state(options: EngineOptions, engine: AsyncEngine, histories: Histories) -> State:
+def _reader(options: EngineOptions) -> AsyncEngine:
+    return reader_engine(replace(options, replica_url=None, max_connections=1))
+
+
+async def _standing(options: EngineOptions, engine: AsyncEngine, histories: Histories) -> Standing:
     if options.is_missing:
-        return State.ABSENT
+        return Standing(State.ABSENT)
     stored = await _stored(engine)
     if stored is None:
-        return State.ABSENT
-    if not stored:
-        return State.EMPTY
-    if frozenset(stored) == last_revisions(histories):
-        return State.CURRENT
-    try:
-        return State.CURRENT if runner.reaches_heads(histories, stored) else State.BEHIND
-    except MigrationError:
-        return State.AHEAD
+        return Standing(State.ABSENT)
+    return standing_of(histories, stored) if stored else Standing(State.EMPTY)
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
@@ -223,64 +232,5 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
         raise
 
 
-@asynccontextmanager
-async def _migrating(options: EngineOptions) -> AsyncIterator[AsyncConnection]:
-    """A transaction under the migration lock; on SQLite its foreign keys are checked at the end."""
-    if options.is_sqlite:
-        engine = writer_engine(replace(options, pool_timeout=LOCK_SECONDS))
-        event.listen(engine.sync_engine, "connect", _without_foreign_keys)
-    else:
-        engine = writer_engine(options)
-    with _explained(options):
-        if options.is_missing:
-            raise MigrationError(State.ABSENT.value)
-        try:
-            async with engine.begin() as connection:
-                if not options.is_sqlite:
-                    await _lock(connection)
-                yield connection
-                if options.is_sqlite:
-                    await _check_foreign_keys(connection)
-        finally:
-            await engine.dispose()
-
-
-async def _lock(connection: AsyncConnection) -> None:
-    for statement in (
-        "SET LOCAL statement_timeout = 0",
-        "SET LOCAL idle_in_transaction_session_timeout = 0",
-        f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'",
-        f"SELECT pg_advisory_xact_lock({_LOCK})",
-        f"SET LOCAL lock_timeout = '{TABLE_LOCK_SECONDS}s'",
-    ):
-        await connection.exec_driver_sql(statement)
-
-
-def _without_foreign_keys(connection: Any, _: Any) -> None:
-    """Turn off foreign keys: else, when batch mode rebuilds a table, SQLite empties those that
-    refer to it."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = OFF")
-    cursor.close()
-
-
-async def _check_foreign_keys(connection: AsyncConnection) -> None:
-    broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
-    if broken:
-        tables = ", ".join(sorted({row[0] for row in broken}))
-        raise MigrationError(f"Rows of {tables} would refer to nothing. Nothing was changed.")
-
-
 def _tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names())
-
-
-@contextmanager
-def _explained(options: EngineOptions) -> Iterator[None]:
-    if wrong := fault_of_file(options.file):
-        raise MigrationError(f"The database {options.file} cannot be opened: {wrong}.")
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        kind = Unreachable if isinstance(error, OSError) else MigrationError
-        raise kind(explanation(error, options)) from error

@@ -17,9 +17,9 @@ from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
-from backstay.core.runtime_dir import FOLDER
+from backstay.core.runtime_dir import FOLDER, STARTED
 from backstay.server.closing import LEAVE
-from backstay.server.worker import REPLACE, STARTED
+from backstay.server.worker import REPLACE
 
 _POLL_SECONDS = 0.05
 _RETRY_SECONDS = 2.0

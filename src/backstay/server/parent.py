@@ -104,7 +104,11 @@ def _uvicorn_options(options: Options) -> dict[str, Any]:
 def _gunicorn(options: Options) -> None:
     from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
     from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+    from gunicorn.sock import BaseSocket  # type: ignore[import-untyped]
 
+    # the first worker that serves listens, through uvicorn: if this process listened before, and
+    # no worker could start, it would reset the clients that connected meanwhile
+    BaseSocket._is_listening = staticmethod(lambda sock: True)
     host = f"[{options.host}]" if ":" in options.host else options.host
     parent = os.getpid()
     settings = {

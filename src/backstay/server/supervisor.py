@@ -1,4 +1,4 @@
-"""Runs the server as a child process: drains it before a stop, and kills what remains of it.
+"""Runs the server as a child process: says when it is ready, drains it, and kills what remains.
 
 The supervisor lives as long as the server, so it should use little memory. It is a separate program
 that imports only the standard library. The command `serve` runs its checks and then replaces itself
@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,16 +18,18 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backstay.core.runtime_dir import DRAINING, FOLDER, METRICS
+from backstay.core.runtime_dir import DRAINING, FOLDER, METRICS, STARTED
 from backstay.server.run_folder import run_folder
 
 PATIENCE = 5.0
 """Seconds after ``graceful_seconds`` at which a server that still runs is killed."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two looks whether the server is ready."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def become_supervisor(
-    command: list[str], *, drain_seconds: float, graceful_seconds: float
+    command: list[str], *, drain_seconds: float, graceful_seconds: float, workers: int, url: str
 ) -> NoReturn:
     """Replace this process with the supervisor of a command.
 
@@ -40,17 +43,29 @@ def become_supervisor(
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    arguments = [str(drain_seconds), str(graceful_seconds), *command]
+    arguments = [str(drain_seconds), str(graceful_seconds), str(workers), url, *command]
     os.execv(sys.executable, [sys.executable, "-m", __name__, *arguments])  # noqa: S606
 
 
 class _Supervisor:
-    """Runs one command until it ends or is told to stop."""
+    """Runs one command until it ends or is told to stop.
+
+    It prints that the server is ready once all its workers have started and ``url``, which is
+    ``http://host:port``, accepts connections.
+    """
 
     def __init__(
-        self, command: list[str], *, drain_seconds: float, graceful_seconds: float
+        self,
+        command: list[str],
+        *,
+        drain_seconds: float,
+        graceful_seconds: float,
+        workers: int,
+        url: str,
     ) -> None:
         self._command = command
+        self._workers = workers
+        self._url = url
         self._drain_seconds = drain_seconds
         self._graceful_seconds = graceful_seconds
         self._signals = 0
@@ -65,6 +80,7 @@ class _Supervisor:
                 self._command, env=os.environ | {FOLDER: str(folder)}, start_new_session=True
             )
             try:
+                self._announce(server, folder)
                 self._wait(server, signals=1)
                 if self._signals:
                     self._stop(server, folder)
@@ -87,6 +103,17 @@ class _Supervisor:
     def _count(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
 
+    def _announce(self, server: "subprocess.Popen[bytes]", folder: Path) -> None:
+        pause = _FIRST_PAUSE
+        while not (_started(folder) >= self._workers and _accepts(self._url)):
+            self._wait(server, signals=1, seconds=pause)
+            if self._signals or server.poll() is not None:
+                return
+            pause = min(pause * 1.02, _LONGEST_PAUSE)
+        if sys.stdout is not None:  # else another file may have its descriptor
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                os.write(sys.stdout.fileno(), f"Ready: {self._url}\n".encode())
+
     def _stop(self, server: "subprocess.Popen[bytes]", folder: Path) -> None:
         with contextlib.suppress(OSError):  # the folder was removed, or the disk is full
             (folder / DRAINING).touch()
@@ -108,6 +135,23 @@ class _Supervisor:
                 os.read(self._wake_read, 4096)
 
 
+def _started(folder: Path) -> int:
+    """How many workers have reported that they can serve."""
+    with contextlib.suppress(OSError):  # the folder was removed
+        return sum(file.name.startswith(STARTED) for file in folder.iterdir())
+    return 0
+
+
+def _accepts(url: str) -> bool:
+    """Whether a server listens at a URL; it gets no request, which it would count and log."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def _kill(server: "subprocess.Popen[bytes]") -> None:
     """Kill every process that remains of the server's process group."""
     with contextlib.suppress(ProcessLookupError):
@@ -115,10 +159,16 @@ def _kill(server: "subprocess.Popen[bytes]") -> None:
     server.wait()
 
 
-def main(drain_seconds: str, graceful_seconds: str, *command: str) -> int:
+def main(drain_seconds: str, graceful_seconds: str, workers: str, url: str, *command: str) -> int:
     """Supervise a command and return the exit code."""
-    drain, graceful = float(drain_seconds), float(graceful_seconds)
-    return _Supervisor([*command], drain_seconds=drain, graceful_seconds=graceful).run()
+    supervisor = _Supervisor(
+        list(command),
+        drain_seconds=float(drain_seconds),
+        graceful_seconds=float(graceful_seconds),
+        workers=int(workers),
+        url=url,
+    )
+    return supervisor.run()
 
 
 if __name__ == "__main__":

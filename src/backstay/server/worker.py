@@ -13,7 +13,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backstay.core.runtime_dir import FOLDER, is_draining
+from backstay.core.runtime_dir import FOLDER, STARTED, is_draining
 from backstay.core.startup import hurry_imports, without_extras
 from backstay.server.closing import LEAVE, leave
 from backstay.server.orphans import follow_parent
@@ -30,8 +30,6 @@ LEAVING_SECONDS = 2.0
 """How long a worker that has served ``max_requests`` keeps closing connections before it ends."""
 REPLACE = signal.SIGUSR1
 """The signal that tells the parent process that a worker asks to be replaced."""
-STARTED = "started-"
-"""Prefix of the name of the file that a worker creates once it serves; its process id follows."""
 _POLL_SECONDS = 0.1
 _CLOSE = (b"connection", b"close")
 
@@ -43,16 +41,16 @@ def application(parent: int | None = None) -> "DrainingApp":
     """
     hurry_imports()
     with without_extras():
-        from backstay.main import create_app
-        from backstay.settings import load_settings
+        from backstay.application import application_in_use
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
     parent = parent or _spawned_by()
     follow_parent(parent)
     signal.signal(LEAVE, leave)
-    settings = load_settings()
+    in_use = application_in_use()
+    settings = in_use.load_settings()
     with end_in_the_log(settings.log):
-        app = create_app(settings)
+        app = in_use.create_app(settings)
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, parent)
     retire = ask if settings.server.type == "granian" else end_soon

@@ -1,5 +1,6 @@
 """Renders the few HTML pages for people: no scripts, nothing loaded, nothing cached or indexed."""
 
+import re
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
@@ -47,6 +48,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex",
 }
+_LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
 def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTMLResponse:
@@ -61,3 +63,13 @@ def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTM
         status,
         headers=_HEADERS,
     )
+
+
+def linked(text: str) -> str:
+    """A text as escaped HTML in which web addresses are links."""
+    parts, end = [], 0
+    for found in _LINK.finditer(text):
+        address = escape(found[0])
+        parts += [escape(text[end : found.start()]), f'<a href="{address}">{address}</a>']
+        end = found.end()
+    return "".join((*parts, escape(text[end:])))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.access.steps import RoleKeeper, permissions_by_key
 
 

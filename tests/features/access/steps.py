@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import Person
+from backstay.testing import Person
 from tests.features.steps import API
 
 RBAC = f"{API}/rbac"

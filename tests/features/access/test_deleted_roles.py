@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Person
+from backstay.testing import Person
 from tests.features.access.steps import RoleKeeper, done, role_path
 from tests.features.steps import OTHER_PASSWORD
 from tests.features.users.administering import TAKEOVERS, USERS, act

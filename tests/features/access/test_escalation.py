@@ -14,7 +14,7 @@ from backstay.core.principal import Principal
 from backstay.features.access.commands.roles import UpdateRole
 from backstay.features.access.model import RoleMember
 from backstay.features.access.queries.roles import GetMatrix
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.access.steps import RBAC, ROLES, RoleKeeper, done, role_path
 from tests.features.steps import API, ME, execute
 from tests.web.problems import problem

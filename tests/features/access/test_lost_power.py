@@ -40,7 +40,7 @@ from backstay.features.users.commands.administration import (
 )
 from backstay.features.users.commands.removal import DeleteUser, EraseUser, RestoreUser
 from backstay.features.users.model import User
-from tests.conftest import Person
+from backstay.testing import Person
 from tests.features.access.steps import RoleKeeper
 from tests.features.steps import OTHER_PASSWORD, execute
 

@@ -22,8 +22,8 @@ from backstay.db.session import Transaction
 from backstay.features.access.commands.seeding import SyncAccess, declared_permissions
 from backstay.features.access.schemas import Effect
 from backstay.features.users.model import User
+from backstay.testing import Login, Person
 from backstay.web.routes import Routes
-from tests.conftest import Login, Person
 from tests.features.access.steps import RoleKeeper, Rule, permissions_by_key
 from tests.features.granting import Rule as FieldRule
 from tests.features.granting import grant

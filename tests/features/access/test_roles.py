@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.features.access.model import RoleMember
-from tests.conftest import Person
+from backstay.testing import Person
 from tests.features.access.steps import RBAC, ROLES, RoleKeeper, done, role_path
 from tests.features.steps import API, ME, Trail, execute, needs
 from tests.web.problems import fields_of, problem

@@ -11,7 +11,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.access.model import Role, RoleMember
 from backstay.features.users.queries.accounts import HasAdmin
-from tests.conftest import PASSWORD, Login, Person
+from backstay.testing import PASSWORD, Login, Person
 from tests.features.access.steps import ROLES, RoleKeeper, done, role_path
 from tests.features.steps import API, ME, change_user, execute
 from tests.web.problems import problem

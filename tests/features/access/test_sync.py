@@ -9,7 +9,7 @@ from backstay.features.access.commands.seeding import SyncAccess, declared_permi
 from backstay.features.access.model import Permission, PermissionField
 from backstay.features.access.queries.permissions import ListUndeclared
 from backstay.features.access.schemas import DeclaredField, DeclaredPermission
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.access.steps import RoleKeeper, done, permissions_by_key, role_path
 from tests.features.steps import execute
 

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from backstay.composition import Backstay
 from backstay.features.access.queries.membership import ListRoleSets
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.access.steps import RoleKeeper, done, role_path
 from tests.features.steps import API
 from tests.web.problems import problem

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
 from tests.features.auth.forging import Forger, taken_apart, unsigned
 from tests.features.steps import AUTH, JWKS, ME, bearer, is_signed_in, refresh
 from tests.web.problems import problem

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import PASSWORD, FrozenClock, Login
+from backstay.testing import PASSWORD, FrozenClock, Login
 from tests.features.steps import (
     API,
     AUTH,

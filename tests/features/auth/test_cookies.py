@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.composition import Backstay
-from tests.conftest import ADMIN_EMAIL, FrozenClock, Login, Person
+from backstay.testing import ADMIN_EMAIL, FrozenClock, Login, Person
 from tests.features.auth.test_transports import attributes
 from tests.features.steps import AUTH, change_user, client_at, is_signed_in, sign_in
 from tests.web.problems import problem

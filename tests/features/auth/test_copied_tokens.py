@@ -9,7 +9,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.features.auth.commands import refresh as refresh_commands
-from tests.conftest import FrozenClock, Login
+from backstay.testing import FrozenClock, Login
 from tests.features.steps import AUTH, bearer, is_signed_in, session_row
 from tests.logs import logged
 from tests.web.problems import problem

@@ -13,7 +13,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.users.model import User
 from backstay.security import passwords as passwords_argon2
-from tests.conftest import PASSWORD, Login
+from backstay.testing import PASSWORD, Login
 from tests.features.steps import AUTH, change_user, execute, refresh, register, sign_in
 from tests.web.problems import problem
 

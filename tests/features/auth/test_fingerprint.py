@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.steps import AUTH, bearer, is_signed_in, refresh, session_row
 from tests.web.problems import problem
 

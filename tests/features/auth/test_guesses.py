@@ -10,9 +10,9 @@ from fastapi import FastAPI
 
 from backstay.security import guesses
 from backstay.security.guesses import DELAY, FAILURE_RATE, PLACES
-from tests.conftest import PASSWORD, Login
+from backstay.testing import PASSWORD, Login
+from backstay.testing.waiting import eventually
 from tests.features.steps import AUTH, ME, bearer, client_at, register, sign_in
-from tests.waiting import eventually
 from tests.web.environments import STAGING
 from tests.web.problems import problem
 from tests.web.test_docs import basic

@@ -21,7 +21,7 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import KeySet
 
 from backstay.settings import Settings
-from tests.conftest import PASSWORD, FrozenClock, settings_with
+from backstay.testing import PASSWORD, FrozenClock, settings_with
 from tests.features.auth.forging import signed, taken_apart, unsigned
 from tests.features.steps import JWKS, is_signed_in, refresh, register, running, sign_in
 

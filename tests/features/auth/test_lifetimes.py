@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from backstay.settings.schema import PACKAGED
-from tests.conftest import ADMIN_EMAIL
+from backstay.testing import ADMIN_EMAIL
 from tests.features.steps import ME, bearer, refresh, sign_in
 from tests.patient import PATIENT
 

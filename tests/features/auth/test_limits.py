@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from backstay.security import guesses
-from tests.conftest import ADMIN_EMAIL, PASSWORD
+from backstay.testing import ADMIN_EMAIL, PASSWORD
 from tests.features.steps import AUTH, JWKS, client_at, register, sign_in
 from tests.web.problems import problem
 

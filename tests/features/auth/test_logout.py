@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
 from tests.features.steps import AUTH, bearer, is_signed_in, refresh, register, sign_in
 from tests.web.problems import problem
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Login
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Login
+from backstay.testing.waiting import LIMIT, eventually
 from tests.features.steps import API, AUTH, JWKS, ME
-from tests.waiting import LIMIT, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
 

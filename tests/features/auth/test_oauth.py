@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
-from tests.conftest import ADMIN_EMAIL, PASSWORD, FrozenClock, Login
+from backstay.testing import ADMIN_EMAIL, PASSWORD, FrozenClock, Login
 from tests.features.steps import AUTH, bearer, change_user, client_at, is_signed_in, register
 from tests.web.problems import fields_of, problem, stream
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from backstay.composition import Backstay
 from backstay.core.errors import Conflict
 from backstay.features.users.commands.credentials import StorePassword
-from tests.conftest import PASSWORD, Login, Person
+from backstay.testing import PASSWORD, Login, Person
 from tests.features.steps import (
     AUTH,
     OTHER_PASSWORD,

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from backstay.composition import Backstay
 from backstay.features.auth.model import Session
 from backstay.security.refresh_tokens import MAX_WALK
-from tests.conftest import FrozenClock, Login
+from backstay.testing import FrozenClock, Login
 from tests.features.steps import AUTH, bearer, execute, is_signed_in, refresh, session_row
 from tests.web.problems import problem
 

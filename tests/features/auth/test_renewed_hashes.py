@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from tests.conftest import PASSWORD
+from backstay.testing import PASSWORD
 from tests.features.auth.test_composed_passwords import as_before
 from tests.features.steps import change_user, register, sign_in
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
 from tests.features.steps import AUTH, ME, is_signed_in, refresh
 from tests.web.problems import problem
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.conftest import PASSWORD
+from backstay.testing import PASSWORD
 from tests.features.steps import (
     API,
     AUTH,

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Login
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Login
 from tests.features.steps import AUTH, bearer, client_at, is_signed_in, register, sign_in
 from tests.web.environments import STAGING
 from tests.web.problems import problem

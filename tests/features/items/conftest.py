@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.steps import API
 
 ITEMS = f"{API}/items"

@@ -13,11 +13,11 @@ from backstay.composition import Backstay
 from backstay.core.permissions import Scope, Source
 from backstay.features.access.schemas import Effect
 from backstay.features.items.queries import GetItem, ListItems
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
+from backstay.testing.waiting import LIMIT, eventually
 from tests.features.granting import grant
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.steps import API, hears, running
-from tests.waiting import LIMIT, eventually
 
 pytestmark = pytest.mark.anyio
 sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -7,7 +7,7 @@ import pytest
 from backstay.caching.redis import RedisCache
 from backstay.composition import Backstay
 from backstay.redis import connection as redis_connection
-from tests.conftest import FrozenClock, Person
+from backstay.testing import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.items.test_cached import Count, reads, told_only, wait_for_title  # noqa: F401
 from tests.features.steps import API, running

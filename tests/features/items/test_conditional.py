@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import Person
+from backstay.testing import Person
 from tests.features.items.conftest import ITEMS, Make
 from tests.web.problems import problem
 

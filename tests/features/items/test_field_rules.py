@@ -7,7 +7,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope, Source
 from backstay.features.access.schemas import Effect
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.granting import Rule, grant
 from tests.features.items.conftest import ITEMS, Make
 from tests.web.problems import fields_of, problem

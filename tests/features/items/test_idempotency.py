@@ -11,7 +11,7 @@ from backstay.composition import Backstay
 from backstay.db.idempotency import StoredAnswer
 from backstay.features.system.commands import PurgeIdempotencyKeys
 from backstay.settings import Settings
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.steps import AUTH, Trail, bearer, execute, running, said, sign_in
 from tests.web.problems import problem

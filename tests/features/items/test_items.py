@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.features.items.model import Item
-from tests.conftest import FrozenClock, Person
+from backstay.testing import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.steps import bearer, execute
 from tests.web.problems import fields_of, problem

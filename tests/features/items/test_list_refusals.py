@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.examples import examples
 from tests.features.items.conftest import ITEMS, Make
 from tests.web.problems import fields_of, problem

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import FrozenClock, Person
+from backstay.testing import FrozenClock, Person
 from tests.features.items.conftest import ITEMS, Make
 
 pytestmark = pytest.mark.anyio

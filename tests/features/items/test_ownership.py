@@ -6,7 +6,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.granting import grant
 from tests.features.items.conftest import ITEMS, Make
 from tests.features.steps import API

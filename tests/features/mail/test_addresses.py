@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from backstay.composition import Backstay
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
 from tests.features.mail.post import Post, ask_for_address, token_in, verify
 from tests.features.steps import (
     API,

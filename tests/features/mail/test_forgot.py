@@ -6,7 +6,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.features.mail.commands.links import MOST
-from tests.conftest import FrozenClock, Login
+from backstay.testing import FrozenClock, Login
 from tests.features.mail.post import Post, ask_for_address, forgot
 from tests.features.steps import AUTH, change_user, register
 from tests.jobs.steps import drain, jobs

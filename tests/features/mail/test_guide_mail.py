@@ -11,7 +11,7 @@ from backstay.composition import Backstay
 from backstay.core.feature import Feature
 from backstay.features import STANDARD
 from backstay.settings import Settings, load_settings
-from tests.conftest import settings_with
+from backstay.testing import settings_with
 from tests.features.guides import followed, message_of
 from tests.features.mail.post import Post
 

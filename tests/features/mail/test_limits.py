@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.mail.post import forgot, reset, verify
 from tests.features.steps import AUTH, OTHER_PASSWORD
 from tests.web.problems import problem

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from backstay.testing import PASSWORD, Templates
+from backstay.testing.waiting import until
 from tests.cli.process import serving
-from tests.conftest import PASSWORD, Templates
 from tests.features.mail.post import TOKEN
 from tests.features.steps import API, AUTH, OTHER_PASSWORD
-from tests.waiting import until
 
 BOX = Path(".backstay/mail")
 

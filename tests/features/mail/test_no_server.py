@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from backstay.composition import Backstay, compose
 from backstay.jobs.tables import Job
 from backstay.settings import Settings
-from tests.conftest import ADMIN_EMAIL, FrozenClock, Login, settings_with
+from backstay.testing import ADMIN_EMAIL, FrozenClock, Login, settings_with
 from tests.features.mail.post import Post, forgot
 from tests.features.steps import API, execute, register, running
 from tests.jobs.steps import jobs, settle

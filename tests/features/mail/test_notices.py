@@ -16,7 +16,7 @@ from backstay.features.auth.commands.devices import PurgeDevices
 from backstay.features.auth.model import Device
 from backstay.features.mail.commands.notices import tell_former_address
 from backstay.features.users.events import EmailReplaced
-from tests.conftest import PASSWORD, FrozenClock, Login, client_of
+from backstay.testing import PASSWORD, FrozenClock, Login, client_of
 from tests.features.mail.post import Post, reset
 from tests.features.steps import API, AUTH, OTHER_PASSWORD, client_at, execute, refresh, sign_in
 

@@ -10,7 +10,7 @@ import pytest
 from backstay.composition import Backstay
 from backstay.core.mail import Mail
 from backstay.mailing.local import FileMailer
-from tests.conftest import Login
+from backstay.testing import Login
 from tests.features.mail.post import Post, ask_for_address
 from tests.features.steps import ME, OTHER_PASSWORD, register, sign_in
 from tests.settings.conftest import OTHER, STRONG

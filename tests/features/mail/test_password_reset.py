@@ -10,7 +10,7 @@ from backstay.composition import Backstay
 from backstay.db.activity import Activity
 from backstay.features.mail.commands.links import PurgeMailTokens
 from backstay.features.mail.model import MailToken
-from tests.conftest import FrozenClock, Login
+from backstay.testing import FrozenClock, Login
 from tests.features.mail.post import Post, ask_for_address, reset, verify
 from tests.features.steps import (
     API,

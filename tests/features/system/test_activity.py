@@ -10,7 +10,7 @@ from backstay.composition import Backstay
 from backstay.core.permissions import Scope
 from backstay.db.activity import Activity
 from backstay.features.system.commands import PurgeActivity
-from tests.conftest import ADMIN_EMAIL, PASSWORD, FrozenClock, Login
+from backstay.testing import ADMIN_EMAIL, PASSWORD, FrozenClock, Login
 from tests.features.granting import grant
 from tests.features.steps import (
     API,

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
+from backstay.application import create_app
 from backstay.composition import Backstay, seed
 from backstay.core.bus import handles
 from backstay.core.feature import Feature
@@ -17,8 +18,7 @@ from backstay.core.messages import Command, FromPath
 from backstay.core.permissions import PermissionSpec, Scope, Source
 from backstay.features import STANDARD
 from backstay.features.access.schemas import Effect
-from backstay.main import create_app
-from tests.conftest import FrozenClock, Login, Person, settings_with
+from backstay.testing import FrozenClock, Login, Person, settings_with
 from tests.features.granting import grant
 from tests.features.steps import API, needs
 from tests.patient import PATIENT

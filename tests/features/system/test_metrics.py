@@ -6,9 +6,9 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from backstay.main import create_app
+from backstay.application import create_app
 from backstay.settings import Settings
-from tests.conftest import Login, client_of
+from backstay.testing import Login, client_of
 from tests.features.steps import API, bearer, needs
 from tests.web.environments import STAGING
 from tests.web.problems import problem

@@ -16,11 +16,11 @@ from backstay.composition import Backstay
 from backstay.observability import health as health_module
 from backstay.observability.health import PATIENCE, Ask, ServiceHealth
 from backstay.settings import Settings
-from tests.conftest import FrozenClock, settings_with
+from backstay.testing import FrozenClock, settings_with
+from backstay.testing.waiting import LIMIT, eventually
 from tests.faults.proxy import wire_to
 from tests.features.steps import API, execute, running
 from tests.files import well
-from tests.waiting import LIMIT, eventually
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import new_id
 from backstay.features.tasks.commands import MOST
 from backstay.jobs.tables import Job
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.steps import API, execute
 from tests.jobs.steps import at_work, becomes, drain
 from tests.web.problems import problem

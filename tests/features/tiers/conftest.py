@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.steps import API
 
 TIERS = f"{API}/tiers"

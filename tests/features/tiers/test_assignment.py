@@ -13,7 +13,7 @@ from backstay.core.permissions import Scope
 from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.users.model import User
 from backstay.settings import Settings
-from tests.conftest import FrozenClock, Login, Person
+from backstay.testing import FrozenClock, Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, Trail, change_user, execute, register, running, said
 from tests.features.tiers.conftest import TIERS, MakeTier, add_limit, assign, put_tier

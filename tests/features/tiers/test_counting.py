@@ -8,8 +8,8 @@ import pytest
 import structlog
 
 from backstay.composition import Backstay
+from backstay.testing import Login, Person
 from backstay.web import limits
-from tests.conftest import Login, Person
 from tests.features.steps import API, ME, change_user
 from tests.features.tiers.conftest import TIERS, MakeTier, add_limit, assign
 from tests.web.problems import problem

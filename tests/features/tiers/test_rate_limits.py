@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backstay.composition import Backstay
 from backstay.features.tiers.commands.rate_limits import CreateRateLimit
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.examples import examples
 from tests.features.granting import grant
 from tests.features.steps import API, ME

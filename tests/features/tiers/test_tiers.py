@@ -8,7 +8,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.granting import grant
 from tests.features.steps import API, ME, Trail, said
 from tests.features.tiers.conftest import TIERS, MakeTier, add_limit, assign

@@ -7,7 +7,7 @@ from backstay.db import migrate
 from backstay.db.migrations.runner import PLATFORM, scripts
 from backstay.db.options import EngineOptions
 from backstay.settings import Settings
-from tests.conftest import FrozenClock
+from backstay.testing import FrozenClock
 from tests.features.steps import ME, bearer, register, running, sign_in
 
 pytestmark = pytest.mark.anyio

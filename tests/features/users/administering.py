@@ -6,7 +6,7 @@ import httpx
 
 from backstay.composition import Backstay
 from backstay.core.permissions import Scope
-from tests.conftest import Person
+from backstay.testing import Person
 from tests.features.granting import grant
 from tests.features.steps import API, OTHER_PASSWORD
 

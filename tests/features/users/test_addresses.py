@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from backstay.composition import Backstay
 from backstay.features.users.model import User
-from tests.conftest import PASSWORD, Login
+from backstay.testing import PASSWORD, Login
 from tests.features.steps import API, AUTH, ME, bearer, change_user, execute, register, sign_in
 from tests.web.environments import STAGING
 from tests.web.problems import fields_of, problem

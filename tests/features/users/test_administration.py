@@ -8,7 +8,7 @@ import pytest
 
 from backstay.composition import Backstay
 from backstay.core.clock import utc_now
-from tests.conftest import PASSWORD, Login
+from backstay.testing import PASSWORD, Login
 from tests.features.granting import grant
 from tests.features.steps import (
     ME,

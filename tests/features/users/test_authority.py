@@ -16,7 +16,7 @@ from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.schemas import Effect
 from backstay.features.users.commands.administration import SetPassword, set_password
 from backstay.features.users.schemas import NewPassword
-from tests.conftest import PASSWORD, Login, Person
+from backstay.testing import PASSWORD, Login, Person
 from tests.features.granting import grant
 from tests.features.steps import ME, OTHER_PASSWORD, is_signed_in, sign_in
 from tests.features.users.administering import TAKEOVERS, USERS, WAYS, act, make_supporter

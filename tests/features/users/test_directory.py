@@ -13,7 +13,7 @@ from backstay.core.permissions import Scope, Source
 from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.model import Role
 from backstay.features.access.schemas import Effect
-from tests.conftest import ADMIN_EMAIL, Login
+from backstay.testing import ADMIN_EMAIL, Login
 from tests.features.granting import grant
 from tests.features.steps import API, ME, change_user, execute
 from tests.web.problems import problem

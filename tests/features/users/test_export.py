@@ -10,7 +10,7 @@ from backstay.composition import Backstay
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.features import STANDARD
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.steps import API, AUTH, ME, change_user, needs, sign_in
 from tests.web.problems import problem
 

@@ -11,7 +11,7 @@ from backstay.composition import Backstay
 from backstay.core.errors import Invalid
 from backstay.features.users.commands.admins import CreateAdmin
 from backstay.security import breached_passwords
-from tests.conftest import PASSWORD, Login
+from backstay.testing import PASSWORD, Login
 from tests.features.steps import API, AUTH, register
 from tests.logs import logged
 from tests.web.problems import fields_of, problem

@@ -14,7 +14,7 @@ from backstay.features.users.commands.administration import BlockUser
 from backstay.features.users.commands.removal import DeleteUser
 from backstay.features.users.queries.accounts import HasAdmin
 from backstay.features.users.queries.roles import LastSuperuser
-from tests.conftest import PASSWORD, Login, Person
+from backstay.testing import PASSWORD, Login, Person
 from tests.features.granting import grant
 from tests.features.steps import ME, change_user, is_signed_in
 from tests.features.users.administering import act

@@ -14,7 +14,7 @@ from backstay.core.clock import new_id, utc_now
 from backstay.core.permissions import Scope
 from backstay.features.access.model import Role, RoleMember
 from backstay.features.users.model import User
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.access.steps import ROLES
 from tests.features.granting import grant
 from tests.features.route_walker import places

@@ -20,7 +20,7 @@ from backstay.features.users.commands.accounts import (
 )
 from backstay.features.users.queries.accounts import GetAccount
 from backstay.jobs.outbox import Events
-from tests.conftest import PASSWORD, FrozenClock, Login
+from backstay.testing import PASSWORD, FrozenClock, Login
 from tests.features.steps import (
     API,
     ME,

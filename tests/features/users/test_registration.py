@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import ADMIN_EMAIL, PASSWORD, Login
+from backstay.testing import ADMIN_EMAIL, PASSWORD, Login
 from tests.features.steps import API, ME, bearer, register, sign_in
 from tests.web.problems import fields_of, problem
 

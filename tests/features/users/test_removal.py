@@ -25,7 +25,7 @@ from backstay.db.base import Base
 from backstay.features.access.model import RoleMember
 from backstay.features.access.schemas import Effect
 from backstay.features.auth.model import Session
-from tests.conftest import Login, Person
+from backstay.testing import Login, Person
 from tests.features.granting import grant
 from tests.features.mail.post import forgot
 from tests.features.steps import API, execute, needs, register, sign_in

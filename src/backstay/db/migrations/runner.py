@@ -1,46 +1,51 @@
-"""Runs Alembic from code: without alembic.ini, for any number of histories, on one connection.
+"""Reads histories of revisions, and sets Alembic up for them without an alembic.ini.
 
 Alembic is imported only when there is something to do; a database that is current needs none.
 """
 
+import ast
 import os
 import re
+import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.sql.schema import SchemaItem
+from sqlalchemy import Connection
+from sqlalchemy.exc import NoReferenceError
 
-from backstay.db.base import Base, UtcDateTime
+from backstay.db.base import Base
 
 if TYPE_CHECKING:
-    from alembic.autogenerate.api import AutogenContext
     from alembic.config import Config
-    from alembic.operations.ops import MigrationScript
     from alembic.script import ScriptDirectory
 
 CONNECTION, OPTIONS = "connection", "options"
 _FOLDER = Path(__file__).parent
-_NUMBERED = re.compile(r"([0-9]{4})_.*\.py")
+NUMBERED = re.compile(r"([0-9]{4})_.*\.py")
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A line of revisions in one folder; its tables are marked ``info={"owner": label}``."""
+    """A line of revisions in one folder.
+
+    Its tables are those of the models whose module belongs to it, and those that say
+    ``info={"owner": label}``.
+    """
 
     label: str
     folder: Path
 
 
 PLATFORM = History("platform", _FOLDER / "versions")
-"""The history of the package's tables, and of tables without an owner."""
+"""The history of the package's tables."""
 
 Histories = tuple[History, ...]
+"""Each history may depend on those before it: the platform's is the first."""
 
 
 class MigrationError(Exception):
@@ -49,196 +54,183 @@ class MigrationError(Exception):
 
 @cache
 def last_revisions(histories: Histories) -> frozenset[str]:
-    """The last revision of each history, read from file names alone: no migration is imported.
+    """What a current database has stored, read from file names: no migration is imported.
 
-    It is empty unless all files are numbered without gaps.
+    It is the last revision of each history, without those that the last one of a later history
+    depends on, which the database does not store. It is empty unless all files are numbered
+    without gaps.
     """
     last: set[str] = set()
     for history in histories:
-        names = [path.name for path in history.folder.glob("*.py")]
-        numbers = sorted(int(found[1]) for found in map(_NUMBERED.fullmatch, names) if found)
+        names = {path.name: path for path in revision_files(history)}
+        numbers = sorted(int(found[1]) for found in map(NUMBERED.fullmatch, names) if found)
         if not names or numbers != list(range(1, len(names) + 1)):
             return frozenset()
-        last.add(_revision_id(history, numbers[-1]))
+        last -= _dependencies(names[max(names)]) if last else set()
+        last.add(revision_id(history, numbers[-1]))
     return frozenset(last)
 
 
-def _revision_id(history: History, number: int) -> str:
+def revision_files(history: History) -> list[Path]:
+    """The files of a history's revisions, in the order of their names."""
+    return sorted(p for p in history.folder.glob("*.py") if p.name != "__init__.py")
+
+
+def revision_id(history: History, number: int) -> str:
     """The id of the revision with that number, as stored in the database."""
     return f"{history.label}_{number:04d}"
 
 
+def _dependencies(file: Path) -> set[str]:
+    """What a file says in ``depends_on``, without importing it."""
+    with suppress(SyntaxError, ValueError):
+        for node in ast.parse(file.read_bytes()).body:
+            if isinstance(node, ast.Assign) and "depends_on" in map(ast.unparse, node.targets):
+                found = ast.literal_eval(node.value)
+                return {found} if isinstance(found, str) else set(found or ())
+    return set()
+
+
 @contextmanager
-def _worded() -> Iterator[None]:
-    """Raise errors of Alembic's commands as `MigrationError`."""
+def worded() -> Iterator[None]:
+    """Raise errors of Alembic's commands, and of the models, as `MigrationError`."""
+    from alembic.script.revision import RevisionError
     from alembic.util import CommandError
 
     try:
         yield
-    except CommandError as error:
+    except NoReferenceError as error:
+        hint = "list the feature that has this table, or correct the name"
+        raise MigrationError(f"{error}: {hint}.") from error
+    except (CommandError, RevisionError) as error:
         raise MigrationError(f"{str(error).rstrip('.')}.") from error
 
 
 @cache
 def scripts(histories: Histories) -> "ScriptDirectory":
-    """The revisions of some histories; read once and cached."""
+    """The revisions of some histories; read once and cached.
+
+    Raises:
+        MigrationError: a file cannot be read, or two are the same revision, or one refers to a
+            revision that is not there.
+    """
     from alembic.script import ScriptDirectory
 
-    return ScriptDirectory.from_config(_config(histories))
-
-
-@_worded()
-def reaches_heads(histories: Histories, stored: tuple[str, ...]) -> bool:
-    """Whether a database with these revisions has every migration.
-
-    Raises:
-        MigrationError: one of these revisions is unknown.
-    """
-    known = scripts(histories)
-    reached = {script.revision for script in known.get_all_current(stored)}
-    return reached.issuperset(known.get_heads())
-
-
-@_worded()
-def require(histories: Histories, revision: str) -> None:
-    """Check that a new database can be migrated to a revision.
-
-    Raises:
-        MigrationError: it cannot.
-    """
-    from alembic.script.revision import RevisionError
-
-    known, target = scripts(histories), _target(revision)
-    if not target.startswith("+"):
-        known.get_revisions(target)  # its error for an unknown revision is that of an upgrade
+    for history in histories:
+        _require_numbers(history)
     try:
-        list(known.iterate_revisions(target, "base"))
-    except RevisionError as error:
-        raise MigrationError(f"{str(error).rstrip('.')}.") from error
+        with worded():
+            found = ScriptDirectory.from_config(config_of(histories))
+            _require_references(found)
+            found.get_heads()
+    except MigrationError:
+        raise
+    except Exception as error:  # a file may raise anything when it is imported
+        place = _place_of(error, histories)
+        raise MigrationError(f"{place}: {type(error).__name__}: {error}.") from error
+    return found
 
 
-@_worded()
-def upgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
-    """Migrate up to a revision in the connection's transaction; return the revisions applied."""
-    from alembic import command
-
-    applied: list[str] = []
-    command.upgrade(_config(histories, connection, applied), _target(revision))
-    return applied
-
-
-def _target(revision: str) -> str:
-    return "heads" if revision == "head" else revision
+def _require_numbers(history: History) -> None:
+    seen: dict[str, str] = {}
+    for name in (path.name for path in revision_files(history)):
+        other = seen.setdefault(name[:4], name)
+        if other != name and NUMBERED.fullmatch(name):
+            raise MigrationError(
+                f"{other} and {name} in {history.folder} have the same number: give the later one "
+                "the next number, in its name and its `revision`, and let its `down_revision` "
+                "name the other."
+            )
 
 
-@_worded()
-def downgrade(connection: Connection, histories: Histories, revision: str) -> list[str]:
-    """Migrate down to a revision in the connection's transaction; return the revisions undone."""
-    from alembic import command
+def _require_references(directory: "ScriptDirectory") -> None:
+    """Refuse a revision that refers to one that is not there, for which Alembic has no sentence."""
+    found = {script.revision: script for script in directory._load_revisions()}
+    known = found.keys() | {label for script in found.values() for label in script.branch_labels}
+    for script in found.values():
+        for name in (*script._versioned_down_revisions, *_names(script.dependencies)):
+            if name not in known:
+                whose = " of Backstay" if name.startswith(f"{PLATFORM.label}_") else ""
+                raise MigrationError(
+                    f"The revision {script.revision} builds on {name}, which is not there: install "
+                    f"the version{whose} that has it, or correct {script.path}."
+                )
 
-    undone: list[str] = []
-    command.downgrade(_config(histories, connection, undone), revision)
-    return undone
+
+def _names(given: str | Sequence[str] | None) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given or ()
 
 
-@_worded()
-def write(
-    connection: Connection, histories: Histories, history: History, message: str, *, empty: bool
-) -> Path | None:
-    """Write the next revision of a history; None when models and database agree."""
-    from alembic import command
-    from alembic.script import Script
+def _place_of(error: Exception, histories: Histories) -> str:
+    """The file, and the line, in which the import of a revision failed."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    folders = {str(history.folder.resolve()) for history in histories}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if str(Path(frame.filename).resolve().parent) in folders:
+            return f"{frame.filename}, line {frame.lineno}"
+    return "A migration cannot be read"
 
-    history.folder.mkdir(parents=True, exist_ok=True)
-    number = 1 + max(
-        (int(path.name[:4]) for path in history.folder.glob("[0-9][0-9][0-9][0-9]_*.py")), default=0
-    )
-    config = _config(histories, connection, owners=(history,))
-    config.set_main_option("file_template", f"{number:04d}_%%(slug)s")
 
-    def drop_if_empty(_: Any, __: Any, written: "list[MigrationScript]") -> None:
-        if written[0].upgrade_ops is None or written[0].upgrade_ops.is_empty():
-            written.clear()
-
-    script = command.revision(
-        config,
-        message,
-        autogenerate=not empty,
-        head="base" if number == 1 else f"{history.label}@head",
-        branch_label=history.label if number == 1 else None,
-        version_path=history.folder,
-        rev_id=_revision_id(history, number),
-        process_revision_directives=None if empty else drop_if_empty,
-    )
+def forget() -> None:
+    """Read the revisions again: a file was written."""
     scripts.cache_clear()
     last_revisions.cache_clear()
-    return Path(script.path) if isinstance(script, Script) else None
 
 
-@_worded()
-def drift(connection: Connection, histories: Histories) -> list[str]:
-    """The differences between the models and the database, in words."""
-    from alembic.autogenerate import compare_metadata
-    from alembic.runtime.migration import MigrationContext
-
-    context = MigrationContext.configure(connection, opts=_options(histories))
-    return sorted(
-        _in_words(difference) for difference in _flat(compare_metadata(context, Base.metadata))
-    )
+def history_of(histories: Histories, revision: str) -> History:
+    """The history that has a revision."""
+    script = scripts(histories).get_revision(revision)
+    folder = Path(script.path).parent.resolve()
+    return next(history for history in histories if history.folder.resolve() == folder)
 
 
-def _config(
+def heads_of(histories: Histories, history: History) -> tuple[str, ...]:
+    """The last revision of a history: several if it branches, none if it is empty."""
+    heads = scripts(histories).get_heads()
+    return tuple(sorted(head for head in heads if history_of(histories, head) == history))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a database lacks of some histories, and what it has of none of them."""
+
+    behind: tuple[History, ...]
+    unknown: tuple[str, ...]
+
+
+def gap(histories: Histories, stored: Sequence[str]) -> Gap:
+    """Compare the revisions in a database with those of the histories."""
+    with worded():
+        known = scripts(histories)
+        every = {script.revision for script in known.walk_revisions()}
+        unknown = tuple(sorted(set(stored) - every))
+        if unknown:
+            return Gap((), unknown)
+        reached = {script.revision for script in known.get_all_current(tuple(stored))}
+        behind = [h for h in histories if not reached.issuperset(heads_of(histories, h))]
+        return Gap(tuple(behind), ())
+
+
+def config_of(
     histories: Histories,
     connection: Connection | None = None,
     applied: list[str] | None = None,
-    owners: Histories | None = None,
+    options: dict[str, Any] | None = None,
 ) -> "Config":
+    """The configuration of an Alembic command; ``applied`` receives the revisions it applies."""
     from alembic.config import Config
 
     def note(*, step: Any, **_: Any) -> None:
         if applied is not None:
             applied.append(step.up_revision_id)
 
-    options = _options(owners or histories) | {"on_version_apply": note}
+    given = {"target_metadata": Base.metadata, "on_version_apply": note, **(options or {})}
     config = Config(
-        cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: options}
+        cmd_opts=Namespace(quiet=True), attributes={CONNECTION: connection, OPTIONS: given}
     )
     folders = os.pathsep.join(str(history.folder) for history in histories)
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("version_locations", folders.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _options(owners: Histories) -> dict[str, Any]:
-    labels = {history.label for history in owners}
-
-    def is_ours(item: SchemaItem, _: Any, kind: str, reflected: bool, __: Any) -> bool:
-        """Whether to compare an item; a table without a model may belong to a disabled feature."""
-        if kind != "table" or not isinstance(item, Table):
-            return True
-        return not reflected and item.info.get("owner", PLATFORM.label) in labels
-
-    return {
-        "target_metadata": Base.metadata,
-        "include_object": is_ours,
-        "render_item": _render,
-        "render_as_batch": True,
-        "compare_server_default": True,
-    }
-
-
-def _render(kind: str, item: Any, _: "AutogenContext") -> str | bool:
-    return (
-        "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
-    )
-
-
-def _flat(differences: Sequence[Any]) -> list[tuple[Any, ...]]:
-    return [d for group in differences for d in (group if isinstance(group, list) else [group])]
-
-
-def _in_words(difference: tuple[Any, ...]) -> str:
-    kind, *rest = difference
-    names = [part if isinstance(part, str) else getattr(part, "name", None) for part in rest[:4]]
-    return f"{kind.replace('_', ' ')}: " + ".".join(str(name) for name in names if name)

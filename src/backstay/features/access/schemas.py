@@ -86,6 +86,17 @@ class DeclaredPermission(BaseModel):
         return {(field.source, field.name) for field in self.fields}
 
 
+class DeclaredRole(BaseModel):
+    """A role as the code declares it; ``grants`` are scopes by the key of the permission."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    level: int
+    description: str
+    grants: dict[str, Scope]
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """What a user's roles add up to."""

@@ -1,7 +1,7 @@
 """Commands on roles that only the application itself sends."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from backstay.core.context import PrincipalChanges, Sender
 from backstay.core.feature import Feature
 from backstay.core.introspection import fields_of
 from backstay.core.messages import Command, Message
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Source
+from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, RoleSpec, Scope, Source
 from backstay.db.session import Transaction
 from backstay.features.access.model import (
     FieldRule,
@@ -21,24 +21,25 @@ from backstay.features.access.model import (
     RoleMember,
     RolePermission,
 )
-from backstay.features.access.schemas import DeclaredField, DeclaredPermission
+from backstay.features.access.schemas import DeclaredField, DeclaredPermission, DeclaredRole
 
 ADMIN, USER = "admin", "user"
 ADMIN_LEVEL = 1000
 
 
 class SyncAccess(Command[None]):
-    """Bring the tables in line with the code and seed the roles ``admin`` and ``user``.
+    """Bring the tables in line with the code and seed ``admin``, ``user`` and the declared roles.
 
-    A permission that appears for the first time and is meant for everyone is granted to ``user``
-    once; what an administrator changes later stays. What the code no longer declares is removed,
-    unless a grant or a field rule uses it.
+    A grant that the code declares is given once, when its role or its permission first appears;
+    what an administrator changes later stays. A permission that the code no longer declares is
+    removed, unless a grant or a field rule uses it.
     """
 
     permission = SYSTEM_ONLY
     touches = ("roles", "permissions")
 
     permissions: tuple[DeclaredPermission, ...]
+    roles: tuple[DeclaredRole, ...] = ()
 
 
 @handles(SyncAccess)
@@ -46,37 +47,53 @@ async def sync_access(
     command: SyncAccess, session: Transaction, send: Sender, changes: PrincipalChanges
 ) -> None:
     await send(LockSuperusers())
-    user = await _role(session, Role(name=USER, description="Every new user has it.", level=0))
-    await _role(
-        session,
-        Role(name=ADMIN, description="May do everything.", level=ADMIN_LEVEL, is_superuser=True),
-    )
-    known = {p.key: p for p in await session.scalars(select(Permission))}
+    admin = DeclaredRole(name=ADMIN, level=ADMIN_LEVEL, description="May do everything.", grants={})
+    meant = {each.key: each.default_scope for each in command.permissions if each.default_scope}
+    user = DeclaredRole(name=USER, level=0, description="Every new user has it.", grants=meant)
+    roles = [await _seeded(session, each) for each in (user, admin, *command.roles)]
+    known = {each.key: each for each in await session.scalars(select(Permission))}
     for declared in command.permissions:
-        stored = known.get(declared.key)
+        stored, is_new = known.get(declared.key), declared.key not in known
         if stored is None:
             stored = Permission(**declared.model_dump(exclude={"default_scope", "fields"}))
             session.add(stored)
             await session.flush()
-            if declared.default_scope is not None:
-                session.add(
-                    RolePermission(
-                        role_id=user.id, permission_id=stored.id, scope=declared.default_scope
-                    )
-                )
+        for role in roles:
+            scope = role.grants.get(declared.key)
+            if scope is not None and role.id is not None and (is_new or role.is_new):
+                grant = RolePermission(role_id=role.id, permission_id=stored.id, scope=scope)
+                session.add(grant)
         stored.description = declared.description
         await _sync_fields(session, stored, declared)
     await _drop_undeclared(session, command.permissions)
     changes.touch_everyone()
 
 
-async def _role(session: Transaction, seed: Role) -> Role:
-    query = select(Role).where(Role.name == seed.name, Role.deleted_at.is_(None))
-    found = await session.scalar(query)
-    if found is None:
-        session.add(seed)
-        await session.flush()
-    return found or seed
+class _SeededRole(NamedTuple):
+    """A role of the code as it is in the database; without an id it was deleted."""
+
+    id: UUID | None
+    is_new: bool
+    grants: dict[str, Scope]
+
+
+async def _seeded(session: Transaction, declared: DeclaredRole) -> _SeededRole:
+    """The role of that name, created if there never was one; the seeded two always exist."""
+    found = list(await session.scalars(select(Role).where(Role.name == declared.name)))
+    living = next((each for each in found if each.deleted_at is None), None)
+    if living is not None:
+        return _SeededRole(living.id, False, declared.grants)
+    if found and declared.name not in {ADMIN, USER}:
+        return _SeededRole(None, False, {})
+    seed = Role(
+        name=declared.name,
+        description=declared.description,
+        level=declared.level,
+        is_superuser=declared.name == ADMIN,
+    )
+    session.add(seed)
+    await session.flush()
+    return _SeededRole(seed.id, True, declared.grants)
 
 
 async def _sync_fields(
@@ -168,6 +185,19 @@ def declared_permissions(features: Iterable[Feature]) -> tuple[DeclaredPermissio
             fields=tuple(sorted(fields, key=lambda field: (field.source, field.name))),
         )
         for spec, fields in sorted(guarded.items(), key=lambda item: item[0].key)
+    )
+
+
+def declared_roles(roles: Iterable[RoleSpec]) -> tuple[DeclaredRole, ...]:
+    """The roles of a project, as they are seeded."""
+    return tuple(
+        DeclaredRole(
+            name=role.name,
+            level=role.level,
+            description=role.description,
+            grants={spec.key: scope for spec, scope in role.grants.items()},
+        )
+        for role in roles
     )
 
 

@@ -1,6 +1,5 @@
 """Pages that show the mails which a developer's machine keeps; they exist in `local` only."""
 
-import re
 from datetime import datetime
 from html import escape
 from uuid import UUID
@@ -10,11 +9,9 @@ from starlette.responses import Response
 
 from backstay.core.errors import NotFound
 from backstay.features.mail.queries import GetKeptMail, ListMailbox
-from backstay.web.pages import page
+from backstay.web.pages import linked, page
 from backstay.web.routes import Routes
 from backstay.web.state import sender_of
-
-_LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)]")
 
 
 async def show_mailbox(request: Request) -> Response:
@@ -43,20 +40,10 @@ async def show_mail(request: Request) -> Response:
     body = (
         f"<dl><dt>To</dt><dd>{escape(kept.mail.recipient)}</dd>"
         f"<dt>Time</dt><dd>{_time(kept.sent_at)}</dd></dl>"
-        f"<pre>{_linked(kept.mail.text)}</pre>"
+        f"<pre>{linked(kept.mail.text)}</pre>"
         '<p><a href="/dev/mailbox">All mails</a></p>'
     )
     return page(kept.mail.subject, body, wide=True)
-
-
-def _linked(text: str) -> str:
-    """A text as escaped HTML in which web addresses are links."""
-    parts, end = [], 0
-    for found in _LINK.finditer(text):
-        address = escape(found[0])
-        parts += [escape(text[end : found.start()]), f'<a href="{address}">{address}</a>']
-        end = found.end()
-    return "".join((*parts, escape(text[end:])))
 
 
 def _time(moment: datetime) -> str:

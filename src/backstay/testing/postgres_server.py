@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from tests.ports import free_port
-from tests.waiting import LIMIT
+from backstay.testing.ports import free_port
+from backstay.testing.waiting import LIMIT
 
 GUARD = Path(__file__).with_name("guard.py")
 MEMORY = Path("/dev/shm")  # making a database there takes a twentieth of the time

@@ -1,8 +1,8 @@
-"""Builds the FastAPI application from settings and features."""
+"""Builds the FastAPI application around what was composed."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -10,20 +10,20 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 
-from backstay.composition import Backstay, compose
+from backstay.composition import Backstay
 from backstay.composition.logs import start_logging
-from backstay.core.clock import utc_now
-from backstay.core.feature import Feature
-from backstay.core.ports import Clock
+from backstay.core import runtime_dir
+from backstay.core.errors import AppError
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw, Place
-from backstay.features import STANDARD
+from backstay.db.migrations.runner import MigrationError
+from backstay.db.sole_server import sole_server
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
-from backstay.features.system.routes import probe_routes
+from backstay.features.system.routes import probe_routes, start_page
 from backstay.jobs.worker import Worker
 from backstay.limits.classes import GENERAL
-from backstay.settings import AppSettings, Environment, Settings, load_settings
+from backstay.settings import AppSettings, Environment
 from backstay.web import docs, errors, middleware
 from backstay.web.dispatch import Route, RouteIndex
 from backstay.web.limits import Limits
@@ -33,41 +33,27 @@ from backstay.web.state import Authenticator, EdgeState, edge_of, sender_of
 Hook = Callable[[FastAPI], Awaitable[None]]
 
 
-def create_app(
-    settings: Settings | None = None,
-    features: Sequence[Feature] = STANDARD,
+def app_of(
+    backstay: Backstay,
     *,
     routers: Sequence[APIRouter] = (),
     on_start: Sequence[Hook] = (),
     on_stop: Sequence[Hook] = (),
-    clock: Clock = utc_now,
     worker: bool | None = None,
 ) -> FastAPI:
-    """Build the application, a plain FastAPI one.
-
-    Args:
-        settings: by default read from the environment.
-        features: what the application can do; a feature comes after those that it requires.
-        routers: further FastAPI routers; their requests do not pass the pipeline.
-        on_start: each is awaited with the application before it serves its first request.
-        on_stop: each is awaited with the application before its connections close.
-        worker: whether jobs run in this process, too; by default only in `local`.
+    """Build a plain FastAPI application around what was composed; see `Application`.
 
     Raises:
-        ConfigurationError: the settings are faulty; it has every fault.
-        BootError: the features are wired wrongly; it has every fault.
+        BootError: routes hide one another, or limits have one name; it has every fault.
     """
-    settings = settings or load_settings()
-    backstay = compose(settings, features, clock=clock)
+    settings = backstay.settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        stop_logging = start_logging(backstay)
+        stop_logging, alone = start_logging(backstay), ExitStack()
         try:
-            await backstay.require_schema()
-            await backstay.database.warm_up()
-            await backstay.passwords.warm_up()
-            await backstay.start()
+            with _refusing(app):
+                await _start(backstay, alone)
             for start in on_start:
                 await start(app)
             settle_memory()
@@ -77,6 +63,7 @@ def create_app(
                 await stop(app)
         finally:
             await backstay.close()
+            alone.close()
             structlog.get_logger("backstay.server").info("server stopped", pid=os.getpid())
             stop_logging()
 
@@ -90,7 +77,7 @@ def create_app(
         contact=_contact(settings.app),
         license_info={"name": settings.app.license_name} if settings.app.license_name else None,
     )
-    app.state.backstay = backstay
+    app.state.backstay, app.state.refusal = backstay, ""
     app.state.edge = _edge(backstay)
     index = _install(app, backstay)
     for router in routers:
@@ -103,11 +90,31 @@ def create_app(
 def probes_app(backstay: Backstay) -> FastAPI:
     """An application with health and metrics only, for a process that serves nothing else."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    app.state.edge = _edge(backstay)
+    app.state.edge, app.state.refusal = _edge(backstay), ""
     app.router.routes += probe_routes.build("")
     errors.install(app)
     middleware.install(app, backstay.settings, backstay.metrics)
     return app
+
+
+async def _start(backstay: Backstay, alone: ExitStack) -> None:
+    """Check the database and connect; a foreign server may have started other workers unseen."""
+    if not backstay.settings.is_local and runtime_dir.FOLDER not in os.environ:
+        alone.enter_context(sole_server(backstay.database.options.file))
+    await backstay.require_schema()
+    await backstay.database.warm_up()
+    await backstay.passwords.warm_up()
+    await backstay.start()
+
+
+@contextmanager
+def _refusing(app: FastAPI) -> Iterator[None]:
+    """Keep the sentence of an expected error, which is logged instead of its traceback."""
+    try:
+        yield
+    except (AppError, BootError, MigrationError) as error:
+        app.state.refusal = str(error)
+        raise
 
 
 @asynccontextmanager
@@ -140,6 +147,8 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
             return await send(MayReadDocs(login=login, password=password))
 
         docs.install(app, may_read=None if settings.is_local else may_read)
+    if settings.is_local:
+        start_page.install(app, settings)
     errors.install(app)
     app.router.middleware_stack = index = RouteIndex(app.router.middleware_stack, routes)
     middleware.install(app, settings, backstay.metrics)

@@ -1,0 +1,127 @@
+"""Tests the one object that a project makes, and how commands and servers find it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backstay.application import PACKAGED, Application, application_in_use
+from backstay.core.wiring import BootError, Code
+from backstay.settings import ConfigurationError
+
+PROJECT = """
+[tool.backstay]
+app = "{app}"
+"""
+MODULE = """
+from backstay.application import Application
+
+application = Application("{name}", migrations=None)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project that is not installed, with the application `granary.main:application`."""
+    package = tmp_path / "src" / "granary"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "main.py").write_text(MODULE.format(name="granary"))
+    (tmp_path / "pyproject.toml").write_text(PROJECT.format(app="granary.main:application"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delenv("BACKSTAY_APP", raising=False)
+    yield tmp_path
+    for name in [each for each in sys.modules if each.partition(".")[0] == "granary"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "2shop", "my-shop", "platform", "backstay", "a" * 32])
+def test_a_name_that_migrations_cannot_carry_is_refused(name: str) -> None:
+    with pytest.raises(BootError) as refused:
+        Application(name)
+    (fault,) = refused.value.faults
+    assert fault.code is Code.APPLICATION_NAME
+    assert Path(fault.where.rpartition(":")[0]).name == Path(__file__).name
+
+
+def test_the_history_stands_beside_the_application() -> None:
+    history = Application("shop").history
+    assert history is not None
+    assert history.folder == Path(__file__).parent / "migrations"
+
+
+def test_a_history_without_revisions_is_not_followed() -> None:
+    assert Application("shop").histories == PACKAGED.histories
+
+
+@pytest.mark.usefixtures("project")
+def test_the_project_names_its_application() -> None:
+    assert application_in_use().name == "granary"
+
+
+def test_a_subfolder_belongs_to_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = project / "docs" / "pictures"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert application_in_use().name == "granary"
+
+
+def test_the_environment_beats_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "src" / "granary" / "other.py").write_text(MODULE.format(name="other"))
+    monkeypatch.setenv("BACKSTAY_APP", "granary.other:application")
+    assert application_in_use().name == "other"
+
+
+def test_without_a_project_backstay_serves_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.other]\nname = "x"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BACKSTAY_APP", raising=False)
+    assert application_in_use() is PACKAGED
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("granary", "which names nothing"),
+        ("granary:", "which names nothing"),
+        ("a/b:c", "which names nothing"),
+        ("granary.nothing:application", "there is no granary.nothing"),
+        ("grnary.main:application", "there is no grnary"),
+        ("granary.main:nothing", "which is no Application"),
+        ("granary.main:Application", "which is no Application"),
+    ],
+)
+def test_a_wrong_name_is_explained(
+    named: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKSTAY_APP", named)
+    with pytest.raises(ConfigurationError, match=sentence):
+        application_in_use()
+
+
+def test_a_mistake_in_the_projects_code_shows_itself(project: Path) -> None:
+    (project / "src" / "granary" / "main.py").write_text("import no_such_module\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        application_in_use()
+
+
+@pytest.mark.parametrize("text", ["[tool", "[tool.backstay]", "[tool.backstay]\napp = 1\n"])
+def test_a_project_that_names_no_application_is_explained(project: Path, text: str) -> None:
+    (project / "pyproject.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"pyproject\.toml"):
+        application_in_use()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_boot_error_ends_a_foreign_server_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(os.environ, "ENVIRONMENT", "nowhere")
+    with pytest.raises(SystemExit, match="The configuration has"):
+        _ = application_in_use().asgi

@@ -1,0 +1,150 @@
+"""Tests what a project puts in place of adapters, and provides beside them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from backstay.application import Application
+from backstay.composition import Backstay
+from backstay.core.bus import handles
+from backstay.core.feature import Feature
+from backstay.core.mail import Mail, Mailer
+from backstay.core.messages import Query
+from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.ports import Clock, Limiter, Passwords, RateLimitResult
+from backstay.core.rates import Rate
+from backstay.core.wiring import BootError, Code
+from backstay.settings import AppSettings, Settings
+from backstay.testing import settings_with
+
+
+class Pigeons:
+    """Sends mails by pigeon."""
+
+    def __init__(self, app: AppSettings, clock: Clock, speed: int = 3) -> None:
+        self.name, self.clock, self.speed = app.name, clock, speed
+        self.sent: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        self.sent.append(mail)
+
+
+class Exchange:
+    """The rates of currencies."""
+
+    def __init__(self, mailer: Mailer, settings: Settings) -> None:
+        self.mailer, self.environment = mailer, settings.environment
+
+
+class Lazy:
+    """Counts nothing."""
+
+    async def hit(self, key: str, rate: Rate) -> RateLimitResult:
+        return RateLimitResult(True, rate.limit, rate.limit, 0, 0)
+
+    async def take_back(self, key: str, rate: Rate) -> None: ...
+
+
+class Incomplete:
+    def hit(self, key: str, rate: Rate) -> RateLimitResult:
+        raise NotImplementedError
+
+
+class Crooked(Lazy):
+    async def take_back(self, key: str) -> None:  # type: ignore[override]
+        ...
+
+
+class Asking:
+    def __init__(self, height: float) -> None: ...
+
+    async def send(self, mail: Mail) -> None: ...
+
+
+class GetExchange(Query[Any]):
+    permission = SYSTEM_ONLY
+
+
+@handles(GetExchange)
+async def get_exchange(query: GetExchange, exchange: Exchange, mailer: Mailer) -> Any:
+    return exchange, mailer
+
+
+def composed(
+    folder: Path,
+    replace: Mapping[Any, Any] = MappingProxyType({}),
+    provide: Mapping[Any, Any] = MappingProxyType({}),
+) -> Backstay:
+    settings = settings_with(f"sqlite:///{folder}/unused.db", folder)
+    shop = Application("shop", replace=replace, provide=provide, migrations=None)
+    return shop.compose(settings)
+
+
+def faults(
+    folder: Path,
+    replace: Mapping[Any, Any] = MappingProxyType({}),
+    provide: Mapping[Any, Any] = MappingProxyType({}),
+) -> dict[Code, str]:
+    with pytest.raises(BootError) as refused:
+        composed(folder, replace, provide)
+    return {fault.code: fault.problem for fault in refused.value.faults}
+
+
+async def test_a_project_replaces_and_provides_what_handlers_take(tmp_path: Path) -> None:
+    from backstay.features import STANDARD  # noqa: PLC0415
+    from tests.composition import test_replacing  # noqa: PLC0415
+
+    own = Feature(name="exchange", modules=(test_replacing,))
+    application = Application(
+        "shop",
+        features=(*STANDARD, own),
+        replace={Mailer: Pigeons},
+        provide={Exchange: Exchange},
+        migrations=None,
+    )
+    backstay = application.compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path))
+    exchange, mailer = await backstay.system(GetExchange())
+    assert isinstance(mailer, Pigeons)
+    assert mailer.name == "Backstay"
+    assert mailer.speed == 3
+    assert exchange.mailer is mailer
+    await backstay.close()
+
+
+async def test_the_edge_counts_with_the_projects_limiter(tmp_path: Path) -> None:
+    lazy = Lazy()
+    backstay = composed(tmp_path, replace={Limiter: lazy})
+    assert backstay.limiter is lazy
+    await backstay.close()
+
+
+def test_an_adapter_that_lacks_a_method_is_a_boot_error(tmp_path: Path) -> None:
+    with pytest.raises(BootError) as refused:
+        composed(tmp_path, replace={Limiter: Incomplete})
+    first, second = refused.value.faults
+    assert {first.code, second.code} == {Code.APPLICATION_ADAPTER}
+    assert first.problem == "Incomplete stands for Limiter, but its `hit` is not async."
+    assert second.problem == "Incomplete stands for Limiter, but its `take_back` is missing."
+    assert "async def take_back(self, key: str" in second.hint
+
+
+def test_an_adapter_with_other_parameters_is_a_boot_error(tmp_path: Path) -> None:
+    found = faults(tmp_path, replace={Limiter: Crooked()})
+    assert found[Code.APPLICATION_ADAPTER].endswith("its `take_back` takes other parameters.")
+
+
+def test_what_cannot_be_replaced_is_a_boot_error(tmp_path: Path) -> None:
+    found = faults(tmp_path, replace={Passwords: object(), int: 1})
+    assert Code.APPLICATION_REPLACE in found
+
+
+def test_what_has_an_adapter_cannot_be_provided(tmp_path: Path) -> None:
+    assert Code.APPLICATION_PROVIDE in faults(tmp_path, provide={Mailer: Pigeons})
+
+
+def test_a_parameter_that_nobody_provides_is_a_boot_error(tmp_path: Path) -> None:
+    found = faults(tmp_path, replace={Mailer: Asking})
+    assert "`height` of Asking" in found[Code.APPLICATION_PARAMETER]
