@@ -41,7 +41,7 @@ def load_settings(
     directory: Path | None = None,
     groups: Iterable[type[Group]] = (),
 ) -> Settings:
-    """Return the settings; see `read_settings`.
+    """Return the settings, or raise every error at once; see `read_settings`.
 
     Raises:
         ConfigurationError: something is wrong; it has every error.

@@ -46,6 +46,11 @@ class Schema:
         return tuple(each for variables in self.groups.values() for each in variables)
 
     @property
+    def added(self) -> tuple[Variable, ...]:
+        """The variables of the groups that are not the package's."""
+        return tuple(each for each in self.variables if each.group not in NAMES)
+
+    @property
     def prefixes(self) -> tuple[str, ...]:
         """The prefixes of variables, the longest first."""
         found = {group.env_prefix for group in self.groups if group.env_prefix}
