@@ -111,7 +111,9 @@ def test_a_mistake_in_the_projects_code_shows_itself(project: Path) -> None:
         application_in_use()
 
 
-@pytest.mark.parametrize("text", ["[tool", "[tool.backstay]", "[tool.backstay]\napp = 1\n"])
+@pytest.mark.parametrize(
+    "text", ["[tool.backstay", "[tool.backstay]", "[tool.backstay]\napp = 1\n"]
+)
 def test_a_project_that_names_no_application_is_explained(project: Path, text: str) -> None:
     (project / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"pyproject\.toml"):
