@@ -77,7 +77,7 @@ _PLACES = {
     "backstay.jobs.outbox": ("Events", "Jobs"),
     "backstay.jobs.purging": ("Purge",),
     "backstay.limits.classes": ("LimitClass",),
-    "backstay.settings": ("Group", "Setting", "Settings", "SettingError", "load_settings"),
+    "backstay.settings": ("Setting", "SettingError", "Settings", "SettingsGroup", "load_settings"),
     "backstay.web.routes": ("Routes",),
 }
 """By internal module: the names that projects import from here."""

@@ -89,10 +89,10 @@ from backstay.jobs.outbox import Events as Events
 from backstay.jobs.outbox import Jobs as Jobs
 from backstay.jobs.purging import Purge as Purge
 from backstay.limits.classes import LimitClass as LimitClass
-from backstay.settings import Group as Group
 from backstay.settings import Setting as Setting
 from backstay.settings import SettingError as SettingError
 from backstay.settings import Settings as Settings
+from backstay.settings import SettingsGroup as SettingsGroup
 from backstay.settings import load_settings as load_settings
 from backstay.web.routes import Routes as Routes
 

@@ -19,10 +19,10 @@ from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.migrations.runner import PLATFORM, Histories, History
 from backstay.settings import (
     ConfigurationError,
-    Group,
     Loaded,
     SettingError,
     Settings,
+    SettingsGroup,
     load_settings,
     read_settings,
 )
@@ -67,7 +67,7 @@ class Application:
     name: str
     _: KW_ONLY
     features: Sequence[Feature] | None = None
-    settings: Sequence[type[Group]] = ()
+    settings: Sequence[type[SettingsGroup]] = ()
     roles: Sequence[RoleSpec] = ()
     routers: "Sequence[APIRouter]" = ()
     replace: Mapping[Any, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
-from backstay.settings import Group, Setting, SettingError
+from backstay.settings import Setting, SettingError, SettingsGroup
 
 
 class Size(Enum):
@@ -20,7 +20,7 @@ class Sender(BaseModel):
     password: SecretStr
 
 
-class ShopSettings(Group, title="Shop"):
+class ShopSettings(SettingsGroup, title="Shop"):
     """What the shop sells, and to whom."""
 
     env_prefix = "SHOP_"

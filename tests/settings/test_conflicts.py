@@ -9,16 +9,16 @@ from pydantic import Field, SecretStr
 from backstay.core.wiring import BootError, Place
 from backstay.settings import (
     DbSettings,
-    Group,
     ServerSettings,
     Setting,
+    SettingsGroup,
     example_env,
     read_settings,
     reference_markdown,
 )
 
 
-class Shop(Group):
+class Shop(SettingsGroup):
     env_prefix = "SHOP_"
 
     port: int = 1
@@ -33,11 +33,11 @@ def faults(*groups: Any) -> list[tuple[str, str, str]]:
     return [(each.code, each.where, each.problem) for each in caught.value.faults]
 
 
-def at(group: type[Group]) -> str:
+def at(group: type[SettingsGroup]) -> str:
     return str(Place.of(group))
 
 
-@pytest.mark.parametrize("thing", ["SHOP_", Group, Shop(), int, None])
+@pytest.mark.parametrize("thing", ["SHOP_", SettingsGroup, Shop(), int, None])
 def test_only_classes_derived_from_group_are_taken(thing: object) -> None:
     ((code, _, problem),) = faults(thing)
     assert code == "settings.group"
@@ -51,7 +51,7 @@ def test_groups_come_in_a_list(groups: Any) -> None:
 
 
 def test_a_type_unknown_at_run_time_is_named() -> None:
-    class Late(Group):
+    class Late(SettingsGroup):
         env_prefix = "LATE_"
 
         at: "Nowhere"  # type: ignore[name-defined] # noqa: F821
@@ -62,7 +62,7 @@ def test_a_type_unknown_at_run_time_is_named() -> None:
 
 
 def test_a_group_without_a_prefix_is_refused() -> None:
-    class Bare(Group):
+    class Bare(SettingsGroup):
         port: int = 1
 
     assert faults(Bare) == [("settings.prefix", at(Bare), "Bare has no prefix.")]
@@ -70,7 +70,7 @@ def test_a_group_without_a_prefix_is_refused() -> None:
 
 @pytest.mark.parametrize("prefix", ["SHOP", "shop_", "_SHOP_", "SHOP__", "_", "SHÖP_", "1SHOP_"])
 def test_a_prefix_that_does_not_fit_is_refused(prefix: str) -> None:
-    class Odd(Group):
+    class Odd(SettingsGroup):
         env_prefix = prefix
 
     assert faults(Odd) == [("settings.prefix", at(Odd), f"Odd has the prefix {prefix!r}.")]
@@ -79,7 +79,7 @@ def test_a_prefix_that_does_not_fit_is_refused(prefix: str) -> None:
 def test_a_prefix_with_a_type_would_be_a_setting() -> None:
     with pytest.warns(UserWarning, match="shadows an attribute"):
 
-        class Typed(Group):
+        class Typed(SettingsGroup):
             env_prefix: str = "SHOP_"  # type: ignore[misc]
 
     ((code, _, problem),) = faults(Typed)
@@ -88,7 +88,7 @@ def test_a_prefix_with_a_type_would_be_a_setting() -> None:
 
 
 def test_two_groups_of_one_prefix_are_refused_with_both_places() -> None:
-    class Market(Group):
+    class Market(SettingsGroup):
         env_prefix = "SHOP_"
 
     problem = f"Market has the prefix SHOP_ of Shop, at {at(Shop)}."
@@ -97,7 +97,7 @@ def test_two_groups_of_one_prefix_are_refused_with_both_places() -> None:
 
 @pytest.mark.parametrize("prefix", ["DB_", "DB_SHOP_", "RATE_LIMIT_", "BACKSTAY_"])
 def test_the_prefixes_of_the_package_are_its_own(prefix: str) -> None:
-    class Taken(Group):
+    class Taken(SettingsGroup):
         env_prefix = prefix
 
     ((code, where, problem),) = faults(Taken)
@@ -112,7 +112,7 @@ def test_a_group_that_is_listed_twice_is_refused() -> None:
 
 
 def test_one_variable_sets_one_field_of_one_group() -> None:
-    class Market(Group):
+    class Market(SettingsGroup):
         env_prefix = "SHOP_OF_"
 
         a: Annotated[int, Setting(also="PORT")] = 1
@@ -137,7 +137,7 @@ def test_one_variable_sets_one_field_of_one_group() -> None:
 
 
 def test_the_file_of_a_secret_is_a_variable_too() -> None:
-    class Keys(Group):
+    class Keys(SettingsGroup):
         env_prefix = "KEYS_"
 
         main: SecretStr = SecretStr("")
@@ -150,7 +150,7 @@ def test_the_file_of_a_secret_is_a_variable_too() -> None:
 
 @pytest.mark.parametrize("name", ["alias", "validation_alias"])
 def test_an_alias_is_refused_with_what_to_write_instead(name: str) -> None:
-    class Aliased(Group):
+    class Aliased(SettingsGroup):
         env_prefix = "ALIASED_"
 
         key: str = Field("", **{name: "STRIPE_KEY"})  # type: ignore[call-overload]
@@ -161,9 +161,9 @@ def test_an_alias_is_refused_with_what_to_write_instead(name: str) -> None:
 
 
 def test_every_fault_is_reported_at_once() -> None:
-    class Bare(Group): ...
+    class Bare(SettingsGroup): ...
 
-    class Taken(Group):
+    class Taken(SettingsGroup):
         env_prefix = "APP_"
 
     codes = [code for code, _, _ in faults("x", Bare, Shop, Taken, Shop)]
@@ -182,7 +182,7 @@ def test_the_pages_refuse_them_as_well() -> None:
 
 
 def test_one_prefix_may_begin_with_another(tmp_path: Path) -> None:
-    class Stock(Group):
+    class Stock(SettingsGroup):
         env_prefix = "SHOP_STOCK_"
 
         port: int = 2

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import PostgresDsn, SecretStr, field_validator, model_validator
 
-from backstay.settings import Group, SettingError, read_settings
+from backstay.settings import SettingError, SettingsGroup, read_settings
 from tests.settings.reading import faulty
 
 
 def test_a_missing_setting_does_not_show_secrets_beside_it(tmp_path: Path) -> None:
-    class Keys(Group):
+    class Keys(SettingsGroup):
         env_prefix = "KEYS_"
 
         first: SecretStr
@@ -25,7 +25,7 @@ def test_a_missing_setting_does_not_show_secrets_beside_it(tmp_path: Path) -> No
 def test_errors_do_not_repeat_secrets(tmp_path: Path, error: type[Exception]) -> None:
     hint = ("Give another one.",) if error is SettingError else ()
 
-    class Leaky(Group):
+    class Leaky(SettingsGroup):
         env_prefix = "LEAKY_"
 
         key: SecretStr = SecretStr("")
@@ -51,7 +51,7 @@ def test_errors_do_not_repeat_secrets(tmp_path: Path, error: type[Exception]) ->
 
 
 def test_a_rule_between_settings_does_not_repeat_secrets(tmp_path: Path) -> None:
-    class Leaky(Group):
+    class Leaky(SettingsGroup):
         env_prefix = "LEAKY_"
 
         key: SecretStr
@@ -65,7 +65,7 @@ def test_a_rule_between_settings_does_not_repeat_secrets(tmp_path: Path) -> None
 
 
 def test_passwords_in_urls_are_masked(tmp_path: Path) -> None:
-    class Links(Group):
+    class Links(SettingsGroup):
         env_prefix = "LINKS_"
 
         broker: str = ""

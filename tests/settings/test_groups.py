@@ -14,9 +14,9 @@ from pydantic import (
 from backstay.settings import (
     AppSettings,
     ConfigurationError,
-    Group,
     Loaded,
     SettingError,
+    SettingsGroup,
     load_settings,
     read_settings,
 )
@@ -134,7 +134,7 @@ def test_a_rule_between_settings_names_those_that_were_given(read_shop: Read) ->
 
 
 def test_a_rule_that_fails_before_the_fields_shows_no_value(tmp_path: Path) -> None:
-    class Odd(Group):
+    class Odd(SettingsGroup):
         env_prefix = "ODD_"
 
         number: int = 1
@@ -150,7 +150,7 @@ def test_a_rule_that_fails_before_the_fields_shows_no_value(tmp_path: Path) -> N
 
 
 def test_a_default_that_is_refused_is_an_error_too(tmp_path: Path) -> None:
-    class Wrong(Group):
+    class Wrong(SettingsGroup):
         env_prefix = "WRONG_"
 
         number: int = Field(0, ge=1)
@@ -160,7 +160,7 @@ def test_a_default_that_is_refused_is_an_error_too(tmp_path: Path) -> None:
 
 
 def test_a_validator_without_its_other_field_hides_no_error(tmp_path: Path) -> None:
-    class Sizes(Group):
+    class Sizes(SettingsGroup):
         env_prefix = "SIZES_"
 
         least: int = 1
@@ -180,7 +180,7 @@ def test_a_validator_without_its_other_field_hides_no_error(tmp_path: Path) -> N
 
 
 def test_an_error_in_a_validator_itself_is_raised(tmp_path: Path) -> None:
-    class Broken(Group):
+    class Broken(SettingsGroup):
         env_prefix = "BROKEN_"
 
         one: int = 1
@@ -195,7 +195,7 @@ def test_an_error_in_a_validator_itself_is_raised(tmp_path: Path) -> None:
 
 
 def test_a_validator_that_reads_texts_gets_the_text(tmp_path: Path) -> None:
-    class Words(Group):
+    class Words(SettingsGroup):
         env_prefix = "WORDS_"
 
         all: tuple[str, ...] = ()
@@ -210,7 +210,7 @@ def test_a_validator_that_reads_texts_gets_the_text(tmp_path: Path) -> None:
 
 
 def test_an_empty_list_is_empty_and_no_default(tmp_path: Path) -> None:
-    class Words(Group):
+    class Words(SettingsGroup):
         env_prefix = "WORDS_"
 
         all: tuple[str, ...] = ("a",)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pytest
 
-from backstay.settings import Group, Loaded, Setting, load_settings, read_settings
+from backstay.settings import Loaded, Setting, SettingsGroup, load_settings, read_settings
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_given_directory_counts_as_the_root(below: Path, tmp_path: Path) -> No
 
 
 def test_paths_of_a_projects_group_start_at_the_root(below: Path, root: Path) -> None:
-    class Shop(Group):
+    class Shop(SettingsGroup):
         env_prefix = "SHOP_"
 
         pictures: Path = Path("pictures")
@@ -145,7 +145,7 @@ def test_paths_of_a_projects_group_start_at_the_root(below: Path, root: Path) ->
 
 
 def test_a_group_built_directly_takes_paths_as_they_are(below: Path) -> None:
-    class Shop(Group):
+    class Shop(SettingsGroup):
         env_prefix = "SHOP_"
 
         pictures: Path = Path("pictures")

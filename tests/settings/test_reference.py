@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.settings import Group, example_env, reference_markdown
+from backstay.settings import SettingsGroup, example_env, reference_markdown
 from backstay.settings.schema import PACKAGED
 from tests.settings.reading import Read
 from tests.settings.shop import ShopSettings
@@ -78,7 +78,7 @@ def test_the_example_of_a_group_says_every_default(read_shop: Read, tmp_path: Pa
 
 
 def test_a_group_needs_no_docstring_and_no_descriptions() -> None:
-    class Bare(Group):
+    class Bare(SettingsGroup):
         env_prefix = "BARE_"
 
         one: int

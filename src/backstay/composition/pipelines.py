@@ -25,7 +25,7 @@ from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
 from backstay.settings import Settings
-from backstay.settings.fields import Group
+from backstay.settings.fields import SettingsGroup
 
 
 def bus_for(
@@ -96,7 +96,7 @@ def _paginating(database: Database, cursors: Cursors) -> Provider:
     return paginator_of
 
 
-def _settings_groups(settings: Settings) -> tuple[Group, ...]:
+def _settings_groups(settings: Settings) -> tuple[SettingsGroup, ...]:
     """The groups of settings that handlers may take as parameters."""
     groups = settings.admin, settings.app, settings.log, settings.mail, settings.rate_limit
     return (*groups, settings.security, *settings.added)

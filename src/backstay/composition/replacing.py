@@ -18,7 +18,7 @@ from backstay.core.ports import (
 from backstay.core.signatures import hints_of
 from backstay.core.wiring import BootError, Code, Flaw
 from backstay.settings import Settings
-from backstay.settings.fields import Group
+from backstay.settings.fields import SettingsGroup
 
 REPLACEABLE: tuple[type[Any], ...] = (
     AccessTokens,
@@ -45,7 +45,7 @@ class Replacements:
     ) -> None:
         self._known: dict[Any, Any] = {Settings: settings, Clock: clock}
         groups = (getattr(settings, name) for name in type(settings).model_fields)
-        self._known |= {type(each): each for each in groups if isinstance(each, Group)}
+        self._known |= {type(each): each for each in groups if isinstance(each, SettingsGroup)}
         faults = [*_not_ports(replace), *_ports(provide)]
         self.replaced = {port: self._made(port, how, faults) for port, how in replace.items()}
         for port, adapter in self.replaced.items():

@@ -1,7 +1,7 @@
 """Settings: read once from the environment, checked as a whole, then frozen."""
 
 from backstay.settings.errors import ConfigurationError, SettingError
-from backstay.settings.fields import Group, Setting, parse_rate
+from backstay.settings.fields import Setting, SettingsGroup, parse_rate
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
 from backstay.settings.groups.db import DEFAULT_URL, DatabaseUrl, DbSettings
@@ -22,7 +22,6 @@ __all__ = [
     "DbSettings",
     "Environment",
     "GeneralSettings",
-    "Group",
     "Loaded",
     "LogSettings",
     "MailSettings",
@@ -35,6 +34,7 @@ __all__ = [
     "Setting",
     "SettingError",
     "Settings",
+    "SettingsGroup",
     "decode_key",
     "example_env",
     "load_settings",

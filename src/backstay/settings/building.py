@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, create_model, field
 from pydantic_core import ErrorDetails
 
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import MASK, Group, rooted
+from backstay.settings.fields import MASK, SettingsGroup, rooted
 from backstay.settings.variables import Variable
 
 _SHORTEST_SECRET = 6
@@ -24,7 +24,7 @@ class Built:
     The group has defaults in place of the `faulty` variables; it lacks those without default.
     """
 
-    group: Group
+    group: SettingsGroup
     errors: tuple[SettingError, ...]
     faulty: frozenset[str]
 
@@ -33,7 +33,7 @@ class Built:
 class Builder:
     """Builds one group; relative paths are joined to ``root``, if there is one."""
 
-    kind: type[Group]
+    kind: type[SettingsGroup]
     variables: Sequence[Variable]
     local: bool
     root: Path | None
@@ -158,7 +158,7 @@ class Builder:
             for name in (variable.name, *variable.parts)
         }
 
-    def _incomplete(self, given: Mapping[str, object]) -> tuple[Group, frozenset[str]]:
+    def _incomplete(self, given: Mapping[str, object]) -> tuple[SettingsGroup, frozenset[str]]:
         """The group of the sound values, and the variables of the others.
 
         It is for a group whose given values are sound, each by itself: a value is missing, or a
@@ -183,11 +183,11 @@ class Builder:
         return self.kind.model_construct(**sound), frozenset(unsound)
 
 
-def _without_validators(kind: type[Group]) -> type[Group]:
+def _without_validators(kind: type[SettingsGroup]) -> type[SettingsGroup]:
     fields: dict[str, Any] = {
         name: (info.annotation, info) for name, info in kind.model_fields.items()
     }
-    return create_model(kind.__name__, __base__=Group, **fields)
+    return create_model(kind.__name__, __base__=SettingsGroup, **fields)
 
 
 def _masked(error: SettingError, secrets: Collection[str]) -> SettingError:

@@ -7,17 +7,17 @@ from typing import Any
 from pydantic.errors import PydanticUndefinedAnnotation
 
 from backstay.core.wiring import BootError, Code, Flaw, Place
-from backstay.settings.fields import Group
+from backstay.settings.fields import SettingsGroup
 from backstay.settings.variables import Variable, variables_of
 
 _PREFIX = re.compile(r"([A-Z][A-Z0-9]*_)+")
 _OF_THE_PROGRAM = "BACKSTAY_"
 """Variables that tell the program which application it runs, and where."""
 
-Groups = Mapping[type[Group], tuple[Variable, ...]]
+Groups = Mapping[type[SettingsGroup], tuple[Variable, ...]]
 
 
-def checked(added: Any, packaged: Groups) -> tuple[type[Group], ...]:
+def checked(added: Any, packaged: Groups) -> tuple[type[SettingsGroup], ...]:
     """The groups, unless one cannot be read or would read the variables of another one.
 
     Raises:
@@ -25,10 +25,10 @@ def checked(added: Any, packaged: Groups) -> tuple[type[Group], ...]:
     """
     if isinstance(added, type) or not isinstance(added, Iterable):
         problem = f"The groups of settings are {added!r}, which is no list."
-        hint = "List classes that derive from Group, even a single one."
+        hint = "List classes that derive from SettingsGroup, even a single one."
         raise BootError([Flaw(Code.SETTINGS_GROUP, problem, hint).of(added)])
     faults: list[Flaw] = []
-    sound: list[type[Group]] = []
+    sound: list[type[SettingsGroup]] = []
     for group in added:
         found = list(_faults_of(group)) or list(_faults_of_prefix(group, sound, packaged))
         if found:
@@ -43,9 +43,11 @@ def checked(added: Any, packaged: Groups) -> tuple[type[Group], ...]:
 
 def _faults_of(group: Any) -> Iterator[Flaw]:
     """What is wrong with a group by itself."""
-    if not (isinstance(group, type) and issubclass(group, Group) and group is not Group):
+    if not (
+        isinstance(group, type) and issubclass(group, SettingsGroup) and group is not SettingsGroup
+    ):
         problem = f"{group!r} is listed as a group of settings and is none."
-        hint = "List classes that derive from Group."
+        hint = "List classes that derive from SettingsGroup."
         yield Flaw(Code.SETTINGS_GROUP, problem, hint).of(group)
         return
     try:
@@ -63,7 +65,7 @@ def _faults_of(group: Any) -> Iterator[Flaw]:
 
 
 def _faults_of_prefix(
-    group: type[Group], others: Sequence[type[Group]], packaged: Groups
+    group: type[SettingsGroup], others: Sequence[type[SettingsGroup]], packaged: Groups
 ) -> Iterator[Flaw]:
     prefix, name = group.env_prefix, group.__name__
     if "env_prefix" in group.model_fields:
@@ -98,7 +100,7 @@ def _faults_of_prefix(
             yield Flaw(Code.SETTINGS_PREFIX_TWICE, problem, hint).of(group)
 
 
-def _variables_twice(added: Sequence[type[Group]], packaged: Groups) -> Iterator[Flaw]:
+def _variables_twice(added: Sequence[type[SettingsGroup]], packaged: Groups) -> Iterator[Flaw]:
     readers = {name: each for group in packaged.values() for each in group for name in each.names}
     for variable in (each for group in added for each in variables_of(group)):
         for name in variable.names:

@@ -79,7 +79,7 @@ class Setting:
         return core_schema.no_info_after_validator_function(check, schema)
 
 
-class Group(BaseModel):
+class SettingsGroup(BaseModel):
     """A group of settings, whose variables share a prefix, such as ``env_prefix = "SHOP_"``."""
 
     model_config = ConfigDict(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from backstay.settings.building import Builder
 from backstay.settings.errors import ConfigurationError, SettingError
-from backstay.settings.fields import Group, shown
+from backstay.settings.fields import SettingsGroup, shown
 from backstay.settings.files import FOLDER, kept_secret
 from backstay.settings.groups import Settings
 from backstay.settings.groups.app import Environment
@@ -39,7 +39,7 @@ class Loaded:
 def load_settings(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
-    groups: Iterable[type[Group]] = (),
+    groups: Iterable[type[SettingsGroup]] = (),
 ) -> Settings:
     """Return the settings, or raise every error at once; see `read_settings`.
 
@@ -56,7 +56,7 @@ def load_settings(
 def read_settings(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
-    groups: Iterable[type[Group]] = (),
+    groups: Iterable[type[SettingsGroup]] = (),
 ) -> Loaded:
     """Read the settings from the environment `environ` and from `.env` in `directory`.
 
@@ -97,7 +97,7 @@ class _Reader:
     found: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
-    groups: dict[type[Group], Group] = field(default_factory=dict)
+    groups: dict[type[SettingsGroup], SettingsGroup] = field(default_factory=dict)
 
     def look_up(self, environ: MutableMapping[str, str]) -> Layers:
         dotenv: dict[str, str] = {}

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterable
 
-from backstay.settings.fields import Group
+from backstay.settings.fields import SettingsGroup
 from backstay.settings.schema import Schema
 from backstay.settings.variables import Variable
 
@@ -37,7 +37,7 @@ _EXAMPLE_HEAD = """\
 """
 
 
-def reference_markdown(groups: Iterable[type[Group]] = ()) -> str:
+def reference_markdown(groups: Iterable[type[SettingsGroup]] = ()) -> str:
     """Return the page `docs/settings.md`, with the groups that a project adds.
 
     Raises:
@@ -54,7 +54,7 @@ def reference_markdown(groups: Iterable[type[Group]] = ()) -> str:
     return "\n".join(sections)
 
 
-def example_env(groups: Iterable[type[Group]] = ()) -> str:
+def example_env(groups: Iterable[type[SettingsGroup]] = ()) -> str:
     """Return an `.env.example`: every setting, commented out, with its default in `local`.
 
     Raises:
@@ -71,7 +71,7 @@ def example_env(groups: Iterable[type[Group]] = ()) -> str:
     return "\n".join(sections)
 
 
-def _title(group: type[Group]) -> str:
+def _title(group: type[SettingsGroup]) -> str:
     return group.model_config.get("title") or group.__name__
 
 

@@ -6,15 +6,15 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from backstay.settings.fields import Group
+from backstay.settings.fields import SettingsGroup
 from backstay.settings.groups import Settings
 from backstay.settings.variables import Variable, variables_of
 
-NAMES: Mapping[type[Group], str] = MappingProxyType(
+NAMES: Mapping[type[SettingsGroup], str] = MappingProxyType(
     {
         info.annotation: name
         for name, info in Settings.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Group)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, SettingsGroup)
     }
 )
 """The groups of the package, with the names that they have in `Settings`."""
@@ -24,10 +24,10 @@ NAMES: Mapping[type[Group], str] = MappingProxyType(
 class Schema:
     """Every variable of a set of groups, by group: those of the package first."""
 
-    groups: Mapping[type[Group], tuple[Variable, ...]]
+    groups: Mapping[type[SettingsGroup], tuple[Variable, ...]]
 
     @classmethod
-    def of(cls, added: Iterable[type[Group]]) -> "Schema":
+    def of(cls, added: Iterable[type[SettingsGroup]]) -> "Schema":
         """The settings of the package and of the groups that are added.
 
         Raises:
@@ -56,7 +56,7 @@ class Schema:
         found = {group.env_prefix for group in self.groups if group.env_prefix}
         return tuple(sorted(found, key=lambda prefix: (-len(prefix), prefix)))
 
-    def settings(self, groups: Mapping[type[Group], Group]) -> Settings:
+    def settings(self, groups: Mapping[type[SettingsGroup], SettingsGroup]) -> Settings:
         """The settings that consist of these groups."""
         named: dict[str, Any] = {name: groups[kind] for kind, name in NAMES.items()}
         added = tuple(group for kind, group in groups.items() if kind not in NAMES)

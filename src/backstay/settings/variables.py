@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Secret, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
-from backstay.settings.fields import Group, Setting, entries_of, object_of, shown
+from backstay.settings.fields import Setting, SettingsGroup, entries_of, object_of, shown
 
 _LISTS = (list, tuple, set, frozenset)
 _SECRETS = (SecretStr, SecretBytes, Secret)
@@ -35,7 +35,7 @@ _WORDS: Mapping[Any, str] = {
 class Variable:
     """One field of one group."""
 
-    group: type[Group]
+    group: type[SettingsGroup]
     field: str
     info: FieldInfo
 
@@ -166,7 +166,7 @@ class Variable:
         )
 
 
-def variables_of(group: type[Group]) -> tuple[Variable, ...]:
+def variables_of(group: type[SettingsGroup]) -> tuple[Variable, ...]:
     """The variables of a group."""
     return tuple(Variable(group, field, info) for field, info in group.model_fields.items())
 

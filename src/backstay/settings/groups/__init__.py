@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from backstay.settings.fields import Group
+from backstay.settings.fields import SettingsGroup
 from backstay.settings.groups.app import AppSettings, Environment, GeneralSettings, LogSettings
 from backstay.settings.groups.db import DbSettings
 from backstay.settings.groups.mail import MailSettings
@@ -17,7 +17,7 @@ from backstay.settings.groups.server import (
     ServerSettings,
 )
 
-G = TypeVar("G", bound=Group)
+G = TypeVar("G", bound=SettingsGroup)
 
 
 class Settings(BaseModel):
@@ -38,7 +38,7 @@ class Settings(BaseModel):
     admin: AdminSettings
     mail: MailSettings
     log: LogSettings
-    added: tuple[Group, ...] = ()
+    added: tuple[SettingsGroup, ...] = ()
     """The groups that a project adds."""
 
     def of(self, group: type[G]) -> G:

@@ -17,7 +17,7 @@ from pydantic import (
 from backstay.core.addresses import normal_origin
 from backstay.core.names import EmailAddress
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import Group, Name, Origins, Setting, WholeDays, web_address
+from backstay.settings.fields import Name, Origins, Setting, SettingsGroup, WholeDays, web_address
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
@@ -43,7 +43,7 @@ class Environment(StrEnum):
         return cls.LOCAL if value == "development" else None
 
 
-class GeneralSettings(Group, title="General"):
+class GeneralSettings(SettingsGroup, title="General"):
     """What every other group depends on."""
 
     environment: Environment = Field(
@@ -53,7 +53,7 @@ class GeneralSettings(Group, title="General"):
     )
 
 
-class AppSettings(Group, title="Application"):
+class AppSettings(SettingsGroup, title="Application"):
     """Name and address of the application, and what it shows to whom."""
 
     env_prefix: ClassVar = "APP_"
@@ -103,7 +103,7 @@ class AppSettings(Group, title="Application"):
         return title or info.data.get("name", "")
 
 
-class LogSettings(Group, title="Logging"):
+class LogSettings(SettingsGroup, title="Logging"):
     """What is logged, and how."""
 
     env_prefix: ClassVar = "LOG_"

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import WEEK, Count, Group, Port, Setting, rooted
+from backstay.settings.fields import WEEK, Count, Port, Setting, SettingsGroup, rooted
 from backstay.settings.groups import postgres_url
 from backstay.settings.groups.postgres_url import DEFAULT_PORT
 
@@ -143,7 +143,7 @@ def _blaming(variable: str) -> Iterator[None]:
         raise SettingError(error.wrong, error.hint, variable) from None
 
 
-class DbSettings(Group, title="Database"):
+class DbSettings(SettingsGroup, title="Database"):
     """The database: one URL, or its parts. Without either, SQLite in the project's root."""
 
     env_prefix: ClassVar = "DB_"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from backstay.core.mail import ascii_domain
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import Group, Port, Setting
+from backstay.settings.fields import Port, Setting, SettingsGroup
 from backstay.settings.groups.app import AppSettings
 
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
@@ -34,7 +34,7 @@ def _sender(value: str) -> str:
     return value
 
 
-class MailSettings(Group, title="Mail"):
+class MailSettings(SettingsGroup, title="Mail"):
     """How mail leaves. Jobs send it, so that a mail server that is down delays it only."""
 
     env_prefix: ClassVar = "MAIL_"

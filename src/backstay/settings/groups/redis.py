@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from backstay.settings.errors import SettingError
-from backstay.settings.fields import Group, Port, Setting, rooted
+from backstay.settings.fields import Port, Setting, SettingsGroup, rooted
 
 IN_PROCESS = "memory://"
 PARTS = ("host", "port", "db", "username", "password")
@@ -156,7 +156,7 @@ def _composed(parts: Mapping[str, Any]) -> RedisUrl:
     raise SettingError("is not a host", "Write a name or an address, without a port.", "REDIS_HOST")
 
 
-class RedisSettings(Group, title="Redis"):
+class RedisSettings(SettingsGroup, title="Redis"):
     """Redis, Valkey or Dragonfly: what processes share. Without it each keeps its own."""
 
     env_prefix: ClassVar = "REDIS_"
@@ -228,7 +228,7 @@ def _broker(url: SecretStr) -> SecretStr:
     return url
 
 
-class QueueSettings(Group, title="Queue"):
+class QueueSettings(SettingsGroup, title="Queue"):
     """What tells workers that a job was stored, besides the database."""
 
     env_prefix: ClassVar = "QUEUE_"

@@ -11,18 +11,18 @@ from backstay.settings.errors import SettingError
 from backstay.settings.fields import (
     MONTH,
     YEAR,
-    Group,
     Name,
     Seconds,
     SecretTexts,
     Setting,
+    SettingsGroup,
     SomeSeconds,
     StrictRate,
 )
 from backstay.settings.groups.breaches import breached_passwords
 
 
-class SecuritySettings(Group, title="Security"):
+class SecuritySettings(SettingsGroup, title="Security"):
     """Keys, lifetimes, registration, and the limits of the auth routes.
 
     A key is taken as it stands, or, behind the prefix `base64:`, as the bytes that follow.
@@ -94,7 +94,7 @@ class SecuritySettings(Group, title="Security"):
     )
 
 
-class AdminSettings(Group, title="First administrator"):
+class AdminSettings(SettingsGroup, title="First administrator"):
     """What is created when there is none: the administrator, and the tier of new users."""
 
     env_prefix: ClassVar = "ADMIN_"

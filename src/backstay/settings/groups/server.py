@@ -10,18 +10,18 @@ from backstay.settings.fields import (
     WEEK,
     YEAR,
     Count,
-    Group,
     Hosts,
     Name,
     Networks,
     Port,
     Seconds,
     Setting,
+    SettingsGroup,
     SomeSeconds,
 )
 
 
-class ServerSettings(Group, title="Server"):
+class ServerSettings(SettingsGroup, title="Server"):
     """Where the server listens, whom it believes and how much it takes."""
 
     env_prefix: ClassVar = "SERVER_"
@@ -76,7 +76,7 @@ class ServerSettings(Group, title="Server"):
         return (os.cpu_count() or 1) if self.workers == "auto" else self.workers
 
 
-class RateLimitSettings(Group, title="Rate limits"):
+class RateLimitSettings(SettingsGroup, title="Rate limits"):
     """The limit for callers to whom no other rule applies."""
 
     env_prefix: ClassVar = "RATE_LIMIT_"
@@ -90,7 +90,7 @@ class RateLimitSettings(Group, title="Rate limits"):
     )
 
 
-class CacheSettings(Group, title="Cache"):
+class CacheSettings(SettingsGroup, title="Cache"):
     """What the server keeps of its answers."""
 
     env_prefix: ClassVar = "CACHE_"
@@ -100,7 +100,7 @@ class CacheSettings(Group, title="Cache"):
     )
 
 
-class ClientCacheSettings(Group, title="Cache of clients"):
+class ClientCacheSettings(SettingsGroup, title="Cache of clients"):
     """What clients may keep of their answers."""
 
     env_prefix: ClassVar = "CLIENT_CACHE_"
