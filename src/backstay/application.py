@@ -103,11 +103,17 @@ class Application:
 
         Raises:
             ConfigurationError: it has every fault.
+            BootError: a group of the project cannot be read, or two would read one variable.
         """
         return load_settings(environ, directory, self.settings)
 
     def read_settings(self) -> Loaded:
-        """The settings of this process, or what is wrong with them."""
+        """The settings of this process, or what is wrong with them.
+
+        Raises:
+            ConfigurationError: a `pyproject.toml` on the way to the root cannot be read.
+            BootError: a group of the project cannot be read, or two would read one variable.
+        """
         return read_settings(groups=self.settings)
 
     def compose(

@@ -44,6 +44,12 @@ def test_only_classes_derived_from_group_are_taken(thing: object) -> None:
     assert problem.endswith("is listed as a group of settings and is none.")
 
 
+@pytest.mark.parametrize("groups", [Shop, 5])
+def test_groups_come_in_a_list(groups: Any) -> None:
+    with pytest.raises(BootError, match="which is no list"):
+        read_settings({}, Path("/nowhere"), groups)
+
+
 def test_a_type_unknown_at_run_time_is_named() -> None:
     class Late(SettingsGroup):
         env_prefix = "LATE_"

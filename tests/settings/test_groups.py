@@ -4,7 +4,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from backstay.settings import (
     AppSettings,
@@ -117,18 +122,6 @@ def test_a_missing_setting_is_one_error_with_its_meaning(read_shop: Read, tmp_pa
         load_settings({}, tmp_path, [ShopSettings])
 
 
-def test_a_missing_setting_does_not_show_secrets_beside_it(tmp_path: Path) -> None:
-    class Keys(SettingsGroup):
-        env_prefix = "KEYS_"
-
-        first: SecretStr
-        second: SecretStr
-
-    loaded = read_settings({"KEYS_FIRST": "s3cr3t"}, tmp_path, [Keys])
-    assert faulty(loaded) == ["KEYS_SECOND"]
-    assert loaded.shown["KEYS_FIRST"] == "********"
-
-
 def test_a_rule_between_settings_names_those_that_were_given(read_shop: Read) -> None:
     loaded = read_shop(SHOP_CHEAPEST="60", SHOP_CURRENCY="USD")
     (error,) = loaded.errors
@@ -166,19 +159,39 @@ def test_a_default_that_is_refused_is_an_error_too(tmp_path: Path) -> None:
     assert faulty(loaded) == ["WRONG_NUMBER"]
 
 
-def test_the_text_of_a_secret_is_masked_in_errors(tmp_path: Path) -> None:
-    class Leaky(SettingsGroup):
-        env_prefix = "LEAKY_"
+def test_a_validator_without_its_other_field_hides_no_error(tmp_path: Path) -> None:
+    class Sizes(SettingsGroup):
+        env_prefix = "SIZES_"
 
-        key: SecretStr = SecretStr("")
+        least: int = 1
+        most: int = Field(2, le=9)
 
-        @field_validator("key", mode="before")
+        @field_validator("most")
         @classmethod
-        def _repeat(cls, value: object) -> object:
-            raise ValueError(f"{value} is no key")
+        def _above(cls, most: int, info: ValidationInfo) -> int:
+            if most < info.data["least"]:
+                raise ValueError("is below SIZES_LEAST")
+            return most
 
-    loaded = read_settings({"LEAKY_KEY": "s3cr3t"}, tmp_path, [Leaky])
-    assert loaded.errors[0].wrong == "******** is no key"
+    assert faulty(read_settings({"SIZES_LEAST": "x"}, tmp_path, [Sizes])) == ["SIZES_LEAST"]
+    both = {"SIZES_LEAST": "x", "SIZES_MOST": "10"}
+    assert faulty(read_settings(both, tmp_path, [Sizes])) == ["SIZES_LEAST", "SIZES_MOST"]
+    assert faulty(read_settings({"SIZES_LEAST": "3"}, tmp_path, [Sizes])) == ["SIZES_MOST"]
+
+
+def test_an_error_in_a_validator_itself_is_raised(tmp_path: Path) -> None:
+    class Broken(SettingsGroup):
+        env_prefix = "BROKEN_"
+
+        one: int = 1
+
+        @field_validator("one")
+        @classmethod
+        def _fail(cls, one: int) -> int:
+            raise KeyError(one)
+
+    with pytest.raises(KeyError):
+        read_settings({}, tmp_path, [Broken])
 
 
 def test_a_validator_that_reads_texts_gets_the_text(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from backstay.settings.errors import SettingError
 from backstay.settings.fields import MASK, SettingsGroup, rooted
 from backstay.settings.variables import Variable
 
+_SHORTEST_SECRET = 6
+"""Characters; a shorter text may be a word of the sentence, which its mask would give away."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -40,6 +43,16 @@ class Builder:
 
         Errors that appear only because a value was left out are not reported.
         """
+        try:
+            return self._build(found)
+        except KeyError:
+            # a validator reads `info.data` of another field, which is missing as it is wrong itself
+            built = replace(self, kind=_without_validators(self.kind))._build(found)
+            if not built.errors:
+                raise
+            return built
+
+    def _build(self, found: Mapping[str, str]) -> Built:
         unread, given = self._read(found)
         errors: dict[str, SettingError] = {}
         while True:
@@ -100,6 +113,7 @@ class Builder:
     ) -> Iterator[tuple[str, SettingError]]:
         """The first error of each setting."""
         fields = {variable.field: variable for variable in self.variables}
+        secrets = self._secrets(found)
         seen: set[str] = set()
         for problem in error.errors(include_url=False, include_input=False):
             variable = fields[str(problem["loc"][0])] if problem["loc"] else None
@@ -107,8 +121,15 @@ class Builder:
             if name not in seen:
                 seen.add(name)
                 hint = _hint(variable, problem) if variable else self._hint(found)
-                text = found.get(name) if variable and variable.secret else None
-                yield name, _error(problem, name, hint, text)
+                yield name, _masked(_error(problem, name, hint), secrets)
+
+    def _secrets(self, found: Mapping[str, str]) -> set[str]:
+        """The texts that no error may repeat: the secrets, and the entries of lists of them."""
+        texts: set[str] = set()
+        for variable in self.variables:
+            if variable.secret and (text := found.get(variable.name)):
+                texts |= {text, *text.split(",")}
+        return {text.strip() for text in texts if len(text.strip()) >= _SHORTEST_SECRET}
 
     def _hint(self, found: Mapping[str, str]) -> str:
         names = [each.name for each in self.variables]
@@ -118,6 +139,8 @@ class Builder:
     def _faulty(
         self, errors: Mapping[str, SettingError], found: Mapping[str, str]
     ) -> frozenset[str]:
+        if not errors:
+            return frozenset()
         faulty = {*errors, *(error.variable for error in errors.values())} - {self._whole}
         built = {
             variable.name
@@ -160,7 +183,21 @@ class Builder:
         return self.kind.model_construct(**sound), frozenset(unsound)
 
 
-def _error(problem: ErrorDetails, name: str, hint: str, secret: str | None) -> SettingError:
+def _without_validators(kind: type[SettingsGroup]) -> type[SettingsGroup]:
+    fields: dict[str, Any] = {
+        name: (info.annotation, info) for name, info in kind.model_fields.items()
+    }
+    return create_model(kind.__name__, __base__=SettingsGroup, **fields)
+
+
+def _masked(error: SettingError, secrets: Collection[str]) -> SettingError:
+    wrong = error.wrong
+    for secret in sorted(secrets, key=len, reverse=True):
+        wrong = wrong.replace(secret, MASK)
+    return replace(error, wrong=wrong)
+
+
+def _error(problem: ErrorDetails, name: str, hint: str) -> SettingError:
     error = problem.get("ctx", {}).get("error")
     if isinstance(error, SettingError):
         return replace(error, variable=error.variable or name)
@@ -171,10 +208,11 @@ def _error(problem: ErrorDetails, name: str, hint: str, secret: str | None) -> S
     else:
         message = problem["msg"].removeprefix("Input ")
         wrong = message[0].lower() + message[1:]
-    return SettingError(wrong.replace(secret, MASK) if secret else wrong, hint, name)
+    return SettingError(wrong, hint, name)
 
 
 def _hint(variable: Variable, problem: ErrorDetails) -> str:
-    example = "" if variable.secret else variable.default(local=False)
+    has_example = variable.secret or "such as" in variable.kind
+    example = "" if has_example else variable.default(local=False)
     meaning = f" {variable.about}" if problem["type"] == "missing" and variable.about else ""
     return f"Set it to: {variable.kind}{f', such as {example}' if example else ''}.{meaning}"

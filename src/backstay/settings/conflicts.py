@@ -1,7 +1,7 @@
 """Checks the groups of settings that a project adds, before any of them is read."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic.errors import PydanticUndefinedAnnotation
@@ -17,12 +17,16 @@ _OF_THE_PROGRAM = "BACKSTAY_"
 Groups = Mapping[type[SettingsGroup], tuple[Variable, ...]]
 
 
-def check(added: Sequence[Any], packaged: Groups) -> None:
-    """Refuse groups that cannot be read, or that would read the variables of another one.
+def checked(added: Any, packaged: Groups) -> tuple[type[SettingsGroup], ...]:
+    """The groups, unless one cannot be read or would read the variables of another one.
 
     Raises:
         BootError: it has every fault.
     """
+    if isinstance(added, type) or not isinstance(added, Iterable):
+        problem = f"The groups of settings are {added!r}, which is no list."
+        hint = "List classes that derive from SettingsGroup, even a single one."
+        raise BootError([Flaw(Code.SETTINGS_GROUP, problem, hint).of(added)])
     faults: list[Flaw] = []
     sound: list[type[SettingsGroup]] = []
     for group in added:
@@ -34,6 +38,7 @@ def check(added: Sequence[Any], packaged: Groups) -> None:
     faults += _variables_twice(sound, packaged)
     if faults:
         raise BootError(faults)
+    return tuple(sound)
 
 
 def _faults_of(group: Any) -> Iterator[Flaw]:

@@ -26,6 +26,7 @@ from backstay.core.rates import UNITS, Rate
 from backstay.settings.errors import SettingError
 
 MASK = "********"
+_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*:)[^/\s]+@")
 
 _EVERYTHING = ("0.0.0.0/0", "::/0")
 _ZONE = re.compile(r"%[^/]+")
@@ -106,22 +107,21 @@ def rooted(path: Any, root: Path | None) -> Any:
 
 
 def shown(value: object) -> str:
-    """Write a value as in a setting, with secrets masked."""
-    if value is None or value == "":
+    """Write a value as in a setting, with secrets masked, and passwords in URLs."""
+    if value is None:
         return ""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(shown, value))
-    if isinstance(value, set | frozenset):
-        return ", ".join(sorted(map(shown, value)))
-    if isinstance(value, BaseModel):
-        value = dict(value)
-    if isinstance(value, dict):
-        return json.dumps(value, default=shown, ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple | set | frozenset):
+        texts = map(shown, value)
+        return ", ".join(sorted(texts) if isinstance(value, set | frozenset) else texts)
+    if isinstance(value, dict | BaseModel):
+        entries = {shown(name): entry for name, entry in dict(value).items()}
+        return json.dumps(entries, default=shown, ensure_ascii=False)
     if type(value) in {SecretStr, SecretBytes}:
         return MASK if value else ""
-    if isinstance(value, Enum):
-        value = value.value
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value.value if isinstance(value, Enum) else value)
+    return _PASSWORD.sub(r"\1***@", text) if "://" in text else text
 
 
 def entries_of(value: str) -> tuple[object, ...]:

@@ -41,7 +41,7 @@ def load_settings(
     directory: Path | None = None,
     groups: Iterable[type[SettingsGroup]] = (),
 ) -> Settings:
-    """Return the settings; see `read_settings`.
+    """Return the settings, or raise every error at once; see `read_settings`.
 
     Raises:
         ConfigurationError: something is wrong; it has every error.
@@ -97,6 +97,7 @@ class _Reader:
     found: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
+    groups: dict[type[SettingsGroup], SettingsGroup] = field(default_factory=dict)
 
     def look_up(self, environ: MutableMapping[str, str]) -> Layers:
         dotenv: dict[str, str] = {}
@@ -146,13 +147,12 @@ class _Reader:
 
     def build(self) -> Settings:
         """Build the groups with defaults in place of faulty values, so that rules check others."""
-        groups: dict[type[SettingsGroup], SettingsGroup] = {}
         for kind, variables in self.schema.groups.items():
             built = Builder(kind, variables, self.local, self.root).build(self.found)
-            groups[kind] = built.group
+            self.groups[kind] = built.group
             self.errors += [each for each in built.errors if each.variable not in self.faulty]
             self.faulty |= built.faulty
-        return self.schema.settings(groups)
+        return self.schema.settings(self.groups)
 
     def judge(self, draft: Settings) -> None:
         errors, warnings = broken_rules(draft, self.faulty, local=self.local)
@@ -164,8 +164,9 @@ class _Reader:
     def result(self, draft: Settings) -> Loaded:
         variables = self.schema.variables
         values = {
-            each.name: getattr(draft.of(each.group), each.field)
-            for each in variables
+            each.name: getattr(group, each.field)
+            for kind, group in self.groups.items()
+            for each in self.schema.groups[kind]
             if each.name not in self.faulty
         }
         parts = {
@@ -190,9 +191,11 @@ class _Reader:
         )
 
     def _origin(self, variable: Variable, parts: Sequence[str]) -> str:
-        default = "not set" if variable.required else "default"
-        built = f"built from {', '.join(parts)}" if parts else default
-        return self.origins.get(variable.name, built)
+        if origin := self.origins.get(variable.name):
+            return origin
+        if parts:
+            return f"built from {', '.join(parts)}"
+        return "not set" if variable.required else "default"
 
     def _with_origin(self, error: SettingError) -> SettingError:
         origin = self.origins.get(error.variable, "environment")

@@ -33,18 +33,22 @@ class Schema:
         Raises:
             BootError: a group cannot be read, or two would read the same variable.
         """
-        added = tuple(added)
         if not added:
             return PACKAGED
-        from backstay.settings.conflicts import check  # noqa: PLC0415 - needed by projects only
+        from backstay.settings.conflicts import checked  # noqa: PLC0415 - needed by projects only
 
-        check(added, PACKAGED.groups)
+        added = checked(added, PACKAGED.groups)
         return cls({**PACKAGED.groups, **{group: variables_of(group) for group in added}})
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
         """Every variable."""
         return tuple(each for variables in self.groups.values() for each in variables)
+
+    @property
+    def added(self) -> tuple[Variable, ...]:
+        """The variables of the groups that are not the package's."""
+        return tuple(each for each in self.variables if each.group not in NAMES)
 
     @property
     def prefixes(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from backstay.application import PACKAGED, Application
 from backstay.composition import seed
 from backstay.db import migrate
 from backstay.settings import Settings
+from backstay.settings.schema import Schema
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD
 from backstay.testing.postgres_server import PostgresServer
 
@@ -30,18 +31,26 @@ class Templates:
         self._server = server
 
     def copy(
-        self, kind: str, folder: Path, name: str = "test.db"
+        self,
+        kind: str,
+        folder: Path,
+        name: str = "test.db",
+        variables: Mapping[str, str] | None = None,
     ) -> tuple[str, Callable[[], None]]:
-        """The URL of a copy and what removes it; a file gets that name in the folder."""
+        """The URL of a copy and what removes it; a file gets that name in the folder.
+
+        The first call makes the template. Of the ``variables`` it uses those of the project's own
+        groups of settings, of which some may be required; the others belong to single tests.
+        """
         if kind == "sqlite":
             target = folder / name
-            shutil.copy(urlsplit(self._template(kind)).path, target)
+            shutil.copy(urlsplit(self._template(kind, variables or {})).path, target)
             return f"sqlite:///{target}", lambda: None
         server = self._server()
-        url = server.create_database(template=self._template(kind))
+        url = server.create_database(template=self._template(kind, variables or {}))
         return url, lambda: server.drop_database(url)
 
-    def _template(self, kind: str) -> str:
+    def _template(self, kind: str, variables: Mapping[str, str]) -> str:
         """The URL of the template, made by whichever test process needs it first."""
         made = self._folder / kind
         with (self._folder / f"{kind}.lock").open("w") as lock:
@@ -49,12 +58,19 @@ class Templates:
             if not made.exists():
                 file = self._folder / f"{kind}.db"
                 url = f"sqlite:///{file}" if kind == "sqlite" else self._server().create_database()
-                anyio.run(self._prepare, url)
+                anyio.run(self._prepare, url, self._own(variables))
                 made.write_text(url)
         return made.read_text()
 
-    async def _prepare(self, url: str) -> None:
-        backstay = self._application.compose(settings_with(url, self._folder, self._application))
+    def _own(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """The variables of the project's own groups of settings."""
+        schema = Schema.of(self._application.settings)
+        own = {name for variable in schema.added for name in variable.names}
+        return {name: value for name, value in variables.items() if name in own}
+
+    async def _prepare(self, url: str, variables: Mapping[str, str]) -> None:
+        settings = settings_with(url, self._folder, self._application, **variables)
+        backstay = self._application.compose(settings)
         try:
             await migrate.upgrade(backstay.database.options, histories=self._application.histories)
             await seed(backstay)

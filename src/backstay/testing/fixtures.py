@@ -59,9 +59,11 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def seeded_url(database_kind: str, templates: Templates, tmp_path: Path) -> Iterator[str]:
+def seeded_url(
+    database_kind: str, templates: Templates, tmp_path: Path, variables: dict[str, str]
+) -> Iterator[str]:
     """The URL of a migrated and seeded database made for one test."""
-    url, remove = templates.copy(database_kind, tmp_path)
+    url, remove = templates.copy(database_kind, tmp_path, variables=variables)
     yield url
     remove()
 
@@ -74,7 +76,10 @@ def clock() -> FrozenClock:
 
 @pytest.fixture
 def variables() -> dict[str, str]:
-    """Further settings of the application under test, by variable; a test module overrides it."""
+    """Further settings of the application under test, by variable; a test module overrides it.
+
+    What the project's own groups of settings require is given in its `tests/conftest.py`.
+    """
     return {}
 
 
