@@ -29,6 +29,7 @@ from backstay.core.events import Event as Event
 from backstay.core.events import subscribes as subscribes
 from backstay.core.feature import Feature as Feature
 from backstay.core.feature import PersonalData as PersonalData
+from backstay.core.jobs import JobState as JobState
 from backstay.core.jobs import JobStore as JobStore
 from backstay.core.jobs import Progress as Progress
 from backstay.core.listing import CursorPage as CursorPage
@@ -37,7 +38,9 @@ from backstay.core.listing import ListQuery as ListQuery
 from backstay.core.listing import Page as Page
 from backstay.core.listing import Range as Range
 from backstay.core.listing import Text as Text
+from backstay.core.mail import KeptMail as KeptMail
 from backstay.core.mail import Mail as Mail
+from backstay.core.mail import Mailbox as Mailbox
 from backstay.core.mail import Mailer as Mailer
 from backstay.core.mail import MailTemplates as MailTemplates
 from backstay.core.mail import MailTokens as MailTokens
@@ -69,6 +72,11 @@ from backstay.core.rates import Rate as Rate
 from backstay.core.representation import Preconditions as Preconditions
 from backstay.core.schedule import Scheduled as Scheduled
 from backstay.core.schedule import every as every
+from backstay.core.streams import Stream as Stream
+from backstay.core.targets import AnyTarget as AnyTarget
+from backstay.core.targets import By as By
+from backstay.core.targets import Target as Target
+from backstay.core.uploads import Upload as Upload
 from backstay.db.base import Base as Base
 from backstay.db.base import Entity as Entity
 from backstay.db.base import SoftDelete as SoftDelete
@@ -81,19 +89,29 @@ from backstay.db.queries import count as count
 from backstay.db.queries import exists as exists
 from backstay.db.queries import one_or_404 as one_or_404
 from backstay.db.queries import visible as visible
+from backstay.db.resource import Resource as Resource
 from backstay.db.session import Reader as Reader
 from backstay.db.session import Transaction as Transaction
+from backstay.db.streaming import stream_rows as stream_rows
 from backstay.features import FOUNDATION as FOUNDATION
 from backstay.features import STANDARD as STANDARD
 from backstay.jobs.outbox import Events as Events
 from backstay.jobs.outbox import Jobs as Jobs
 from backstay.jobs.purging import Purge as Purge
 from backstay.limits.classes import LimitClass as LimitClass
+from backstay.settings import AppSettings as AppSettings
+from backstay.settings import MailSettings as MailSettings
 from backstay.settings import Setting as Setting
 from backstay.settings import SettingError as SettingError
 from backstay.settings import Settings as Settings
 from backstay.settings import SettingsGroup as SettingsGroup
 from backstay.settings import load_settings as load_settings
+from backstay.web.callers import CurrentPrincipal as CurrentPrincipal
+from backstay.web.callers import OptionalPrincipal as OptionalPrincipal
+from backstay.web.callers import Send as Send
+from backstay.web.callers import SendAsAnyone as SendAsAnyone
+from backstay.web.pages import linked as linked
+from backstay.web.pages import page as page
 from backstay.web.routes import Routes as Routes
 
 __all__: list[str]

@@ -16,7 +16,8 @@ from backstay.core.messages import Command, FromPath, FromQuery, View
 from backstay.core.permissions import PUBLIC
 from backstay.core.principal import Principal
 from backstay.core.uploads import Upload
-from backstay.features.items.schemas import ITEMS, CreateItem
+from backstay.features.items.commands import CreateItem
+from backstay.features.items.schemas import ITEMS
 from backstay.jobs.outbox import Jobs
 from backstay.web.routes import Routes
 

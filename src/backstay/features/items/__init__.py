@@ -1,6 +1,6 @@
 """Items: the reference resource, owned and softly deleted."""
 
-from backstay.core.feature import Feature
+from backstay import Feature
 from backstay.features.items import commands, queries, routes
 
 feature = Feature(

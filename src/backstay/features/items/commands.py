@@ -3,12 +3,19 @@
 from typing import Annotated
 from uuid import UUID
 
-from backstay.core.bus import handles
-from backstay.core.messages import Command, FromPath, FromQuery, optional
-from backstay.core.ports import Clock
-from backstay.core.principal import Principal
-from backstay.core.targets import AnyTarget, By, Target
-from backstay.db.session import Transaction
+from backstay import (
+    AnyTarget,
+    By,
+    Clock,
+    Command,
+    FromPath,
+    FromQuery,
+    Principal,
+    Target,
+    Transaction,
+    handles,
+    optional,
+)
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import ITEMS, Description, ItemDetail, Title
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backstay.db.base import Entity, SoftDelete
+from backstay import Entity, SoftDelete
 
 
 class Item(SoftDelete, Entity):

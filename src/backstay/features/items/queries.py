@@ -6,16 +6,25 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import handles
-from backstay.core.caching import Cached, TagContext
-from backstay.core.feature import PersonalData
-from backstay.core.listing import Equals, ListQuery, Range, Text
-from backstay.core.messages import FromPath, Query, View
-from backstay.core.permissions import SYSTEM_ONLY, Scope
-from backstay.core.targets import Target
-from backstay.db.listing import Listing
-from backstay.db.queries import columns_of
-from backstay.db.session import Reader
+from backstay import (
+    SYSTEM_ONLY,
+    Cached,
+    Equals,
+    FromPath,
+    Listing,
+    ListQuery,
+    PersonalData,
+    Query,
+    Range,
+    Reader,
+    Scope,
+    TagContext,
+    Target,
+    Text,
+    View,
+    columns_of,
+    handles,
+)
 from backstay.features.items.model import Item
 from backstay.features.items.schemas import ITEMS, ItemDetail, ItemExport, ItemSummary
 

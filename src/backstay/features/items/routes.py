@@ -1,5 +1,6 @@
 """The routes of items."""
 
+from backstay import Routes
 from backstay.features.items.commands import (
     CreateItem,
     DeleteItem,
@@ -8,7 +9,6 @@ from backstay.features.items.commands import (
     UpdateItem,
 )
 from backstay.features.items.queries import GetItem, ListItems, ListItemsOfUser
-from backstay.web.routes import Routes
 
 routes = Routes("", tag="items", about="Things that people own, as an example of a resource.")
 routes.post("/items", CreateItem, location="/items/{id}")

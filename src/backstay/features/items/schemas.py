@@ -6,9 +6,7 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-from backstay.core.messages import View
-from backstay.core.permissions import Scope
-from backstay.db.resource import Resource
+from backstay import Resource, Scope, View
 from backstay.features.items.model import Item
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]

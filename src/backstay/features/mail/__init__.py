@@ -1,7 +1,6 @@
 """Mail: links to reset passwords and to confirm addresses, and notices about accounts."""
 
-from backstay.core.feature import Feature
-from backstay.core.schedule import every
+from backstay import Feature, every
 from backstay.features.mail import queries, routes
 from backstay.features.mail.commands import addresses, links, notices, passwords, sending
 from backstay.features.mail.commands.links import PurgeMailTokens

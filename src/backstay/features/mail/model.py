@@ -6,8 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, String, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backstay.core.clock import new_id
-from backstay.db.base import Base
+from backstay import Base, new_id
 
 
 class MailToken(Base):

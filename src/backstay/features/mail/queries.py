@@ -4,16 +4,23 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import handles
-from backstay.core.context import Sender
-from backstay.core.errors import NotFound
-from backstay.core.feature import PersonalData
-from backstay.core.mail import KeptMail, Mailbox, MailTokens
-from backstay.core.messages import FromPath, Query, View
-from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
-from backstay.core.ports import Clock
-from backstay.db.queries import columns_of
-from backstay.db.session import Reader
+from backstay import (
+    PUBLIC,
+    SYSTEM_ONLY,
+    Clock,
+    FromPath,
+    KeptMail,
+    Mailbox,
+    MailTokens,
+    NotFound,
+    PersonalData,
+    Query,
+    Reader,
+    Sender,
+    View,
+    columns_of,
+    handles,
+)
 from backstay.features.mail.model import MailToken
 from backstay.features.mail.schemas import (
     Link,

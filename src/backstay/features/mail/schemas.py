@@ -8,8 +8,7 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-from backstay.core.errors import BadRequest
-from backstay.core.messages import View
+from backstay import BadRequest, View
 
 TemplateName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,100}$")]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=512)]

@@ -1,6 +1,6 @@
 """Background tasks over HTTP: clients start commands as jobs and follow their progress."""
 
-from backstay.core.feature import Feature
+from backstay import Feature
 from backstay.features.tasks import commands, queries, routes
 from backstay.features.tasks.commands import CountDemo
 

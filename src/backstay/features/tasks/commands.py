@@ -9,20 +9,30 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import select
 
-from backstay.core.bus import handles, prepares
-from backstay.core.errors import Conflict, FieldError, Invalid, RateLimited
-from backstay.core.feature import Feature
-from backstay.core.jobs import TASK_QUEUE, JobState, Progress
-from backstay.core.messages import Command, FromPath
-from backstay.core.permissions import SIGNED_IN, Scope
-from backstay.core.principal import Principal
-from backstay.core.targets import Target
+from backstay import (
+    SIGNED_IN,
+    Command,
+    Conflict,
+    Feature,
+    FieldError,
+    FromPath,
+    Invalid,
+    Jobs,
+    JobState,
+    Principal,
+    Progress,
+    RateLimited,
+    Scope,
+    Target,
+    Transaction,
+    count,
+    handles,
+    prepares,
+)
+from backstay.core.jobs import TASK_QUEUE
 from backstay.core.validation import validated
-from backstay.db.queries import count
-from backstay.db.session import Transaction
 from backstay.features.tasks.queries import IS_TASK, TASKS
 from backstay.features.tasks.schemas import Count, TaskDetail, TaskStarted
-from backstay.jobs.outbox import Jobs
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import UNFINISHED, Job
 

@@ -5,17 +5,26 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import handles
-from backstay.core.feature import PersonalData
-from backstay.core.jobs import TASK_QUEUE, JobState
-from backstay.core.listing import Equals, ListQuery, Range, Text
-from backstay.core.messages import FromPath, Query, View
-from backstay.core.permissions import SYSTEM_ONLY, Scope
-from backstay.core.targets import Target
-from backstay.db.listing import Listing
-from backstay.db.queries import columns_of
-from backstay.db.resource import Resource
-from backstay.db.session import Reader
+from backstay import (
+    SYSTEM_ONLY,
+    Equals,
+    FromPath,
+    JobState,
+    Listing,
+    ListQuery,
+    PersonalData,
+    Query,
+    Range,
+    Reader,
+    Resource,
+    Scope,
+    Target,
+    Text,
+    View,
+    columns_of,
+    handles,
+)
+from backstay.core.jobs import TASK_QUEUE
 from backstay.features.tasks.schemas import TaskDetail, TaskExport, TaskSummary
 from backstay.jobs.tables import Job
 

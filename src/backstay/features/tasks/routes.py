@@ -1,8 +1,8 @@
 """The routes of tasks."""
 
+from backstay import Routes
 from backstay.features.tasks.commands import MOST_BYTES, CancelTask, RetryTask, StartTask
 from backstay.features.tasks.queries import GetTask, ListTasks
-from backstay.web.routes import Routes
 
 routes = Routes(
     "/tasks", tag="tasks", about="Work that runs after the answer: start it, follow it, cancel it."

@@ -7,8 +7,7 @@ from uuid import UUID
 from pydantic import field_validator
 from pydantic_core import from_json
 
-from backstay.core.jobs import JobState
-from backstay.core.messages import View
+from backstay import JobState, View
 
 
 class TaskStarted(View):

@@ -1,5 +1,6 @@
 """The routes of tiers and rate limits."""
 
+from backstay import Routes
 from backstay.features.tiers.commands.rate_limits import (
     CreateRateLimit,
     DeleteRateLimit,
@@ -7,7 +8,6 @@ from backstay.features.tiers.commands.rate_limits import (
 )
 from backstay.features.tiers.commands.tiers import CreateTier, DeleteTier, UpdateTier
 from backstay.features.tiers.queries import GetRateLimit, GetTier, ListRateLimits, ListTiers
-from backstay.web.routes import Routes
 
 TIER = "/{name}"
 LIMITS = f"{TIER}/rate-limits"

@@ -2,15 +2,22 @@
 
 from uuid import UUID
 
-from backstay.core.bus import handles
-from backstay.core.context import ActivityNote, Sender
-from backstay.core.events import subscribes
+from backstay import (
+    PUBLIC,
+    SIGNED_IN,
+    SYSTEM_ONLY,
+    ActivityNote,
+    Clock,
+    Command,
+    Jobs,
+    MailSettings,
+    Principal,
+    Sender,
+    Transaction,
+    handles,
+    subscribes,
+)
 from backstay.core.mail import MAIL_QUEUE
-from backstay.core.messages import Command
-from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY
-from backstay.core.ports import Clock
-from backstay.core.principal import Principal
-from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.queries import FindLink
@@ -18,8 +25,6 @@ from backstay.features.mail.schemas import UNSENT, Accepted, Purpose, Template, 
 from backstay.features.users.commands.credentials import ConfirmEmail
 from backstay.features.users.events import EmailChangeRequested, EmailReplaced, UserRegistered
 from backstay.features.users.queries.accounts import GetAccount
-from backstay.jobs.outbox import Jobs
-from backstay.settings import MailSettings
 
 ANSWER = Accepted(detail="If an address of yours is to be confirmed, a mail is on its way to it.")
 

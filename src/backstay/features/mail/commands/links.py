@@ -4,18 +4,11 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from backstay.core.bus import handles
-from backstay.core.clock import new_id
-from backstay.core.messages import Command
-from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.ports import Clock
-from backstay.db.session import Transaction
+from backstay import SYSTEM_ONLY, Clock, Command, Jobs, Purge, Transaction, handles, new_id
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.model import MailToken
 from backstay.features.mail.schemas import LIFETIMES, Link, Purpose, Template, TokenNotValid
 from backstay.features.users.schemas import Account
-from backstay.jobs.outbox import Jobs
-from backstay.jobs.purging import Purge
 
 MOST, WITHIN = 5, timedelta(hours=1)
 """The most links of one purpose that an account is mailed within that time.

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from backstay.core.events import subscribes
+from backstay import subscribes
 from backstay.features.auth.events import NewDeviceSignedIn, RefreshTokenCopied
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.schemas import Template

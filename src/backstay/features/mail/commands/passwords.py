@@ -3,13 +3,21 @@
 import random
 from dataclasses import dataclass
 
-from backstay.core.bus import handles, prepares
-from backstay.core.context import ActivityNote, Sender
+from backstay import (
+    PUBLIC,
+    SYSTEM_ONLY,
+    ActivityNote,
+    Clock,
+    Command,
+    Jobs,
+    MailSettings,
+    Passwords,
+    Sender,
+    Transaction,
+    handles,
+    prepares,
+)
 from backstay.core.mail import MAIL_QUEUE
-from backstay.core.messages import Command
-from backstay.core.permissions import PUBLIC, SYSTEM_ONLY
-from backstay.core.ports import Clock, Passwords
-from backstay.db.session import Transaction
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.queries import FindLink
 from backstay.features.mail.schemas import UNSENT, Accepted, Link, Purpose, TokenText
@@ -18,8 +26,6 @@ from backstay.features.users.events import PasswordSetter
 from backstay.features.users.queries.accounts import FindAccount
 from backstay.features.users.queries.passwords import vet_and_hash
 from backstay.features.users.schemas import Email, Password
-from backstay.jobs.outbox import Jobs
-from backstay.settings import MailSettings
 
 ANSWER = Accepted(detail="If an account has this address, a mail is on its way to it.")
 

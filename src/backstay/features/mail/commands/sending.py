@@ -8,17 +8,26 @@ import structlog
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from backstay.core.bus import handles, prepares
-from backstay.core.context import ActivityNote, Origin
-from backstay.core.errors import AppError
-from backstay.core.mail import MAIL_QUEUE, Mailer, MailTemplates, MailTokens
-from backstay.core.messages import Command
-from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.ports import Clock, Limiter
-from backstay.core.rates import Rate
+from backstay import (
+    SYSTEM_ONLY,
+    ActivityNote,
+    AppError,
+    AppSettings,
+    Clock,
+    Command,
+    Limiter,
+    Mailer,
+    MailSettings,
+    MailTemplates,
+    MailTokens,
+    Origin,
+    Rate,
+    handles,
+    prepares,
+)
+from backstay.core.mail import MAIL_QUEUE
 from backstay.features.mail.schemas import NOTICES, Purpose, Template, TemplateName
 from backstay.features.users.schemas import Email
-from backstay.settings import AppSettings, MailSettings
 
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
 KNOWN = frozenset({"app_name", "recipient"})

@@ -1,10 +1,10 @@
 """The routes of mailed links and their tokens."""
 
+from backstay import Routes
 from backstay.features.mail.commands.addresses import ResendVerification, VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.routes.mailbox import mailbox_routes
 from backstay.features.mail.routes.pages import FORGOT, RESET, VERIFY, page_routes
-from backstay.web.routes import Routes
 
 __all__ = ["mailbox_routes", "page_routes", "routes"]
 

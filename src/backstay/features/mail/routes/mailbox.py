@@ -5,10 +5,8 @@ from html import escape
 
 from starlette.responses import Response
 
-from backstay.core.mail import KeptMail
+from backstay import KeptMail, Routes, linked, page
 from backstay.features.mail.queries import GetKeptMail, ListMailbox
-from backstay.web.pages import linked, page
-from backstay.web.routes import Routes
 
 
 def show_mailbox(mails: tuple[KeptMail, ...]) -> Response:

@@ -6,17 +6,13 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstay.core.errors import AppError, Invalid
-from backstay.core.messages import Command
+from backstay import AppError, Command, Invalid, LimitClass, Routes, page
 from backstay.core.validation import validated
 from backstay.features.mail.commands.addresses import VerifyEmail
 from backstay.features.mail.commands.passwords import ForgotPassword, ResetPassword
 from backstay.features.mail.queries import CheckLink
 from backstay.features.mail.schemas import Purpose
-from backstay.limits.classes import LimitClass
-from backstay.web.pages import page
 from backstay.web.request import FORM
-from backstay.web.routes import Routes
 from backstay.web.state import sender_of
 
 _RESET, _VERIFY, _FORGOT = "Choose a new password", "Confirm your e-mail address", "New password"
