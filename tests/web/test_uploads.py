@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -191,9 +192,9 @@ async def test_memory_does_not_grow_with_the_upload(
     ada, largest = await login(), list[int]()
     append = uploads._append
 
-    def note(descriptor: int, digest: Any, data: bytearray) -> int:
+    def note(path: Path, digest: Any, data: bytearray) -> int:
         largest.append(len(data))
-        return append(descriptor, digest, data)
+        return append(path, digest, data)
 
     monkeypatch.setattr(uploads, "_append", note)
     answer = await ada.client.post(PATH, content=parts(2_000_000), headers=PNG)
