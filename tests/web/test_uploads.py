@@ -60,6 +60,10 @@ async def test_a_name_of_other_letters_is_read(login: Login) -> None:
     named = PNG | {"content-disposition": "attachment; filename*=UTF-8''%C3%9C%00b%2Fer.png"}
     answer = await ada.client.post(PATH, content=PIXELS, headers=named)
     assert answer.json()["name"] == "er.png"
+    plain = {"content-type": "image/png", "content-disposition": 'attachment; filename="Ü.png"'}
+    headers = [(name.encode(), value.encode()) for name, value in plain.items()]
+    answer = await ada.client.post(PATH, content=PIXELS, headers=headers)
+    assert answer.json()["name"] == "Ü.png"
 
 
 async def unread(read: list[bool]) -> AsyncIterator[bytes]:
