@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -59,6 +60,10 @@ async def test_a_name_of_other_letters_is_read(login: Login) -> None:
     named = PNG | {"content-disposition": "attachment; filename*=UTF-8''%C3%9C%00b%2Fer.png"}
     answer = await ada.client.post(PATH, content=PIXELS, headers=named)
     assert answer.json()["name"] == "er.png"
+    plain = {"content-type": "image/png", "content-disposition": 'attachment; filename="Ü.png"'}
+    headers = [(name.encode(), value.encode()) for name, value in plain.items()]
+    answer = await ada.client.post(PATH, content=PIXELS, headers=headers)
+    assert answer.json()["name"] == "Ü.png"
 
 
 async def unread(read: list[bool]) -> AsyncIterator[bytes]:
@@ -191,9 +196,9 @@ async def test_memory_does_not_grow_with_the_upload(
     ada, largest = await login(), list[int]()
     append = uploads._append
 
-    def note(descriptor: int, digest: Any, data: bytearray) -> int:
+    def note(path: Path, digest: Any, data: bytearray) -> int:
         largest.append(len(data))
-        return append(descriptor, digest, data)
+        return append(path, digest, data)
 
     monkeypatch.setattr(uploads, "_append", note)
     answer = await ada.client.post(PATH, content=parts(2_000_000), headers=PNG)

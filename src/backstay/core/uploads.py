@@ -94,27 +94,23 @@ class Upload:
             StorageFull: the file system has no room.
         """
         digest, buffer = sha256(), bytearray()
-        descriptor = await asyncio.to_thread(self._create)
         try:
+            path = self._create()
             async for chunk in content:
                 buffer += chunk
                 if len(buffer) >= BUFFER_BYTES:
-                    self.size += await asyncio.to_thread(_append, descriptor, digest, buffer)
+                    self.size += await asyncio.to_thread(_append, path, digest, buffer)
                     buffer = bytearray()
-            self.size += await asyncio.to_thread(_append, descriptor, digest, buffer)
+            self.size += await asyncio.to_thread(_append, path, digest, buffer)
         except OSError as error:
             raise of_storage(error) from error
-        finally:
-            os.close(descriptor)
         self.sha256 = digest.hexdigest()
 
-    def _create(self) -> int:
-        try:
-            descriptor, path = tempfile.mkstemp(prefix=PREFIX)
-        except OSError as error:
-            raise of_storage(error) from error
-        self._path = Path(path)
-        return descriptor
+    def _create(self) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix=PREFIX)
+        os.close(descriptor)
+        self._path = Path(name)
+        return self._path
 
     async def keep(self, path: Path | str) -> None:
         """Move the file to a path of the application's choice, where it stays.
@@ -183,12 +179,20 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _append(descriptor: int, digest: Any, data: bytearray) -> int:
-    """Write all of the data; how many bytes it has."""
+def _append(path: Path, digest: Any, data: bytearray) -> int:
+    """Write all of the data; how many bytes it has.
+
+    It opens the file by itself, and creates none: a thread goes on when the task that waits for it
+    is cancelled, and the file may be removed meanwhile.
+    """
     digest.update(data)
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)
     return len(data)
 
 

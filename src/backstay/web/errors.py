@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Message, Scope, Send
 
 from backstay.core.causes import cause_of
 from backstay.core.errors import AppError
@@ -161,3 +161,14 @@ PROBLEMS = {
     503: ("Unavailable", "Temporarily unavailable"),
 }
 """By status: the name and description of an error in the description of the API."""
+
+
+def saying_why(scope: Scope, send: Send) -> Send:
+    """Lets the server log the sentence of an expected error at the start, not its traceback."""
+
+    async def say(message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed" and scope["app"].state.refusal:
+            message = {**message, "message": scope["app"].state.refusal}
+        await send(message)
+
+    return say

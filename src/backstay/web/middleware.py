@@ -18,7 +18,7 @@ from backstay.core.addresses import normal_origin
 from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
-from backstay.web.errors import problem_response, tell, tell_break, tell_unhandled
+from backstay.web.errors import problem_response, saying_why, tell, tell_break, tell_unhandled
 from backstay.web.request import (
     allow_bytes,
     allowed_bytes,
@@ -92,7 +92,7 @@ class _Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, _saying_why(scope, send))
+            await self._app(scope, receive, saying_why(scope, send))
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -130,17 +130,6 @@ class _Edge:
             failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "backstay.cause" in scope
             if self._access_log or failed:
                 _log_request(scope, status, elapsed, failed=failed)
-
-
-def _saying_why(scope: Scope, send: Send) -> Send:
-    """Lets the server log the sentence of an expected error at the start, not its traceback."""
-
-    async def say(message: Message) -> None:
-        if message["type"] == "lifespan.startup.failed" and scope["app"].state.refusal:
-            message = {**message, "message": scope["app"].state.refusal}
-        await send(message)
-
-    return say
 
 
 def _log_request(scope: Scope, status: int, seconds: float, *, failed: bool) -> None:

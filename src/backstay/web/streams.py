@@ -80,7 +80,7 @@ class StreamResponse(Response):
             head = {"status": self.status_code, "headers": self.raw_headers}
             await send({"type": "http.response.start", **head})
             while piece is not None and scope["method"] != "HEAD":
-                async with _patience():
+                async with _take_timeout():
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await anext(body, None)
             await send({"type": "http.response.body"})
@@ -110,7 +110,7 @@ class StreamResponse(Response):
 
 
 @asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
+async def _take_timeout() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(TAKE_SECONDS):
             yield

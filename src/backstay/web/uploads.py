@@ -16,6 +16,7 @@ from backstay.web.request import (
     check_length,
     check_media_type,
     field_of,
+    fields_of,
     media_type_of,
     too_large,
     unsupported,
@@ -63,7 +64,8 @@ async def _receive(request: Request, rule: UploadRule, field: str, upload: Uploa
     if media_type_of(request.scope) == MULTIPART:
         form = UploadForm(media_type, field, begins)
     else:
-        begins(field_of(request.scope, b"content-disposition") or "", media_type)
+        given = fields_of(request.scope).get(b"content-disposition", b"")
+        begins(given.decode("utf-8", "replace"), media_type)
     try:
         await upload.fill(_content(request, form, rule.max_bytes))
     except ClientDisconnect as error:
