@@ -69,8 +69,8 @@ def backstay(
         typer.Option(
             "--app",
             metavar="MODULE:NAME",
-            help="The application; else BACKSTAY_APP, [tool.backstay] of pyproject.toml, or "
-            "Backstay itself.",
+            help="The application; else that of BACKSTAY_APP, of the table tool.backstay in "
+            "pyproject.toml, or Backstay itself.",
         ),
     ] = None,
     version: Annotated[
