@@ -31,7 +31,7 @@ def failing(kind: str, folder: Path, **variables: str) -> Iterator[httpx.Client]
     """A server whose application fails; it logs into the folder, and is stopped in the end."""
     (folder / METRICS).mkdir()
     port = free_port()
-    options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=False, supervisor=os.getpid())
+    options = Options(kind, "127.0.0.1", port, 1, 1, 60, 5, reload=None, supervisor=os.getpid())
     command = [sys.executable, "-m", "tests.cli.failing", options.command()[-1]]
     settings = {"LOG_FORMAT": "json", "SERVER_TYPE": kind, FOLDER: str(folder)} | variables
     environment = environ(**settings)

@@ -60,7 +60,7 @@ async def rows_of(stream: Stream[Any]) -> list[Any]:
         (Book.mood, Book.copies, Book.id),
         (func.lower(Book.title), Book.id),
     ],
-    ids=str,
+    ids=["id", "title", "created_at", "mood", "lower title"],
 )
 async def test_each_row_is_read_once_in_key_order(many: Database, key: Any) -> None:
     keys = key if isinstance(key, tuple) else (key,)

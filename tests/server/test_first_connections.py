@@ -23,7 +23,7 @@ def outcome(port: int) -> str:
 
 
 def test_gunicorn_refuses_clients_while_no_worker_can_start(tmp_path: Path) -> None:
-    options = Options("gunicorn", "127.0.0.1", free_port(), 1, 1, 60, 30, False, os.getpid())
+    options = Options("gunicorn", "127.0.0.1", free_port(), 1, 1, 60, 30, None, os.getpid())
     process = subprocess.Popen(
         options.command(),
         env=environ(ENVIRONMENT="production", **{FOLDER: str(tmp_path)}),  # the rest is missing

@@ -12,7 +12,7 @@ def test_options_survive_their_way_through_a_command_line() -> None:
         threads=1,
         timeout=60,
         graceful_timeout=30,
-        reload=False,
+        reload=None,
         supervisor=4711,
     )
     assert options_from(options.command()[-1]) == options

@@ -32,7 +32,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 def serve(
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start anew when a Python file here changes.")
+        bool, typer.Option("--reload", help="Start anew when a Python file of the project changes.")
     ] = False,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on, instead of SERVER_HOST.")
@@ -81,7 +81,7 @@ def _options(server: ServerSettings, address: tuple[str, int], *, reload: bool) 
         threads=server.threads,
         timeout=server.timeout,
         graceful_timeout=server.graceful_timeout,
-        reload=reload,
+        reload=str(project_root()) if reload else None,
         supervisor=os.getpid(),  # this process becomes the supervisor
     )
 

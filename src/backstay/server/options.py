@@ -15,7 +15,8 @@ class Options(NamedTuple):
     threads: int
     timeout: int
     graceful_timeout: int
-    reload: bool
+    reload: str | None
+    """The folder in which a changed Python file starts the workers anew, if any."""
     supervisor: int
     """The id of the supervisor, which the server does not outlive."""
 

@@ -27,7 +27,7 @@ CONNECTIONS = 65_536
 def main(told: str) -> None:
     """Serve until told to stop."""
     options = options_from(told)
-    is_granian = options.reload or options.type == "granian"
+    is_granian = options.reload is not None or options.type == "granian"
     if is_granian:  # before threads start, because they inherit the blocked signals
         signal.pthread_sigmask(signal.SIG_BLOCK, {REPLACE})
     follow_parent(options.supervisor)
@@ -60,7 +60,8 @@ def _granian(options: Options) -> None:
         workers_kill_timeout=options.graceful_timeout + GIVING_BACK_SECONDS,
         respawn_failed_workers=True,
         respawn_interval=0.5,
-        reload=options.reload,
+        reload=options.reload is not None,
+        reload_paths=[Path(options.reload)] if options.reload else None,
         reload_filter=PythonFilter,
         reload_ignore_worker_failure=True,
     ).serve(target_loader=application, wrap_loader=False)
