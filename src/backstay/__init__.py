@@ -66,7 +66,7 @@ _PLACES = {
     "backstay.core.principal": ("Grant", "Principal"),
     "backstay.core.rates": ("Rate",),
     "backstay.core.representation": ("Preconditions",),
-    "backstay.core.schedule": ("Scheduled", "every"),
+    "backstay.core.schedule": ("Scheduled", "cron", "every"),
     "backstay.core.streams": ("Stream",),
     "backstay.core.targets": ("AnyTarget", "By", "Target"),
     "backstay.core.uploads": ("Upload",),

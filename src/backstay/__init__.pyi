@@ -71,6 +71,7 @@ from backstay.core.principal import Principal as Principal
 from backstay.core.rates import Rate as Rate
 from backstay.core.representation import Preconditions as Preconditions
 from backstay.core.schedule import Scheduled as Scheduled
+from backstay.core.schedule import cron as cron
 from backstay.core.schedule import every as every
 from backstay.core.streams import Stream as Stream
 from backstay.core.targets import AnyTarget as AnyTarget
