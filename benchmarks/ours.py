@@ -20,7 +20,7 @@ for number in range(ROUTES):
 def app() -> FastAPI:
     """The application; granian calls it once per worker."""
     modules: tuple[ModuleType, ...] = ()
-    bench = Feature("bench", modules, (many,), requires=("system",))
+    bench = Feature("bench", modules=modules, routes=(many,), requires=("system",))
     return create_app(features=[*STANDARD, bench])
 
 

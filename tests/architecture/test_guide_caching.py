@@ -54,7 +54,7 @@ def statistics(tmp_path: Path) -> Iterator[ModuleType]:
 @pytest.fixture
 def features(statistics: ModuleType) -> list[Feature]:
     modules, routes = (statistics,), (statistics.routes,)
-    return [*STANDARD, Feature("statistics", modules, routes, requires=("items",))]
+    return [*STANDARD, Feature("statistics", modules=modules, routes=routes, requires=("items",))]
 
 
 async def test_the_feature_of_the_guide_keeps_and_outdates(

@@ -126,7 +126,7 @@ def application(started_by: int | None = None) -> Any:
     from backstay import application  # noqa: PLC0415
     from backstay.server import worker  # noqa: PLC0415
 
-    planted = Feature("planted", (sys.modules[__name__],), (streams,))
+    planted = Feature("planted", modules=(sys.modules[__name__],), routes=(streams,))
     made = application.Application(
         "failing",
         features=[*STANDARD, planted],

@@ -75,7 +75,9 @@ routes.stream("/chunks", Chunks, media_type="application/octet-stream")
 
 def exports() -> Feature:
     """The feature with these messages and routes."""
-    return Feature("exports", (sys.modules[__name__],), (routes,), requires=("items",))
+    return Feature(
+        "exports", modules=(sys.modules[__name__],), routes=(routes,), requires=("items",)
+    )
 
 
 async def fill(backstay: Backstay, owner: Person, titles: list[str]) -> None:

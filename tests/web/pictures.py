@@ -107,7 +107,9 @@ routes.upload("/drop", Drop, media_types=("text/plain",), max_bytes=10, method="
 
 def pictures() -> Feature:
     """The feature with these messages and routes."""
-    return Feature("pictures", (sys.modules[__name__],), (routes,), requires=("items",))
+    return Feature(
+        "pictures", modules=(sys.modules[__name__],), routes=(routes,), requires=("items",)
+    )
 
 
 @pytest.fixture(autouse=True)

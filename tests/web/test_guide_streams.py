@@ -43,7 +43,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
 async def app(
     settings: Settings, features: list[Feature], clock: FrozenClock, module: ModuleType
 ) -> AsyncIterator[FastAPI]:
-    files = Feature("files", (module,), (module.routes,), requires=("items",))
+    files = Feature("files", modules=(module,), routes=(module.routes,), requires=("items",))
     application = create_app(
         settings, [*features, files], routers=[module.router], clock=clock, worker=False
     )

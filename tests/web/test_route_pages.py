@@ -57,7 +57,7 @@ routes.page("/{number}/page", GetInvoice, show_invoice)
 @pytest.fixture
 def features(features: list[Feature]) -> list[Feature]:
     asked.clear()
-    return [*features, Feature("invoices", (sys.modules[__name__],), (routes,))]
+    return [*features, Feature("invoices", modules=(sys.modules[__name__],), routes=(routes,))]
 
 
 async def test_a_page_shows_the_result_of_its_query(login: Login) -> None:

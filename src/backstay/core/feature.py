@@ -1,8 +1,12 @@
 """The manifest of a feature: all that the composition root needs to know about one folder."""
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from inspect import getattr_static
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -13,6 +17,9 @@ from backstay.core.registry import HandlerSource
 from backstay.core.schedule import Scheduled
 from backstay.core.targets import Finder
 from backstay.core.wiring import Flaw, Place
+
+_NAMES = ("messages", "commands", "queries", "events", "routes")
+"""The modules of a feature that are found by their names."""
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -64,11 +71,13 @@ class RouteTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One folder with everything that belongs to one noun.
+    """One folder with everything that belongs to one noun: ``Feature("orders", __name__)``.
 
     Attributes:
-        modules: the modules with messages and their handlers.
-        routes: the route tables, for the HTTP edge.
+        package: the name of the package, or of the one module, whose ``messages``, ``commands``,
+            ``queries``, ``events`` and ``routes`` are found by their names.
+        modules: further modules with messages and their handlers.
+        routes: further route tables, for the HTTP edge.
         personal_data: the queries for data about a person, by the name of the kind of data.
         schedule: the commands that the application sends itself by the clock; see
             :mod:`backstay.core.schedule`.
@@ -79,6 +88,7 @@ class Feature:
     """
 
     name: str
+    package: str | None = None
     modules: tuple[ModuleType, ...] = ()
     routes: tuple[RouteTable, ...] = ()
     personal_data: Mapping[str, type[PersonalData]] = field(default_factory=dict)
@@ -87,6 +97,15 @@ class Feature:
     requires: tuple[str, ...] = ()
     foundation: bool = False
     place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.package is None:
+            return
+        found = list(_modules_of(self.package))
+        tables = [each for module in found for each in _tables_of(module)]
+        modules = [module for module in found if not module.__name__.endswith(".routes")]
+        object.__setattr__(self, "modules", (*modules, *self.modules))
+        object.__setattr__(self, "routes", (*tables, *self.routes))
 
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""
@@ -123,6 +142,33 @@ class Feature:
         """What finds the rows for its handlers: all that its modules name, imported or not."""
         for module in self.modules:
             yield from (value for value in vars(module).values() if isinstance(value, Finder))
+
+
+def _modules_of(package: str) -> Iterator[ModuleType]:
+    """The modules of a feature's package that have a usual name, or the one module itself.
+
+    Where such a name is a package, too, all its modules are meant.
+    """
+    home = sys.modules[package]
+    folder = getattr(home, "__path__", None)
+    if folder is None:
+        yield home
+        return
+    for name in _NAMES:
+        if any(each.name == name for each in iter_modules(folder)):
+            module = import_module(f"{package}.{name}")
+            yield module
+            for each in iter_modules(getattr(module, "__path__", ())):
+                yield import_module(f"{module.__name__}.{each.name}")
+
+
+def _tables_of(module: ModuleType) -> Iterator[RouteTable]:
+    """The route tables that a module makes, in their order; imported ones are another's."""
+    for value in list(vars(module).values()):
+        place = getattr_static(value, "place", None)
+        is_table = hasattr(type(value), "operations") and hasattr(type(value), "build")
+        if is_table and isinstance(place, Place) and place.module == module.__name__:
+            yield value
 
 
 def _is_message(value: Any) -> bool:

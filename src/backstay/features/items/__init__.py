@@ -1,11 +1,6 @@
 """Items: the reference resource, owned and softly deleted."""
 
 from backstay import Feature
-from backstay.features.items import commands, queries, routes
+from backstay.features.items.queries import ExportItems
 
-feature = Feature(
-    name="items",
-    modules=(commands, queries),
-    routes=(routes.routes,),
-    personal_data={"items": queries.ExportItems},
-)
+feature = Feature("items", __name__, personal_data={"items": ExportItems})
