@@ -88,7 +88,7 @@ def test_a_database_of_others_is_a_fault(tmp_path: Path, revision: str, wrong: s
 def test_a_faulty_history_is_no_fault_of_the_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def standing(_: EngineOptions) -> None:
+    async def standing(*_: object) -> None:
         raise FaultyHistory("Two files have the same number.")
 
     monkeypatch.setattr(migrate, "standing", standing)

@@ -15,7 +15,7 @@ from backstay.core.listing import PAGING
 from backstay.core.permissions import PUBLIC
 from backstay.core.representation import Preconditions
 from backstay.web.dispatch import Route
-from backstay.web.middleware import EXPOSED
+from backstay.web.headers import EXPOSED
 from tests.features.steps import API, needs
 from tests.web.described import is_locked, operations, resolved
 from tests.web.problems import MEMBERS

@@ -34,6 +34,21 @@ HEADERS = {
     "X-RateLimit-Reset": _header("Seconds until the limit is whole again.", _NUMBER),
     "X-Request-ID": _header("Finds the request in the logs.", _TEXT, always=True),
 }
+EXPOSED = [
+    "Content-Disposition",
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
+]
+"""The header fields of responses that scripts of other origins may read (CORS)."""
 ALWAYS = ("X-Request-ID",)
 COUNTED = (
     "RateLimit",

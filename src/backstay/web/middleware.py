@@ -19,6 +19,7 @@ from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
 from backstay.web.errors import problem_response, saying_why, tell, tell_break, tell_unhandled
+from backstay.web.headers import EXPOSED
 from backstay.web.request import (
     allow_bytes,
     allowed_bytes,
@@ -43,20 +44,6 @@ _DEFAULTS = {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
-EXPOSED = [
-    "Content-Disposition",
-    "ETag",
-    "Idempotent-Replayed",
-    "Link",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "X-RateLimit-Limit",
-    "X-RateLimit-Remaining",
-    "X-RateLimit-Reset",
-    "X-Request-ID",
-]
 _VARY = ((b"vary", b"Origin"),)
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 

@@ -1,10 +1,7 @@
 """Something new."""
 
-import sqlalchemy as sa
-from alembic import op
-
-revision = 'platform_0012'
-down_revision = 'platform_0011'
+revision = "platform_0012"
+down_revision = "platform_0011"
 branch_labels = None
 depends_on = None
 
