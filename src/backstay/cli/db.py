@@ -91,7 +91,7 @@ async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
     """Write the next revision of the project, or of the package where there is no project."""
     application, options = application_in_use(), EngineOptions.of(settings)
     own = application.history or PLATFORM
-    if migrates(settings):
+    if application.history and migrates(settings):
         await migrate.upgrade(options, histories=application.histories)
     histories = tuple(dict.fromkeys((PLATFORM, own)))
     return await migrate.revision(options, message, history=own, histories=histories, empty=empty)
