@@ -54,7 +54,8 @@ def _manifest(folder: Path) -> Manifest:
             said = {k.arg: k.value for k in node.keywords if k.arg in Manifest.__annotations__}
             values = {name: ast.literal_eval(value) for name, value in said.items() if name}
             requires = frozenset(values.get("requires", ()))
-            return Manifest(values["name"], requires, values.get("foundation", False))
+            name = ast.literal_eval(node.args[0]) if node.args else values["name"]
+            return Manifest(name, requires, values.get("foundation", False))
     raise AssertionError(f"{folder.name}: its __init__.py declares no Feature")
 
 

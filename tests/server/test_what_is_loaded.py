@@ -46,7 +46,7 @@ def test_the_parent_loads_its_server_and_no_application(tmp_path: Path, server: 
     loaded = loaded_by(f"import backstay.server.parent, {server}", tmp_path)
     assert server in loaded
     assert not APPLICATION & loaded
-    assert not {"backstay.cli", "backstay.settings", "backstay.main"} & loaded
+    assert not {"backstay.cli", "backstay.settings", "backstay.application"} & loaded
 
 
 def test_a_worker_loads_only_what_it_uses(tmp_path: Path) -> None:

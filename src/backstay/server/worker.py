@@ -41,6 +41,7 @@ def application(parent: int | None = None) -> "DrainingApp":
     """
     hurry_imports()
     with without_extras():
+        import backstay.composition.http  # noqa: F401  what the application imports late
         from backstay.application import application_in_use
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
