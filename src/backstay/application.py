@@ -204,7 +204,7 @@ def application_in_use() -> Application:
         ConfigurationError: the named application cannot be found.
     """
     if given := os.environ.get(VARIABLE, "").strip():
-        return _loaded(given, VARIABLE, project_root())
+        return _loaded(given, f"{VARIABLE}, or --app", project_root())
     project = find_project(Path.cwd())
     if project is None:
         return PACKAGED

@@ -36,7 +36,7 @@ def test_nobody_else_can_read_them(read: Read, tmp_path: Path) -> None:
     read()
     folder = tmp_path / ".backstay"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    files = list(folder.iterdir())
+    files = list(folder.glob("[!.]*"))
     assert sorted(file.name for file in files) == ["refresh_token_secret", "secret_key"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
@@ -59,7 +59,13 @@ def test_kept_ones_are_not_used_outside_local(read: Read) -> None:
 def test_a_given_secret_is_not_replaced(read: Read, tmp_path: Path) -> None:
     loaded = read(SECRET_KEY=STRONG)
     assert secrets(loaded)[0].get_secret_value() == STRONG
-    assert [file.name for file in (tmp_path / ".backstay").iterdir()] == ["refresh_token_secret"]
+    kept = (tmp_path / ".backstay").glob("[!.]*")
+    assert [file.name for file in kept] == ["refresh_token_secret"]
+
+
+def test_git_ignores_them(read: Read, tmp_path: Path) -> None:
+    read()
+    assert (tmp_path / ".backstay" / ".gitignore").read_text() == "*\n"
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "Ed25519", "EdDSA", "nonsense"])

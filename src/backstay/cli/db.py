@@ -10,6 +10,7 @@ import typer
 from backstay.application import application_in_use
 from backstay.cli.readiness import migrates, opened
 from backstay.db import migrate
+from backstay.db.checks import absence_faults
 from backstay.db.migrations.runner import PLATFORM
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
@@ -122,6 +123,8 @@ async def _check(settings: Settings) -> tuple[list[str], list[str]]:
         return problems, remarks
     backstay = application.compose(settings, for_requests=False)
     try:
+        if absent := await absence_faults(backstay.database, backstay.models):
+            return list(map(str, absent)), remarks
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
         return problems, [*remarks, *await backstay.system(undeclared)]
     finally:

@@ -15,6 +15,7 @@ import select
 import stat
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -116,6 +117,8 @@ def kept_secret(directory: Path, name: str) -> str:
     """
     path = directory / FOLDER / name
     path.parent.mkdir(mode=0o700, exist_ok=True)
+    with suppress(OSError), (path.parent / ".gitignore").open("x") as ignored:
+        ignored.write("*\n")  # nobody shall commit a secret
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges, Sender
+from backstay.core.errors import NotFound
 from backstay.core.feature import Feature
 from backstay.core.introspection import fields_of
 from backstay.core.messages import Command, Message
@@ -141,11 +142,10 @@ class JoinRole(Command[None]):
 
 @handles(JoinRole)
 async def join_role(command: JoinRole, session: Transaction, changes: PrincipalChanges) -> None:
-    role_id = (
-        await session.execute(
-            select(Role.id).where(Role.name == command.role, Role.deleted_at.is_(None))
-        )
-    ).scalar_one()
+    named = select(Role.id).where(Role.name == command.role, Role.deleted_at.is_(None))
+    role_id = await session.scalar(named)
+    if role_id is None:
+        raise NotFound(f"There is no role {command.role}.")
     session.add(RoleMember(role_id=role_id, user_id=command.user_id))
     changes.touch(command.user_id)
 
