@@ -136,6 +136,12 @@ def test_an_adapter_with_other_parameters_is_a_boot_error(tmp_path: Path) -> Non
     assert found[Code.APPLICATION_ADAPTER].endswith("its `take_back` takes other parameters.")
 
 
+@pytest.mark.parametrize("nothing", [None, lambda: None])
+def test_nothing_in_place_of_an_adapter_is_a_boot_error(tmp_path: Path, nothing: Any) -> None:
+    found = faults(tmp_path, replace={Limiter: nothing})
+    assert found[Code.APPLICATION_ADAPTER].startswith("Nothing stands for Limiter")
+
+
 def test_what_cannot_be_replaced_is_a_boot_error(tmp_path: Path) -> None:
     found = faults(tmp_path, replace={Passwords: object(), int: 1})
     assert Code.APPLICATION_REPLACE in found

@@ -132,3 +132,14 @@ async def test_what_would_lose_rows_is_refused(many: Database, name: str) -> Non
         stream_rows(many.reader, statement, BookRow, key=key)
     event.remove(many.read_engine.sync_engine, "before_cursor_execute", note)
     assert not asked
+
+
+async def test_large_rows_are_read_a_few_at_a_time(
+    many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "BYTES_PER_BATCH", 1)
+    stream = stream_rows(many.reader, BOOKS, BookRow, key=Book.id)
+    first, *further = [len(batch) async for batch in stream.pieces]
+    assert first == streaming.ROWS_PER_BATCH
+    assert set(further) <= {0, 1}
+    assert further

@@ -1,6 +1,7 @@
 """Shows the application through plain ASGI, from start to stop."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from sqlalchemy import text
 
 from backstay.application import create_app
 from backstay.composition import compose
+from backstay.db.migrations.runner import MigrationError
 from backstay.settings import Settings
-from backstay.testing import client_of
+from backstay.testing import client_of, settings_with
 from backstay.testing.waiting import LIMIT
 from tests.features.steps import execute
 
@@ -92,3 +94,20 @@ async def test_two_applications_do_not_share_anything(settings: Settings) -> Non
     one, two = create_app(settings), create_app(settings)
     assert one.state.backstay.metrics is not two.state.backstay.metrics
     assert one.state.edge is not two.state.edge
+
+
+@pytest.mark.usefixtures("database_kind")
+async def test_a_server_is_told_why_it_cannot_start(tmp_path: Path) -> None:
+    app = create_app(settings_with(f"sqlite:///{tmp_path}/absent.db", tmp_path), worker=False)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(MigrationError):
+        await app({"type": "lifespan"}, receive, send)
+    why = "There is no database yet: run `backstay db upgrade`."
+    assert sent == [{"type": "lifespan.startup.failed", "message": why}]

@@ -49,6 +49,10 @@ class Replacements:
         faults = [*_not_ports(replace), *_ports(provide)]
         self.replaced = {port: self._made(port, how, faults) for port, how in replace.items()}
         for port, adapter in self.replaced.items():
+            if adapter is None and not faults:
+                problem = f"Nothing stands for {_name(port)}: `replace` gives None for it."
+                hint = "Give an object; a function has to return it."
+                faults.append(Flaw(Code.APPLICATION_ADAPTER, problem, hint).of(replace[port]))
             faults += _lacks(port, adapter, replace[port])
         self._known |= self.replaced
         self.provided = {kind: self._made(kind, how, faults) for kind, how in provide.items()}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -47,7 +48,8 @@ class Upload:
     def __init__(self, receive: Callable[["Upload"], Awaitable[None]]) -> None:
         self._receive = receive
         self._path: Path | None = None
-        self._created: Path | None = None
+        self._replaced: Path | None = None
+        self._inode: int | None = None
         self._is_kept = False
         self.name = ""
         self.media_type = ""
@@ -116,8 +118,9 @@ class Upload:
         """Move the file to a path of the application's choice, where it stays.
 
         It is complete or absent there, also after a crash, and readable by its owner only. A file
-        that is there already is replaced. If the command fails later, the file is removed, but what
-        it replaced is lost: choose a new name for each upload, such as its hash.
+        that is there already is replaced. If the command fails later, the file is removed, and what
+        it replaced is put back, unless another upload took the place meanwhile. After a crash the
+        new file may be there although the command did not succeed.
 
         Raises:
             StorageFull: the file system has no room.
@@ -131,7 +134,7 @@ class Upload:
             raise of_storage(error) from error
 
     def _move(self, target: Path) -> None:
-        source, existed = self.path, target.exists()
+        source, self._replaced = self.path, _linked_copy(target)
         if source.stat().st_dev == target.parent.stat().st_dev:
             _replace(source, target)
         else:
@@ -144,15 +147,25 @@ class Upload:
                 Path(copy).unlink(missing_ok=True)
             source.unlink()
         self._path, self._is_kept = target, True
-        self._created = None if existed else target
+        self._inode = target.stat().st_ino
 
     async def end(self, *, failed: bool) -> None:
-        """Remove the temporary file; if the command failed, also the file that it created."""
-        removed = self._created if self._is_kept and failed else None
+        """Remove the temporary file; if the command failed, also undo `keep`."""
+        await asyncio.to_thread(self._end, failed)
+
+    def _end(self, failed: bool) -> None:
+        path, replaced = self._path, self._replaced
         if not self._is_kept:
-            removed, self._path = self._path, None
-        if removed is not None:
-            await asyncio.to_thread(removed.unlink, missing_ok=True)
+            self._path = None
+        elif failed and path is not None and _inode(path) == self._inode:
+            if replaced is not None:
+                replaced.replace(path)
+                return
+        else:
+            path = None
+        for each in (path, replaced):
+            if each is not None:
+                each.unlink(missing_ok=True)
 
     @property
     def is_received(self) -> bool:
@@ -162,6 +175,23 @@ class Upload:
     async def receive(self) -> None:
         """Receive the file from the client."""
         await self._receive(self)
+
+
+def _linked_copy(path: Path) -> Path | None:
+    """Another name for a file, beside it; None if there is none, or no second name can be had."""
+    copy = path.with_name(f".{PREFIX}{uuid4().hex}")
+    try:
+        os.link(path, copy)
+    except OSError:
+        return None
+    return copy
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _replace(source: Path, target: Path) -> None:

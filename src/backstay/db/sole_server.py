@@ -28,7 +28,8 @@ def sole_server(file: Path | None) -> Iterator[None]:
         BootError: another process serves it.
     """
     try:
-        lock = None if file is None else os.open(f"{file}-server", os.O_CREAT | os.O_RDWR, 0o600)
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
+        lock = None if file is None else os.open(f"{file.resolve()}-server", flags, 0o600)
     except OSError:
         lock = None
     if lock is None:

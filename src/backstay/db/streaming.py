@@ -29,7 +29,11 @@ V = TypeVar("V", bound=View)
 Key = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 ROWS_PER_BATCH = 1000
-"""How many rows one statement of a stream reads."""
+"""The most rows that one statement of a stream reads."""
+FIRST_ROWS = 100
+"""How many rows the first statement reads, before it is known how large they are."""
+BYTES_PER_BATCH = 1_000_000
+"""About as many bytes of text are read by one statement, but always a row."""
 
 
 def stream_rows(
@@ -79,18 +83,31 @@ def stream_rows(
     many = TypeAdapter(list[view])  # type: ignore[valid-type]
 
     async def batches() -> AsyncIterator[Sequence[V]]:
-        asked, given = first, dict(parameters or {}) | {"_limit": ROWS_PER_BATCH}
+        asked, given = first, dict(parameters or {})
+        given["_limit"] = min(FIRST_ROWS, ROWS_PER_BATCH)
         while True:
             # a driver that is interrupted within a statement may lose its connection
             rows = await asyncio.shield(in_background(reader.rows(asked, given)))
             yield many.validate_python([dict(zip(names, row, strict=False)) for row in rows])
-            if len(rows) < ROWS_PER_BATCH:
+            if len(rows) < given["_limit"]:
                 return
+            given["_limit"] = _rows_of_a_batch(rows)
             last = rows[-1][len(names) :]
             asked = further
             given |= {f"_key{n}": value for n, value in enumerate(last)}
 
     return Stream(batches(), filename=filename)
+
+
+def _rows_of_a_batch(rows: Sequence[Sequence[Any]]) -> int:
+    """How many rows like these have about ``BYTES_PER_BATCH``, in all 1 to ``ROWS_PER_BATCH``."""
+    size = sum(
+        len(value if isinstance(value, str | bytes) else str(value))
+        for row in rows
+        for value in row
+        if isinstance(value, str | bytes | dict | list)
+    )
+    return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH * len(rows) // max(size, 1)))
 
 
 def _check_key(statement: Select[*tuple[Any, ...]], keys: tuple[Key, ...]) -> None:

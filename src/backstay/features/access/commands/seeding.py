@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from backstay.core.bus import handles
 from backstay.core.context import PrincipalChanges, Sender
-from backstay.core.errors import NotFound
+from backstay.core.errors import Conflict, NotFound
 from backstay.core.feature import Feature
 from backstay.core.introspection import fields_of
 from backstay.core.messages import Command, Message
@@ -81,6 +81,12 @@ class _SeededRole(NamedTuple):
 async def _seeded(session: Transaction, declared: DeclaredRole) -> _SeededRole:
     """The role of that name, created if there never was one; the seeded two always exist."""
     found = list(await session.scalars(select(Role).where(Role.name == declared.name)))
+    if any(role.created_by is not None and role.deleted_at is None for role in found):
+        raise Conflict(
+            f"The code declares the role {declared.name}, and somebody made one of that name: "
+            "rename or delete theirs first, since its members would get the declared grants"
+        )
+    found = [role for role in found if role.created_by is None]
     living = next((each for each in found if each.deleted_at is None), None)
     if living is not None:
         return _SeededRole(living.id, False, declared.grants)
