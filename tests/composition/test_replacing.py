@@ -6,10 +6,13 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from backstay.application import Application
 from backstay.composition import Backstay
+from backstay.composition.replacing import Replacements
 from backstay.core.bus import handles
+from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.mail import Mail, Mailer
 from backstay.core.messages import Query
@@ -17,7 +20,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Limiter, Passwords, RateLimitResult
 from backstay.core.rates import Rate
 from backstay.core.wiring import BootError, Code
-from backstay.settings import AppSettings, Settings
+from backstay.settings import AppSettings, Settings, SettingsGroup
 from backstay.testing import settings_with
 
 
@@ -112,6 +115,33 @@ async def test_a_project_replaces_and_provides_what_handlers_take(tmp_path: Path
     assert mailer.speed == 3
     assert exchange.mailer is mailer
     await backstay.close()
+
+
+class Barn(SettingsGroup):
+    """A group of the project."""
+
+    env_prefix = "BARN_"
+
+    doors: int = Field(2, description="Doors of the barn.")
+
+
+class Owls:
+    """Sends mails by owl."""
+
+    def __init__(self, barn: Barn) -> None:
+        self.doors = barn.doors
+
+    async def send(self, mail: Mail) -> None: ...
+
+
+async def test_an_adapter_may_ask_for_the_projects_settings(tmp_path: Path) -> None:
+    shop = Application(
+        "shop", settings=(Barn,), replace={Mailer: Owls}, provide={Owls: Owls}, migrations=None
+    )
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path, shop, BARN_DOORS="3")
+    made = Replacements(shop.replace, shop.provide, settings, utc_now)
+    assert made.replaced[Mailer].doors == 3
+    assert made.provided[Owls].doors == 3
 
 
 async def test_the_edge_counts_with_the_projects_limiter(tmp_path: Path) -> None:

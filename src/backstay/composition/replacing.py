@@ -44,7 +44,7 @@ class Replacements:
         clock: Clock,
     ) -> None:
         self._known: dict[Any, Any] = {Settings: settings, Clock: clock}
-        groups = (getattr(settings, name) for name in type(settings).model_fields)
+        groups = (*vars(settings).values(), *settings.added)
         self._known |= {type(each): each for each in groups if isinstance(each, SettingsGroup)}
         faults = [*_not_ports(replace), *_ports(provide)]
         self.replaced = {port: self._made(port, how, faults) for port, how in replace.items()}
