@@ -109,7 +109,8 @@ async def test_a_cache_hit_shares_its_round_trip_with_the_limiter(
         assert "ratelimit" in answer.headers
     spent = valkey.reads() - before - 2 * looking
     assert (valkey.calls_of("evalsha"), valkey.calls_of("mget")) == (20, 20)
-    assert 20 <= spent <= 20 + valkey.calls_of("ping")
+    # two round trips each would be 40 reads; the network may deliver one in two pieces
+    assert 20 <= spent < 30 + valkey.calls_of("ping")
 
 
 async def test_requests_over_the_limit_get_no_cached_answer(
