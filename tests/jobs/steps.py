@@ -93,14 +93,6 @@ async def drain_again(backstay: Backstay) -> int:
     return await drain(backstay)
 
 
-async def settle(backstay: Backstay) -> None:
-    """Run all new jobs, whatever their delay, and the jobs that these enqueue."""
-    new = update(Job).where(Job.attempts == 0, Job.finished_at.is_(None)).values(due_at=NOW)
-    await execute(backstay, new)
-    while await drain(backstay):
-        await execute(backstay, new)
-
-
 async def becomes(backstay: Backstay, job_id: UUID, state: str) -> None:
     """Wait until a job is in this state."""
 

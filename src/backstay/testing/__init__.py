@@ -34,7 +34,7 @@ from backstay.testing.plugin import (
 )
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import eventually, until
-from backstay.testing.work import Mails, Work, token_in
+from backstay.testing.work import Mails, Work, settle, token_in
 
 __all__ = [
     "ADMIN_EMAIL",
@@ -65,6 +65,7 @@ __all__ = [
     "seeded_url",
     "settings",
     "settings_with",
+    "settle",
     "templates",
     "token_in",
     "until",

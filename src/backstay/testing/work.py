@@ -1,13 +1,12 @@
 """Jobs, events and mails of an application under test: nothing runs until a test says so."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Executable, insert, select, update
+from sqlalchemy import insert, select, update
 
 from backstay.composition import Backstay
 from backstay.core.events import Event
@@ -52,41 +51,29 @@ class Work:
         """The commands of a class that wait as jobs, the first one first."""
         name, outbox = kind.__name__, self._backstay.worker_context.outbox
         statement = select(Job.payload).where(Job.name == name, Job.finished_at.is_(None))
-        rows = await self._execute(statement.order_by(Job.position))
+        rows = await self._backstay.database.write(statement.order_by(Job.position))
         command: Any = outbox.commands[name]
-        return [command.model_validate_json(payload) for payload in rows]
+        return [command.model_validate_json(row.payload) for row in rows]
 
     async def run(self) -> int:
         """Run all new jobs, whatever their delay, and those that they enqueue; how many ran.
 
         A job that fails is left to its next attempt.
         """
-        context = replace(
-            self._backstay.worker_context, lease=10 * LIMIT, beat=0.1, poll=0.05, rest=0.1
-        )
-        new = update(Job).where(Job.attempts == 0, Job.finished_at.is_(None)).values(due_at=NOW)
-        await self._execute(new)
-        count = 0
-        while ran := await Worker(context).drain():
-            count += ran
-            await self._execute(new)
-        return count
-
-    async def _execute(self, statement: Executable) -> Sequence[Any]:
-        return [row[0] for row in await self._backstay.database.write(statement)]
+        return await settle(self._backstay)
 
 
 class Mails:
     """The mails of an application; nothing is sent until `deliver` is called."""
 
     def __init__(self, backstay: Backstay) -> None:
-        self._work = Work(backstay)
+        self.backstay = backstay
         self._box = FileMailer(Path(backstay.settings.mail.dir), "", backstay.clock)
         self._seen: set[UUID] = set()
 
     async def deliver(self) -> list[Mail]:
         """Run the waiting jobs; the mails that are new since the last call, oldest first."""
-        await self._work.run()
+        await settle(self.backstay)
         kept: list[KeptMail] = [m for m in await self._box.mails() if m.id not in self._seen]
         self._seen.update(each.id for each in kept)
         return [each.mail for each in sorted(kept, key=lambda each: each.id)]
@@ -94,6 +81,18 @@ class Mails:
     async def token(self, recipient: str) -> str:
         """The token in the link of the latest new mail to a recipient."""
         return token_in([m for m in await self.deliver() if m.recipient == recipient][-1])
+
+
+async def settle(backstay: Backstay) -> int:
+    """Run all new jobs, whatever their delay, and those that they enqueue; how many ran."""
+    context = replace(backstay.worker_context, lease=10 * LIMIT, beat=0.1, poll=0.05, rest=0.1)
+    new = update(Job).where(Job.attempts == 0, Job.finished_at.is_(None)).values(due_at=NOW)
+    await backstay.database.write(new)
+    count = 0
+    while ran := await Worker(context).drain():
+        count += ran
+        await backstay.database.write(new)
+    return count
 
 
 def token_in(mail: Mail) -> str:

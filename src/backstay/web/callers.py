@@ -1,4 +1,4 @@
-"""The caller of a plain FastAPI route, of a router that `create_app(routers=…)` adds."""
+"""The caller of a plain FastAPI route, of a router that an `Application` adds."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any

@@ -5,8 +5,8 @@ import pytest
 from sqlalchemy import text
 
 from backstay.composition import Backstay
-from backstay.testing import FrozenClock, Login, Person
-from tests.features.mail.post import Post, ask_for_address, token_in, verify
+from backstay.testing import FrozenClock, Login, Person, token_in
+from tests.features.mail.post import Post, ask_for_address, verify
 from tests.features.steps import (
     API,
     AUTH,

@@ -11,10 +11,10 @@ from sqlalchemy import delete
 from backstay.composition import Backstay, compose
 from backstay.jobs.tables import Job
 from backstay.settings import Settings
-from backstay.testing import ADMIN_EMAIL, FrozenClock, Login, settings_with
+from backstay.testing import ADMIN_EMAIL, FrozenClock, Login, settings_with, settle
 from tests.features.mail.post import Post, forgot
 from tests.features.steps import API, execute, register, running
-from tests.jobs.steps import jobs, settle
+from tests.jobs.steps import jobs
 from tests.web.environments import STAGING
 
 pytestmark = pytest.mark.anyio

@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from backstay.composition import Backstay
-from backstay.testing import FrozenClock, Login
+from backstay.testing import FrozenClock, Login, settle
 from backstay.testing.ports import free_port
 from tests.features.mail.post import TOKEN, forgot, reset
 from tests.features.steps import API, OTHER_PASSWORD, register, sign_in
-from tests.jobs.steps import drain_again, jobs, settle
+from tests.jobs.steps import drain_again, jobs
 from tests.services.smtp import smtp_server
 
 pytestmark = pytest.mark.anyio

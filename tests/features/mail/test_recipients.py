@@ -14,11 +14,11 @@ from backstay.features.mail.commands.sending import BEYOND, SHARE, SendMail
 from backstay.features.users.commands.credentials import StorePassword
 from backstay.features.users.events import PasswordSetter
 from backstay.limits.memory import MemoryLimiter
-from backstay.testing import Login, Person
+from backstay.testing import Login, Person, settle
 from backstay.testing.ports import free_port
 from tests.features.mail.post import Post, ask_for_address, forgot, verify
 from tests.features.steps import AUTH, change_user, register
-from tests.jobs.steps import drain_again, settle
+from tests.jobs.steps import drain_again
 from tests.services.smtp import smtp_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]

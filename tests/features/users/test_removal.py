@@ -25,12 +25,12 @@ from backstay.db.base import Base
 from backstay.features.access.model import RoleMember
 from backstay.features.access.schemas import Effect
 from backstay.features.auth.model import Session
-from backstay.testing import Login, Person
+from backstay.testing import Login, Person, settle
 from tests.features.granting import grant
 from tests.features.mail.post import forgot
 from tests.features.steps import API, execute, needs, register, sign_in
 from tests.features.users.administering import USERS, act
-from tests.jobs.steps import jobs, settle
+from tests.jobs.steps import jobs
 from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
