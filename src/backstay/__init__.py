@@ -31,7 +31,7 @@ _PLACES = {
         "Unavailable",
     ),
     "backstay.core.events": ("Event", "subscribes"),
-    "backstay.core.feature": ("Feature", "PersonalData"),
+    "backstay.core.feature": ("Feature", "PersonalData", "features_of"),
     "backstay.core.jobs": ("JobState", "JobStore", "Progress"),
     "backstay.core.listing": ("CursorPage", "Equals", "ListQuery", "Page", "Range", "Text"),
     "backstay.core.mail": ("KeptMail", "Mail", "Mailbox", "Mailer", "MailTemplates", "MailTokens"),

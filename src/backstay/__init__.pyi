@@ -29,6 +29,7 @@ from backstay.core.events import Event as Event
 from backstay.core.events import subscribes as subscribes
 from backstay.core.feature import Feature as Feature
 from backstay.core.feature import PersonalData as PersonalData
+from backstay.core.feature import features_of as features_of
 from backstay.core.jobs import JobState as JobState
 from backstay.core.jobs import JobStore as JobStore
 from backstay.core.jobs import Progress as Progress

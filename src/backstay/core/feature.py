@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import getattr_static
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +18,7 @@ from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.registry import HandlerSource
 from backstay.core.schedule import Scheduled
 from backstay.core.targets import Finder
-from backstay.core.wiring import Flaw, Place
+from backstay.core.wiring import BootError, Code, Flaw, Place
 
 _NAMES = ("messages", "commands", "queries", "events", "routes")
 """The modules of a feature that are found by their names."""
@@ -142,6 +144,69 @@ class Feature:
         """What finds the rows for its handlers: all that its modules name, imported or not."""
         for module in self.modules:
             yield from (value for value in vars(module).values() if isinstance(value, Finder))
+
+
+def features_of(package: str) -> tuple[Feature, ...]:
+    """The features of the folders and modules of a package, each after those that it requires.
+
+    ``features_of("shop.features")`` holds ``shop.features.orders.feature``, and so on. A name that
+    begins with ``_`` is no feature.
+
+    Raises:
+        BootError: there is no such package, or something in it has no `feature`; it has each of
+            them.
+    """
+    found: list[Feature] = []
+    faults = []
+    for name, is_module in _homes(package):
+        made = getattr(import_module(f"{package}.{name}"), "feature", None) if is_module else None
+        if isinstance(made, Feature):
+            found.append(made)
+            continue
+        lacks = "has no `feature`" if is_module else "has no `__init__.py`"
+        problem = f"{package}.{name} {lacks}, and everything in {package} is a feature."
+        hint = f'Write `feature = Feature("{name}", __name__)` there, or call it _{name}.'
+        faults.append(Flaw(Code.FEATURE_NOT_FOUND, problem, hint, str(Place.of_caller())))
+    if faults:
+        raise BootError(faults)
+    return tuple(_each_after_required(found))
+
+
+def _homes(package: str) -> Iterator[tuple[str, bool]]:
+    """What a package holds, by name, and whether Python can import it."""
+    try:
+        folders = find_spec(package)
+    except ModuleNotFoundError:
+        folders = None
+    if folders is None or folders.submodule_search_locations is None:
+        problem = f"There is no package {package}, of which features are asked."
+        hint = "Correct the name, or make the folder with an `__init__.py`."
+        raise BootError([Flaw(Code.FEATURE_NOT_FOUND, problem, hint, str(Place.of_caller()))])
+    homes = {each.name: True for each in iter_modules(folders.submodule_search_locations)}
+    for folder in map(Path, folders.submodule_search_locations):
+        for each in folder.iterdir():
+            if each.name.isidentifier() and any(each.glob("*.py")):
+                homes.setdefault(each.name, False)
+    return ((name, homes[name]) for name in sorted(homes) if not name.startswith("_"))
+
+
+def _each_after_required(features: Sequence[Feature]) -> list[Feature]:
+    """The same features in an order that a manifest may have; a circle is refused at boot."""
+    by_name = {each.name: each for each in features}
+    ordered: list[Feature] = []
+    begun: set[int] = set()
+
+    def add(feature: Feature) -> None:
+        if id(feature) not in begun:
+            begun.add(id(feature))
+            for name in feature.requires:
+                if name in by_name:
+                    add(by_name[name])
+            ordered.append(feature)
+
+    for each in features:
+        add(each)
+    return ordered
 
 
 def _modules_of(package: str) -> Iterator[ModuleType]:

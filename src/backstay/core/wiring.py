@@ -70,6 +70,7 @@ class Code(StrEnum):
     ROUTE_NOT_LISTED = "route.not_listed"
     FEATURE_SHAPE = "feature.shape"
     FEATURE_TWICE = "feature.twice"
+    FEATURE_NOT_FOUND = "feature.not_found"
     FEATURE_FOUNDATION = "feature.foundation"
     FEATURE_REQUIRES_UNKNOWN = "feature.requires_unknown"
     FEATURE_REQUIRES_LATER = "feature.requires_later"
