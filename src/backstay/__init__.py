@@ -79,6 +79,7 @@ _PLACES = {
     "backstay.db.session": ("Reader", "Transaction"),
     "backstay.db.streaming": ("stream_rows",),
     "backstay.features": ("FOUNDATION", "STANDARD"),
+    "backstay.features.mail.commands.sending": ("SendMail",),
     "backstay.jobs.outbox": ("Events", "Jobs"),
     "backstay.jobs.purging": ("Purge",),
     "backstay.limits.classes": ("LimitClass",),

@@ -97,6 +97,7 @@ from backstay.db.session import Transaction as Transaction
 from backstay.db.streaming import stream_rows as stream_rows
 from backstay.features import FOUNDATION as FOUNDATION
 from backstay.features import STANDARD as STANDARD
+from backstay.features.mail.commands.sending import SendMail as SendMail
 from backstay.jobs.outbox import Events as Events
 from backstay.jobs.outbox import Jobs as Jobs
 from backstay.jobs.purging import Purge as Purge

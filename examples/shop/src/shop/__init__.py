@@ -1,0 +1,1 @@
+"""A shop: customers order, pay, and are sent what they ordered."""

@@ -1,0 +1,1 @@
+"""The features of the shop: each folder here is one."""

@@ -1,0 +1,5 @@
+"""Customers: to whom the shop sells."""
+
+from backstay import Feature
+
+feature = Feature("customers", __name__)

@@ -1,0 +1,56 @@
+"""The views of orders."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from backstay import View
+from shop.features.orders.model import Status
+
+
+class NewLine(BaseModel):
+    """So many of one article."""
+
+    article: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    quantity: Annotated[int, Field(ge=1, le=10_000)]
+    price: Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+
+
+class LineView(View):
+    """A line of an order."""
+
+    article: str
+    quantity: int
+    price: Decimal
+
+
+class OrderSummary(View):
+    """An order in a list."""
+
+    id: UUID
+    number: int
+    customer_id: UUID
+    customer_name: str
+    status: Status
+    amount: Decimal
+    placed_at: datetime
+    paid_at: datetime | None
+
+
+class OrderDetail(OrderSummary):
+    """An order with its lines."""
+
+    lines: tuple[LineView, ...]
+
+
+class OrderRow(View):
+    """A line of the file of orders."""
+
+    number: int
+    customer_name: str
+    status: Status
+    amount: Decimal
+    placed_at: datetime

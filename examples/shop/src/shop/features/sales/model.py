@@ -1,0 +1,18 @@
+"""The table of sales."""
+
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backstay import Entity
+
+
+class DaySales(Entity):
+    """What was paid on one day (UTC)."""
+
+    __tablename__ = "day_sales"
+
+    day: Mapped[date] = mapped_column(unique=True)
+    orders: Mapped[int]
+    revenue: Mapped[Decimal]

@@ -1,0 +1,68 @@
+"""The payment provider's announcements, and what follows from them."""
+
+import hmac
+from typing import Any
+
+import httpx
+from backstay.testing import FrozenClock, Login, Person, Work
+
+from tests.conftest import SECRET, Place
+
+
+def signed(time: float, body: bytes, key: str = SECRET) -> dict[str, str]:
+    """The header of an announcement."""
+    digest = hmac.digest(key.encode(), f"{time:.0f}.".encode() + body, "sha256").hex()
+    return {"Signature": f"{time:.0f}.{digest}"}
+
+
+async def test_only_fresh_signed_announcements_pay(
+    client: httpx.AsyncClient, seller: Person, place: Place, clock: FrozenClock
+) -> None:
+    order = await place(seller)
+    now, body = clock().timestamp(), f'{{"order_id": "{order["id"]}"}}'.encode()
+    for wrong in (
+        signed(now, body, "another key of sixteen"),
+        signed(now, b"{}"),
+        signed(now - 301, body),
+        {"Signature": "x"},
+        {"Signature": "é.é"},
+    ):
+        answer = await client.post("/shop/payments", content=body, headers=wrong)
+        assert answer.status_code == 401, answer.text
+    assert (await client.post("/shop/payments", content=body)).status_code == 422
+    paid = await client.post("/shop/payments", content=body, headers=signed(now, body))
+    assert paid.status_code == 204, paid.text
+    found = await seller.client.get(f"/api/v1/orders/{order['id']}")
+    assert found.json()["status"] == "paid"
+
+
+async def test_paid_orders_are_sales(
+    seller: Person, login: Login, place: Place, work: Work, clock: FrozenClock
+) -> None:
+    manager, day = await login("manager"), clock().date().isoformat()
+    query = {"since": day, "until": day}
+
+    async def sales() -> Any:
+        answer = await manager.client.get("/api/v1/sales", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert await sales() == {"days": [], "revenue": "0"}
+    for price in ("0.10", "0.20"):
+        order = await place(seller, price=price)
+        await seller.client.post(f"/api/v1/orders/{order['id']}/pay")
+    await work.run()
+    assert await sales() == {
+        "days": [{"day": day, "orders": 2, "revenue": "0.60"}],
+        "revenue": "0.60",
+    }
+    assert (await seller.client.get("/api/v1/sales", params=query)).status_code == 403
+
+
+async def test_today_knows_its_caller(
+    client: httpx.AsyncClient, seller: Person, place: Place
+) -> None:
+    await place(seller)
+    today = await seller.client.get("/shop/today")
+    assert today.json() == {"user_id": seller.id, "unpaid": 1}
+    assert (await client.get("/shop/today")).status_code == 401
