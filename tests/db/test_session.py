@@ -181,3 +181,13 @@ async def test_a_time_without_a_zone_is_refused(command: Commands) -> None:
         await session.rollback()
 
     await command(work)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), TimeoutError()])
+async def test_errors_of_a_handler_are_not_the_databases(command: Commands, error: OSError) -> None:
+    async def work(session: Transaction) -> None:
+        await session.scalar(text("SELECT 1"))
+        raise error
+
+    with pytest.raises(type(error)):
+        await command(work)

@@ -115,7 +115,8 @@ class Upload:
         return self._path
 
     async def keep(self, path: Path | str) -> None:
-        """Move the file to a path of the application's choice, where it stays.
+        """Move the file to a path of the application's choice, where it stays; folders that do not
+        exist are made.
 
         It is complete or absent there, also after a crash, and readable by its owner only. A file
         that is there already is replaced. If the command fails later, the file is removed, and what
@@ -124,7 +125,7 @@ class Upload:
 
         Raises:
             StorageFull: the file system has no room.
-            OSError: the folder does not exist, or must not be written.
+            OSError: the folder must not be written.
         """
         if self._is_kept:
             raise LookupError("the upload is kept already")
@@ -134,6 +135,7 @@ class Upload:
             raise of_storage(error) from error
 
     def _move(self, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
         source, self._replaced = self.path, _linked_copy(target)
         if source.stat().st_dev == target.parent.stat().st_dev:
             _replace(source, target)

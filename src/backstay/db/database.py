@@ -22,7 +22,7 @@ from backstay.core.messages import Command, Message
 from backstay.core.ports import Clock, PrincipalChannel
 from backstay.db.engine import probe_engine, reader_engine, writer_engine
 from backstay.db.fair_semaphore import FairSemaphore, whose
-from backstay.db.faults import commit_failed, translate
+from backstay.db.faults import commit_failed, raise_translated, translate
 from backstay.db.folding import tell_if_letters_differ
 from backstay.db.options import EngineOptions
 from backstay.db.pool import Budget, pool_of
@@ -179,7 +179,7 @@ class Database:
                             await session.close()
                             raise
                 except (SQLAlchemyError, OSError) as error:
-                    raise translate(error) from error
+                    raise_translated(error)
                 self.wrote(context.principal.user_id, *unit.changes.user_ids)
                 if unit.changes:
                     await _after(message, partial(channel.publish, unit.changes))

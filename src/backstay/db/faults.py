@@ -5,7 +5,8 @@ import re
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import TypeVar
+from traceback import walk_tb
+from typing import NoReturn, TypeVar
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.engine import make_url
@@ -118,6 +119,21 @@ def taken_by(constraint: U, error: type[Conflict]) -> U:
     """Declare the error with which a violation of a unique index or constraint is answered."""
     constraint.info["taken"] = error
     return constraint
+
+
+def raise_translated(error: SQLAlchemyError | OSError) -> NoReturn:
+    """Raise the application's error for one of the database, and any other error as it is.
+
+    A failure to connect is a plain ``OSError``, as are those of a handler's files and of other
+    networks; but it has come through SQLAlchemy.
+    """
+    is_of_database = isinstance(error, SQLAlchemyError) or any(
+        frame.f_globals.get("__name__", "").startswith("sqlalchemy.")
+        for frame, _ in walk_tb(error.__traceback__)
+    )
+    if not is_of_database:
+        raise error
+    raise translate(error) from error
 
 
 def translate(error: BaseException) -> AppError:
