@@ -45,16 +45,17 @@ async def test_orders_of_others_are_not_found(
 
 
 async def test_orders_are_listed_by_status_day_and_customer(
-    seller: Person, place: Place, clock: FrozenClock
+    seller: Person, login: Login, place: Place, clock: FrozenClock
 ) -> None:
     first = await place(seller, "Ann Lee", "5.00")
+    await seller.client.post(f"{ORDERS}/{first['id']}/pay")
     day = clock().date().isoformat()
     clock.forward(days=1)
-    await place(seller, "Ben Ray", "7.00")
-    await seller.client.post(f"{ORDERS}/{first['id']}/pay")
+    await place(await login(), "Ben Ray", "7.00")
+    manager = await login("manager")
 
     async def names(**query: str) -> list[str]:
-        answer = await seller.client.get(ORDERS, params=query)
+        answer = await manager.client.get(ORDERS, params=query)
         assert answer.status_code == 200, answer.text
         return [each["customer_name"] for each in answer.json()["items"]]
 
@@ -94,14 +95,13 @@ async def test_only_managers_cancel(seller: Person, login: Login, place: Place) 
 
 
 async def test_unpaid_orders_are_cancelled_after_two_weeks(
-    seller: Person, place: Place, clock: FrozenClock, backstay: Backstay
+    seller: Person, login: Login, place: Place, clock: FrozenClock, backstay: Backstay
 ) -> None:
     order = await place(seller)
     assert await backstay.system(CancelUnpaid()) == 0
     clock.forward(days=15)
     assert await backstay.system(CancelUnpaid()) == 1
-    seller = await login_again(seller)
-    found = await seller.client.get(f"{ORDERS}/{order['id']}")
+    found = await (await login("manager")).client.get(f"{ORDERS}/{order['id']}")
     assert found.json()["status"] == "cancelled"
 
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
 
-from backstay import CurrentPrincipal, Range, Send, SendAsAnyone, View
+from backstay import CurrentPrincipal, Equals, Send, SendAsAnyone, View
+from shop.features.orders.model import Status
 from shop.features.orders.queries import ListOrders
 from shop.features.payments.messages import ReceivePayment
 
@@ -22,7 +23,7 @@ class Today(View):
 @router.get("/today")
 async def today(principal: CurrentPrincipal, send: Send) -> Today:
     """The caller, and how many orders wait for their payment."""
-    unpaid = await send(ListOrders(per_page=1, paid_at=Range(isnull=True)))
+    unpaid = await send(ListOrders(per_page=1, status=Equals[Status](eq=Status.PLACED)))
     return Today(user_id=principal.id, unpaid=unpaid.total)
 
 

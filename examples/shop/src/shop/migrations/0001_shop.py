@@ -86,6 +86,7 @@ def upgrade() -> None:
     with op.batch_alter_table('order_lines', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_order_lines_order_id'), ['order_id'], unique=False)
 
+    op.execute("INSERT INTO order_numbers (id, latest) VALUES (1, 0)")
     # ### end Alembic commands ###
 
 
