@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from backstay.testing import Login, Person, Work
+from tests.conftest import Place
 
 ANN = {"name": "Ann Lee", "email": "ann@example.org"}
 
@@ -38,14 +39,14 @@ async def test_a_change_needs_the_latest_version(seller: Person, ann: dict[str, 
     assert second.status_code == 412
 
 
-async def test_orders_of_a_customer_are_counted(seller: Person, place: Any, work: Work) -> None:
+async def test_orders_of_a_customer_are_counted(seller: Person, place: Place, work: Work) -> None:
     order = await place(seller)
     await work.run()
     found = await seller.client.get(f"/api/v1/customers/{order['customer_id']}")
     assert found.json()["orders"] == 1
 
 
-async def test_what_a_deleted_customer_ordered_stays(seller: Person, place: Any) -> None:
+async def test_what_a_deleted_customer_ordered_stays(seller: Person, place: Place) -> None:
     order = await place(seller)
     path = f"/api/v1/customers/{order['customer_id']}"
     assert (await seller.client.delete(path)).status_code == 204

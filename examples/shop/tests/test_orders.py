@@ -1,15 +1,14 @@
 """Orders: numbers, money, lists, transitions, papers."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from backstay import Backstay, Settings
 from backstay.testing import FrozenClock, Login, Mails, Person
+from tests.conftest import Place
 
 from shop.features.orders.commands import CancelUnpaid
 from shop.settings import ShopSettings
-from tests.conftest import Place
 
 ORDERS = "/api/v1/orders"
 
@@ -33,9 +32,7 @@ async def test_ten_orders_at_once_get_ten_numbers(seller: Person, place: Place) 
     assert sorted(order["number"] for order in orders) == list(range(1, 11))
 
 
-async def test_orders_of_others_are_not_found(
-    seller: Person, login: Login, place: Place
-) -> None:
+async def test_orders_of_others_are_not_found(seller: Person, login: Login, place: Place) -> None:
     order, other = await place(seller), await login()
     assert (await other.client.get(f"{ORDERS}/{order['id']}")).status_code == 404
     assert (await other.client.post(f"{ORDERS}/{order['id']}/pay")).status_code == 404

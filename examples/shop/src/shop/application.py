@@ -1,6 +1,7 @@
 """The application: everything that the shop adds to Backstay."""
 
 from backstay import STANDARD, Application, features_of
+
 from shop.roles import MANAGER
 from shop.routers import router
 from shop.settings import ShopSettings

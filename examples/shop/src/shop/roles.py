@@ -1,6 +1,7 @@
 """The roles of the shop."""
 
 from backstay import RoleSpec, Scope
+
 from shop.features.customers.schemas import CUSTOMERS
 from shop.features.orders.queries import CANCEL, ORDERS
 from shop.features.sales.queries import SALES

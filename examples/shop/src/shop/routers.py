@@ -3,11 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
+from backstay import CurrentPrincipal, Equals, Send, SendAsAnyone, View
 from fastapi import APIRouter, Header, Request
 
-from backstay import CurrentPrincipal, Equals, Send, SendAsAnyone, View
 from shop.features.orders.model import Status
 from shop.features.orders.queries import ListOrders
+from shop.features.orders.schemas import OrderSummary
 from shop.features.payments.messages import ReceivePayment
 
 router = APIRouter(prefix="/shop", tags=["shop"])
@@ -17,14 +18,14 @@ class Today(View):
     """What the caller has to do."""
 
     user_id: UUID
-    unpaid: int | None
+    unpaid: tuple[OrderSummary, ...]
 
 
 @router.get("/today")
 async def today(principal: CurrentPrincipal, send: Send) -> Today:
-    """The caller, and how many orders wait for their payment."""
-    unpaid = await send(ListOrders(per_page=1, status=Equals[Status](eq=Status.PLACED)))
-    return Today(user_id=principal.id, unpaid=unpaid.total)
+    """The caller, and the latest orders that wait for their payment."""
+    unpaid = await send(ListOrders(total=False, status=Equals[Status](eq=Status.PLACED)))
+    return Today(user_id=principal.id, unpaid=unpaid.items)
 
 
 @router.post("/payments", status_code=204)

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
-
 from backstay import SettingsGroup
+from pydantic import Field, SecretStr
 
 
 class ShopSettings(SettingsGroup, title="Shop"):

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from pydantic import EmailStr
-
 from backstay import (
     SYSTEM_ONLY,
     Clock,
@@ -16,6 +14,8 @@ from backstay import (
     optional,
     subscribes,
 )
+from pydantic import EmailStr
+
 from shop.features.customers.events import CustomerOrdered
 from shop.features.customers.model import Customer
 from shop.features.customers.schemas import CUSTOMERS, CustomerView, Name

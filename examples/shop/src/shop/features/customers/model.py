@@ -2,10 +2,9 @@
 
 from uuid import UUID
 
+from backstay import Entity, SoftDelete
 from sqlalchemy import ForeignKey, Index, String, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
-
-from backstay import Entity, SoftDelete
 
 
 class Customer(SoftDelete, Entity):

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from backstay import FromPath, Listing, ListQuery, Query, Range, Target, Text, handles
+
 from shop.features.customers.model import Customer
 from shop.features.customers.schemas import CUSTOMERS, CustomerView
 

@@ -1,6 +1,7 @@
 """The routes of customers."""
 
 from backstay import Routes
+
 from shop.features.customers.commands import CreateCustomer, DeleteCustomer, UpdateCustomer
 from shop.features.customers.queries import GetCustomer, ListCustomers
 

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from backstay import Resource, Scope, View
 from pydantic import StringConstraints
 
-from backstay import Resource, Scope, View
 from shop.features.customers.model import Customer
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]

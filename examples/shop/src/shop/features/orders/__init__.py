@@ -1,6 +1,7 @@
 """Orders: placed, paid, shipped, or cancelled."""
 
 from backstay import Feature, cron
+
 from shop.features.orders.commands import CancelUnpaid
 
 feature = Feature(

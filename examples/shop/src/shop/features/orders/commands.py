@@ -4,8 +4,6 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
-
 from backstay import (
     SYSTEM_ONLY,
     By,
@@ -22,6 +20,8 @@ from backstay import (
     Upload,
     handles,
 )
+from pydantic import Field
+
 from shop.features.customers.events import CustomerOrdered
 from shop.features.customers.model import Customer
 from shop.features.orders.events import OrderPaid

@@ -5,10 +5,10 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from backstay import Base, Entity
 from sqlalchemy import ForeignKey, String, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from backstay import Base, Entity
 from shop.features.customers.model import Customer
 
 

@@ -4,8 +4,6 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import bindparam, join, select
-
 from backstay import (
     Equals,
     FromPath,
@@ -26,6 +24,8 @@ from backstay import (
     stream_rows,
     visible,
 )
+from sqlalchemy import bindparam, join, select
+
 from shop.features.customers.model import Customer
 from shop.features.orders.model import Order, OrderLine, Status
 from shop.features.orders.schemas import LineView, OrderDetail, OrderRow, OrderSummary

@@ -1,6 +1,7 @@
 """The routes of orders."""
 
 from backstay import Routes
+
 from shop.features.orders.commands import CancelOrder, PayOrder, PlaceOrder, ShipOrder
 from shop.features.orders.queries import ExportOrders, GetOrder, ListOrders
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
+from backstay import View
 from pydantic import BaseModel, Field, StringConstraints
 
-from backstay import View
 from shop.features.orders.model import Status
 
 

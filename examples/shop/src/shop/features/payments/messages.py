@@ -3,9 +3,9 @@
 import hmac
 from uuid import UUID
 
+from backstay import PUBLIC, Clock, Command, Sender, Unauthenticated, handles
 from pydantic import BaseModel
 
-from backstay import PUBLIC, Clock, Command, Sender, Unauthenticated, handles
 from shop.features.orders.commands import PayOrder
 from shop.settings import ShopSettings
 

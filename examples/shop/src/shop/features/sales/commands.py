@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from backstay import SYSTEM_ONLY, Command, Transaction, handles, subscribes
+
 from shop.features.orders.events import OrderPaid
 from shop.features.sales.model import DaySales
 

@@ -3,9 +3,8 @@
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy.orm import Mapped, mapped_column
-
 from backstay import Entity
+from sqlalchemy.orm import Mapped, mapped_column
 
 
 class DaySales(Entity):

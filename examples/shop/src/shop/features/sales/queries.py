@@ -3,9 +3,9 @@
 from datetime import date
 from decimal import Decimal
 
+from backstay import Cached, PermissionSpec, Query, Reader, View, columns_of, handles
 from sqlalchemy import bindparam, select
 
-from backstay import Cached, PermissionSpec, Query, Reader, View, columns_of, handles
 from shop.features.sales.model import DaySales
 
 SALES = PermissionSpec("sales", "read", description="Read the report of sales")
