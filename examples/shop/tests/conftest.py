@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 from backstay.testing import Login, Person
 
-SECRET = "a key of the payment provider"
-
 
 @pytest.fixture
 def variables() -> dict[str, str]:
     """The settings that the shop requires."""
-    return {"SHOP_WEBHOOK_SECRET": SECRET}
+    return {"SHOP_WEBHOOK_SECRET": "a key of the payment provider"}
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Customers belong to whoever looks after them."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from backstay.testing import Login, Person, Work
-from tests.conftest import Place
 
+Place = Callable[..., Awaitable[dict[str, Any]]]
 ANN = {"name": "Ann Lee", "email": "ann@example.org"}
 
 

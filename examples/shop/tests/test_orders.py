@@ -1,16 +1,19 @@
 """Orders: numbers, money, lists, transitions, papers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from backstay import Backstay, Settings
 from backstay.testing import FrozenClock, Login, Mails, Person
-from tests.conftest import Place
 
 from shop.features.orders.commands import CancelUnpaid
 from shop.settings import ShopSettings
 
 ORDERS = "/api/v1/orders"
+
+Place = Callable[..., Awaitable[dict[str, Any]]]
 
 
 async def test_orders_have_lines_and_exact_amounts(seller: Person, place: Place) -> None:

@@ -1,34 +1,44 @@
 """The payment provider's announcements, and what follows from them."""
 
 import hmac
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+from backstay import Settings
 from backstay.testing import FrozenClock, Login, Person, Work
-from tests.conftest import SECRET, Place
+
+from shop.settings import ShopSettings
+
+Place = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def signed(time: float, body: bytes, key: str = SECRET) -> dict[str, str]:
+def signed(time: float, body: bytes, key: str) -> dict[str, str]:
     """The header of an announcement."""
     digest = hmac.digest(key.encode(), f"{time:.0f}.".encode() + body, "sha256").hex()
     return {"Signature": f"{time:.0f}.{digest}"}
 
 
 async def test_only_fresh_signed_announcements_pay(
-    client: httpx.AsyncClient, seller: Person, place: Place, clock: FrozenClock
+    client: httpx.AsyncClient,
+    seller: Person,
+    place: Place,
+    clock: FrozenClock,
+    settings: Settings,
 ) -> None:
+    key = settings.of(ShopSettings).webhook_secret.get_secret_value()
     order = await place(seller)
     now, body = clock().timestamp(), f'{{"order_id": "{order["id"]}"}}'.encode()
     for wrong in (
         signed(now, body, "another key of sixteen"),
-        signed(now, b"{}"),
-        signed(now - 301, body),
+        signed(now, b"{}", key),
+        signed(now - 301, body, key),
         {"Signature": "x"},
     ):
         answer = await client.post("/shop/payments", content=body, headers=wrong)
         assert answer.status_code == 401, answer.text
     assert (await client.post("/shop/payments", content=body)).status_code == 422
-    paid = await client.post("/shop/payments", content=body, headers=signed(now, body))
+    paid = await client.post("/shop/payments", content=body, headers=signed(now, body, key))
     assert paid.status_code == 204, paid.text
     found = await seller.client.get(f"/api/v1/orders/{order['id']}")
     assert found.json()["status"] == "paid"
