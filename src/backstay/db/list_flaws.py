@@ -117,8 +117,8 @@ def _compares(operand: type[Any], column: ColumnElement[Any]) -> bool:
         known = column.type.python_type
     except NotImplementedError:
         known = object
-    if isinstance(column.type, FixedPoint):
-        return operand in {Decimal, int}
+    if isinstance(column.type, FixedPoint | JSON):
+        return operand in {Decimal, int} and known is Decimal
     if operand is date and is_moment(column):
         return True
     if known is not object and datetime in {operand, known}:
@@ -169,6 +169,7 @@ def _name(table: Any) -> str:
 def _spoken(column: ColumnElement[Any]) -> str:
     kind = column.type
     try:
-        return f"a column of {kind.python_type.__name__}"
+        known = kind.python_type
     except NotImplementedError:
-        return f"a column of {kind}"
+        known = object
+    return f"a column of {type(kind).__name__ if known is object else known.__name__}"
