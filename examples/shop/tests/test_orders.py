@@ -64,7 +64,7 @@ async def test_orders_are_listed_by_status_day_and_customer(
     assert await names(placed_at__gt=day) == ["Ben Ray"]
     assert await names(customer_name__contains="ray") == ["Ben Ray"]
     assert await names(q="lee") == ["Ann Lee"]
-    assert await names(amount__gt="5.00") == ["Ben Ray"]
+    assert await names(amount__gt="10.00") == ["Ben Ray"]
     assert await names(sort="customer_name") == ["Ann Lee", "Ben Ray"]
     assert await names(sort="-paid_at", limit="1") == ["Ann Lee"]
 

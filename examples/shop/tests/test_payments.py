@@ -55,7 +55,7 @@ async def test_paid_orders_are_sales(
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    assert await sales() == {"days": [], "revenue": "0"}
+    assert await sales() == {"days": [], "revenue": "0.00"}
     for price in ("0.10", "0.20"):
         order = await place(seller, price=price)
         await seller.client.post(f"/api/v1/orders/{order['id']}/pay")

@@ -1,11 +1,10 @@
 """What happens to orders."""
 
 from datetime import date
-from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from backstay import Event
+from backstay import Event, Money
 
 
 class OrderPaid(Event):
@@ -15,4 +14,4 @@ class OrderPaid(Event):
 
     order_id: UUID
     day: date
-    amount: Decimal
+    amount: Money

@@ -1,11 +1,10 @@
 """The tables of orders: the order, its lines, and the number of the latest one."""
 
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from backstay import Base, Entity
+from backstay import Base, Entity, Money
 from sqlalchemy import ForeignKey, String, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -30,7 +29,7 @@ class Order(Entity):
     number: Mapped[int] = mapped_column(unique=True)
     customer_id: Mapped[UUID] = mapped_column(ForeignKey("customers.id"), index=True)
     status: Mapped[Status] = mapped_column(default=Status.PLACED)
-    amount: Mapped[Decimal]
+    amount: Mapped[Money]
     placed_at: Mapped[datetime] = mapped_column(index=True)
     paid_at: Mapped[datetime | None]
 
@@ -52,7 +51,7 @@ class OrderLine(Entity):
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), index=True)
     article: Mapped[str] = mapped_column(String(100))
     quantity: Mapped[int]
-    price: Mapped[Decimal]
+    price: Mapped[Money]
 
 
 class LatestNumber(Base):

@@ -1,7 +1,6 @@
 """Queries about orders, and what is declared once about them."""
 
 from datetime import date
-from decimal import Decimal
 from uuid import UUID
 
 from backstay import (
@@ -10,6 +9,7 @@ from backstay import (
     Grant,
     Listing,
     ListQuery,
+    Money,
     Principal,
     Query,
     Range,
@@ -70,14 +70,14 @@ class ListOrders(ListQuery[OrderSummary]):
     """Orders, newest first."""
 
     permission = ORDERS.list
-    sortable = ("placed_at", "amount", "number", "customer_name")
+    sortable = ("placed_at", "paid_at", "amount", "number", "customer_name")
     searchable = ("customer_name",)
 
     number: Equals[int] | None = None
     status: Equals[Status] | None = None
     placed_at: Range[date] | None = None
     paid_at: Range[date] | None = None
-    amount: Range[Decimal] | None = None
+    amount: Range[Money] | None = None
     customer_name: Text | None = None
 
 

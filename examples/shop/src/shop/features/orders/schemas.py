@@ -1,11 +1,10 @@
 """The views of orders."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from backstay import View
+from backstay import Money, View
 from pydantic import BaseModel, Field, StringConstraints
 
 from shop.features.orders.model import Status
@@ -16,7 +15,7 @@ class NewLine(BaseModel):
 
     article: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     quantity: Annotated[int, Field(ge=1, le=10_000)]
-    price: Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+    price: Annotated[Money, Field(ge=0)]
 
 
 class LineView(View):
@@ -24,7 +23,7 @@ class LineView(View):
 
     article: str
     quantity: int
-    price: Decimal
+    price: Money
 
 
 class OrderSummary(View):
@@ -35,7 +34,7 @@ class OrderSummary(View):
     customer_id: UUID
     customer_name: str
     status: Status
-    amount: Decimal
+    amount: Money
     placed_at: datetime
     paid_at: datetime | None
 
@@ -52,5 +51,5 @@ class OrderRow(View):
     number: int
     customer_name: str
     status: Status
-    amount: Decimal
+    amount: Money
     placed_at: datetime

@@ -1,9 +1,8 @@
 """The command that adds a paid order to the sales of its day."""
 
 from datetime import date
-from decimal import Decimal
 
-from backstay import SYSTEM_ONLY, Command, Transaction, handles, subscribes
+from backstay import SYSTEM_ONLY, Command, Money, Transaction, handles, subscribes
 
 from shop.features.orders.events import OrderPaid
 from shop.features.sales.model import DaySales
@@ -16,7 +15,7 @@ class AddSale(Command[None]):
     touches = ("sales",)
 
     day: date
-    amount: Decimal
+    amount: Money
 
 
 @subscribes(OrderPaid)

@@ -1,9 +1,8 @@
 """The table of sales."""
 
 from datetime import date
-from decimal import Decimal
 
-from backstay import Entity
+from backstay import Entity, Money
 from sqlalchemy.orm import Mapped, mapped_column
 
 
@@ -14,4 +13,4 @@ class DaySales(Entity):
 
     day: Mapped[date] = mapped_column(unique=True)
     orders: Mapped[int]
-    revenue: Mapped[Decimal]
+    revenue: Mapped[Money]

@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from backstay import Cached, PermissionSpec, Query, Reader, View, columns_of, handles
+from backstay import Cached, Money, PermissionSpec, Query, Reader, View, columns_of, handles
 from sqlalchemy import bindparam, select
 
 from shop.features.sales.model import DaySales
@@ -16,14 +16,14 @@ class Day(View):
 
     day: date
     orders: int
-    revenue: Decimal
+    revenue: Money
 
 
 class Sales(View):
     """The sales of some days."""
 
     days: tuple[Day, ...]
-    revenue: Decimal
+    revenue: Money
 
 
 class GetSales(Query[Sales]):
@@ -47,4 +47,4 @@ DAYS = (
 async def get_sales(query: GetSales, reader: Reader) -> Sales:
     rows = await reader.rows(DAYS, query.model_dump())
     days = tuple(Day.model_validate(row) for row in rows)
-    return Sales(days=days, revenue=sum((day.revenue for day in days), Decimal()))
+    return Sales(days=days, revenue=sum((day.revenue for day in days), Decimal("0.00")))
