@@ -30,6 +30,13 @@ async def test_prices_that_are_none_are_refused(seller: Person, price: str) -> N
     assert (await seller.client.post(ORDERS, json=body)).status_code == 422
 
 
+async def test_lines_have_no_unknown_fields(seller: Person) -> None:
+    line = {"article": "Rope", "quantity": 1, "price": "1.00", "discount": "1.00"}
+    body = {"customer_id": str(seller.id), "lines": [line]}
+    answer = await seller.client.post(ORDERS, json=body)
+    assert [each["field"] for each in answer.json()["errors"]][:1] == ["lines.0.discount"]
+
+
 async def test_ten_orders_at_once_get_ten_numbers(seller: Person, place: Place) -> None:
     orders = await asyncio.gather(*(place(seller) for _ in range(10)))
     assert sorted(order["number"] for order in orders) == list(range(1, 11))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from inspect import Parameter
 from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
@@ -73,7 +74,7 @@ class Parameters:
         if self._body is not None:
             given = await request.body()
             check_extent(given, self._message.body_values)
-            body = validated(self._body.model_validate_json, given, "body")
+            body = validated(partial(self._body.model_validate_json, extra="forbid"), given, "body")
             if isinstance(body, self._message):
                 return body
         elif upload is None and _announces_content(request) and await request.body():

@@ -15,7 +15,7 @@ class NewLine(BaseModel):
 
     article: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     quantity: Annotated[int, Field(ge=1, le=10_000)]
-    price: Annotated[Money, Field(ge=0)]
+    price: Annotated[Money, Field(ge=0, le=1_000_000)]
 
 
 class LineView(View):
