@@ -1,7 +1,8 @@
 """The test kit, a pytest plugin: ``pytest_plugins = ["backstay.testing"]`` in ``conftest.py``.
 
 It gives the fixtures of :mod:`backstay.testing.fixtures`: the application on a database of its
-own, clients, signed-in users, a clock that stands still, captured jobs, events and mails.
+own, clients, signed-in users, a clock that stands still, captured jobs, events and mails. The
+contracts of replaceable ports are in :mod:`backstay.testing.contracts`.
 
 A ``conftest.py`` may import from it before pytest loads it: PYTEST_DONT_REWRITE.
 """
@@ -20,6 +21,7 @@ from backstay.testing.fixtures import (
     login,
     mails,
     postgres,
+    replace,
     seeded_url,
     settings,
     templates,
@@ -31,6 +33,9 @@ from backstay.testing.plugin import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_configure_node,
+    pytest_pycollect_makeitem,
+    pytest_report_header,
 )
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import eventually, until
@@ -62,6 +67,10 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_configure_node",
+    "pytest_pycollect_makeitem",
+    "pytest_report_header",
+    "replace",
     "seeded_url",
     "settings",
     "settings_with",

@@ -4,19 +4,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 
 from backstay.application import Application, application_in_use
 from backstay.composition import Backstay
+from backstay.core.errors import NotFound
+from backstay.core.mail import Mailer
 from backstay.features.access.commands.seeding import JoinRole
+from backstay.features.access.model import Role
 from backstay.settings import Settings
 from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD, Login, Person, client_of
 from backstay.testing.postgres_server import PostgresServer, shared_server
+from backstay.testing.replacing import for_tests
 from backstay.testing.work import Mails, Work, store
 
 
@@ -42,7 +48,8 @@ def templates(
         folder = folder.parent  # which the test processes of a run have in common
     folder /= "templates"
     folder.mkdir(exist_ok=True)
-    return Templates(folder, lambda: request.getfixturevalue("postgres"), application_in_use())
+    application = for_tests(application_in_use(), {})
+    return Templates(folder, lambda: request.getfixturevalue("postgres"), application)
 
 
 @pytest.fixture
@@ -92,11 +99,22 @@ def settings(
 
 
 @pytest.fixture
+def replace() -> dict[Any, Any]:
+    """By type, what stands in place of adapters and provided objects; a test overrides it.
+
+    Values are those of `Application`. Without it, mails of a project with its own `Mailer` are
+    kept, too, and its own `BreachedPasswords` are not asked.
+    """
+    return {}
+
+
+@pytest.fixture
 async def app(
-    application: Application, settings: Settings, clock: FrozenClock
+    application: Application, settings: Settings, clock: FrozenClock, replace: dict[Any, Any]
 ) -> AsyncIterator[FastAPI]:
     """The real application with its start and stop, on its own database; no worker runs jobs."""
-    made = application.create_app(settings, clock=clock, worker=False)
+    own = for_tests(application, replace)
+    made = own.create_app(settings, clock=clock, worker=False)
     async with made.router.lifespan_context(made):
         yield made
 
@@ -117,7 +135,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
-    """Signs in the administrator, or a new user with the role of that name."""
+    """Signs in the administrator (`admin`), or a new user with the role of that name."""
     people: list[Person] = []
 
     async def sign_in(role: str = "user", *, name: str | None = None, **fields: Any) -> Person:
@@ -129,11 +147,12 @@ async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
             created = await client.post("/api/v1/users", json=body)
             assert created.status_code == 201, created.text
             if role != "user":
-                await backstay.system(JoinRole(user_id=created.json()["id"], role=role))
+                await _give(backstay, created.json()["id"], role)
         body = {"email": email, "password": PASSWORD, "transport": "body", **fields}
         answer = await client.post("/api/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
-        people.append(Person(client, email, answer.json()))
+        claims = backstay.tokens.verify(answer.json()["access_token"])
+        people.append(Person(client, str(claims.user_id), email, answer.json()))
         return people[-1]
 
     yield sign_in
@@ -148,8 +167,11 @@ def work(backstay: Backstay) -> Work:
 
 
 @pytest.fixture
-def mails(backstay: Backstay) -> Mails:
+def mails(backstay: Backstay, replace: dict[Any, Any]) -> Mails:
     """The mails of the application: nothing is sent until a test says so."""
+    if Mailer in replace:
+        problem = "The fixture `mails` reads no mails, because this test replaces Mailer."
+        pytest.fail(f"{problem} Await `work.run()`, and ask what stands for it.", pytrace=False)
     return Mails(backstay)
 
 
@@ -157,3 +179,13 @@ def mails(backstay: Backstay) -> Mails:
 def add(backstay: Backstay) -> Callable[[Any], Awaitable[Any]]:
     """Stores a row directly, without the application's steps: ``await add(Item(...))``."""
     return partial(store, backstay)
+
+
+async def _give(backstay: Backstay, user_id: str, role: str) -> None:
+    """Give a user a role; an unknown one fails the test and tells which there are."""
+    try:
+        await backstay.system(JoinRole(user_id=UUID(user_id), role=role))
+    except NotFound:
+        named = select(Role.name).where(Role.deleted_at.is_(None)).order_by(Role.name)
+        names = ", ".join(row.name for row in await backstay.database.write(named))
+        pytest.fail(f"There is no role {role!r} to sign in with; there are: {names}.", False)
