@@ -67,6 +67,21 @@ class Mailer(Protocol):
         ...
 
 
+class NoMailServer(MailNotSent):
+    """No mail server is configured; a retry is useless until there is one."""
+
+    status, code, title = 422, "mail.no_server", "No mail server is configured"
+
+
+class NoMailer:
+    """Refuses every mail, because no mail server is configured."""
+
+    async def send(self, mail: Mail) -> None:
+        raise NoMailServer(
+            "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class KeptMail:
     """A mail that was stored instead of sent."""

@@ -11,7 +11,6 @@ from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with
 from backstay.testing.fixtures import (
     add,
-    anyio_backend,
     app,
     application,
     backstay,
@@ -39,11 +38,12 @@ from backstay.testing.plugin import (
 )
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import eventually, until
-from backstay.testing.work import Mails, Work, settle, token_in
+from backstay.testing.work import Add, Mails, Work, settle, token_in
 
 __all__ = [
     "ADMIN_EMAIL",
     "PASSWORD",
+    "Add",
     "FrozenClock",
     "Login",
     "Mails",
@@ -51,7 +51,6 @@ __all__ = [
     "Templates",
     "Work",
     "add",
-    "anyio_backend",
     "app",
     "application",
     "backstay",

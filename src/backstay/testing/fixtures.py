@@ -1,6 +1,6 @@
 """The fixtures: the application on a database of its own, signed-in users, captured work."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from backstay.application import Application, application_in_use
 from backstay.composition import Backstay
-from backstay.core.errors import NotFound
 from backstay.core.mail import Mailer
 from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.model import Role
@@ -23,13 +22,7 @@ from backstay.testing.databases import Templates, settings_with
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD, Login, Person, client_of
 from backstay.testing.postgres_server import PostgresServer, shared_server
 from backstay.testing.replacing import for_tests
-from backstay.testing.work import Mails, Work, store
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Asynchronous tests run on asyncio."""
-    return "asyncio"
+from backstay.testing.work import Add, Mails, Work, store
 
 
 @pytest.fixture(scope="session")
@@ -176,16 +169,16 @@ def mails(backstay: Backstay, replace: dict[Any, Any]) -> Mails:
 
 
 @pytest.fixture
-def add(backstay: Backstay) -> Callable[[Any], Awaitable[Any]]:
+def add(backstay: Backstay) -> Add:
     """Stores a row directly, without the application's steps: ``await add(Item(...))``."""
     return partial(store, backstay)
 
 
 async def _give(backstay: Backstay, user_id: str, role: str) -> None:
     """Give a user a role; an unknown one fails the test and tells which there are."""
-    try:
-        await backstay.system(JoinRole(user_id=UUID(user_id), role=role))
-    except NotFound:
-        named = select(Role.name).where(Role.deleted_at.is_(None)).order_by(Role.name)
-        names = ", ".join(row.name for row in await backstay.database.write(named))
-        pytest.fail(f"There is no role {role!r} to sign in with; there are: {names}.", False)
+    named = select(Role.name).where(Role.deleted_at.is_(None)).order_by(Role.name)
+    known = [row.name for row in await backstay.database.write(named)]
+    if role not in known:
+        problem = f"There is no role {role!r} to sign in with; there are: {', '.join(known)}."
+        pytest.fail(problem, pytrace=False)
+    await backstay.system(JoinRole(user_id=UUID(user_id), role=role))

@@ -3,7 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("The test kit needs httpx: install backstay[testing].") from error
 from fastapi import FastAPI
 
 PASSWORD = "correct horse battery"

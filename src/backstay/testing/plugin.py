@@ -10,7 +10,7 @@ import pytest
 from backstay.application import VARIABLE
 from backstay.security import passwords
 from backstay.settings.project import FILE, find_project
-from backstay.testing import postgres_server
+from backstay.testing import backend, postgres_server
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,6 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The test processes of a run share one PostgreSQL.
     """
+    config.pluginmanager.register(backend)
     passwords.MEMORY_KIB, passwords.TIME_COST = 64, 1
     vars(passwords)["_be_nice"] = lambda: None
     run = getattr(config, "workerinput", {})

@@ -4,9 +4,10 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import pytest
 from sqlalchemy import insert, select, update
 
 from backstay.composition import Backstay
@@ -25,6 +26,16 @@ from backstay.testing.waiting import LIMIT
 C = TypeVar("C", bound=Command[Any])
 E = TypeVar("E", bound=Event)
 B = TypeVar("B", bound=Base)
+
+
+class Add(Protocol):
+    """What the fixture ``add`` gives."""
+
+    async def __call__(self, row: B, /) -> B:
+        """Store a row directly, and return it with its defaults."""
+        ...
+
+
 _TOKEN = re.compile(r"\?token=([\w-]+)")
 
 
@@ -86,8 +97,9 @@ class Work:
         """
         context = self._backstay.worker_context
         scheduled = {each.name: each for each in context.schedule}
-        known = ", ".join(sorted(scheduled))
-        assert name in scheduled, f"There is no schedule {name!r}; there are: {known}."
+        if name not in scheduled:
+            known = ", ".join(sorted(scheduled))
+            pytest.fail(f"There is no schedule {name!r}; there are: {known}.", pytrace=False)
         now, last = await context.outbox.store.slots()
         slot = max(now, last.get(name, now) + timedelta(seconds=1))
         return await Scheduler(context.schedule, context.outbox).fire(scheduled[name], slot)
