@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from backstay.application import Application, application_in_use
 from backstay.composition import Backstay
-from backstay.core.mail import Mailer
 from backstay.features.access.commands.seeding import JoinRole
 from backstay.features.access.model import Role
 from backstay.settings import Settings
@@ -21,7 +20,7 @@ from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD, Login, Person, client_of
 from backstay.testing.postgres_server import PostgresServer, shared_server
-from backstay.testing.replacing import for_tests
+from backstay.testing.replacing import for_tests, require_kept_mails
 from backstay.testing.work import Add, Mails, Work, store
 
 
@@ -162,9 +161,7 @@ def work(backstay: Backstay) -> Work:
 @pytest.fixture
 def mails(backstay: Backstay, replace: dict[Any, Any]) -> Mails:
     """The mails of the application: nothing is sent until a test says so."""
-    if Mailer in replace:
-        problem = "The fixture `mails` reads no mails, because this test replaces Mailer."
-        pytest.fail(f"{problem} Await `work.run()`, and ask what stands for it.", pytrace=False)
+    require_kept_mails(replace)
     return Mails(backstay)
 
 

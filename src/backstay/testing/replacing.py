@@ -50,3 +50,10 @@ def for_tests(application: Application, replace: Mapping[Any, Any]) -> Applicati
         replace={**application.replace, **quiet, **ports},
         provide={**application.provide, **provided},
     )
+
+
+def require_kept_mails(replace: Mapping[Any, Any]) -> None:
+    """Fail a test that wants to read kept mails although it replaces what keeps them."""
+    if Mailer in replace:
+        problem = "The fixture `mails` reads no mails, because this test replaces Mailer."
+        pytest.fail(f"{problem} Await `work.run()`, and ask what stands for it.", pytrace=False)
