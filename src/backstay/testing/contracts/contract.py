@@ -42,5 +42,5 @@ class TimedContract(Contract):
 def altered(text: str) -> list[str]:
     """The text with another character at some places, and without its end."""
     places = range(0, len(text), max(1, len(text) // 40))
-    changed = [text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :] for at in places]
+    changed = [text[:at] + ("A" if text[at] != "A" else "Z") + text[at + 1 :] for at in places]
     return [*changed, text[:-4]]

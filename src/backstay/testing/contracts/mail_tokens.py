@@ -54,7 +54,7 @@ class MailTokensContract(Contract):
         self, tokens: MailTokens, foreign: MailTokens
     ) -> None:
         name = tokens.pseudonym("ada@example.org")
-        assert "ada" not in name
+        assert "@" not in name
         same = ("Ada@EXAMPLE.org", "ada+x@example.org", "ada+@example.org")
         assert {tokens.pseudonym(each) for each in same} == {name}
         others = ("bob@example.org", "ada@example.com", "+ada@example.org", "+bob@example.org")
