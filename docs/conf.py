@@ -11,13 +11,14 @@ _GUIDES = [
     *(
         "build-on-it",
         "add-a-resource",
+        "testing",
         "queries",
         "background-work",
         "caching-and-limits",
         "retries",
         "mail",
     ),
-    *("clients", "database-urls", "production"),
+    *("replace-an-adapter", "clients", "database-urls", "production"),
 ]
 """The guides in the order of a reader; a guide that is not named here comes after them."""
 _guides = sorted(path.stem for path in (Path(__file__).parent / "guides").glob("*.md"))

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from backstay.composition import http, wiring
 from backstay.core.startup import settle_memory
 from backstay.db import engine, sqlite
-from backstay.testing import postgres_server as postgres_service
 from tests import selection
 from tests.files import affected
 
@@ -33,9 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_once()
     if config.getoption("--affected-sqlite"):
         vars(sqlite)["in_use"] = affected
-    run = getattr(config, "workerinput", {})
-    if "postgres" in run:
-        postgres_service.share(run["postgres"])
+    if config.getoption("--quick"):
+        config.option.database = "sqlite"
 
 
 def _compile_once() -> None:
@@ -62,10 +60,7 @@ def _check_once() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """The test processes of a run share one PostgreSQL, started by the controlling process."""
     node.workerinput["groups"] = str(selection.groups_file(node.config))
-    if not node.config.getoption("--quick"):
-        node.workerinput["postgres"] = postgres_service.shared_server().handle()
 
 
 @pytest.hookimpl(optionalhook=True)

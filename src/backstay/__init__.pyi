@@ -43,6 +43,9 @@ from backstay.core.mail import KeptMail as KeptMail
 from backstay.core.mail import Mail as Mail
 from backstay.core.mail import Mailbox as Mailbox
 from backstay.core.mail import Mailer as Mailer
+from backstay.core.mail import MailNotSent as MailNotSent
+from backstay.core.mail import MailNotWritten as MailNotWritten
+from backstay.core.mail import MailRefused as MailRefused
 from backstay.core.mail import MailTemplates as MailTemplates
 from backstay.core.mail import MailTokens as MailTokens
 from backstay.core.messages import Command as Command
@@ -58,14 +61,17 @@ from backstay.core.permissions import SYSTEM_ONLY as SYSTEM_ONLY
 from backstay.core.permissions import PermissionSpec as PermissionSpec
 from backstay.core.permissions import RoleSpec as RoleSpec
 from backstay.core.permissions import Scope as Scope
+from backstay.core.ports import AccessClaims as AccessClaims
 from backstay.core.ports import AccessTokens as AccessTokens
 from backstay.core.ports import BreachedPasswords as BreachedPasswords
 from backstay.core.ports import Cache as Cache
 from backstay.core.ports import Clock as Clock
 from backstay.core.ports import Limiter as Limiter
+from backstay.core.ports import Load as Load
 from backstay.core.ports import Metrics as Metrics
 from backstay.core.ports import Passwords as Passwords
 from backstay.core.ports import RateLimitResult as RateLimitResult
+from backstay.core.ports import RefreshToken as RefreshToken
 from backstay.core.ports import RefreshTokens as RefreshTokens
 from backstay.core.principal import Grant as Grant
 from backstay.core.principal import Principal as Principal

@@ -76,7 +76,8 @@ def test_pyright_finds_nothing(tmp_path: Path) -> None:
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
     done = run("pyright", "--project", str(tmp_path), "--pythonpath", sys.executable)
     errors = [line for line in done.stdout.splitlines() if "error:" in line]
-    assert errors and all("wrong.py" in line for line in errors), done.stdout
+    assert errors, done.stdout
+    assert all("wrong.py" in line for line in errors), done.stdout
 
 
 def test_the_shop_imports_public_names_only() -> None:

@@ -1,6 +1,5 @@
 """Provides the two caches under test: in process and on Redis."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +7,10 @@ from prometheus_client import CollectorRegistry
 
 from backstay.caching.memory import MemoryCache
 from backstay.caching.redis import RedisCache
+from backstay.testing.contracts.cache import Source
 from tests.redis.linking import link_to
+
+__all__ = ["SECRET", "Source", "memory_cache", "redis_cache"]
 
 SECRET = b"a secret of the server, which has thirty-two bytes"
 
@@ -28,21 +30,3 @@ async def redis_cache(
         await link.start()
     yield cache
     await link.stop()
-
-
-class Source:
-    """A value whose loads are counted; while it is held, its load does not end."""
-
-    def __init__(self, value: bytes = b"first", *, is_held: bool = False) -> None:
-        self.value = value
-        self.loads = 0
-        self.started, self.may_end = asyncio.Event(), asyncio.Event()
-        if not is_held:
-            self.may_end.set()
-
-    async def load(self) -> bytes:
-        self.loads += 1
-        self.started.set()
-        await asyncio.sleep(0)
-        await self.may_end.wait()
-        return self.value

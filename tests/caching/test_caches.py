@@ -1,15 +1,65 @@
 """Shows what every cache does: it keeps bytes for a time, loads once, and invalidates by tag."""
 
-import asyncio
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 
+from backstay.caching import redis as cache_redis
 from backstay.core.ports import Cache
-from tests.caching.caches import Source, memory_cache, redis_cache
+from backstay.testing import free_port
+from backstay.testing.contracts import CacheContract, PassTime
+from tests.caching.caches import memory_cache, redis_cache
 from tests.clocks import StandingClock
+from tests.services.valkey import ValkeyServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
+
+
+class TestMemoryContract(CacheContract):
+    @pytest.fixture
+    def cache(self) -> Cache:
+        return memory_cache()
+
+    @pytest.fixture
+    def unreachable(self, cache: Cache) -> Cache:
+        return cache
+
+    @pytest.fixture
+    def pass_time(self, standing: StandingClock) -> PassTime:
+        async def forward(seconds: float) -> None:
+            standing.now += seconds
+
+        return forward
+
+
+class TestRedisContract(CacheContract):
+    @pytest.fixture
+    async def cache(self, valkey: ValkeyServer) -> AsyncIterator[Cache]:
+        async with redis_cache(valkey.url) as cache:
+            yield cache
+
+    @pytest.fixture
+    async def unreachable(self) -> AsyncIterator[Cache]:
+        async with redis_cache(f"redis://127.0.0.1:{free_port()}", is_started=False) as cache:
+            yield cache
+
+    @pytest.fixture
+    def pass_time(
+        self, standing: StandingClock, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+    ) -> PassTime:
+        passed = 0.0
+        clock = SimpleNamespace(time=lambda: time.time() + passed, monotonic=time.monotonic)
+        monkeypatch.setattr(cache_redis, "time", clock)
+
+        async def forward(seconds: float) -> None:
+            nonlocal passed
+            passed += seconds
+            standing.now += seconds
+            valkey.forward(seconds)
+
+        return forward
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -19,130 +69,6 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
         return
     async with redis_cache(request.getfixturevalue("valkey").url) as cache:
         yield cache
-
-
-async def test_a_value_is_kept_until_it_is_deleted(cache: Cache) -> None:
-    assert await cache.get("boat") is None
-    await cache.set("boat", b"\x00\xff", ttl=60)
-    await cache.set("empty", b"", ttl=60)
-    assert await cache.get("boat") == b"\x00\xff"
-    assert await cache.get("empty") == b""
-    await cache.delete("boat", "nothing")
-    assert await cache.get("boat") is None
-    assert await cache.get("empty") == b""
-
-
-async def test_a_value_is_gone_after_its_time(cache: Cache) -> None:
-    for key, ttl in (("lasting", 60), ("brief", 0.05)):
-        await cache.set(key, b"sloop", ttl=ttl)
-        await cache.set(f"tagged {key}", b"sloop", ttl=ttl, tags=("boats",))
-    await asyncio.sleep(0.06)
-    assert await cache.get("lasting") == b"sloop"
-    assert await cache.get("tagged lasting", tags=("boats",)) == b"sloop"
-    assert await cache.get("brief") is None
-    assert await cache.get("tagged brief", tags=("boats",)) is None
-
-
-async def test_a_tag_outdates_what_has_it_and_nothing_else(cache: Cache) -> None:
-    await cache.set("both", b"1", ttl=60, tags=("a", "b"))
-    await cache.set("other", b"2", ttl=60, tags=("b",))
-    await cache.set("plain", b"3", ttl=60)
-    await cache.delete_tags("a", "unknown")
-    assert await cache.get("both", tags=("a", "b")) is None
-    assert await cache.get("other", tags=("b",)) == b"2"
-    assert await cache.get("plain") == b"3"
-
-
-async def test_a_missing_value_is_loaded_once_for_all_callers(cache: Cache) -> None:
-    source = Source()
-    asking = [cache.remember("k", source.load, ttl=60, tags=("t",)) for _ in range(100)]
-    assert await asyncio.gather(*asking) == [b"first"] * 100
-    assert await cache.remember("k", source.load, ttl=60, tags=("t",)) == b"first"
-    assert source.loads == 1
-
-
-async def test_a_load_outdated_while_running_is_answered_but_not_kept(
-    cache: Cache,
-) -> None:
-    first, second = Source(is_held=True), Source(b"second")
-    early = asyncio.create_task(cache.remember("k", first.load, ttl=60, tags=("t",)))
-    await first.started.wait()
-    await cache.delete_tags("t")
-    assert await cache.remember("k", second.load, ttl=60, tags=("t",)) == b"second"
-    first.may_end.set()
-    assert await early == b"first"
-    assert await cache.get("k", tags=("t",)) == b"second"
-
-
-async def test_a_load_error_reaches_all_waiting_callers_and_is_forgotten(cache: Cache) -> None:
-    loads = 0
-
-    async def fail() -> bytes:
-        nonlocal loads
-        loads += 1
-        await asyncio.sleep(0)
-        raise ValueError("no")
-
-    asking = [cache.remember("k", fail, ttl=60, tags=("t",)) for _ in range(3)]
-    errors = await asyncio.gather(*asking, return_exceptions=True)
-    assert [type(error) for error in errors] == [ValueError] * 3
-    assert loads == 1
-    assert await cache.remember("k", Source().load, ttl=60, tags=("t",)) == b"first"
-
-
-async def test_a_cancelled_caller_does_not_cancel_the_load(cache: Cache) -> None:
-    source = Source(is_held=True)
-    first = asyncio.create_task(cache.remember("k", source.load, ttl=60, tags=("t",)))
-    await source.started.wait()
-    second = asyncio.create_task(cache.remember("k", source.load, ttl=60, tags=("t",)))
-    await asyncio.sleep(0)
-    first.cancel()
-    source.may_end.set()
-    assert await second == b"first"
-    assert source.loads == 1
-
-
-async def test_a_pattern_deletes_the_keys_that_match_it(cache: Cache) -> None:
-    for key in ("boat:1", "boat:22", "boats", "b[o]at:1", "ship:1"):
-        await cache.set(key, b"x", ttl=60)
-    await cache.delete_matching("b[o]at:*")
-    await cache.delete_matching("boat:?")
-    left = [k for k in ("boat:1", "boat:22", "boats", "b[o]at:1", "ship:1") if await cache.get(k)]
-    assert left == ["boat:22", "boats", "ship:1"]
-
-
-async def test_a_pattern_must_match_the_whole_key(cache: Cache) -> None:
-    keys = ("my:weather:1", "weather", "weather:1", "weather:é")
-    for key in keys:
-        await cache.set(key, b"x", ttl=60)
-    await cache.increment("quota:weather:7", ttl=60)
-    await cache.increment("weather:7", ttl=60)
-    await cache.push("my:weather:2", b"x", ttl=60)
-    await cache.delete_matching("weather:?")
-    assert [key for key in keys if await cache.get(key)] == ["my:weather:1", "weather"]
-    assert await cache.increment("quota:weather:7", ttl=60) == 2
-    assert await cache.increment("weather:7", ttl=60) == 1
-    assert await cache.slice("my:weather:2") == [b"x"]
-
-
-async def test_counters_are_exact_until_they_expire(cache: Cache) -> None:
-    counted = await asyncio.gather(*[cache.increment("n", ttl=60) for _ in range(50)])
-    assert sorted(counted) == list(range(1, 51))
-    assert await cache.increment("n", -8, ttl=60) == 42
-    assert await cache.increment("brief", ttl=0.05) == 1
-    await asyncio.sleep(0.06)
-    assert await cache.increment("brief", ttl=60) == 1
-
-
-async def test_lists_grow_at_their_end_and_are_read_in_slices(cache: Cache) -> None:
-    await cache.push("log", b"a", b"b", ttl=60)
-    await cache.push("log", b"c", ttl=60)
-    assert await cache.slice("log") == [b"a", b"b", b"c"]
-    assert await cache.slice("log", 1, 1) == [b"b"]
-    assert await cache.slice("log", -2) == [b"b", b"c"]
-    assert await cache.slice("nothing") == []
-    await cache.delete("log")
-    assert await cache.slice("log") == []
 
 
 async def test_a_list_larger_than_the_value_limit_is_dropped(cache: Cache) -> None:
@@ -170,15 +96,6 @@ async def test_a_full_memory_cache_drops_the_least_recently_used_entries() -> No
     assert sum([await small.get(str(n)) is not None for n in range(100)]) == 18
     await small.set("huge", b"x" * 90_000, ttl=60)
     assert await small.get("huge") is None
-
-
-async def test_a_later_increment_does_not_extend_a_counter_in_memory(
-    standing: StandingClock,
-) -> None:
-    cache = memory_cache()
-    for expected in (1, 2, 1):
-        assert await cache.increment("n", ttl=60) == expected
-        standing.now += 30
 
 
 async def test_memory_uses_tagged_values_only_while_its_channel_is_complete(

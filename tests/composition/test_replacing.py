@@ -22,6 +22,7 @@ from backstay.core.rates import Rate
 from backstay.core.wiring import BootError, Code
 from backstay.settings import AppSettings, Settings, SettingsGroup
 from backstay.testing import settings_with
+from tests.settings.conftest import OTHER, STRONG
 
 
 class Pigeons:
@@ -184,3 +185,16 @@ def test_what_has_an_adapter_cannot_be_provided(tmp_path: Path) -> None:
 def test_a_parameter_that_nobody_provides_is_a_boot_error(tmp_path: Path) -> None:
     found = faults(tmp_path, replace={Mailer: Asking})
     assert "`height` of Asking" in found[Code.APPLICATION_PARAMETER]
+
+
+@pytest.mark.parametrize("replace", [{}, {Mailer: Pigeons}])
+async def test_a_mailer_of_the_project_needs_no_mail_server(
+    tmp_path: Path, replace: dict[Any, Any]
+) -> None:
+    keys = {"SECURITY_SECRET_KEY": STRONG, "SECURITY_REFRESH_TOKEN_SECRET": OTHER}
+    settings = settings_with(
+        f"sqlite:///{tmp_path}/unused.db", tmp_path, **keys, ENVIRONMENT="production"
+    )
+    backstay = Application("shop", replace=replace, migrations=None).compose(settings)
+    assert backstay.lacks_mail_server is not bool(replace)
+    await backstay.close()

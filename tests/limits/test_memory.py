@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backstay.core.ports import Limiter
 from backstay.core.rates import Rate
 from backstay.limits.memory import SECOND, MemoryLimiter
+from backstay.testing.contracts import LimiterContract, PassTime
 from tests.examples import examples
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +29,27 @@ class Time:
 
     def forward(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)
+
+
+class TestContract(LimiterContract):
+    @pytest.fixture
+    def time(self) -> Time:
+        return Time()
+
+    @pytest.fixture
+    def pass_time(self, time: Time) -> PassTime:
+        async def forward(seconds: float) -> None:
+            time.forward(seconds)
+
+        return forward
+
+    @pytest.fixture
+    def limiter(self, time: Time) -> Limiter:
+        return MemoryLimiter(time)
+
+    @pytest.fixture
+    def unreachable(self, limiter: Limiter) -> Limiter:
+        return limiter
 
 
 @examples()
@@ -67,17 +90,6 @@ async def test_the_announced_wait_is_exact(rate: Rate, times: int) -> None:
     assert not (await limiter.hit("a", rate)).allowed
     clock.now += 1
     assert (await limiter.hit("a", rate)).allowed
-
-
-async def test_keys_and_rates_are_counted_separately() -> None:
-    limiter = MemoryLimiter(Time())
-    for key, rate in (("a", FIVE), ("b", FIVE), ("a", Rate(5, 61))):
-        assert (await limiter.hit(key, rate)).remaining == 4
-
-
-async def test_a_rate_too_large_to_count_raises_no_error() -> None:
-    limiter = MemoryLimiter(Time())
-    assert (await limiter.hit("a", Rate(10**12, 1))).allowed
 
 
 async def test_a_key_whose_window_has_passed_is_forgotten() -> None:

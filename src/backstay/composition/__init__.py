@@ -20,7 +20,7 @@ from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore
-from backstay.core.mail import MailTemplates
+from backstay.core.mail import Mailer, MailTemplates, NoMailer
 from backstay.core.messages import Message
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import (
@@ -161,14 +161,15 @@ def compose(
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
-    lacks_mail = settings.mail.chosen is None and any(each.name == "mail" for each in features)
+    services = mail_for(settings, adapters.key, clock, templates) | own.replaced
+    is_off = isinstance(services[Mailer], NoMailer)
+    lacks_mail = is_off and any(each.name == "mail" for each in features)
     schema_fault = _schema_fault_of(adapters.database, models, histories)
     health = ServiceHealth(
         *(adapters.database, adapters.links, outbox.store, channel, schema_fault),
         lacks_mail=lacks_mail,
     )
-    services = _services(adapters, features, outbox.store, health)
-    services |= mail_for(settings, adapters.key, clock, templates) | own.replaced | own.provided
+    services = _services(adapters, features, outbox.store, health) | services | own.provided
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     registry.faults += role_faults(roles, features)
     registry.faults += owner_faults(models)

@@ -10,7 +10,7 @@ from backstay.caching.memory import MemoryCache
 from backstay.caching.redis import RedisCache, Signer
 from backstay.composition.replacing import Replacements
 from backstay.core.jobs import JobNotifier
-from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens
+from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens, NoMailer
 from backstay.core.ports import (
     AccessTokens,
     BreachedPasswords,
@@ -25,7 +25,7 @@ from backstay.db.options import EngineOptions
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
-from backstay.mailing.local import ConsoleMailer, FileMailer, NoMailer
+from backstay.mailing.local import ConsoleMailer, FileMailer
 from backstay.mailing.templates import JinjaMailTemplates, mail_folders
 from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles

@@ -51,16 +51,37 @@ class Mail:
 
 
 class Mailer(Protocol):
-    """Hands mails over for delivery, for example to an SMTP server."""
+    """Hands mails over for delivery, for example to an SMTP server.
+
+    Any number of mails may be sent at once. The sentence of an error is stored with the job, so it
+    contains nothing of the mail: neither recipient nor subject nor text.
+    """
 
     async def send(self, mail: Mail) -> None:
-        """Hand one mail over.
+        """Hand one mail over, with its text and its HTML, to its recipient and to nobody else.
 
         Raises:
-            MailNotSent: it was not accepted now; a retry may succeed.
-            MailRefused: it cannot be sent; a retry is useless.
+            MailNotSent: it was not accepted now, or the service does not answer; a retry may
+                succeed.
+            MailRefused: it cannot be sent, for example because its recipient is not one address or
+                its subject has several lines; a retry is useless.
         """
         ...
+
+
+class NoMailServer(MailNotSent):
+    """No mail server is configured; a retry is useless until there is one."""
+
+    status, code, title = 422, "mail.no_server", "No mail server is configured"
+
+
+class NoMailer:
+    """Refuses every mail, because no mail server is configured."""
+
+    async def send(self, mail: Mail) -> None:
+        raise NoMailServer(
+            "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +109,13 @@ class MailTemplates(Protocol):
     """Writes mails from templates."""
 
     def write(self, template: str, recipient: str, values: Mapping[str, Any]) -> Mail:
-        """The mail of a template. Values are what JSON can say, such as a list of objects.
+        """The mail of a template: its subject has one line, values are escaped in its HTML only.
+
+        Values are what JSON can say, such as a list of objects.
 
         Raises:
-            MailNotWritten: there is no such template, or it cannot be rendered with these values.
+            MailNotWritten: there is no such template, or it cannot be rendered with these values;
+                the sentence names the template.
         """
         ...
 
@@ -104,11 +128,17 @@ class MailTokens(Protocol):
     """
 
     def write(self, purpose: str, link_id: UUID) -> str:
-        """The token of a link; another purpose gives another token."""
+        """The token of a link, always the same; another purpose gives another token.
+
+        It has letters, digits, ``-`` and ``_`` only, as it stands in a URL.
+        """
         ...
 
     def read(self, purpose: str, token: str) -> UUID | None:
-        """The id of a token's link, or None if the token is forged or has another purpose."""
+        """The id of a token's link, or None if the token is forged or has another purpose.
+
+        No text raises an error.
+        """
         ...
 
     def pseudonym(self, address: str, *, exact: bool = False) -> str:

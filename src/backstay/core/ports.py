@@ -23,10 +23,10 @@ class BreachedPasswords(Protocol):
     """Looks up passwords that became public through data breaches."""
 
     async def contains(self, password: str) -> bool:
-        """Whether the password is known; always False if no source of passwords is configured.
+        """Whether exactly this text is known; always False if no source is configured.
 
         Raises:
-            Unavailable: the look-up failed.
+            Unavailable: the look-up failed; its sentence does not contain the password.
         """
         ...
 
@@ -48,7 +48,10 @@ class Passwords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says (RFC 9068)."""
+    """What a verified access token says (RFC 9068).
+
+    ``expires_at`` is the second since 1970 until which the token is accepted.
+    """
 
     user_id: UUID
     session_id: UUID
@@ -59,19 +62,19 @@ class AccessTokens(Protocol):
     """Signs and verifies access tokens."""
 
     def issue(self, user_id: UUID, session_id: UUID) -> str:
-        """Sign a token for one session."""
+        """Sign a token for one session: ASCII that can be sent in a header (RFC 6750, 2.1)."""
         ...
 
     def verify(self, token: str) -> AccessClaims:
         """The claims of a valid token.
 
         Raises:
-            Unauthenticated: the token is not valid, for whatever reason.
+            Unauthenticated: the token is not valid, for whatever reason: any text is refused so.
         """
         ...
 
     def public_keys(self) -> dict[str, Any]:
-        """The public keys as a JWK set (RFC 7517); empty for a symmetric algorithm."""
+        """The public keys as a JWK set (RFC 7517), ``{"keys": […]}``; none for a symmetric key."""
         ...
 
 
@@ -92,11 +95,11 @@ class RefreshTokens(Protocol):
     """Makes refresh tokens; the successor of a token is derived from it and a key of the server."""
 
     def first(self, session_id: UUID) -> RefreshToken:
-        """A new random token, of generation 0."""
+        """A new random token of a session, of generation 0."""
         ...
 
     def successor(self, token: RefreshToken) -> RefreshToken:
-        """The one token that follows; every call gives the same."""
+        """The one token of the next generation, always the same; only the key can derive it."""
         ...
 
     def hash(self, token: RefreshToken) -> bytes:
@@ -106,7 +109,8 @@ class RefreshTokens(Protocol):
     def age(self, token: RefreshToken, generation: int, live_hash: bytes) -> int | None:
         """How often a token was rotated since, given the generation and hash of the current one.
 
-        It is 0 for the current token itself, and None for a forged one.
+        It is 0 for the current token itself, and None for a token that is forged, of another
+        session, or of a later generation than the current one.
         """
         ...
 
@@ -115,17 +119,24 @@ class RefreshTokens(Protocol):
         ...
 
     def write(self, token: RefreshToken) -> str:
-        """The text that the client keeps."""
+        """The text that the client keeps: ASCII that can be the value of a cookie (RFC 6265)."""
         ...
 
     def read(self, text: str) -> RefreshToken | None:
-        """The token in a text, or None if the text has another form or a wrong signature."""
+        """The token in a text, or None if the text has another form or a wrong signature.
+
+        No text raises an error. What :meth:`write` gave is read as the same token.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitResult:
-    """The result of a limiter. ``reset_after`` and ``retry_after`` are in seconds."""
+    """The result of a limiter. ``remaining`` further requests are within the rate now.
+
+    In seconds: ``reset_after`` until a whole burst is free again, ``retry_after`` until the next
+    request is within the rate; 0 if this one was.
+    """
 
     allowed: bool
     limit: int
@@ -135,24 +146,31 @@ class RateLimitResult:
 
 
 class Limiter(Protocol):
-    """Counts requests per key (GCRA, whose burst is the limit)."""
+    """Counts requests per key (GCRA, whose burst is the limit).
+
+    Each pair of a key and a rate is counted on its own; any text is a key. Requests at once are
+    counted exactly. While its store does not answer, a limiter counts in another way or allows
+    everything: it raises no error.
+    """
 
     async def hit(self, key: str, rate: Rate) -> RateLimitResult:
-        """Count one request, and return whether it is within the rate."""
+        """Count one request, unless it is beyond the rate, and return whether it is within it."""
         ...
 
     async def take_back(self, key: str, rate: Rate) -> None:
-        """Undo the count of a request that was within the rate."""
+        """Undo the count of a request that was within the rate, unless its time has passed."""
         ...
 
 
 Load = Callable[[], Awaitable[bytes]]
+"""Computes a value that a cache lacks."""
 
 
 class Cache(Protocol):
     """Keeps bytes for a while; with Redis, all processes share them.
 
-    An entry may disappear at any time. While Redis is down each process keeps its own entries.
+    An entry may disappear at any time: where room is short, or the store was away. While Redis is
+    down each process keeps its own entries; no cache raises an error because its store is away.
     ``ttl`` is in seconds.
     """
 
@@ -161,7 +179,7 @@ class Cache(Protocol):
         ...
 
     async def set(self, key: str, value: bytes, *, ttl: float, tags: tuple[str, ...] = ()) -> None:
-        """Keep a value until one of its tags is deleted.
+        """Keep a value in place of an earlier one, until one of its tags is deleted.
 
         For a value computed from the data that the tags name, use :meth:`remember`: this method
         cannot know whether that data has changed since.
@@ -174,7 +192,8 @@ class Cache(Protocol):
         """The value of a key, else what ``load`` returns; concurrent callers share one load.
 
         A loaded value is not kept if one of its tags was deleted during the load. An error of
-        ``load`` is raised to every caller that waits for it, and is not kept.
+        ``load`` is raised to every caller that waits for it, and is not kept. A caller that is
+        cancelled does not cancel a load that others wait for.
         """
         ...
 

@@ -68,9 +68,10 @@ class Scheduler:
         if last is None and not each.trigger.fires_at_once:
             await store.see(each.name, slot)
         elif last is None or last < slot:
-            await self._fire(each, slot)
+            await self.fire(each, slot)
 
-    async def _fire(self, each: Scheduled, slot: datetime) -> None:
+    async def fire(self, each: Scheduled, slot: datetime) -> bool:
+        """Store the job of a slot, unless that of an earlier slot is unfinished; whether it did."""
         chosen = urandom(24).hex()
         job = self._outbox.new(
             each.command,
@@ -80,9 +81,11 @@ class Scheduler:
             request_id=chosen[:32],
             traceparent=f"00-{chosen[:32]}-{chosen[32:]}-00",
         )
-        if await self._outbox.store.fire(each.name, slot, job):
-            log.info("schedule fired", schedule=each.name, slot=slot.isoformat())
-            self._outbox.wake(job.id)
+        if not await self._outbox.store.fire(each.name, slot, job):
+            return False
+        log.info("schedule fired", schedule=each.name, slot=slot.isoformat())
+        self._outbox.wake(job.id)
+        return True
 
 
 def id_of(name: str, slot: datetime) -> UUID:

@@ -1,4 +1,4 @@
-"""Mailers that need no mail server: one keeps mails in a folder, one prints, one refuses them."""
+"""Mailers that need no mail server: one keeps mails in a folder, one prints them."""
 
 import asyncio
 import os
@@ -19,12 +19,6 @@ from backstay.mailing.message import message_of
 
 KEPT = 200
 """How many mails are kept; the oldest ones beyond that are deleted."""
-
-
-class _NoMailServer(MailNotSent):
-    """No mail server is configured; a retry is useless until there is one."""
-
-    status, code, title = 422, "mail.no_server", "No mail server is configured"
 
 
 class FileMailer:
@@ -102,12 +96,3 @@ class ConsoleMailer:
             print(told, file=self._stream or sys.stderr, flush=True)
         except OSError as error:
             raise MailNotSent(f"The mail cannot be printed: {error.strerror}.") from error
-
-
-class NoMailer:
-    """Refuses every mail, because no mail server is configured."""
-
-    async def send(self, mail: Mail) -> None:
-        raise _NoMailServer(
-            "No mail server is configured: set MAIL_HOST, or MAIL_BACKEND; then repeat this."
-        )

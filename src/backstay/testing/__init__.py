@@ -1,7 +1,8 @@
 """The test kit, a pytest plugin: ``pytest_plugins = ["backstay.testing"]`` in ``conftest.py``.
 
 It gives the fixtures of :mod:`backstay.testing.fixtures`: the application on a database of its
-own, clients, signed-in users, a clock that stands still, captured jobs, events and mails.
+own, clients, signed-in users, a clock that stands still, captured jobs, events and mails. The
+contracts of replaceable ports are in :mod:`backstay.testing.contracts`.
 
 A ``conftest.py`` may import from it before pytest loads it: PYTEST_DONT_REWRITE.
 """
@@ -10,7 +11,6 @@ from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with
 from backstay.testing.fixtures import (
     add,
-    anyio_backend,
     app,
     application,
     backstay,
@@ -20,6 +20,7 @@ from backstay.testing.fixtures import (
     login,
     mails,
     postgres,
+    replace,
     seeded_url,
     settings,
     templates,
@@ -31,14 +32,18 @@ from backstay.testing.plugin import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_configure_node,
+    pytest_pycollect_makeitem,
+    pytest_report_header,
 )
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import eventually, until
-from backstay.testing.work import Mails, Work, settle, token_in
+from backstay.testing.work import Add, Mails, Work, settle, token_in
 
 __all__ = [
     "ADMIN_EMAIL",
     "PASSWORD",
+    "Add",
     "FrozenClock",
     "Login",
     "Mails",
@@ -46,7 +51,6 @@ __all__ = [
     "Templates",
     "Work",
     "add",
-    "anyio_backend",
     "app",
     "application",
     "backstay",
@@ -62,6 +66,10 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_configure_node",
+    "pytest_pycollect_makeitem",
+    "pytest_report_header",
+    "replace",
     "seeded_url",
     "settings",
     "settings_with",

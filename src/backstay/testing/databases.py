@@ -11,7 +11,7 @@ import anyio
 from backstay.application import PACKAGED, Application
 from backstay.composition import seed
 from backstay.db import migrate
-from backstay.settings import Settings
+from backstay.settings import ConfigurationError, Settings
 from backstay.settings.schema import Schema
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD
 from backstay.testing.postgres_server import PostgresServer
@@ -97,4 +97,8 @@ def settings_with(
         "DB_READ_TIMEOUT": "300",  # a busy machine has time
         **variables,
     }
-    return application.load_settings(environ, folder)
+    try:
+        return application.load_settings(environ, folder)
+    except ConfigurationError as error:
+        error.add_note("Tests read no environment: give settings in the fixture `variables`.")
+        raise

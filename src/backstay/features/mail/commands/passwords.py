@@ -10,14 +10,14 @@ from backstay import (
     Clock,
     Command,
     Jobs,
-    MailSettings,
+    Mailer,
     Passwords,
     Sender,
     Transaction,
     handles,
     prepares,
 )
-from backstay.core.mail import MAIL_QUEUE
+from backstay.core.mail import MAIL_QUEUE, NoMailer
 from backstay.features.mail.commands.links import mail_link, use_up
 from backstay.features.mail.queries import FindLink
 from backstay.features.mail.schemas import UNSENT, Accepted, Link, Purpose, TokenText
@@ -47,11 +47,11 @@ class ForgotPassword(Command[Accepted]):
 
 
 @handles(ForgotPassword)
-async def forgot_password(command: ForgotPassword, jobs: Jobs, settings: MailSettings) -> Accepted:
+async def forgot_password(command: ForgotPassword, jobs: Jobs, mailer: Mailer) -> Accepted:
     delay = random.uniform(*DELAY)  # noqa: S311
     mail = MailResetLink(email=command.email)
     await jobs.as_system().enqueue(mail, delay=delay, unique=command.email)
-    return ANSWER if settings.chosen else UNSENT
+    return UNSENT if isinstance(mailer, NoMailer) else ANSWER
 
 
 class MailResetLink(Command[None]):
