@@ -14,6 +14,7 @@ from backstay.core.listing import CursorPage, Equals, ListQuery, Page, Range, Te
 from backstay.core.messages import View
 from backstay.core.permissions import PUBLIC
 from backstay.db.database import Database
+from backstay.db.list_statements import Shape
 from backstay.db.listing import Listing
 from tests.db.books import book, paginator, store
 from tests.db.conftest import Commands
@@ -138,3 +139,16 @@ async def test_nulls_are_last_however_a_list_is_paged(
     assert [row for page in pages for row in page.items] == expected
     before = await back(gaps, pages[-1].prev_cursor, limit)
     assert [*before, *pages[-1].items] == expected
+
+
+def test_an_index_leads_to_a_position_among_nulls() -> None:
+    for sort in ("printed_at", "-printed_at"):
+        shape = Shape(own=False, searched=False, conditions=(), sort=(sort,))
+        for part in ("forward", "backward"):
+            told = shape._replace(part=part, nulls=(False, False), region="values")
+            values = str(PLACED.statement(told))
+            nulls = str(PLACED.statement(told._replace(nulls=(True, False), region="nulls")))
+            assert "OR" not in (values + nulls).replace("ORDER", "")
+            assert "NULLS" not in values + nulls
+            assert "(test_books.printed_at, test_books.id)" in values
+            assert "test_books.printed_at IS NULL AND" in nulls

@@ -205,6 +205,9 @@ async def test_lines_are_written_by_one_statement(ada: Person, backstay: Backsta
     assert (answer.status_code, len(seen)) == (200, 2)
     again = await ada.client.post(SALES_PATH, json=body)
     assert again.status_code == 409
+    dear = {**line, "price": "9999999999999999.99", "quantity": 2}
+    refused = await ada.client.post(SALES_PATH, json={**body, "number": 10, "lines": [dear]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
     made = (await ada.client.get(f"{SALES_PATH}/{answer.json()['id']}")).json()
     assert (len(made["lines"]), made["total"]) == (5, "5.00")
 

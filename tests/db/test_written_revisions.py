@@ -4,14 +4,17 @@ import os
 import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, func
 
 from backstay.db import migrate
 from backstay.db.base import Base
+from backstay.db.fixed_point import FixedPoint
 from backstay.db.migrations.runner import PLATFORM, History, MigrationError
 from backstay.db.options import EngineOptions
 from tests.db.shop import Shop, async_url, declared, orders, platform_of
@@ -104,6 +107,25 @@ async def test_types_of_the_project_are_imported(
     for call in ("Money()", "Code(length=12)", "Weight('kg')"):
         assert f"{name}.{call}" in written
     await up_down_up(shop, "shop_0001")
+
+
+async def test_a_further_member_of_a_status_needs_no_migration(
+    shop: Shop, stack: ExitStack
+) -> None:
+    def parcels(status: Any) -> Table:
+        """The table with the columns of `Mapped[Money]` and `Mapped[Status]`."""
+        columns: Any = (Column("price", FixedPoint(9, 2), nullable=False), Column("status", status))
+        return Table("parcels", Base.metadata, Column("id", Integer, primary_key=True), *columns)
+
+    kind: Any = Base.registry.type_annotation_map[StrEnum]
+    few, more = (StrEnum("State", names) for names in (["HERE"], ["HERE", "AWAY"]))
+    with declared(parcels(kind._resolve_for_python_type(few, few, few))):
+        written = (await shop.write("Parcels")).read_text()
+        assert "sa.Column('price', sa.BigInteger(), nullable=False)" in written
+        assert "native_enum=False, length=64" in written
+        await up_down_up(shop, "shop_0001")
+    stack.enter_context(declared(parcels(kind._resolve_for_python_type(more, more, more))))
+    assert await shop.examine() == ([], [])
 
 
 async def test_enumerations_of_two_tables_share_a_type(shop: Shop, stack: ExitStack) -> None:

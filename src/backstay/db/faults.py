@@ -10,7 +10,13 @@ from typing import NoReturn, TypeVar
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -140,6 +146,8 @@ def translate(error: BaseException) -> AppError:
     """The application's error for one of SQLAlchemy, a driver or the network."""
     if isinstance(error, DBAPIError):
         return _of_driver(error)
+    if isinstance(error, StatementError):  # a value did not fit the type of its column
+        return _of_statement(error.orig) or DatabaseFailed()
     if isinstance(error, StaleDataError):
         return Conflict("Somebody else changed this at the same moment: read it, then retry.")
     if isinstance(error, PoolTimeout):
@@ -205,6 +213,7 @@ def commit_failed(error: BaseException) -> AppError:
 
 def _is_unstorable(cause: BaseException | None) -> bool:
     by_driver = getattr(cause, "sqlstate", None) == "22000" and "range" in str(cause)
+    by_driver = by_driver or isinstance(cause, OverflowError)
     return by_driver or getattr(cause, "sqlstate", None) in _UNSTORABLE
 
 

@@ -35,7 +35,8 @@ class FixedPoint(TypeDecorator[Decimal]):
     functions, such as ``avg``, casts and SQL written as text see the whole number.
 
     Raises:
-        ValueError: a type with over 18 digits or too many places; a value that does not fit.
+        ValueError: a type with over 18 digits or too many places; a value with too many places.
+        OverflowError: a value that is too large, which clients see as 422, as other such values.
         TypeError: a float as a value; an operation in SQL that would give another unit.
     """
 
@@ -61,20 +62,25 @@ class FixedPoint(TypeDecorator[Decimal]):
     def holds(self, value: Decimal | int) -> bool:
         """Whether the column can hold this number exactly."""
         value = Decimal(value)
-        if not value.is_finite() or value.adjusted() >= self.digits - self.places:
-            return not value and value.is_finite()
+        if not value.is_finite() or self._is_too_large(value):
+            return False
         parts = value.as_tuple()
         exponent, digits = int(parts.exponent), parts.digits
         beyond = -exponent - self.places
         return beyond <= 0 or not any(digits[-beyond:])
+
+    def _is_too_large(self, value: Decimal) -> bool:
+        return value.is_finite() and bool(value) and value.adjusted() >= self.digits - self.places
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (Decimal, int)):
             raise TypeError(f"{self!r} stores a Decimal or an int, no {type(value).__name__}")
+        if self._is_too_large(Decimal(value)):
+            raise OverflowError(f"{value} is too large for {self!r}")
         if not self.holds(value):
-            raise ValueError(f"{value} does not fit into {self!r}: round it, or widen the column")
+            raise ValueError(f"{value} does not fit into {self!r}: round it first")
         return int(Decimal(value).scaleb(self.places))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:

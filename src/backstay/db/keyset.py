@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
@@ -14,11 +14,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     or_,
-    true,
     tuple_,
 )
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression
+
+Region = Literal["whole", "values", "nulls"]
+Predicates = Sequence[ColumnElement[bool]]
 
 
 class SortKey:
@@ -38,10 +40,19 @@ class SortKey:
             raise TypeError(f"the type of {column} is unknown")
         self.adapter = TypeAdapter[Any](python_type | None if may_be_null else python_type)
 
+    @property
+    def known(self) -> "SortKey":
+        """The same key, among rows where it is not null."""
+        return SortKey(self.column, may_be_null=False)
+
 
 class Ordered(NamedTuple):
-    """A key in the order of one statement, which may be the reverse of the list's."""
+    """A key in the order of one statement, which may be the reverse of the list's.
 
+    ``number`` is that of its value in a cursor.
+    """
+
+    number: int
     key: SortKey
     descending: bool
     nulls_first: bool
@@ -54,50 +65,75 @@ class Ordered(NamedTuple):
             return term
         return term.nulls_first() if self.nulls_first else term.nulls_last()
 
-    def beyond(self, value: ColumnElement[Any], is_null: bool) -> ColumnElement[bool] | None:
-        """The predicate for rows behind a value of this key; None if there are none."""
-        column = self.key.column
+    @property
+    def value(self) -> ColumnElement[Any]:
+        """The value of the cursor, which is bound when the statement runs."""
+        return bindparam(f"_key{self.number}", type_=self.key.column.type)
+
+    def beyond(self, is_null: bool) -> ColumnElement[bool] | None:
+        """The predicate for rows behind the value of this key; None if there are none."""
+        column, value = self.key.column, self.value
         if is_null:
             return column.is_not(None) if self.nulls_first else None
         behind = column < value if self.descending else column > value
         nulls_follow = self.key.may_be_null and not self.nulls_first
         return or_(behind, column.is_(None)) if nulls_follow else behind
 
-    def same(self, value: ColumnElement[Any], is_null: bool) -> ColumnElement[bool]:
+    def same(self, is_null: bool) -> ColumnElement[bool]:
         """The predicate for rows with the same value."""
         column = self.key.column
-        return column.is_(None) if is_null else column == value
+        return column.is_(None) if is_null else column == self.value
 
-    def within_reach(self, value: ColumnElement[Any], is_null: bool) -> ColumnElement[bool]:
-        """The predicate for the same value and all behind it, by which an index is entered."""
-        column = self.key.column
-        if is_null:
-            return true() if self.nulls_first else column.is_(None)
-        reached = column <= value if self.descending else column >= value
-        nulls_follow = self.key.may_be_null and not self.nulls_first
-        return or_(reached, column.is_(None)) if nulls_follow else reached
+
+def regions(first: SortKey, nulls: Sequence[bool], *, backward: bool) -> Sequence[Region]:
+    """The parts of a list that a page reads one after the other, from a position on.
+
+    Where the first key may be null, one statement reads the rows with a value and another one
+    those without: an index leads to the position in each, which no single statement allows.
+    """
+    if not first.may_be_null:
+        return ("whole",)
+    order: tuple[Region, ...] = ("nulls", "values") if backward else ("values", "nulls")
+    if not nulls:
+        return order
+    return order[order.index("nulls" if nulls[0] else "values") :]
+
+
+def within(order: Sequence[Ordered], region: Region) -> tuple[Sequence[Ordered], Predicates]:
+    """The order inside a region, and the predicates for its rows."""
+    first = order[0]
+    if region == "values":
+        return [first._replace(key=first.key.known), *order[1:]], [first.key.column.is_not(None)]
+    if region == "nulls":
+        return order[1:], [first.key.column.is_(None)]
+    return order, []
 
 
 def behind(order: Sequence[Ordered], nulls: Sequence[bool]) -> ColumnElement[bool]:
     """The rows behind a position, whose values are bound as ``_key0``, ``_key1``…
 
-    ``nulls`` tells which of these values are null; those are not bound.
+    ``nulls`` tells by number which of these values are null; those are not bound.
     """
-    values = [bindparam(f"_key{n}", type_=each.key.column.type) for n, each in enumerate(order)]
     directions = {each.descending for each in order}
     if len(directions) == 1 and not any(each.key.may_be_null for each in order):
         compare = operator.lt if directions.pop() else operator.gt
-        columns = (each.key.column for each in order)
+        columns, values = (each.key.column for each in order), (each.value for each in order)
         all_behind: ColumnElement[bool] = compare(tuple_(*columns), tuple_(*values))
         return all_behind
     equal: list[ColumnElement[bool]] = []
     alternatives: list[ColumnElement[bool]] = []
-    for each, value, is_null in zip(order, values, nulls, strict=True):
-        beyond = each.beyond(value, is_null)
+    for each in order:
+        is_null = nulls[each.number]
+        beyond = each.beyond(is_null)
         if beyond is not None:
             alternatives.append(and_(*equal, beyond))
-        equal.append(each.same(value, is_null))
-    return and_(order[0].within_reach(values[0], nulls[0]), or_(*alternatives))
+        equal.append(each.same(is_null))
+    first = order[0]
+    if first.key.may_be_null:
+        return or_(*alternatives)
+    column, value = first.key.column, first.value
+    within_reach = column <= value if first.descending else column >= value
+    return and_(within_reach, or_(*alternatives))
 
 
 def may_be_null(column: ColumnElement[Any], from_: FromClause) -> bool:

@@ -28,7 +28,7 @@ from backstay.core.wiring import BootError, Flaw
 from backstay.db.base import Base, SoftDelete
 from backstay.db.filters import Condition, filter_of
 from backstay.db.folding import contains
-from backstay.db.keyset import Ordered, SortKey, behind, may_be_null
+from backstay.db.keyset import Ordered, Region, SortKey, behind, may_be_null, regions, within
 from backstay.db.list_flaws import (
     filter_flaws,
     is_searched,
@@ -50,10 +50,10 @@ _KEPT = 256  # statements per list; the oldest is dropped first
 class Shape(NamedTuple):
     """Everything that decides the text of a statement; the values are bound when it runs.
 
-    It reads a ``part``: a numbered page, the count, or a page by cursor. A page by cursor begins
-    behind the values ``_key0``, ``_key1``…, unless ``nulls`` is empty; it tells which of them are
-    null. Further parameters are those of the ``conditions``, ``_owner``, ``_q``, ``_limit`` and
-    ``_offset``.
+    It reads a ``part``: a numbered page, the count, or a page by cursor; of the latter only the
+    ``region`` that :func:`regions` names. A page by cursor begins behind the values ``_key0``,
+    ``_key1``…, unless ``nulls`` is empty; it tells which of them are null. Further parameters are
+    those of the ``conditions``, ``_owner``, ``_q``, ``_limit`` and ``_offset``.
     """
 
     own: bool
@@ -62,6 +62,7 @@ class Shape(NamedTuple):
     part: Literal["page", "count", "forward", "backward"] = "page"
     sort: tuple[str, ...] = ()
     nulls: tuple[bool, ...] = ()
+    region: Region = "whole"
 
 
 class ListStatements(Generic[V]):
@@ -103,6 +104,7 @@ class ListStatements(Generic[V]):
         sortable = self._named("sorts by", (*_texts(query.sortable), "id"))
         keys = {name: self._sort_key(name, column) for name, column in sortable.items()}
         self.keys = {name: key for name, key in keys.items() if key is not None}
+        self._has_nulls = any(key.may_be_null for key in self.keys.values())
         self.fields = tuple(view.model_fields)
         self.page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
         self.cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
@@ -164,19 +166,28 @@ class ListStatements(Generic[V]):
             self._statements.put(shape, found)
         return found
 
+    def regions(self, shape: Shape) -> Sequence[Region]:
+        """The parts of the list that a page by cursor reads, one statement each."""
+        if not self._has_nulls:
+            return ("whole",)
+        first, _ = sort_keys(shape.sort)[0]
+        return regions(self.keys[first], shape.nulls, backward=shape.part == "backward")
+
     def _build(self, shape: Shape) -> Select[Any]:
         predicates = list(self._predicates(shape))
         if shape.part == "count":
             return select(func.count()).select_from(self._from).where(*predicates)
         backward = shape.part == "backward"
-        order = [
-            Ordered(self.keys[name], descending != backward, nulls_first=backward)
-            for name, descending in sort_keys(shape.sort)
+        order: Sequence[Ordered] = [
+            Ordered(number, self.keys[name], descending != backward, nulls_first=backward)
+            for number, (name, descending) in enumerate(sort_keys(shape.sort))
         ]
+        keys = [each.key.column.label(f"_key{each.number}") for each in order]
+        order, region = within(order, shape.region)
         statement = (
             select(*self._shown)
             .select_from(self._from)
-            .where(*predicates)
+            .where(*predicates, *region)
             .order_by(*(each.clause() for each in order))
             .limit(bindparam("_limit", type_=Integer))
         )
@@ -184,7 +195,6 @@ class ListStatements(Generic[V]):
             return statement.offset(bindparam("_offset", type_=Integer))
         if shape.nulls:
             statement = statement.where(behind(order, shape.nulls))
-        keys = (each.key.column.label(f"_key{n}") for n, each in enumerate(order))
         return statement.add_columns(*keys)
 
     def _predicates(self, shape: Shape) -> Iterator[ColumnElement[bool]]:

@@ -165,8 +165,14 @@ class Paginator:
             nulls=tuple(value is None for value in place.values),
         )
         parameters |= {f"_key{n}": v for n, v in enumerate(place.values) if v is not None}
-        statement = listing.statement(shape)
-        found = await self._reader.rows(statement, parameters | {"_limit": size + 1})
+        found: list[Row[*tuple[Any, ...]]] = []
+        for region in listing.regions(shape):
+            statement = listing.statement(shape._replace(region=region))
+            limit = {"_limit": size + 1 - len(found)}
+            found += await self._reader.rows(statement, parameters | limit)
+            if len(found) > size:
+                break
+            shape = shape._replace(nulls=())
         rows = found[:size][::-1] if place.backward else found[:size]
         more, came = len(found) > size, query.cursor is not None
         is_after, is_before = (came, more) if place.backward else (more, came)
