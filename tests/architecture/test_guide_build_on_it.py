@@ -1,44 +1,12 @@
 """The guide "Build on it" works as it is written, in a folder that holds nothing else."""
 
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
-from backstay.testing.waiting import LIMIT
-from tests.architecture.tree import ROOT
-
-GUIDE = (ROOT / "docs" / "guides" / "build-on-it.md").read_text("utf-8")
-FILE = re.compile(r"^`([^`\n]+)`\n\n```(?:python|toml)\n(.*?)^```", re.DOTALL | re.M)
-
-
-def run(folder: Path, *arguments: str) -> str:
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "PYTHONPATH": str(ROOT / "src"),
-        "COLUMNS": "200",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from tests.guides import page, run, write
 
 
 def test_following_the_guide_gives_a_working_project(tmp_path: Path) -> None:
-    files = dict(FILE.findall(GUIDE))
-    assert len(files) == GUIDE.count("```python") + GUIDE.count("```toml")
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content)
+    write(tmp_path, page("build-on-it"))
     below = tmp_path / "src" / "shop"
 
     assert "/api/v1/notes" in run(below, "backstay", "routes")
