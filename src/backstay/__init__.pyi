@@ -66,6 +66,7 @@ from backstay.core.ports import AccessTokens as AccessTokens
 from backstay.core.ports import BreachedPasswords as BreachedPasswords
 from backstay.core.ports import Cache as Cache
 from backstay.core.ports import Clock as Clock
+from backstay.core.ports import HealthChecks as HealthChecks
 from backstay.core.ports import Limiter as Limiter
 from backstay.core.ports import Load as Load
 from backstay.core.ports import Metrics as Metrics
@@ -115,10 +116,16 @@ from backstay.features.users.schemas import Profile as Profile
 from backstay.features.users.schemas import UserDetail as UserDetail
 from backstay.jobs.outbox import Events as Events
 from backstay.jobs.outbox import Jobs as Jobs
+from backstay.jobs.outbox import Outbox as Outbox
 from backstay.jobs.purging import Purge as Purge
 from backstay.limits.classes import LimitClass as LimitClass
+from backstay.security.guesses import Guesses as Guesses
+from backstay.settings import AdminSettings as AdminSettings
 from backstay.settings import AppSettings as AppSettings
+from backstay.settings import LogSettings as LogSettings
 from backstay.settings import MailSettings as MailSettings
+from backstay.settings import RateLimitSettings as RateLimitSettings
+from backstay.settings import SecuritySettings as SecuritySettings
 from backstay.settings import Setting as Setting
 from backstay.settings import SettingError as SettingError
 from backstay.settings import Settings as Settings

@@ -45,7 +45,8 @@ _GROUPS = {
                                          "backstay.features.users.queries.directory",
                                          "backstay.features.users.schemas"),
     "Errors": ("backstay.core.errors",),
-    "Ports and services": ("backstay.core.ports", "backstay.core.mail", "backstay.core.clock"),
+    "Ports and services": ("backstay.core.ports", "backstay.core.mail", "backstay.core.clock",
+                           "backstay.security.guesses"),
 }  # fmt: skip
 """By heading of the page: the modules whose names stand under it."""
 

@@ -104,6 +104,23 @@ def moved(pages: Iterable[Path]) -> list[str]:
     return [name for name in found if not (package / name).exists()]
 
 
+_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_INTERNAL = re.compile(r"\bbackstay\.(?!testing\b)\w")
+
+
+def edits_of_the_package(guides: Iterable[Path]) -> list[str]:
+    """What guides tell readers to edit in the package, or to import from below its public names."""
+    found = []
+    for guide in guides:
+        text = guide.read_text("utf-8")
+        lines = [line for block in _BLOCK.findall(text) for line in block.splitlines()]
+        found += ["src/backstay"] * text.count("src/backstay")
+        found += [
+            line for line in lines if _INTERNAL.search(line) and re.match(r" *(from|import) ", line)
+        ]
+    return found
+
+
 PARTS = ["Context", "Choice", "Alternatives", "Cost"]
 STATUS = re.compile(r"Status: (?:accepted|superseded by \[\d+\]\((.+?)\)), \d{4}-\d\d-\d\d")
 
@@ -123,6 +140,8 @@ def form_faults(record: Path) -> list[str]:
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GUIDES = {each for each in (ROOT / "docs" / "guides").glob("*.md") if each.stem != "queries"}
+"""The guides, apart from the recipes, whose examples are the packaged tables."""
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 REFERENCE = tables((ROOT / "docs" / "reference.md").read_text("utf-8"))
 
@@ -154,6 +173,18 @@ def test_every_setting_is_documented() -> None:
 def test_the_pages_about_the_package_name_files_that_are_there() -> None:
     about = [ROOT / "docs" / "ARCHITECTURE.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
     assert moved(about) == []
+
+
+def test_a_guide_edits_projects_and_imports_public_names_only() -> None:
+    assert edits_of_the_package(GUIDES) == []
+
+
+def test_a_guide_that_edits_the_package_is_noticed(tmp_path: Path) -> None:
+    guide = tmp_path / "guide.md"
+    wrong = ["from backstay.features.items import Item", "import backstay.core.bus"]
+    right = ["from backstay.testing import Login", "from backstay import handles", "backstay.db.x"]
+    guide.write_text("\n".join(["`src/backstay/features`", "```python", *wrong, *right, "```"]))
+    assert edits_of_the_package([guide]) == ["src/backstay", *wrong]
 
 
 def test_every_decision_has_its_parts_and_is_listed() -> None:

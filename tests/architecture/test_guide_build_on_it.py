@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tests.architecture.projects import follow, run
+from tests.guides import page, run, write
 
 
 def test_following_the_guide_gives_a_working_project(tmp_path: Path) -> None:
-    follow(tmp_path, "build-on-it")
+    write(tmp_path, page("build-on-it"))
     below = tmp_path / "src" / "shop"
 
     assert "/api/v1/notes" in run(below, "backstay", "routes")

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from backstay.testing import contracts
-from tests.architecture.projects import follow, run
 from tests.architecture.tree import ROOT
+from tests.guides import follow, run
 
 TESTS = "pytest", "-p", "no:cacheprovider"
 

@@ -56,6 +56,16 @@ class Book(SoftDelete, Entity):
     place: Mapped[int | None]
 
 
+class Blurb(Base):
+    """A row that is not an entity: it has neither a version nor times."""
+
+    __tablename__ = "test_blurbs"
+    __table_args__ = OWNED
+
+    book_id: Mapped[UUID] = mapped_column(ForeignKey("test_books.id"), primary_key=True)
+    text: Mapped[str | None] = mapped_column(String(200))
+
+
 book_title = Index(
     "uq_test_books_title",
     Book.title,
@@ -66,4 +76,4 @@ book_title = Index(
 taken_by(book_title, TitleTaken)
 book_owner = Index("ix_test_books_owner_id_id", Book.owner_id, Book.id)
 taken_by(PLACE, PlaceTaken)
-TABLES = [Base.metadata.tables[name] for name in ("test_shelves", "test_books")]
+TABLES = [Base.metadata.tables[name] for name in ("test_shelves", "test_books", "test_blurbs")]

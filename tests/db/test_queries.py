@@ -16,7 +16,7 @@ from backstay.db.folding import contains
 from backstay.db.queries import columns_of, count, exists, one_or_404, visible
 from backstay.db.session import Transaction
 from tests.db.conftest import Commands
-from tests.db.tables import Book, Mood, TitleTaken
+from tests.db.tables import Blurb, Book, Mood, TitleTaken
 
 pytestmark = pytest.mark.anyio
 
@@ -111,6 +111,20 @@ async def test_a_row_from_insert_one_equals_one_that_was_added(
     assert tuple(rows[0]) == tuple(rows[1])
     kept = select(Book.id, Book.created_at, Book.created_by).where(Book.title == "Inserted")
     assert tuple((await database.reader.rows(kept))[0]) == made
+
+
+async def test_a_row_that_is_no_entity_can_be_inserted(
+    database: Database, command: Commands
+) -> None:
+    async def work(session: Transaction) -> None:
+        book = await session.insert_one(Book(title="One"))
+        blurb = await session.insert_one(Blurb(book_id=book.id))
+        assert blurb.text is None
+        blurb.text = "Read it"
+
+    await command(work)
+    rows = await database.reader.rows(select(Blurb.text))
+    assert [tuple(row) for row in rows] == [("Read it",)]
 
 
 async def test_changes_after_an_insertion_are_written(

@@ -9,30 +9,29 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from backstay.composition import Backstay, compose
-from backstay.core.feature import Feature
-from backstay.features import STANDARD
+from backstay.application import Application
+from backstay.composition import Backstay
 from backstay.features.tasks.commands import StartTask
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.store import NOW
 from backstay.jobs.tables import Job
-from tests.features.guides import followed, message_of
 from tests.features.steps import execute
+from tests.guides import followed, message_of, page
 from tests.jobs.steps import UserSender, drain, jobs
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "background-work.md").read_text("utf-8")
+PAGE = page("background-work")
 
 
 @pytest.fixture
-def travel(tmp_path: Path) -> Iterator[Feature]:
-    with followed(PAGE, tmp_path) as feature:
-        yield feature
+def travel(tmp_path: Path) -> Iterator[Application]:
+    with followed(PAGE, tmp_path) as application:
+        yield application
 
 
-async def test_the_examples_work(ships: Backstay, captain: UserSender, travel: Feature) -> None:
-    backstay = compose(ships.settings, [*STANDARD, travel])
+async def test_the_examples_work(ships: Backstay, captain: UserSender, travel: Application) -> None:
+    backstay = travel.compose(ships.settings)
     tourist = UserSender(backstay, captain.principal)
     await tourist(message_of(travel, "Arrive")(where="Lisbon"))
     await Scheduler(backstay.worker_context.schedule, backstay.worker_context.outbox).tick()

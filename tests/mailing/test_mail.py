@@ -2,10 +2,13 @@
 
 import io
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from email.policy import SMTP
 from errno import ENOSPC
 from pathlib import Path
 from stat import S_IMODE
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -102,6 +105,40 @@ def test_values_may_not_have_names_that_every_template_knows(tmp_path: Path) -> 
     for name in ("recipient", "app_name"):
         with pytest.raises(ValidationError, match="Every template knows"):
             SendMail(template="odd", recipient="ada@example.org", values={name: "a"})
+
+
+def test_values_are_kept_as_a_job_stores_them() -> None:
+    mail = Mail("ada@example.org", "A subject", "A text\n", "<p>A text</p>\n")
+    given = {"total": Decimal("12.50"), "day": date(2026, 11, 30), "lines": ({"n": 1},), "m": mail}
+    kept = SendMail(template="odd", recipient="ada@example.org", values=given)
+    assert kept.values["total"] == "12.50"
+    assert kept.values["day"] == "2026-11-30"
+    assert kept.values["lines"] == [{"n": 1}]
+    assert kept.values["m"]["subject"] == "A subject"
+    assert SendMail.model_validate_json(kept.model_dump_json()) == kept
+
+
+def test_values_that_no_job_can_store_are_refused() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    for value in (object(), circle, b"\xff"):
+        with pytest.raises(ValidationError, match="A job cannot store these values"):
+            SendMail(template="odd", recipient="ada@example.org", values={"a": value})
+
+
+def test_values_of_another_kind_are_a_final_error(tmp_path: Path) -> None:
+    (tmp_path / "sum.txt").write_text("{{ total + 1 }}")
+    (tmp_path / "sum.html").touch()
+    with pytest.raises(MailNotWritten, match="The mail template sum: ") as refused:
+        JinjaMailTemplates("Shop", tmp_path).write("sum", "ada@example.org", {"total": "1"})
+    assert is_final(refused.value)
+
+
+async def test_a_kept_mail_has_the_lines_that_were_written(tmp_path: Path) -> None:
+    box = FileMailer(tmp_path, SENDER, utc_now)
+    mail = Mail("ada@example.org", "A subject", "One\nTwo\n", "<p>One</p>\n<p>Two</p>\n")
+    await box.send(mail)
+    assert [kept.mail for kept in await box.mails()] == [mail]
 
 
 async def test_files_are_private_and_the_oldest_go(

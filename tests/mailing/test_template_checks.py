@@ -113,6 +113,25 @@ def test_a_value_that_a_template_asks_for_may_be_absent(root: Path) -> None:
     assert told(root) == []
 
 
+def test_names_that_a_template_makes_are_no_values(root: Path) -> None:
+    made = "{% extends 'layout.html' %}{% from 'button.html' import button, button as b %}"
+    made += "{% import 'parts/sum.html' as sums %}{% set greeting = 'Ahoy' %}"
+    uses = "{{ button('', '') }}{{ b('', '') }}{{ sums.total([]) }}{{ greeting }}"
+    uses += "{% for one in [1] %}{{ one }}{{ loop.index }}{% endfor %}"
+    write(
+        root, **{"mail/email_replaced.html": f"{made}{{% block content %}}{uses}{{% endblock %}}"}
+    )
+    assert told(root) == []
+    mail = JinjaMailTemplates("Shop", root / "mail").write("email_replaced", "a@example.org", {})
+    assert "Ahoy" in mail.html
+
+
+def test_the_hint_lists_what_the_packaged_mail_is_given(root: Path) -> None:
+    write(root, **{"mail/token_copied.txt": "A\n{{ nme }}"})
+    (fault,) = template_faults(root, None)
+    assert fault.hint == "It knows address, app_name, device, ended, recipient, url."
+
+
 def test_an_include_that_may_be_missing_is_no_fault(root: Path) -> None:
     includes = "{% include 'a.html' ignore missing %}{% include ['b.html', 'layout.html'] %}"
     write(root, **{"mail/receipt.html": includes + "{% include part %}"})

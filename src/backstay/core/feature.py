@@ -170,7 +170,8 @@ def features_of(package: str) -> tuple[Feature, ...]:
             continue
         lacks = "has no `feature`" if is_module else "has no `__init__.py`"
         problem = f"{package}.{name} {lacks}, and everything in {package} is a feature."
-        hint = f'Write `feature = Feature("{name}", __name__)` there, or call it _{name}.'
+        where = "there" if is_module else f"into {name}/__init__.py"
+        hint = f'Write `feature = Feature("{name}", __name__)` {where}, or call it _{name}.'
         faults.append(Flaw(Code.FEATURE_NOT_FOUND, problem, hint, str(Place.of_caller())))
     if faults:
         raise BootError(faults)

@@ -24,7 +24,7 @@ from backstay.core.registry import Provider
 from backstay.db.base import Base, Entity, stamp_of
 from backstay.db.reading import Parameters, Rows
 
-E = TypeVar("E", bound=Entity)
+E = TypeVar("E", bound=Base)
 
 
 class CommitForbidden(RuntimeError):
@@ -44,13 +44,15 @@ class Transaction(AsyncSession):
     sync_session_class = _SyncTransaction
 
     async def insert_one(self, row: E) -> E:
-        """Insert a new row at once and return it with its id, version, times and author.
+        """Insert a new row at once and return it; an `Entity` then has its id, times and so on.
 
-        That costs half as much as `add` and `flush`, which sort rows by their dependencies.
-        Afterwards the session holds the row as if it had been read.
+        Its primary key is given, or has a default in Python. That costs half as much as `add` and
+        `flush`, which sort rows by their dependencies. Afterwards the session holds the row as if
+        it had been read.
         """
-        row.stamp(*stamp_of(self))
-        row.version = 1
+        if isinstance(row, Entity):
+            row.stamp(*stamp_of(self))
+            row.version = 1
         statement, defaults = _insert_of(type(row))
         given = row.__dict__
         for name, default in defaults:
@@ -91,7 +93,7 @@ class Transaction(AsyncSession):
 
 
 @cache
-def _insert_of(entity: type[Entity]) -> tuple[Insert, list[tuple[str, Any]]]:
+def _insert_of(entity: type[Base]) -> tuple[Insert, list[tuple[str, Any]]]:
     """The INSERT of an entity, and the default of each of its columns: a value or a function."""
     columns = entity.__mapper__.columns
     defaults = [(name, getattr(column.default, "arg", None)) for name, column in columns.items()]

@@ -76,7 +76,10 @@ class FileMailer:
 
 def _kept(mail_id: UUID, message: EmailMessage) -> KeptMail:
     sent_at: datetime = message["Date"].datetime
-    parts = {part.get_content_subtype(): part.get_content() for part in message.iter_parts()}
+    parts = {
+        part.get_content_subtype(): part.get_content().replace("\r\n", "\n")  # as it was written
+        for part in message.iter_parts()
+    }
     mail = Mail(
         str(message["To"]), str(message["Subject"]), parts.get("plain", ""), parts.get("html", "")
     )

@@ -205,7 +205,7 @@ def _values_of(environment: "Environment", tree: "nodes.Template") -> dict[str, 
     """
     from jinja2 import meta, nodes  # noqa: PLC0415
 
-    absent = set(environment.globals)
+    absent = set(environment.globals) | set(_names_made_by(tree))
     for node in tree.find_all((nodes.Test, nodes.Filter)):
         inner = getattr(node, "node", None)
         asks = getattr(node, "name", "") in {"defined", "undefined", "default", "d"}
@@ -216,3 +216,16 @@ def _values_of(environment: "Environment", tree: "nodes.Template") -> dict[str, 
         lines.setdefault(name.name, name.lineno)
     undeclared = meta.find_undeclared_variables(tree)
     return {name: lines.get(name, 1) for name in undeclared - absent}
+
+
+def _names_made_by(tree: "nodes.Template") -> Iterator[str]:
+    """The names that a template sets or imports, which its blocks see, too."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    for node in tree.find_all((nodes.Name, nodes.Import, nodes.FromImport, nodes.Macro)):
+        if isinstance(node, nodes.FromImport):
+            yield from (name if isinstance(name, str) else name[1] for name in node.names)
+        elif isinstance(node, nodes.Import):
+            yield node.target
+        elif isinstance(node, nodes.Macro) or (isinstance(node, nodes.Name) and node.ctx != "load"):
+            yield node.name

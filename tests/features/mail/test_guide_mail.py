@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from backstay.application import Application
 from backstay.composition import Backstay
-from backstay.core.feature import Feature
-from backstay.features import STANDARD
+from backstay.features.users.commands.accounts import RegisterUser
 from backstay.settings import Settings, load_settings
-from backstay.testing import settings_with
-from tests.features.guides import followed, message_of
+from backstay.testing import PASSWORD
 from tests.features.mail.post import Post
+from tests.guides import followed, message_of, page
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "mail.md").read_text("utf-8")
-FILE = re.compile(r"`templates/(\w+\.\w+)`\n\n```\w+\n(.*?)```", re.DOTALL)
+PAGE = page("mail")
 
 
 def block(language: str) -> str:
@@ -29,31 +28,31 @@ def block(language: str) -> str:
 
 class TestYourOwnMails:
     @pytest.fixture
-    def shop(self, tmp_path: Path) -> Iterator[Feature]:
-        with followed(PAGE, tmp_path / "features") as feature:
-            yield feature
+    def application(self, tmp_path: Path) -> Iterator[Application]:
+        with followed(PAGE, tmp_path / "project") as application:
+            yield application
 
     @pytest.fixture
-    def features(self, shop: Feature) -> list[Feature]:
-        return [*STANDARD, shop]
-
-    @pytest.fixture
-    def settings(self, seeded_url: str, tmp_path: Path) -> Settings:
-        templates = dict(FILE.findall(PAGE))
-        assert templates.keys() == {"order_shipped.txt", "order_shipped.html"}
-        for name, content in templates.items():
-            (tmp_path / name).write_text(content)
-        return settings_with(seeded_url, tmp_path, MAIL_TEMPLATES_DIR=str(tmp_path))
+    def backstay(self, application: Application, settings: Settings) -> Backstay:
+        return application.compose(settings)
 
     async def test_templates_of_the_guide_are_used(
-        self, backstay: Backstay, shop: Feature, post: Post
+        self, application: Application, backstay: Backstay, post: Post
     ) -> None:
-        order = message_of(shop, "ShipOrder")(number="<7>", customer="ann@example.org")
-        await backstay.system(order)
+        ann = await backstay.system(RegisterUser(email="ann@example.org", password=PASSWORD))
+        (welcome,) = await post.deliver()
+        assert welcome.subject == "Welcome to Backstay: one click is left"
+        assert "Confirm the address" in welcome.html
+        assert "<h1>Backstay</h1>" in welcome.html
+        paid = message_of(application, "SendReceipt")(
+            customer_id=ann.id, number="<7>", articles=["<rope>"], total="12.50"
+        )
+        await backstay.system(paid)
         (mail,) = await post.deliver()
-        assert (mail.recipient, mail.subject) == ("ann@example.org", "Your order <7> is on its way")
-        assert mail.text.strip() == "<7> left us today."
-        assert "<p>&lt;7&gt; left us today.</p>" in mail.html
+        assert (mail.recipient, mail.subject) == ("ann@example.org", "Receipt <7>")
+        assert mail.text == "You paid 12.50 EUR for:\n- <rope>\n"
+        assert "<li>&lt;rope&gt;</li>" in mail.html
+        await backstay.close()
 
 
 def test_the_settings_of_the_guide_send_by_smtp(tmp_path: Path) -> None:
