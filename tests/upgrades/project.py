@@ -2,10 +2,17 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+from sqlalchemy import Connection, MetaData, select
+
+from backstay.db.engine import writer_engine
+from backstay.db.options import EngineOptions
 from backstay.testing import PASSWORD
 from tests.architecture.tree import ROOT
 from tests.cli.process import Server, serving
@@ -14,6 +21,8 @@ from tests.upgrades.environments import ALONE, Environment
 
 EXAMPLE = ROOT / "examples" / "shop"
 GUIDE = ROOT / "docs" / "guides" / "build-on-it.md"
+FILES = ("pyproject.toml", "src", "tests", ".env", "backstay.db")
+"""What a project has: what it is made of, then what it is run with."""
 _FILE = re.compile(r"^`([^`\n]+)`\n\n```(?:python|toml)\n(.*?)^```", re.DOTALL | re.M)
 NAME = "shop"
 PATH, ROW = (
@@ -24,13 +33,16 @@ PATH, ROW = (
 """Where a user makes a row of the project, and what the row is made of."""
 
 
+Rows = dict[str, list[dict[str, Any]]]
+"""By table: its rows."""
+
+
 @dataclass(frozen=True)
 class Project:
     """A folder with a project, and the environment that it runs in."""
 
     folder: Path
     environment: Environment
-    variables: dict[str, str]
 
     @property
     def migrations(self) -> list[str]:
@@ -40,30 +52,42 @@ class Project:
 
     def told(self, *arguments: str, code: int = 0) -> str:
         """What a command prints that ends with this code."""
-        done = self.environment.call(self.folder, *arguments, **self.variables)
+        done = self.environment.call(self.folder, *arguments)
         assert done.code == code, done.output + done.errors
         return done.output
 
-    def serving(self) -> Any:
-        """Runs the server of the project while it is entered."""
-        given = ALONE | self.variables
-        return serving(self.folder, command=self.environment.backstay, **given)
+    def serving(self) -> AbstractContextManager[Server]:
+        """Run the server of the project while this is entered."""
+        return serving(self.folder, command=self.environment.backstay, **ALONE)
+
+    def copied(self, folder: Path, environment: Environment) -> "Project":
+        """The project with its database, which no process may have open, in another folder."""
+        for name in FILES:
+            _copy(self.folder / name, folder / name)
+        return Project(folder, environment)
 
 
-def project(folder: Path, environment: Environment, **variables: str) -> Project:
+def project(folder: Path, environment: Environment) -> Project:
     """The project with its migrations, in a folder that holds nothing else."""
     if EXAMPLE.exists():
-        for name in ("src", "tests"):
-            shutil.copytree(EXAMPLE / name, folder / name)
-        shutil.copy(EXAMPLE / "pyproject.toml", folder)
-        shutil.copy(EXAMPLE / ".env.example", folder / ".env")
-        return Project(folder, environment, variables)
+        for name in FILES[:3]:
+            _copy(EXAMPLE / name, folder / name)
+        _copy(EXAMPLE / ".env.example", folder / ".env")
+        return Project(folder, environment)
     for name, content in _FILE.findall(GUIDE.read_text("utf-8")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    made = Project(folder, environment, variables)
+    made = Project(folder, environment)
     made.told("db", "revision", "notes")
     return made
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    elif source.exists():
+        shutil.copy(source, target)
 
 
 def signed_in(server: Server) -> dict[str, str]:
@@ -82,3 +106,24 @@ def rows_made(server: Server, headers: dict[str, str]) -> int:
     assert made.status_code == 201, made.text
     listed = server.client.get(PATH, headers=headers)
     return int(listed.json()["total"])
+
+
+def stored(folder: Path) -> Rows:
+    """All rows in the project's database, but those that say which migrations it has."""
+
+    async def read() -> Rows:
+        engine = writer_engine(EngineOptions(f"sqlite+aiosqlite:///{folder}/backstay.db"))
+        async with engine.connect() as connection:
+            found = dict(await connection.run_sync(lambda each: list(_rows(each))))
+        await engine.dispose()
+        return found
+
+    return anyio.run(read)
+
+
+def _rows(connection: Connection) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    metadata = MetaData()
+    metadata.reflect(connection)
+    for table in metadata.sorted_tables:
+        if table.name != "alembic_version":
+            yield table.name, [dict(row) for row in connection.execute(select(table)).mappings()]
