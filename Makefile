@@ -81,7 +81,7 @@ docs: install ## make the documentation site in build/site; a broken link fails 
 	@echo "build/site/index.html"
 
 .PHONY: face
-face: install ## write what follows from the list of public names: the stub and docs/api.md
+face: install ## write what follows from the list of public names: the stub, docs/api.md and docs/api/*.json
 	$(BIN)/python -m tests.architecture.face
 
 .PHONY: cov

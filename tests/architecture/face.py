@@ -1,6 +1,7 @@
 """Writes what follows from the list of public names: ``python -m tests.architecture.face``.
 
-These are the stub that type checkers read, and the page of the documentation.
+These are the stub that type checkers read, the page of the documentation, and the description that
+the next release is compared by. A release is described once, in a file that stays as it is.
 """
 
 import ast
@@ -14,6 +15,7 @@ from typing import Any
 
 import backstay
 from backstay.core.errors import AppError
+from tests.architecture import api, changelog
 from tests.architecture.tree import ROOT
 
 STUB = ROOT / "src" / "backstay" / "__init__.pyi"
@@ -102,9 +104,16 @@ def _constant(name: str) -> str:
 
 
 def main(root: Path = ROOT) -> None:
-    """Write both files."""
+    """Write the stub, the page, the description and, of a release that has none, its own."""
     (root / STUB.relative_to(ROOT)).write_text(stub(), "utf-8")
     (root / PAGE.relative_to(ROOT)).write_text(page(), "utf-8")
+    folder = root / api.FOLDER.relative_to(ROOT)
+    description = api.written(api.current())
+    (folder / f"{api.COMING}.json").write_text(description, "utf-8")
+    released = changelog.sections(changelog.FILE.read_text("utf-8"))
+    own = folder / f"{backstay.__version__}.json"
+    if backstay.__version__ in released and not own.exists():
+        own.write_text(description, "utf-8")
 
 
 if __name__ == "__main__":

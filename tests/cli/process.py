@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +47,16 @@ def environ(**variables: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(SOURCE)} | variables
 
 
-def run(folder: Path, *arguments: str, typed: str = "", **variables: str) -> Result:
+def run(
+    folder: Path,
+    *arguments: str,
+    typed: str = "",
+    command: Sequence[str] = COMMAND,
+    **variables: str,
+) -> Result:
     """Run a command to its end; an expected error must not print a traceback."""
     done = subprocess.run(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         cwd=folder,
         env=environ(**variables),
         input=typed,
@@ -108,12 +114,14 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+def serving(
+    folder: Path, *arguments: str, command: Sequence[str] = COMMAND, **variables: str
+) -> Iterator[Server]:
     """Start a server and wait until it answers; it is stopped in the end."""
     port = int(variables.get("SERVER_PORT") or free_port())
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", str(port), *arguments],
+            [*command, "serve", "--port", str(port), *arguments],
             cwd=folder,
             env=environ(**PATIENT | variables),
             stdout=out,
