@@ -43,13 +43,18 @@ def application(parent: int | None = None) -> "DrainingApp":
     with without_extras():
         import backstay.composition.http  # noqa: F401  what the application imports late
         from backstay.application import application_in_use
+        from backstay.settings import read_settings
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
     parent = parent or _spawned_by()
     follow_parent(parent)
     signal.signal(LEAVE, leave)
-    in_use = application_in_use()
-    settings = in_use.load_settings()
+    try:
+        in_use = application_in_use()
+        settings = in_use.load_settings()
+    except Exception:  # code or settings are others than `serve` has checked
+        with end_in_the_log(read_settings().draft.log):
+            raise
     with end_in_the_log(settings.log):
         app = in_use.create_app(settings)
     folder = Path(os.environ[FOLDER])
