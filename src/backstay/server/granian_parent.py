@@ -17,9 +17,9 @@ from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
-from backstay.core.runtime_dir import FOLDER, REFUSED, STARTED
+from backstay.core.runtime_dir import FOLDER, REFUSED, STARTED, refused_at_start
 from backstay.server.closing import LEAVE
-from backstay.server.worker import CANNOT_START, REPLACE
+from backstay.server.worker import REPLACE
 
 _POLL_SECONDS = 0.05
 _RETRY_SECONDS = 2.0
@@ -47,9 +47,8 @@ class Granian(MPServer):
 
     @property
     def respawn_failed_workers(self) -> bool:
-        """Whether workers that ended are started again: not if one could not start."""
-        ended: list[Any] = [self.wrks[idx] for idx in self.interrupt_children]
-        return all(worker.inner.exitcode != CANNOT_START for worker in ended)
+        """Whether workers that ended are started again: not if none could start at first."""
+        return not refused_at_start()
 
     @respawn_failed_workers.setter
     def respawn_failed_workers(self, wanted: bool) -> None:
