@@ -116,7 +116,13 @@ _PLACES = {
         "SettingsGroup",
         "load_settings",
     ),
-    "backstay.web.callers": ("CurrentPrincipal", "OptionalPrincipal", "Send", "SendAsAnyone"),
+    "backstay.web.callers": (
+        "CurrentPrincipal",
+        "OptionalPrincipal",
+        "Send",
+        "SendAsAnyone",
+        "limited_by",
+    ),
     "backstay.web.pages": ("linked", "page"),
     "backstay.web.routes": ("Routes",),
 }

@@ -135,6 +135,7 @@ from backstay.web.callers import CurrentPrincipal as CurrentPrincipal
 from backstay.web.callers import OptionalPrincipal as OptionalPrincipal
 from backstay.web.callers import Send as Send
 from backstay.web.callers import SendAsAnyone as SendAsAnyone
+from backstay.web.callers import limited_by as limited_by
 from backstay.web.pages import linked as linked
 from backstay.web.pages import page as page
 from backstay.web.routes import Routes as Routes

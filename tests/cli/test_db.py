@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay.db.migrations.runner import PLATFORM
 from tests.cli.conftest import Call
 from tests.db.processes import run_at_once
 from tests.files import look_into
@@ -20,6 +21,16 @@ def command(database_url: str, call: Call) -> Call:
 def on_current(seeded_url: str, call: Call) -> Call:
     """`db …` on a database that is migrated and seeded."""
     return _on(seeded_url, call)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a project's application, in this folder, that has no migrations yet."""
+    text = 'from backstay import Application\n\napplication = Application("shop"{})\n'
+    (tmp_path / "bare_shop.py").write_text(text.format(""))
+    (tmp_path / "still_shop.py").write_text(text.format(", migrations=None"))
+    monkeypatch.syspath_prepend(tmp_path)
+    return "bare_shop:application"
 
 
 def _on(url: str, call: Call) -> Call:
@@ -60,7 +71,7 @@ def test_tables_are_dropped_by_force_only(on_current: Call) -> None:
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-def test_what_an_operator_added_is_a_remark(tmp_path: Path, command: Call) -> None:
+def test_what_an_operator_added_is_a_remark(tmp_path: Path, command: Call, shop: str) -> None:
     added = "CREATE INDEX ix_mine ON items (title)"
     assert command("upgrade").code == 0
     with look_into(tmp_path / "test.db") as connection:
@@ -71,14 +82,14 @@ def test_what_an_operator_added_is_a_remark(tmp_path: Path, command: Call) -> No
         "The index ix_mine of items belongs to no model, and no migration made it: it is left as "
         "it is.\nThe database is current.\n",
     )
-    assert "nothing to write" in command("revision", "Nothing new").errors
+    assert "nothing to write" in command("revision", "Nothing new", BACKSTAY_APP=shop).errors
 
 
 def test_an_upgrade_to_an_older_revision_does_not_seed(command: Call) -> None:
     assert command("upgrade", "platform_0001").output == "Applied platform_0001.\n"
 
 
-def test_impossible_commands_end_in_a_sentence(on_current: Call) -> None:
+def test_impossible_commands_end_in_a_sentence(on_current: Call, shop: str) -> None:
     unknown = on_current("upgrade", "unheard_of")
     assert (unknown.code, unknown.errors) == (
         1, "Can't locate revision identified by 'unheard_of'.\n",
@@ -87,10 +98,34 @@ def test_impossible_commands_end_in_a_sentence(on_current: Call) -> None:
     assert (elsewhere.code, elsewhere.errors) == (
         1, "There is no history boat, only platform.\n",
     )  # fmt: skip
-    idle = on_current("revision", "Nothing new")
+    idle = on_current("revision", "Nothing new", BACKSTAY_APP=shop)
     assert (idle.code, "nothing to write" in idle.errors) == (1, True)
     assert on_current("downgrade").code == 2
     assert on_current("check", DB_URL="nonsense").code == 2
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_revision_is_never_written_into_the_package(on_current: Call, shop: str) -> None:
+    files = sorted(PLATFORM.folder.iterdir())
+    outside = on_current("revision", "Mine", "--empty")
+    assert (outside.code, "There is no project here" in outside.errors) == (1, True)
+    without = on_current("revision", "Mine", "--empty", BACKSTAY_APP=shop.replace("bare", "still"))
+    assert (without.code, "shop has no migrations" in without.errors) == (1, True)
+    assert sorted(PLATFORM.folder.iterdir()) == files
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("words", [("upgrade",), ("downgrade", "--force", "base")])
+def test_migrations_that_are_not_here_are_explained(
+    tmp_path: Path, command: Call, words: tuple[str, ...]
+) -> None:
+    command("upgrade", "platform_0001")
+    with look_into(tmp_path / "test.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'shop_0001'")
+    refused = command(*words)
+    assert refused.code == 1
+    for cause in ("not here, `shop_0001`", "of another project", "is gone: bring it back"):
+        assert cause in refused.errors
 
 
 def test_processes_that_upgrade_and_seed_at_once_all_succeed(

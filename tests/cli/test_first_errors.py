@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,21 @@ def test_an_unexpected_error_is_logged_with_its_traceback() -> None:
 def test_an_uncaught_error_is_logged_as_an_event(after: str, told: list[str]) -> None:
     _, events = events_of("pass", after)
     assert [event["event"] for event in events] == told
+
+
+def test_an_application_that_is_no_longer_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone_wrong.py").write_text(
+        "from backstay import Application\nApplication('No!')\n"
+    )
+    program = "import os; from backstay.server.worker import application; application(os.getppid())"
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"BACKSTAY_APP": "gone_wrong:application", "LOG_FORMAT": "json"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    (line,) = ran.stderr.splitlines()
+    assert (ran.returncode, "cannot be called 'No!'" in json.loads(line)["event"]) == (3, True)

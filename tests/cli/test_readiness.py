@@ -73,7 +73,7 @@ def test_a_database_behind_or_ahead_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("revision", "wrong"),
     [
-        ("shop_0001", "names a database with migrations of another project, shop_0001"),
+        ("shop_0001", "names a database with migrations that are not here, shop_0001"),
         ("platform_0999", "names a database that a newer version of Backstay has migrated"),
     ],
 )

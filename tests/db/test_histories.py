@@ -126,7 +126,10 @@ async def test_behind_is_told_of_the_project(two: Shop) -> None:
 UNKNOWN = {
     "shop_0003": (State.AHEAD, "by a newer version of shop: install"),
     "platform_0999": (State.AHEAD, "by a newer version of Backstay: install"),
-    "x_0003": (State.FOREIGN, "has migrations of another project, `x_0003`: run this in"),
+    "x_0003": (
+        State.FOREIGN,
+        "has migrations that are not here, `x_0003`. If it is of another project",
+    ),
     "ae1027a6acf0": (State.AHEAD, "by a newer version than this one: install"),
 }
 

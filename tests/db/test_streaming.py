@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Select, event, func, select
+from sqlalchemy import Select, Text, cast, event, func, select
 
 from backstay.core.messages import View
 from backstay.core.streams import Stream
-from backstay.db import streaming
+from backstay.db import measuring, streaming
 from backstay.db.database import Database
 from backstay.db.reading import Parameters, Rows
 from backstay.db.session import Reader
@@ -30,6 +30,11 @@ class BookRow(View):
     mood: Mood
     created_at: datetime
     note: str = "none"
+
+
+class TextRow(View):
+    id: UUID
+    title: str
 
 
 class Counted(View):
@@ -62,7 +67,11 @@ async def rows_of(stream: Stream[Any]) -> list[Any]:
     ],
     ids=["id", "title", "created_at", "mood", "lower title"],
 )
-async def test_each_row_is_read_once_in_key_order(many: Database, key: Any) -> None:
+@pytest.mark.parametrize("short", [0, measuring.SHORT])
+async def test_each_row_is_read_once_in_key_order(
+    many: Database, key: Any, short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "SHORT", short)
     keys = key if isinstance(key, tuple) else (key,)
     whole = await many.reader.rows(BOOKS.order_by(*keys))
     streamed = await rows_of(stream_rows(many.reader, BOOKS, BookRow, key=key))
@@ -70,7 +79,11 @@ async def test_each_row_is_read_once_in_key_order(many: Database, key: Any) -> N
     assert streamed == [BookRow.model_validate(row) for row in whole]
 
 
-async def test_parameters_groups_and_joins_are_streamed(many: Database) -> None:
+@pytest.mark.parametrize("short", [0, measuring.SHORT])
+async def test_parameters_groups_and_joins_are_streamed(
+    many: Database, short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "SHORT", short)
     some = BOOKS.outerjoin(Shelf).where(Book.pages == 2)
     streamed = await rows_of(stream_rows(many.reader, some, BookRow, key=Book.id))
     counted = select(Book.pages, func.count().label("number")).group_by(Book.pages)
@@ -134,12 +147,19 @@ async def test_what_would_lose_rows_is_refused(many: Database, name: str) -> Non
     assert not asked
 
 
-async def test_large_rows_are_read_a_few_at_a_time(
+async def test_the_bytes_of_a_batch_are_limited(
     many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "BYTES_PER_BATCH", 1)
-    stream = stream_rows(many.reader, BOOKS, BookRow, key=Book.id)
-    first, *further = [len(batch) async for batch in stream.pieces]
-    assert first == streaming.ROWS_PER_BATCH
-    assert set(further) <= {0, 1}
-    assert further
+    lengths = [3, 3, 3, 3, 3, 3, 3, 3, 90, 90, 3, 3, 0, 200, 3]
+    books = [
+        book(n + 100, subtitle="\u00e4" * length, copies=n - 100)
+        for n, length in enumerate(lengths)
+    ]
+    await store(many, books)
+    monkeypatch.setattr(streaming, "BYTES_PER_BATCH", 40)
+    texts = select(Book.id, cast(Book.subtitle, Text).label("title")).where(Book.copies < 0)
+    stream = stream_rows(many.reader, texts, TextRow, key=(Book.copies, Book.id))
+    batches = [[len(row.title) for row in batch] async for batch in stream.pieces]
+    assert [length for batch in batches for length in batch] == lengths
+    assert max(2 * sum(batch[:-1]) for batch in batches) <= 40
+    assert batches[0] == [3] * 7

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from backstay.server import closing
+from backstay.server.closing import STALLED_SECONDS, drop_stalled_clients
 from backstay.testing.waiting import LIMIT
 
 PROGRAM = """
@@ -51,3 +52,18 @@ def test_without_socket_filters_a_server_stops_at_once(monkeypatch: pytest.Monke
     monkeypatch.setattr(closing, "_SO_ATTACH_FILTER", 9_999)
     with socket.create_server(("127.0.0.1", 0)):
         assert not closing.stop_accepting()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the option is Linux's")
+def test_connections_of_clients_that_take_nothing_are_reset() -> None:
+    with socket.socket() as listener, socket.socket() as other:
+        for each in (listener, other):
+            each.bind(("127.0.0.1", 0))
+            each.listen()
+        drop_stalled_clients(listener.getsockname()[1])
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            options = [
+                each.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                for each in (accepted, other)
+            ]
+    assert options == [STALLED_SECONDS * 1000, 0]

@@ -10,10 +10,13 @@ from sqlalchemy import text
 
 from backstay.application import create_app
 from backstay.composition import compose
+from backstay.db import migrate
 from backstay.db.migrations.runner import MigrationError
+from backstay.db.options import EngineOptions
 from backstay.settings import Settings
 from backstay.testing import client_of, settings_with
 from backstay.testing.waiting import LIMIT
+from tests.cli.process import KEYS
 from tests.features.steps import execute
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
@@ -94,6 +97,20 @@ async def test_two_applications_do_not_share_anything(settings: Settings) -> Non
     one, two = create_app(settings), create_app(settings)
     assert one.state.backstay.metrics is not two.state.backstay.metrics
     assert one.state.edge is not two.state.edge
+
+
+@pytest.mark.usefixtures("database_kind")
+async def test_production_refuses_to_start_without_an_administrator(tmp_path: Path) -> None:
+    variables = KEYS | {"ENVIRONMENT": "production", "MAIL_HOST": "mail.example.org"}
+    variables |= {"ADMIN_PASSWORD": "", "LOG_DIR": str(tmp_path)}
+    settings = settings_with(f"sqlite:///{tmp_path}/shop.db", tmp_path, **variables)
+    await migrate.upgrade(EngineOptions.of(settings))
+    server = Server(create_app(settings))
+    answer = await server.say("startup")
+    assert answer["type"] == "lifespan.startup.failed"
+    assert answer["message"].startswith("ADMIN_PASSWORD is missing, while there is no admin")
+    await server.end()
+    assert "server started" not in (tmp_path / "server.log").read_text()
 
 
 @pytest.mark.usefixtures("database_kind")

@@ -4,13 +4,15 @@ import asyncio
 import csv
 import json
 from collections.abc import AsyncIterator
+from datetime import date
 from decimal import Decimal
 from io import StringIO
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import ConfigDict, PlainSerializer, computed_field
 from sqlalchemy import event, select
 
 from backstay.composition import Backstay
@@ -203,6 +205,30 @@ class Odd(View):
     is_new: bool
 
 
+class Told(View):
+    model_config = ConfigDict(ser_json_bytes="base64")
+
+    day: Annotated[date, PlainSerializer(lambda day: f"{day:%d.%m.%Y}", when_used="json")]
+    price: Annotated[Decimal, PlainSerializer(lambda price: f"={price} EUR", when_used="json")]
+    size: float
+    content: bytes
+    tags: list[str]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def weight(self) -> Decimal:
+        return Decimal("-2.50")
+
+
+async def test_both_formats_tell_the_same_values() -> None:
+    row = Told(day=date(2026, 11, 30), price=Decimal(3), size=0.1, content=b"\xff", tags=["a;=b"])
+    (cells,) = csv.reader(StringIO(Csv(Told).render([row]).decode(), newline=""))
+    told = json.loads(JsonLines(Told).render([row]))
+    assert told["weight"] == cells[-1] == "-2.50"
+    assert cells[:1] + cells[2:4] == [told["day"], str(told["size"]), told["content"]]
+    assert (cells[1], cells[4]) == (f"'{told['price']}", '["a;\'=b"]')
+
+
 async def test_cells_are_no_formulas_and_numbers_stay() -> None:
     def cells(text: str) -> list[str]:
         row = Odd(text=text, price=Decimal("-1.50"), number=None, many=(1, 2), is_new=True)
@@ -212,6 +238,19 @@ async def test_cells_are_no_formulas_and_numbers_stay() -> None:
     assert cells("plain") == ["plain", "-1.50", "", "[1, 2]", "true"]
     for first in "=+-@\t\r\n\uff1d":
         assert cells(f"{first}cmd")[0] == f"'{first}cmd"
+    for text, safe in {
+        "a;=1+1": "a;'=1+1",
+        "a\n-1;b": "a\n'-1;b",
+        "a\t@x": "a\t'@x",
+        'a; "=1': "a;' \"=1",
+        "\u200b=1": "'\u200b=1",
+        "\ufeff+1": "'\ufeff+1",
+        " =1": "' =1",
+        "\r\n=1": "'\r'\n'=1",
+        "a, -5 = b@c": "a, -5 = b@c",
+        "2026-11-30": "2026-11-30",
+    }.items():
+        assert cells(text)[0] == safe
     assert Csv(Odd).head == b"text,price,number,many,is_new\r\n"
     row = Odd(text="a\nb", price=Decimal(1), number=1, many=(), is_new=False)
     assert JsonLines(Odd).render([row, row]).count(b"\n") == 2

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from backstay.application import application_in_use
+from backstay.application import PACKAGED, Application, application_in_use
 from backstay.cli.readiness import migrates, opened
 from backstay.db import migrate
 from backstay.db.checks import absence_faults
-from backstay.db.migrations.runner import PLATFORM
+from backstay.db.migrations.runner import PLATFORM, History, MigrationError
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
-from backstay.settings import Settings
+from backstay.settings import ConfigurationError, Settings
 
 if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
 
-_NO_ADMIN = "If there is no administrator yet: backstay create-admin."
 Revision = Annotated[
     str,
     typer.Argument(help="A revision, or a number of steps: +1, -1; of one history: platform@-1."),
@@ -40,8 +39,6 @@ def upgrade(revision: Revision = "head") -> None:
         typer.echo("The database was current.")
     if admin is not None:
         _print_admin(admin)
-    elif revision == "head":
-        typer.echo(_NO_ADMIN)
 
 
 @db.command()
@@ -49,9 +46,7 @@ def seed() -> None:
     """Bring permissions, roles, the first tier and administrator in line with this version."""
     admin = _run(_seed)
     typer.echo("The database is seeded.")
-    if admin is None:
-        typer.echo(_NO_ADMIN)
-    else:
+    if admin is not None:
         _print_admin(admin)
 
 
@@ -89,13 +84,34 @@ def revision(
 
 
 async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
-    """Write the next revision of the project, or of the package where there is no project."""
+    """Write the next revision of the project, or of the package in its own source tree.
+
+    Raises:
+        MigrationError: there is no project here, or it has no migrations.
+    """
     application, options = application_in_use(), EngineOptions.of(settings)
-    own = application.history or PLATFORM
+    own = application.history or _history_of_package(application)
     if application.history and migrates(settings):
         await migrate.upgrade(options, histories=application.histories)
     histories = tuple(dict.fromkeys((PLATFORM, own)))
     return await migrate.revision(options, message, history=own, histories=histories, empty=empty)
+
+
+def _history_of_package(application: Application) -> History:
+    """The platform's history, for those who work on the package itself."""
+    if application is not PACKAGED:
+        raise MigrationError(
+            f"The application {application.name} has no migrations: give it a folder for them, "
+            'Application(…, migrations="migrations"), or leave the argument out.'
+        )
+    source = PLATFORM.folder.parents[4]
+    if not ((source / "pyproject.toml").exists() and Path.cwd().is_relative_to(source)):
+        raise MigrationError(
+            "There is no project here whose migration this could be: run it in the folder of a "
+            "project, whose pyproject.toml names its application ([tool.backstay] app), or name "
+            "the application with --app module:name."
+        )
+    return PLATFORM
 
 
 @db.command()
@@ -143,7 +159,12 @@ async def _seed(settings: Settings) -> "Admin | None":
     from backstay import composition
 
     async with opened(settings) as backstay:
-        return await composition.seed(backstay)
+        admin = await composition.seed(backstay)
+        try:
+            await backstay.require_admin()
+        except ConfigurationError as error:  # no server starts without one; this command is done
+            typer.echo(error, err=True)
+        return admin
 
 
 def _print_admin(admin: "Admin") -> None:

@@ -21,6 +21,7 @@ from backstay.db.migrations.transaction import Unreachable
 from backstay.db.options import EngineOptions
 from backstay.settings import (
     DEFAULT_URL,
+    NO_ADMIN,
     ConfigurationError,
     Loaded,
     SecuritySettings,
@@ -42,15 +43,11 @@ _FAULTS_OF = {
     State.BEHIND: ("names a database that is behind {}", _UPGRADE),
     State.AHEAD: ("names a database that a newer version of {} has migrated", "Install that."),
     State.FOREIGN: (
-        "names a database with migrations of another project, {}",
-        "Run this in that project, or correct the address.",
+        "names a database with migrations that are not here, {}",
+        "If it is of another project, run this there, or correct the address. If it is of this "
+        "one, the folder with its migrations is gone: bring it back.",
     ),
 }
-_NO_ADMIN = SettingError(
-    "is missing, while there is no administrator",
-    "Set it to a password of 8 to 128 characters, then run: backstay db upgrade",
-    "ADMIN_PASSWORD",
-)
 _FELL_BACK = f"""\
 Warning: {{cause}}
   DB_FALLBACK_TO_SQLITE is on: {DEFAULT_URL} is used instead,
@@ -199,7 +196,7 @@ async def _database_faults(loaded: Loaded) -> list[SettingError]:
         return [SettingError(wrong, "See that it runs, and that this address is right.", "DB_URL")]
     faults = list(_schema_faults(standing))
     if not settings.is_local and not await _has_or_gets_admin(loaded, standing.state):
-        faults.append(_NO_ADMIN)
+        faults.append(NO_ADMIN)
     return faults
 
 

@@ -16,8 +16,10 @@ from backstay.cli.readiness import (
     sound_settings,
     warn_of_shortage,
 )
+from backstay.core.wiring import BootError
 from backstay.db import sqlite
 from backstay.db.options import EngineOptions
+from backstay.db.sole_server import lock_server
 from backstay.server.options import Options
 from backstay.server.supervisor import become_supervisor
 from backstay.settings import AppSettings, Environment, ServerSettings, Settings
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
 
 PUBLIC_URL = AppSettings.model_fields["public_url"].default
+_SHARED = """\
+Warning: another server serves {file}, too: they wait for each other's writes.
+  Stop one of them, unless you want both; outside of `local` the second one does not start."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
@@ -48,6 +53,7 @@ def serve(
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         # the server reads it, so that its links work
         os.environ["APP_PUBLIC_URL"] = _url_of(*address)
+    _lock_database(settings)
     admin = asyncio.run(_make_ready(settings))
     asyncio.run(warn_of_shortage(settings))
     _print_banner(settings, address, admin)
@@ -58,6 +64,26 @@ def serve(
         workers=settings.server.worker_count,
         url=_url_of(*address),
     )
+
+
+def _lock_database(settings: Settings) -> None:
+    """Lock an SQLite file for this server; in `local` another one is only told.
+
+    The supervisor, which this process becomes, inherits the lock and holds it for all workers.
+
+    Raises:
+        BootError: another server has the file.
+    """
+    file = EngineOptions.of(settings).file
+    try:
+        lock = lock_server(file)
+    except BootError:
+        if not settings.is_local:
+            raise
+        typer.echo(_SHARED.format(file=file), err=True)
+    else:
+        if lock is not None:
+            os.set_inheritable(lock, True)
 
 
 async def _make_ready(settings: Settings) -> "Admin | None":

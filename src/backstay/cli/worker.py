@@ -9,7 +9,7 @@ import typer
 
 from backstay.cli.readiness import opened, sound_settings
 from backstay.composition import Backstay
-from backstay.composition.logs import start_logging
+from backstay.composition.logs import log_start, start_logging
 from backstay.core.startup import settle_memory
 from backstay.jobs.worker import Worker
 from backstay.settings import Settings
@@ -40,7 +40,8 @@ async def _work(
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     grace = settings.server.graceful_timeout
     async with opened(settings) as backstay, _probes(backstay, port):
-        start_logging(backstay, "worker started")
+        start_logging(backstay)
+        log_start("worker")
         settle_memory()
         at_work = Worker(backstay.worker_context, queues=queues, concurrency=concurrency)
 

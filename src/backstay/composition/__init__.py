@@ -55,6 +55,7 @@ from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
 from backstay.features.tiers.commands.tiers import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
+from backstay.features.users.queries.accounts import HasAdmin
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.store import DatabaseJobs
@@ -63,7 +64,7 @@ from backstay.observability.health import ServiceHealth
 from backstay.principals.cache import PrincipalCache
 from backstay.security.guesses import Guesses
 from backstay.security.refresh_tokens import HmacRefreshTokens
-from backstay.settings import Settings
+from backstay.settings import NO_ADMIN, ConfigurationError, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,18 @@ class Backstay(Adapters):
         await migrate.require_current(self.database, self.histories)
         if faults := await absence_faults(self.database, self.models):
             raise BootError(faults)
+
+    async def require_admin(self) -> None:
+        """Refuse to serve where nobody could administer; in `local` the server makes somebody.
+
+        Raises:
+            ConfigurationError: there is no administrator, nor a password for the first one.
+            AppError: the database does not answer.
+        """
+        if self.settings.is_local or self.settings.admin.password is not None:
+            return
+        if not await self.system(HasAdmin()):
+            raise ConfigurationError([NO_ADMIN])
 
     async def start(self) -> None:
         """Connect to Redis, and start to exchange changes of principals with other processes."""

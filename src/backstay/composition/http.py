@@ -5,25 +5,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
 from backstay.composition import Backstay
-from backstay.composition.logs import start_logging
+from backstay.composition.logs import EXPECTED, log_start, sentences_of, start_logging
 from backstay.core import runtime_dir
-from backstay.core.errors import AppError
 from backstay.core.startup import settle_memory
 from backstay.core.wiring import BootError, Code, Flaw, Place
-from backstay.db.migrations.runner import MigrationError
 from backstay.db.sole_server import sole_server
 from backstay.features.auth.queries import MayReadDocs
 from backstay.features.auth.routes import LOGIN
 from backstay.features.system.routes import probe_routes, start_page
 from backstay.jobs.worker import Worker
 from backstay.limits.classes import GENERAL
+from backstay.observability import log_libraries
 from backstay.settings import AppSettings, Environment
 from backstay.web import docs, errors, middleware
+from backstay.web.callers import limit_of
 from backstay.web.dispatch import Route
 from backstay.web.limits import Limits
 from backstay.web.openapi import openapi_of, plain_routes
@@ -50,21 +49,21 @@ def app_of(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        stop_logging, alone = start_logging(backstay), ExitStack()
+        stop_logging, held = start_logging(backstay), ExitStack()
         try:
             with _refusing(app):
-                await _start(backstay, alone)
-            for start in on_start:
-                await start(app)
+                await _start(backstay, held)
+                for start in on_start:
+                    await start(app)
             settle_memory()
+            held.callback(log_start("server"))
             async with _worker(backstay, worker):
                 yield
             for stop in on_stop:
                 await stop(app)
         finally:
             await backstay.close()
-            alone.close()
-            structlog.get_logger("backstay.server").info("server stopped", pid=os.getpid())
+            held.close()
             stop_logging()
 
     app = FastAPI(
@@ -98,11 +97,12 @@ def probes_app(backstay: Backstay) -> FastAPI:
     return app
 
 
-async def _start(backstay: Backstay, alone: ExitStack) -> None:
+async def _start(backstay: Backstay, held: ExitStack) -> None:
     """Check the database and connect; a foreign server may have started other workers unseen."""
     if not backstay.settings.is_local and runtime_dir.FOLDER not in os.environ:
-        alone.enter_context(sole_server(backstay.database.options.file))
+        held.enter_context(sole_server(backstay.database.options.file))
     await backstay.require_schema()
+    await backstay.require_admin()
     await backstay.database.warm_up()
     await backstay.passwords.warm_up()
     await backstay.start()
@@ -113,8 +113,9 @@ def _refusing(app: FastAPI) -> Iterator[None]:
     """Keep the sentence of an expected error, which is logged instead of its traceback."""
     try:
         yield
-    except (AppError, BootError, MigrationError) as error:
-        app.state.refusal = str(error)
+    except EXPECTED as error:
+        app.state.refusal = "\n".join(sentences_of(error))
+        log_libraries.leave_out_traceback(error)
         raise
 
 
@@ -165,8 +166,8 @@ def _check_limits(app: FastAPI) -> None:
         BootError: it has each of them.
     """
     first, faults = {GENERAL.name: GENERAL}, []
-    for route in app.routes:
-        limit = route.spec.limit if isinstance(route, Route) else None
+    for route in (*app.routes, *plain_routes(app)):
+        limit = route.spec.limit if isinstance(route, Route) else limit_of(route)
         if limit is not None and first.setdefault(limit.name, limit) is not limit:
             other = Place.of(first[limit.name])
             problem = f"Another limit class is called {limit.name}, at {other}."

@@ -3,17 +3,25 @@
 import atexit
 import os
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from backstay import __version__
 from backstay.composition import Backstay
+from backstay.core.errors import AppError
+from backstay.core.wiring import BootError
 from backstay.db import sqlite
+from backstay.db.migrations.runner import MigrationError
 from backstay.observability import log_libraries
 from backstay.observability.logging import configure
+from backstay.settings import ConfigurationError
+
+EXPECTED = AppError, BootError, ConfigurationError, MigrationError
+"""Errors that say in sentences what keeps a process from working, so that no traceback helps."""
 
 
-def start_logging(backstay: Backstay, greeting: str = "server started") -> Callable[[], None]:
+def start_logging(backstay: Backstay) -> Callable[[], None]:
     """Write the log to standard error and, if ``LOG_DIR`` can be written, to files.
 
     The returned function logs the counts of suppressed repeats, writes what still waits, and closes
@@ -31,7 +39,6 @@ def start_logging(backstay: Backstay, greeting: str = "server started") -> Calla
 
     atexit.register(stop)
     log = structlog.get_logger("backstay.server")
-    log.info(greeting, version=__version__, pid=os.getpid())
     if reason is not None:
         log.warning(
             "LOG_DIR cannot be written, so there are no log files: name a folder that can, "
@@ -53,3 +60,32 @@ def start_logging(backstay: Backstay, greeting: str = "server started") -> Calla
             "mail.no_server and can be repeated",
         )
     return stop
+
+
+def log_start(process: str) -> Callable[[], None]:
+    """Log that this process has started, once nothing keeps it from working any more.
+
+    The returned function logs that it has stopped.
+    """
+    log = structlog.get_logger("backstay.server")
+    log.info(f"{process} started", version=__version__, pid=os.getpid())
+    return partial(log.info, f"{process} stopped", pid=os.getpid())
+
+
+def log_refusal(error: Exception, event: str) -> None:
+    """Log what keeps this process from working: an expected error as its sentences."""
+    log = structlog.get_logger("backstay.server")
+    if not isinstance(error, EXPECTED):
+        log.error(event, exc_info=error)
+        return
+    for sentence in sentences_of(error):
+        log.error(sentence)
+
+
+def sentences_of(error: Exception) -> list[str]:
+    """An expected error for a log: each of its faults as a line."""
+    if isinstance(error, BootError):
+        return [str(fault) for fault in error.faults]
+    if isinstance(error, ConfigurationError):
+        return [fault.sentence for fault in error.errors]
+    return [str(error)]

@@ -115,6 +115,9 @@ async def downgrade(
         MigrationError: nothing was changed, for example because tables would be dropped and
             ``force`` is not set, or because another history depends on what would be undone.
     """
+    found = await standing(options, histories)
+    if found.state in {State.AHEAD, State.FOREIGN}:
+        raise MigrationError(found.sentence)
     from backstay.db.migrations import steps
 
     async with migrating(options) as connection:

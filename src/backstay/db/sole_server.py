@@ -1,7 +1,8 @@
-"""Lets one process at a time serve an SQLite file: several would wait for each other's writes.
+"""Lets one server at a time serve an SQLite file: several would wait for each other's writes.
 
-`backstay serve` refuses several workers on SQLite by the settings. A server of another kind starts
-its workers unseen, so each holds a lock beside the database.
+`backstay serve` refuses several workers on SQLite by the settings, and its supervisor holds the
+lock for all its processes. A server of another kind starts its workers unseen, so each holds it.
+Workers of jobs and other commands need none.
 """
 
 import fcntl
@@ -22,10 +23,25 @@ _PAUSE = 0.1
 def sole_server(file: Path | None) -> Iterator[None]:
     """Serve a database, of which ``file`` is the SQLite file, inside this context.
 
-    Where no lock can be had, as on a read-only file system, others are not noticed.
+    Raises:
+        BootError: another server serves it.
+    """
+    lock = lock_server(file, patience=PATIENCE)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def lock_server(file: Path | None, *, patience: float = 0) -> int | None:
+    """The descriptor of the lock on an SQLite file, which lasts until its process ends.
+
+    A process that is killed leaves no lock behind (flock(2)). Where no lock can be had, as on a
+    read-only file system, this returns None, and others are not noticed.
 
     Raises:
-        BootError: another process serves it.
+        BootError: another server holds it, also after ``patience`` seconds.
     """
     try:
         flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
@@ -33,24 +49,24 @@ def sole_server(file: Path | None) -> Iterator[None]:
     except OSError:
         lock = None
     if lock is None:
-        yield
-        return
+        return None
     try:
-        _take(lock, str(file))
-        yield
-    finally:
+        _take(lock, str(file), patience)
+    except BaseException:
         os.close(lock)
+        raise
+    return lock
 
 
-def _take(lock: int, file: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _take(lock: int, file: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                problem = "Another process serves this database, and SQLite is for one alone."
-                hint = "Start the server with one worker, or use PostgreSQL."
+            if time.monotonic() >= deadline:
+                problem = "Another server serves this database, and SQLite is for one process."
+                hint = "Stop the other server, start this one with one worker, or use PostgreSQL."
                 raise BootError([Flaw(Code.SERVER_TWICE, problem, hint, file)]) from None
             time.sleep(_PAUSE)
         except OSError:

@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 from sqlalchemy import (
     Column,
-    ColumnElement,
-    Integer,
     Select,
     Table,
     UnaryExpression,
@@ -16,24 +14,21 @@ from sqlalchemy import (
     bindparam,
     tuple_,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import coercions, roles
 
 from backstay.core.background import in_background
 from backstay.core.messages import View
 from backstay.core.streams import Stream
+from backstay.db.measuring import BYTES, OTHER_ROWS, ROWS, Key, measured_batch
 from backstay.db.reading import Parameters
 from backstay.db.session import Reader
 
 V = TypeVar("V", bound=View)
-Key = ColumnElement[Any] | InstrumentedAttribute[Any]
 
 ROWS_PER_BATCH = 1000
 """The most rows that one statement of a stream reads."""
-FIRST_ROWS = 100
-"""How many rows the first statement reads, before it is known how large they are."""
 BYTES_PER_BATCH = 1_000_000
-"""About as many bytes of text are read by one statement, but always a row."""
+"""The most bytes in columns without a small length that one statement reads, and one row more."""
 
 
 def stream_rows(
@@ -73,41 +68,29 @@ def stream_rows(
             f"stream_rows() finds no column for `{missing[0]}` of {view.__name__}: "
             f"select it, for example as column.label({missing[0]!r})."
         )
-    first = (
-        statement.add_columns(*(each.label(f"_key{n}") for n, each in enumerate(keys)))
-        .order_by(*keys)
-        .limit(bindparam("_limit", type_=Integer))
-    )
     places = (bindparam(f"_key{n}", type_=each.type) for n, each in enumerate(keys))
-    further = first.where(tuple_(*keys) > tuple_(*places))
+    first = measured_batch(statement, keys)
+    further = measured_batch(statement.where(tuple_(*keys) > tuple_(*places)), keys)
     many = TypeAdapter(list[view])  # type: ignore[valid-type]
 
     async def batches() -> AsyncIterator[Sequence[V]]:
         asked, given = first, dict(parameters or {})
-        given["_limit"] = min(FIRST_ROWS, ROWS_PER_BATCH)
+        most, given[BYTES] = ROWS_PER_BATCH, BYTES_PER_BATCH
         while True:
+            given[ROWS], given[OTHER_ROWS] = most, most - 1
             # a driver that is interrupted within a statement may lose its connection
             rows = await asyncio.shield(in_background(reader.rows(asked, given)))
             yield many.validate_python([dict(zip(names, row, strict=False)) for row in rows])
-            if len(rows) < given["_limit"]:
+            is_cut = sum(row[-1] for row in rows) > BYTES_PER_BATCH
+            if len(rows) < most and not is_cut:
                 return
-            given["_limit"] = _rows_of_a_batch(rows)
-            last = rows[-1][len(names) :]
+            # not many more are measured than are read, and soon as many as may be
+            most = min(ROWS_PER_BATCH, 2 * len(rows))
+            last = rows[-1][len(names) : -1]
             asked = further
             given |= {f"_key{n}": value for n, value in enumerate(last)}
 
     return Stream(batches(), filename=filename)
-
-
-def _rows_of_a_batch(rows: Sequence[Sequence[Any]]) -> int:
-    """How many rows like these have about ``BYTES_PER_BATCH``, in all 1 to ``ROWS_PER_BATCH``."""
-    size = sum(
-        len(value if isinstance(value, str | bytes) else str(value))
-        for row in rows
-        for value in row
-        if isinstance(value, str | bytes | dict | list)
-    )
-    return max(1, min(ROWS_PER_BATCH, BYTES_PER_BATCH * len(rows) // max(size, 1)))
 
 
 def _check_key(statement: Select[*tuple[Any, ...]], keys: tuple[Key, ...]) -> None:

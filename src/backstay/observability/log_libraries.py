@@ -4,12 +4,20 @@ import logging
 import sys
 import threading
 from typing import Any
+from weakref import WeakSet
 
 import structlog
 
 from backstay.core.masking import without_secrets
 
 _LEVELS = {logging.CRITICAL: "critical", logging.ERROR: "error", logging.WARNING: "warning"}
+
+_TOLD: WeakSet[BaseException] = WeakSet()
+
+
+def leave_out_traceback(error: BaseException) -> None:
+    """Let the records of libraries leave out the traceback of an error whose text is told."""
+    _TOLD.add(error)
 
 
 def take_over() -> None:
@@ -61,6 +69,7 @@ class _Events(logging.Handler):
             text = str(record.msg)
         text = without_secrets(text)
         error = record.exc_info and record.exc_info[1]
+        error = None if error in _TOLD else error
         same = record.name if error else (record.name, text)
         level = max((each for each in _LEVELS if each <= record.levelno), default=logging.WARNING)
         tell = getattr(_log(), _LEVELS[level])

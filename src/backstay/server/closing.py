@@ -16,11 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 SECONDS = 0.2
 """How long the server still accepts connections from before, and waits for their requests."""
+STALLED_SECONDS = 60
+"""How long a client may take nothing of a response; as long as of a stream (web/streams.py)."""
 LEAVE = signal.SIGUSR2
 """The signal on which a process with its own socket stops accepting, and then ends."""
 _SO_ATTACH_FILTER = 26
@@ -62,7 +65,28 @@ def stop_accepting() -> bool:
     return True
 
 
+def drop_stalled_clients(port: int) -> None:
+    """Let the system reset each connection whose client takes nothing for ``STALLED_SECONDS``.
+
+    A server that closes such a connection would wait until the client has taken what is buffered.
+    Connections inherit the option of the socket with this ``port``, which accepts them (tcp(7),
+    ``TCP_USER_TIMEOUT``); where there is none, as outside Linux, they stay.
+    """
+    if sys.platform != "linux":
+        return
+    milliseconds = STALLED_SECONDS * 1000
+    with suppress(OSError):  # a sandbox may have neither /proc nor the option
+        for one in _sockets():
+            if one.getsockname()[1] == port:  # connections that came before, too
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
 def _listeners() -> Iterator[socket.socket]:
+    return (each for each in _sockets() if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """The TCP sockets of this process."""
     for entry in Path("/proc/self/fd").iterdir():
         try:
             one = socket.socket(fileno=int(entry.name))
@@ -70,7 +94,7 @@ def _listeners() -> Iterator[socket.socket]:
             continue  # not a socket, or closed meanwhile
         try:
             is_tcp = one.family in {socket.AF_INET, socket.AF_INET6}
-            if is_tcp and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if is_tcp and one.type == socket.SOCK_STREAM:
                 yield one
         finally:
             one.detach()

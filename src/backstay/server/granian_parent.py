@@ -17,7 +17,7 @@ from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
-from backstay.core.runtime_dir import FOLDER, STARTED
+from backstay.core.runtime_dir import FOLDER, REFUSED, STARTED, refused_at_start
 from backstay.server.closing import LEAVE
 from backstay.server.worker import REPLACE
 
@@ -44,6 +44,20 @@ class Granian(MPServer):
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         if not self.reload_on_changes:
             threading.Thread(target=self._listen_to_workers, daemon=True).start()
+
+    @property
+    def respawn_failed_workers(self) -> bool:
+        """Whether workers that ended are started again: not if none could start at first."""
+        return not refused_at_start()
+
+    @respawn_failed_workers.setter
+    def respawn_failed_workers(self, wanted: bool) -> None:
+        """Ignore what granian was told."""
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:  # type: ignore[override]
+        if self.reload_on_changes:  # each attempt says what is wrong with the changed files
+            (Path(os.environ[FOLDER]) / REFUSED).unlink(missing_ok=True)
+        return super()._spawn_worker(idx, target, callback_loader)
 
     def _listen_to_workers(self) -> None:
         # sigwait, because set() in a signal handler could deadlock

@@ -3,6 +3,7 @@
 It loads only that server; the workers load the application.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backstay.core.runtime_dir import FOLDER, METRICS
+from backstay.core.runtime_dir import FOLDER, METRICS, refused_at_start
 from backstay.server.closing import drain_accept_queue
 from backstay.server.options import Options, options_from
 from backstay.server.orphans import follow_parent
@@ -33,6 +34,9 @@ def main(told: str) -> None:
     follow_parent(options.supervisor)
     if options.workers > 1:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(os.environ[FOLDER]) / METRICS)
+    for name in ("_granian", "uvicorn.error", "gunicorn.error"):
+        # a worker that cannot start has said why; what its server adds says nothing more
+        logging.getLogger(name).addFilter(lambda _: not refused_at_start())
     run = _granian if is_granian else {"uvicorn": _uvicorn, "gunicorn": _gunicorn}[options.type]
     run(options)
 
@@ -58,7 +62,6 @@ def _granian(options: Options) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=options.timeout * 1000),
         log_level=LogLevels.warning,
         workers_kill_timeout=options.graceful_timeout + GIVING_BACK_SECONDS,
-        respawn_failed_workers=True,
         respawn_interval=0.5,
         reload=options.reload is not None,
         reload_paths=[Path(options.reload)] if options.reload else None,

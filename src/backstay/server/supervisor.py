@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backstay.core.runtime_dir import DRAINING, FOLDER, METRICS, STARTED
+from backstay.core.runtime_dir import DRAINING, FOLDER, METRICS, REFUSED, STARTED
 from backstay.server.run_folder import run_folder
 
 PATIENCE = 5.0
@@ -86,7 +86,8 @@ class _Supervisor:
                     self._stop(server, folder)
             finally:
                 _kill(server)
-        if not self._signals:
+            has_said_why = (folder / REFUSED).exists() and not _started(folder)
+        if not self._signals and not has_said_why:
             print(f"The server ended by itself (code {server.returncode}).", file=sys.stderr)
         return 0 if self._signals else 1
 

@@ -13,9 +13,9 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backstay.core.runtime_dir import FOLDER, STARTED, is_draining
+from backstay.core.runtime_dir import FOLDER, REFUSED, STARTED, is_draining, refused_at_start
 from backstay.core.startup import hurry_imports, without_extras
-from backstay.server.closing import LEAVE, leave
+from backstay.server.closing import LEAVE, drop_stalled_clients, leave
 from backstay.server.orphans import follow_parent
 
 if TYPE_CHECKING:
@@ -43,13 +43,18 @@ def application(parent: int | None = None) -> "DrainingApp":
     with without_extras():
         import backstay.composition.http  # noqa: F401  what the application imports late
         from backstay.application import application_in_use
+        from backstay.settings import read_settings
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {REPLACE})  # granian's parent blocked it
     parent = parent or _spawned_by()
     follow_parent(parent)
     signal.signal(LEAVE, leave)
-    in_use = application_in_use()
-    settings = in_use.load_settings()
+    try:
+        in_use = application_in_use()
+        settings = in_use.load_settings()
+    except Exception:  # code or settings are others than `serve` has checked
+        with end_in_the_log(read_settings().draft.log):
+            raise
     with end_in_the_log(settings.log):
         app = in_use.create_app(settings)
     folder = Path(os.environ[FOLDER])
@@ -62,9 +67,6 @@ def application(parent: int | None = None) -> "DrainingApp":
 @contextmanager
 def end_in_the_log(settings: "LogSettings") -> Iterator[None]:
     """Log an error that happens while the application is built, and end this process."""
-    import structlog
-
-    from backstay.core.wiring import BootError
     from backstay.observability import log_libraries
     from backstay.observability.logging import configure
 
@@ -72,13 +74,23 @@ def end_in_the_log(settings: "LogSettings") -> Iterator[None]:
     log_libraries.take_over()
     try:
         yield
-    except BootError as error:
-        for fault in error.faults:
-            structlog.get_logger("backstay.server").error(str(fault))
+    except Exception as error:
+        _say_why(error, "the application cannot be made")
         sys.exit(CANNOT_START)
-    except Exception:
-        structlog.get_logger("backstay.server").exception("the application cannot be made")
-        sys.exit(CANNOT_START)
+
+
+def _say_why(error: Exception, event: str) -> None:
+    """Log why there is no application: an expected error in sentences, another with its traceback.
+
+    Of workers that start together one says it, since they all fail for one reason.
+    """
+    from backstay.composition.logs import log_refusal
+
+    if refused_at_start():
+        return
+    if folder := os.environ.get(FOLDER):
+        _touch(Path(folder) / REFUSED)
+    log_refusal(error, event)
 
 
 def _spawned_by() -> int:
@@ -106,18 +118,45 @@ class DrainingApp:
         self._started = started
         self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
         self._retire = retire
-        self._leaving = False
+        self._leaving = self._serves = False
         self._next_poll = 0.0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
+            if not self._serves:  # only now does each of the servers listen
+                self._serves = True
+                if scope.get("server"):
+                    drop_stalled_clients(int(scope["server"][1]))  # granian has it as a text
             self._count()
             if self._must_close():
                 send = _with_close(send)
         elif scope["type"] == "lifespan":
-            send = _reporting_start(send, self._started)
+            await self._live(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+
+    async def _live(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Serve the lifespan. If the application cannot start, log why and end this process: the
+        server would add a traceback, and might try it again."""
+        has_started = False
+
+        async def tell(message: "Message") -> None:
+            nonlocal has_started
+            if message["type"] == "lifespan.startup.complete":
+                has_started = True
+                self._started()
+            if has_started:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        except Exception as error:
+            if has_started:
+                raise
+            _say_why(error, "the application cannot start")
+            sys.stderr.flush()
+            os._exit(CANNOT_START)
 
     def _count(self) -> None:
         self._left -= 1
@@ -140,15 +179,6 @@ def _with_close(send: "Send") -> "Send":
         await send(message)
 
     return close
-
-
-def _reporting_start(send: "Send", started: Callable[[], None]) -> "Send":
-    async def tell(message: "Message") -> None:
-        if message["type"] == "lifespan.startup.complete":
-            started()
-        await send(message)
-
-    return tell
 
 
 def end_soon() -> None:

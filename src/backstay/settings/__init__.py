@@ -8,13 +8,14 @@ from backstay.settings.groups.db import DEFAULT_URL, DatabaseUrl, DbSettings
 from backstay.settings.groups.keys import decode_key
 from backstay.settings.groups.mail import MailSettings
 from backstay.settings.groups.redis import QueueSettings, RedisAddress, RedisSettings
-from backstay.settings.groups.security import AdminSettings, SecuritySettings
+from backstay.settings.groups.security import NO_ADMIN, AdminSettings, SecuritySettings
 from backstay.settings.groups.server import RateLimitSettings, ServerSettings
 from backstay.settings.reader import Loaded, load_settings, read_settings
 from backstay.settings.reference import example_env, reference_markdown
 
 __all__ = [
     "DEFAULT_URL",
+    "NO_ADMIN",
     "AdminSettings",
     "AppSettings",
     "ConfigurationError",

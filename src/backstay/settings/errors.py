@@ -18,6 +18,12 @@ class SettingError(ValueError):
     def __str__(self) -> str:
         return f"{self.variable}: {self.wrong}.\n    {self.hint}" if self.variable else self.wrong
 
+    @property
+    def sentence(self) -> str:
+        """The same as one line of a log, in which no colon lets the hint look like a value."""
+        hint = ". ".join(line.strip().rstrip(".") for line in self.hint.splitlines())
+        return f"{self.variable} {self.wrong}. {hint}." if self.variable else self.wrong
+
 
 class ConfigurationError(Exception):
     """The configuration cannot be used; `errors` holds every wrong setting."""

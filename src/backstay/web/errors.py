@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
@@ -128,14 +128,18 @@ def leave_cause(scope: MutableMapping[str, Any], error: Exception) -> str:
 def install(app: FastAPI) -> None:
     """Register handlers that answer every error of the application as a problem."""
 
-    async def refused(request: Request, error: Any) -> Response:
+    async def refused(request: HTTPConnection, error: Any) -> Response:
+        if request.scope["type"] == "websocket":
+            raise error  # the edge closes it
         tell(request.scope, error)
         return problem_response(request.scope, error)
 
     async def not_valid(request: Request, error: Any) -> Response:
         return problem_response(request.scope, invalid(error.errors()))
 
-    async def framework(request: Request, error: Any) -> Response:
+    async def framework(request: HTTPConnection, error: Any) -> Response:
+        if request.scope["type"] == "websocket":
+            raise _of_framework(error)
         return problem_response(request.scope, _of_framework(error))
 
     app.add_exception_handler(AppError, refused)

@@ -18,6 +18,7 @@ from backstay.core.addresses import normal_origin
 from backstay.core.errors import AppError, BadRequest
 from backstay.core.ports import Metrics
 from backstay.settings import Settings
+from backstay.web import sockets
 from backstay.web.errors import problem_response, saying_why, tell, tell_break, tell_unhandled
 from backstay.web.headers import EXPOSED
 from backstay.web.request import (
@@ -81,6 +82,9 @@ class _Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, saying_why(scope, send))
             return
+        if scope["type"] == "websocket":
+            identify(scope)
+            scope["backstay.client_address"] = client_address(scope, self._trusted)
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -160,6 +164,9 @@ class _Faults:
         self._hosts = () if "*" in hosts else hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await sockets.serve(self._app, scope, receive, send, hosts=self._hosts)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

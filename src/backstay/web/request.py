@@ -130,7 +130,7 @@ class _UriTooLong(AppError):
 
 
 class _UnsupportedMediaType(AppError):
-    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
+    status, code, title = 415, "unsupported_media_type", "This type of body is not accepted"
 
 
 def check_host(scope: Scope, served: Iterable[str]) -> None:

@@ -11,8 +11,11 @@ from starlette.types import Message as ASGIMessage
 
 from backstay.core.errors import AppError
 from backstay.core.principal import Principal
-from backstay.web.callers import require_caller, requires_caller
+from backstay.limits.classes import GENERAL, LimitClass
+from backstay.web.callers import knows_caller, limit_of, require_caller, requires_caller
 from backstay.web.dispatch import Route
+from backstay.web.request import narrow
+from backstay.web.sockets import admit, while_signed_in
 from backstay.web.state import edge_of
 
 _DOCUMENTATION = ("/docs", "/redoc", "/openapi.json", "/docs/assets/")
@@ -48,6 +51,9 @@ class RouteIndex:
                     node.routes.setdefault("HEAD", route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._pass_socket_on(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._fallback(scope, receive, send)
             return
@@ -71,16 +77,28 @@ class RouteIndex:
         await route.handle(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = await _count_unmatched(scope)
+        route = self._plain_route(scope)
+        limit = limit_of(route)
+        if limit.body_bytes is not None:
+            narrow(scope, limit.body_bytes)
+        principal = await _count_unmatched(scope, limit)
         if principal is not None:
             scope["backstay.principal"] = principal
-        elif self._requires_caller(scope):
+        elif requires_caller(route):
             await require_caller(Request(scope))  # now, since FastAPI reads the body first
         await self._fallback(scope, receive, send)
 
-    def _requires_caller(self, scope: Scope) -> bool:
+    async def _pass_socket_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._plain_route(scope)
+        if route is not None:
+            needs_caller = requires_caller(route) or not knows_caller(route)
+            await admit(scope, limit_of(route), needs_caller=needs_caller)
+            send = while_signed_in(scope, send)
+        await self._fallback(scope, receive, send)
+
+    def _plain_route(self, scope: Scope) -> Any:
         matching = (each for each in self.plain_routes if each.matches(scope)[0] is Match.FULL)
-        return requires_caller(next(matching, None))
+        return next(matching, None)
 
     async def _as_get(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle HEAD as GET (RFC 9110, 9.3.2). The outermost layer drops the body."""
@@ -124,7 +142,7 @@ class RouteIndex:
         return node if node.routes else None
 
 
-async def _count_unmatched(scope: Scope) -> Principal | None:
+async def _count_unmatched(scope: Scope, limit: LimitClass = GENERAL) -> Principal | None:
     """Count a request that matches no feature's route, so that it is limited as well.
 
     Returns its user, if it has a valid token.
@@ -137,7 +155,7 @@ async def _count_unmatched(scope: Scope) -> Principal | None:
     path = _path(scope)
     if path in _DOCUMENTATION or path.startswith(_DOCUMENTATION[-1]):
         return None
-    return await edge_of(Request(scope)).count(scope, None)
+    return await edge_of(Request(scope)).count(scope, None, limit)
 
 
 def _path(scope: Scope) -> str:

@@ -2,20 +2,23 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from uuid import UUID
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from backstay.core.addresses import normal_origin
 from backstay.core.bounded_map import BoundedMap
 from backstay.core.bus import Bus
-from backstay.core.context import Origin, Sender
+from backstay.core.context import Context, Origin, Sender
 from backstay.core.errors import AppError, Unauthenticated
 from backstay.core.idempotency import IdempotencyKey
 from backstay.core.ports import AccessClaims, AccessTokens, Clock
 from backstay.core.principal import STRANGER, Principal
 from backstay.core.representation import NO_PRECONDITIONS, Preconditions
-from backstay.limits.classes import GENERAL
+from backstay.limits.classes import GENERAL, LimitClass
 from backstay.principals.cache import PrincipalCache
 from backstay.web.limits import Limits
 from backstay.web.request import bearer_token, field_of
@@ -98,11 +101,21 @@ class EdgeState:
     cache_is_remote: bool
     client_max_age: int
 
-    async def count(self, scope: Scope, template: str | None) -> Principal | None:
+    def knows_origin(self, request: HTTPConnection) -> bool:
+        """Whether the page that sends a request, if it is one, is of this application or of
+        `APP_CORS_ORIGINS`."""
+        host = request.headers.get("host", "")
+        own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
+        given = set(map(normal_origin, request.headers.getlist("origin")))
+        return given <= own | {self.public_origin} | self.cors_origins
+
+    async def count(
+        self, scope: Scope, template: str | None, limit: LimitClass = GENERAL
+    ) -> Principal | None:
         """Count a request that needs no token; return its user, if it has a valid one.
 
-        If it has a valid one, it counts for that user, under the tier's rule for ``template``,
-        which is the path of its route. Otherwise it counts for the address.
+        Under the general limit, a request with a valid token counts for its user, under the tier's
+        rule for ``template``, which is the path of its route. Others count for the address.
 
         Raises:
             RateLimited: too many.
@@ -112,21 +125,21 @@ class EdgeState:
             principal = await self.authenticate(authorization) if authorization else None
         except AppError:
             principal = None
-        if principal is None:
-            await self.limits.by_address(scope, GENERAL)
+        if principal is None or limit is not GENERAL:
+            await self.limits.by_address(scope, limit)
         else:
             await self.limits.by_user(scope, principal, template)
         return principal
 
 
-def edge_of(request: Request) -> EdgeState:
+def edge_of(request: HTTPConnection) -> EdgeState:
     """The edge state of the application that received the request."""
     state: EdgeState = request.scope["app"].state.edge
     return state
 
 
 def sender_of(
-    request: Request,
+    request: HTTPConnection,
     preconditions: Preconditions = NO_PRECONDITIONS,
     idempotency: IdempotencyKey | None = None,
     device_id: str = "",
@@ -145,4 +158,11 @@ def sender_of(
         device_id=device_id,
         device_is_new=device_is_new,
     )
-    return Sender(edge.bus.send, scope.get("backstay.principal", STRANGER), origin)
+    send = edge.bus.send if scope["type"] == "http" else partial(_send_afresh, edge)
+    return Sender(send, scope.get("backstay.principal", STRANGER), origin)
+
+
+async def _send_afresh(edge: EdgeState, context: Context) -> Any:
+    """Send a message of a connection that lasts with the rights that its caller has by now."""
+    context.principal = await edge.refresh(context.principal)
+    return await edge.bus.send(context)

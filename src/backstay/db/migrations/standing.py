@@ -18,15 +18,16 @@ class State(Enum):
     EMPTY = "The database is empty: run `backstay db upgrade`."
     BEHIND = "The database is behind this version: run `backstay db upgrade`."
     AHEAD = "The database was migrated by a newer version than this one: install that version."
-    FOREIGN = "The database has migrations of another project."
+    FOREIGN = "The database has migrations that are not here."
     CURRENT = ""
 
 
 _TOLD = {
     State.BEHIND: "The database is behind {of}: run `backstay db upgrade`.",
     State.AHEAD: "The database was migrated by a newer version of {of}: install that version.",
-    State.FOREIGN: "The database has migrations of another project, `{of}`: run this in that "
-    "project, or correct the address of the database.",
+    State.FOREIGN: "The database has migrations that are not here, `{of}`. If it is of another "
+    "project, run this there, or correct the address of the database. If it is of this one, the "
+    "folder with its migrations is gone: bring it back.",
 }
 
 

@@ -8,7 +8,6 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backstay.core.addresses import normal_origin
 from backstay.core.errors import FieldError, Forbidden, Invalid, Unauthenticated
 from backstay.core.representation import Representation
 from backstay.core.validation import validated
@@ -189,10 +188,7 @@ def _check_origin(request: Request) -> None:
     Raises:
         Forbidden: a value of ``Origin`` is neither this application's nor allowed.
     """
-    edge, host = edge_of(request), request.headers.get("host", "")
-    own = {normal_origin(f"{scheme}://{host}") for scheme in ("http", "https")}
-    given = set(map(normal_origin, request.headers.getlist("origin")))
-    if not given <= own | {edge.public_origin} | edge.cors_origins:
+    if not edge_of(request).knows_origin(request):
         raise Forbidden("This origin may not use the cookie.")
 
 

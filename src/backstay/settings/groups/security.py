@@ -21,6 +21,13 @@ from backstay.settings.fields import (
 )
 from backstay.settings.groups.breaches import breached_passwords
 
+NO_ADMIN = SettingError(
+    "is missing, while there is no administrator",
+    "Set it to a password of 8 to 128 characters, then run: backstay db upgrade\n"
+    "    Without it, run: backstay create-admin",
+    "ADMIN_PASSWORD",
+)
+
 
 class SecuritySettings(SettingsGroup, title="Security"):
     """Keys, lifetimes, registration, and the limits of the auth routes.
