@@ -164,8 +164,9 @@ def compose(
         lacks_mail=lacks_mail,
     )
     services = _services(adapters, features, outbox.store, health)
-    services |= mail_for(settings, adapters.key, clock) | own.replaced | own.provided
-    bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
+    services |= mail_for(settings, adapters.key, clock) | own.replaced
+    wired = registry, adapters, channel, trail, outbox
+    bus = bus_for(settings, *wired, services, own.provided)
     registry.faults += role_faults(roles, features)
     registry.faults += owner_faults(models)
     wiring.check(registry, features, ownership, settings.app.root_path)

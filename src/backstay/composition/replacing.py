@@ -1,7 +1,7 @@
 """Makes what a project puts in place of adapters, and checks it against the ports."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from typing_extensions import get_protocol_members, is_protocol
@@ -78,7 +78,10 @@ class Replacements:
                     f"Nobody provides the parameter `{parameter.name}` of {how.__qualname__}, "
                     f"which is to stand for {_name(kind)}."
                 )
-                hint = "Give it the type of a group of settings, Settings, Clock or a port."
+                hint = (
+                    "Give it the type of a group of settings, Settings, Clock or a port; or give "
+                )
+                hint += f"an object that you make: {{{_name(kind)}: {how.__name__}(...)}}."
                 faults.append(Flaw(Code.APPLICATION_PARAMETER, problem, hint).of(how))
         return how(**given) if len(faults) == 0 else None
 
@@ -97,6 +100,15 @@ def _ports(provide: Mapping[Any, Any]) -> Iterator[Flaw]:
         if kind in REPLACEABLE or (is_protocol(kind) and kind.__module__.startswith("backstay.")):
             problem = f"`provide` names {_name(kind)}, for which the package has an adapter."
             yield Flaw(Code.APPLICATION_PROVIDE, problem, "Use `replace`.").of(how)
+
+
+def provided_twice(provide: Mapping[Any, Any], taken: Container[Any]) -> Iterator[Flaw]:
+    """Types that a project provides although handlers already take them, such as `Principal`."""
+    for kind, how in provide.items():
+        if kind in taken:
+            problem = f"`provide` names {_name(kind)}, which handlers already get from the package."
+            hint = "Derive a class of your own from it, and provide that."
+            yield Flaw(Code.APPLICATION_PROVIDE, problem, hint).of(how)
 
 
 def _lacks(port: type[Any], adapter: Any, how: Any) -> Iterator[Flaw]:
@@ -120,6 +132,8 @@ def _difference(wanted: Any, found: Any) -> str | None:
         return "is no method"
     if inspect.iscoroutinefunction(wanted) and not inspect.iscoroutinefunction(found):
         return "is not async"
+    if inspect.iscoroutinefunction(found) and not inspect.iscoroutinefunction(wanted):
+        return "is async, and nobody awaits it"
     parameters = list(inspect.signature(wanted).parameters.values())[1:]
     positional = [0 for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     positional += [0 for each in parameters if each.kind is each.VAR_POSITIONAL]

@@ -157,7 +157,7 @@ class Registry:
         if finder is None:
             kind = getattr(sought.kind, "__name__", repr(sought.kind))
             problem = f"Nobody finds the {kind} that is the parameter `{sought.name}`."
-            hint = "Declare a Resource with it, and name that in a module of a listed feature."
+            hint = "Declare a Resource with it in a module that Feature(..., __name__) finds."
             self.note(function, Flaw(Code.TARGET_UNKNOWN, problem, hint))
             return
         flaws = tuple(finder.flaws(sought, providers))
@@ -192,7 +192,8 @@ def _rival(message: type[Message[Any]], first: Function, second: Function, **of:
 
 
 def _unprovided(message: type[Message[Any]], function: Function, name: str, kind: Any) -> Flaw:
-    hint = "Give it a type that handlers of its kind receive, or remove it."
+    hint = "Give it a type that handlers of its kind receive, or provide that: "
+    hint += f"Application(..., provide={{{getattr(kind, '__name__', 'Type')}: ...}})."
     if kind is Grant:
         hint = f"Let {message.__name__} declare a permission, or remove the parameter."
     kind_name = getattr(kind, "__name__", None) or repr(kind)

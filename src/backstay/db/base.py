@@ -72,6 +72,17 @@ class Base(DeclarativeBase):
     __owner__: ClassVar[str | None] = None
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, UUID: Uuid}
+    table_twice: ClassVar[list[tuple[type["Base"], str]]] = []
+    """Models with the name of a table that another model has; the boot refuses them."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Make a model whose table another one has under another name, so that the import goes on
+        and the boot tells of it with all other faults."""
+        name, taken = cls.__dict__.get("__tablename__"), cls.metadata.tables
+        if isinstance(name, str) and name in taken:
+            cls.table_twice.append((cls, name))
+            cls.__tablename__ = f"{name} ({len(taken)})"
+        super().__init_subclass__(**options)
 
 
 class Entity(Base):

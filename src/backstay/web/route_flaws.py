@@ -1,7 +1,8 @@
 """Checks the rows of a table of routes, so that a wrong one stops the start, not a request."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from inspect import isclass
 from types import NoneType, UnionType
@@ -15,11 +16,34 @@ from backstay.core.streams import row_of
 from backstay.core.uploads import upload_fields
 from backstay.core.wiring import Code, Flaw
 from backstay.limits.classes import LimitClass
-from backstay.web.route_spec import RouteSpec
+from backstay.web.route_spec import RouteOptions, RouteSpec
 from backstay.web.rows import FORMATS
 
 _PATH = re.compile(r"/|(?:/(?:[^/{}?#\s]|\{\w+(?::\w+)?\})+)+")
 _PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
+_GIVEN = tuple(sorted(RouteOptions.__optional_keys__))
+OPTIONS = frozenset((*_GIVEN, "streams", "filename", "render", "upload"))
+"""The attributes of a row that its call may set."""
+
+
+def call_flaws(method: str, prefix: str, path: Any, options: Iterable[str]) -> Iterator[Flaw]:
+    """What is wrong with the call that adds a row.
+
+    That is told at boot, with all other faults, and not where the call is, by a traceback.
+    """
+    row = f"{method} {prefix}{path}"
+    if not isinstance(path, str):
+        problem = f"{path!r} stands where the path of a {method} route should be."
+        yield Flaw(Code.ROUTE_PATH, problem, "Write the path, then the message.")
+        return
+    if path and not path.startswith("/"):
+        problem = f"The path {path!r} lacks the `/` in front, and would be {prefix}{path}."
+        yield Flaw(Code.ROUTE_PATH, problem, f'Write "/{path}".')
+    for name in options:
+        if name not in OPTIONS:
+            near = get_close_matches(name, _GIVEN, n=1)
+            hint = f"Write `{near[0]}=`." if near else f"Its options are {', '.join(_GIVEN)}."
+            yield Flaw(Code.ROUTE_OPTION, f"{row} has no option `{name}`.", hint)
 
 
 @cache
