@@ -171,18 +171,15 @@ def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterato
             if any(hasattr(value, mark) for mark in _MARKS):
                 told = f"the feature {feature.name} does not list {module.__name__}"
                 problem = f"{value.__name__} is never called: {told}."
-                hint = f"{_found(feature)}, or add that to `modules` of the manifest."
+                finds = f'which Feature("{feature.name}", __name__) finds'
+                hint = f"Call it one of {', '.join(NAMES)}, {finds}, or add it to `modules`."
                 yield Flaw(Code.FEATURE_MODULE_NOT_LISTED, problem, hint).of(value)
         elif _is_table(value) and id(value) not in tables:
             tables.add(id(value))
             problem = f"Nobody reaches these routes: the feature {feature.name} does not list them."
-            hint = f"{_found(feature)}, or add this table to `routes` of the manifest."
+            finds = f'which Feature("{feature.name}", __name__) finds'
+            hint = f"Move it into the module routes, {finds}, or add it to `routes` there."
             yield Flaw(Code.ROUTE_NOT_LISTED, problem, hint).of(value)
-
-
-def _found(feature: Feature) -> str:
-    """What a manifest finds without naming it."""
-    return f'Move it into {", ".join(NAMES)}, which Feature("{feature.name}", __name__) finds'
 
 
 def _not_required(

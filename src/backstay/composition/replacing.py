@@ -78,10 +78,8 @@ class Replacements:
                     f"Nobody provides the parameter `{parameter.name}` of {how.__qualname__}, "
                     f"which is to stand for {_name(kind)}."
                 )
-                hint = (
-                    "Give it the type of a group of settings, Settings, Clock or a port; or give "
-                )
-                hint += f"an object that you make: {{{_name(kind)}: {how.__name__}(...)}}."
+                hint = "Give it the type of a group of settings, Settings, Clock or a port. "
+                hint += f"Or give an object that you make: {{{_name(kind)}: {how.__name__}(...)}}."
                 faults.append(Flaw(Code.APPLICATION_PARAMETER, problem, hint).of(how))
         return how(**given) if len(faults) == 0 else None
 

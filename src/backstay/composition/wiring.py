@@ -53,7 +53,7 @@ def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
         Flaw(
             Code.FEATURE_FOUNDATION,
             f"The feature {each.name} belongs to the foundation and is not listed.",
-            "List it.",
+            "List FOUNDATION or STANDARD, which hold it: `features=(*STANDARD, ...)`.",
         ).of(each)
         for each in STANDARD
         if each.foundation and each.name not in listed

@@ -130,7 +130,9 @@ class Place(NamedTuple):
         file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"
         try:
             return cls(file, inspect.findsource(thing)[1] + 1)
-        except (OSError, TypeError):
+        except TypeError:  # an object; its class says more than nothing
+            return cls(file, 1) if isinstance(thing, type) else cls.of(type(thing))
+        except OSError:
             return cls(file, 1)
 
     @classmethod

@@ -31,6 +31,7 @@ from backstay.testing.plugin import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_fixture_setup,
 )
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import eventually, until
@@ -62,6 +63,7 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_fixture_setup",
     "seeded_url",
     "settings",
     "settings_with",

@@ -9,9 +9,6 @@ from backstay.core.wiring import BootError
 from backstay.security import passwords
 from backstay.settings import ConfigurationError
 
-CANNOT_START = pytest.ExitCode.USAGE_ERROR
-"""Exit code of a run whose application cannot start."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hash passwords at a fraction of their cost; only in this process, not in its children."""
@@ -30,12 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Generator[None, Any, Any]:
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
     """End the run with the sentences where the application cannot start: no test would pass."""
     try:
         return (yield)
     except (BootError, ConfigurationError) as error:
-        pytest.exit(f"the application does not start\n{error}", returncode=CANNOT_START)
+        request.session.shouldfail = "the application does not start"
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
