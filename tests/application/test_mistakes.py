@@ -78,6 +78,8 @@ FEW = {
     Code.FEATURE_MODULE_NOT_LISTED,
     Code.TABLE_TWICE,
 }
+UNWRITTEN = {Code.FEATURE_MODULE_NOT_LISTED, Code.TABLE_TWICE}
+"""Mistakes with which no migration is written."""
 KIT = ("--database=sqlite", "--import-mode=importlib", "-o", "anyio_mode=auto")
 TEST = """
 async def test_nobody_gets_this_far(client): ...
@@ -95,15 +97,21 @@ def test_servers_and_pytest_tell_mistakes_alike(tmp_path: Path) -> None:
         ("backstay", "serve", "--port", str(free_port())),
         ("uvicorn", "--app-dir", "src", "shop.main:application.asgi"),
         kit,
+        ("backstay", "db", "revision", "boxes"),
     )
     with ThreadPoolExecutor() as pool:
-        served, others, tested = pool.map(lambda each: ran(tmp_path, "-m", *each), commands)
+        served, others, tested, revised = pool.map(
+            lambda each: ran(tmp_path, "-m", *each), commands
+        )
     told = served.stderr.splitlines()
     assert {line.split()[0] for line in told} >= FEW
     assert (served.returncode, served.stdout) == (1, "")
     assert (others.returncode, others.stderr.splitlines()) == (1, told)
     assert tested.returncode == 1
     assert [line for line in tested.stdout.splitlines() if line in told] == told
+    assert revised.returncode == 1
+    assert {line.split()[0] for line in revised.stderr.splitlines()} == UNWRITTEN
+    assert set(revised.stderr.splitlines()) < set(told)
     assert "Traceback" not in tested.stdout
     assert "the application does not start" in tested.stdout
 

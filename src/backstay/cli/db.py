@@ -9,8 +9,10 @@ import typer
 
 from backstay.application import application_in_use
 from backstay.cli.readiness import migrates, opened
+from backstay.core.wiring import BootError
 from backstay.db import migrate
-from backstay.db.checks import absence_faults
+from backstay.db.base import Base
+from backstay.db.checks import absence_faults, twice_faults
 from backstay.db.migrations.runner import PLATFORM
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
@@ -89,8 +91,17 @@ def revision(
 
 
 async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
-    """Write the next revision of the project, or of the package where there is no project."""
+    """Write the next revision of the project, or of the package where there is no project.
+
+    Raises:
+        BootError: a table has two models, or a model is where nobody imports it.
+    """
+    from backstay.composition.unloaded import unloaded_faults
+
     application, options = application_in_use(), EngineOptions.of(settings)
+    twice = twice_faults(model for model, _ in Base.table_twice)
+    if faults := (*twice, *unloaded_faults(application.features or ())):
+        raise BootError(faults)
     own = application.history or PLATFORM
     if application.history and migrates(settings):
         await migrate.upgrade(options, histories=application.histories)

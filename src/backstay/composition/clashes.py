@@ -10,6 +10,7 @@ from backstay.core.messages import Message
 from backstay.core.permissions import PermissionSpec
 from backstay.core.wiring import Code, Flaw, Place
 from backstay.db.base import Base
+from backstay.db.checks import twice_faults
 
 
 def clash_faults(
@@ -62,13 +63,6 @@ def _events(features: Sequence[Feature], ownership: Ownership) -> Iterator[Flaw]
 
 def _tables(features: Sequence[Feature], ownership: Ownership) -> Iterator[Flaw]:
     listed = {feature.name for feature in features}
-    for model, name in Base.table_twice:
-        if ownership.owner(model.__module__) in listed:
-            first = next(
-                mapper.class_
-                for mapper in Base.registry.mappers
-                if getattr(mapper.local_table, "name", None) == name
-            )
-            problem = f"The table {name} of {model.__name__} is that of {first.__name__}, at "
-            hint = "Give `__tablename__` another name, such as one with the project's in front."
-            yield Flaw(Code.TABLE_TWICE, f"{problem}{Place.of(first)}.", hint).of(model)
+    yield from twice_faults(
+        model for model, _ in Base.table_twice if ownership.owner(model.__module__) in listed
+    )
