@@ -153,16 +153,21 @@ class Application:
         from backstay.features import STANDARD
 
         self.check()
-        return compose(
-            settings,
-            STANDARD if self.features is None else self.features,
-            roles=self.roles,
-            replace=self.replace,
-            provide=self.provide,
-            histories=self.histories,
-            clock=clock,
-            for_requests=for_requests,
-        )
+        try:
+            return compose(
+                settings,
+                STANDARD if self.features is None else self.features,
+                roles=self.roles,
+                replace=self.replace,
+                provide=self.provide,
+                histories=self.histories,
+                clock=clock,
+                for_requests=for_requests,
+            )
+        except BootError as error:
+            raise BootError(
+                fault if fault.where else fault.of(self) for fault in error.faults
+            ) from None
 
     def create_app(
         self,

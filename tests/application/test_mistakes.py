@@ -19,6 +19,8 @@ from tests.cli.process import KEYS, environ
 ELSEWHERE = {
     Code.APPLICATION_NAME: "src/shop/main.py",
     Code.APPLICATION_SHAPE: "src/shop/main.py",
+    Code.APPLICATION_REPLACE: "src/shop/main.py",
+    Code.APPLICATION_PROVIDE: "src/shop/main.py",
     Code.FEATURE_FOUNDATION: "features/tiers/",
     Code.SERVER_TWICE: "shop.db",
 }

@@ -1,6 +1,6 @@
 """Compares the manifests of features with one another and with the features' modules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import (
     getattr_static,
@@ -16,7 +16,7 @@ from typing import Any
 from backstay.composition.ownership import Member, Ownership
 from backstay.core.events import Event
 from backstay.core.feature import NAMES, Feature, PersonalData
-from backstay.core.messages import Message
+from backstay.core.messages import Command, Message
 from backstay.core.permissions import Policy
 from backstay.core.registry import Registry
 from backstay.core.schedule import Scheduled
@@ -31,13 +31,24 @@ def shape_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
     for feature in features:
         yield from feature.faults
         of = f"the feature {feature.name}"
+        name: Any = feature.name
+        if not isinstance(name, str) or not name:
+            hint = 'Write Feature("notes", __name__).'
+            yield Flaw(Code.FEATURE_SHAPE, f"A feature is called {name!r}.", hint).of(feature)
         yield from shape_flaws(Code.FEATURE_SHAPE, of, feature, _HELD)
+        for field in ("personal_data", "tasks"):
+            if not isinstance(getattr(feature, field), Mapping):
+                hint = f'Write `{field}={{"name": Message}}`.'
+                yield Flaw(Code.FEATURE_SHAPE, f"`{field}` of {of} is no dict.", hint).of(feature)
 
 
 _HELD = {
     "modules": Held("module", ismodule),
     "routes": Held("module.routes", lambda each: hasattr(type(each), "operations")),
-    "schedule": Held('every("1h", SendReport())', lambda each: isinstance(each, Scheduled)),
+    "schedule": Held(
+        'every("1h", SendReport())',
+        lambda each: isinstance(each, Scheduled) and isinstance(each.command, Command),
+    ),
     "requires": Held('"name"', lambda each: isinstance(each, str)),
 }
 

@@ -18,22 +18,26 @@ _DECLARES = re.compile(
     re.MULTILINE,
 )
 """What such a module declares. Its text is searched: to import it might do something."""
+_MANIFEST = "Feature("
 
 
 def unloaded_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
     """Modules that declare handlers, routes or tables, and that nothing has imported."""
     for feature in features:
-        if feature.package is None or feature.faults:
-            continue
-        folders = getattr(sys.modules[feature.package], "__path__", ())
-        for name, file in _unloaded(feature.package, folders):
+        package = feature.package or feature.place.module
+        folders = getattr(sys.modules.get(package), "__path__", ())
+        for name, file in _unloaded(package, folders):
             line = _first_declaration(file)
             if line is not None:
                 problem = f"Nothing imports {name}, so that nothing of it works."
-                own = name.removeprefix(f"{feature.package}.").partition(".")[0]
+                own = name.removeprefix(f"{package}.").partition(".")[0]
                 near = get_close_matches(own, NAMES, n=1) or [f"one of {', '.join(NAMES)}"]
-                finds = f'which Feature("{feature.name}", __name__) finds'
-                hint = f"Call it {near[0]}, {finds}, or import it in one that is found."
+                manifest = f'Feature("{feature.name}", __name__)'
+                hint = (
+                    f"Call it {near[0]}, which {manifest} finds, or import it in a module of these."
+                )
+                if own in NAMES:
+                    hint = f"Write {manifest}, which finds it."
                 where = str(Place(str(file), line))
                 yield Flaw(Code.FEATURE_MODULE_NOT_LISTED, problem, hint, where)
 
@@ -45,14 +49,20 @@ def _unloaded(package: str, folders: Iterable[str]) -> Iterator[tuple[str, Path]
             name, path = f"{package}.{each.name}", Path(folder, each.name)
             if OF_TESTS.search(name) or hasattr(sys.modules.get(name), "feature"):
                 continue
+            if each.ispkg and _MANIFEST in _text(path / "__init__.py"):
+                continue  # a feature that is not listed
             if each.ispkg:
                 yield from _unloaded(name, [str(path)])
             elif name not in sys.modules and (file := path.with_suffix(".py")).is_file():
                 yield name, file
 
 
+def _text(file: Path) -> str:
+    return file.read_text("utf-8", errors="replace") if file.is_file() else ""
+
+
 def _first_declaration(file: Path) -> int | None:
     """The line of a module's first declaration, or None."""
-    text = file.read_text("utf-8", errors="replace")
+    text = _text(file)
     found = _DECLARES.search(text) if "backstay" in text else None
     return None if found is None else text.count("\n", 0, found.start()) + 1

@@ -43,7 +43,7 @@ class Registry:
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
         replacing: list[Function] = []
-        for function in functions:
+        for function in filter(self._is_for_messages, functions):
             if hasattr(function, "__instead_of__"):
                 replacing.append(function)
             else:
@@ -52,6 +52,18 @@ class Registry:
         self._replace(replacing)
         for finder in finders:
             self._learn(finder)
+
+    def _is_for_messages(self, function: Function) -> bool:
+        """Whether a function is for messages, if it is for anything; else that is noted."""
+        for mark in ("__handles__", "__prepares__"):
+            message = getattr(function, mark, Message)
+            if not (isinstance(message, type) and issubclass(message, Message)):
+                named = getattr(message, "__name__", repr(message))
+                problem = f"{_name(function)} is for {named}, which is no message class."
+                hint = "Name the class that derives from Command or Query: @handles(CreateNote)."
+                self.note(function, Flaw(Code.HANDLER_MESSAGE, problem, hint))
+                return False
+        return True
 
     def _learn(self, finder: Finder) -> None:
         self.note(finder, *finder.own_flaws())
@@ -118,7 +130,7 @@ class Registry:
             self.note(message, *_policy_flaws(message, specs), *_own_flaws(message))
             if message not in self.handlers:
                 problem = f"{message.__name__} has no handler."
-                hint = "Write one with `@handles` under it, or remove the message."
+                hint = f"Write one with `@handles({message.__name__})`, or remove the message."
                 self.note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
     def provided(
@@ -212,6 +224,8 @@ def _policy_flaws(
     policy = message.__dict__.get("permission")
     if not isinstance(policy, Policy):
         problem = f"{message.__name__} does not declare `permission` in its own class body."
+        if policy is not None:
+            problem = f"`permission` of {message.__name__} is {policy!r}."
         hint = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
         yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, hint)
     elif isinstance(policy, PermissionSpec):

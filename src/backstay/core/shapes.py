@@ -30,4 +30,5 @@ def shape_flaws(code: Code, of: str, thing: Any, fields: Mapping[str, Held]) -> 
             continue
         for each in value:
             if not held.is_one(each):
-                yield Flaw(code, f"`{name}` of {of} holds {_short.repr(each)}.", hint).of(thing)
+                problem = f"`{name}` of {of} holds {_short.repr(each)}."
+                yield Flaw(code, problem, hint).of(thing)

@@ -1,7 +1,7 @@
 """Checks the rows of a table of routes, so that a wrong one stops the start, not a request."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from inspect import isclass
@@ -62,6 +62,9 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         return
     in_path = tuple(_path_flaws(spec))
     yield from in_path
+    if shapes := tuple(_shape_flaws(spec)):
+        yield from shapes  # the other checks read these options
+        return
     yield from _method_flaws(spec)
     yield from _answer_flaws(spec)
     yield from _stream_flaws(spec)
@@ -73,6 +76,28 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         yield Flaw(Code.ROUTE_LIMIT, problem, hint)
     if spec.endpoint is None and not in_path:  # a custom endpoint reads the request itself
         yield from _placeholder_flaws(spec)
+
+
+_SHAPES: dict[str, tuple[Any, str]] = {
+    "status": (int, "201"),
+    "refuses": (tuple | list, "(404,)"),
+    "path_names": (Mapping, '{"number": "id"}'),
+    "name": (str, '"list_orders"'),
+}
+
+
+def _shape_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    """Options with values of another type than they have."""
+    given = {name: getattr(spec, name) for name in _SHAPES}
+    shapes = dict(_SHAPES)
+    if spec.upload is not None:
+        given |= spec.upload._asdict()
+        shapes |= {"media_types": (tuple | list, '("image/png",)'), "max_bytes": (int, "1_000_000")}
+    for name, value in given.items():
+        kind, written = shapes[name]
+        if not isinstance(value, kind):
+            problem = f"`{name}` of {_route(spec)} is {value!r}."
+            yield Flaw(Code.ROUTE_OPTION, problem, f"Write it like `{name}={written}`.")
 
 
 def is_message(value: Any) -> bool:
