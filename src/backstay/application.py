@@ -96,12 +96,17 @@ class Application:
 
     def _faults(self) -> Iterator[Flaw]:
         name: Any = self.name
+        folder: Any = self.migrations
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
             problem = f"The application cannot be called {name!r}."
             hint = "Use a word of lower-case letters, digits and underscores of your own."
             yield Flaw(Code.APPLICATION_NAME, problem, hint).of(self)
         held = {name: one for name, one in _HELD.items() if getattr(self, name) is not None}
         yield from shape_flaws(Code.APPLICATION_SHAPE, "the application", self, held)
+        if not isinstance(folder, str | Path | None):
+            problem = f"`migrations` of the application is {folder!r}."
+            hint = "Name a folder, or None if there is none."
+            yield Flaw(Code.APPLICATION_SHAPE, problem, hint).of(self)
         for name in ("replace", "provide"):
             if not isinstance(getattr(self, name), Mapping):
                 problem = f"`{name}` of the application is no dict."

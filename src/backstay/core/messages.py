@@ -230,8 +230,13 @@ def _stray_flaws(message: type[Message[Any]], known: set[str]) -> Iterator[Flaw]
             continue
         problem = f"`{name}` of {message.__name__} is neither a field nor what messages have."
         near = get_close_matches(name, {each for each in known if each[0] != "_"}, n=1)
-        hint = f"Write `{near[0]}`." if near else f"Write a type: `{name}: ... = {value!r}`."
+        hint = f"Write `{near[0]}`." if near else _typed(name, value)
         yield Flaw(Code.MESSAGE_ATTRIBUTE, problem, hint)
+
+
+def _typed(name: str, value: Any) -> str:
+    kind = type(value).__name__
+    return f"Write `{name}: ClassVar[{kind}]` for a constant, `{name}: {kind}` for a field."
 
 
 def _is_view(result: Any) -> bool:
