@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -15,6 +15,7 @@ from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import Clock
+from backstay.core.shapes import Held, shape_flaws
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.migrations.runner import PLATFORM, Histories, History
 from backstay.settings import (
@@ -39,6 +40,13 @@ VARIABLE = "BACKSTAY_APP"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,26}")
 _TEMPLATES = "templates"
 _TAKEN = ("backstay", PLATFORM.label)
+_HELD = {
+    "features": Held("*STANDARD, notes.feature", lambda each: isinstance(each, Feature)),
+    "roles": Held("CLERK", lambda each: isinstance(each, RoleSpec)),
+    "routers": Held("router", lambda each: hasattr(each, "routes")),
+    "on_start": Held("open_files", callable),
+    "on_stop": Held("close_files", callable),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +89,33 @@ class Application:
     on_stop: "Sequence[Hook]" = ()
     place: Place = field(default_factory=Place.of_caller, repr=False)
 
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _TAKEN:
-            problem = f"The application cannot be called {self.name!r}."
+    def check(self) -> None:
+        """Refuse a name that migrations cannot carry, and attributes of the wrong types.
+
+        Raises:
+            BootError: it has every fault.
+        """
+        if faults := tuple(self._faults()):
+            raise BootError(faults)
+
+    def _faults(self) -> Iterator[Flaw]:
+        name: Any = self.name
+        folder: Any = self.migrations
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
+            problem = f"The application cannot be called {name!r}."
             hint = "Use a word of lower-case letters, digits and underscores of your own."
-            raise BootError([Flaw(Code.APPLICATION_NAME, problem, hint).of(self)])
+            yield Flaw(Code.APPLICATION_NAME, problem, hint).of(self)
+        held = {name: one for name, one in _HELD.items() if getattr(self, name) is not None}
+        yield from shape_flaws(Code.APPLICATION_SHAPE, "the application", self, held)
+        if not isinstance(folder, str | Path | None):
+            problem = f"`migrations` of the application is {folder!r}."
+            hint = "Name a folder, or None if there is none."
+            yield Flaw(Code.APPLICATION_SHAPE, problem, hint).of(self)
+        for name in ("replace", "provide"):
+            if not isinstance(getattr(self, name), Mapping):
+                problem = f"`{name}` of the application is no dict."
+                hint = f"Write `{name}={{Type: Class}}`."
+                yield Flaw(Code.APPLICATION_SHAPE, problem, hint).of(self)
 
     @cached_property
     def history(self) -> History | None:
@@ -139,17 +169,23 @@ class Application:
         from backstay.composition import compose
         from backstay.features import STANDARD
 
-        return compose(
-            settings,
-            STANDARD if self.features is None else self.features,
-            roles=self.roles,
-            replace=self.replace,
-            provide=self.provide,
-            histories=self.histories,
-            templates=self.template_folder,
-            clock=clock,
-            for_requests=for_requests,
-        )
+        self.check()
+        try:
+            return compose(
+                settings,
+                STANDARD if self.features is None else self.features,
+                roles=self.roles,
+                replace=self.replace,
+                provide=self.provide,
+                histories=self.histories,
+                templates=self.template_folder,
+                clock=clock,
+                for_requests=for_requests,
+            )
+        except BootError as error:
+            raise BootError(
+                fault if fault.where else fault.of(self) for fault in error.faults
+            ) from None
 
     def create_app(
         self,
@@ -216,6 +252,7 @@ def application_in_use() -> Application:
 
     Raises:
         ConfigurationError: the named application cannot be found.
+        BootError: its name or an attribute is wrong; it has every fault.
     """
     if given := os.environ.get(VARIABLE, "").strip():
         return _loaded(given, f"{VARIABLE}, or --app", project_root())
@@ -245,6 +282,7 @@ def _loaded(reference: str, origin: str, root: Path) -> Application:
     if not isinstance(found, Application):
         wrong = f"names {reference}, which is no Application"
         raise _unusable(wrong, f"Let {module_name} make one: {name} = Application(…).", origin)
+    found.check()
     return found
 
 

@@ -41,8 +41,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", ["", "Shop", "2shop", "my-shop", "platform", "backstay", "a" * 28])
 def test_a_name_that_migrations_cannot_carry_is_refused(name: str) -> None:
+    application = Application(name)
     with pytest.raises(BootError) as refused:
-        Application(name)
+        application.check()
     (fault,) = refused.value.faults
     assert fault.code is Code.APPLICATION_NAME
     assert Path(fault.where.rpartition(":")[0]).name == Path(__file__).name

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import Field
@@ -14,12 +15,16 @@ from backstay.composition.replacing import Replacements
 from backstay.core.bus import handles
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
-from backstay.core.mail import Mail, Mailer
+from backstay.core.mail import Mail, Mailer, MailTokens
 from backstay.core.messages import Query
 from backstay.core.permissions import SYSTEM_ONLY
 from backstay.core.ports import Clock, Limiter, Passwords, RateLimitResult
+from backstay.core.principal import Principal
 from backstay.core.rates import Rate
 from backstay.core.wiring import BootError, Code
+from backstay.db.session import Transaction
+from backstay.jobs.outbox import Jobs
+from backstay.security.guesses import Guesses
 from backstay.settings import AppSettings, Settings, SettingsGroup
 from backstay.testing import settings_with
 from tests.settings.conftest import OTHER, STRONG
@@ -60,6 +65,16 @@ class Incomplete:
 class Crooked(Lazy):
     async def take_back(self, key: str) -> None:  # type: ignore[override]
         ...
+
+
+class Later:
+    async def write(self, purpose: str, link_id: UUID) -> str:
+        return ""
+
+    def read(self, purpose: str, token: str) -> UUID | None: ...
+
+    def pseudonym(self, address: str, *, exact: bool = False) -> str:
+        return address
 
 
 class Asking:
@@ -167,6 +182,11 @@ def test_an_adapter_with_other_parameters_is_a_boot_error(tmp_path: Path) -> Non
     assert found[Code.APPLICATION_ADAPTER].endswith("its `take_back` takes other parameters.")
 
 
+def test_an_async_method_that_nobody_awaits_is_a_boot_error(tmp_path: Path) -> None:
+    found = faults(tmp_path, replace={MailTokens: Later()})
+    assert found[Code.APPLICATION_ADAPTER].endswith("`write` is async, and nobody awaits it.")
+
+
 @pytest.mark.parametrize("nothing", [None, lambda: None])
 def test_nothing_in_place_of_an_adapter_is_a_boot_error(tmp_path: Path, nothing: Any) -> None:
     found = faults(tmp_path, replace={Limiter: nothing})
@@ -180,6 +200,14 @@ def test_what_cannot_be_replaced_is_a_boot_error(tmp_path: Path) -> None:
 
 def test_what_has_an_adapter_cannot_be_provided(tmp_path: Path) -> None:
     assert Code.APPLICATION_PROVIDE in faults(tmp_path, provide={Mailer: Pigeons})
+
+
+@pytest.mark.parametrize("kind", [Principal, Transaction, Jobs, Barn, Guesses])
+def test_what_handlers_get_anyway_cannot_be_provided(tmp_path: Path, kind: type[Any]) -> None:
+    shop = Application("shop", settings=(Barn,), provide={kind: object()}, migrations=None)
+    settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path, shop)
+    with pytest.raises(BootError, match=f"`provide` names {kind.__name__}, which handlers"):
+        shop.compose(settings)
 
 
 def test_a_parameter_that_nobody_provides_is_a_boot_error(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from backstay.core.errors import (
     Conflict,
     DatabaseFailed,
 )
+from backstay.db import faults
 from backstay.db.database import Database
 from backstay.db.queries import one_or_404
 from backstay.db.session import CommitForbidden, Transaction
 from tests.db.conftest import Commands
 from tests.db.tables import Book, Mood, PlaceTaken, Shelf, TitleTaken
+from tests.logs import logged
 
 pytestmark = pytest.mark.anyio
 
@@ -126,9 +128,12 @@ async def test_another_violation_is_a_plain_conflict(command: Commands) -> None:
         await session.execute(text("UPDATE test_books SET title = NULL"))
 
     await add(command)
-    with pytest.raises(Conflict) as refused:
+    with logged(faults) as lines, pytest.raises(Conflict) as refused:
         await command(work)
     assert refused.value.code == "db_integrity_error"
+    (line,) = lines
+    assert (line["log_level"], line["event"]) == ("warning", "the database refused a change")
+    assert "title" in line["reason"]
 
 
 async def test_concurrent_changes_of_one_row_do_not_overwrite_each_other(command: Commands) -> None:

@@ -95,7 +95,9 @@ def test_two_groups_of_one_prefix_are_refused_with_both_places() -> None:
     assert faults(Shop, Market) == [("settings.prefix_twice", at(Market), problem)]
 
 
-@pytest.mark.parametrize("prefix", ["DB_", "DB_SHOP_", "RATE_LIMIT_", "BACKSTAY_"])
+@pytest.mark.parametrize(
+    "prefix", ["DB_", "DB_SHOP_", "RATE_LIMIT_", "BACKSTAY_", "BACKUP_", "OTEL_SHOP_", "SENTRY_"]
+)
 def test_the_prefixes_of_the_package_are_its_own(prefix: str) -> None:
     class Taken(SettingsGroup):
         env_prefix = prefix

@@ -44,6 +44,27 @@ def test_the_nearest_project_counts(tmp_path: Path, below: Path) -> None:
     assert found.root == below.parent
 
 
+def test_unknown_keys_are_told_with_what_is_meant(tmp_path: Path) -> None:
+    project(tmp_path, '[tool.backstay]\nap = "shop:application"\ncolour = 1\n')
+    found = find_project(tmp_path)
+    assert found is not None
+    with pytest.raises(ConfigurationError) as caught:
+        _ = found.app
+    told = str(caught.value)
+    assert "has the unknown key ap.\n    Write app." in told
+    assert "has the unknown key colour.\n    Remove it" in told
+    assert "names no application" in told
+
+
+def test_a_process_reads_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = find_project(tmp_path)
+    project(tmp_path, "[tool.backstay")
+    assert project_root() == tmp_path
+    assert find_project(tmp_path) is found
+
+
 def test_a_file_without_the_table_is_passed_over(tmp_path: Path, below: Path) -> None:
     project(tmp_path)
     project(below.parent, '[project]\ndependencies = ["backstay"]\n')

@@ -9,8 +9,10 @@ import typer
 
 from backstay.application import PACKAGED, Application, application_in_use
 from backstay.cli.readiness import migrates, opened
+from backstay.core.wiring import BootError
 from backstay.db import migrate
-from backstay.db.checks import absence_faults
+from backstay.db.base import Base
+from backstay.db.checks import absence_faults, twice_faults
 from backstay.db.migrations.runner import PLATFORM, History, MigrationError
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
@@ -88,8 +90,14 @@ async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
 
     Raises:
         MigrationError: there is no project here, or it has no migrations.
+        BootError: a table has two models, or a model is where nobody imports it.
     """
+    from backstay.composition.unloaded import unloaded_faults
+
     application, options = application_in_use(), EngineOptions.of(settings)
+    twice = twice_faults(model for model, _ in Base.table_twice)
+    if faults := (*twice, *unloaded_faults(application.features or ())):
+        raise BootError(faults)
     own = application.history or _history_of_package(application)
     if application.history and migrates(settings):
         await migrate.upgrade(options, histories=application.histories)

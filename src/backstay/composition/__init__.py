@@ -182,8 +182,9 @@ def compose(
         *(adapters.database, adapters.links, outbox.store, channel, schema_fault),
         lacks_mail=lacks_mail,
     )
-    services = _services(adapters, features, outbox.store, health) | services | own.provided
-    bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
+    services = _services(adapters, features, outbox.store, health) | services
+    wired = registry, adapters, channel, trail, outbox
+    bus = bus_for(settings, *wired, services, own.provided)
     registry.faults += role_faults(roles, features)
     registry.faults += owner_faults(models)
     if MailTemplates not in own.replaced:

@@ -1,6 +1,6 @@
 """Compares the manifests of features with one another and with the features' modules."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import (
     getattr_static,
@@ -15,36 +15,41 @@ from typing import Any
 
 from backstay.composition.ownership import Member, Ownership
 from backstay.core.events import Event
-from backstay.core.feature import Feature, PersonalData
-from backstay.core.messages import Message
+from backstay.core.feature import NAMES, Feature, PersonalData
+from backstay.core.messages import Command, Message
 from backstay.core.permissions import Policy
 from backstay.core.registry import Registry
+from backstay.core.schedule import Scheduled
+from backstay.core.shapes import Held, shape_flaws
 from backstay.core.wiring import Code, Flaw, Place
 
 _MARKS = ("__handles__", "__prepares__", "__subscribes__")
 
 
 def shape_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
-    """Fields of manifests that are not tuples of modules, of tables of routes, or of names.
-
-    This check comes first: all others read these fields.
-    """
+    """Manifests with a wrong package, or with fields of the wrong types."""
     for feature in features:
-        for name, (what, is_one) in _HELD.items():
-            held, of = getattr(feature, name), f"`{name}` of the feature {feature.name}"
-            hint = f"Write `{name}=({what},)`, with the comma."
-            if not isinstance(held, tuple | list):
-                yield Flaw(Code.FEATURE_SHAPE, f"{of} is no tuple.", hint).of(feature)
-                continue
-            for each in held:
-                if not is_one(each):
-                    yield Flaw(Code.FEATURE_SHAPE, f"{of} holds {each!r}.", hint).of(feature)
+        yield from feature.faults
+        of = f"the feature {feature.name}"
+        name: Any = feature.name
+        if not isinstance(name, str) or not name:
+            hint = 'Write Feature("notes", __name__).'
+            yield Flaw(Code.FEATURE_SHAPE, f"A feature is called {name!r}.", hint).of(feature)
+        yield from shape_flaws(Code.FEATURE_SHAPE, of, feature, _HELD)
+        for field in ("personal_data", "tasks"):
+            if not isinstance(getattr(feature, field), Mapping):
+                hint = f'Write `{field}={{"name": Message}}`.'
+                yield Flaw(Code.FEATURE_SHAPE, f"`{field}` of {of} is no dict.", hint).of(feature)
 
 
-_HELD: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "modules": ("module", ismodule),
-    "routes": ("module.routes", lambda each: hasattr(type(each), "operations")),
-    "requires": ('"name"', lambda each: isinstance(each, str)),
+_HELD = {
+    "modules": Held("module", ismodule),
+    "routes": Held("module.routes", lambda each: hasattr(type(each), "operations")),
+    "schedule": Held(
+        'every("1h", SendReport())',
+        lambda each: isinstance(each, Scheduled) and isinstance(each.command, Command),
+    ),
+    "requires": Held('"name"', lambda each: isinstance(each, str)),
 }
 
 
@@ -177,12 +182,14 @@ def _left_out(features: Sequence[Feature], members: Sequence[Member]) -> Iterato
             if any(hasattr(value, mark) for mark in _MARKS):
                 told = f"the feature {feature.name} does not list {module.__name__}"
                 problem = f"{value.__name__} is never called: {told}."
-                hint = "Add that to `modules` of the manifest."
+                finds = f'which Feature("{feature.name}", __name__) finds'
+                hint = f"Call it one of {', '.join(NAMES)}, {finds}, or add it to `modules`."
                 yield Flaw(Code.FEATURE_MODULE_NOT_LISTED, problem, hint).of(value)
         elif _is_table(value) and id(value) not in tables:
             tables.add(id(value))
             problem = f"Nobody reaches these routes: the feature {feature.name} does not list them."
-            hint = "Add this table to `routes` of the manifest."
+            finds = f'which Feature("{feature.name}", __name__) finds'
+            hint = f"Move it into the module routes, {finds}, or add it to `routes` there."
             yield Flaw(Code.ROUTE_NOT_LISTED, problem, hint).of(value)
 
 

@@ -22,7 +22,7 @@ def operation_faults(
             route, name = f"{each.method} {each.path}", each.name
             if each.message not in handled:
                 problem = f"{route} sends {each.message.__name__}, which no feature handles."
-                hint = "Write its handler, and list that module in the manifest."
+                hint = "Write its handler in a module that Feature(..., __name__) finds."
                 yield Flaw(Code.ROUTE_NO_HANDLER, problem, hint).of(each)
             before = by_path.setdefault((each.method, _shape(each.path)), [])
             first = next((one for one in before if _takes(one.path, each.path)), None)
@@ -33,7 +33,8 @@ def operation_faults(
                 yield Flaw(Code.ROUTE_TWICE, problem, "Remove one of them.").of(each)
             other = by_name.setdefault(name, each)
             if other is not each:
-                problem = f"{route} is the operation {name}, as {other.method} {other.path} is."
+                there = f"{other.method} {other.path} at {other.place}"
+                problem = f"{route} is the operation {name}, as {there} is."
                 hint = "Give it a `name=` of its own."
                 yield Flaw(Code.ROUTE_OPERATION_TWICE, problem, hint).of(each)
 

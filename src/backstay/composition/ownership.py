@@ -61,7 +61,7 @@ class Ownership:
         for name, module in list(sys.modules.items()):
             if name in self._listing or name.partition(".")[0] not in self._tops:
                 continue
-            if _OF_TESTS.search(name):
+            if OF_TESTS.search(name):
                 continue
             found = by_name.get(self.owner(name) or "")
             if found is not None:
@@ -82,7 +82,7 @@ class Member(NamedTuple):
     owner: str | None
 
 
-_OF_TESTS = re.compile(r"\.(tests?|conftest|test_\w+)(\.|$)")
+OF_TESTS = re.compile(r"\.(tests?|conftest|test_\w+)(\.|$)")
 """Test modules, which no server loads."""
 _NAMED = (type, FunctionType, ModuleType)
 

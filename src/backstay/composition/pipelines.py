@@ -7,6 +7,7 @@ from typing import Any
 from backstay import __version__
 from backstay.caching.steps import QueryCache
 from backstay.composition.adapters import Adapters
+from backstay.composition.replacing import provided_twice
 from backstay.core.bus import Bus, authorize, conditional
 from backstay.core.context import ActivityNote, Context, Origin, Sender
 from backstay.core.jobs import Progress
@@ -37,11 +38,13 @@ def bus_for(
     trail: AuditTrail,
     outbox: Outbox,
     services: Mapping[Any, Any],
+    provided: Mapping[Any, Any],
 ) -> Bus:
     """The bus of commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
     bus = Bus(registry)
-    prepare = bus.prepare_with(providers)
+    own = {kind: _always(each) for kind, each in provided.items()}
+    prepare = bus.prepare_with(own | providers)
     transaction = adapters.database.transaction(channel, adapters.clock)
     retries = Idempotency(adapters.database, adapters.clock)
     version = f"{__version__} {settings.app.version}"
@@ -66,8 +69,9 @@ def bus_for(
     )
     purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
     writing = providers | WRITING | outbox.providers() | purging
-    bus.route(Command, command_steps, writing)
-    bus.route(Query, query_steps, providers)
+    registry.faults += provided_twice(provided, writing)
+    bus.route(Command, command_steps, own | writing)
+    bus.route(Query, query_steps, own | providers)
     return bus
 
 

@@ -1,7 +1,7 @@
 """Makes what a project puts in place of adapters, and checks it against the ports."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from typing_extensions import get_protocol_members, is_protocol
@@ -34,7 +34,10 @@ REPLACEABLE: tuple[type[Any], ...] = (
 
 
 class Replacements:
-    """What a project replaces and provides, made once, by type."""
+    """What a project replaces and provides, made once, by type.
+
+    Faults of the mappings themselves have no place here; `Application` knows it.
+    """
 
     def __init__(
         self,
@@ -52,8 +55,8 @@ class Replacements:
             if adapter is None and not faults:
                 problem = f"Nothing stands for {_name(port)}: `replace` gives None for it."
                 hint = "Give an object; a function has to return it."
-                faults.append(Flaw(Code.APPLICATION_ADAPTER, problem, hint).of(replace[port]))
-            faults += _lacks(port, adapter, replace[port])
+                faults.append(Flaw(Code.APPLICATION_ADAPTER, problem, hint))
+            faults += _lacks(port, adapter)
         self._known |= self.replaced
         self.provided = {kind: self._made(kind, how, faults) for kind, how in provide.items()}
         if faults:
@@ -67,9 +70,16 @@ class Replacements:
         """The object itself, or what the class or function returns for what it asks."""
         if not (inspect.isclass(how) or inspect.isfunction(how)):
             return how
+        if inspect.isclass(how) and is_protocol(how):
+            problem = f"{_name(how)} is to stand for {_name(kind)}, and is itself a port."
+            hint = "Give a class that has its methods, or an object."
+            faults.append(Flaw(Code.APPLICATION_ADAPTER, problem, hint))
+            return None
         hints = hints_of(how.__init__ if inspect.isclass(how) else how) or {}
         given = {}
         for parameter in inspect.signature(how).parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
             of = hints.get(parameter.name)
             if of in self._known:
                 given[parameter.name] = self._known[of]
@@ -78,28 +88,38 @@ class Replacements:
                     f"Nobody provides the parameter `{parameter.name}` of {how.__qualname__}, "
                     f"which is to stand for {_name(kind)}."
                 )
-                hint = "Give it the type of a group of settings, Settings, Clock or a port."
+                hint = "Give it the type of a group of settings, Settings, Clock or a port. "
+                hint += f"Or give an object that you make: {{{_name(kind)}: {how.__name__}(...)}}."
                 faults.append(Flaw(Code.APPLICATION_PARAMETER, problem, hint).of(how))
         return how(**given) if len(faults) == 0 else None
 
 
 def _not_ports(replace: Mapping[Any, Any]) -> Iterator[Flaw]:
-    for port, how in replace.items():
+    for port in replace:
         if port not in REPLACEABLE:
             names = ", ".join(each.__name__ for each in REPLACEABLE)
             problem = f"`replace` names {_name(port)}, which no adapter stands for."
             hint = f"Name one of {names}; or use `provide`."
-            yield Flaw(Code.APPLICATION_REPLACE, problem, hint).of(how)
+            yield Flaw(Code.APPLICATION_REPLACE, problem, hint)
 
 
 def _ports(provide: Mapping[Any, Any]) -> Iterator[Flaw]:
-    for kind, how in provide.items():
+    for kind in provide:
         if kind in REPLACEABLE or (is_protocol(kind) and kind.__module__.startswith("backstay.")):
             problem = f"`provide` names {_name(kind)}, for which the package has an adapter."
-            yield Flaw(Code.APPLICATION_PROVIDE, problem, "Use `replace`.").of(how)
+            yield Flaw(Code.APPLICATION_PROVIDE, problem, "Use `replace`.")
 
 
-def _lacks(port: type[Any], adapter: Any, how: Any) -> Iterator[Flaw]:
+def provided_twice(provide: Iterable[Any], taken: Container[Any]) -> Iterator[Flaw]:
+    """Types that a project provides although handlers already take them, such as `Principal`."""
+    for kind in provide:
+        if kind in taken:
+            problem = f"`provide` names {_name(kind)}, which handlers already get from the package."
+            hint = "Derive a class of your own from it, and provide that."
+            yield Flaw(Code.APPLICATION_PROVIDE, problem, hint)
+
+
+def _lacks(port: type[Any], adapter: Any) -> Iterator[Flaw]:
     """What an adapter lacks of its port: methods, or parameters of methods."""
     if adapter is None or port not in REPLACEABLE:
         return
@@ -120,6 +140,8 @@ def _difference(wanted: Any, found: Any) -> str | None:
         return "is no method"
     if inspect.iscoroutinefunction(wanted) and not inspect.iscoroutinefunction(found):
         return "is not async"
+    if inspect.iscoroutinefunction(found) and not inspect.iscoroutinefunction(wanted):
+        return "is async, and nobody awaits it"
     parameters = list(inspect.signature(wanted).parameters.values())[1:]
     positional = [0 for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     positional += [0 for each in parameters if each.kind is each.VAR_POSITIONAL]

@@ -1,11 +1,15 @@
 """Compares the roles that a project declares with one another and with the permissions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from backstay.core.feature import Feature
-from backstay.core.permissions import PermissionSpec, RoleSpec
+from backstay.core.permissions import PermissionSpec, RoleSpec, Scope
 from backstay.core.wiring import Code, Flaw, Place
 from backstay.features.access.commands.seeding import ADMIN, ADMIN_LEVEL, USER
+
+LONGEST = 64
+"""Characters of the name of a role, as over HTTP."""
 
 
 def role_faults(roles: Sequence[RoleSpec], features: Sequence[Feature]) -> Iterator[Flaw]:
@@ -18,20 +22,40 @@ def role_faults(roles: Sequence[RoleSpec], features: Sequence[Feature]) -> Itera
     }
     seen: dict[str, RoleSpec] = {}
     for role in roles:
-        if role.name in {ADMIN, USER}:
+        name: Any = role.name
+        if not isinstance(name, str) or not 1 <= len(name.strip()) <= LONGEST:
+            problem = f"A role cannot be called {role.name!r}."
+            hint = f"Give it a name of 1 to {LONGEST} characters."
+            yield Flaw(Code.ROLE_NAME, problem, hint).of(role)
+        elif role.name in {ADMIN, USER}:
             problem = f"The role {role.name} is the package's own."
             yield Flaw(Code.ROLE_TWICE, problem, "Give yours another name.").of(role)
         elif role.name in seen:
             first = Place.of(seen[role.name])
             problem = f"The role {role.name} is declared twice, first at {first}."
             yield Flaw(Code.ROLE_TWICE, problem, "Rename or remove one.").of(role)
-        seen.setdefault(role.name, role)
-        if not 0 < role.level < ADMIN_LEVEL:
-            problem = f"The role {role.name} has the level {role.level}."
-            hint = f"Choose one above 0 and below {ADMIN_LEVEL}."
+        else:
+            seen[role.name] = role
+        if type(role.level) is not int or not 0 < role.level < ADMIN_LEVEL:
+            problem = f"The role {role.name} has the level {role.level!r}."
+            hint = f"Choose a whole number above 0 and below {ADMIN_LEVEL}."
             yield Flaw(Code.ROLE_LEVEL, problem, hint).of(role)
-        for spec in role.grants:
-            if spec not in declared:
-                problem = f"The role {role.name} holds {spec.key}, which no message declares."
-                hint = "Name the permission of a message, as that declares it."
-                yield Flaw(Code.ROLE_PERMISSION, problem, hint).of(role)
+        yield from _grant_flaws(role, declared)
+
+
+def _grant_flaws(role: RoleSpec, declared: set[PermissionSpec]) -> Iterator[Flaw]:
+    grants: Any = role.grants
+    if not isinstance(grants, Mapping):
+        problem = f"`grants` of the role {role.name} is no dict."
+        hint = "Write `grants={NOTES.list: Scope.ANY}`."
+        yield Flaw(Code.ROLE_PERMISSION, problem, hint).of(role)
+        return
+    for spec, scope in grants.items():
+        if not isinstance(spec, PermissionSpec) or spec not in declared:
+            key = getattr(spec, "key", None) or repr(spec)
+            problem = f"The role {role.name} holds {key}, which no message declares."
+            hint = "Name the permission of a message, as that declares it."
+            yield Flaw(Code.ROLE_PERMISSION, problem, hint).of(role)
+        if not isinstance(scope, Scope):
+            problem = f"The role {role.name} holds a permission at the scope {scope!r}."
+            yield Flaw(Code.ROLE_PERMISSION, problem, "Write Scope.OWN or Scope.ANY.").of(role)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from backstay.composition.clashes import clash_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
 from backstay.composition.ownership import Ownership
+from backstay.composition.unloaded import unloaded_faults
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.registry import Registry
@@ -38,6 +40,8 @@ def check(
         *_foundation_faults(features),
         *manifest_faults(features, registry, ownership),
         *operation_faults(features, registry.handlers, root_path),
+        *clash_faults(features, registry.handlers, ownership),
+        *unloaded_faults(features),
     ]
     if faults:
         raise BootError(faults)
@@ -49,7 +53,7 @@ def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
         Flaw(
             Code.FEATURE_FOUNDATION,
             f"The feature {each.name} belongs to the foundation and is not listed.",
-            "List it.",
+            "List FOUNDATION or STANDARD, which hold it: `features=(*STANDARD, ...)`.",
         ).of(each)
         for each in STANDARD
         if each.foundation and each.name not in listed

@@ -77,12 +77,13 @@ class Subscriptions:
             ValidationError: the stored event does not fit this version of its class.
         """
         react: Any = self._named[name]
-        kinds = {each.__name__: each for each in _with_derived(react.__subscribes__)}
+        kinds = {each.__name__: each for each in with_derived(react.__subscribes__)}
         command: Command[Any] | None = react(kinds[kind].model_validate_json(to_json(event)))
         return command
 
 
-def _with_derived(event: type[Event]) -> Iterator[type[Event]]:
+def with_derived(event: type[Event]) -> Iterator[type[Event]]:
+    """An event and every event that derives from it."""
     yield event
     for derived in event.__subclasses__():
-        yield from _with_derived(derived)
+        yield from with_derived(derived)

@@ -20,7 +20,7 @@ from backstay.core.schedule import Scheduled
 from backstay.core.targets import Finder
 from backstay.core.wiring import BootError, Code, Flaw, Place
 
-_NAMES = ("messages", "commands", "queries", "events", "routes")
+NAMES = ("messages", "commands", "queries", "events", "routes")
 """The modules of a feature that are found by their names."""
 
 
@@ -87,6 +87,7 @@ class Feature:
         requires: names of the features whose messages, events and schemas it uses.
         foundation: whether the feature cannot be switched off.
         place: where the manifest is written.
+        faults: what is wrong with its package.
     """
 
     name: str
@@ -99,15 +100,26 @@ class Feature:
     requires: tuple[str, ...] = ()
     foundation: bool = False
     place: Place = field(default_factory=Place.of_caller, compare=False, repr=False)
+    faults: tuple[Flaw, ...] = field(default=(), init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.package is None:
             return
+        if not _is_package(self.package):
+            problem = f"The feature {self.name} is of the package {self.package}, which is none."
+            hint = f'Write Feature("{self.name}", __name__): the name, then the package.'
+            if _is_package(self.name):
+                hint = f'Write Feature("{self.package}", __name__): the name comes first.'
+            flaw = Flaw(Code.FEATURE_PACKAGE, problem, hint).of(self)
+            object.__setattr__(self, "faults", (flaw,))
+            return
         found = list(_modules_of(self.package))
         tables = [each for module in found for each in _tables_of(module)]
         modules = [module for module in found if not module.__name__.endswith(".routes")]
-        object.__setattr__(self, "modules", (*modules, *self.modules))
-        object.__setattr__(self, "routes", (*tables, *self.routes))
+        for name, more in (("modules", modules), ("routes", tables)):
+            given = getattr(self, name)
+            if isinstance(given, tuple | list):  # anything else is refused at boot
+                object.__setattr__(self, name, (*more, *given))
 
     def messages(self) -> Iterator[type[Message[Any]]]:
         """Every message class that the feature declares."""
@@ -215,6 +227,10 @@ def _each_after_required(features: Sequence[Feature]) -> list[Feature]:
     return ordered
 
 
+def _is_package(name: str) -> bool:
+    return name in sys.modules
+
+
 def _modules_of(package: str) -> Iterator[ModuleType]:
     """The modules of a feature's package that have a usual name, or the one module itself.
 
@@ -225,7 +241,7 @@ def _modules_of(package: str) -> Iterator[ModuleType]:
     if folder is None:
         yield home
         return
-    for name in _NAMES:
+    for name in NAMES:
         if any(each.name == name for each in iter_modules(folder)):
             module = import_module(f"{package}.{name}")
             yield module

@@ -1,6 +1,7 @@
 """Messages: the commands and queries that the application accepts, each with its own policy."""
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, get_args
 
@@ -38,7 +39,12 @@ class Message(BaseModel, Generic[R_co]):
     The reads of a query that ``takes_long``, such as an export, have the timeout of a command.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        ignored_types=(object,),  # `flaws` tells of attributes that pydantic would not take
+    )
 
     permission: ClassVar[Policy] = SYSTEM_ONLY
     rules: ClassVar[tuple[Rule, ...]] = ()
@@ -88,6 +94,7 @@ class Message(BaseModel, Generic[R_co]):
     def flaws(cls) -> Iterator[Flaw]:
         """The wiring faults of the declaration, apart from those of its policy and rules."""
         reserved = {name for base in cls.__mro__ if base.__module__ in _OURS for name in vars(base)}
+        yield from _stray_flaws(cls, reserved)
         for name, field in cls.model_fields.items():
             if name in reserved:
                 problem = f"The field `{name}` of {cls.__name__} hides what every message has."
@@ -212,6 +219,24 @@ def optional() -> Any:
 
 _OURS = frozenset({__name__, "backstay.core.listing"})
 """The modules of the base classes of messages; a field may not hide a name that these have."""
+
+
+def _stray_flaws(message: type[Message[Any]], known: set[str]) -> Iterator[Flaw]:
+    """Attributes without a type that no message has, such as a misspelt ``permission``."""
+    own, annotated = vars(message), vars(message).get("__annotations__", {})
+    for name, value in own.items():
+        is_known = name in known or name in annotated or name in message.model_fields
+        if name.startswith("_") or is_known or callable(value) or hasattr(value, "__get__"):
+            continue
+        problem = f"`{name}` of {message.__name__} is neither a field nor what messages have."
+        near = get_close_matches(name, {each for each in known if each[0] != "_"}, n=1)
+        hint = f"Write `{near[0]}`." if near else _typed(name, value)
+        yield Flaw(Code.MESSAGE_ATTRIBUTE, problem, hint)
+
+
+def _typed(name: str, value: Any) -> str:
+    kind = type(value).__name__
+    return f"Write `{name}: ClassVar[{kind}]` for a constant, `{name}: {kind}` for a field."
 
 
 def _is_view(result: Any) -> bool:

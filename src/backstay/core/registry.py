@@ -47,7 +47,7 @@ class Registry:
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
         replacing: list[Function] = []
-        for function in functions:
+        for function in filter(self._is_for_messages, functions):
             if hasattr(function, "__instead_of__"):
                 replacing.append(function)
             else:
@@ -56,6 +56,18 @@ class Registry:
         self._replace(replacing)
         for finder in finders:
             self._learn(finder)
+
+    def _is_for_messages(self, function: Function) -> bool:
+        """Whether a function is for messages, if it is for anything; else that is noted."""
+        for mark in ("__handles__", "__prepares__"):
+            message = getattr(function, mark, Message)
+            if not (isinstance(message, type) and issubclass(message, Message)):
+                named = getattr(message, "__name__", repr(message))
+                problem = f"{_name(function)} is for {named}, which is no message class."
+                hint = "Name the class that derives from Command or Query: @handles(CreateNote)."
+                self.note(function, Flaw(Code.HANDLER_MESSAGE, problem, hint))
+                return False
+        return True
 
     def _learn(self, finder: Finder) -> None:
         self.note(finder, *finder.own_flaws())
@@ -122,7 +134,7 @@ class Registry:
             self.note(message, *_policy_flaws(message, specs), *_own_flaws(message))
             if message not in self.handlers:
                 problem = f"{message.__name__} has no handler."
-                hint = "Write one with `@handles` under it, or remove the message."
+                hint = f"Write one with `@handles({message.__name__})`, or remove the message."
                 self.note(message, Flaw(Code.MESSAGE_NO_HANDLER, problem, hint))
 
     def provided(
@@ -161,7 +173,7 @@ class Registry:
         if finder is None:
             kind = getattr(sought.kind, "__name__", repr(sought.kind))
             problem = f"Nobody finds the {kind} that is the parameter `{sought.name}`."
-            hint = "Declare a Resource with it, and name that in a module of a listed feature."
+            hint = "Declare a Resource with it in a module that Feature(..., __name__) finds."
             self.note(function, Flaw(Code.TARGET_UNKNOWN, problem, hint))
             return
         flaws = tuple(finder.flaws(sought, providers))
@@ -196,7 +208,8 @@ def _rival(message: type[Message[Any]], first: Function, second: Function, **of:
 
 
 def _unprovided(message: type[Message[Any]], function: Function, name: str, kind: Any) -> Flaw:
-    hint = "Give it a type that handlers of its kind receive, or remove it."
+    hint = "Give it a type that handlers of its kind receive, or provide that: "
+    hint += f"Application(..., provide={{{getattr(kind, '__name__', 'Type')}: ...}})."
     if kind is Grant:
         hint = f"Let {message.__name__} declare a permission, or remove the parameter."
     kind_name = getattr(kind, "__name__", None) or repr(kind)
@@ -215,6 +228,8 @@ def _policy_flaws(
     policy = message.__dict__.get("permission")
     if not isinstance(policy, Policy):
         problem = f"{message.__name__} does not declare `permission` in its own class body."
+        if policy is not None:
+            problem = f"`permission` of {message.__name__} is {policy!r}."
         hint = "Write a PermissionSpec, SIGNED_IN, SYSTEM_ONLY or PUBLIC there."
         yield Flaw(Code.MESSAGE_NO_PERMISSION, problem, hint)
     elif isinstance(policy, PermissionSpec):

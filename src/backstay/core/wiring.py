@@ -12,6 +12,7 @@ class Code(StrEnum):
     """The kinds of wiring faults; ``docs/reference.md`` explains each."""
 
     APPLICATION_NAME = "application.name"
+    APPLICATION_SHAPE = "application.shape"
     APPLICATION_REPLACE = "application.replace"
     APPLICATION_PROVIDE = "application.provide"
     APPLICATION_PARAMETER = "application.parameter"
@@ -23,10 +24,12 @@ class Code(StrEnum):
     TEMPLATE_SUBJECT = "template.subject"
     TEMPLATE_VALUE = "template.value"
     SERVER_TWICE = "server.twice"
+    ROLE_NAME = "role.name"
     ROLE_TWICE = "role.twice"
     ROLE_LEVEL = "role.level"
     ROLE_PERMISSION = "role.permission"
     MESSAGE_NO_PERMISSION = "message.no_permission"
+    MESSAGE_ATTRIBUTE = "message.attribute"
     MESSAGE_NO_RESULT = "message.no_result"
     MESSAGE_NO_HANDLER = "message.no_handler"
     MESSAGE_FIELD_RESERVED = "message.field_reserved"
@@ -63,8 +66,10 @@ class Code(StrEnum):
     RESOURCE_TAG = "resource.tag"
     RESOURCE_OWNER = "resource.owner"
     RESOURCE_NO_OWNER = "resource.no_owner"
+    EVENT_TWICE = "event.twice"
     SUBSCRIBER_NO_EVENT = "subscriber.no_event"
     SUBSCRIBER_SHAPE = "subscriber.shape"
+    ROUTE_OPTION = "route.option"
     ROUTE_TWICE = "route.twice"
     ROUTE_OPERATION_TWICE = "route.operation_twice"
     ROUTE_NO_MESSAGE = "route.no_message"
@@ -80,6 +85,7 @@ class Code(StrEnum):
     ROUTE_UPLOAD = "route.upload"
     ROUTE_NOT_LISTED = "route.not_listed"
     FEATURE_SHAPE = "feature.shape"
+    FEATURE_PACKAGE = "feature.package"
     FEATURE_TWICE = "feature.twice"
     FEATURE_NOT_FOUND = "feature.not_found"
     FEATURE_FOUNDATION = "feature.foundation"
@@ -101,6 +107,7 @@ class Code(StrEnum):
     SETTINGS_PREFIX_TWICE = "settings.prefix_twice"
     SETTINGS_VARIABLE_TWICE = "settings.variable_twice"
     SETTINGS_ALIAS = "settings.alias"
+    TABLE_TWICE = "table.twice"
     TABLE_MISSING = "table.missing"
     TABLE_COLUMN_MISSING = "table.column_missing"
 
@@ -135,7 +142,9 @@ class Place(NamedTuple):
         file = getattr(module, "__file__", None) or f"<{getattr(thing, '__module__', 'unknown')}>"
         try:
             return cls(file, inspect.findsource(thing)[1] + 1)
-        except (OSError, TypeError):
+        except TypeError:  # an object; its class says more than nothing
+            return cls(file, 1) if isinstance(thing, type) else cls.of(type(thing))
+        except OSError:
             return cls(file, 1)
 
     @classmethod

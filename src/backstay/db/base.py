@@ -100,6 +100,17 @@ class Base(DeclarativeBase):
         UUID: Uuid,
         StrEnum: _STATUS,
     }
+    table_twice: ClassVar[list[tuple[type["Base"], str]]] = []
+    """Models with the name of a table that another model has; the boot refuses them."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Make a model whose table another one has under another name, so that the import goes on
+        and the boot tells of it with all other faults."""
+        name, taken = cls.__dict__.get("__tablename__"), cls.metadata.tables
+        if isinstance(name, str) and name in taken:
+            cls.table_twice.append((cls, name))
+            cls.__tablename__ = f"{name} ({len(taken)})"
+        super().__init_subclass__(**options)
 
 
 @event.listens_for(Base, "resolve_type_annotation")

@@ -1,11 +1,11 @@
 """Checks at the start: connections that PostgreSQL allows, tables and columns of the models."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import ARRAY, String, Table, bindparam, text
 
-from backstay.core.wiring import Code, Flaw
+from backstay.core.wiring import Code, Flaw, Place
 from backstay.db.base import Base
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, driver_arguments
@@ -85,6 +85,18 @@ def shortage_of(processes: int, workers: int, each: int, limits: dict[str, int])
         f"{_MIGRATION} more, which makes {wanted}; {_NAMES[name]} lets in {limit}. "
         f"{lower} that limit, run fewer processes, or put PgBouncer in front."
     )
+
+
+def twice_faults(models: Iterable[type[Base]]) -> Iterator[Flaw]:
+    """Those of the models whose table has the name of another one's."""
+    names = dict(Base.table_twice)
+    first = {getattr(each.local_table, "name", ""): each.class_ for each in Base.registry.mappers}
+    for model in models:
+        if name := names.get(model):
+            there = f"{first[name].__name__}, at {Place.of(first[name])}"
+            problem = f"The table {name} of {model.__name__} is that of {there}."
+            hint = "Give `__tablename__` another name, such as one with the project's in front."
+            yield Flaw(Code.TABLE_TWICE, problem, hint).of(model)
 
 
 async def absence_faults(database: Database, models: Sequence[type[Base]]) -> tuple[Flaw, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import NoReturn, TypeVar
 
+import structlog
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -31,6 +32,7 @@ from backstay.core.errors import (
 from backstay.db.base import Base
 from backstay.db.options import EngineOptions
 
+log = structlog.get_logger("backstay.database")
 U = TypeVar("U", Index, UniqueConstraint)
 
 _SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?!index )(.+)")
@@ -233,9 +235,10 @@ def _is_transient(error: DBAPIError) -> bool:
 
 def _integrity(error: IntegrityError) -> AppError:
     violated = _violated(error)
-    taken: type[Conflict] = (violated.info if violated is not None else {}).get(
-        "taken", _IntegrityViolated
-    )
+    taken: type[Conflict] | None = (violated.info if violated is not None else {}).get("taken")
+    if taken is None:  # perhaps a bug, such as a column that nobody fills
+        log.warning("the database refused a change", reason=first_line(error))
+        return _IntegrityViolated()
     return taken()
 
 

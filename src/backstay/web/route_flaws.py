@@ -1,7 +1,8 @@
 """Checks the rows of a table of routes, so that a wrong one stops the start, not a request."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from inspect import isclass
 from types import NoneType, UnionType
@@ -15,11 +16,34 @@ from backstay.core.streams import row_of
 from backstay.core.uploads import upload_fields
 from backstay.core.wiring import Code, Flaw
 from backstay.limits.classes import LimitClass
-from backstay.web.route_spec import RouteSpec
+from backstay.web.route_spec import RouteOptions, RouteSpec
 from backstay.web.rows import FORMATS
 
 _PATH = re.compile(r"/|(?:/(?:[^/{}?#\s]|\{\w+(?::\w+)?\})+)+")
 _PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
+_GIVEN = tuple(sorted(RouteOptions.__optional_keys__))
+OPTIONS = frozenset((*_GIVEN, "streams", "filename", "render", "upload"))
+"""The attributes of a row that its call may set."""
+
+
+def call_flaws(method: str, prefix: str, path: Any, options: Iterable[str]) -> Iterator[Flaw]:
+    """What is wrong with the call that adds a row.
+
+    That is told at boot, with all other faults, and not where the call is, by a traceback.
+    """
+    row = f"{method} {prefix}{path}"
+    if not isinstance(path, str):
+        problem = f"{path!r} stands where the path of a {method} route should be."
+        yield Flaw(Code.ROUTE_PATH, problem, "Write the path, then the message.")
+        return
+    if path and not path.startswith("/"):
+        problem = f"The path {path!r} lacks the `/` in front, and would be {prefix}{path}."
+        yield Flaw(Code.ROUTE_PATH, problem, f'Write "/{path}".')
+    for name in options:
+        if name not in OPTIONS:
+            near = get_close_matches(name, _GIVEN, n=1)
+            hint = f"Write `{near[0]}=`." if near else f"Its options are {', '.join(_GIVEN)}."
+            yield Flaw(Code.ROUTE_OPTION, f"{row} has no option `{name}`.", hint)
 
 
 @cache
@@ -38,6 +62,9 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         return
     in_path = tuple(_path_flaws(spec))
     yield from in_path
+    if shapes := tuple(_shape_flaws(spec)):
+        yield from shapes  # the other checks read these options
+        return
     yield from _method_flaws(spec)
     yield from _answer_flaws(spec)
     yield from _stream_flaws(spec)
@@ -49,6 +76,28 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         yield Flaw(Code.ROUTE_LIMIT, problem, hint)
     if spec.endpoint is None and not in_path:  # a custom endpoint reads the request itself
         yield from _placeholder_flaws(spec)
+
+
+_SHAPES: dict[str, tuple[Any, str]] = {
+    "status": (int, "201"),
+    "refuses": (tuple | list, "(404,)"),
+    "path_names": (Mapping, '{"number": "id"}'),
+    "name": (str, '"list_orders"'),
+}
+
+
+def _shape_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    """Options with values of another type than they have."""
+    given = {name: getattr(spec, name) for name in _SHAPES}
+    shapes = dict(_SHAPES)
+    if spec.upload is not None:
+        given |= spec.upload._asdict()
+        shapes |= {"media_types": (tuple | list, '("image/png",)'), "max_bytes": (int, "1_000_000")}
+    for name, value in given.items():
+        kind, written = shapes[name]
+        if not isinstance(value, kind):
+            problem = f"`{name}` of {_route(spec)} is {value!r}."
+            yield Flaw(Code.ROUTE_OPTION, problem, f"Write it like `{name}={written}`.")
 
 
 def is_message(value: Any) -> bool:

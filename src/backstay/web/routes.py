@@ -14,7 +14,7 @@ from backstay.core.messages import Command, Message, Query
 from backstay.core.streams import Stream
 from backstay.core.wiring import Flaw, Place
 from backstay.limits.classes import GENERAL
-from backstay.web.route_flaws import flaws_of, is_message
+from backstay.web.route_flaws import OPTIONS, call_flaws, flaws_of, is_message
 from backstay.web.route_spec import CommonOptions, RouteOptions, RouteSpec, UploadRule
 from backstay.web.rows import ENDINGS
 
@@ -41,17 +41,21 @@ class Routes:
         self._versioned = versioned
         self.place = Place.of_caller()
         self.specs: list[RouteSpec] = []
+        self._faults: list[Flaw] = []
 
-    def _add(self, method: str, path: str, message: type[Message[Any]], **options: Any) -> None:
+    def _add(self, method: str, path: Any, message: type[Message[Any]], **options: Any) -> None:
+        place = Place.of_caller(__file__)
+        flaws = call_flaws(method, self._prefix, path, options)
+        self._faults += [flaw._replace(where=str(place)) for flaw in flaws]
         self.specs.append(
             RouteSpec(
                 method=method,
-                path=self._prefix + path,
+                path=self._prefix + (path if isinstance(path, str) else ""),
                 message=message,
                 tag=self.tag,
                 versioned=self._versioned,
-                place=Place.of_caller(__file__),
-                **options,
+                place=place,
+                **{name: given for name, given in options.items() if name in OPTIONS},
             )
         )
 
@@ -152,6 +156,7 @@ class Routes:
 
     def faults(self) -> Iterator[Flaw]:
         """The faults of single rows."""
+        yield from self._faults
         for spec in self.specs:
             yield from (flaw.of(spec) for flaw in flaws_of(spec))
 
