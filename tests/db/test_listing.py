@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import ValidationError
+from pydantic import AnyUrl, Field, ValidationError
 from sqlalchemy import and_, bindparam, join
 
 from backstay.composition import compose
@@ -22,6 +22,7 @@ from backstay.core.messages import FromPath, View
 from backstay.core.permissions import PUBLIC, SIGNED_IN, Scope
 from backstay.core.principal import Grant, Principal
 from backstay.db.database import Database
+from backstay.db.filters import operand_of
 from backstay.db.listing import Listing
 from backstay.db.paging import Paginator
 from backstay.features import STANDARD
@@ -234,3 +235,20 @@ async def test_undeclared_sorts_and_filters_are_refused() -> None:
     for asked in ({"sort": "subtitle"}, {"title": {"gte": "a"}}, {"place": {"eq": 1}}):
         with pytest.raises(ValidationError):
             ListBooks.model_validate(asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operand"),
+    [
+        (Equals[UUID], UUID),
+        (Range[Annotated[Decimal, Field(gt=0)]], Decimal),
+        (Equals[Literal["a", "b"]], str),
+        (Text, str),
+        (Equals[AnyUrl], None),
+        (Equals[int | str], None),
+    ],
+)
+def test_a_filter_tells_what_it_compares(
+    kind: type[Equals[Any]], operand: type[Any] | None
+) -> None:
+    assert operand_of(kind) is operand

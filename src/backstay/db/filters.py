@@ -125,7 +125,10 @@ def is_moment(column: ColumnElement[Any]) -> bool:
 
 
 def operand_of(kind: type[Equals[Any]]) -> type[Any] | None:
-    """The Python type that a filter compares with; None if it is no single class."""
+    """The Python type that a filter compares with.
+
+    None if it is no single class, or one of pydantic's own (``EmailStr``), whose values are texts.
+    """
     options = [o for o in get_args(kind.model_fields["eq"].annotation) if o is not type(None)]
     if len(options) != 1:
         return None
@@ -134,7 +137,9 @@ def operand_of(kind: type[Equals[Any]]) -> type[Any] | None:
         operand = get_args(operand)[0]
     if get_origin(operand) is Literal:
         operand = type(get_args(operand)[0])
-    return operand if isinstance(operand, type) else None
+    if not isinstance(operand, type) or operand.__module__.startswith("pydantic"):
+        return None
+    return operand
 
 
 def _first(day: date) -> datetime:

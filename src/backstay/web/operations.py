@@ -256,7 +256,12 @@ def _parameters(
 
 
 def _parameter(parameter: Node, route: Route, common: Components) -> Node:
-    """A parameter without ``null``: a client cannot send that in a URL, and leaves it out."""
+    """A parameter without ``null``: a client cannot send that in a URL, and leaves it out.
+
+    ``required: false`` is the default (OpenAPI 3.1, 4.8.12), and a list has many parameters.
+    """
+    if not parameter.get("required"):
+        parameter.pop("required", None)
     schema = parameter["schema"]
     kinds = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
     if len(kinds) == 1:
