@@ -101,6 +101,18 @@ def test_a_pair_outside_the_folder_of_mails_is_told(root: Path) -> None:
     assert told(root) == [(Code.TEMPLATE_FOLDER, "refund.txt:1")]
 
 
+def test_folders_below_hold_only_what_templates_use(root: Path) -> None:
+    write(root, **{"mail/venv/torn.html": "{{ } }}", "mail/parts/torn.html": "{{ } }}"})
+    assert told(root) == []
+    write(
+        root, **{"mail/parts/sum.html": "{% include 'parts/torn.html' %}{% include '../a.html' %}"}
+    )
+    assert told(root) == [
+        (Code.TEMPLATE_UNREADABLE, "mail/parts/torn.html:1"),
+        (Code.TEMPLATE_UNREADABLE, "mail/parts/sum.html:1"),
+    ]
+
+
 def test_a_template_in_another_encoding_is_told(root: Path) -> None:
     (root / "mail" / "receipt.txt").write_bytes("Größe".encode("latin-1"))
     ((code, where),) = told(root)

@@ -42,7 +42,7 @@ def template_faults(root: Path | None, setting: str | None) -> Iterator[Flaw]:
         hint = "Make the folder, correct the path, or remove the setting."
         yield Flaw(Code.TEMPLATE_FOLDER, problem, hint, setting)
     folders = [each for each in mail_folders(root, setting) if each.is_dir()]
-    if any(each.suffix in _TWIN for folder in folders for each in folder.rglob("*.*")):
+    if any(each.suffix in _TWIN for folder in folders for each in folder.glob("*.*")):
         yield from _Sheets(folders).faults()
 
 
@@ -89,9 +89,10 @@ class _Sheets:
         self._known: dict[str, _Sheet] = {}
         self._names: set[str] = set()
         for folder in (OURS, *reversed(folders)):
-            for file in sorted(folder.rglob("*.*")):
+            for file in sorted(folder.glob("*.*")):
                 if file.suffix in _TWIN and file.is_file():
-                    self._read(file, file.relative_to(folder).as_posix())
+                    self._read(file, file.name)
+        self._read_parts(folders)
 
     @cached_property
     def _own(self) -> dict[str, _Sheet]:
@@ -128,6 +129,19 @@ class _Sheets:
         problem = f"The template {name} cannot be read: {said}."
         hint = "Correct that line; a template is Jinja in UTF-8."
         self._unreadable.append(Flaw(Code.TEMPLATE_UNREADABLE, problem, hint, _place(file, line)))
+
+    def _read_parts(self, folders: Sequence[Path]) -> None:
+        """Read what templates use from folders below; what nobody uses there is no template."""
+        waiting = [each.name for sheet in self._known.values() for each in sheet.references]
+        while waiting:
+            name = waiting.pop()
+            if name in self._names or ".." in Path(name).parts:
+                continue
+            file = next((each / name for each in folders if (each / name).is_file()), None)
+            if file is not None:
+                self._read(file, name)
+                sheet = self._known.get(name)
+                waiting += [each.name for each in sheet.references] if sheet else []
 
     def _unknown_references(self, sheet: _Sheet) -> Iterator[Flaw]:
         for each in sheet.references:
