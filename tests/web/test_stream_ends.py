@@ -95,6 +95,22 @@ async def test_a_client_that_leaves_ends_the_work(app: FastAPI) -> None:
     assert not exchange.is_complete
 
 
+async def test_pieces_that_wait_for_nothing_end_with_the_client(app: FastAPI) -> None:
+    exchange = Exchange(app, "/exports/chunks")
+    made: list[int] = []
+
+    async def eager() -> AsyncIterator[bytes]:
+        for number in range(10_000):
+            made.append(number)
+            exchange.left.set()
+            yield b"piece"
+
+    source[:] = [eager]
+    await exchange.run()
+    assert len(made) < 10
+    assert not exchange.is_complete
+
+
 async def test_a_client_that_takes_nothing_is_left(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

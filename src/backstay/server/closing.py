@@ -22,8 +22,12 @@ from types import FrameType
 
 SECONDS = 0.2
 """How long the server still accepts connections from before, and waits for their requests."""
-STALLED_SECONDS = 60
-"""How long a client may take nothing of a response; as long as of a stream (web/streams.py)."""
+STALLED_SECONDS = 75
+"""How long a client may take nothing of a response. It is longer than the application waits
+for the client of a stream (web/streams.py), so that the application gives up first."""
+LISTEN_SECONDS = 60.0
+"""How long a server may take to listen once its application has started."""
+_POLL_SECONDS = 0.01
 LEAVE = signal.SIGUSR2
 """The signal on which a process with its own socket stops accepting, and then ends."""
 _SO_ATTACH_FILTER = 26
@@ -65,20 +69,27 @@ def stop_accepting() -> bool:
     return True
 
 
-def drop_stalled_clients(port: int) -> None:
+def drop_stalled_clients() -> None:
     """Let the system reset each connection whose client takes nothing for ``STALLED_SECONDS``.
 
     A server that closes such a connection would wait until the client has taken what is buffered.
-    Connections inherit the option of the socket with this ``port``, which accepts them (tcp(7),
-    ``TCP_USER_TIMEOUT``); where there is none, as outside Linux, they stay.
+    Connections inherit the option of the socket that accepts them (tcp(7), ``TCP_USER_TIMEOUT``);
+    where there is none, as outside Linux, they stay. A server listens only after its application
+    has started, so a thread waits for that.
     """
-    if sys.platform != "linux":
-        return
-    milliseconds = STALLED_SECONDS * 1000
+    if sys.platform == "linux":
+        threading.Thread(target=_set_timeout, name="drop-stalled-clients", daemon=True).start()
+
+
+def _set_timeout() -> None:
+    deadline, is_set = time.monotonic() + LISTEN_SECONDS, False
     with suppress(OSError):  # a sandbox may have neither /proc nor the option
-        for one in _sockets():
-            if one.getsockname()[1] == port:  # connections that came before, too
+        while not is_set and time.monotonic() < deadline:
+            for one in _listeners():
+                milliseconds = STALLED_SECONDS * 1000
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+                is_set = True
+            time.sleep(_POLL_SECONDS)
 
 
 def _listeners() -> Iterator[socket.socket]:

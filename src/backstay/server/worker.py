@@ -60,7 +60,11 @@ def application(parent: int | None = None) -> "DrainingApp":
     folder = Path(os.environ[FOLDER])
     ask = partial(ask_for_replacement, folder, parent)
     retire = ask if settings.server.type == "granian" else end_soon
-    started = partial(_touch, folder / f"{STARTED}{os.getpid()}")
+
+    def started() -> None:
+        _touch(folder / f"{STARTED}{os.getpid()}")
+        drop_stalled_clients()
+
     return DrainingApp(app, settings.server.max_requests, started, retire)
 
 
@@ -118,16 +122,12 @@ class DrainingApp:
         self._started = started
         self._left = max_requests + random.randint(0, max_requests // 10)  # noqa: S311
         self._retire = retire
-        self._leaving = self._serves = False
+        self._leaving = False
         self._next_poll = 0.0
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
-            if not self._serves:  # only now does each of the servers listen
-                self._serves = True
-                if scope.get("server"):
-                    drop_stalled_clients(int(scope["server"][1]))  # granian has it as a text
             self._count()
             if self._must_close():
                 send = _with_close(send)

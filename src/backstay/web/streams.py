@@ -82,6 +82,7 @@ class StreamResponse(Response):
             while piece is not None and scope["method"] != "HEAD":
                 async with _take_timeout():
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)  # servers take pieces for a client that left without waiting
                 piece = await anext(body, None)
             await send({"type": "http.response.body"})
         finally:
