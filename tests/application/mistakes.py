@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import backstay
+
 LIST = Path(__file__).with_suffix(".txt")
 USUAL = "wiring"
 """The run of most mistakes: an application is made of all of them."""
@@ -15,9 +17,9 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 from sqlalchemy import Index, bindparam
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
-from backstay import *
+from backstay import ({names})
 from shop.views import Seen, Shown
 
 """
@@ -45,7 +47,7 @@ from importlib.util import find_spec
 from backstay import STANDARD, Application
 
 
-GIVEN = {{"name", "standard", "roles", "replace", "provide", "settings"}}
+GIVEN = {{"name", "standard", "roles", "replace", "provide", "settings", "templates"}}
 
 
 def made(names):
@@ -94,6 +96,12 @@ def cases() -> Iterator[Case]:
         )
 
 
+def _head(text: str) -> str:
+    """The imports of a file, with the public names that it uses."""
+    words = set(re.findall(r"\w+", text)) | {"View"}
+    return HEAD.format(names=", ".join(sorted(words & set(backstay.__all__))))
+
+
 def write(folder: Path, made: list[Case]) -> None:
     """Write the project that makes these mistakes; `shop.main.made` makes an application of some.
 
@@ -104,7 +112,7 @@ def write(folder: Path, made: list[Case]) -> None:
         for name, text in case.files.items():
             file = home / case.name / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(HEAD + text)
+            file.write_text(_head(text) + text)
     (home / "__init__.py").touch()
     (home / "views.py").write_text(VIEWS)
     (home / "main.py").write_text(

@@ -22,6 +22,12 @@ ELSEWHERE = {
     Code.APPLICATION_REPLACE: "src/shop/main.py",
     Code.APPLICATION_PROVIDE: "src/shop/main.py",
     Code.FEATURE_FOUNDATION: "features/tiers/",
+    Code.TEMPLATE_FOLDER: "nowhere",
+    Code.TEMPLATE_UNREADABLE: "torn/mail/broken.txt",
+    Code.TEMPLATE_NAME: "letters/mail/Big-Name",
+    Code.TEMPLATE_TWIN: "letters/mail/alone.txt",
+    Code.TEMPLATE_SUBJECT: "letters/mail/silent.txt",
+    Code.TEMPLATE_VALUE: "letters/mail/reset_password.txt",
     Code.SERVER_TWICE: "shop.db",
 }
 """Places of errors that are not those of the feature with the mistake."""

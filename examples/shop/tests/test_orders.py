@@ -129,7 +129,7 @@ async def test_a_signed_note_ships_the_order(
 
 async def test_orders_leave_as_a_file(seller: Person, login: Login, place: Place) -> None:
     order, other = await place(seller, "=Ann", "5.00"), await login()
-    head, row = (await seller.client.get(f"{ORDERS}/file.csv")).text.split()
+    head, row = (await seller.client.get(f"{ORDERS}/export.csv")).text.split()
     assert head == "number,customer_name,status,amount,placed_at"
     assert row.startswith(f"{order['number']},'=Ann,placed,10.00,")
-    assert (await other.client.get(f"{ORDERS}/file.csv")).text.split() == [head]
+    assert (await other.client.get(f"{ORDERS}/export.csv")).text.split() == [head]

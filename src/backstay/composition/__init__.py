@@ -174,15 +174,12 @@ def compose(
     channel = channel_for(settings, adapters, principals)
     trail = AuditTrail(adapters.database, clock, adapters.files.activity)
     outbox = _outbox(registry, features, adapters)
-    services = mail_for(settings, adapters.key, clock, templates) | own.replaced
-    is_off = isinstance(services[Mailer], NoMailer)
-    lacks_mail = is_off and any(each.name == "mail" for each in features)
+    mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
+    lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
     schema_fault = _schema_fault_of(adapters.database, models, histories)
-    health = ServiceHealth(
-        *(adapters.database, adapters.links, outbox.store, channel, schema_fault),
-        lacks_mail=lacks_mail,
-    )
-    services = _services(adapters, features, outbox.store, health) | services
+    checked = adapters.database, adapters.links, outbox.store, channel, schema_fault
+    health = ServiceHealth(*checked, lacks_mail=lacks_mail)
+    services = _services(adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
     bus = bus_for(settings, *wired, services, own.provided)
     registry.faults += role_faults(roles, features)

@@ -6,7 +6,7 @@ from shop.features.orders.commands import CancelOrder, PayOrder, PlaceOrder, Shi
 from shop.features.orders.queries import ExportOrders, GetOrder, ListOrders
 
 routes = Routes("/orders", tag="orders", about="What customers order.")
-routes.stream("/file.csv", ExportOrders, filename="orders.csv")
+routes.stream("/export.csv", ExportOrders, filename="orders.csv")
 routes.post("", PlaceOrder, location="/orders/{id}")
 routes.get("", ListOrders)
 routes.get("/{id}", GetOrder)
