@@ -3,14 +3,13 @@
 import ast
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
 
-from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
+from tests.guides import page, run, write
 
 SHOP = ROOT / "examples" / "shop"
 MODULES = sorted((SHOP / "src").rglob("*.py"))
@@ -20,23 +19,13 @@ MOST_STATEMENTS = 12
 """The most statements of a handler."""
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a module in the shop's folder."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ.get("HOME", "/"),
-        "PYTHONPATH": str(ROOT / "src"),
-        "CI": os.environ.get("CI", ""),
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for name in ("src", "tests", "pyproject.toml")
+        for path in (folder / name, *(folder / name).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=SHOP,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-    )
 
 
 def own_modules() -> list[Path]:
@@ -59,10 +48,23 @@ def statements(function: ast.AST) -> int:
     return sum(isinstance(node, ast.stmt) for node in ast.walk(function)) - 1
 
 
-def test_the_shop_is_green_on_both_databases() -> None:
-    done = run("pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--database=both")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "skipped" not in done.stdout
+def test_the_shop_with_one_more_resource_is_green_on_both_databases(tmp_path: Path) -> None:
+    before = contents(SHOP)
+    for path, content in before.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    write(tmp_path, page("add-a-resource"))
+    run(tmp_path, "backstay", "db", "revision", "reviews", SHOP_WEBHOOK_SECRET="x" * 32)
+    after = contents(tmp_path)
+    assert {path: after[path] for path in before} == before
+    added = sorted(path.parent.name for path in after.keys() - before)
+    assert added == ["migrations", *["reviews"] * 6, "tests"]
+
+    kit = ("pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
+    passed = run(tmp_path, *kit, CI=os.environ.get("CI", ""))
+    assert "skipped" not in passed
+    tests = sum(content.count(b"async def test_") for content in after.values())
+    assert int(passed.split(" passed")[0].split()[-1]) >= 2 * tests
 
 
 def test_pyright_finds_nothing(tmp_path: Path) -> None:
@@ -74,10 +76,12 @@ def test_pyright_finds_nothing(tmp_path: Path) -> None:
     }
     (tmp_path / "wrong.py").write_text("from shop.features.orders.model import Nothing")
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    done = run("pyright", "--project", str(tmp_path), "--pythonpath", sys.executable)
-    errors = [line for line in done.stdout.splitlines() if "error:" in line]
-    assert errors, done.stdout
-    assert all("wrong.py" in line for line in errors), done.stdout
+    told = run(
+        tmp_path, "pyright", "--project", str(tmp_path), "--pythonpath", sys.executable, check=False
+    )
+    errors = [line for line in told.splitlines() if "error:" in line]
+    assert errors, told
+    assert all("wrong.py" in line for line in errors), told
 
 
 def test_the_shop_imports_public_names_only() -> None:
