@@ -9,36 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from backstay.blueprints import journal
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.journal import Step, finish, undo, unfinished, write_all
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
 from tests.blueprints.killing import SECOND, prepare
-from tests.blueprints.trees import content, everything, plan
+from tests.blueprints.trees import content, everything, interrupted, plan
 
 
-def interrupt(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Stop a command after it has written its first file; what was there before."""
+def interrupt(root: Path) -> dict[str, bytes]:
+    """Stop a command after it has written its first files; what was there before."""
     prepare(root)
     before = everything(root)
-    made = plan(root, SECOND)
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "_backward", lambda root: ())  # as if it were killed
-        steps = 0
-
-        def put(*arguments: object) -> None:
-            nonlocal steps
-            steps += 1
-            if steps == 3:
-                raise KeyboardInterrupt
-            original(*arguments)  # type: ignore[arg-type]
-
-        original = journal._put
-        patch.setattr(journal, "_put", put)
-        with pytest.raises(KeyboardInterrupt):
-            made.apply()
-    assert unfinished(root)
+    interrupted(plan(root, SECOND))
     return before
 
 
@@ -75,10 +58,8 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert everything(tmp_path) == before
 
 
-def test_what_a_person_changed_after_a_crash_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupt(tmp_path, monkeypatch)
+def test_what_a_person_changed_after_a_crash_stays(tmp_path: Path) -> None:
+    interrupt(tmp_path)
     (tmp_path / "new").mkdir(exist_ok=True)
     (tmp_path / "new/d.py").write_text("mine = 1\n")
     assert undo(tmp_path) == ("new/d.py",)
@@ -86,10 +67,8 @@ def test_what_a_person_changed_after_a_crash_stays(
     assert unfinished(tmp_path) == ()
 
 
-def test_finishing_and_undoing_twice_is_harmless(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = interrupt(tmp_path, monkeypatch)
+def test_finishing_and_undoing_twice_is_harmless(tmp_path: Path) -> None:
+    before = interrupt(tmp_path)
     assert (undo(tmp_path), undo(tmp_path), finish(tmp_path)) == ((), (), ())
     assert everything(tmp_path) == before
 
