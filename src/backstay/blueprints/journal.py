@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.files import FOLDER
+from backstay.blueprints.files import CONFLICT, FOLDER
 
 _JOURNAL = "journal"
 _DRAFT = "journal.draft"
@@ -95,7 +95,8 @@ def finish(root: Path) -> tuple[str, ...]:
     """Finish an interrupted command; again, if that was interrupted, too.
 
     Returns:
-        the paths that somebody changed since: they are left as they are.
+        the paths that somebody changed since: they are left as they are, with what was to be
+        written in ``<path>.conflict``.
     """
     with _alone(root):
         return _forward(root)
@@ -160,10 +161,13 @@ def _forward(root: Path) -> tuple[str, ...]:
     left = []
     for step in _noted(root) if journal.is_dir() else ():
         now = _digest(_read(root / step.path))
+        source = journal / f"{step.number}.after"
         if now == step.before:
-            _put(root, step.path, journal / f"{step.number}.after" if step.after else None)
+            _put(root, step.path, source if step.after else None)
         elif now != step.after:
             left.append(step.path)
+            if source.is_file():
+                _put(root, f"{step.path}{CONFLICT}", source)
     _close(root)
     return tuple(left)
 
