@@ -71,6 +71,7 @@ _PLACES = {
     "backstay.core.targets": ("AnyTarget", "By", "Target"),
     "backstay.core.uploads": ("Upload",),
     "backstay.db.base": ("Base", "Entity", "SoftDelete", "UtcDateTime"),
+    "backstay.db.fixed_point": ("FixedPoint", "Money"),
     "backstay.db.folding": ("contains",),
     "backstay.db.listing": ("Listing",),
     "backstay.db.paging": ("Paginator",),

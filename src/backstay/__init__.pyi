@@ -83,6 +83,8 @@ from backstay.db.base import Base as Base
 from backstay.db.base import Entity as Entity
 from backstay.db.base import SoftDelete as SoftDelete
 from backstay.db.base import UtcDateTime as UtcDateTime
+from backstay.db.fixed_point import FixedPoint as FixedPoint
+from backstay.db.fixed_point import Money as Money
 from backstay.db.folding import contains as contains
 from backstay.db.listing import Listing as Listing
 from backstay.db.paging import Paginator as Paginator

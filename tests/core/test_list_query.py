@@ -113,7 +113,7 @@ def test_a_list_knows_which_of_its_fields_are_filters() -> None:
         "title": {"eq", "in", "isnull", "contains"},
         "note": {"eq", "in", "isnull", "contains"},
         "colour": {"eq", "in", "isnull"},
-        "created_at": {"eq", "in", "isnull", "gte", "lte"},
+        "created_at": {"eq", "in", "isnull", "gte", "lte", "gt", "lt"},
     }
     assert ListBare.filters() == {}
 

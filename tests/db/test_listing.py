@@ -230,28 +230,6 @@ async def test_a_list_may_join_tables(database: Database, command: Commands) -> 
     assert [row.shelf for row in page.items] == ["C", "C"]
 
 
-class ListByNullable(ListQuery[BookSummary]):
-    permission = PUBLIC
-    sortable = ("subtitle",)
-
-
-class ListByUnknown(ListQuery[BookSummary]):
-    permission = PUBLIC
-    searchable = ("nothing",)
-
-
-async def test_a_list_that_cannot_work_is_not_built() -> None:
-    columns = {"is_printed": Book.printed_at.is_not(None)}
-    with pytest.raises(TypeError, match="subtitle"):
-        Listing(ListByNullable, Book, BookSummary, columns=columns)
-    with pytest.raises(LookupError, match="nothing"):
-        Listing(ListByUnknown, Book, BookSummary, columns=columns)
-    with pytest.raises(LookupError, match="user_id"):
-        Listing(ListOwnersBooks, Book, BookSummary, columns=columns)
-    with pytest.raises(LookupError, match="is_printed"):
-        Listing(ListShelves, Book, BookSummary)
-
-
 async def test_undeclared_sorts_and_filters_are_refused() -> None:
     for asked in ({"sort": "subtitle"}, {"title": {"gte": "a"}}, {"place": {"eq": 1}}):
         with pytest.raises(ValidationError):

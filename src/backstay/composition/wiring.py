@@ -77,8 +77,11 @@ def registry_of(features: Sequence[Feature]) -> Registry:
     functions = (function for feature in features for function in feature.functions())
     finders = {id(finder): finder for feature in features for finder in feature.finders()}
     registry = Registry((answer_event, *functions), finders.values())
-    for source in (source for feature in features for source in feature.handler_sources()):
-        registry.note(source, *source.flaws())
+    for feature in features:
+        for source in feature.declared_sources():
+            registry.note(source, *source.own_flaws())
+        for source in feature.handler_sources():
+            registry.note(source, *source.flaws())
     registry.check(message for feature in features for message in feature.messages())
     return registry
 

@@ -128,10 +128,15 @@ class Feature:
     def handler_sources(self) -> Iterator[HandlerSource]:
         """What handles a message of this feature that none of its functions handles."""
         handled = {getattr(function, "__handles__", None) for function in self._written()}
+        for source in self.declared_sources():
+            if vars(source.handler)["__handles__"] not in handled:
+                yield source
+
+    def declared_sources(self) -> Iterator[HandlerSource]:
+        """What handles a message, or only helps the function that does."""
         for module in self.modules:
             for value in vars(module).values():
-                is_here = isinstance(value, HandlerSource) and value.place.module == module.__name__
-                if is_here and vars(value.handler)["__handles__"] not in handled:
+                if isinstance(value, HandlerSource) and value.place.module == module.__name__:
                     yield value
 
     def _written(self) -> Iterator[Callable[..., Any]]:

@@ -31,7 +31,8 @@ Several = Annotated[tuple[T, ...], Field(max_length=100), BeforeValidator(_split
 class Equals(BaseModel, Generic[T]):
     """Conditions on one field of a list, all of which must hold: ``=``, ``__in``, ``__isnull``.
 
-    In a URL ``eq`` is ``field=``, every other operator ``field__operator=``.
+    In a URL ``eq`` is ``field=``, every other operator ``field__operator=``. A condition with a
+    ``date`` on a column with moments means the whole day in UTC.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,10 +48,12 @@ class Equals(BaseModel, Generic[T]):
 
 
 class Range(Equals[T]):
-    """A field with an order: also ``__gte`` and ``__lte``."""
+    """A field with an order: also ``__gte``, ``__lte``, ``__gt`` and ``__lt``."""
 
     gte: T | None = None
     lte: T | None = None
+    gt: T | None = None
+    lt: T | None = None
 
 
 class Text(Equals[str]):
@@ -135,7 +138,13 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         """The wiring faults; sorted and searched columns must be filters, so that field rules can
         name them."""
         yield from super().flaws()
-        for name in sorted({*cls.sortable, *cls.searchable} - cls.model_fields.keys()):
+        for told in ("sortable", "searchable"):
+            if isinstance(text := getattr(cls, told), str):
+                problem = f"`{told}` of {cls.__name__} is the text {text!r}, no tuple of names."
+                yield Flaw(Code.LIST_NAMES, problem, f"Write `{told} = ({text!r},)`.")
+        for name in sorted(
+            {*_names(cls.sortable), *_names(cls.searchable)} - cls.model_fields.keys()
+        ):
             problem = f"{cls.__name__} sorts by or searches `{name}`, which is no filter of it."
             hint = f"Declare `{name}` as a filter, or leave it out of `sortable` and `searchable`."
             yield Flaw(Code.LIST_UNDECLARED, problem, hint)
@@ -212,6 +221,11 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         if self.q is not None and not self.searchable:
             raise PydanticCustomError("q", "this list cannot be searched")
         return self
+
+
+def _names(told: tuple[str, ...] | str) -> tuple[str, ...]:
+    """The names; none of a text, which is a fault of its own."""
+    return () if isinstance(told, str) else told
 
 
 PAGING = frozenset(ListQuery.model_fields)

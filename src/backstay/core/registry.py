@@ -28,6 +28,10 @@ class HandlerSource(ABC):
     place: Place
 
     @abstractmethod
+    def own_flaws(self) -> Iterator[Flaw]:
+        """What keeps it from working, whoever handles its message."""
+
+    @abstractmethod
     def flaws(self) -> Iterator[Flaw]:
         """What keeps it from being a handler."""
 

@@ -1,6 +1,9 @@
 """What tables are made of: base classes, constraint names, column types and the present time."""
 
+import enum
 from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -9,6 +12,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Double,
+    Enum,
     MetaData,
     SmallInteger,
     Uuid,
@@ -17,12 +21,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    TypeResolve,
+    declared_attr,
+    mapped_column,
+)
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from backstay.core.clock import new_id, utc_now
+from backstay.db.fixed_point import FixedPoint, fixed_point_of
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -60,18 +72,40 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def _values(members: type[enum.Enum]) -> list[str]:
+    return [str(member.value) for member in members]
+
+
+_STATUS = Enum(
+    enum.Enum, native_enum=False, create_constraint=False, length=64, values_callable=_values
+)
+"""The column of a ``StrEnum``: a text with the member's value. The database does not list the
+members, so that a further one needs no migration; writing anything else raises here."""
+
+
 class Base(DeclarativeBase):
     """The declarative base of every table.
 
     Sessions are async, so that access to a relationship that was not loaded explicitly raises.
     ``__owner__`` is the column with the id of the user whose row it is, or the path to it through
     a foreign key, such as ``order_id.owner_id``. Under the scope ``OWN`` a user finds only own
-    rows: none, where it is None.
+    rows: none, where it is None. ``Mapped[Status]`` of a ``StrEnum`` is a text of up to 64
+    characters with the member's value.
     """
 
     __owner__: ClassVar[str | None] = None
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, UUID: Uuid}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        UUID: Uuid,
+        StrEnum: _STATUS,
+    }
+
+
+@event.listens_for(Base, "resolve_type_annotation")
+def _fixed_point(resolve: TypeResolve) -> TypeEngine[Any] | None:
+    """The column type that stands in an annotation, as in ``Mapped[Money]``."""
+    return fixed_point_of(resolve.raw_pep_593_type)
 
 
 class Entity(Base):
@@ -127,11 +161,19 @@ def fits(value: Any, column_type: TypeEngine[Any]) -> bool:
     """
     if isinstance(value, str):
         return "\0" not in value
+    if isinstance(column_type, FixedPoint):
+        return not isinstance(value, (Decimal, int)) or column_type.holds(value)
+    if isinstance(value, Decimal):
+        return value.is_finite() and abs(value.adjusted()) <= _MOST_EXPONENT
     if isinstance(value, int):
         return -(limit := _limit(column_type)) <= value < limit
     if isinstance(value, datetime):
         return value.tzinfo is not None and _is_utc_representable(value)
     return True
+
+
+_MOST_EXPONENT = 300
+"""Of a number for a column whose type does not say how many digits it holds."""
 
 
 def _limit(column_type: TypeEngine[Any]) -> int:

@@ -1,10 +1,8 @@
 """Finds the rows of a list by SQL built once per shape, which takes longer than running it."""
 
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import TypeAdapter
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -13,53 +11,57 @@ from sqlalchemy import (
     Row,
     Select,
     String,
-    and_,
     bindparam,
     func,
+    null,
     or_,
     select,
-    tuple_,
 )
+from sqlalchemy.sql import coercions, roles
 from sqlalchemy.sql.visitors import iterate
 
 from backstay.core.bounded_map import BoundedMap
 from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
 from backstay.core.permissions import Source
+from backstay.core.wiring import BootError, Flaw
 from backstay.db.base import Base, SoftDelete
+from backstay.db.filters import Condition, filter_of
 from backstay.db.folding import contains
+from backstay.db.keyset import Ordered, SortKey, behind, may_be_null
+from backstay.db.list_flaws import (
+    filter_flaws,
+    is_searched,
+    is_sortable,
+    join_flaws,
+    missing,
+    pathless,
+    search_flaws,
+    unsortable,
+)
 from backstay.db.owners import owned
-from backstay.db.queries import Expressions, column_of, columns_of
+from backstay.db.queries import Expressions, column_of
 
 V = TypeVar("V", bound=View)
 
 _KEPT = 256  # statements per list; the oldest is dropped first
 
-_OPERATORS: dict[str, Callable[[ColumnElement[Any], BindParameter[Any]], ColumnElement[bool]]] = {
-    "eq": operator.eq,
-    "gte": operator.ge,
-    "lte": operator.le,
-    "in_": lambda column, values: column.in_(values),
-    "contains": contains,
-    "is_null": lambda column, _: column.is_(None),
-    "is_not_null": lambda column, _: column.is_not(None),
-}
-
 
 class Shape(NamedTuple):
     """Everything that decides the text of a statement; the values are bound when it runs.
 
-    It reads a ``part``: a numbered page, the count, or a page by cursor. ``conditions`` are names
-    with operators, bound as ``name__operator``; further parameters are ``_owner``, ``_q``,
-    ``_limit``, ``_offset`` and, when ``positioned``, ``_key0``, ``_key1``…
+    It reads a ``part``: a numbered page, the count, or a page by cursor. A page by cursor begins
+    behind the values ``_key0``, ``_key1``…, unless ``nulls`` is empty; it tells which of them are
+    null. Further parameters are those of the ``conditions``, ``_owner``, ``_q``, ``_limit`` and
+    ``_offset``.
     """
 
     own: bool
     searched: bool
-    conditions: tuple[tuple[str, str], ...]
+    conditions: tuple[Condition, ...]
     part: Literal["page", "count", "forward", "backward"] = "page"
     sort: tuple[str, ...] = ()
-    positioned: bool = False
+    nulls: tuple[bool, ...] = ()
 
 
 class ListStatements(Generic[V]):
@@ -76,7 +78,7 @@ class ListStatements(Generic[V]):
         columns: Expressions | None = None,
         own: ColumnElement[bool] | None = None,
     ) -> None:
-        self.bound = _bound(query, where)
+        self.query, self.entity, self._own = query, entity, own
         columns = dict(columns or {})
         self._living: tuple[ColumnElement[bool], ...] = ()
         if issubclass(entity, SoftDelete):
@@ -84,27 +86,80 @@ class ListStatements(Generic[V]):
             self._living = (deleted_at.is_(None),)
             columns = {"is_deleted": deleted_at.is_not(None), **columns}
         self._where = () if where is None else (where,)
-        self._from = entity.__table__ if from_ is None else from_
-        self._shown = columns_of(view, entity, columns)
-        self._searched = [column_of(entity, n, columns) for n in query.searchable]
-        self._sortable = {n: column_of(entity, n, columns) for n in (*query.sortable, "id")}
+        self._from: FromClause = entity.__table__ if from_ is None else from_
+        self._columns = columns
         self._statements = BoundedMap[Shape, Select[Any]](_KEPT)
-        self.query, self.entity, self._own = query, entity, own
+        self.faults: list[Flaw] = []
+        self.bound = self._bound(where)
         self.path = [n for n, origin in query.sources().items() if origin is Source.PATH]
-        self.filters = {n: column_of(entity, n, columns) for n in query.filters()}
-        self.keys = {n: _adapter(n, column) for n, column in self._sortable.items()}
+        shown = self._named("shows", view.model_fields)
+        self._shown = [column.label(name) for name, column in shown.items()]
+        searched = self._named("searches", _texts(query.searchable))
+        self._searched = list(searched.values())
+        filtered = self._named("filters by", query.filters())
+        self.filters = {
+            n: filter_of(n, kind, filtered.get(n, null())) for n, kind in query.filters().items()
+        }
+        sortable = self._named("sorts by", (*_texts(query.sortable), "id"))
+        keys = {name: self._sort_key(name, column) for name, column in sortable.items()}
+        self.keys = {name: key for name, key in keys.items() if key is not None}
         self.fields = tuple(view.model_fields)
         self.page: type[Page[V]] = Page[view]  # type: ignore[valid-type]
         self.cursor_page: type[CursorPage[V]] = CursorPage[view]  # type: ignore[valid-type]
+        found_in = {n: c for n, c in filtered.items() if is_searched(query.filters()[n])}
+        told = {**shown, **searched, **filtered, **sortable}
+        if where is not None:
+            told["where"] = where
+        self.faults += [
+            *filter_flaws(query, filtered),
+            *search_flaws(query, {**searched, **found_in}),
+            *join_flaws(query, entity.__table__, self._from, told),
+        ]
+
+    def _named(self, use: str, names: Iterable[str]) -> dict[str, ColumnElement[Any]]:
+        """The columns that names stand for; one that stands for nothing is a fault."""
+        found: dict[str, ColumnElement[Any]] = {}
+        for name in names:
+            try:
+                column = column_of(self.entity, name, self._columns)
+            except LookupError as error:
+                self.faults.append(missing(self.query, f"{use} `{name}`", error))
+            else:
+                found[name] = coercions.expect(roles.ColumnArgumentRole, column)
+        return found
+
+    def _sort_key(self, name: str, column: ColumnElement[Any]) -> SortKey | None:
+        try:
+            if is_sortable(column):
+                return SortKey(column, may_be_null=may_be_null(column, self._from))
+        except TypeError:
+            pass
+        self.faults.append(unsortable(self.query, name))
+        return None
+
+    def _bound(self, where: ColumnElement[bool] | None) -> set[str]:
+        """The names that ``where`` leaves open; each path field must restrict the rows."""
+        clauses = () if where is None else iterate(where)
+        named = [clause for clause in clauses if isinstance(clause, BindParameter)]
+        for name, source in self.query.sources().items():
+            if source is Source.PATH and all(name != clause.key for clause in named):
+                self.faults.append(pathless(self.query, name))
+        return {clause.key for clause in named if clause.required}
 
     def shown(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[dict[str, Any]]:
         """The rows as dictionaries of the view's fields; further columns are left out."""
         return [dict(zip(self.fields, row, strict=False)) for row in rows]
 
     def statement(self, shape: Shape) -> Select[Any]:
-        """The statement of a shape, built unless it is kept already."""
+        """The statement of a shape, built unless it is kept already.
+
+        Raises:
+            BootError: the listing has faults, and no boot has shown them.
+        """
         found = self._statements.get(shape)
         if found is None:
+            if self.faults:
+                raise BootError(flaw.of(self) for flaw in self.faults)
             found = self._build(shape)
             self._statements.put(shape, found)
         return found
@@ -113,37 +168,33 @@ class ListStatements(Generic[V]):
         predicates = list(self._predicates(shape))
         if shape.part == "count":
             return select(func.count()).select_from(self._from).where(*predicates)
+        backward = shape.part == "backward"
         order = [
-            (self._sortable[name], descending != (shape.part == "backward"))
+            Ordered(self.keys[name], descending != backward, nulls_first=backward)
             for name, descending in sort_keys(shape.sort)
         ]
         statement = (
             select(*self._shown)
             .select_from(self._from)
             .where(*predicates)
-            .order_by(*(key.desc() if descending else key.asc() for key, descending in order))
+            .order_by(*(each.clause() for each in order))
             .limit(bindparam("_limit", type_=Integer))
         )
         if shape.part == "page":
             return statement.offset(bindparam("_offset", type_=Integer))
-        if shape.positioned:
-            statement = statement.where(_beyond(order))
-        return statement.add_columns(*(key.label(f"_key{n}") for n, (key, _) in enumerate(order)))
+        if shape.nulls:
+            statement = statement.where(behind(order, shape.nulls))
+        keys = (each.key.column.label(f"_key{n}") for n, each in enumerate(order))
+        return statement.add_columns(*keys)
 
     def _predicates(self, shape: Shape) -> Iterator[ColumnElement[bool]]:
         yield from self._where
         if shape.own:
             yield owned(self.entity, bindparam("_owner"), self._own)
-        if all(name != "is_deleted" for name, _ in shape.conditions):
+        if all(condition.name != "is_deleted" for condition in shape.conditions):
             yield from self._living
-        for name, operation in shape.conditions:
-            column = self.filters[name]
-            value = bindparam(
-                f"{name}__{operation}",
-                type_=String() if operation == "contains" else column.type,
-                expanding=operation == "in_",
-            )
-            yield _OPERATORS[operation](column, value)
+        for condition in shape.conditions:
+            yield self.filters[condition.name].predicate(condition)
         if shape.searched:
             needle = bindparam("_q", type_=String)
             yield or_(*(contains(column, needle) for column in self._searched))
@@ -160,39 +211,6 @@ def sort_keys(sort: tuple[str, ...]) -> list[tuple[str, bool]]:
     return keys
 
 
-def _beyond(order: list[tuple[ColumnElement[Any], bool]]) -> ColumnElement[bool]:
-    values = [bindparam(f"_key{n}", type_=key.type) for n, (key, _) in enumerate(order)]
-    directions = {descending for _, descending in order}
-    if len(directions) == 1:
-        compare = operator.lt if directions.pop() else operator.gt
-        beyond: ColumnElement[bool] = compare(tuple_(*(key for key, _ in order)), tuple_(*values))
-        return beyond
-    equal: list[ColumnElement[bool]] = []
-    alternatives: list[ColumnElement[bool]] = []
-    for (key, descending), value in zip(order, values, strict=True):
-        alternatives.append(and_(*equal, key < value if descending else key > value))
-        equal.append(key == value)
-    first, descending = order[0]
-    within_reach = first <= values[0] if descending else first >= values[0]
-    return and_(within_reach, or_(*alternatives))
-
-
-def _bound(query: type[ListQuery[Any]], where: ColumnElement[bool] | None) -> set[str]:
-    """The names that ``where`` leaves open; each path field of a query must restrict its rows.
-
-    Raises:
-        LookupError: ``where`` has no bind parameter with the name of a path field.
-    """
-    clauses = () if where is None else iterate(where)
-    named = [clause for clause in clauses if isinstance(clause, BindParameter)]
-    for name, source in query.sources().items():
-        if source is Source.PATH and all(name != clause.key for clause in named):
-            raise LookupError(f"{query.__name__}: `where` must use bindparam({name!r})")
-    return {clause.key for clause in named if clause.required}
-
-
-def _adapter(name: str, column: ColumnElement[Any]) -> TypeAdapter[Any]:
-    python_type = column.type.python_type
-    if getattr(column, "nullable", False) or python_type is object:
-        raise TypeError(f"{name} cannot be sorted by: it may be null, or its type is unknown")
-    return TypeAdapter(python_type)
+def _texts(names: tuple[str, ...] | str) -> tuple[str, ...]:
+    """The names; none of a text, which is a fault of the query."""
+    return () if isinstance(names, str) else names

@@ -27,14 +27,13 @@ class Listing(ListStatements[V], HandlerSource):
     A name in the query (filter, sort key, searched field) or in the view stands for the column of
     the entity with that name, or for the expression that ``columns`` gives for it. ``where``
     applies to every row and must use each path field of the query as a bind parameter. ``from_``
-    replaces the entity's table in FROM, for example by a join. Under scope ``OWN`` only the rows
-    that the principal owns are found, by ``__owner__`` of the entity, and only if they meet
-    ``own``. Soft-deleted rows are hidden unless the query has a filter ``is_deleted`` and the
-    request uses it.
+    replaces the entity's table in FROM, for example by a join with tables that have at most one row
+    for each of it. Under scope ``OWN`` only the rows that the principal owns are found, by
+    ``__owner__`` of the entity, and only if they meet ``own``. Soft-deleted rows of the entity are
+    hidden unless the query has a filter ``is_deleted`` and the request uses it; those of joined
+    tables are not. Rows whose sort key is null come last, ascending and descending.
 
-    Raises:
-        LookupError: a name is neither a column nor an expression, or ``where`` lacks a path field.
-        TypeError: a sort key may be null or has no known Python type.
+    What cannot work, such as an unknown name, keeps the application from starting.
     """
 
     def __init__(
@@ -60,6 +59,10 @@ class Listing(ListStatements[V], HandlerSource):
         handler.__module__, handler.__qualname__ = self.place.module, f"the {self.query.__name__}"
         vars(handler).update(__handles__=self.query, place=self.place)
         return handler
+
+    def own_flaws(self) -> Iterator[Flaw]:
+        """What keeps its statements from working."""
+        yield from self.faults
 
     def flaws(self) -> Iterator[Flaw]:
         """What keeps it from being the handler of its query."""

@@ -3,21 +3,19 @@
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import Row
-from sqlalchemy.types import TypeEngine
 
 from backstay.core.errors import FieldError, Forbidden, Invalid
 from backstay.core.listing import CursorPage, ListQuery, Page
 from backstay.core.messages import View
 from backstay.core.permissions import Scope, Source
 from backstay.core.principal import UNLIMITED, Grant, Principal
-from backstay.db.base import fits
+from backstay.db.filters import Condition
 from backstay.db.folding import fold
 from backstay.db.list_statements import ListStatements, Shape, sort_keys
 from backstay.db.session import Reader
@@ -101,20 +99,18 @@ class Paginator:
             Forbidden: the cursor sorts by a field that the grant refuses.
             LookupError: there is neither a grant nor a ``scope``.
         """
-        conditions = list(_conditions(query))
         parameters = dict(bound or {}) | {name: getattr(query, name) for name in listing.path}
-        for name, operation, value in conditions:
-            field = name if operation == "eq" else f"{name}__{operation.strip('_')}"
-            fitting = _fitting(field, value, listing.filters[name].type)
-            parameters[f"{name}__{operation}"] = (
-                fold(fitting) if operation == "contains" else fitting
-            )
+        conditions: list[Condition] = []
+        for name, operation, value in query.conditions():
+            condition, values = listing.filters[name].asked(operation, value)
+            conditions.append(condition)
+            parameters |= values
         if query.q is not None:
             parameters["_q"] = fold(query.q)
         own = self._scope(query, scope) is Scope.OWN
         if own:
             parameters["_owner"] = self._principal.id
-        shape = Shape(own, query.q is not None, tuple((n, o) for n, o, _ in conditions))
+        shape = Shape(own, query.q is not None, tuple(conditions))
         if query.by_cursor:
             return await self._by_cursor(listing, query, shape, parameters)
         return await self._by_number(listing, query, shape, parameters)
@@ -166,9 +162,9 @@ class Paginator:
         shape = shape._replace(
             part="backward" if place.backward else "forward",
             sort=place.sort,
-            positioned=bool(place.values),
+            nulls=tuple(value is None for value in place.values),
         )
-        parameters |= {f"_key{n}": value for n, value in enumerate(place.values)}
+        parameters |= {f"_key{n}": v for n, v in enumerate(place.values) if v is not None}
         statement = listing.statement(shape)
         found = await self._reader.rows(statement, parameters | {"_limit": size + 1})
         rows = found[:size][::-1] if place.backward else found[:size]
@@ -190,7 +186,7 @@ class Paginator:
     ) -> str:
         names = [name for name, _ in sort_keys(place.sort)]
         values = [
-            listing.keys[name].dump_python(value, mode="json")
+            listing.keys[name].adapter.dump_python(value, mode="json")
             for row in edge
             for name, value in zip(names, row[len(listing.fields) :], strict=True)
         ]
@@ -215,29 +211,12 @@ class Paginator:
             raise Forbidden("Your role may not sort by a field of this cursor.")
         try:
             position = [
-                listing.keys[key].validate_python(value)
+                listing.keys[key].adapter.validate_python(value)
                 for key, value in zip(keys, values, strict=False)
             ]
         except ValidationError as error:
             raise _unusable("is no longer valid") from error
         return _Place(sort, backward, tuple(position))
-
-
-def _conditions(query: ListQuery[Any]) -> Iterator[tuple[str, str, Any]]:
-    for name, operation, value in query.conditions():
-        if operation == "isnull":
-            yield name, "is_null" if value else "is_not_null", value
-        else:
-            yield name, operation, value
-
-
-def _fitting(field: str, value: Any, column_type: TypeEngine[Any]) -> Any:
-    if not all(fits(v, column_type) for v in (value if isinstance(value, tuple) else (value,))):
-        needs = "no value can be like this"
-        if isinstance(value, datetime):
-            needs = "a time needs its zone, such as 2020-01-01T00:00:00Z"
-        raise Invalid(errors=(FieldError(field, "out_of_range", needs),))
-    return value
 
 
 def _unusable(reason: str) -> Invalid:

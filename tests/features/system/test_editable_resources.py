@@ -73,7 +73,7 @@ async def test_a_superuser_sees_every_resource_of_every_feature(login: Login) ->
     update = fields(seen["items"]["UpdateItem"])
     assert (update["title"]["required"], update["id"]["source"]) == (False, "PATH")
     created_at = fields(seen["items"]["ListItems"])["created_at"]
-    assert created_at["operators"] == ["eq", "in", "isnull", "gte", "lte"]
+    assert created_at["operators"] == ["eq", "in", "isnull", "gte", "lte", "gt", "lt"]
     assert created_at["constraints"] == {"format": "date-time"}
     assert seen["items"]["ListItems"]["kind"] == "query"
 

@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlalchemy.util import generic_repr, immutabledict
 
 from backstay.db.base import UtcDateTime
+from backstay.db.fixed_point import FixedPoint
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -26,6 +27,11 @@ _DEFAULTS: dict[type[Any], str] = {
     now: "sa.func.now()",
 }
 """How defaults are written that Alembic would write in the words of the present database."""
+_OURS: dict[type[Any], str] = {
+    UtcDateTime: "sa.DateTime(timezone=True)",
+    FixedPoint: "sa.BigInteger()",
+}
+"""What the database sees of the package's own types."""
 _POSTGRES = PostgresqlImpl(postgresql.dialect(), None, False, True, None, {})  # type: ignore[no-untyped-call]
 
 
@@ -57,8 +63,8 @@ def _type(item: TypeEngine[Any], context: "AutogenContext") -> str | Literal[Fal
     module = type(item).__module__
     if item._variant_mapping:
         return _with_variants(item, context)
-    if isinstance(item, UtcDateTime):
-        return "sa.DateTime(timezone=True)"
+    if isinstance(item, UtcDateTime | FixedPoint):
+        return _OURS[type(item)]
     if isinstance(item, Enum) and has_type(item):
         return f"{_enum(item, context)[:-1]}, create_type=False)"  # an EnumOp creates it
     if module.startswith("sqlalchemy.dialects.postgresql"):
