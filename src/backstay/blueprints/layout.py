@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 WIDTH = 100
+_ANNOTATED = re.compile(r"(\s+\w+): (\w+(?:\[\w+\])?(?: \| None)?)( = None)?")
+"""A field of a class whose type cannot be split."""
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -45,7 +47,7 @@ def imports_of(body: str, sources: Mapping[str, str], project: str) -> str:
     sections: dict[int, list[str]] = {}
     for name in sorted(wanted.pop("", [])):
         sections.setdefault(_section(name, project), []).append(f"import {name}")
-    for name in sorted(wanted):
+    for name in sorted(wanted, key=_natural):
         sections.setdefault(_section(name, project), []).append(_import(name, wanted[name]))
     return "\n\n".join("\n".join(sections[number]) for number in sorted(sections))
 
@@ -67,8 +69,12 @@ def _import(source: str, names: list[str]) -> str:
 
 def _order(name: str) -> tuple[int, list[str | int], str]:
     kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
-    parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name.lower())]
-    return kind, parts, name
+    return kind, _natural(name), name
+
+
+def _natural(name: str) -> list[str | int]:
+    """A key that sorts numbers in names by their values."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name.lower())]
 
 
 def wrapped(line: str) -> str:
@@ -79,12 +85,18 @@ def wrapped(line: str) -> str:
     if len(line) <= WIDTH or line.lstrip().startswith(('"""', "#")):
         return line
     indent = " " * (len(line) - len(line.lstrip()))
+    if annotated := _ANNOTATED.fullmatch(line):
+        name, annotation, value = annotated.groups()
+        return f"{name}: (\n{indent}    {annotation}\n{indent}){value or ''}"
     span = _last_brackets(line)
     if span is None:
         target, equals, value = line.partition(" = ")
         return f"{target} = (\n{indent}    {value}\n{indent})" if equals else line
     start, end = span
     head, inner, tail = line[: start + 1], line[start + 1 : end], line[end:]
+    if len(head) > WIDTH and (first := _last_brackets(head[:-1])):
+        a, b = first[0] + 1, first[1]
+        head = f"{head[:a]}\n{indent}    {head[a:b]}\n{indent}{head[b:]}"
     together = f"{indent}    {inner}"
     is_call = line[start - 1].isidentifier() or line[start - 1] in _CLOSE
     if len(together) <= WIDTH and (is_call or len(_parts(inner)) == 1) and inner[-1] != ",":
@@ -95,6 +107,18 @@ def wrapped(line: str) -> str:
     else:
         parts = "".join(f"{wrapped(f'{indent}    {part},')}\n" for part in _parts(inner))
     return f"{head}\n{parts}{indent}{tail}"
+
+
+def chained(lines: str) -> str:
+    """An assignment of a chain of calls, given with one call a line."""
+    first, *calls = lines.strip().split("\n")
+    target, _, start = first.partition(" = ")
+    together = start + "".join(calls)
+    if len(target) + 3 + len(together) <= WIDTH:
+        return f"{target} = {together}\n"
+    if 4 + len(together) <= WIDTH:
+        return f"{target} = (\n    {together}\n)\n"
+    return f"{target} = (\n" + "".join(f"    {line}\n" for line in [start, *calls]) + ")\n"
 
 
 def _last_brackets(line: str) -> tuple[int, int] | None:

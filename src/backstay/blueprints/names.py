@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 CLASS = re.compile(r"[A-Z][A-Za-z0-9]*")
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-LONGEST = 40
-"""Characters of a name, so that those of constraints fit into the 63 that PostgreSQL keeps."""
+LONGEST = 30
+"""Characters of a name: what is made of several must fit into lines, and into the 63 characters
+that PostgreSQL keeps."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+")
 _IRREGULAR = {
@@ -146,8 +147,8 @@ def name_fault(name: str, form: re.Pattern[str]) -> str | None:
     if not form.fullmatch(name):
         like = "Rig or PurchaseOrder" if form is CLASS else "depth or placed_at"
         return f"is no name that Python and SQL share: write it like {like}"
-    if len(name) > LONGEST:
-        return f"has {len(name)} characters: names have at most {LONGEST}"
+    if len(name if form is SNAKE else snake(name)) > LONGEST:
+        return f"is too long: names have at most {LONGEST} characters, with underscores"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in {"self", "cls"}:
         return "is a word of Python: choose another one"
     if form is SNAKE and name in SQL_WORDS:

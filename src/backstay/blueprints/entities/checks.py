@@ -10,6 +10,7 @@ from backstay.blueprints.entities.description import (
     Kind,
     Known,
     child_class,
+    child_table,
     in_order,
 )
 from backstay.blueprints.entities.vocabulary import (
@@ -22,6 +23,7 @@ from backstay.blueprints.names import CLASS, SNAKE, camel, listed, name_fault, s
 
 _MOST_FIELDS = 100
 _LONGEST_MEMBER = 64
+_LONGEST_TABLE = 40
 _ACTIONS = frozenset({"create", "read", "list", "update", "delete", "restore", "replace", "export"})
 _VARIABLES = frozenset(SOURCES) | {
     *("answer", "answers", "changes", "clock", "command", "context", "fields", "found", "made"),
@@ -152,6 +154,8 @@ def _child(entity: Entity, child: Child) -> Iterator[str]:
         yield f"{place}: generated code uses this name for something else. Choose another one."
     elif child_class(entity, child) in {entity.name, entity.name + camel(child.name)}:
         yield f"{place}: children have a plural, such as lines: their class is in the singular."
+    if len(child_table(entity, child)) > _LONGEST_TABLE:
+        yield f"{place}: the table {child_table(entity, child)} has too long a name. Shorten it."
     if not child.fields:
         yield f"{place}: it has no field. Name one: lines:article:str."
     for each in child.fields:

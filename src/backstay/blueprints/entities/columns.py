@@ -189,7 +189,9 @@ class ShownChild:
     table: str
     row: str
     parent: str
+    alias: str
     fields: list[Shown]
+    most: int = _MOST_CHILDREN
 
     @property
     def about(self) -> str:
@@ -197,16 +199,11 @@ class ShownChild:
 
     @property
     def new_about(self) -> str:
-        return f"{self.about.removesuffix('.')}, as clients send it."
+        return f"One of the {self.name.replace('_', ' ')}, as clients send it."
 
     @property
     def select(self) -> str:
         return self.name.upper()
-
-    @property
-    def message_type(self) -> str:
-        several = f"tuple[New{self.cls}, ...]"
-        return f"Annotated[{several}, Field(min_length=1, max_length={_MOST_CHILDREN})]"
 
 
 def shown(field: Field, entity: Entity, known: Mapping[str, Known]) -> Shown:
@@ -220,8 +217,10 @@ def child_of(child: Child, entity: Entity, known: Mapping[str, Known]) -> ShownC
     cls, taken = child_class(entity, child), _taken(entity)
     seen = {camel(field.name) for field in entity.fields}
     fields = [Shown(field, cls, None, taken | seen, False) for field in child.fields]
-    row = singular(child.name)
-    return ShownChild(child.name, cls, child_table(entity, child), row, entity.name, fields)
+    name = camel(child.name)
+    alias = f"{entity.name}{name}" if name in taken | seen else name
+    table, row = child_table(entity, child), singular(child.name)
+    return ShownChild(child.name, cls, table, row, entity.name, alias, fields)
 
 
 def _taken(entity: Entity) -> frozenset[str]:

@@ -8,11 +8,13 @@ from backstay.blueprints.entities.columns import Shown, ShownChild, child_of, sh
 from backstay.blueprints.entities.description import Entity, Kind, Known
 from backstay.blueprints.entities.scenarios import scenario
 from backstay.blueprints.entities.vocabulary import SOURCES, SOURCES_OF_TESTS
-from backstay.blueprints.layout import module
+from backstay.blueprints.layout import chained, module
 from backstay.blueprints.names import article, camel, listed
 
 _LIGHT = {Kind.TEXT, Kind.JSON}
 """What lists do not show."""
+_LONGEST = 94
+"""Characters of a sentence in the first line of a module."""
 _SORTED = {Kind.STR, Kind.INT, Kind.FLOAT, Kind.DATETIME, Kind.DATE, Kind.DECIMAL, Kind.MONEY}
 _SEARCHED = {Kind.STR, Kind.TEXT}
 
@@ -60,6 +62,7 @@ def _environment() -> Any:
         autoescape=False,  # noqa: S701 - it renders Python
     )
     made.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    made.globals["chained"] = lambda caller: chained(caller())
     return made
 
 
@@ -87,16 +90,17 @@ def _about(entity: Entity) -> dict[str, str]:
     many = entity.spoken_plural
     verbs = ["create", "change", *(each.verb for each in entity.transitions), "delete"]
     verbs += ["restore"] if entity.soft_delete else []
-    kids = listed([many, *(f"their {child.name.replace('_', ' ')}" for child in entity.children)])
-    declared = ", and what is declared once about them"
-    views = f"The views of {many}, the constraints of their fields"
-    if entity.children:
-        views = views.replace(", ", " and ")
+    done = f"Commands that {listed(verb.replace('_', ' ') for verb in verbs)} {many}."
+    views = f"The views of {many}{'' if entity.children else ','}"
     return {
-        "model": f"The table{'s' if entity.children else ''} of {kids}.",
-        "schemas": f"{views}{'' if entity.children else declared}.",
-        "commands": f"Commands that {listed(verb.replace('_', ' ') for verb in verbs)} {many}.",
-        "queries": f"Queries about {many}{declared if entity.children else ''}.",
+        "model": f"The tables of {many} and of what belongs to them."
+        if entity.children
+        else f"The table of {many}.",
+        "schemas": f"{views} and the rules of fields."
+        if entity.children
+        else f"{views} the rules of fields, and the resource.",
+        "commands": done if len(done) <= _LONGEST else f"Commands that change {many}.",
+        "queries": f"Queries about {many}{', and their resource' if entity.children else ''}.",
         "routes": f"The routes of {many}.",
     }
 
@@ -116,7 +120,6 @@ def _values(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
         "fields": fields,
         "written": written,
         "children": children,
-        "children_spoken": listed(child.name.replace("_", " ") for child in children),
         "children_pairs": ", ".join(f'"{child.name}": {child.name}' for child in children),
         "enums": [each for each in every if each.kind is Kind.ENUM],
         "decimals": [each for each in every if each.kind is Kind.DECIMAL],
@@ -227,6 +230,7 @@ def _own_names(entity: Entity, values: dict[str, Any], package: str) -> dict[str
             for child in children
             for start, end in (("New", ""), ("", "View"))
         ]
+        + [child.alias for child in children]
         + [alias["name"] for alias in values["aliases"]],
         "queries": [f"Get{one}", f"List{many}", f"List{many}OfUser", f"Export{many}"],
         "commands": [f"{verb}{one}" for verb in verbs]

@@ -1,7 +1,7 @@
 """What the generated tests of an entity send and expect."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from backstay.blueprints.entities.description import Entity, Field, Kind, Known
@@ -19,7 +19,7 @@ _UNIQUE = {
 
 def scenario(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
     """The values of the template of the tests."""
-    needed = list(_needed(entity, known, {}))
+    needed = list(_needed(entity, entity.refs, known, {}))
     shown = {each["target"]: each["variable"] for each in needed}
     pairs = [
         (field.name, _sent(field, shown)) for field in entity.written if _is_sent(field, entity)
@@ -73,15 +73,17 @@ def _pairs(fields: tuple[Field, ...], made: Mapping[str, str]) -> str:
 
 
 def _needed(
-    entity: Entity, known: Mapping[str, Known], made: dict[str, str]
+    entity: Entity, refs: Iterable[Field], known: Mapping[str, Known], made: dict[str, str]
 ) -> Iterator[dict[str, str]]:
     """What has to be created before, each after what it refers to itself."""
-    for ref in entity.refs:
+    for ref in refs:
         target = known[ref.target]
         if ref.target in {entity.name, "User"} or ref.target in made or target.made_by is None:
             continue
-        yield from _needed(target.made_by, known, made)
-        made[ref.target] = target.made_by.one
+        further = (each for each in target.made_by.refs if not each.is_optional)
+        yield from _needed(target.made_by, further, known, made)
+        one = target.made_by.one
+        made[ref.target] = "somebody" if one == "person" else one
         fields = tuple(
             field
             for field in target.made_by.written
@@ -93,7 +95,7 @@ def _needed(
         ]
         yield {
             "target": ref.target,
-            "variable": target.made_by.one,
+            "variable": made[ref.target],
             "path": target.made_by.path,
             "pairs": ", ".join(parts),
         }

@@ -18,14 +18,14 @@ _BY_MODULE: Mapping[str, str] = {
     "FixedPoint FromPath FromQuery ListQuery Listing Money PersonalData Principal Query Range "
     "Reader Resource Routes Scope Sender SoftDelete TagContext Target Transaction View columns_of "
     "handles optional",
-    "backstay.testing": "Login Person",
 }
 SOURCES: Mapping[str, str] = {
     name: module for module, names in _BY_MODULE.items() for name in names.split()
 }
 """By name, the module that generated code imports it from; empty for a module itself. ``Text`` is
 the type of a column; queries take that of the lists."""
-SOURCES_OF_TESTS = {**SOURCES, "count": "itertools"}
+_OF_TESTS = {"count": "itertools", "Login": "backstay.testing", "Person": "backstay.testing"}
+SOURCES_OF_TESTS: Mapping[str, str] = {**SOURCES, **_OF_TESTS}
 
 RESERVED_CLASSES = frozenset(SOURCES) | {
     *("Base", "Message", "Event", "Application", "Page", "True", "False", "None", "Exception"),
