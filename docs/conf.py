@@ -10,6 +10,7 @@ from typing import Any
 _GUIDES = [
     *(
         "build-on-it",
+        "add-an-entity",
         "add-a-resource",
         "queries",
         "background-work",

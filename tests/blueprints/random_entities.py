@@ -1,5 +1,6 @@
 """Random descriptions of entities, as somebody might write them on the command line."""
 
+from dataclasses import replace
 from random import Random
 
 from backstay.blueprints.entities.checks import Taken, faults_of
@@ -80,7 +81,7 @@ def random_entity(random: Random, name: str, others: list[str]) -> Entity:
         transitions=transitions,
     )
     assert problems == []
-    return entity
+    return replace(entity, integer_key=random.random() < 0.15)
 
 
 def _field(random: Random, name: str) -> str:

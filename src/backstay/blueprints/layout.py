@@ -82,7 +82,7 @@ def wrapped(line: str) -> str:
 
     What stands in the last brackets moves onto a line of its own, or onto one line each.
     """
-    if len(line) <= WIDTH or line.lstrip().startswith(('"""', "#")):
+    if len(line) <= WIDTH or line.lstrip().startswith(('"""', "#")) or "  # type: ignore" in line:
         return line
     indent = " " * (len(line) - len(line.lstrip()))
     if annotated := _ANNOTATED.fullmatch(line):

@@ -43,6 +43,7 @@ _VARIABLES = frozenset(SOURCES) | {
     ),
 }
 """What generated functions and modules call something else."""
+_MEANT = _VARIABLES | TYPE_NAMES
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _child(entity: Entity, child: Child) -> Iterator[str]:
     place = f"{entity.name}.{child.name}"
     if fault := name_fault(child.name, SNAKE):
         yield f"{place}: the name {fault}."
-    elif {child.name, singular(child.name)} & (RESERVED_FIELDS.keys() | TYPE_NAMES | _VARIABLES):
+    elif child.name in RESERVED_FIELDS or _MEANT & {child.name, singular(child.name)}:
         yield f"{place}: generated code uses this name for something else. Choose another one."
     elif child_class(entity, child) in {entity.name, entity.name + camel(child.name)}:
         yield f"{place}: children have a plural, such as lines: their class is in the singular."

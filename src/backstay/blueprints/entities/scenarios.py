@@ -6,6 +6,7 @@ from typing import Any
 
 from backstay.blueprints.entities.description import Entity, Field, Kind, Known
 from backstay.blueprints.entities.values import places, samples
+from backstay.blueprints.names import article, spoken
 
 _UNIQUE = {
     Kind.STR: 'f"Aster {next(NUMBERS)}"',
@@ -35,6 +36,7 @@ def scenario(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
     return {
         "needed": needed,
         "pairs": pairs,
+        "unknown": _by_hand(entity, known),
         "by_admin": not _is_open(entity, known, set()),
         "others": list(_others(entity)),
         "wrong": list(_wrong(entity)),
@@ -47,6 +49,16 @@ def scenario(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
     }
 
 
+def _by_hand(entity: Entity, known: Mapping[str, Known]) -> list[dict[str, str]]:
+    """The functions that a person has to complete, for rows of entities written by hand."""
+    found = {
+        _unknown(ref): {"name": _unknown(ref), "about": article(spoken(ref.target))}
+        for ref in entity.refs
+        if ref.target != "User" and known[ref.target].made_by is None
+    }
+    return list(found.values())
+
+
 def _tuple(names: list[str]) -> str:
     return ", ".join(f'"{name}"' for name in names) + ("," if len(names) == 1 else "")
 
@@ -57,7 +69,10 @@ def _is_sent(field: Field, entity: Entity) -> bool:
 
 def _sent(field: Field, made: Mapping[str, str]) -> str:
     if field.kind is Kind.REF:
-        return "person.id" if field.target == "User" else f'{made[field.target]}["id"]'
+        if field.target == "User":
+            return "person.id"
+        made_here = made.get(field.target)
+        return f'{made_here}["id"]' if made_here else f"{_unknown(field)}()"
     if field.unique:
         if field.kind in {Kind.MONEY, Kind.DECIMAL}:
             zeros = "0" * places(field)
@@ -70,6 +85,11 @@ def _sent(field: Field, made: Mapping[str, str]) -> str:
 
 def _pairs(fields: tuple[Field, ...], made: Mapping[str, str]) -> str:
     return ", ".join(f'"{field.name}": {_sent(field, made)}' for field in fields)
+
+
+def _unknown(field: Field) -> str:
+    """The function that makes a row of an entity that was written by hand."""
+    return f"{field.name.removesuffix('_id')}_id"
 
 
 def _needed(
