@@ -99,6 +99,14 @@ from backstay.db.session import Transaction as Transaction
 from backstay.db.streaming import stream_rows as stream_rows
 from backstay.features import FOUNDATION as FOUNDATION
 from backstay.features import STANDARD as STANDARD
+from backstay.features.mail.commands.sending import SendMail as SendMail
+from backstay.features.users.events import UserRegistered as UserRegistered
+from backstay.features.users.queries.accounts import GetMe as GetMe
+from backstay.features.users.queries.accounts import get_me as get_me
+from backstay.features.users.queries.directory import GetUser as GetUser
+from backstay.features.users.queries.directory import get_user as get_user
+from backstay.features.users.schemas import Profile as Profile
+from backstay.features.users.schemas import UserDetail as UserDetail
 from backstay.jobs.outbox import Events as Events
 from backstay.jobs.outbox import Jobs as Jobs
 from backstay.jobs.purging import Purge as Purge

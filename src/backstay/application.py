@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 VARIABLE = "BACKSTAY_APP"
 """The environment variable that names the application, as ``module:name``."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,26}")
+_TEMPLATES = "templates"
 _TAKEN = ("backstay", PLATFORM.label)
 
 
@@ -59,6 +60,8 @@ class Application:
             ``replace``.
         migrations: the folder of the project's migrations, relative to the file that makes the
             application; None if it has none.
+        templates: the folder of the project's templates, relative to that file; its folder ``mail``
+            has those of mails. ``templates`` need not exist, another one must.
         on_start: each is awaited with the FastAPI application before it serves its first request.
         on_stop: each is awaited with it before its connections close.
         place: where the application is made.
@@ -73,6 +76,7 @@ class Application:
     replace: Mapping[Any, Any] = field(default_factory=dict)
     provide: Mapping[Any, Any] = field(default_factory=dict)
     migrations: str | Path | None = "migrations"
+    templates: str | Path | None = _TEMPLATES
     on_start: "Sequence[Hook]" = ()
     on_stop: "Sequence[Hook]" = ()
     place: Place = field(default_factory=Place.of_caller, repr=False)
@@ -89,6 +93,14 @@ class Application:
         if self.migrations is None:
             return None
         return History(self.name, Path(self.place.file).parent / self.migrations)
+
+    @cached_property
+    def template_folder(self) -> Path | None:
+        """The folder of the project's templates; None if it has none."""
+        if self.templates is None:
+            return None
+        folder = Path(self.place.file).parent / self.templates
+        return folder if self.templates != _TEMPLATES or folder.is_dir() else None
 
     @property
     def histories(self) -> Histories:
@@ -134,6 +146,7 @@ class Application:
             replace=self.replace,
             provide=self.provide,
             histories=self.histories,
+            templates=self.template_folder,
             clock=clock,
             for_requests=for_requests,
         )
@@ -177,7 +190,7 @@ class Application:
             sys.exit(str(error))
 
 
-PACKAGED = Application("packaged", migrations=None)
+PACKAGED = Application("packaged", migrations=None, templates=None)
 """The application of the package itself, which runs where there is no project."""
 
 
@@ -193,7 +206,8 @@ def create_app(
 
     ``options`` are further attributes of :class:`Application`; see :meth:`Application.create_app`.
     """
-    made = Application("app", features=features, migrations=None, **options)
+    options = {"migrations": None, "templates": None, **options}
+    made = Application("app", features=features, **options)
     return made.create_app(settings, clock=clock, worker=worker)
 
 

@@ -10,6 +10,7 @@ import pytest
 from backstay.application import PACKAGED, Application, application_in_use
 from backstay.core.wiring import BootError, Code
 from backstay.settings import ConfigurationError
+from backstay.testing import settings_with
 
 PROJECT = """
 [tool.backstay]
@@ -55,6 +56,24 @@ def test_the_history_stands_beside_the_application() -> None:
 
 def test_a_history_without_revisions_is_not_followed() -> None:
     assert Application("shop").histories == PACKAGED.histories
+
+
+def test_the_templates_stand_beside_the_application(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = project / "src" / "granary"
+    other = MODULE.format(name="other").replace("migrations", 'templates="words", migrations')
+    (home / "other.py").write_text(other)
+    assert application_in_use().template_folder is None
+    (home / "templates").mkdir()
+    monkeypatch.delitem(sys.modules, "granary.main")
+    assert application_in_use().template_folder == home / "templates"
+    monkeypatch.setenv("BACKSTAY_APP", "granary.other:application")
+    application = application_in_use()
+    with pytest.raises(BootError) as refused:
+        application.compose(settings_with(f"sqlite:///{project}/unused.db", project))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.where) == (Code.TEMPLATE_FOLDER, str(home / "words"))
 
 
 @pytest.mark.usefixtures("project")

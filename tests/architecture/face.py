@@ -39,6 +39,11 @@ _GROUPS = {
                      "backstay.db.resource", "backstay.db.streaming"),
     "Jobs and events": ("backstay.core.events", "backstay.core.jobs", "backstay.core.schedule",
                         "backstay.jobs.outbox", "backstay.jobs.purging"),
+    "What the packaged features offer": ("backstay.features.mail.commands.sending",
+                                         "backstay.features.users.events",
+                                         "backstay.features.users.queries.accounts",
+                                         "backstay.features.users.queries.directory",
+                                         "backstay.features.users.schemas"),
     "Errors": ("backstay.core.errors",),
     "Ports and services": ("backstay.core.ports", "backstay.core.mail", "backstay.core.clock"),
 }  # fmt: skip

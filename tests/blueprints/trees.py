@@ -1,8 +1,13 @@
 """A project on disk into which made-up blueprints are brought."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+from backstay.blueprints import journal
+from backstay.blueprints.journal import unfinished
 from backstay.blueprints.records import Record
 from backstay.blueprints.tree import Action, Plan
 
@@ -38,3 +43,21 @@ def everything(root: Path) -> dict[str, bytes]:
     """Every file, by path, with what is kept of the blueprints."""
     found = sorted(path for path in root.rglob("*") if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
+
+
+def interrupted(made: Plan) -> None:
+    """Stop a command after it has written two files, as if it were killed."""
+    written = mock.Mock(side_effect=[mock.DEFAULT, mock.DEFAULT, KeyboardInterrupt])
+    original = journal._put
+
+    def put(*arguments: Any) -> None:
+        written()
+        original(*arguments)
+
+    with (
+        mock.patch.object(journal, "_put", put),
+        mock.patch.object(journal, "_backward"),
+        suppress(KeyboardInterrupt),
+    ):
+        made.apply()
+    assert unfinished(made.root)

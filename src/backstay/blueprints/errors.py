@@ -8,10 +8,10 @@ class BlueprintError(Exception):
 
     Attributes:
         problems: one sentence or more for each reason.
-        usage: whether what was asked for is wrong (exit code 2), not what was found (1).
+        exit_code: 2 if what was asked for is wrong, 1 if it is what was found.
     """
 
     def __init__(self, *problems: str, usage: bool = False) -> None:
         super().__init__("\n".join(problems))
         self.problems: Sequence[str] = problems
-        self.usage = usage
+        self.exit_code = 2 if usage else 1

@@ -30,7 +30,7 @@ def checked(path: str) -> PurePosixPath:
         BlueprintError: it leads out of the project, or into what is not the project's.
     """
     pure = PurePosixPath(path)
-    odd = not path or path != str(pure) or "\\" in path or ":" in path
+    odd = not pure.parts or path != str(pure) or "\\" in path or ":" in path
     if odd or pure.is_absolute() or ".." in pure.parts or pure.parts[0] in (".git", FOLDER):
         raise BlueprintError(f"{path!r} is not the path of a file in a project.", usage=True)
     return pure

@@ -5,8 +5,11 @@ import subprocess
 from pathlib import Path
 
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.files import FOLDER
 
 _SHOWN = 5
+_ELSEWHERE = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE")
+"""Variables of a hook of git, which would lead into the repository that the hook runs in."""
 
 
 def refuse_without_git(root: Path) -> None:
@@ -27,9 +30,14 @@ def refuse_dirty(root: Path) -> None:
     """Refuse to change a project whose latest changes are not committed.
 
     Raises:
-        BlueprintError: there are changes, or git cannot tell.
+        BlueprintError: there are changes, or git cannot tell or ignores what must be kept.
     """
     refuse_without_git(root)
+    if not _run(root, "check-ignore", "--quiet", FOLDER).returncode:
+        raise BlueprintError(
+            f"git ignores {FOLDER}, without which nothing can be merged later. Take the rule out "
+            f"of .gitignore: git check-ignore --verbose {FOLDER}"
+        )
     done = _run(root, "status", "--porcelain", "--untracked-files=normal", "--", ".")
     if done.returncode:
         raise BlueprintError(f"git cannot tell what has changed: {done.stderr.strip()}")
@@ -43,7 +51,9 @@ def refuse_dirty(root: Path) -> None:
 
 
 def first_commit(root: Path, message: str) -> str | None:
-    """Make a repository that holds everything in the folder, unless it is in one already.
+    """Make a repository that holds everything in the folder.
+
+    A folder that is part of a repository is left to the person.
 
     Returns:
         what was not done and how to do it, or None.
@@ -51,24 +61,30 @@ def first_commit(root: Path, message: str) -> str | None:
     try:
         _installed()
     except BlueprintError as error:
-        return f"{error} The project works without, but no command can change it then."
-    if not _run(root, "rev-parse", "--is-inside-work-tree").returncode:
-        return "The folder is in a git repository already: commit the project there."
-    for arguments in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "-m", message)):
+        return f"{error} Without it, no command can change this project later."
+    top = _run(root, "rev-parse", "--show-toplevel")
+    if top.returncode:
+        known = not _run(root, "config", "--get", "init.defaultBranch").returncode
+        made = _run(root, "init", "--quiet", *(() if known else ("--initial-branch=main",)))
+        if made.returncode:
+            return f"git init failed: {made.stderr.strip()}"
+    elif Path(top.stdout.strip()).resolve() != root.resolve():
+        return f"The folder is part of the git repository {top.stdout.strip()}: commit it there."
+    for arguments in (("add", "--all"), ("commit", "--quiet", f"--message={message}")):
         done = _run(root, *arguments)
         if done.returncode:
-            return _uncommitted(root, arguments[0], message, done.stderr.strip())
+            return _uncommitted(root, message, done.stderr.strip())
     return None
 
 
-def _uncommitted(root: Path, step: str, message: str, reason: str) -> str:
-    if step != "commit" or not _run(root, "var", "GIT_COMMITTER_IDENT").returncode:
-        return f"git {step} failed, so nothing is committed: {reason}"
+def _uncommitted(root: Path, message: str, reason: str) -> str:
+    if not _run(root, "var", "GIT_COMMITTER_IDENT").returncode:
+        return f"Nothing is committed yet, because git refused it: {reason}"
     return (
         "Nothing is committed yet, because git does not know who you are. Tell it, then commit:\n"
         '  git config --global user.name "Your Name"\n'
         "  git config --global user.email you@example.org\n"
-        f'  git commit -m "{message}"'
+        f'  git commit --all --message="{message}"'
     )
 
 
@@ -84,7 +100,8 @@ def _run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603
         ["git", *arguments],  # noqa: S607
         cwd=root,
-        env=os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -57,9 +57,9 @@ def merge(base: str, yours: str, generated: str) -> Merged:
         elif not group.generated:
             merged += mine
         else:
-            conflicts += 1
-            before = old[group.start : group.end]
-            merged += _marked(mine, before, new)
+            lines, marked = _settled(mine, old[group.start : group.end], new)
+            merged += lines
+            conflicts += marked
     return Merged("".join(merged + old[position:]), conflicts)
 
 
@@ -90,9 +90,19 @@ def _groups(yours: list[_Change], generated: list[_Change]) -> Iterator[_Group]:
 
 
 def _overlap(group: _Group, change: _Change) -> bool:
-    """Whether a change, which begins no earlier, touches lines of the group or its very place."""
-    same_place = group.start == group.end == change.start == change.end
-    return same_place or change.start < group.end
+    """Whether a change, which begins no earlier, is about lines of the group or its very place.
+
+    An insertion beside a change of the other side is not, unless it brings the same lines.
+    """
+    if change.start != group.end:
+        return change.start < group.end
+    inserted = group.start == group.end, change.start == change.end
+    brought = {line for each in (*group.yours, *group.generated) for line in each.lines}
+    return all(inserted) or (any(inserted) and not brought.isdisjoint(_told(change.lines)))
+
+
+def _told(lines: list[str]) -> Iterator[str]:
+    return (line for line in lines if line.strip())
 
 
 def _applied(old: list[str], group: _Group, changes: Sequence[_Change]) -> list[str]:
@@ -104,7 +114,19 @@ def _applied(old: list[str], group: _Group, changes: Sequence[_Change]) -> list[
     return lines + old[position : group.end]
 
 
-def _marked(mine: list[str], before: list[str], new: list[str]) -> list[str]:
+def _settled(mine: list[str], before: list[str], new: list[str]) -> tuple[list[str], bool]:
+    """The lines of both sides, and whether they are marked as a conflict.
+
+    What both wrote alike at the beginning or the end is in no conflict.
+    """
+    shorter = min(len(mine), len(new))
+    head = next((n for n in range(shorter) if mine[n] != new[n]), shorter)
+    alike = (n for n in range(shorter - head) if mine[-1 - n] != new[-1 - n])
+    tail = next(alike, shorter - head)
+    first, last = mine[:head], mine[len(mine) - tail :]
+    mine, new = mine[head : len(mine) - tail], new[head : len(new) - tail]
+    if before in (mine, new):
+        return [*first, *(new if mine == before else mine), *last], False
     parts = ((YOURS, mine), (BEFORE, before), (BETWEEN, new))
     lines = [line for mark, part in parts for line in (f"{mark}\n", *part)]
-    return [*lines, f"{GENERATED}\n"]
+    return [*first, *lines, f"{GENERATED}\n", *last], True

@@ -12,11 +12,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.files import Style, checked, decoded, encoded, obstacle, unreadable
+from backstay.blueprints.files import FOLDER, Style, checked, decoded, encoded, obstacle, unreadable
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
 from backstay.blueprints.merging import merge
 from backstay.blueprints.records import Record, base_of, base_path, record_of, records
 
+_KEPT = """\
+# What is kept here belongs to the project, whatever its other rules are called; a journal does not.
+!*
+/journal/
+/journal.draft/
+"""
 CONFLICT = ".conflict"
 """Ending of the file, beside the person's own, that has the conflicts marked."""
 
@@ -182,6 +188,7 @@ class Plan:
                 yield from self._kept(base_path(change.path), change.base)
         for path, record in self.records.items():
             yield from self._kept(path, record.to_json() if record else None)
+        yield from self._kept(f"{FOLDER}/.gitignore", _KEPT)
 
     def _kept(self, path: str, text: str | None) -> Iterator[Step]:
         before, after = _content(self.root / path), None if text is None else text.encode()

@@ -14,6 +14,7 @@ from backstay import __version__
 from backstay.core.startup import hurry_imports, without_extras
 
 COMMANDS = {
+    "new": "Begin a project on Backstay: its folder, its tests and its first commit.",
     "add": "Write a feature with its tests and its migration; run again, it adds what is new.",
     "remove": "Remove what `add` wrote, and write the migration that drops the tables.",
     "serve": "Start the server; in `local` the database is made ready first.",
@@ -135,7 +136,7 @@ def _explained(error: Exception) -> tuple[str, int] | None:
     from backstay.settings import ConfigurationError
 
     if isinstance(error, ConfigurationError | BlueprintError):
-        return str(error), 2 if getattr(error, "usage", True) else 1
+        return str(error), getattr(error, "exit_code", 2)
     if isinstance(error, Invalid) and error.errors:
         return "\n".join(f"{fault.field}: {fault.message}." for fault in error.errors), 2
     if isinstance(error, DatabaseFailed | DatabaseUnavailable) and error.__cause__ is not None:

@@ -1,10 +1,13 @@
 """The command `config`: shows the settings of the application, and what is wrong with them."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backstay.application import application_in_use
+from backstay.application import Application, application_in_use
+from backstay.mailing.template_checks import overview
+from backstay.mailing.templates import mail_folders
 from backstay.settings import Loaded, example_env, reference_markdown
 
 if TYPE_CHECKING:
@@ -34,12 +37,25 @@ def config(
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
     console.print(_table(loaded))
+    for line in _mails(application_in_use(), loaded):
+        console.print(Text(line))
     for warning in loaded.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
     for fault in loaded.errors:
         console.print(Text(f"Fault: {fault}", style="red"))
     if loaded.errors:
         raise typer.Exit(2)
+
+
+def _mails(application: Application, loaded: Loaded) -> Iterator[str]:
+    """What the templates of the project are, if it has any."""
+    folders = mail_folders(application.template_folder, loaded.draft.mail.templates_dir)
+    for folder in folders:
+        found = overview(folder)
+        if found.added:
+            yield f"Mails of {folder}: {', '.join(found.added)}"
+        if found.replaced:
+            yield f"Templates of {folder} in place of packaged ones: {', '.join(found.replaced)}"
 
 
 def _table(loaded: Loaded) -> "Table":

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from backstay.core.context import Sender
 from backstay.core.events import Subscriptions
 from backstay.core.feature import Feature
 from backstay.core.jobs import JobStore
+from backstay.core.mail import MailTemplates
 from backstay.core.messages import Message
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import (
@@ -56,6 +58,7 @@ from backstay.features.users.commands.tiers import GiveTier
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.store import DatabaseJobs
+from backstay.mailing.template_checks import template_faults
 from backstay.observability.health import ServiceHealth
 from backstay.principals.cache import PrincipalCache
 from backstay.security.guesses import Guesses
@@ -132,6 +135,7 @@ def compose(
     replace: Mapping[Any, Any] = MappingProxyType({}),
     provide: Mapping[Any, Any] = MappingProxyType({}),
     histories: Histories = (PLATFORM,),
+    templates: Path | None = None,
     clock: Clock = utc_now,
     for_requests: bool = True,
 ) -> Backstay:
@@ -164,10 +168,12 @@ def compose(
         lacks_mail=lacks_mail,
     )
     services = _services(adapters, features, outbox.store, health)
-    services |= mail_for(settings, adapters.key, clock) | own.replaced | own.provided
+    services |= mail_for(settings, adapters.key, clock, templates) | own.replaced | own.provided
     bus = bus_for(settings, registry, adapters, channel, trail, outbox, services)
     registry.faults += role_faults(roles, features)
     registry.faults += owner_faults(models)
+    if MailTemplates not in own.replaced:
+        registry.faults += template_faults(templates, settings.mail.templates_dir)
     wiring.check(registry, features, ownership, settings.app.root_path)
     return Backstay(
         **vars(adapters),

@@ -26,7 +26,7 @@ from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
 from backstay.limits.redis import RedisLimiter
 from backstay.mailing.local import ConsoleMailer, FileMailer, NoMailer
-from backstay.mailing.templates import JinjaMailTemplates
+from backstay.mailing.templates import JinjaMailTemplates, mail_folders
 from backstay.mailing.tokens import HmacMailTokens
 from backstay.observability.log_files import LogFiles
 from backstay.observability.metrics import PrometheusMetrics
@@ -118,16 +118,20 @@ def channel_for(
     return RedisPrincipals(channel, principals, link, Signer(adapters.key).name, commit_seconds)
 
 
-def mail_for(settings: Settings, key: bytes, clock: Clock) -> dict[Any, Any]:
+def mail_for(
+    settings: Settings, key: bytes, clock: Clock, templates: Path | None = None
+) -> dict[Any, Any]:
     """By port: what writes and sends mail. The mailbox page exists in ``local`` only.
 
-    ``key`` signs the tokens in mailed links.
+    ``key`` signs the tokens in mailed links; ``templates`` is the application's folder.
     """
     mail, sender = settings.mail, settings.mail.sender_of(settings.app)
     kept = FileMailer(Path(mail.dir), sender, clock)
     return {
         Mailer: kept if mail.chosen == "file" else _mailer(mail, sender, clock),
-        MailTemplates: JinjaMailTemplates(settings.app.name, mail.templates_dir),
+        MailTemplates: JinjaMailTemplates(
+            settings.app.name, *mail_folders(templates, mail.templates_dir)
+        ),
         MailTokens: HmacMailTokens(key),
         Mailbox | None: kept if settings.is_local and mail.chosen == "file" else None,
     }

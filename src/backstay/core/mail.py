@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from email_validator import validate_email
@@ -12,6 +12,8 @@ from backstay.core.errors import Invalid, Unavailable
 
 MAIL_QUEUE = "mail"
 """The queue of the jobs that write and send mails."""
+IN_EVERY_MAIL = frozenset({"app_name", "recipient"})
+"""What every template knows besides the values of its mail."""
 
 
 def ascii_domain(domain: str) -> str:
@@ -85,11 +87,11 @@ class Mailbox(Protocol):
 class MailTemplates(Protocol):
     """Writes mails from templates."""
 
-    def write(self, template: str, recipient: str, values: Mapping[str, str]) -> Mail:
-        """The mail of a template.
+    def write(self, template: str, recipient: str, values: Mapping[str, Any]) -> Mail:
+        """The mail of a template. Values are what JSON can say, such as a list of objects.
 
         Raises:
-            MailNotWritten: there is no such template, or it uses a value that is not given.
+            MailNotWritten: there is no such template, or it cannot be rendered with these values.
         """
         ...
 

@@ -19,7 +19,7 @@ from backstay.blueprints.entities.vocabulary import (
     SOURCES,
     TYPE_NAMES,
 )
-from backstay.blueprints.names import CLASS, SNAKE, camel, listed, name_fault, singular
+from backstay.blueprints.words import CLASS, SNAKE, camel, listed, name_fault, singular
 
 _MOST_FIELDS = 100
 _LONGEST_MEMBER = 64

@@ -15,7 +15,7 @@ from backstay.blueprints.entities.description import (
 )
 from backstay.blueprints.entities.values import LENGTH, places
 from backstay.blueprints.entities.vocabulary import RESERVED_CLASSES
-from backstay.blueprints.names import article, camel, singular, spoken
+from backstay.blueprints.words import article, camel, singular, spoken
 
 _PLAIN = {
     Kind.STR: "str",

@@ -7,7 +7,7 @@ from typing import Any
 
 from backstay.blueprints.entities.description import Child, Entity, Field, Kind, Transition
 from backstay.blueprints.entities.values import default_of
-from backstay.blueprints.names import listed, participles, plural, snake
+from backstay.blueprints.words import listed, participles, plural, snake
 
 _FIELD = re.compile(
     r"(?P<name>[^:=]*):(?P<type>[^=?!]+)(?P<marks>[?!]*)(?:=(?P<default>.*))?", re.S

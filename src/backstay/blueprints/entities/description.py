@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from backstay.blueprints.names import camel, plural, singular, snake, spoken
+from backstay.blueprints.words import camel, plural, singular, snake, spoken
 
 
 class Kind(StrEnum):

@@ -15,7 +15,7 @@ from backstay.blueprints.entities.command_line import (
 )
 from backstay.blueprints.entities.description import Child, Entity, Field, Kind
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.names import listed, plural, snake
+from backstay.blueprints.words import listed, plural, snake
 
 _ENTITY = frozenset(
     {"name", "table", "attributes", "owned", "soft_delete", "children", "transitions"}

@@ -8,7 +8,7 @@ from backstay.blueprints.entities.adding import Addition, Tell
 from backstay.blueprints.entities.description import Entity
 from backstay.blueprints.entities.existing import Project
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.names import listed
+from backstay.blueprints.words import listed
 from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
 from backstay.blueprints.tree import Action, Plan
 

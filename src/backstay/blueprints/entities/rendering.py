@@ -9,7 +9,7 @@ from backstay.blueprints.entities.description import Entity, Kind, Known
 from backstay.blueprints.entities.scenarios import scenario
 from backstay.blueprints.entities.vocabulary import SOURCES, SOURCES_OF_TESTS
 from backstay.blueprints.layout import chained, module
-from backstay.blueprints.names import article, camel, listed
+from backstay.blueprints.words import article, camel, listed
 
 _LIGHT = {Kind.TEXT, Kind.JSON}
 """What lists do not show."""

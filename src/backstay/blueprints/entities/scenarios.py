@@ -6,7 +6,7 @@ from typing import Any
 
 from backstay.blueprints.entities.description import Entity, Field, Kind, Known
 from backstay.blueprints.entities.values import places, samples
-from backstay.blueprints.names import article, spoken
+from backstay.blueprints.words import article, spoken
 
 _UNIQUE = {
     Kind.STR: 'f"Aster {next(NUMBERS)}"',

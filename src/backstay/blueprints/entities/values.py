@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from backstay.blueprints.entities.description import Field, Kind
-from backstay.blueprints.names import listed
+from backstay.blueprints.words import listed
 
 _FRACTION = re.compile(r"-?[0-9]{1,14}(\.[0-9]{1,18})?")
 PLACES = 4

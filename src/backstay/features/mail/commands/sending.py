@@ -1,12 +1,14 @@
 """The job that sends one mail."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticSerializationError, to_jsonable_python
 
 from backstay import (
     SYSTEM_ONLY,
@@ -25,12 +27,11 @@ from backstay import (
     handles,
     prepares,
 )
-from backstay.core.mail import MAIL_QUEUE
+from backstay.core.mail import IN_EVERY_MAIL, MAIL_QUEUE
 from backstay.features.mail.schemas import NOTICES, Purpose, Template, TemplateName
 from backstay.features.users.schemas import Email
 
 PAGES = {Purpose.RESET: "reset-password", Purpose.VERIFY: "verify-email"}
-KNOWN = frozenset({"app_name", "recipient"})
 SHARE = Rate(5, 3600)
 """The most mails with links, and the most notices of each kind, for one recipient."""
 BEYOND = Rate(2, 3600)
@@ -40,12 +41,13 @@ log = structlog.get_logger("backstay.mail")
 
 
 class SendMail(Command[None]):
-    """Send a mail, written from a template and its values. A mail whose link has expired is not
-    sent.
+    """Send a mail, written from a template and its values.
 
-    The command is stored as a job, so it holds the id of the link; the token is derived when the
-    mail is written. ``account_id`` is the account that a notice is about, if the address is
-    confirmed.
+    Values may be whatever an answer may hold: texts, numbers, times, views, lists of them. The
+    template gets them as JSON has them, so an amount (`Decimal`) is a text. A mail whose link has
+    expired is not sent. The command is stored as a job, so it holds the id of the link; the token
+    is derived when the mail is written. ``account_id`` is the account that a notice is about, if
+    the address is confirmed.
     """
 
     permission = SYSTEM_ONLY
@@ -53,7 +55,7 @@ class SendMail(Command[None]):
 
     template: TemplateName
     recipient: Email
-    values: dict[str, str] = Field(default_factory=dict)
+    values: Mapping[str, Any] = Field(default_factory=dict)
     purpose: Purpose | None = None
     link_id: UUID | None = None
     account_id: UUID | None = None
@@ -61,10 +63,16 @@ class SendMail(Command[None]):
 
     @field_validator("values")
     @classmethod
-    def _overrides_nothing(cls, values: dict[str, str]) -> dict[str, str]:
-        if not KNOWN.isdisjoint(values):
+    def _as_stored(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not IN_EVERY_MAIL.isdisjoint(values):
             raise PydanticCustomError("known", "Every template knows app_name and recipient")
-        return values
+        try:
+            stored: dict[str, Any] = to_jsonable_python(values)
+        except (PydanticSerializationError, RecursionError, ValueError) as error:
+            raise PydanticCustomError(
+                "not_json", "A job cannot store these values: {cause}", {"cause": str(error)}
+            ) from error
+        return stored
 
 
 @dataclass(frozen=True, slots=True)

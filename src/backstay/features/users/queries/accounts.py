@@ -29,6 +29,7 @@ class GetMe(Query[Profile]):
 
 @handles(GetMe)
 async def get_me(query: GetMe, principal: Principal) -> Profile:
+    """Handles `GetMe`, unless a project names it in ``instead_of=``."""
     profile: Profile = principal.profile
     return profile
 

@@ -89,6 +89,7 @@ _BY_USERNAME = _DETAIL.where(User.username == bindparam("username"), User.delete
 async def get_user(
     query: GetUser, reader: Reader, principal: Principal, grant: Grant, send: Sender
 ) -> UserDetail:
+    """Handles `GetUser`, unless a project names it in ``instead_of=``."""
     principal.check_reach(query.id, grant)
     return await _detail(await reader.one_or_none(_BY_ID, {"id": query.id}), send)
 
