@@ -142,7 +142,7 @@ def participles(verb: str) -> list[str]:
     return [*dict.fromkeys([*found, f"{verb}ed", f"{verb}d", verb])]
 
 
-def name_fault(name: str, form: re.Pattern[str]) -> str | None:
+def name_fault(name: str, form: re.Pattern[str], *, sql: bool = True) -> str | None:
     """What keeps a word from being a name in Python and in SQL, and how to mend it; or None."""
     if not form.fullmatch(name):
         like = "Rig or PurchaseOrder" if form is CLASS else "depth or placed_at"
@@ -151,7 +151,7 @@ def name_fault(name: str, form: re.Pattern[str]) -> str | None:
         return f"is too long: names have at most {LONGEST} characters, with underscores"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in {"self", "cls"}:
         return "is a word of Python: choose another one"
-    if form is SNAKE and name in SQL_WORDS:
+    if sql and form is SNAKE and name in SQL_WORDS:
         return "is a word of SQL: choose another one"
     return None
 

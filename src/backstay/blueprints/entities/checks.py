@@ -175,7 +175,7 @@ def _transitions(entity: Entity) -> Iterator[str]:
     members = entity.enums[0].members if entity.enums else ()
     for each in entity.transitions:
         place = f"{entity.name}, transition {each.verb}"
-        if fault := name_fault(each.verb, SNAKE):
+        if fault := name_fault(each.verb, SNAKE, sql=False):
             yield f"{place}: the name {fault}."
         elif each.verb in _ACTIONS or each.verb in seen:
             yield f"{place}: there is a command of this name already. Choose another one."
