@@ -52,6 +52,11 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (root / ".blueprints").symlink_to(outside)
     with pytest.raises(BlueprintError, match=r"\.blueprints is a symbolic link"):
         generate(root, {"c.py": FIELDS})
+    (root / ".blueprints").unlink()
+    (root / ".blueprints").mkdir()
+    (root / ".blueprints/bases").symlink_to(outside)
+    with pytest.raises(BlueprintError, match=r"\.blueprints/bases is a symbolic link"):
+        generate(root, {"c.py": FIELDS})
     assert list(outside.iterdir()) == []
 
 

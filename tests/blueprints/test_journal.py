@@ -67,6 +67,15 @@ def test_what_a_person_changed_after_a_crash_stays(tmp_path: Path) -> None:
     assert unfinished(tmp_path) == ()
 
 
+def test_what_could_not_be_finished_is_put_beside(tmp_path: Path) -> None:
+    interrupt(tmp_path)
+    (tmp_path / "new").mkdir(exist_ok=True)
+    (tmp_path / "new/d.py").write_text("mine = 1\n")
+    assert finish(tmp_path) == ("new/d.py",)
+    assert content(tmp_path)["new/d.py"] == b"mine = 1\n"
+    assert content(tmp_path)["new/d.py.conflict"] == SECOND["new/d.py"].encode()
+
+
 def test_finishing_and_undoing_twice_is_harmless(tmp_path: Path) -> None:
     before = interrupt(tmp_path)
     assert (undo(tmp_path), undo(tmp_path), finish(tmp_path)) == ((), (), ())

@@ -140,7 +140,7 @@ def test_what_a_killed_call_left_is_begun_anew(tmp_path: Path, call: Call) -> No
 def test_a_terminal_is_asked_for_what_is_not_given(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, "new", "shop", "--bare"],
+        [*COMMAND, "new", "--bare"],
         cwd=tmp_path,
         env=environ(**PERSON),
         stdin=theirs,
@@ -148,10 +148,11 @@ def test_a_terminal_is_asked_for_what_is_not_given(tmp_path: Path) -> None:
         stderr=theirs,
     )
     os.close(theirs)
-    os.write(ours, b"oracle\npostgresql\ny\n")
+    os.write(ours, b"my-shop\nshop\noracle\npostgresql\ny\n")
     assert process.wait(LIMIT) == 0
     shown = os.read(ours, 65536).decode()
     os.close(ours)
+    assert "Write my_shop, for example." in shown
     assert "Database: sqlite or postgresql [sqlite]: " in shown
     assert "Write sqlite or postgresql." in shown
     assert "Does it use a Redis? [y/N]: " in shown

@@ -12,6 +12,8 @@ from backstay.blueprints.errors import BlueprintError
 
 FOLDER = ".blueprints"
 """In the root of a project, committed: what was generated, and from what."""
+CONFLICT = ".conflict"
+"""Ending of the file, beside the person's own, that has what could not be brought into it."""
 _BOM = "\ufeff"
 
 
@@ -39,7 +41,7 @@ def checked(path: str) -> PurePosixPath:
 def obstacle(root: Path, path: str) -> str | None:
     """Why the file of this path must not be written or removed, or None."""
     folder = root
-    *above, name = checked(path).parts
+    *above, name = PurePosixPath(path).parts
     for part in above:
         if wrong := _unusual(root, folder, part) or _other_kind(root, folder / part, Path.is_dir):
             return wrong

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.files import FOLDER
+from backstay.blueprints.files import CONFLICT, FOLDER
 
 _JOURNAL = "journal"
 _DRAFT = "journal.draft"
@@ -95,7 +95,8 @@ def finish(root: Path) -> tuple[str, ...]:
     """Finish an interrupted command; again, if that was interrupted, too.
 
     Returns:
-        the paths that somebody changed since: they are left as they are.
+        the paths that somebody changed since: they are left as they are, with what was to be
+        written in ``<path>.conflict``.
     """
     with _alone(root):
         return _forward(root)
@@ -120,16 +121,22 @@ def _alone(root: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
+        _lock(handle, root)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlueprintError(f"Another command is writing in {root}. Wait for it.") from None
-        shutil.rmtree(folder / _DRAFT, ignore_errors=True)
-        yield folder
+            shutil.rmtree(folder / _DRAFT, ignore_errors=True)
+            yield folder
+        finally:
+            with suppress(OSError):  # it holds something, as it should
+                folder.rmdir()
     finally:
         os.close(handle)
-        with suppress(OSError):  # it holds something, as it should
-            folder.rmdir()
+
+
+def _lock(handle: int, root: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlueprintError(f"Another command is writing in {root}. Wait for it.") from None
 
 
 def _draft(folder: Path, root: Path, steps: Sequence[Step]) -> None:
@@ -160,10 +167,13 @@ def _forward(root: Path) -> tuple[str, ...]:
     left = []
     for step in _noted(root) if journal.is_dir() else ():
         now = _digest(_read(root / step.path))
+        source = journal / f"{step.number}.after"
         if now == step.before:
-            _put(root, step.path, journal / f"{step.number}.after" if step.after else None)
+            _put(root, step.path, source if step.after else None)
         elif now != step.after:
             left.append(step.path)
+            if source.is_file():
+                _put(root, f"{step.path}{CONFLICT}", source)
     _close(root)
     return tuple(left)
 

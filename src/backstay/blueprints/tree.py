@@ -7,65 +7,21 @@ nothing.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import unified_diff
-from enum import StrEnum
 from pathlib import Path
 
+from backstay.blueprints.changes import Action, Change, change_of, content_of, diff_of, new_file
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.files import FOLDER, Style, checked, decoded, encoded, obstacle, unreadable
+from backstay.blueprints.files import CONFLICT, FOLDER, checked, obstacle
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
-from backstay.blueprints.merging import merge
-from backstay.blueprints.records import Record, base_of, base_path, record_of, records
+from backstay.blueprints.records import Record, base_path, record_of, records
 
+__all__ = ["CONFLICT", "Action", "Change", "Plan"]
 _KEPT = """\
 # What is kept here belongs to the project, whatever its other rules are called; a journal does not.
 !*
 /journal/
 /journal.draft/
 """
-CONFLICT = ".conflict"
-"""Ending of the file, beside the person's own, that has the conflicts marked."""
-
-
-class Action(StrEnum):
-    """What a plan does with a file."""
-
-    WRITE = "written"
-    UPDATE = "updated"
-    MERGE = "merged"
-    REMOVE = "removed"
-    KEEP = "unchanged"
-    LEAVE_DELETED = "left deleted"
-    LEAVE = "left"
-    CONFLICT = "conflict"
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a plan does with one file of the project.
-
-    Attributes:
-        path: in the project.
-        action: what is done.
-        before: its content now; None if there is no such file.
-        after: its content then; with conflicts, the content of the file that marks them.
-        note: why, or what the person should know; else empty.
-        base: the text that is kept as generated; None if the file is not generated any more.
-        tracked: whether a base is kept at all.
-    """
-
-    path: str
-    action: Action
-    before: bytes | None
-    after: bytes | None
-    note: str = ""
-    base: str | None = None
-    tracked: bool = True
-
-    @property
-    def target(self) -> str:
-        """The path that is written."""
-        return f"{self.path}{CONFLICT}" if self.action is Action.CONFLICT else self.path
 
 
 @dataclass(frozen=True)
@@ -132,7 +88,7 @@ class Plan:
         _refuse_pending(root)
         earlier = record_of(root, record.blueprint, record.name)
         gone = set(earlier.files if earlier else ()) - set(rendered)
-        paths = sorted({*rendered, *once, *gone})
+        paths = sorted(str(checked(path)) for path in {*rendered, *once, *gone})
         problems = [*_collisions(paths), *_taken(root, record, [*rendered, *once])]
         problems += [wrong for path in paths if (wrong := obstacle(root, path))]
         if problems:
@@ -141,9 +97,9 @@ class Plan:
         for path in paths:
             try:
                 if path in once:
-                    changes.append(_new(root, path, once[path], tracked=False))
+                    changes.append(new_file(root, path, once[path], tracked=False))
                 else:
-                    changes.append(_change(root, path, rendered.get(path)))
+                    changes.append(change_of(root, path, rendered.get(path)))
             except BlueprintError as error:
                 problems += error.problems
         if problems:
@@ -164,7 +120,7 @@ class Plan:
 
     def diff(self) -> str:
         """What would change in the person's files, as a unified diff."""
-        return "".join(line for change in self.changes for line in _diff(change))
+        return "".join(line for change in self.changes for line in diff_of(change))
 
     def apply(self) -> None:
         """Write everything or nothing, also when the process is killed meanwhile.
@@ -172,10 +128,14 @@ class Plan:
         A file with conflicts is left as it is; `<path>.conflict` beside it has them marked.
 
         Raises:
-            BlueprintError: a file is no longer as it was when the plan was made.
+            BlueprintError: a file is no longer as it was when the plan was made, or cannot be
+                written.
             OSError: a file cannot be written; nothing was changed.
         """
-        write_all(self.root, tuple(self._steps()))
+        steps = tuple(self._steps())
+        if problems := [wrong for step in steps if (wrong := obstacle(self.root, step.path))]:
+            raise BlueprintError(*problems)
+        write_all(self.root, steps)
 
     def _steps(self) -> Iterator[Step]:
         for change in self.changes:
@@ -191,7 +151,7 @@ class Plan:
         yield from self._kept(f"{FOLDER}/.gitignore", _KEPT)
 
     def _kept(self, path: str, text: str | None) -> Iterator[Step]:
-        before, after = _content(self.root / path), None if text is None else text.encode()
+        before, after = content_of(self.root / path), None if text is None else text.encode()
         if before != after:
             yield Step(path, before, after)
 
@@ -226,80 +186,3 @@ def _taken(root: Path, record: Record, paths: list[str]) -> list[str]:
         if other.path != record.path
         for path in sorted(set(other.files).intersection(paths))
     ]
-
-
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-def _change(root: Path, path: str, text: str | None) -> Change:
-    """What becomes of a file that was generated, or shall be."""
-    base = base_of(root, path)
-    if text is None:
-        return _gone(root, path, base)
-    if base is None:
-        return _new(root, path, text, tracked=True)
-    before = _content(root / path)
-    if before is None:
-        return Change(path, Action.LEAVE_DELETED, None, None, "You deleted it.", text)
-    if text == base or before == text.encode():
-        return Change(path, Action.KEEP, before, before, "", text)
-    return _merged(path, base, before, _sound(path, text))
-
-
-def _merged(path: str, base: str, before: bytes, text: str) -> Change:
-    yours, style = decoded(path, before)
-    merged = merge(base, yours, text)
-    after = encoded(merged.text, style)
-    note = ""
-    if merged.conflicts:
-        note = "You and the blueprint changed the same lines."
-    elif wrong := unreadable(path, merged.text):
-        note = f"Your changes and those of the blueprint do not go together: {wrong}."
-    action = Action.UPDATE if yours == base else Action.MERGE
-    return Change(path, Action.CONFLICT if note else action, before, after, note, text)
-
-
-def _new(root: Path, path: str, text: str, *, tracked: bool) -> Change:
-    base = text if tracked else None
-    before = _content(root / path)
-    if before is None:
-        after = encoded(_sound(path, text), Style())
-        return Change(path, Action.WRITE, None, after, "", base, tracked)
-    if before == text.encode():
-        return Change(path, Action.KEEP, before, before, "", base, tracked)
-    raise BlueprintError(f"{path} is there already, and was not generated. Rename or move it.")
-
-
-def _gone(root: Path, path: str, base: str | None) -> Change:
-    before = _content(root / path)
-    if before is None:
-        return Change(path, Action.LEAVE_DELETED, None, None)
-    try:
-        unchanged = base is not None and decoded(path, before)[0] == base
-    except BlueprintError:  # no text that was generated
-        unchanged = False
-    if unchanged:
-        return Change(path, Action.REMOVE, before, None)
-    note = "You changed it: delete it if you do not need it."
-    return Change(path, Action.LEAVE, before, before, note)
-
-
-def _sound(path: str, text: str) -> str:
-    checked(path)
-    if wrong := unreadable(path, text):
-        raise BlueprintError(f"The blueprint wrote {path} wrongly ({wrong}). Please report it.")
-    return text
-
-
-def _diff(change: Change) -> Iterator[str]:
-    if change.before == change.after:
-        return
-    old, new = (
-        [] if content is None else content.decode(errors="replace").splitlines(keepends=True)
-        for content in (change.before, change.after)
-    )
-    before = "/dev/null" if change.before is None else f"a/{change.path}"
-    after = "/dev/null" if change.after is None else f"b/{change.target}"
-    for line in unified_diff(old, new, before, after):
-        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

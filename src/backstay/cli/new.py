@@ -71,9 +71,16 @@ def new(
 def _name(given: str | None, *, asks: bool) -> str:
     if given is None and not asks:
         raise BlueprintError("Say how the project is called: backstay new shop", usage=True)
-    name = given if given is not None else typer.prompt("Name of the project, such as shop")
+    name = given
+    while name is None:
+        name = str(typer.prompt("Name of the project, such as shop"))
+        try:
+            check_project_name(name)
+        except BlueprintError as error:
+            typer.echo(str(error))
+            name = None
     check_project_name(name)
-    return str(name)
+    return name
 
 
 def _ask_database() -> Database:
