@@ -50,6 +50,7 @@ def test_a_second_run_adds_and_keeps_lines_of_a_person(shop: Shop) -> None:
     before = shop.files()
     shown = shop.backstay("add", "Rig", "depth:float?", "--dry-run")
     assert "+    depth: Mapped[float | None]" in shown
+    assert "Nothing was written, since this is a dry run." in shown
     assert shop.files() == before
     add(shop, "Rig", "depth:float?")
     text = (shop.root / MODEL).read_text("utf-8")

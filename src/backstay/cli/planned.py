@@ -55,6 +55,7 @@ def carry_out(plan: Plan, *, dry_run: bool) -> bool:
     """
     if dry_run:
         typer.echo(plan.diff(), nl=False)
+        tell("Nothing was written, since this is a dry run. It would be:")
     else:
         plan.apply()
     width = max((len(change.action) for change in plan.changes), default=0)
