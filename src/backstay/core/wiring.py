@@ -79,6 +79,7 @@ class Code(StrEnum):
     ROUTE_LOCATION = "route.location"
     ROUTE_METHOD = "route.method"
     ROUTE_STATUS = "route.status"
+    ROUTE_RESULT = "route.result"
     ROUTE_LIMIT = "route.limit"
     ROUTE_LIMIT_TWICE = "route.limit_twice"
     ROUTE_STREAM = "route.stream"
