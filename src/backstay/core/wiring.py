@@ -13,6 +13,7 @@ class Code(StrEnum):
 
     APPLICATION_NAME = "application.name"
     APPLICATION_SHAPE = "application.shape"
+    APPLICATION_IMPORT = "application.import"
     APPLICATION_REPLACE = "application.replace"
     APPLICATION_PROVIDE = "application.provide"
     APPLICATION_PARAMETER = "application.parameter"
