@@ -6,16 +6,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backstay.core.clock import utc_now
 from backstay.core.feature import Feature
+from backstay.core.importing import import_of_project
 from backstay.core.permissions import RoleSpec
 from backstay.core.ports import Clock
-from backstay.core.shapes import Held, shape_flaws
+from backstay.core.shapes import Held, hook_flaws, shape_flaws
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.migrations.runner import PLATFORM, Histories, History
 from backstay.settings import (
@@ -111,6 +111,8 @@ class Application:
             problem = f"`migrations` of the application is {folder!r}."
             hint = "Name a folder, or None if there is none."
             yield Flaw(Code.APPLICATION_SHAPE, problem, hint).of(self)
+        for name in ("on_start", "on_stop"):
+            yield from hook_flaws(name, getattr(self, name))
         for name in ("replace", "provide"):
             if not isinstance(getattr(self, name), Mapping):
                 problem = f"`{name}` of the application is no dict."
@@ -167,13 +169,12 @@ class Application:
             BootError: something is wired wrongly; it has every fault.
         """
         from backstay.composition import compose
-        from backstay.features import STANDARD
 
         self.check()
         try:
             return compose(
                 settings,
-                STANDARD if self.features is None else self.features,
+                self.features,
                 roles=self.roles,
                 replace=self.replace,
                 provide=self.provide,
@@ -252,7 +253,8 @@ def application_in_use() -> Application:
 
     Raises:
         ConfigurationError: the named application cannot be found.
-        BootError: its name or an attribute is wrong; it has every fault.
+        BootError: its module cannot be imported, or its name or an attribute is wrong; it has every
+            fault.
     """
     if given := os.environ.get(VARIABLE, "").strip():
         return _loaded(given, f"{VARIABLE} (or --app)", project_root())
@@ -269,10 +271,8 @@ def _loaded(reference: str, origin: str, root: Path) -> Application:
         raise _unusable(f"is {reference!r}, which names nothing", hint, origin)
     _find_on(root, module_name)
     try:
-        found: Any = import_module(module_name)
+        found: Any = import_of_project(module_name, expected=(ConfigurationError,))
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; it imports something that is not
         wrong = f"names the module {module_name}, and there is no {error.name}"
         raise _unusable(
             wrong, f"Install the project of {root}, or mend the name.", origin

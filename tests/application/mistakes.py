@@ -45,15 +45,16 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from backstay import STANDARD, Application
+from backstay.core.importing import import_of_project
 
 
-GIVEN = {{"name", "standard", "roles", "replace", "provide", "settings", "templates"}}
+GIVEN = {{"name", "standard", "roles", "replace", "provide", "settings", "templates", "on_start"}}
 
 
 def made(names):
     features, given = [], {{"name": "shop", "standard": STANDARD}}
     for name in names:
-        home = import_module(f"shop.{{name}}")
+        home = import_of_project(f"shop.{{name}}")
         features += getattr(home, "features", None) or [home.feature]
         if find_spec(f"shop.{{name}}.application"):
             own = vars(import_module(f"shop.{{name}}.application"))

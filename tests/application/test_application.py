@@ -127,8 +127,10 @@ def test_a_wrong_name_is_explained(
 
 def test_a_mistake_in_the_projects_code_shows_itself(project: Path) -> None:
     (project / "src" / "granary" / "main.py").write_text("import no_such_module\n")
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    with pytest.raises(BootError, match="No module named 'no_such_module'") as refused:
         application_in_use()
+    assert refused.value.faults[0].where == "src/granary/main.py:1"
+    assert isinstance(refused.value.__cause__, ModuleNotFoundError)
 
 
 @pytest.mark.parametrize(

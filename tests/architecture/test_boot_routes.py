@@ -78,6 +78,14 @@ async def count_rigs(command: CountRigs) -> dict[str, int]:
     raise NotImplementedError
 
 
+class Wipe(Command[None]):
+    permission = PUBLIC
+
+
+@handles(Wipe)
+async def wipe(command: Wipe) -> None: ...
+
+
 class Unheard(Command[None]):
     permission = PUBLIC
 
@@ -93,6 +101,8 @@ MEMBERS = (
     name_rig,
     CountRigs,
     count_rigs,
+    Wipe,
+    wipe,
 )
 Say = Callable[[Routes], None]
 
@@ -116,18 +126,8 @@ def test_sound_routes_start(tmp_path: Path) -> None:
         lambda r: r.get("/files/{id}", GetRig, name="as_file"),
         lambda r: r.delete("/all", Wipe),
     )
-    module = sound.modules[0]
-    vars(module).update(Wipe=Wipe, wipe=wipe)
     settings = settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path)
     compose(settings, [*STANDARD, sound]).passwords.close()
-
-
-class Wipe(Command[None]):
-    permission = PUBLIC
-
-
-@handles(Wipe)
-async def wipe(command: Wipe) -> None: ...
 
 
 TWICE = Code.ROUTE_TWICE
@@ -159,8 +159,13 @@ WRONG: dict[str, tuple[Code, Say]] = {
     ),
     "a place in what has no fields": (
         Code.ROUTE_LOCATION,
+        lambda r: r.post("/all", Wipe, location="/rigs/{id}"),
+    ),
+    "a place in what is no view": (
+        Code.ROUTE_RESULT,
         lambda r: r.post("", CountRigs, location="/rigs/{id}"),
     ),
+    "a result that is no view": (Code.ROUTE_RESULT, lambda r: r.post("", CountRigs)),
     "GET of a command": (Code.ROUTE_METHOD, lambda r: r.get("", MakeRig)),
     "PUT of a query": (Code.ROUTE_METHOD, lambda r: r.put("", FindRigs)),
     "DELETE of a query": (Code.ROUTE_METHOD, lambda r: r.delete("", FindRigs, status=200)),

@@ -1,15 +1,20 @@
 """Shows that the application works without any of its optional features."""
 
 from collections.abc import AsyncIterator
+from itertools import combinations
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import func, select
 
 from backstay.application import create_app
 from backstay.composition import compose, seed
 from backstay.core.feature import Feature
+from backstay.core.permissions import PermissionSpec
 from backstay.core.wiring import BootError
+from backstay.db.base import Base
 from backstay.features import STANDARD
+from backstay.features.access.commands.seeding import declared_permissions
 from backstay.settings import Settings
 from backstay.testing import FrozenClock, Login
 from tests.architecture.edge import path_of, route_faults, routes_of
@@ -17,7 +22,8 @@ from tests.architecture.edge import path_of, route_faults, routes_of
 pytestmark = pytest.mark.anyio
 
 OPTIONAL = [feature.name for feature in STANDARD if not feature.foundation]
-WITHOUT = [(name,) for name in OPTIONAL] + [tuple(OPTIONAL)]
+WITHOUT = [some for n in range(1, len(OPTIONAL) + 1) for some in combinations(OPTIONAL, n)]
+"""Every choice of optional features."""
 
 
 def remaining(*without: str) -> list[Feature]:
@@ -77,6 +83,44 @@ async def test_seeding_without_a_feature_removes_nothing(
     whole = compose(settings)
     await seed(whole)
     await whole.close()
+
+
+async def test_nothing_shows_a_feature_that_is_left_out(
+    app: FastAPI, login: Login, without: tuple[str, ...]
+) -> None:
+    gone = [feature for feature in STANDARD if feature.name in without]
+    backstay, admin = app.state.backstay, await login("admin")
+    policies = [message.permission for feature in gone for message in feature.messages()]
+    keys = {each.key for each in policies if isinstance(each, PermissionSpec)}
+    declared = declared_permissions(backstay.features)
+    assert {each.key for each in declared}.isdisjoint(keys)
+    described = app.openapi()
+    shown = {
+        tag for path in described["paths"].values() for row in path.values() for tag in row["tags"]
+    }
+    tags = {table.tag for feature in gone for table in feature.routes}
+    kept = {table.tag for feature in backstay.features for table in feature.routes}
+    assert shown.isdisjoint(tags - kept)
+    assert not {each.name for each in backstay.worker_context.schedule} & {
+        each.name for feature in gone for each in feature.schedule
+    }
+    export = await admin.client.get("/api/v1/users/me/export")
+    assert export.json().keys().isdisjoint(key for each in gone for key in each.personal_data)
+    health = (await admin.client.get("/health")).json()
+    assert "mail" not in without or "mail" not in health["checks"]
+
+
+async def test_tables_of_a_feature_that_is_left_out_stay_empty(
+    app: FastAPI, login: Login, without: tuple[str, ...]
+) -> None:
+    await login()
+    homes = tuple(f"backstay.features.{name}." for name in without)
+    mappers = [each for each in Base.registry.mappers if each.class_.__module__.startswith(homes)]
+    assert mappers or without == ("tasks",)
+    async with app.state.backstay.database.read_engine.connect() as connection:
+        for mapper in mappers:
+            found = await connection.execute(select(func.count()).select_from(mapper.local_table))
+            assert found.scalar_one() == 0
 
 
 @pytest.mark.parametrize("name", ["access", "tiers", "users", "auth", "system"])

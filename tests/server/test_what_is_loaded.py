@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay import FOUNDATION, STANDARD
 from backstay.testing.waiting import LIMIT
 from tests.cli.process import environ
 
@@ -55,6 +56,28 @@ def test_a_worker_loads_only_what_it_uses(tmp_path: Path) -> None:
     loaded = loaded_by(program, tmp_path, BACKSTAY_RUN=str(tmp_path))
     assert loaded >= {"fastapi", "sqlalchemy", "structlog"}
     assert not (UNUSED | OF_TESTS) & loaded
+
+
+LEFT_OUT = (
+    "from backstay import FOUNDATION, Application\napp = Application('shop', features=FOUNDATION)"
+)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        "app.asgi",
+        "app.compose(app.load_settings(), for_requests=False)",
+        "import backstay.cli.roles, backstay.cli.db, backstay.cli.create_admin",
+    ],
+    ids=["server", "worker", "commands"],
+)
+def test_no_process_loads_a_feature_that_is_left_out(tmp_path: Path, process: str) -> None:
+    loaded = loaded_by(f"{LEFT_OUT}\n{process}", tmp_path)
+    optional = {each.name for each in STANDARD} - {each.name for each in FOUNDATION}
+    assert optional == {"mail", "items", "tasks"}
+    packages = {f"backstay.features.{name}" for name in optional}
+    assert [name for name in loaded if name.startswith(tuple(packages))] == []
 
 
 def test_rooms_below_the_edge_import_no_web_framework(tmp_path: Path) -> None:

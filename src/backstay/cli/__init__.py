@@ -2,8 +2,10 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
+from traceback import print_exception
 from typing import Annotated, Any
 
 import typer
@@ -96,8 +98,21 @@ def main() -> None:
         if explained is None:
             raise
         sentence, code = explained
+        if error.__cause__ is not None and _is_debugging():
+            print_exception(error.__cause__)
         typer.echo(sentence, err=True)
         sys.exit(code)
+
+
+def _is_debugging() -> bool:
+    """Whether ``APP_DEBUG`` is set, in the environment or in ``.env``."""
+    from backstay.settings.project import project_root
+    from backstay.settings.sources import read_dotenv
+
+    file, given = project_root() / ".env", {**os.environ}
+    with suppress(Exception):  # the sentence matters more than a faulty file
+        given = {**read_dotenv(file, str(file), given)[0], **given}
+    return given.get("APP_DEBUG", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def _without_app(arguments: list[str]) -> list[str]:

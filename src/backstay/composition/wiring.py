@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from backstay import features as packaged
 from backstay.composition.clashes import clash_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
@@ -13,18 +14,22 @@ from backstay.core.messages import Command
 from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.base import Base
-from backstay.features import STANDARD
 from backstay.jobs.outbox import Outbox, answer_event
 
 
-def check_shapes(features: Sequence[Feature]) -> None:
-    """Refuse manifests whose fields have the wrong types.
+def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
+    """The features of an application, those of the package if it names none.
+
+    Manifests whose fields have the wrong types are refused.
 
     Raises:
         BootError: it has every fault of the manifests.
     """
+    if features is None:
+        return packaged.STANDARD
     if faults := tuple(shape_faults(features)):
         raise BootError(faults)
+    return features
 
 
 def check(
@@ -55,8 +60,8 @@ def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
             f"The feature {each.name} belongs to the foundation and is not listed.",
             "List FOUNDATION or STANDARD, which hold it: `features=(*STANDARD, ...)`.",
         ).of(each)
-        for each in STANDARD
-        if each.foundation and each.name not in listed
+        for each in packaged.FOUNDATION
+        if each.name not in listed
     ]
 
 

@@ -33,7 +33,8 @@ class Event(BaseModel):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         named = getattr(cls, "aggregate", None)
         if named not in cls.model_fields:
-            raise TypeError(f"{cls.__name__}: `aggregate` must name one of its fields")
+            wrong = f"{cls.__name__}: `aggregate` must name one of its fields"
+            raise TypeError(f'{wrong}: write `aggregate: ClassVar[str] = "order_id"`')
         for field in secret_fields(cls):
             raise TypeError(f"{cls.__name__}: `{field}` is a secret, events may be stored")
 

@@ -13,6 +13,7 @@ class Code(StrEnum):
 
     APPLICATION_NAME = "application.name"
     APPLICATION_SHAPE = "application.shape"
+    APPLICATION_IMPORT = "application.import"
     APPLICATION_REPLACE = "application.replace"
     APPLICATION_PROVIDE = "application.provide"
     APPLICATION_PARAMETER = "application.parameter"
@@ -79,6 +80,7 @@ class Code(StrEnum):
     ROUTE_LOCATION = "route.location"
     ROUTE_METHOD = "route.method"
     ROUTE_STATUS = "route.status"
+    ROUTE_RESULT = "route.result"
     ROUTE_LIMIT = "route.limit"
     ROUTE_LIMIT_TWICE = "route.limit_twice"
     ROUTE_STREAM = "route.stream"

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     event,
 )
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import (
@@ -105,12 +106,23 @@ class Base(DeclarativeBase):
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Make a model whose table another one has under another name, so that the import goes on
-        and the boot tells of it with all other faults."""
+        and the boot tells of it with all other faults.
+
+        Raises:
+            TypeError: it names no table, and is not abstract.
+        """
         name, taken = cls.__dict__.get("__tablename__"), cls.metadata.tables
         if isinstance(name, str) and name in taken:
             cls.table_twice.append((cls, name))
             cls.__tablename__ = f"{name} ({len(taken)})"
-        super().__init_subclass__(**options)
+        try:
+            super().__init_subclass__(**options)
+        except InvalidRequestError as error:
+            if "__tablename__" not in str(error):
+                raise
+            wrong = f"{cls.__name__} names no table"
+            hint = 'write `__tablename__ = "orders"`, or `__abstract__ = True` if it has none'
+            raise TypeError(f"{wrong}: {hint}") from None
 
 
 @event.listens_for(Base, "resolve_type_annotation")

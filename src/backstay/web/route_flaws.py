@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from inspect import isclass
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -66,7 +66,8 @@ def _flaws(spec: RouteSpec) -> Iterator[Flaw]:
         yield from shapes  # the other checks read these options
         return
     yield from _method_flaws(spec)
-    yield from _answer_flaws(spec)
+    results = tuple(_result_flaws(spec))
+    yield from results or _answer_flaws(spec)
     yield from _stream_flaws(spec)
     yield from _upload_flaws(spec)
     limit: Any = spec.limit
@@ -143,6 +144,23 @@ def _answer_flaws(spec: RouteSpec) -> Iterator[Flaw]:
         yield Flaw(Code.ROUTE_STATUS, problem, "Set `status=200`, or ask for None.")
     if spec.location is not None and spec.endpoint is None and results:
         yield from _location_flaws(spec, spec.location, results)
+
+
+def _result_flaws(spec: RouteSpec) -> Iterator[Flaw]:
+    """Results that cannot be sent as JSON; a page or a custom endpoint makes what it likes of one,
+    and of a stream another check tells."""
+    if spec.endpoint is not None or not spec.sends_view:
+        return
+    for result in _results(spec):
+        if result in {NoneType, Any} or isinstance(result, TypeVar) or row_of(result):
+            continue
+        if not (isclass(result) and issubclass(result, BaseModel)):
+            name = result.__name__ if isclass(result) else str(result)
+            problem = (
+                f"{_route(spec)} sends {spec.message.__name__}, which answers {name}, no View."
+            )
+            hint = "Answer with a class that derives from View, with a Page of them, or with None."
+            yield Flaw(Code.ROUTE_RESULT, problem, hint)
 
 
 def _stream_flaws(spec: RouteSpec) -> Iterator[Flaw]:

@@ -151,6 +151,7 @@ async def test_erasing_keeps_mail_for_the_new_owner_of_an_address(
     assert "MailResetLink" in {row.name for row in await jobs(backstay)}
 
 
+@needs("items")
 async def test_erasing_an_owner_needs_cascade_and_removes_their_rows(login: Login) -> None:
     admin, person, other = await login("admin"), await login(), await login()
     paths = [await own_something(person), await own_something(person)]
