@@ -128,13 +128,17 @@ class ApiKey(View):
     key_secret: str
 
 
-class MakeKeys(Command[tuple[ApiKey, ...]]):
+class ApiKeys(View):
+    keys: tuple[ApiKey, ...]
+
+
+class MakeKeys(Command[ApiKeys]):
     permission = SIGNED_IN
 
 
 @handles(MakeKeys)
-async def make_keys(command: MakeKeys) -> tuple[ApiKey, ...]:
-    return ()
+async def make_keys(command: MakeKeys) -> ApiKeys:
+    return ApiKeys(keys=())
 
 
 def test_secrets_that_would_be_stored_are_noticed(unused: str, tmp_path: Path) -> None:
