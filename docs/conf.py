@@ -9,6 +9,7 @@ from typing import Any
 
 _GUIDES = [
     *(
+        "new-project",
         "build-on-it",
         "add-a-resource",
         "testing",

@@ -14,6 +14,7 @@ from backstay import __version__
 from backstay.core.startup import hurry_imports, without_extras
 
 COMMANDS = {
+    "new": "Begin a project on Backstay: its folder, its tests and its first commit.",
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",
     "db": "Migrate the database and look at it.",
@@ -125,14 +126,15 @@ def _escape_unprintable() -> None:
 
 def _explained(error: Exception) -> tuple[str, int] | None:
     """The text and the exit code for an expected error."""
+    from backstay.blueprints.errors import BlueprintError
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid
     from backstay.core.wiring import BootError
     from backstay.db.faults import first_line
     from backstay.db.migrations.runner import MigrationError
     from backstay.settings import ConfigurationError
 
-    if isinstance(error, ConfigurationError):
-        return str(error), 2
+    if isinstance(error, ConfigurationError | BlueprintError):
+        return str(error), getattr(error, "exit_code", 2)
     if isinstance(error, Invalid) and error.errors:
         return "\n".join(f"{fault.field}: {fault.message}." for fault in error.errors), 2
     if isinstance(error, DatabaseFailed | DatabaseUnavailable) and error.__cause__ is not None:

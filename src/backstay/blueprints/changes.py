@@ -1,0 +1,137 @@
+"""What becomes of one file: what was generated, what is there and what is rendered, compared."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import unified_diff
+from enum import StrEnum
+from pathlib import Path
+
+from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.files import CONFLICT, Style, decoded, encoded, unreadable
+from backstay.blueprints.merging import merge
+from backstay.blueprints.records import base_of
+
+
+class Action(StrEnum):
+    """What a plan does with a file."""
+
+    WRITE = "written"
+    UPDATE = "updated"
+    MERGE = "merged"
+    REMOVE = "removed"
+    KEEP = "unchanged"
+    LEAVE_DELETED = "left deleted"
+    LEAVE = "left"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a plan does with one file of the project.
+
+    Attributes:
+        path: in the project.
+        action: what is done.
+        before: its content now; None if there is no such file.
+        after: its content then; with conflicts, the content of the file that marks them.
+        note: why, or what the person should know; else empty.
+        base: the text that is kept as generated; None if the file is not generated any more.
+        tracked: whether a base is kept at all.
+    """
+
+    path: str
+    action: Action
+    before: bytes | None
+    after: bytes | None
+    note: str = ""
+    base: str | None = None
+    tracked: bool = True
+
+    @property
+    def target(self) -> str:
+        """The path that is written."""
+        return f"{self.path}{CONFLICT}" if self.action is Action.CONFLICT else self.path
+
+
+def content_of(path: Path) -> bytes | None:
+    """The content of a file, or None."""
+    return path.read_bytes() if path.is_file() else None
+
+
+def change_of(root: Path, path: str, text: str | None) -> Change:
+    """What becomes of a file that was generated, or shall be."""
+    base = base_of(root, path)
+    if text is None:
+        return _gone(root, path, base)
+    if base is None:
+        return new_file(root, path, text, tracked=True)
+    before = content_of(root / path)
+    if before is None:
+        note = "" if text == base else "You deleted or moved it, so this change does not reach it."
+        return Change(path, Action.LEAVE_DELETED, None, None, note, text)
+    if text == base or before == text.encode():
+        return Change(path, Action.KEEP, before, before, "", text)
+    return _merged(path, base, before, _sound(path, text))
+
+
+def _merged(path: str, base: str, before: bytes, text: str) -> Change:
+    yours, style = decoded(path, before)
+    merged = merge(base, yours, text)
+    after = encoded(merged.text, style)
+    note = ""
+    if merged.conflicts:
+        note = "You and the blueprint changed the same lines."
+    elif wrong := unreadable(path, merged.text):
+        note = f"Your changes and those of the blueprint do not go together: {wrong}."
+    action = Action.UPDATE if yours == base else Action.MERGE
+    return Change(path, Action.CONFLICT if note else action, before, after, note, text)
+
+
+def new_file(root: Path, path: str, text: str, *, tracked: bool) -> Change:
+    """What becomes of a file that was not generated before.
+
+    Raises:
+        BlueprintError: a person has written it.
+    """
+    base = text if tracked else None
+    before = content_of(root / path)
+    if before is None:
+        after = encoded(_sound(path, text), Style())
+        return Change(path, Action.WRITE, None, after, "", base, tracked)
+    if before == text.encode():
+        return Change(path, Action.KEEP, before, before, "", base, tracked)
+    raise BlueprintError(f"{path} is there already, and was not generated. Rename or move it.")
+
+
+def _gone(root: Path, path: str, base: str | None) -> Change:
+    before = content_of(root / path)
+    if before is None:
+        return Change(path, Action.LEAVE_DELETED, None, None)
+    try:
+        unchanged = base is not None and decoded(path, before)[0] == base
+    except BlueprintError:  # no text that was generated
+        unchanged = False
+    if unchanged:
+        return Change(path, Action.REMOVE, before, None)
+    note = "You changed it: delete it if you do not need it."
+    return Change(path, Action.LEAVE, before, before, note)
+
+
+def _sound(path: str, text: str) -> str:
+    if wrong := unreadable(path, text):
+        raise BlueprintError(f"The blueprint wrote {path} wrongly ({wrong}). Please report it.")
+    return text
+
+
+def diff_of(change: Change) -> Iterator[str]:
+    """The lines of a unified diff."""
+    if change.before == change.after:
+        return
+    old, new = (
+        [] if content is None else content.decode(errors="replace").splitlines(keepends=True)
+        for content in (change.before, change.after)
+    )
+    before = "/dev/null" if change.before is None else f"a/{change.path}"
+    after = "/dev/null" if change.after is None else f"b/{change.target}"
+    for line in unified_diff(old, new, before, after):
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

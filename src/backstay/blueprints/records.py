@@ -1,0 +1,84 @@
+"""What was generated in a project, from which options, and by which release."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backstay import __version__
+from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.files import FOLDER
+
+_RECORDS = f"{FOLDER}/records"
+_BASES = f"{FOLDER}/bases"
+_SUFFIX = ".base"
+"""No tool may take what is kept for code, tests or rules of the project."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One use of a blueprint in a project.
+
+    Attributes:
+        blueprint: the kind: ``project``, ``entity``, ``job``.
+        name: what was made with it; a project has one record of each kind and name.
+        options: from which the blueprint renders the same again; JSON.
+        release: the version of Backstay that rendered.
+        files: the paths that it wrote and renders again; `Plan` fills them in.
+    """
+
+    blueprint: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    release: str = __version__
+    files: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Where it is kept, in the project."""
+        return f"{_RECORDS}/{self.blueprint}-{self.name}.json"
+
+    def to_json(self) -> str:
+        """The text of its file, which is the same for the same record."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def records(root: Path) -> tuple[Record, ...]:
+    """What was generated in this project, in the order of the names of the files.
+
+    Raises:
+        BlueprintError: a record cannot be read.
+    """
+    return tuple(_read(path) for path in sorted((root / _RECORDS).glob("*.json")))
+
+
+def record_of(root: Path, blueprint: str, name: str) -> Record | None:
+    """What was generated under this name, or None.
+
+    Raises:
+        BlueprintError: the record cannot be read.
+    """
+    path = root / Record(blueprint, name).path
+    return _read(path) if path.is_file() else None
+
+
+def _read(path: Path) -> Record:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return Record(**found | {"files": tuple(found["files"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BlueprintError(
+            f"{path} cannot be read ({error}). Take it back from git: git checkout -- {path}"
+        ) from None
+
+
+def base_path(path: str) -> str:
+    """Where the text of a file is kept as it was generated."""
+    return f"{_BASES}/{path}{_SUFFIX}"
+
+
+def base_of(root: Path, path: str) -> str | None:
+    """The text of a file as it was generated last, or None."""
+    kept = root / base_path(path)
+    return kept.read_text("utf-8") if kept.is_file() else None
