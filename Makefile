@@ -84,6 +84,10 @@ docs: install ## make the documentation site in build/site; a broken link fails 
 face: install ## write what follows from the list of public names: the stub, docs/api.md and docs/api/*.json
 	$(BIN)/python -m tests.architecture.face
 
+.PHONY: blueprints
+blueprints: install ## generate, migrate, type and test 200 random entities (takes half an hour)
+	BLUEPRINTS=200 $(PYTEST) tests/blueprints/test_random_entities.py $(ARGS)
+
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage erase

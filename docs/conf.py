@@ -11,6 +11,7 @@ _GUIDES = [
     *(
         "new-project",
         "build-on-it",
+        "add-an-entity",
         "add-a-resource",
         "testing",
         "queries",

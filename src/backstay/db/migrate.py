@@ -25,6 +25,10 @@ from backstay.db.options import EngineOptions, create_file
 _STORED = text("SELECT version_num FROM alembic_version")
 
 
+class NothingToWrite(MigrationError):
+    """Models and database agree, so that no migration is needed."""
+
+
 async def state(options: EngineOptions, histories: Histories = (PLATFORM,)) -> State:
     """The state of a database, whichever history it is about; errors as of `standing`."""
     return (await standing(options, histories)).state
@@ -146,8 +150,9 @@ async def revision(
     What no history made and no model has is left as it is.
 
     Raises:
-        MigrationError: there is nothing to write, the database is not current, or the folder
-            belongs to an installed package or cannot be written.
+        NothingToWrite: models and database agree.
+        MigrationError: the database is not current, or the folder belongs to an installed package
+            or cannot be written.
     """
     found = await standing(options, histories)
     if not empty and found.state is not State.CURRENT:
@@ -159,7 +164,7 @@ async def revision(
             lambda sync: writing.write(sync, histories, history, message, empty=empty)
         )
     if path is None:
-        raise MigrationError("Models and database agree: there is nothing to write.")
+        raise NothingToWrite("Models and database agree: there is nothing to write.")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Items: the reference resource, owned and softly deleted."""
+"""Items: owned and softly deleted."""
 
 from backstay import Feature
 from backstay.features.items.queries import ExportItems

@@ -53,7 +53,8 @@ class ReplaceItem(Command[ItemDetail]):
 async def replace_item(
     command: ReplaceItem, item: Target[Item], session: Transaction
 ) -> ItemDetail:
-    item.title, item.description = command.title, command.description
+    item.title = command.title
+    item.description = command.description
     await session.flush()
     return ItemDetail.model_validate(item)
 
@@ -77,7 +78,7 @@ async def update_item(command: UpdateItem, item: Target[Item], session: Transact
 
 
 class DeleteItem(Command[None]):
-    """Delete an item: hidden and restorable, or for good with `hard=true`."""
+    """Delete an item; it can be restored, unless `hard=true`."""
 
     permission = ITEMS.delete
 

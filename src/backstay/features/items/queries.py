@@ -44,9 +44,11 @@ async def get_item(query: GetItem, item: Target[ItemDetail]) -> ItemDetail:
 
 
 def _shown(context: TagContext) -> Iterator[str]:
-    """The cache tag of a list: that of the caller's own items, or that of all items."""
-    own = context.grant.scope is Scope.OWN
-    yield f"items:of:{context.principal.user_id}" if own else "items"
+    """The cache tag of a list: that of the caller's own rows, or that of all rows."""
+    if context.grant.scope is Scope.OWN:
+        yield f"items:of:{context.principal.user_id}"
+    else:
+        yield "items"
 
 
 class ListItems(ListQuery[ItemSummary]):

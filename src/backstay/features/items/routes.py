@@ -10,7 +10,7 @@ from backstay.features.items.commands import (
 )
 from backstay.features.items.queries import GetItem, ListItems, ListItemsOfUser
 
-routes = Routes("", tag="items", about="Things that people own, as an example of a resource.")
+routes = Routes("", tag="items", about="Items, each of which belongs to a user.")
 routes.post("/items", CreateItem, location="/items/{id}")
 routes.get("/items", ListItems)
 routes.get("/items/{id}", GetItem)

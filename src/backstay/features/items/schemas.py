@@ -1,4 +1,4 @@
-"""The views of items, the constraints of their fields, and what is declared once about them."""
+"""The views of items, the rules of fields, and the resource."""
 
 from datetime import datetime
 from typing import Annotated
@@ -31,7 +31,7 @@ class ItemDetail(ItemSummary):
 
 
 class ItemExport(ItemDetail):
-    """An item in the export of its owner's data; also a deleted one."""
+    """An item in its owner's export; also a deleted one."""
 
     deleted_at: datetime | None
 
@@ -41,6 +41,5 @@ ITEMS = Resource(
     Item,
     ItemDetail,
     default_scope=Scope.OWN,
-    descriptions={"read": "Read an item"},
     tags=("items", "items:{id}", "items:of:{owner_id}"),
 )

@@ -1,0 +1,99 @@
+"""Plans how an entity leaves a project, with the migration that drops its tables."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from backstay.blueprints.entities.adding import Addition, Tell
+from backstay.blueprints.entities.description import Entity
+from backstay.blueprints.entities.existing import Project
+from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.words import listed
+from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
+from backstay.blueprints.tree import Action, Plan
+
+
+def removal(project: Project, name: str, tell: Tell) -> Addition:
+    """Plan to remove an entity; nothing is written yet.
+
+    Raises:
+        BlueprintError: it was not generated, its files were changed, other code refers to it, or
+            the configured database holds rows of it or cannot be asked; it has every reason.
+    """
+    entity, record = project.entities.get(name), project.records.get(name)
+    if entity is None or record is None:
+        there = listed(sorted(project.entities)) or "none"
+        raise BlueprintError(
+            f"No entity {name} was generated here. There are: {there}. What was written by hand "
+            "is removed by hand.",
+            usage=True,
+        )
+    plan = Plan.removal(project.root, record)
+    problems = [*_changed(project, plan, entity), *_uses(project, entity)]
+    if problems:
+        raise BlueprintError(*problems)
+    tell(f"Looking whether {listed(entity.tables)} hold rows.")
+    if filled := tables_with_rows(project.root, list(entity.tables)):
+        raise BlueprintError(
+            f"The configured database has rows in {listed(filled)}, which would be lost. Delete "
+            "them first."
+        )
+    tell("Trying it in a copy of the project.")
+    with scratch_copy(project.root) as copy:
+        Plan.removal(copy, record).apply()
+        found = migration_of(copy, f"Remove {entity.spoken_plural}", [])
+    once = dict([found]) if found else {}
+    plan = Plan.removal(project.root, record, once=once)
+    return Addition(plan, found[0] if found else None)
+
+
+def _changed(project: Project, plan: Plan, entity: Entity) -> Iterator[str]:
+    """The files that a person changed or added, which nothing but the person deletes."""
+    mine = [change.path for change in plan.changes if change.action is Action.LEAVE]
+    folder = project.root / "src" / project.package / "features" / entity.plural
+    known = {change.path for change in plan.changes}
+    mine += [
+        path.relative_to(project.root).as_posix()
+        for path in sorted(folder.rglob("*.py"))
+        if path.relative_to(project.root).as_posix() not in known
+    ]
+    for path in mine:
+        yield (
+            f"{path} has lines of yours. Delete it if you do not need them any more, commit, and "
+            f"run this again: git rm {path}"
+        )
+
+
+def _uses(project: Project, entity: Entity) -> Iterator[str]:
+    """Where other code imports the feature, refers to its tables or requires it."""
+    package = f"{project.package}.features.{entity.plural}"
+    texts = {f"{table}.id" for table in entity.tables} | {package}
+    folder = Path("src") / project.package / "features" / entity.plural
+    skipped = (folder, Path("src") / project.package / "migrations")
+    for top in ("src", "tests"):
+        for path in sorted((project.root / top).rglob("*.py")):
+            inside = path.relative_to(project.root)
+            if any(inside.is_relative_to(each) for each in skipped):
+                continue
+            if inside == Path("tests") / f"test_{entity.plural}.py":
+                continue
+            for line, what in _named(path, package, texts):
+                yield f"{inside}:{line} {what}. Take that out first."
+
+
+def _named(path: Path, package: str, texts: set[str]) -> Iterator[tuple[int, str]]:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        modules: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            modules = [base, *(f"{base}.{each.name}" for each in node.names)]
+        elif isinstance(node, ast.Import):
+            modules = [each.name for each in node.names]
+        elif isinstance(node, ast.Constant) and node.value in texts:
+            yield node.lineno, f"refers to {node.value}"
+        if any(f"{each}.".startswith(f"{package}.") for each in modules):
+            yield getattr(node, "lineno", 0), f"imports {package}"

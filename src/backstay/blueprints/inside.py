@@ -1,0 +1,96 @@
+"""Runs in a process of its own, in a project or in a copy of one, and prints JSON.
+
+``python -m backstay.blueprints.inside revision MESSAGE FEATURE…`` boots the application and writes
+the migration that its models need; ``… rows TABLE…`` tells which tables hold rows.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from backstay.application import Application, application_in_use
+from backstay.core.errors import AppError
+from backstay.core.wiring import BootError
+from backstay.db import migrate
+from backstay.db.migrations.runner import MigrationError
+from backstay.db.migrations.standing import State
+from backstay.db.options import EngineOptions
+from backstay.settings import ConfigurationError, Settings
+
+
+class Unlisted(Exception):
+    """The application does not know the features of its folder."""
+
+
+def main() -> None:
+    """Do what the arguments ask for; what is wrong goes to stderr, with exit code 1."""
+    action, *rest = sys.argv[1:]
+    work: Callable[..., Coroutine[Any, Any, Any]] = {"revision": _revision, "rows": _rows}[action]
+    try:
+        application = application_in_use()
+        told = asyncio.run(work(application, application.load_settings(), rest))
+    except (AppError, BootError, ConfigurationError, MigrationError, OSError, Unlisted) as error:
+        sys.exit(str(error))
+    print(json.dumps(told))
+
+
+async def _revision(
+    application: Application, settings: Settings, rest: Sequence[str]
+) -> str | None:
+    """Write the next migration and return its path; None if the models need none."""
+    message, *names = rest
+    application.create_app(settings)
+    listed = {feature.name for feature in application.features or ()}
+    if missing := sorted(set(names) - listed):
+        package = Path(application.place.file).parent.name
+        raise Unlisted(
+            f"{application.place.file} does not list {', '.join(missing)}. Write there: "
+            f'features=(*STANDARD, *features_of("{package}.features"))'
+        )
+    history = application.history
+    if history is None:
+        raise Unlisted(f"{application.place.file} says migrations=None: name their folder.")
+    options = EngineOptions.of(settings)
+    await migrate.upgrade(options, histories=application.histories)
+    try:
+        path = await migrate.revision(
+            options, message, history=history, histories=_with(application)
+        )
+    except migrate.NothingToWrite:
+        return None
+    return str(path.resolve())
+
+
+def _with(application: Application) -> Any:
+    histories = application.histories
+    own = application.history
+    return histories if own in histories else (*histories, own)
+
+
+async def _rows(application: Application, settings: Settings, tables: Sequence[str]) -> list[str]:
+    """Those of the tables that hold rows."""
+    from sqlalchemy import inspect, select, table  # noqa: PLC0415
+
+    state = await migrate.state(EngineOptions.of(settings), application.histories)
+    if state in {State.ABSENT, State.EMPTY}:
+        return []
+    backstay = application.compose(settings, for_requests=False)
+    try:
+        async with backstay.database.read_engine.connect() as connection:
+            there = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+            found = []
+            for name in tables:
+                if name in there:
+                    rows = select(1).select_from(table(name)).limit(1)
+                    if (await connection.execute(rows)).first():
+                        found.append(name)
+            return found
+    finally:
+        await backstay.close()
+
+
+if __name__ == "__main__":
+    main()

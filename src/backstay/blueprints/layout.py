@@ -1,0 +1,180 @@
+"""Lays generated Python out as ruff would, which need not be there when code is generated."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+WIDTH = 100
+_ANNOTATED = re.compile(r"(\s+\w+): (\w+(?:\[\w+\])?(?: \| None)?)( = None)?")
+"""A field of a class whose type cannot be split."""
+_OPEN, _CLOSE = "([{", ")]}"
+
+
+def module(docstring: str, body: str, sources: Mapping[str, str], project: str) -> str:
+    """A module: its docstring, the imports of the names that its body uses, and the body.
+
+    ``sources`` has the module of each name that may have to be imported, and an empty text for a
+    name that is a module itself, such as ``pytest``. A body that defines a name does not import it.
+    """
+    lines = [wrapped(line) for line in body.strip("\n").split("\n")]
+    body = "\n".join(lines)
+    imports = imports_of(body, sources, project)
+    gap = "\n\n\n" if body.startswith(("class ", "@", "def ", "async def ")) else "\n\n"
+    head = f'"""{docstring}"""\n'
+    if imports:
+        return f"{head}\n{imports}{gap}{body}\n"
+    return f"{head}{gap[:-1]}{body}\n"
+
+
+def imports_of(body: str, sources: Mapping[str, str], project: str) -> str:
+    """The import statements of a body, in the sections and in the order of isort."""
+    tree = ast.parse(body)
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    used = {name.id for name in names if isinstance(name.ctx, ast.Load)}
+    own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    own |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    own |= {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    wanted: dict[str, list[str]] = {}
+    for name in (used - own) & sources.keys():
+        wanted.setdefault(sources[name], []).append(name)
+    sections: dict[int, list[str]] = {}
+    for name in sorted(wanted.pop("", [])):
+        sections.setdefault(_section(name, project), []).append(f"import {name}")
+    for name in sorted(wanted, key=_natural):
+        sections.setdefault(_section(name, project), []).append(_import(name, wanted[name]))
+    return "\n\n".join("\n".join(sections[number]) for number in sorted(sections))
+
+
+def _section(name: str, project: str) -> int:
+    top = name.partition(".")[0]
+    if top in {project, "tests"}:
+        return 3
+    return 2 if top in {"backstay", "fastapi", "httpx", "pydantic", "pytest", "sqlalchemy"} else 1
+
+
+def _import(source: str, names: list[str]) -> str:
+    names = sorted(names, key=_order)
+    line = f"from {source} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    return f"from {source} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
+
+
+def _order(name: str) -> tuple[int, list[str | int], str]:
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, _natural(name), name
+
+
+def _natural(name: str) -> list[str | int]:
+    """A key that sorts numbers in names by their values."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name.lower())]
+
+
+def wrapped(line: str) -> str:
+    """A logical line, on several lines if it is too long for one.
+
+    What stands in the last brackets moves onto a line of its own, or onto one line each.
+    """
+    if len(line) <= WIDTH or line.lstrip().startswith(('"""', "#")) or "  # type: ignore" in line:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    if annotated := _ANNOTATED.fullmatch(line):
+        name, annotation, value = annotated.groups()
+        return f"{name}: (\n{indent}    {annotation}\n{indent}){value or ''}"
+    span = _last_brackets(line)
+    if span is None:
+        target, equals, value = line.partition(" = ")
+        return f"{target} = (\n{indent}    {value}\n{indent})" if equals else line
+    start, end = span
+    head, inner, tail = line[: start + 1], line[start + 1 : end], line[end:]
+    if len(head) > WIDTH and (first := _last_brackets(head[:-1])):
+        a, b = first[0] + 1, first[1]
+        head = f"{head[:a]}\n{indent}    {head[a:b]}\n{indent}{head[b:]}"
+    together = f"{indent}    {inner}"
+    is_call = line[start - 1].isidentifier() or line[start - 1] in _CLOSE
+    if len(together) <= WIDTH and (is_call or len(_parts(inner)) == 1) and inner[-1] != ",":
+        return f"{head}\n{together}\n{indent}{tail}"
+    clauses = _clauses(inner)
+    if len(clauses) > 1:
+        parts = "".join(f"{wrapped(f'{indent}    {part}')}\n" for part in clauses)
+    else:
+        parts = "".join(f"{wrapped(f'{indent}    {part},')}\n" for part in _parts(inner))
+    return f"{head}\n{parts}{indent}{tail}"
+
+
+def chained(lines: str) -> str:
+    """An assignment of a chain of calls, given with one call a line."""
+    first, *calls = lines.strip().split("\n")
+    target, _, start = first.partition(" = ")
+    together = start + "".join(calls)
+    if len(target) + 3 + len(together) <= WIDTH:
+        return f"{target} = {together}\n"
+    if 4 + len(together) <= WIDTH:
+        return f"{target} = (\n    {together}\n)\n"
+    return f"{target} = (\n" + "".join(f"    {line}\n" for line in [start, *calls]) + ")\n"
+
+
+def _last_brackets(line: str) -> tuple[int, int] | None:
+    """The last pair of outermost brackets that holds something; of a function its parameters."""
+    pairs, depth, start = [], 0, 0
+    for place, letter in _code(line):
+        if letter in _OPEN:
+            if depth == 0:
+                start = place
+            depth += 1
+        elif letter in _CLOSE:
+            depth -= 1
+            if depth == 0 and place > start + 1:
+                pairs.append((start, place))
+    if re.match(r"\s*(async )?def ", line):
+        return pairs[0] if pairs else None
+    return pairs[-1] if pairs else None
+
+
+def _parts(inner: str) -> list[str]:
+    """What the commas outside of brackets separate."""
+    cuts, depth = [-1], 0
+    for place, letter in _code(inner):
+        depth += (letter in _OPEN) - (letter in _CLOSE)
+        if letter == "," and depth == 0:
+            cuts.append(place)
+    ends = [*cuts[1:], len(inner)]
+    parts = [inner[a + 1 : b].strip() for a, b in zip(cuts, ends, strict=True)]
+    return [part for part in parts if part]
+
+
+def _clauses(inner: str) -> list[str]:
+    """The element and the clauses of a comprehension; anything else as it is."""
+    cuts, depth = [0], 0
+    for place, letter in _code(inner):
+        depth += (letter in _OPEN) - (letter in _CLOSE)
+        if depth == 0 and inner.startswith((" for ", " if "), place):
+            cuts.append(place + 1)
+    ends = [*cuts[1:], len(inner)]
+    return [inner[a:b].strip() for a, b in zip(cuts, ends, strict=True)]
+
+
+def _code(line: str) -> Iterator[tuple[int, str]]:
+    """The characters outside of texts, with their places."""
+    for inside, group in groupby(_marked(line), key=lambda item: item[2]):
+        if not inside:
+            yield from ((place, letter) for place, letter, _ in group)
+
+
+def _marked(line: str) -> Iterator[tuple[int, str, bool]]:
+    quote = ""
+    for place, letter in enumerate(line):
+        if quote:
+            yield place, letter, True
+            if letter == quote and line[place - 1] != "\\":
+                quote = ""
+        else:
+            quote = letter if letter in "\"'" else ""
+            yield place, letter, bool(quote)

@@ -1,0 +1,98 @@
+"""A copy of a project, in which what a blueprint wrote is tried before it gets into the project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from backstay.blueprints.errors import BlueprintError
+
+_DATABASE = ("DB_", "DATABASE_URL", "BACKSTAY_APP")
+"""Variables of the configured database, which no copy may use; and of another application."""
+_SECONDS = 300
+
+
+@contextmanager
+def scratch_copy(root: Path) -> Iterator[Path]:
+    """A copy of a project that is removed afterwards: the files that git knows or would take.
+
+    Its `.env` is copied, too, apart from what it says about the database.
+
+    Raises:
+        BlueprintError: git cannot tell the files.
+    """
+    with TemporaryDirectory(prefix="backstay-") as folder:
+        copy = Path(folder).resolve() / root.name
+        for path in _files(root):
+            source, target = root / path, copy / path
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        if (root / ".env").is_file():
+            lines = (root / ".env").read_text("utf-8").splitlines(keepends=True)
+            kept = (line for line in lines if not _is_of_database(line))
+            (copy / ".env").write_text("".join(kept), "utf-8")
+        yield copy
+
+
+def _is_of_database(line: str) -> bool:
+    return line.removeprefix("export ").lstrip().startswith(_DATABASE)
+
+
+def _files(root: Path) -> list[str]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise BlueprintError(f"git cannot list the project's files: {done.stderr.decode().strip()}")
+    return sorted({os.fsdecode(path) for path in done.stdout.split(b"\0") if path})
+
+
+def migration_of(copy: Path, message: str, features: list[str]) -> tuple[str, str] | None:
+    """Boot the copy and write the migration that its models need: its path and its text, or None.
+
+    Raises:
+        BlueprintError: the project does not boot, or its migrations do not run on SQLite.
+    """
+    environ = {name: value for name, value in os.environ.items() if not _is_of_database(name)}
+    database = copy.parent / "scratch.db"
+    environ |= {"ENVIRONMENT": "local", "DB_URL": f"sqlite:///{database}", "REDIS_URL": ""}
+    told = _inside(copy, environ, "revision", message, *features)
+    if told is None:
+        return None
+    path = Path(told)
+    return path.relative_to(copy).as_posix(), path.read_text("utf-8")
+
+
+def tables_with_rows(root: Path, tables: list[str]) -> list[str]:
+    """Those tables that hold rows in the configured database.
+
+    Raises:
+        BlueprintError: it cannot be asked.
+    """
+    found: list[str] = _inside(root, dict(os.environ), "rows", *tables)
+    return found
+
+
+def _inside(folder: Path, environ: Mapping[str, str], *arguments: str) -> Any:
+    """What `backstay.blueprints.inside` says, run in a folder."""
+    paths = [str(folder / "src"), str(folder), environ.get("PYTHONPATH", "")]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "backstay.blueprints.inside", *arguments],
+        cwd=folder,
+        env={**environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().replace(f"{folder}{os.sep}", "")
+        raise BlueprintError(said or f"The project ends with exit code {done.returncode}.")
+    return json.loads(done.stdout.splitlines()[-1])

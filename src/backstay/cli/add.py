@@ -1,0 +1,110 @@
+"""The command `add`: writes entities into a project, and adds to those that are there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from backstay.blueprints.entities.description import Entity
+
+
+def add(
+    name: Annotated[
+        str | None, typer.Argument(help="The entity, in the singular: Rig, PurchaseOrder.")
+    ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Fields, in quotes: 'name:str:200!' 'depth:float?' 'site:ref(Site)' "
+            "'status:draft,placed,paid' 'price:money' 'count:int=0'; ! is unique, ? may be null."
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Many entities: a file such as entities.json."),
+    ] = None,
+    plural: Annotated[
+        str, typer.Option("--plural", help="Table, feature and address, if it is no usual plural.")
+    ] = "",
+    owned: Annotated[
+        bool, typer.Option("--owned", help="Rows belong to whoever creates them.")
+    ] = False,
+    soft_delete: Annotated[
+        bool, typer.Option("--soft-delete", help="Deleted rows are hidden, and can be restored.")
+    ] = False,
+    children: Annotated[
+        list[str] | None,
+        typer.Option("--children", help="Rows of a row: 'lines:article:str,quantity:int'."),
+    ] = None,
+    transitions: Annotated[
+        str,
+        typer.Option("--transitions", help="Commands that change the status: place,pay,cancel."),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
+    ] = False,
+) -> None:
+    """Write a feature with its tests and its migration; run again, it adds what is new.
+
+    Types: str text int float bool datetime date decimal money uuid json, ref(Site), and values
+    between commas.
+    """
+    from backstay.cli.planned import settled
+
+    if settled(resume=resume, abort=abort):
+        return
+    from backstay.blueprints.entities.command_line import entity_of
+    from backstay.blueprints.entities.json_file import entities_of
+
+    described = bool(name or fields or plural or owned or soft_delete or children or transitions)
+    if described == (source is not None) or (described and not name):
+        raise typer.BadParameter(
+            "name an entity with its fields, as in: backstay add Rig 'name:str:200!', or a file: "
+            "backstay add --from entities.json"
+        )
+    if source is not None:
+        told, problems = entities_of(source)
+    else:
+        entity, problems = entity_of(
+            name or "",
+            fields or (),
+            plural_name=plural,
+            owned=owned,
+            soft_delete=soft_delete,
+            children=children or (),
+            transitions=transitions,
+        )
+        told = [entity]
+    _add(told, problems, dry_run=dry_run, force=force)
+
+
+def _add(told: "list[Entity]", problems: list[str], *, dry_run: bool, force: bool) -> None:
+    from backstay.blueprints.entities.adding import addition
+    from backstay.blueprints.entities.existing import Project
+    from backstay.blueprints.errors import BlueprintError
+    from backstay.cli.planned import begin, carry_out, tell
+
+    if problems:
+        raise BlueprintError(*problems, usage=True)
+    project = Project.of(Path.cwd())
+    begin(project.root, force=force or dry_run)
+    added = addition(project, told, tell)
+    if carry_out(added.plan, dry_run=dry_run):
+        tests = " ".join(
+            change.path for change in added.plan.changes if change.path.startswith("tests/")
+        )
+        typer.echo("\nRun next:")
+        if added.migration:
+            typer.echo(f"  backstay db upgrade  # applies {added.migration}; read it before")
+        typer.echo(f"  pytest {tests}")
+        typer.echo("  git add -A && git commit")

@@ -1,0 +1,106 @@
+"""A project on disk, held by git, into which entities are added."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from backstay.testing.waiting import LIMIT
+from tests.architecture.tree import ROOT
+
+APPLICATION = '''"""The application."""
+
+from backstay import STANDARD, Application, features_of
+
+application = Application("shop", features=(*STANDARD, *features_of("shop.features")))
+'''
+PYPROJECT = f"""\
+[project]
+name = "shop"
+version = "1.0.0"
+
+[tool.backstay]
+app = "shop.application:application"
+
+[tool.pytest.ini_options]
+pythonpath = ["src"]
+anyio_mode = "auto"
+addopts = ["--import-mode=importlib", "-p", "backstay.testing", "--database=sqlite", "-q"]
+
+[tool.mypy]
+strict = true
+mypy_path = "src"
+explicit_package_bases = true
+exclude = ["migrations/"]
+
+[tool.pyright]
+include = ["src", "tests"]
+exclude = ["src/shop/migrations"]
+extraPaths = ["src", "{ROOT / "src"}"]
+pythonVersion = "3.11"
+typeCheckingMode = "strict"
+"""
+FILES = {
+    "pyproject.toml": PYPROJECT,
+    "src/shop/__init__.py": '"""A shop."""\n',
+    "src/shop/application.py": APPLICATION,
+    "src/shop/features/__init__.py": '"""Its features."""\n',
+    ".gitignore": ".backstay/\n__pycache__/\n*.db*\n.env\nlogs/\n.*_cache/\n",
+}
+
+
+class Shop:
+    """The project, and what is run in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name, content in FILES.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(content)
+        self.git("init", "--quiet")
+        self.commit()
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+        return self._done(["git", *identity, *arguments]).stdout
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", "More")
+
+    def backstay(self, *arguments: str, code: int = 0, **environ: str) -> str:
+        """What the command says, on either channel."""
+        done = self._done([sys.executable, "-m", "backstay", *arguments], code, environ)
+        return done.stdout + done.stderr
+
+    def shell(self, script: str) -> str:
+        """What a script of the shell says."""
+        return self._done(["bash", "-c", script]).stdout
+
+    def python(self, *arguments: str, **environ: str) -> str:
+        """What a tool says that is run as a module."""
+        return self._done([sys.executable, "-m", *arguments], 0, environ).stdout
+
+    def _done(
+        self, command: list[str], code: int = 0, environ: dict[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        kept = {name: os.environ[name] for name in ("PATH",)}
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=kept
+            | {"HOME": str(self.root), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+            | (environ or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10 * LIMIT,
+        )
+        assert done.returncode == code, done.stdout[-6000:] + done.stderr[-3000:]
+        return done
+
+    def files(self) -> dict[str, str]:
+        """The text of every file that git knows or would take."""
+        names = self.git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+        paths = (self.root / name for name in names)
+        return {str(path): path.read_text("utf-8") for path in paths if path.is_file()}

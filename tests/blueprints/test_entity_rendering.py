@@ -1,0 +1,113 @@
+"""What is generated for an entity is the code that a careful person would have written."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backstay.blueprints.entities.command_line import entity_of
+from backstay.blueprints.entities.description import USER, Entity
+from backstay.blueprints.entities.rendering import render
+from tests.architecture.tree import PACKAGE
+from tests.blueprints.random_entities import known_with, random_entities
+
+RULES = "A,ANN,ASYNC,B,C4,C90,E,F,I,N,PTH,PT,RET,RUF,SIM,UP,W"
+
+
+def parts(source: str) -> tuple[set[tuple[str, str]], list[str]]:
+    """The imports of a module, and its other lines."""
+    tree = ast.parse(source)
+    lines: list[str | None] = list(source.splitlines())
+    imports = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            imports |= {(node.module or "", each.name) for each in node.names}
+            lines[node.lineno - 1 : node.end_lineno] = [None] * (
+                (node.end_lineno or 0) - node.lineno + 1
+            )
+    return imports, [line for line in lines if line]
+
+
+def test_items_are_what_add_writes() -> None:
+    item, problems = entity_of(
+        "Item", ["title:str:200", "description:text?"], owned=True, soft_delete=True
+    )
+    assert problems == []
+    rendered = render(item, {"User": USER}, "backstay")
+    folder = "src/backstay/features/items/"
+    written = {path.removeprefix(folder): text for path, text in rendered.items()}
+    del written["tests/test_items.py"]
+    by_hand = sorted(path.name for path in (PACKAGE / "features" / "items").glob("*.py"))
+    assert sorted(written) == by_hand
+    for name, text in written.items():
+        assert parts(text) == parts((PACKAGE / "features" / "items" / name).read_text("utf-8"))
+
+
+def write(folder: Path, entities: list[Entity]) -> None:
+    known = known_with(entities)
+    for entity in entities:
+        for path, text in render(entity, known, "shop").items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+
+
+def longest() -> Entity:
+    """An entity whose names are as long as they may be."""
+    names = [f"{letter * 29}x" for letter in "abcdefg"]
+    kinds = ("str!", "text", "datetime?", "red,green", "decimal", "draft,placed", "json")
+    fields = [f"{name}:{kind}" for name, kind in zip(names, kinds, strict=True)]
+    entity, problems = entity_of(
+        "ExtraordinaryConfirmation",
+        fields,
+        owned=True,
+        soft_delete=True,
+        children=["lines:article:str,quantity:int"],
+        transitions="place,pay",
+    )
+    assert problems == []
+    return entity
+
+
+def test_what_is_rendered_is_formatted_and_linted(tmp_path: Path) -> None:
+    write(tmp_path, [*random_entities(1, 120), longest()])
+    ruff = [sys.executable, "-m", "ruff"]
+    options = ["--isolated", "--no-cache", "--config", "src=['src']", "--line-length", "100"]
+    options += ["--target-version", "py311"]
+    for command in (
+        ["format", "--diff"],
+        ["check", "--output-format", "concise", "--select", RULES],
+    ):
+        done = subprocess.run(
+            [*ruff, *command, *options, "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_a_description_renders_the_same_again() -> None:
+    for entity in random_entities(2, 30):
+        assert Entity.of(entity.options()) == entity
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [("pay", "paid"), ("place", "placed"), ("ship", "shipped"), ("cancel", "cancelled")],
+)
+def test_a_transition_leads_to_its_participle(verb: str, status: str) -> None:
+    entity, problems = entity_of("Order", ["note:str", f"status:draft,{status}"], transitions=verb)
+    assert problems == []
+    (transition,) = entity.transitions
+    assert (transition.start, transition.end) == (("draft",), status)
+
+
+def test_an_unnamed_end_is_a_further_value() -> None:
+    entity, _ = entity_of(
+        "Order", ["note:str", "status:draft,placed,paid"], transitions="place,cancel"
+    )
+    assert entity.enums[0].members == ("draft", "placed", "paid", "cancelled")
+    assert entity.transitions[1].start == ("draft", "placed")
