@@ -40,10 +40,11 @@ def on_copies(
                 (folder / path).write_text(text, "utf-8")
     (folder / "own" / "__init__.py").write_text(_INIT.format(names=tuple(features)))
     paths = os.pathsep.join((str(folder), str(ROOT / "src")))
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "own", "-p", "no:cacheprovider", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**outside, "PYTHONPATH": paths},
         check=False,
     )
 

@@ -1,11 +1,14 @@
 """Packaged features are given to a project: one class and one table each, and back again."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from backstay.blueprints import ejecting
+from backstay.blueprints.differing import differences
 from backstay.blueprints.ejecting import eject, ejected_record, home_of, render_ejected, uneject
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.owning import eject_as_own, give_back
@@ -197,6 +200,36 @@ def test_the_rendering_is_what_is_installed() -> None:
     packaged = ROOT / "src" / "backstay" / "features" / "users"
     assert rendered[f"{COPY}/model.py"] == (packaged / "model.py").read_text("utf-8")
     assert len(rendered) == 1 + len(list(packaged.rglob("*.py")))
+
+
+def test_what_both_changed_is_shown_and_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Shop(tmp_path)
+    root, home = home_of(tmp_path)
+    eject(root, home, "users").plan.apply()
+    model, events = root / COPY / "model.py", root / COPY / "events.py"
+    model.write_text(f"{model.read_text()}# ours\n")
+    release = tmp_path / "release"
+    shutil.copytree(ROOT / "src" / "backstay", release, ignore=shutil.ignore_patterns("*.pyc"))
+    theirs = release / "features" / "users"
+    for name in ("model.py", "events.py"):
+        (theirs / name).write_text(f"# theirs\n{(theirs / name).read_text()}")
+    (theirs / "settings.py").write_text("new = 1\n")
+    monkeypatch.setattr(ejecting, "_CODE", release)
+    found = differences(root, "users")
+    assert found.of_backstay.count("+# theirs\n") == 2
+    assert "+new = 1\n" in found.of_backstay
+    assert found.of_the_project.count("\n+") == 2
+    plan = eject(root, home, "users").plan
+    assert plan.conflicts == ()
+    plan.apply()
+    merged = model.read_text()
+    assert (merged[:9], merged[-7:]) == ("# theirs\n", "# ours\n"[-7:])
+    assert events.read_text().startswith("# theirs\n")
+    assert differences(root, "users").of_backstay == ""
+    with pytest.raises(BlueprintError, match=r"users/model\.py\. Nothing was removed"):
+        uneject(root, ejected_record(root, "users"))
 
 
 def test_a_copy_as_own_is_a_feature_of_the_project(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import NamedTuple
 
-from backstay.blueprints.ejecting import OWN, ejected_record, files_in, render_ejected
+from backstay.blueprints.ejecting import OWN, ejected_record, files_in
 from backstay.blueprints.files import decoded
-from backstay.blueprints.owning import render_own
+from backstay.blueprints.owning import rendered
 from backstay.blueprints.records import base_of
 from backstay.settings.ejected import FEATURES, FOLDER
 
@@ -31,7 +31,7 @@ def differences(root: Path, feature: str) -> Differences:
     """
     record = ejected_record(root, feature)
     is_own = record.blueprint == OWN
-    installed = (render_own if is_own else render_ejected)(feature, record.options)
+    installed = rendered(root, record)
     inside = "features" if is_own else f"{FOLDER}/{FEATURES}"
     own = {*files_in(root, f"{record.options['folder']}/{inside}/{feature}")}
     theirs: list[str] = []
@@ -39,8 +39,7 @@ def differences(root: Path, feature: str) -> Differences:
     for path in sorted({*record.files, *installed, *own}):
         base, now = base_of(root, path), installed.get(path)
         if base is not None or path not in own:
-            skipped = base is None and (root / path).exists()  # the person's before it was ejected
-            theirs += [] if skipped else _diff(path, base, now)
+            theirs += _diff(path, base, now)
         if base is not None or path in own:
             mine += _diff(path, base, _text(root, path))
     return Differences(record.release, "".join(theirs), "".join(mine))

@@ -8,7 +8,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import backstay
-from backstay.blueprints.ejecting import KIND, OWN, Ejected, Home, refuse_changed, require_feature
+from backstay.blueprints.ejecting import (
+    KIND,
+    OWN,
+    SHARED,
+    Ejected,
+    Home,
+    refuse_changed,
+    render_ejected,
+    render_shared,
+    require_feature,
+    without_own_templates,
+)
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
 from backstay.blueprints.records import Record, record_of
@@ -27,6 +38,21 @@ def render_own(feature: str, options: Mapping[str, str]) -> Mapping[str, str]:
         )
         for path in sorted(folder.rglob("*.py"))
     }
+
+
+def rendered(root: Path, record: Record) -> Mapping[str, str]:
+    """What the installed release renders for the record of a copy; `Plan.of` merges it.
+
+    Raises:
+        LookupError: the record is not of a copy.
+    """
+    if record.blueprint == OWN:
+        return render_own(record.name, record.options)
+    if record.blueprint == SHARED:
+        return render_shared(record.options)
+    if record.blueprint != KIND:
+        raise LookupError(f"{record.blueprint} is not the blueprint of a copy")
+    return without_own_templates(root, render_ejected(record.name, record.options))
 
 
 def eject_as_own(root: Path, home: Home, feature: str) -> Ejected:
