@@ -9,7 +9,7 @@ from backstay.application import create_app
 from backstay.composition import compose, seed
 from backstay.core.feature import Feature
 from backstay.core.wiring import BootError
-from backstay.features import STANDARD
+from backstay.features import FOUNDATION, STANDARD
 from backstay.settings import Settings
 from backstay.testing import FrozenClock, Login
 from tests.architecture.edge import path_of, route_faults, routes_of
@@ -83,3 +83,7 @@ async def test_seeding_without_a_feature_removes_nothing(
 def test_the_foundation_cannot_be_left_out(settings: Settings, name: str) -> None:
     with pytest.raises(BootError, match=f"The feature {name} belongs to the foundation"):
         compose(settings, remaining(name))
+
+
+def test_the_foundation_lists_the_features_that_say_so() -> None:
+    assert tuple(each for each in STANDARD if each.foundation) == FOUNDATION
