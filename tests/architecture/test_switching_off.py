@@ -13,7 +13,7 @@ from backstay.core.feature import Feature
 from backstay.core.permissions import PermissionSpec
 from backstay.core.wiring import BootError
 from backstay.db.base import Base
-from backstay.features import STANDARD
+from backstay.features import FOUNDATION, STANDARD
 from backstay.features.access.commands.seeding import declared_permissions
 from backstay.settings import Settings
 from backstay.testing import FrozenClock, Login
@@ -127,3 +127,7 @@ async def test_tables_of_a_feature_that_is_left_out_stay_empty(
 def test_the_foundation_cannot_be_left_out(settings: Settings, name: str) -> None:
     with pytest.raises(BootError, match=f"The feature {name} belongs to the foundation"):
         compose(settings, remaining(name))
+
+
+def test_the_foundation_lists_the_features_that_say_so() -> None:
+    assert tuple(each for each in STANDARD if each.foundation) == FOUNDATION

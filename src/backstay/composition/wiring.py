@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from backstay import features as packaged
 from backstay.composition.clashes import clash_faults
+from backstay.composition.ejections import ejection_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
 from backstay.composition.ownership import Ownership
@@ -14,19 +14,20 @@ from backstay.core.messages import Command
 from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.base import Base
+from backstay.features import FOUNDATION
 from backstay.jobs.outbox import Outbox, answer_event
 
 
 def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
-    """The features of an application, those of the package if it names none.
-
-    Manifests whose fields have the wrong types are refused.
+    """The features of an application, by default those of the package.
 
     Raises:
-        BootError: it has every fault of the manifests.
+        BootError: fields of manifests have the wrong types; it has every fault of the manifests.
     """
     if features is None:
-        return packaged.STANDARD
+        from backstay.features import STANDARD
+
+        features = STANDARD
     if faults := tuple(shape_faults(features)):
         raise BootError(faults)
     return features
@@ -43,6 +44,7 @@ def check(
     faults = [
         *registry.faults,
         *_foundation_faults(features),
+        *ejection_faults(),
         *manifest_faults(features, registry, ownership),
         *operation_faults(features, registry.handlers, root_path),
         *clash_faults(features, registry.handlers, ownership),
@@ -60,7 +62,7 @@ def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
             f"The feature {each.name} belongs to the foundation and is not listed.",
             "List FOUNDATION or STANDARD, which hold it: `features=(*STANDARD, ...)`.",
         ).of(each)
-        for each in packaged.FOUNDATION
+        for each in FOUNDATION
         if each.name not in listed
     ]
 
