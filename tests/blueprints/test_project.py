@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backstay import __version__
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
 from backstay.blueprints.tree import Plan
 from backstay.features import STANDARD
@@ -143,3 +144,27 @@ def test_the_example_has_every_setting_and_what_was_chosen(projects: Path) -> No
         "REDIS_URL=redis://localhost:6379/0",
     ]
     assert "#SERVER_PORT=8000" in lines
+
+
+def test_other_choices_and_releases_merge_with_a_persons_edits(tmp_path: Path) -> None:
+    root = generated(tmp_path, ProjectOptions(name="shop"))
+    edits = {
+        "pyproject.toml": (f'    "backstay~={__version__}",\n', '    "stripe",\n'),
+        "src/shop/application.py": ("    roles=ROLES,\n", "    routers=(router,),\n"),
+    }
+    for path, (line, added) in edits.items():
+        text = (root / path).read_text()
+        (root / path).write_text(text.replace(line, line + added))
+    options = ProjectOptions(name="shop", database="postgresql", without=("mail",))
+    texts = {
+        path: text.replace(f"~={__version__}", "~=9.9.9")
+        for path, text in render_project(options).items()
+    }
+    plan = Plan.of(root, texts, options.record)
+    assert plan.conflicts == ()
+    plan.apply()
+    project, application = ((root / path).read_text() for path in edits)
+    assert '    "backstay~=9.9.9",\n    "stripe",\n' in project
+    assert "--database=postgresql" in project
+    assert "*FOUNDATION, items.feature, tasks.feature" in application
+    assert "    roles=ROLES,\n    routers=(router,),\n" in application

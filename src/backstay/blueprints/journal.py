@@ -121,16 +121,22 @@ def _alone(root: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
+        _lock(handle, root)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlueprintError(f"Another command is writing in {root}. Wait for it.") from None
-        shutil.rmtree(folder / _DRAFT, ignore_errors=True)
-        yield folder
+            shutil.rmtree(folder / _DRAFT, ignore_errors=True)
+            yield folder
+        finally:
+            with suppress(OSError):  # it holds something, as it should
+                folder.rmdir()
     finally:
         os.close(handle)
-        with suppress(OSError):  # it holds something, as it should
-            folder.rmdir()
+
+
+def _lock(handle: int, root: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlueprintError(f"Another command is writing in {root}. Wait for it.") from None
 
 
 def _draft(folder: Path, root: Path, steps: Sequence[Step]) -> None:

@@ -8,10 +8,10 @@ from backstay.blueprints.entities.description import Entity, Field
 from backstay.blueprints.entities.existing import KIND, Project
 from backstay.blueprints.entities.rendering import render
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.words import listed
 from backstay.blueprints.records import Record
 from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
 from backstay.blueprints.tree import Plan
+from backstay.blueprints.words import listed
 
 Tell = Callable[[str], None]
 """Takes a sentence about what happens now."""

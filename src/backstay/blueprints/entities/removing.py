@@ -8,9 +8,9 @@ from backstay.blueprints.entities.adding import Addition, Tell
 from backstay.blueprints.entities.description import Entity
 from backstay.blueprints.entities.existing import Project
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.words import listed
 from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
 from backstay.blueprints.tree import Action, Plan
+from backstay.blueprints.words import listed
 
 
 def removal(project: Project, name: str, tell: Tell) -> Addition:
