@@ -17,6 +17,8 @@ COMMANDS = {
     "new": "Begin a project on Backstay: its folder, its tests and its first commit.",
     "add": "Write a feature with its tests and its migration; run again, it adds what is new.",
     "remove": "Remove what `add` wrote, and write the migration that drops the tables.",
+    "upgrade": "Bring a project to another release; what you changed is kept.",
+    "doctor": "Look whether anything is wrong with the project and what it uses.",
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",
     "db": "Migrate the database and look at it.",
