@@ -1,4 +1,4 @@
-"""Renders again what was generated: the blueprint of a record, with the templates of this release."""
+"""Renders again what was generated, with the templates of this release."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

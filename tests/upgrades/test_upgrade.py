@@ -1,0 +1,85 @@
+"""Shows that a project gets through invented releases with every line of its person.
+
+Three releases here; ``make upgrades`` takes ten.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backstay import __version__
+from tests.upgrades.grown import OWN, QUERIES, Grown, grown
+from tests.upgrades.invented import Releases
+
+COUNT = int(os.environ.get("UPGRADES", "3"))
+"""How many releases a project goes through."""
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
+    """The package as it is, as the first of the releases."""
+    return Releases(tmp_path_factory.mktemp("releases"))
+
+
+def test_a_project_gets_through_all_releases(releases: Releases, tmp_path: Path) -> None:
+    shop = grown(tmp_path / "project", releases.wheels[__version__])
+    written = shop.lines()
+    assert {"README.md", "pyproject.toml", str(OWN), str(QUERIES)} <= set(written)
+    for number in range(1, COUNT + 1):
+        old = releases.name
+        new = releases.release()
+        done = shop.upgrade(releases.wheels[new])
+        assert "Its tests pass" in done.output
+        assert f"`{old}` is what it is called now" in done.output.replace(releases.name, old)
+        assert "conflict" not in done.output
+        assert shop.installed() == new
+        assert f"backstay~={new}" in shop.text("pyproject.toml")
+        assert f"# counted safely: {number}\n" in shop.text(QUERIES)
+        _require_kept(shop, written, releases.name)
+        shop.commit()
+    assert "nothing to do" in shop.upgrade(releases.wheels[releases.newest]).output
+    _settle_a_conflict(shop, releases)
+    _refuse_a_clash(shop, releases)
+
+
+def _require_kept(shop: Grown, written: dict[str, list[str]], name: str) -> None:
+    """Every line of the person is there, with the name of today, in the same order."""
+    for path, lines in written.items():
+        rest = iter(shop.text(path).splitlines())
+        for line in lines:
+            assert line.replace("TagContext", name) in rest, f"{path}: {line}"
+
+
+def _settle_a_conflict(shop: Grown, releases: Releases) -> None:
+    """What both changed is marked beside the file, which goes on working."""
+    count = len(releases.wheels) - 1
+    shop.replace(QUERIES, f"# counted safely: {count}\n", "# counted by us\n")
+    shop.commit()
+    new = releases.release()
+    before = shop.git("status", "--porcelain")
+    shown = shop.upgrade(releases.wheels[new], "--check", "--skip-tests", code=1)
+    assert f"+# counted safely: {count + 1}" in shown.output
+    assert shop.git("status", "--porcelain") == before
+    done = shop.upgrade(releases.wheels[new], code=1)
+    assert f"conflict  {QUERIES}" in done.output
+    assert done.output.count("conflict  ") == 1
+    marked = shop.root / f"{QUERIES}.conflict"
+    assert "<<<<<<< yours\n# counted by us\n" in marked.read_text("utf-8")
+    assert releases.name in shop.text(QUERIES)
+    assert "counted by us" in shop.text(QUERIES)
+    told = shop.call("doctor", code=1).output
+    assert f"{QUERIES}.conflict has conflicts" in told
+    marked.unlink()
+    shop.commit()
+
+
+def _refuse_a_clash(shop: Grown, releases: Releases) -> None:
+    """A packaged feature with a name of the project is told before anything is installed."""
+    old = releases.newest
+    new = releases.release(clash="rigs")
+    done = shop.upgrade(releases.wheels[new], code=1)
+    assert "does not start with Backstay" in done.errors
+    assert "rigs" in done.errors
+    assert shop.git("status", "--porcelain") == ""
+    assert shop.installed() == old
