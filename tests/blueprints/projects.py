@@ -1,6 +1,7 @@
 """A project on disk, held by git, into which entities are added."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,8 +53,11 @@ FILES = {
 class Shop:
     """The project, and what is run in it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, copied: Path | None = None) -> None:
         self.root = root
+        if copied:
+            shutil.copytree(copied, root)
+            return
         for name, content in FILES.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content)

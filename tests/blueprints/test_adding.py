@@ -9,9 +9,24 @@ from tests.blueprints.projects import Shop
 MODEL = "src/shop/features/rigs/model.py"
 
 
+@pytest.fixture(scope="module")
+def rigs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with rigs and their database, which every test copies."""
+    shop = Shop(tmp_path_factory.mktemp("rigs") / "shop")
+    told = add(shop, "Rig", "name:str:200!")
+    assert "backstay db upgrade  # applies src/shop/migrations/0001_add_rigs.py" in told
+    shop.backstay("db", "upgrade")
+    return shop.root
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path / "shop")
+def shop(rigs: Path, tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "shop", copied=rigs)
+
+
+def _text_of(shop: Shop, name: str) -> dict[str, str]:
+    path = shop.root / name
+    return {str(path): path.read_text("utf-8")}
 
 
 def add(shop: Shop, *arguments: str, code: int = 0) -> str:
@@ -30,13 +45,12 @@ def edit(shop: Shop, name: str, old: str, new: str) -> None:
 
 
 def test_a_second_run_adds_and_keeps_lines_of_a_person(shop: Shop) -> None:
-    told = add(shop, "Rig", "name:str:200!")
-    assert "backstay db upgrade  # applies src/shop/migrations/0001_add_rigs.py" in told
     edit(shop, MODEL, "\n\nclass Rig", "\nMINE = 1\n\n\nclass Rig")
     shop.commit()
     before = shop.files()
     shown = shop.backstay("add", "Rig", "depth:float?", "--dry-run")
     assert "+    depth: Mapped[float | None]" in shown
+    assert "Nothing was written, since this is a dry run." in shown
     assert shop.files() == before
     add(shop, "Rig", "depth:float?")
     text = (shop.root / MODEL).read_text("utf-8")
@@ -47,19 +61,16 @@ def test_a_second_run_adds_and_keeps_lines_of_a_person(shop: Shop) -> None:
 
 
 def test_a_conflict_is_marked_beside_the_file_of_the_person(shop: Shop) -> None:
-    add(shop, "Rig", "name:str:200")
-    edit(shop, MODEL, "String(200))", "String(210))")
+    edit(shop, MODEL, "String(200)", "String(210)")
     shop.commit()
     mine = (shop.root / MODEL).read_text("utf-8")
-    told = add(shop, "Rig", "name:str:300", code=1)
+    told = add(shop, "Rig", "name:str:300!", code=1)
     assert "conflict" in told
     assert (shop.root / MODEL).read_text("utf-8") == mine
     assert "String(300)" in (shop.root / f"{MODEL}.conflict").read_text("utf-8")
 
 
 def test_a_further_required_column_needs_a_value_for_rows(shop: Shop) -> None:
-    add(shop, "Rig", "name:str")
-    shop.backstay("db", "upgrade")
     insert = (
         "import sqlite3; c = sqlite3.connect('backstay.db'); "
         "c.execute(\"insert into rigs values ('a', 'b', '', '', null, null, 1)\"); c.commit()"
@@ -78,25 +89,34 @@ def test_a_further_required_column_needs_a_value_for_rows(shop: Shop) -> None:
 
 
 def test_what_others_use_or_changed_is_not_removed(shop: Shop) -> None:
-    add(shop, "Site", "name:str")
-    add(shop, "Rig", "site:ref(Site)", "name:str")
-    told = shop.backstay("remove", "Site", code=1)
-    assert "src/shop/features/rigs/model.py" in told
-    assert "refers to sites.id. Take that out first." in told
+    add(shop, "Crane", "rig:ref(Rig)")
+    told = shop.backstay("remove", "Rig", code=1)
+    assert "src/shop/features/cranes/model.py" in told
+    assert "refers to rigs.id. Take that out first." in told
     edit(shop, MODEL, "\n\nclass Rig", "\nMINE = 1\n\n\nclass Rig")
     shop.commit()
     assert f"{MODEL} has lines of yours" in shop.backstay("remove", "Rig", code=1)
+    shop.backstay("remove", "Crane")
+    shop.commit()
     assert "No entity Boat was generated here" in shop.backstay("remove", "Boat", code=2)
 
 
 def test_nothing_is_added_that_does_not_boot(shop: Shop) -> None:
-    edit(shop, "src/shop/application.py", ', *features_of("shop.features")', "")
-    edit(shop, "src/shop/application.py", "Application, features_of", "Application")
+    edit(shop, "src/shop/application.py", '*features_of("shop.features")', "")
     shop.commit()
     before = shop.files()
-    told = add(shop, "Rig", "name:str", code=1)
-    assert "src/shop/application.py does not list rigs. Write there:" in told
-    assert shop.files() == before
+    told = add(shop, "Boat", "name:str", code=1)
+    assert "src/shop/application.py does not list boats. Write there:" in told
+    edit(shop, "src/shop/application.py", "application = ", "application = nothing or ")
+    shop.commit()
+    told = add(shop, "Boat", "name:str", code=1)
+    assert "The project does not start: NameError: name 'nothing' is not defined" in told
+    assert "(src/shop/application.py:5)." in told
+    assert "Traceback" not in told
+    edit(shop, "src/shop/application.py", "nothing or ", "")
+    edit(shop, "src/shop/application.py", "*STANDARD, ", '*STANDARD, *features_of("shop.features")')
+    shop.commit()
+    assert shop.files() == before | _text_of(shop, "src/shop/application.py")
 
 
 def test_what_git_does_not_hold_is_not_changed(shop: Shop, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from backstay.blueprints.entities.command_line import entity_of
 from backstay.blueprints.entities.description import USER, Entity
+from backstay.blueprints.entities.json_file import entities_of
 from backstay.blueprints.entities.rendering import render
 from tests.architecture.tree import PACKAGE
 from tests.blueprints.random_entities import known_with, random_entities
@@ -71,7 +72,13 @@ def longest() -> Entity:
 
 
 def test_what_is_rendered_is_formatted_and_linted(tmp_path: Path) -> None:
-    write(tmp_path, [*random_entities(1, 120), longest()])
+    shop, problems = entities_of(Path(__file__).with_name("shop.json"))
+    assert problems == []
+    write(tmp_path, [*random_entities(1, 120), longest(), *shop])
+    orders = (tmp_path / "src/shop/features/orders/commands.py").read_text("utf-8")
+    assert "OrderStatus.PLACED: {OrderStatus.PAID, OrderStatus.CANCELLED}," in orders
+    assert 'permission = ORDERS.may("pay", default_scope=Scope.OWN)' in orders
+    assert "await send(GetCustomer(id=command.customer_id))" in orders
     ruff = [sys.executable, "-m", "ruff"]
     options = ["--isolated", "--no-cache", "--config", "src=['src']", "--line-length", "100"]
     options += ["--target-version", "py311"]

@@ -7,7 +7,9 @@ the migration that its models need, ``… upgraded MESSAGE`` the same unless it 
 
 import asyncio
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,19 @@ def main() -> None:
         told = asyncio.run(work(application, application.load_settings(), rest))
     except (AppError, BootError, ConfigurationError, MigrationError, OSError, Unlisted) as error:
         sys.exit(str(error))
+    except Exception as error:
+        sys.exit(f"The project does not start: {type(error).__name__}: {error}{_place(error)}.")
     print(json.dumps(told))
+
+
+def _place(error: Exception) -> str:
+    """Where in the project an error comes from."""
+    here = f"{Path.cwd()}{os.sep}"
+    if isinstance(error, SyntaxError):
+        return ""  # it says so itself
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [frame for frame in frames if frame.filename.startswith(here)]
+    return f" ({mine[-1].filename.removeprefix(here)}:{mine[-1].lineno})" if mine else ""
 
 
 async def _revision(

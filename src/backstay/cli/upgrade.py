@@ -87,17 +87,19 @@ def _refuse_odd(to: str | None) -> None:
 
 def _show(found: "Upgrade") -> None:
     """Print what would change, and end with 1."""
-    from backstay.cli.planned import carry_out
+    from backstay.cli.planned import report, tell
 
-    typer.echo(found.tests, err=True)
-    carry_out(found.plan, dry_run=True)
+    typer.echo(found.plan.diff(), nl=False)
+    report(found.plan, err=True)
+    tell(f"{found.tests} Nothing was changed: this is a check.")
     raise typer.Exit(1)
 
 
 def _carry_out(root: Path, found: "Upgrade", wanted: "Wanted") -> None:
     """Write the plan, then install the release; if that fails, take the plan back."""
     from backstay.blueprints.environment import own_interpreter
-    from backstay.blueprints.tree import Action, revert
+    from backstay.blueprints.tree import revert
+    from backstay.cli.planned import report
 
     steps = found.plan.apply()
     python = own_interpreter(root)
@@ -107,11 +109,7 @@ def _carry_out(root: Path, found: "Upgrade", wanted: "Wanted") -> None:
         except BaseException:
             revert(root, steps)
             raise
-    width = max((len(change.action) for change in found.plan.changes), default=0)
-    for change in found.plan.changes:
-        if change.action is not Action.KEEP:
-            note = f"  ({change.note})" if change.note else ""
-            typer.echo(f"{change.action.ljust(width)}  {change.path}{note}")
+    report(found.plan)
     typer.echo(found.tests)
     _tell_next(root, found, installed=python is not None, requirement=wanted.requirement())
 

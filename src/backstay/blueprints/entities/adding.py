@@ -10,7 +10,7 @@ from backstay.blueprints.entities.rendering import render
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.records import Record
 from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
-from backstay.blueprints.tree import Plan
+from backstay.blueprints.tree import Action, Plan
 from backstay.blueprints.words import listed
 
 Tell = Callable[[str], None]
@@ -24,12 +24,10 @@ class Addition:
     Attributes:
         plan: of the project's files; its conflicts keep a migration from being written.
         migration: the path of the migration, if one is needed.
-        kept: what an earlier run made and this one does not name.
     """
 
     plan: Plan
     migration: str | None
-    kept: tuple[str, ...] = ()
 
 
 def merged(old: Entity | None, new: Entity) -> Entity:
@@ -68,6 +66,8 @@ def addition(project: Project, told: Sequence[Entity], tell: Tell) -> Addition:
         for name, entity in entities.items()
     ]
     plan = _together(project, uses, {})
+    if all(change.action is Action.KEEP for change in plan.changes):
+        return Addition(plan, None)
     names = [entity.plural for entity in entities.values()]
     tell(f"Trying {listed(names)} in a copy of the project.")
     with scratch_copy(project.root) as copy:
