@@ -91,10 +91,13 @@ class Grown:
         (self.root / path).write_text(text.replace(old, new), "utf-8")
 
 
-def grown(folder: Path, wheel: Path) -> Grown:
-    """A project with an entity, committed; then changed by hand, committed."""
+def grown(folder: Path, wheel: Path, *options: str) -> Grown:
+    """A project with an entity, committed; then changed by hand, committed.
+
+    The options are those of `new`.
+    """
     folder.mkdir()
-    made = run(folder, "new", "shop", **{**ALONE, "PYTHONPATH": str(SOURCE)})
+    made = run(folder, "new", "shop", *options, **{**ALONE, "PYTHONPATH": str(SOURCE)})
     assert made.code == 0, made.errors
     root = folder / "shop"
     more = ("pip", "libcst")

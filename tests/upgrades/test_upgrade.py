@@ -1,6 +1,6 @@
 """Shows that a project gets through invented releases with every line of its person.
 
-Three releases here; ``make upgrades`` takes ten.
+Three releases and one project here; ``make upgrades`` takes ten releases and three projects.
 """
 
 import os
@@ -15,16 +15,14 @@ from tests.upgrades.invented import Releases
 
 COUNT = int(os.environ.get("UPGRADES", "3"))
 """How many releases a project goes through."""
+PROJECTS: list[tuple[str, ...]] = [(), ("--bare",), ("--without", "mail,tasks")]
+"""The options of `new` for each project."""
 
 
-@pytest.fixture(scope="module")
-def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
-    """The package as it is, as the first of the releases."""
-    return Releases(tmp_path_factory.mktemp("releases"))
-
-
-def test_a_project_gets_through_all_releases(releases: Releases, tmp_path: Path) -> None:
-    shop = grown(tmp_path / "project", releases.wheels[__version__])
+@pytest.mark.parametrize("options", PROJECTS if COUNT > 3 else PROJECTS[:1])
+def test_a_project_gets_through_all_releases(options: tuple[str, ...], tmp_path: Path) -> None:
+    releases = Releases(tmp_path / "releases")
+    shop = grown(tmp_path / "project", releases.wheels[__version__], *options)
     written = shop.lines()
     assert {"README.md", "pyproject.toml", str(OWN), str(QUERIES)} <= set(written)
     for number in range(1, COUNT + 1):
@@ -40,6 +38,7 @@ def test_a_project_gets_through_all_releases(releases: Releases, tmp_path: Path)
         _require_kept(shop, written, releases.name)
         shop.commit()
     assert "nothing to do" in shop.upgrade(releases.wheels[releases.newest]).output
+    _refuse_red_tests(shop, releases)
     _settle_a_conflict(shop, releases)
     _refuse_a_clash(shop, releases)
 
@@ -57,15 +56,31 @@ def _conflicts(output: str) -> list[str]:
     return re.findall(r"^conflict +(\S+)", output, re.MULTILINE)
 
 
+def _refuse_red_tests(shop: Grown, releases: Releases) -> None:
+    """Tests that fail with the new release leave the tree as it was."""
+    test = shop.root / "tests" / "test_release.py"
+    text = "import backstay\n\n\ndef test_release() -> None:\n    assert backstay.__version__ == "
+    test.write_text(f'{text}"{releases.newest}"\n', "utf-8")
+    assert "Not committed: tests/test_release.py." in shop.call("upgrade", code=1).errors
+    shop.commit()
+    done = shop.upgrade(releases.wheels[releases.release()], code=1)
+    assert "1 failed" in done.errors
+    assert "--skip-tests" in done.errors
+    assert shop.git("status", "--porcelain") == ""
+    assert shop.installed() == list(releases.wheels)[-2]
+    test.unlink()
+    shop.commit()
+
+
 def _settle_a_conflict(shop: Grown, releases: Releases) -> None:
     """What both changed is marked beside the file, which goes on working."""
-    count = len(releases.wheels) - 1
+    count = len(releases.wheels) - 2
     shop.replace(QUERIES, f"# counted safely: {count}\n", "# counted by us\n")
     shop.commit()
     new = releases.release()
     before = shop.git("status", "--porcelain")
     shown = shop.upgrade(releases.wheels[new], "--check", "--skip-tests", code=1)
-    assert f"+# counted safely: {count + 1}" in shown.output
+    assert f"+# counted safely: {count + 2}" in shown.output
     assert shop.git("status", "--porcelain") == before
     done = shop.upgrade(releases.wheels[new], code=1)
     assert _conflicts(done.output) == [str(QUERIES)]

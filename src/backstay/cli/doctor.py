@@ -39,7 +39,10 @@ class Finding(NamedTuple):
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Look whether anything is wrong with the project and what it uses; exit with 1 if so."""
+    """Look whether anything is wrong with the project; exit with 1 if so.
+
+    It looks at the settings, the database, what else it uses, and at generated files.
+    """
     findings = list(_findings())
     if as_json:
         typer.echo(json.dumps([found._asdict() for found in findings], indent=2))

@@ -35,10 +35,10 @@ def upgrade(
         bool, typer.Option("--abort", help="Take back what an interrupted command began.")
     ] = False,
 ) -> None:
-    """Bring the project to another release: its files are merged, tried and tested before.
+    """Bring the project to another release; what you changed is kept.
 
-    What you changed is kept. Exit code 1: there are conflicts, or nothing was changed because
-    something failed.
+    Everything is merged, started and tested in a copy before. Exit code 1: there are conflicts, or
+    something failed and nothing was changed.
     """
     from backstay.cli.planned import begin, settled
 
