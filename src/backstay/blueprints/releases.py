@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 
-_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?")
+_NUMBER = re.compile(
+    r"(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.?(?:a|b|rc|dev|post)\d+)*(?:\+[a-z0-9.]+)?"
+)
 _REQUIREMENT = re.compile(
     r"""(?P<quote>["'])backstay(?P<extras>\s*\[[^]"']*\])?\s*(?P<clauses>[~=<>!][^;"']*)?"""
     r"""(?:;(?:(?!(?P=quote)).)*)?(?P=quote)"""
@@ -17,7 +19,7 @@ def number_of(release: str) -> tuple[int, int, int]:
     Raises:
         ValueError: it has another form.
     """
-    found = _NUMBER.match(release)
+    found = _NUMBER.fullmatch(release)
     if found is None:
         raise ValueError(f"{release} is no release: write 1.2.3")
     return int(found[1]), int(found[2] or 0), int(found[3] or 0)
@@ -26,10 +28,10 @@ def number_of(release: str) -> tuple[int, int, int]:
 def required(pyproject: str) -> str | None:
     """The oldest release that a `pyproject.toml` allows, or None if it says none."""
     found = [
-        version
+        version.removesuffix(".*")
         for match in _REQUIREMENT.finditer(pyproject)
         for operator, version in _CLAUSE.findall(match["clauses"] or "")
-        if operator in {"~=", "==", ">="}
+        if operator in {"~=", "==", ">="} and _NUMBER.fullmatch(version.removesuffix(".*"))
     ]
     return min(found, key=number_of) if found else None
 
@@ -65,7 +67,9 @@ def _raised(clauses: str, release: str) -> str:
     match found:
         case [("~=" | "==" | ">=" as operator, _)]:
             return f"{operator}{release}"
-        case [(">=", _), ("<", cap)] if number_of(release) < number_of(cap):
+        case [(">=", _), ("<", cap)] if _NUMBER.fullmatch(cap) and number_of(release) < number_of(
+            cap
+        ):
             return f">={release},<{cap}"
         case _:
             return f"~={release}"

@@ -105,7 +105,7 @@ def _read(root: Path, wanted: Wanted, python: str, old: str) -> dict[str, Any]:
     if done.returncode == NEEDS_LIBCST:
         wanted.install(python, "upgrade")
         done = run(command, cwd=root, env=environ)
-    if "backstay.blueprints.reading" in done.stderr and done.returncode:
+    if done.returncode and "No module named" in done.stderr and "Traceback" not in done.stderr:
         raise BlueprintError("The release is too old to be upgraded to: it cannot read projects.")
     if done.returncode:
         raise BlueprintError(done.stderr.strip())

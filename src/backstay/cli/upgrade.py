@@ -1,5 +1,6 @@
 """The command `upgrade`: brings a project to another release of Backstay."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,6 +102,7 @@ def _carry_out(root: Path, found: "Upgrade", wanted: "Wanted") -> None:
     from backstay.blueprints.tree import revert
     from backstay.cli.planned import report
 
+    wanted = replace(wanted, release=wanted.release or found.new)  # the one that was tried
     steps = found.plan.apply()
     python = own_interpreter(root)
     if python is not None:
@@ -126,6 +128,7 @@ def _tell_next(root: Path, found: "Upgrade", *, installed: bool, requirement: st
     typer.echo("  backstay db upgrade && backstay db check")
     if found.plan.conflicts:
         typer.echo("  # settle each .conflict file: take what you want of it, then delete it")
+        typer.echo("  backstay db revision 'Upgrade'  # if tables changed")
         typer.echo("  make test")
     typer.echo("  git add -A && git commit")
     if found.plan.conflicts:
