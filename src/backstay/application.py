@@ -167,13 +167,12 @@ class Application:
             BootError: something is wired wrongly; it has every fault.
         """
         from backstay.composition import compose
-        from backstay.features import STANDARD
 
         self.check()
         try:
             return compose(
                 settings,
-                STANDARD if self.features is None else self.features,
+                self.features,
                 roles=self.roles,
                 replace=self.replace,
                 provide=self.provide,

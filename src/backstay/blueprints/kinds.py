@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from backstay.blueprints.records import Record
+from backstay.blueprints.records import Record, base_of
 
 Rendering = Callable[[Path, Record], Mapping[str, str]]
 """Takes the folder of a project and a record; returns a text for each path."""
@@ -23,5 +23,24 @@ def _entity(root: Path, record: Record) -> Mapping[str, str]:
     return render(project.entities[record.name], project.known({}), project.package)
 
 
-KINDS: Mapping[str, Rendering] = {"project": _project, "entity": _entity}
+def _ejected(root: Path, record: Record) -> Mapping[str, str]:
+    from backstay.blueprints.ejecting import render_ejected  # noqa: PLC0415
+
+    rendered = render_ejected(record.name, record.options)
+    mine = {path for path in rendered if base_of(root, path) is None and (root / path).exists()}
+    return {path: text for path, text in rendered.items() if path not in mine}
+
+
+def _shared(root: Path, record: Record) -> Mapping[str, str]:
+    from backstay.blueprints.ejecting import render_shared  # noqa: PLC0415
+
+    return render_shared(record.options)
+
+
+KINDS: Mapping[str, Rendering] = {
+    "project": _project,
+    "entity": _entity,
+    "eject": _ejected,
+    "ejected": _shared,
+}
 """By the name of the blueprint."""

@@ -45,7 +45,6 @@ from backstay.db.checks import absence_faults
 from backstay.db.database import Database
 from backstay.db.migrations.runner import PLATFORM, Histories
 from backstay.db.owners import owner_faults
-from backstay.features import STANDARD
 from backstay.features.access.commands.seeding import (
     SyncAccess,
     declared_permissions,
@@ -142,7 +141,7 @@ class Backstay(Adapters):
 
 def compose(
     settings: Settings,
-    features: Sequence[Feature] = STANDARD,
+    features: Sequence[Feature] | None = None,
     *,
     roles: Sequence[RoleSpec] = (),
     replace: Mapping[Any, Any] = MappingProxyType({}),
@@ -161,7 +160,7 @@ def compose(
         BootError: the features contradict each other or break a rule of messages; it has every
             fault.
     """
-    wiring.check_shapes(features)
+    features = wiring.listed(features)
     registry, ownership = wiring.registry_of(features), Ownership(features)
     models = wiring.models_of(features, ownership)
     own = Replacements(replace, provide, settings, clock)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from backstay.composition.clashes import clash_faults
+from backstay.composition.ejections import ejection_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
 from backstay.composition.ownership import Ownership
@@ -13,18 +14,23 @@ from backstay.core.messages import Command
 from backstay.core.registry import Registry
 from backstay.core.wiring import BootError, Code, Flaw, Place
 from backstay.db.base import Base
-from backstay.features import STANDARD
+from backstay.features import FOUNDATION
 from backstay.jobs.outbox import Outbox, answer_event
 
 
-def check_shapes(features: Sequence[Feature]) -> None:
-    """Refuse manifests whose fields have the wrong types.
+def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
+    """The features of an application, by default those of the package.
 
     Raises:
-        BootError: it has every fault of the manifests.
+        BootError: fields of manifests have the wrong types; it has every fault of the manifests.
     """
+    if features is None:
+        from backstay.features import STANDARD
+
+        features = STANDARD
     if faults := tuple(shape_faults(features)):
         raise BootError(faults)
+    return features
 
 
 def check(
@@ -38,6 +44,7 @@ def check(
     faults = [
         *registry.faults,
         *_foundation_faults(features),
+        *ejection_faults(),
         *manifest_faults(features, registry, ownership),
         *operation_faults(features, registry.handlers, root_path),
         *clash_faults(features, registry.handlers, ownership),
@@ -55,8 +62,8 @@ def _foundation_faults(features: Sequence[Feature]) -> list[Flaw]:
             f"The feature {each.name} belongs to the foundation and is not listed.",
             "List FOUNDATION or STANDARD, which hold it: `features=(*STANDARD, ...)`.",
         ).of(each)
-        for each in STANDARD
-        if each.foundation and each.name not in listed
+        for each in FOUNDATION
+        if each.name not in listed
     ]
 
 

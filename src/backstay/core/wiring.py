@@ -89,6 +89,7 @@ class Code(StrEnum):
     FEATURE_TWICE = "feature.twice"
     FEATURE_NOT_FOUND = "feature.not_found"
     FEATURE_FOUNDATION = "feature.foundation"
+    FEATURE_EJECTED = "feature.ejected"
     FEATURE_REQUIRES_UNKNOWN = "feature.requires_unknown"
     FEATURE_REQUIRES_LATER = "feature.requires_later"
     FEATURE_REQUIRES_CIRCLE = "feature.requires_circle"

@@ -1,7 +1,9 @@
 """Compares models with a database, and finds out which history made what the database has."""
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
@@ -20,6 +22,7 @@ Part = tuple[str, str, str]
 """A table, or something of it: what it is in Alembic's words, the name of the table, its own."""
 
 _PACKAGE = __name__.partition(".")[0]
+_HOME = Path(sys.modules[_PACKAGE].__path__[0])
 _SQLITE_INDEXES = text("SELECT name FROM sqlite_master WHERE type = 'index'")
 _VERSIONS, _CHECK = "alembic_version", "check_constraint"
 
@@ -133,9 +136,18 @@ class Comparison:
 
 
 def _packaged() -> set[Any]:
-    """The tables of the package's own models."""
+    """The tables of the package's own models; those of a feature that a project ejected are not.
+
+    What the project adds to an ejected model thus becomes a migration of the project, while what
+    the package's history made stays, whatever the copy says of it.
+    """
     mapped = Base.registry.mappers
-    return {m.local_table for m in mapped if m.class_.__module__.partition(".")[0] == _PACKAGE}
+    return {m.local_table for m in mapped if _is_packaged(m.class_.__module__)}
+
+
+def _is_packaged(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module.partition(".")[0] == _PACKAGE and Path(file or "").is_relative_to(_HOME)
 
 
 def makers(histories: Histories) -> Makers:

@@ -190,7 +190,11 @@ async def _sessions_of(
     rows = await reader.rows(_SESSIONS, parameters)
     return SessionList(
         items=tuple(
-            SessionView(**row._mapping, current=row.id == principal.session_id) for row in rows
+            SessionView(
+                **row._mapping,  # pyright: ignore[reportPrivateUsage]
+                current=row.id == principal.session_id,
+            )
+            for row in rows
         )
     )
 

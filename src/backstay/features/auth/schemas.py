@@ -110,7 +110,7 @@ class RefreshBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    refresh_token: str | None = Field(None, min_length=1)
+    refresh_token: str | None = Field(default=None, min_length=1)
     fingerprint: Fingerprint | None = None
 
 
@@ -121,7 +121,7 @@ class RefreshForm(RefreshBody):
     """
 
     grant_type: Literal["refresh_token"]
-    refresh_token: str = Field(min_length=1)
+    refresh_token: str = Field(min_length=1)  # pyright: ignore[reportIncompatibleVariableOverride]
     scope: Unsaid[str] = None
     client_id: Unsaid[str] = None
     client_secret: Unsaid[str] = None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -68,8 +68,8 @@ class StartTask(Command[TaskStarted]):
 
 def _inside(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+        return cast("dict[str, Any]", value).values()
+    return cast("Iterable[Any]", value) if isinstance(value, list) else ()
 
 
 @handles(StartTask)
@@ -109,7 +109,8 @@ async def retry_task(
         raise _TaskNotOver
     if job.queue == TASK_QUEUE:
         await _check_room(session, job.user_id)
-    job.state, job.due_at = JobState.QUEUED.value, await session.scalar(select(NOW))
+    job.state = JobState.QUEUED.value
+    job.due_at = (await session.execute(select(NOW))).scalar_one()
     job.max_attempts += job.attempts - job.uncounted_attempts
     job.uncounted_attempts = job.attempts
     job.is_cancelled, job.finished_at = False, None

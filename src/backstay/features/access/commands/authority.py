@@ -26,7 +26,7 @@ class Authority:
 
     held: Membership
     send: Sender
-    members: dict[RoleSet, Membership] = field(default_factory=dict)
+    members: dict[RoleSet, Membership] = field(default_factory=dict[RoleSet, Membership])
 
     def require_superuser(self) -> None:
         """Refuse a sender who is not a superuser.

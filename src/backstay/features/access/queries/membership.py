@@ -163,7 +163,9 @@ class GetMemberships(Query[dict[RoleSet, Membership]]):
 
 @handles(GetMemberships)
 async def get_memberships(query: GetMemberships, reader: Reader) -> dict[RoleSet, Membership]:
-    roles = await reader.rows(_BY_ID, {"role_ids": list(frozenset().union(*query.sets))})
+    roles = await reader.rows(
+        _BY_ID, {"role_ids": list({role for ids in query.sets for role in ids})}
+    )
     grants = await _grants_by_role(reader, roles)
     return {
         ids: _added_up([role for role in roles if role.id in ids], grants) for ids in query.sets

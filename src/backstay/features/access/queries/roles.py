@@ -124,5 +124,11 @@ async def get_matrix(query: GetMatrix, reader: Reader) -> Matrix:
     grants = await grants_of(reader, [role.id for role in roles])
     return Matrix(
         permissions=tuple(row.key for row in await reader.rows(_KEYS)),
-        roles=tuple(RoleDetail(**role._mapping, grants=grants[role.id]) for role in roles),
+        roles=tuple(
+            RoleDetail(
+                **role._mapping,  # pyright: ignore[reportPrivateUsage]
+                grants=grants[role.id],
+            )
+            for role in roles
+        ),
     )

@@ -71,7 +71,7 @@ async def confirm_email(
 ) -> None:
     user = await locked_user(command.user_id, session)
     if command.email == user.pending_email:
-        user.email, user.pending_email = user.pending_email, None
+        user.email, user.pending_email = command.email, None
         user.email_verified_at = clock()
     elif command.email != user.email:
         raise Conflict("The address was changed at the same moment.")

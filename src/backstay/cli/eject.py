@@ -1,0 +1,56 @@
+"""The command `eject`: gives a packaged feature to the project, as a copy in its place."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def eject(
+    feature: Annotated[str | None, typer.Argument(help="The feature: users, items.")] = None,
+    as_own: Annotated[
+        bool,
+        typer.Option(
+            "--as-own", help="Into the project's features, under a name of the project's package."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
+    ] = False,
+) -> None:
+    """Copy a feature of Backstay into the project, which changes it from then on.
+
+    The copy stands in place of the packaged feature. Run again after an upgrade, it merges what
+    Backstay has changed since.
+    """
+    from backstay.cli.planned import begin, carry_out, settled
+
+    if settled(resume=resume, abort=abort):
+        return
+    if not feature:
+        raise typer.BadParameter("name the feature, as in: backstay eject users")
+    from backstay.blueprints import ejecting, owning
+
+    root, home = ejecting.home_of(Path.cwd())
+    made = (owning.eject_as_own if as_own else ejecting.eject)(root, home, feature)
+    begin(root, force=force or dry_run)
+    written = carry_out(made.plan, dry_run=dry_run)
+    for sentence in made.left:
+        typer.echo(f"To do: {sentence}", err=dry_run)
+    if written:
+        typer.echo("\nRun next:")
+        typer.echo("  backstay routes  # the same as before")
+        typer.echo("  git add -A && git commit")
+        if not as_own:
+            typer.echo(
+                f"  backstay diff {feature}  # later: what you changed, and what Backstay did"
+            )

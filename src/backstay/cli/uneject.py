@@ -1,0 +1,40 @@
+"""The command `uneject`: removes the project's copy of a packaged feature."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def uneject(
+    feature: Annotated[str | None, typer.Argument(help="The feature: users, items.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
+    ] = False,
+) -> None:
+    """Give a feature back to Backstay; it refuses while the copy has changes of the project."""
+    from backstay.cli.planned import begin, carry_out, settled
+
+    if settled(resume=resume, abort=abort):
+        return
+    if not feature:
+        raise typer.BadParameter("name the feature, as in: backstay uneject users")
+    from backstay.blueprints import ejecting
+
+    root, _ = ejecting.home_of(Path.cwd())
+    made = ejecting.uneject(root, feature)
+    begin(root, force=force or dry_run)
+    written = carry_out(made.plan, dry_run=dry_run)
+    for sentence in made.left:
+        typer.echo(f"To do: {sentence}", err=dry_run)
+    if written:
+        typer.echo("\nRun next:\n  git add -A && git commit")
