@@ -9,6 +9,7 @@ from tests.cli.process import SOURCE, Result, run
 from tests.upgrades.environments import ALONE, Environment, environment
 
 QUERIES = Path("src/shop/features/rigs/queries.py")
+EJECTED = Path("src/shop/ejected/backstay/features/items/queries.py")
 OWN = Path("src/shop/labels.py")
 _OWN = '''"""Labels of the shop, in nobody's feature."""
 
@@ -92,7 +93,7 @@ class Grown:
 
 
 def grown(folder: Path, wheel: Path, *options: str) -> Grown:
-    """A project with an entity, committed; then changed by hand, committed.
+    """A project with an entity and an ejected feature, committed; then changed by hand, committed.
 
     The options are those of `new`.
     """
@@ -105,9 +106,12 @@ def grown(folder: Path, wheel: Path, *options: str) -> Grown:
     found.commit()
     found.call("add", *_ENTITY)
     found.commit()
+    found.call("eject", "items")
+    found.commit()
     found.git("tag", "generated")
     (root / OWN).write_text(_OWN, "utf-8")
-    (root / QUERIES).write_text(found.text(QUERIES) + _ADDED, "utf-8")
+    for path in (QUERIES, EJECTED):
+        (root / path).write_text(found.text(path) + _ADDED, "utf-8")
     found.replace("README.md", "# Shop\n", "# Shop of ropes\n\nOurs is the best.\n")
     found.replace("pyproject.toml", 'version = "0.1.0"\n', 'version = "7.0.0"  # lucky\n')
     found.commit()

@@ -36,6 +36,7 @@ from backstay import Feature
 feature = Feature(name="{name}")
 '''
 _QUERIES = Path("blueprints/entities/templates/queries.py.jinja")
+_ITEMS = Path("features/items/queries.py")
 _README = Path("blueprints/templates/project/README.md.jinja")
 
 
@@ -85,7 +86,8 @@ class Releases:
         self._change_blueprints(number)
         entries = [f"### Changed\n- `{self.name}` is what it is called now."]
         entries.append(
-            f"### Security\n- Rows are counted safely ({number}): `entity:*/queries.py`."
+            f"### Security\n- Rows are counted ({number}): `entity:*/queries.py`,\n"
+            "  `eject:*/items/queries.py`."
         )
         if clash:
             self._add_feature(clash)
@@ -120,6 +122,7 @@ class Releases:
     def _change_blueprints(self, number: int) -> None:
         """Change a line of what is generated, which the first release adds."""
         for path, place, line in (
+            (_ITEMS, "def _shown(", "# counted safely: {}\n"),
             (_QUERIES, "def _shown(", "# counted safely: {}\n"),
             (_README, "`.venv/bin/backstay` lists", "New in {}.\n"),
         ):
@@ -133,7 +136,8 @@ class Releases:
         folder.mkdir()
         (folder / "__init__.py").write_text(_FEATURE.format(name=name), "utf-8")
         init = self.package / "features" / "__init__.py"
-        self._replace(init, '    "tasks",\n)', f'    "tasks",\n    "{name}",\n)')
+        last = '"system", "items", "tasks"'
+        self._replace(init, f"{last})", f'{last}, "{name}")')
 
     def _build(self, release: str) -> None:
         dist = self.folder / f"dist-{release}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay import __version__
-from tests.upgrades.grown import OWN, QUERIES, Grown, grown
+from tests.upgrades.grown import EJECTED, OWN, QUERIES, Grown, grown
 from tests.upgrades.invented import Releases
 
 COUNT = int(os.environ.get("UPGRADES", "3"))
@@ -24,8 +24,8 @@ def test_a_project_gets_through_all_releases(options: tuple[str, ...], tmp_path:
     releases = Releases(tmp_path / "releases")
     shop = grown(tmp_path / "project", releases.wheels[__version__], *options)
     written = shop.lines()
-    assert {"README.md", "pyproject.toml", str(OWN), str(QUERIES)} <= set(written)
-    for number in range(1, COUNT + 1):
+    assert {"README.md", "pyproject.toml", str(OWN), str(QUERIES), str(EJECTED)} <= set(written)
+    for number in range(1, COUNT):
         old = releases.name
         new = releases.release()
         done = shop.upgrade(releases.wheels[new])
@@ -34,12 +34,14 @@ def test_a_project_gets_through_all_releases(options: tuple[str, ...], tmp_path:
         assert _conflicts(done.output) == []
         assert shop.installed() == new
         assert f"backstay~={new}" in shop.text("pyproject.toml")
-        assert f"# counted safely: {number}\n" in shop.text(QUERIES)
+        for path in (QUERIES, EJECTED):
+            assert f"# counted safely: {number}\n" in shop.text(path)
         _require_kept(shop, written, releases.name)
         shop.commit()
     assert "nothing to do" in shop.upgrade(releases.wheels[releases.newest]).output
     _refuse_red_tests(shop, releases)
     _settle_a_conflict(shop, releases)
+    _require_kept(shop, written, releases.name)
     _refuse_a_clash(shop, releases)
 
 
@@ -77,17 +79,18 @@ def _settle_a_conflict(shop: Grown, releases: Releases) -> None:
     count = len(releases.wheels) - 2
     shop.replace(QUERIES, f"# counted safely: {count}\n", "# counted by us\n")
     shop.commit()
-    new = releases.release()
+    new = releases.newest
     before = shop.git("status", "--porcelain")
     shown = shop.upgrade(releases.wheels[new], "--check", "--skip-tests", code=1)
-    assert f"+# counted safely: {count + 2}" in shown.output
+    assert f"+# counted safely: {count + 1}" in shown.output
     assert shop.git("status", "--porcelain") == before
     done = shop.upgrade(releases.wheels[new], code=1)
     assert _conflicts(done.output) == [str(QUERIES)]
     marked = shop.root / f"{QUERIES}.conflict"
     assert "<<<<<<< yours\n# counted by us\n" in marked.read_text("utf-8")
     assert releases.name in shop.text(QUERIES)
-    assert "counted by us" in shop.text(QUERIES)
+    assert "# counted by us\n" in shop.text(QUERIES)
+    assert f"# counted safely: {count + 1}\n" in shop.text(EJECTED)
     told = shop.call("doctor", code=1).output
     assert f"{QUERIES}.conflict has conflicts" in told
     marked.unlink()

@@ -37,10 +37,17 @@ def _shared(root: Path, record: Record) -> Mapping[str, str]:
     return render_shared(record.options)
 
 
+def _owned(root: Path, record: Record) -> Mapping[str, str]:
+    from backstay.blueprints.owning import render_own  # noqa: PLC0415
+
+    return render_own(record.name, record.options)
+
+
 KINDS: Mapping[str, Rendering] = {
     "project": _project,
     "entity": _entity,
     "eject": _ejected,
     "ejected": _shared,
+    "own": _owned,
 }
 """By the name of the blueprint."""

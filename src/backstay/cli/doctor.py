@@ -30,10 +30,12 @@ class Finding(NamedTuple):
     Attributes:
         check: what was looked at, in a word or two.
         problems: what to do; none if all is well.
+        note: what is no problem, but good to know.
     """
 
     check: str
     problems: tuple[str, ...] = ()
+    note: str = "ok"
 
 
 def doctor(
@@ -49,7 +51,7 @@ def doctor(
     else:
         width = max(len(found.check) for found in findings)
         for found in findings:
-            for told in found.problems or ("ok",):
+            for told in found.problems or (found.note,):
                 typer.echo(f"{found.check.ljust(width)}  {told}")
     if any(found.problems for found in findings):
         raise typer.Exit(1)
@@ -65,6 +67,7 @@ def _findings() -> Iterator[Finding]:
     if root is not None:
         yield Finding("generated files", tuple(_caught(lambda: _generated(root))))
         yield Finding("security fixes", tuple(_caught(lambda: _unfixed(root))))
+        yield from _ejected(root)
 
 
 def _root() -> Path | None:
@@ -132,7 +135,22 @@ def _generated(root: Path) -> Iterator[str]:
     old = [each for each in records(root) if number_of(each.release) < number_of(__version__)]
     if old:
         release = min((each.release for each in old), key=number_of)
-        yield f"{len(old)} parts are as {release} wrote them. Run: backstay upgrade"
+        yield f"What {release} wrote is not up to date. Run: backstay upgrade"
+
+
+def _ejected(root: Path) -> Iterator[Finding]:
+    """What only a type checker can tell, which is too slow for this command."""
+    from backstay.blueprints.ejecting import KIND
+    from backstay.blueprints.errors import BlueprintError
+    from backstay.blueprints.records import records
+
+    try:
+        names = [record.name for record in records(root) if record.blueprint == KIND]
+    except BlueprintError:  # which the checks before have told
+        return
+    if names:
+        told = "Backstay calls your copies: see with make check that their types still fit."
+        yield Finding("ejected features", note=f"{', '.join(names)}. {told}")
 
 
 def _unfixed(root: Path) -> Iterator[str]:
