@@ -88,6 +88,10 @@ face: install ## write what follows from the list of public names: the stub, doc
 blueprints: install ## generate, migrate, type and test 200 random entities (takes half an hour)
 	BLUEPRINTS=200 $(PYTEST) tests/blueprints/test_random_entities.py $(ARGS)
 
+.PHONY: copies
+copies: install ## test the features as copies, as a project has them that ejected all
+	$(BIN)/python -m tests.blueprints.copies $(ARGS)
+
 .PHONY: upgrades
 upgrades: install ## take projects through ten made-up releases (takes a quarter of an hour)
 	UPGRADES=10 $(PYTEST) tests/upgrades/test_upgrade.py $(ARGS)

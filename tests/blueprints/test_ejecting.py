@@ -1,17 +1,26 @@
 """Packaged features are given to a project: one class and one table each, and back again."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from backstay.blueprints.ejecting import eject, home_of, render_ejected, uneject
+from backstay.blueprints import ejecting
+from backstay.blueprints.differing import differences
+from backstay.blueprints.ejecting import eject, ejected_record, home_of, render_ejected, uneject
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.owning import eject_as_own, give_back
+from backstay.blueprints.project import ProjectOptions, render_project
+from backstay.blueprints.tree import Plan
 from tests.architecture.tree import ROOT
+from tests.blueprints.copies import on_copies
 from tests.blueprints.projects import Shop
+from tests.guides import run
 
 ALL = ("access", "auth", "items", "mail", "system", "tasks", "tiers", "users")
+OPTIONS = ProjectOptions(name="shop")
 COPY = "src/shop/ejected/backstay/features/users"
 SHOWS = """
 import pickle, sys
@@ -181,7 +190,7 @@ def test_a_project_keeps_its_own_templates(tmp_path: Path) -> None:
     )
     assert mine.read_text() == "{% block content %}{% endblock %}"
     shop.commit()
-    uneject(root, "mail").plan.apply()
+    uneject(root, ejected_record(root, "mail")).plan.apply()
     assert [path.name for path in mine.parent.iterdir()] == ["layout.html"]
 
 
@@ -191,6 +200,62 @@ def test_the_rendering_is_what_is_installed() -> None:
     packaged = ROOT / "src" / "backstay" / "features" / "users"
     assert rendered[f"{COPY}/model.py"] == (packaged / "model.py").read_text("utf-8")
     assert len(rendered) == 1 + len(list(packaged.rglob("*.py")))
+
+
+def test_what_both_changed_is_shown_and_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Shop(tmp_path)
+    root, home = home_of(tmp_path)
+    eject(root, home, "users").plan.apply()
+    model, events = root / COPY / "model.py", root / COPY / "events.py"
+    model.write_text(f"{model.read_text()}# ours\n")
+    release = tmp_path / "release"
+    shutil.copytree(ROOT / "src" / "backstay", release, ignore=shutil.ignore_patterns("*.pyc"))
+    theirs = release / "features" / "users"
+    for name in ("model.py", "events.py"):
+        (theirs / name).write_text(f"# theirs\n{(theirs / name).read_text()}")
+    (theirs / "settings.py").write_text("new = 1\n")
+    monkeypatch.setattr(ejecting, "_CODE", release)
+    found = differences(root, "users")
+    assert found.of_backstay.count("+# theirs\n") == 2
+    assert "+new = 1\n" in found.of_backstay
+    assert found.of_the_project.count("\n+") == 2
+    plan = eject(root, home, "users").plan
+    assert plan.conflicts == ()
+    plan.apply()
+    merged = model.read_text()
+    assert (merged[:9], merged[-7:]) == ("# theirs\n", "# ours\n"[-7:])
+    assert events.read_text().startswith("# theirs\n")
+    assert differences(root, "users").of_backstay == ""
+    with pytest.raises(BlueprintError, match=r"users/model\.py\. Nothing was removed"):
+        uneject(root, ejected_record(root, "users"))
+
+
+def test_a_copy_as_own_is_a_feature_of_the_project(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    Plan.of(root, render_project(OPTIONS), OPTIONS.record).apply()
+    before = {path: path.read_text() for path in root.rglob("*.py")}
+    eject_as_own(*home_of(root), "items").plan.apply()
+    shown = run(root, "backstay", "routes")
+    assert shown.count("/api/v1/items") > 5
+    loaded = (
+        "import sys; sys.path.insert(0, 'src'); import shop.application as a; "
+        "a.application.create_app(a.application.load_settings()); "
+        "print('shop.features.items' in sys.modules, 'backstay.features.items' in sys.modules)"
+    )
+    (root / "loaded.py").write_text(loaded)
+    assert run(root, "loaded") == "True False\n"
+    (root / "loaded.py").unlink()
+    run(root, "ruff", "check", "src")
+    run(root, "ruff", "format", "--check", "src")
+    give_back(root, ejected_record(root, "items")).plan.apply()
+    assert {path: path.read_text() for path in root.rglob("*.py")} == before
+
+
+def test_tests_of_the_package_pass_on_copies(tmp_path: Path) -> None:
+    done = on_copies(tmp_path, "-n", "0", "--database=sqlite", "tests/features/items/test_items.py")
+    assert done.returncode == 0
 
 
 def test_a_folder_without_project_is_refused(tmp_path: Path) -> None:

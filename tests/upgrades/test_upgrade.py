@@ -26,11 +26,10 @@ def test_a_project_gets_through_all_releases(options: tuple[str, ...], tmp_path:
     written = shop.lines()
     assert {"README.md", "pyproject.toml", str(OWN), str(QUERIES), str(EJECTED)} <= set(written)
     for number in range(1, COUNT):
-        old = releases.name
         new = releases.release()
         done = shop.upgrade(releases.wheels[new])
         assert "Its tests pass" in done.output
-        assert f"`{old}` is what it is called now" in done.output.replace(releases.name, old)
+        assert f"`{releases.name}` is what it is called now" in done.output
         assert _conflicts(done.output) == []
         assert shop.installed() == new
         assert f"backstay~={new}" in shop.text("pyproject.toml")

@@ -5,10 +5,11 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import NamedTuple
 
-from backstay.blueprints.ejecting import ejected_record, render_ejected
+from backstay.blueprints.ejecting import OWN, ejected_record, files_in
 from backstay.blueprints.files import decoded
+from backstay.blueprints.owning import rendered
 from backstay.blueprints.records import base_of
-from backstay.settings.ejected import FEATURES
+from backstay.settings.ejected import FEATURES, FOLDER
 
 
 class Differences(NamedTuple):
@@ -29,20 +30,16 @@ def differences(root: Path, feature: str) -> Differences:
         BlueprintError: it is not ejected, or a file is not UTF-8.
     """
     record = ejected_record(root, feature)
-    installed = render_ejected(feature, record.options)
-    folder = root / record.options["folder"] / "ejected" / FEATURES / feature
-    own = {
-        path.relative_to(root).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    is_own = record.blueprint == OWN
+    installed = rendered(root, record)
+    inside = "features" if is_own else f"{FOLDER}/{FEATURES}"
+    own = {*files_in(root, f"{record.options['folder']}/{inside}/{feature}")}
     theirs: list[str] = []
     mine: list[str] = []
     for path in sorted({*record.files, *installed, *own}):
         base, now = base_of(root, path), installed.get(path)
         if base is not None or path not in own:
-            skipped = base is None and (root / path).exists()  # the person's before it was ejected
-            theirs += [] if skipped else _diff(path, base, now)
+            theirs += _diff(path, base, now)
         if base is not None or path in own:
             mine += _diff(path, base, _text(root, path))
     return Differences(record.release, "".join(theirs), "".join(mine))

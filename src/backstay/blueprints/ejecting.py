@@ -12,14 +12,15 @@ from pathlib import Path
 import backstay
 from backstay.blueprints.checkers import finding, without
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.files import decoded
 from backstay.blueprints.records import Record, base_of, record_of, records
 from backstay.blueprints.rendering import render
 from backstay.blueprints.tree import Plan
 from backstay.settings.ejected import FEATURES, FOLDER
 from backstay.settings.project import find_project
 
-KIND, SHARED = "eject", "ejected"
-"""The blueprints of a copy, and of what all copies of a project share."""
+KIND, SHARED, OWN = "eject", "ejected", "own"
+"""The blueprints of a copy, of what all copies of a project share, and of a copy as own."""
 _CODE = Path(backstay.__file__).parent
 _TEMPLATES = {"mail": "mailing/mail_templates"}
 """By feature: the packaged folder of its templates."""
@@ -136,33 +137,36 @@ def eject(root: Path, home: Home, feature: str) -> Ejected:
     """
     require_feature(feature)
     rendered = render_ejected(feature, asdict(home))
-    own = {path for path in rendered if path.startswith(f"{home.templates}/")}
-    own = {path for path in own if (root / path).exists() and base_of(root, path) is None}
-    kept = {path: text for path, text in rendered.items() if path not in own}
+    kept = without_own_templates(root, rendered)
     plan = Plan.of(root, kept, home.record(feature))
     plan += Plan.of(root, render_shared(asdict(home)), home.shared)
     change, by_hand = finding((root / "pyproject.toml").read_bytes(), home.ejected)
-    stays = tuple(f"{path} stays as it is: it is yours already." for path in sorted(own))
+    stays = tuple(
+        f"{path} stays as it is: it is yours already."
+        for path in sorted(rendered.keys() - kept.keys())
+    )
     return Ejected(plan + Plan(root, (change,), {}), (*by_hand, *stays))
 
 
-def uneject(root: Path, feature: str) -> Ejected:
+def without_own_templates(root: Path, rendered: Mapping[str, str]) -> Mapping[str, str]:
+    """What is rendered, except the templates that the project had before it ejected them."""
+    return {
+        path: text
+        for path, text in rendered.items()
+        if "/templates/" not in path
+        or not (root / path).exists()
+        or base_of(root, path) is not None
+    }
+
+
+def uneject(root: Path, record: Record) -> Ejected:
     """Remove the copy of a feature, so that the packaged one is used again.
 
     Raises:
-        BlueprintError: it is not ejected, or the project changed something of it.
+        BlueprintError: the project changed something of it.
     """
-    record = ejected_record(root, feature)
     home = Home(**record.options)
-    changed = [path for path in record.files if not _is_as_packaged(root, path, record)]
-    folder = root / home.ejected / FEATURES / feature
-    found = (path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts)
-    paths = [path.relative_to(root).as_posix() for path in found if path.is_file()]
-    if changed := [*changed, *sorted(set(paths) - set(record.files))]:
-        raise BlueprintError(
-            f"The project has changed {', '.join(changed)}. Nothing was removed. To see what would "
-            f"be lost: backstay diff {feature}"
-        )
+    refuse_changed(root, record, f"{home.ejected}/{FEATURES}/{record.name}")
     plan, by_hand = Plan.removal(root, record), tuple[str, ...]()
     others = [each for each in records(root) if each.blueprint == KIND and each != record]
     if not others:
@@ -172,11 +176,30 @@ def uneject(root: Path, feature: str) -> Ejected:
     return Ejected(plan, by_hand)
 
 
-def _is_as_packaged(root: Path, path: str, record: Record) -> bool:
-    if not (root / path).is_file():
-        return False
-    text = (root / path).read_text("utf-8")
-    return text in (base_of(root, path), render_ejected(record.name, record.options).get(path))
+def refuse_changed(root: Path, record: Record, folder: str) -> None:
+    """Refuse to remove a copy that the project has changed, or put further files into.
+
+    Raises:
+        BlueprintError: it names the files.
+    """
+    changed = [path for path in record.files if not _is_as_copied(root, path)]
+    if changed := [*changed, *sorted({*files_in(root, folder)} - {*record.files})]:
+        raise BlueprintError(
+            f"The project has changed {', '.join(changed)}. Nothing was removed. To see what would "
+            f"be lost: backstay diff {record.name}"
+        )
+
+
+def files_in(root: Path, folder: str) -> Iterator[str]:
+    """The paths of the files below a folder of a project, except what Python keeps there."""
+    for path in (root / folder).rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(root).as_posix()
+
+
+def _is_as_copied(root: Path, path: str) -> bool:
+    file = root / path
+    return file.is_file() and decoded(path, file.read_bytes())[0] == base_of(root, path)
 
 
 def ejected_record(root: Path, feature: str) -> Record:
@@ -186,9 +209,9 @@ def ejected_record(root: Path, feature: str) -> Record:
         BlueprintError: it is not ejected, or there is no such feature.
     """
     require_feature(feature)
-    record = record_of(root, KIND, feature)
+    record = record_of(root, KIND, feature) or record_of(root, OWN, feature)
     if record is None:
-        others = [each.name for each in records(root) if each.blueprint == KIND]
+        others = [each.name for each in records(root) if each.blueprint in {KIND, OWN}]
         are = f"Ejected: {', '.join(others)}." if others else "No feature is."
         raise BlueprintError(
             f"The project has no copy of {feature}. {are} To make one: backstay eject {feature}",

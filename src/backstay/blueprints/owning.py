@@ -4,18 +4,27 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import backstay
-from backstay.blueprints.ejecting import KIND, Ejected, Home, require_feature
+from backstay.blueprints.ejecting import (
+    KIND,
+    OWN,
+    SHARED,
+    Ejected,
+    Home,
+    refuse_changed,
+    render_ejected,
+    render_shared,
+    require_feature,
+    without_own_templates,
+)
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
-from backstay.blueprints.records import Record, record_of, records
+from backstay.blueprints.records import Record, record_of
 from backstay.blueprints.tree import Plan
 
-OWN = "own"
-"""The blueprint of such a copy."""
 _CODE = Path(backstay.__file__).parent
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
@@ -29,6 +38,21 @@ def render_own(feature: str, options: Mapping[str, str]) -> Mapping[str, str]:
         )
         for path in sorted(folder.rglob("*.py"))
     }
+
+
+def rendered(root: Path, record: Record) -> Mapping[str, str]:
+    """What the installed release renders for the record of a copy; `Plan.of` merges it.
+
+    Raises:
+        LookupError: the record is not of a copy.
+    """
+    if record.blueprint == OWN:
+        return render_own(record.name, record.options)
+    if record.blueprint == SHARED:
+        return render_shared(record.options)
+    if record.blueprint != KIND:
+        raise LookupError(f"{record.blueprint} is not the blueprint of a copy")
+    return without_own_templates(root, render_ejected(record.name, record.options))
 
 
 def eject_as_own(root: Path, home: Home, feature: str) -> Ejected:
@@ -52,25 +76,39 @@ def eject_as_own(root: Path, home: Home, feature: str) -> Ejected:
         )
     record = Record(OWN, feature, asdict(home))
     plan = Plan.of(root, render_own(feature, record.options), record)
-    left, switched = _left_out(root, home, feature)
+    left, switched = _switched(root, home, feature, present=False)
     return Ejected(plan + switched if switched else plan, left)
 
 
-def _left_out(root: Path, home: Home, feature: str) -> tuple[tuple[str, ...], Plan | None]:
-    """Leave the packaged feature out of the application: what is to do, or a plan that does it."""
+def give_back(root: Path, record: Record) -> Ejected:
+    """Remove such a copy, so that the packaged feature is used again.
+
+    Raises:
+        BlueprintError: the project changed something of it.
+    """
+    home = Home(**record.options)
+    refuse_changed(root, record, f"{home.folder}/features/{record.name}")
+    plan = Plan.removal(root, record)
+    left, switched = _switched(root, home, record.name, present=True)
+    return Ejected(plan + switched if switched else plan, left)
+
+
+def _switched(
+    root: Path, home: Home, feature: str, *, present: bool
+) -> tuple[tuple[str, ...], Plan | None]:
+    """Leave the packaged feature out of the application, or not: what is to do, or a plan of it."""
     record = record_of(root, "project", home.package)
-    others = [name for name in OPTIONAL if name != feature]
     if record is None or record.release != backstay.__version__:
-        owned = {each.name for each in records(root) if each.blueprint == OWN}
-        kept = [f"{name}.feature" for name in others if name not in owned]
-        listed = ", ".join(["*FOUNDATION", *kept])
-        return (
-            f"list in the application {listed} instead of *STANDARD; both copies of {feature} "
-            "cannot be loaded.",
-        ), None
+        task = (
+            f"list {feature}.feature of backstay.features in the application again."
+            if present
+            else f"leave the packaged {feature} out of the application, which cannot have both: "
+            f"list *FOUNDATION and what it has of {', '.join(OPTIONAL)}, instead of *STANDARD."
+        )
+        return (task,), None
     options = ProjectOptions(**record.options)
-    without = tuple(sorted({*options.without, feature}))
-    changed = ProjectOptions(**{**asdict(options), "without": without})
+    without = {*options.without} - {feature} if present else {*options.without, feature}
+    changed = replace(options, without=tuple(sorted(without)))
     return (), Plan.of(root, render_project(changed), changed.record)
 
 

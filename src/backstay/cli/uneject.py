@@ -28,10 +28,12 @@ def uneject(
         return
     if not feature:
         raise typer.BadParameter("name the feature, as in: backstay uneject users")
-    from backstay.blueprints import ejecting
+    from backstay.blueprints import ejecting, owning
 
     root, _ = ejecting.home_of(Path.cwd())
-    made = ejecting.uneject(root, feature)
+    record = ejecting.ejected_record(root, feature)
+    is_own = record.blueprint == ejecting.OWN
+    made = (owning.give_back if is_own else ejecting.uneject)(root, record)
     begin(root, force=force or dry_run)
     written = carry_out(made.plan, dry_run=dry_run)
     for sentence in made.left:
