@@ -102,6 +102,6 @@ def _refuse_a_clash(shop: Grown, releases: Releases) -> None:
     new = releases.release(clash="rigs")
     done = shop.upgrade(releases.wheels[new], code=1)
     assert "does not start with Backstay" in done.errors
-    assert "rigs" in done.errors
+    assert "Another feature is called rigs, at backstay/features/rigs/" in done.errors
     assert shop.git("status", "--porcelain") == ""
     assert shop.installed() == old

@@ -100,7 +100,7 @@ def run(command: Sequence[str], **options: object) -> "subprocess.CompletedProce
 def _installer(python: str) -> list[str]:
     """The command that installs: pip, which sees what lies below; else uv."""
     if find_spec("pip"):
-        quiet = ["--quiet", "--no-input", "--disable-pip-version-check"]
+        quiet = ["--quiet", "--no-input", "--no-compile", "--disable-pip-version-check"]
         return [sys.executable, "-m", "pip", "--python", python, "install", *quiet]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--quiet", "--python", python]

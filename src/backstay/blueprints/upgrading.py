@@ -161,7 +161,8 @@ def _try(
             found = migration_after(copy, f"Upgrade to {new}", python)
         except BlueprintError as error:
             raise BlueprintError(
-                f"The project does not start with Backstay {new}, so nothing was changed:\n{error}"
+                f"The project does not start with Backstay {new}, so nothing was changed:\n"
+                f"{_shortened(str(error), python)}"
             ) from None
         if plan.conflicts:
             return {}, "Its tests were not run, as there are conflicts."
@@ -172,10 +173,16 @@ def _try(
         return once, _tested(copy, python, new)
 
 
+def _shortened(said: str, python: str) -> str:
+    """The text without the scratch environment, which is gone when somebody reads it."""
+    packages = next(iter(Path(python).parents[1].glob("lib/python*/site-packages")), None)
+    return said.replace(f"{packages}/", "") if packages else said
+
+
 def _tested(copy: Path, python: str, new: str) -> str:
     environ = environ_of(copy) | {"PYTHONPATH": import_path(copy)}
     done = run([python, "-m", "pytest", "-q"], cwd=copy, env=environ)
-    said = (done.stdout + done.stderr).strip().replace(f"{copy}/", "")
+    said = _shortened(done.stdout + done.stderr, python).strip().replace(f"{copy}/", "")
     if done.returncode == _NO_TESTS:
         return "It has no tests."
     if done.returncode and _NO_PYTEST in said:
