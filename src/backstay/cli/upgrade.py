@@ -44,6 +44,8 @@ def upgrade(
     from backstay.cli.planned import begin, settled
 
     if settled(resume=resume, abort=abort):
+        if resume:
+            typer.echo("To install the release, if it is not yet: backstay upgrade --force")
         return
     from backstay.blueprints.environment import Wanted, scratch_environment
     from backstay.blueprints.errors import BlueprintError
