@@ -254,7 +254,7 @@ def application_in_use() -> Application:
         BootError: its name or an attribute is wrong; it has every fault.
     """
     if given := os.environ.get(VARIABLE, "").strip():
-        return _loaded(given, f"{VARIABLE}, or --app", project_root())
+        return _loaded(given, f"{VARIABLE} (or --app)", project_root())
     project = find_project(Path.cwd())
     if project is None:
         return PACKAGED

@@ -48,7 +48,7 @@ def statements(function: ast.AST) -> int:
     return sum(isinstance(node, ast.stmt) for node in ast.walk(function)) - 1
 
 
-def test_the_shop_with_one_more_resource_is_green_everywhere(tmp_path: Path) -> None:
+def test_the_shop_with_another_resource_is_green_everywhere(tmp_path: Path) -> None:
     before = contents(SHOP)
     for path, content in before.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

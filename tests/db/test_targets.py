@@ -145,6 +145,19 @@ async def test_a_child_is_found_by_the_owner_of_its_parent(shop: Shop) -> None:
             await shop.of(ANN)(query(order_id=OTHER.id, line_id=THEIRS.id))
 
 
+async def test_rows_of_another_resource_are_those_that_one_may_read(shop: Shop) -> None:
+    change = ChangeLine(order_id=OTHER.id, line_id=THEIRS.id)
+    grants = {LINES.update.key: Grant(Scope.ANY)}
+    for found, scope in ((False, None), (False, Scope.OWN), (True, Scope.ANY)):
+        held = grants if scope is None else grants | {ORDERS.read.key: Grant(scope)}
+        send = Sender(shop.bus.send, Principal(user_id=ANN, grants=held))
+        if found:
+            await send(change)
+        else:
+            with pytest.raises(NotFound):
+                await send(change)
+
+
 async def test_a_child_is_not_found_under_another_parent(shop: Shop) -> None:
     for query in (GetLine, ChangeLine):
         with pytest.raises(NotFound):

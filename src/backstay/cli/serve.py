@@ -53,8 +53,8 @@ def serve(
     if settings.is_local and settings.app.public_url == PUBLIC_URL:
         # the server reads it, so that its links work
         os.environ["APP_PUBLIC_URL"] = _url_of(*address)
-    _lock_database(settings)
     admin = asyncio.run(_make_ready(settings))
+    _lock_database(settings)
     asyncio.run(warn_of_shortage(settings))
     _print_banner(settings, address, admin)
     become_supervisor(

@@ -154,7 +154,8 @@ class Registry:
         for name, kind in list(parameters_of(function).items())[1:]:
             provider = providers.get(kind) if kind is not Grant or has_grant else None
             if name in targets:
-                sought = targets[name]._replace(matches=name == matched)
+                declared = self.permissions
+                sought = targets[name]._replace(matches=name == matched, permissions=declared)
                 chosen += self._found(function, sought, providers)
             elif provider is not None:
                 chosen.append(provider)
@@ -180,6 +181,12 @@ class Registry:
         self.note(function, *flaws)
         if not flaws and not any(finder.own_flaws()):
             yield finder.provider(sought, providers)
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """The keys of the permissions that handled messages declare."""
+        policies = (message.permission for message in self.handlers)
+        return frozenset(each.key for each in policies if isinstance(each, PermissionSpec))
 
     def compares(self, message: type[Message[Any]]) -> bool:
         """Whether ``If-Match`` of a request is compared when this message is handled."""

@@ -1,7 +1,7 @@
 """The row that a message is about, as a parameter of its handler: ``order: Target[Order]``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
@@ -42,7 +42,8 @@ AnyTarget = Annotated[T, By(deleted=True)]
 class Sought(NamedTuple):
     """A parameter of a handler that stands for a row.
 
-    ``matches`` tells whether ``If-Match`` of the request is compared with this row.
+    ``matches`` tells whether ``If-Match`` of the request is compared with this row;
+    ``permissions`` are the keys of those that the application's messages declare.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Sought(NamedTuple):
     by: By
     message: type[Message[Any]]
     matches: bool = False
+    permissions: Set[str] = frozenset()
 
 
 class Finder(ABC):

@@ -1,7 +1,6 @@
 """What an error of the database means, to clients and to operators, on both databases."""
 
 import os
-import re
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -29,14 +28,12 @@ from backstay.core.errors import (
     DatabaseUnavailable,
     Invalid,
 )
-from backstay.db.base import Base
 from backstay.db.options import EngineOptions
+from backstay.db.uniques import violated_by
 
 log = structlog.get_logger("backstay.database")
 U = TypeVar("U", Index, UniqueConstraint)
 
-_SQLITE_COLUMNS = re.compile(r"UNIQUE constraint failed: (?!index )(.+)")
-_SQLITE_INDEX = re.compile(r"UNIQUE constraint failed: index '(.+)'")
 _RETRY, _RETRY_LATER = {"Retry-After": "1"}, {"Retry-After": "15"}
 _UNSTORABLE = {"22001", "22003", "22008", "22021", "22P05"}
 _ENDED = {"57014", "25P03", "25P04"}
@@ -234,44 +231,12 @@ def _is_transient(error: DBAPIError) -> bool:
 
 
 def _integrity(error: IntegrityError) -> AppError:
-    violated = _violated(error)
+    violated = violated_by(error)
     taken: type[Conflict] | None = (violated.info if violated is not None else {}).get("taken")
     if taken is None:  # perhaps a bug, such as a column that nobody fills
         log.warning("the database refused a change", reason=first_line(error))
         return _IntegrityViolated()
     return taken()
-
-
-def _violated(error: IntegrityError) -> Index | UniqueConstraint | None:
-    cause = getattr(error.orig, "__cause__", None)
-    name = getattr(cause, "constraint_name", None)
-    if name is None and (match := _SQLITE_INDEX.search(str(error.orig))):
-        name = match.group(1)
-    if name is not None:
-        return _uniques_by_name().get(name)
-    if match := _SQLITE_COLUMNS.search(str(error.orig)):
-        return _uniques_by_columns().get(frozenset(match.group(1).split(", ")))
-    return None
-
-
-def _uniques() -> list[Index | UniqueConstraint]:
-    found: list[Index | UniqueConstraint] = []
-    for table in Base.metadata.tables.values():
-        found += [index for index in table.indexes if index.unique]
-        found += [c for c in table.constraints if isinstance(c, UniqueConstraint)]
-    return found
-
-
-def _uniques_by_name() -> dict[str, Index | UniqueConstraint]:
-    return {str(unique.name): unique for unique in _uniques()}
-
-
-def _uniques_by_columns() -> dict[frozenset[str], Index | UniqueConstraint]:
-    return {frozenset(_columns(unique)): unique for unique in _uniques()}
-
-
-def _columns(unique: Index | UniqueConstraint) -> list[str]:
-    return [str(column) for column in unique.columns]
 
 
 def first_line(error: BaseException) -> str:

@@ -1,11 +1,16 @@
 """Whose a row is: what an entity declares once, as the predicate of every statement."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import BindParameter, Column, ColumnElement, and_, bindparam, false, select
 from sqlalchemy.exc import InvalidRequestError
 
+from backstay.core.context import Context
+from backstay.core.errors import NotFound
+from backstay.core.permissions import PermissionSpec, Scope
+from backstay.core.targets import Sought
 from backstay.core.wiring import Code, Flaw
 from backstay.db.base import Base
 
@@ -72,3 +77,25 @@ def _parent(table: str, column: Column[Any]) -> Column[Any]:
         return next(iter(column.foreign_keys)).column
     except InvalidRequestError as error:
         raise LookupError(f"the foreign key `{column.key}` of {table} leads nowhere") from error
+
+
+def scope_of(sought: Sought, read: PermissionSpec) -> Callable[[Context], Scope]:
+    """How far the sender of a message reaches for a row that is found by a resource.
+
+    ``read`` is the permission to read that resource. Where the permission of the message is about
+    another resource, its grant says nothing about these rows: the sender reaches what they may
+    read. What no message reads, such as a child that is shown with its parent, is found by the
+    grant of the message.
+    """
+    policy = sought.message.permission
+    is_own = not isinstance(policy, PermissionSpec) or policy.resource == read.resource
+    if is_own or read.key not in sought.permissions:
+        return attrgetter("grant.scope")
+
+    def scope(context: Context) -> Scope:
+        grant = context.principal.grant(read.key)
+        if grant is None:
+            raise NotFound
+        return grant.scope
+
+    return scope

@@ -23,7 +23,7 @@ from backstay.core.targets import (
 )
 from backstay.core.wiring import Code, Flaw, Place
 from backstay.db.base import Base, SoftDelete, fits
-from backstay.db.owners import owned, owner_faults, ownerless
+from backstay.db.owners import owned, owner_faults, ownerless, scope_of
 from backstay.db.queries import Expressions, columns_of, is_unique
 from backstay.db.session import Reader, Transaction
 
@@ -228,7 +228,7 @@ class Resource(Finder, Generic[E, V]):
         limited = [
             (field, column.type) for column, field in pairs if _python_type(column.type) is int
         ]
-        deleted = sought.by.deleted
+        deleted, reach = sought.by.deleted, scope_of(sought, self.read)
 
         def choose(context: Context) -> tuple[Select[Any], dict[str, Any]]:
             given = context.message.__dict__
@@ -236,7 +236,7 @@ class Resource(Finder, Generic[E, V]):
                 if not fits(given[field], kind):
                     raise NotFound
             parameters = {field: given[field] for field in fields}
-            scope = context.grant.scope
+            scope = reach(context)
             if scope is Scope.OWN:
                 parameters[_PRINCIPAL] = context.principal.user_id
             hidden_too = given[deleted] if isinstance(deleted, str) else deleted
