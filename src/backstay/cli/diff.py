@@ -7,7 +7,7 @@ import typer
 
 
 def diff(feature: Annotated[str, typer.Argument(help="The ejected feature: users.")]) -> None:
-    """Show what Backstay changed of an ejected feature since it was copied, and what you did.
+    """Show what Backstay and you changed of an ejected feature since it was copied.
 
     The diffs go to the output, all other sentences to the errors.
     """

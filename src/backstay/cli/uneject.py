@@ -21,7 +21,7 @@ def uneject(
         bool, typer.Option("--abort", help="Take back what an interrupted command began.")
     ] = False,
 ) -> None:
-    """Give a feature back to Backstay; it refuses while the copy has changes of the project."""
+    """Give a feature back to Backstay; it refuses while the copy has changes of yours."""
     from backstay.cli.planned import begin, carry_out, settled
 
     if settled(resume=resume, abort=abort):
