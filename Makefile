@@ -92,6 +92,10 @@ blueprints: install ## generate, migrate, type and test 200 random entities (tak
 copies: install ## test the features as copies, as a project has them that ejected all
 	$(BIN)/python -m tests.blueprints.copies $(ARGS)
 
+.PHONY: upgrades
+upgrades: install ## take projects through ten made-up releases (takes a quarter of an hour)
+	UPGRADES=10 $(PYTEST) tests/upgrades/test_upgrade.py $(ARGS)
+
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage erase

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import backstay
+from backstay.blueprints import changelog
 from backstay.core.errors import AppError
-from tests.architecture import api, changelog
+from tests.architecture import api
 from tests.architecture.tree import ROOT
 
 STUB = ROOT / "src" / "backstay" / "__init__.pyi"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from tests.architecture import changelog
+from backstay.blueprints import changelog
+from backstay.blueprints.changelog import Section
 from tests.architecture.api import COMING, Api, current, read, releases
 from tests.architecture.api_changes import Break, breaks
-from tests.architecture.changelog import Section
 
 
 def described() -> dict[str, Api]:

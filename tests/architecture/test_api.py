@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import backstay
-from tests.architecture import api, changelog, promise
+from backstay.blueprints import changelog
+from tests.architecture import api, promise
 from tests.architecture.api import Api
 from tests.architecture.api_changes import breaks
 

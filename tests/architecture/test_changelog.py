@@ -3,8 +3,8 @@
 import pytest
 
 import backstay
-from tests.architecture import changelog
-from tests.architecture.changelog import Unreadable, sections
+from backstay.blueprints import changelog
+from backstay.blueprints.changelog import Unreadable, sections
 
 HEAD = "# Changelog\n\nIn words.\n\n"
 LINE = "### Added\n- A.\n"

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -59,8 +59,12 @@ ALONE = {"PYTHONPATH": "", "COLUMNS": "200"}
 """The variables of a machine that does not have this repository."""
 
 
-def environment(folder: Path, wheel: Path, extra: str = "") -> Environment:
+def environment(
+    folder: Path, wheel: Path, extra: str = "", more: Sequence[str] = ()
+) -> Environment:
     """An environment with a wheel and, linked, what it requires in the versions of the lock.
+
+    And further distributions: without pip, it has none of it.
 
     Links take no time and no network. What the wheel does not declare is missing, as anywhere.
     """
@@ -68,7 +72,7 @@ def environment(folder: Path, wheel: Path, extra: str = "") -> Environment:
     made = Environment(folder)
     made.install(wheel)
     [packages] = folder.glob("lib/python*/site-packages")
-    for found in _required(wheel, extra):
+    for found in (*_required(wheel, extra), *map(distribution, more)):
         for top in {path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}:
             link = packages / top
             if not link.exists():

@@ -57,7 +57,7 @@ class NextVersion:
 def next_version(folder: Path) -> NextVersion:
     """Build the next version from a copy of this one."""
     folder.mkdir()
-    for name in ("src", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("src", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     package = folder / "src" / "backstay"

@@ -1,6 +1,6 @@
 """What becomes of one file: what was generated, what is there and what is rendered, compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
@@ -9,7 +9,7 @@ from pathlib import Path
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import CONFLICT, Style, decoded, encoded, unreadable
 from backstay.blueprints.merging import merge
-from backstay.blueprints.records import base_of
+from backstay.blueprints.records import base_of, base_path
 
 
 class Action(StrEnum):
@@ -37,6 +37,7 @@ class Change:
         note: why, or what the person should know; else empty.
         base: the text that is kept as generated; None if the file is not generated any more.
         tracked: whether a base is kept at all.
+        own: with conflicts, what the file itself becomes, beside which they are marked.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Change:
     note: str = ""
     base: str | None = None
     tracked: bool = True
+    own: bytes | None = None
 
     @property
     def target(self) -> str:
@@ -58,33 +60,61 @@ def content_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def change_of(root: Path, path: str, text: str | None) -> Change:
-    """What becomes of a file that was generated, or shall be."""
-    base = base_of(root, path)
+def change_of(root: Path, path: str, text: str | None, edits: Mapping[str, str]) -> Change:
+    """What becomes of a file that was generated, or shall be.
+
+    Args:
+        root: the folder of the project.
+        path: of the file.
+        text: what is rendered now; None if nothing is.
+        edits: by path, the person's texts and bases as they shall count: with the names that a
+            release renamed, say, so that these do not stand against what is rendered.
+    """
+    kept = base_of(root, path)
     if text is None:
-        return _gone(root, path, base)
-    if base is None:
+        return _gone(root, path, kept, edits)
+    if kept is None:
         return new_file(root, path, text, tracked=True)
     before = content_of(root / path)
     if before is None:
-        note = "" if text == base else "You deleted or moved it, so this change does not reach it."
+        note = "" if text == kept else "You deleted or moved it, so this change does not reach it."
         return Change(path, Action.LEAVE_DELETED, None, None, note, text)
-    if text == base or before == text.encode():
+    if before == text.encode() or (text == kept and path not in edits):
         return Change(path, Action.KEEP, before, before, "", text)
-    return _merged(path, base, before, _sound(path, text))
+    base = edits.get(base_path(path), kept)
+    return _merged(path, (kept, base), before, _sound(path, text), edits)
 
 
-def _merged(path: str, base: str, before: bytes, text: str) -> Change:
-    yours, style = decoded(path, before)
-    merged = merge(base, yours, text)
+def _merged(
+    path: str, bases: tuple[str, str], before: bytes, text: str, edits: Mapping[str, str]
+) -> Change:
+    """Merge into the person's file; the bases are that of now, and that with the edits."""
+    found, style = decoded(path, before)
+    yours = edits.get(path, found)
+    merged = merge(bases[1], yours, text)
     after = encoded(merged.text, style)
     note = ""
     if merged.conflicts:
         note = "You and the blueprint changed the same lines."
     elif wrong := unreadable(path, merged.text):
         note = f"Your changes and those of the blueprint do not go together: {wrong}."
-    action = Action.UPDATE if yours == base else Action.MERGE
-    return Change(path, Action.CONFLICT if note else action, before, after, note, text)
+    if note:
+        own = encoded(yours, style)
+        return Change(path, Action.CONFLICT, before, after, note, text, own=own)
+    action = Action.UPDATE if found == bases[0] else Action.MERGE
+    return Change(path, Action.KEEP if after == before else action, before, after, "", text)
+
+
+def edited_file(root: Path, path: str, text: str, note: str) -> Change:
+    """What becomes of a file that nothing generates, but a release edits.
+
+    Raises:
+        BlueprintError: it is not UTF-8.
+    """
+    before = content_of(root / path) or b""
+    after = encoded(text, decoded(path, before)[1])
+    action = Action.KEEP if after == before else Action.UPDATE
+    return Change(path, action, before, after, note, tracked=False)
 
 
 def new_file(root: Path, path: str, text: str, *, tracked: bool) -> Change:
@@ -103,7 +133,7 @@ def new_file(root: Path, path: str, text: str, *, tracked: bool) -> Change:
     raise BlueprintError(f"{path} is there already, and was not generated. Rename or move it.")
 
 
-def _gone(root: Path, path: str, base: str | None) -> Change:
+def _gone(root: Path, path: str, base: str | None, edits: Mapping[str, str]) -> Change:
     before = content_of(root / path)
     if before is None:
         return Change(path, Action.LEAVE_DELETED, None, None)
@@ -114,7 +144,8 @@ def _gone(root: Path, path: str, base: str | None) -> Change:
     if unchanged:
         return Change(path, Action.REMOVE, before, None)
     note = "You changed it: delete it if you do not need it."
-    return Change(path, Action.LEAVE, before, before, note)
+    after = encoded(edits[path], decoded(path, before)[1]) if path in edits else before
+    return Change(path, Action.LEAVE, before, after, note)
 
 
 def _sound(path: str, text: str) -> str:

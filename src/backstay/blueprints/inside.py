@@ -1,7 +1,8 @@
 """Runs in a process of its own, in a project or in a copy of one, and prints JSON.
 
 ``python -m backstay.blueprints.inside revision MESSAGE FEATURE…`` boots the application and writes
-the migration that its models need; ``… rows TABLE…`` tells which tables hold rows.
+the migration that its models need, ``… upgraded MESSAGE`` the same unless it has no migrations;
+``… rows TABLE…`` tells which tables hold rows.
 """
 
 import asyncio
@@ -30,7 +31,11 @@ class Unlisted(Exception):
 def main() -> None:
     """Do what the arguments ask for; what is wrong goes to stderr, with exit code 1."""
     action, *rest = sys.argv[1:]
-    work: Callable[..., Coroutine[Any, Any, Any]] = {"revision": _revision, "rows": _rows}[action]
+    work: Callable[..., Coroutine[Any, Any, Any]] = {
+        "revision": _revision,
+        "rows": _rows,
+        "upgraded": _upgraded,
+    }[action]
     try:
         application = application_in_use()
         told = asyncio.run(work(application, application.load_settings(), rest))
@@ -76,6 +81,17 @@ async def _revision(
     except migrate.NothingToWrite:
         return None
     return str(path.resolve())
+
+
+async def _upgraded(
+    application: Application, settings: Settings, rest: Sequence[str]
+) -> str | None:
+    """Boot, migrate, and write what the models need, if the project has migrations."""
+    if application.history is not None:
+        return await _revision(application, settings, rest)
+    application.create_app(settings)
+    await migrate.upgrade(EngineOptions.of(settings), histories=application.histories)
+    return None
 
 
 def _with(application: Application) -> Any:

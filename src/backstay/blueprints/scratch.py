@@ -29,7 +29,7 @@ def scratch_copy(root: Path) -> Iterator[Path]:
     """
     with TemporaryDirectory(prefix="backstay-") as folder:
         copy = Path(folder).resolve() / root.name
-        for path in _files(root):
+        for path in files_of(root):
             source, target = root / path, copy / path
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,12 @@ def _is_of_database(line: str) -> bool:
     return line.removeprefix("export ").lstrip().startswith(_DATABASE)
 
 
-def _files(root: Path) -> list[str]:
+def files_of(root: Path) -> list[str]:
+    """The paths of the files that git knows or would take.
+
+    Raises:
+        BlueprintError: git cannot tell them.
+    """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=root, capture_output=True, check=False)  # noqa: S603
     if done.returncode:
@@ -59,14 +64,40 @@ def migration_of(copy: Path, message: str, features: list[str]) -> tuple[str, st
     Raises:
         BlueprintError: the project does not boot, or its migrations do not run on SQLite.
     """
-    environ = {name: value for name, value in os.environ.items() if not _is_of_database(name)}
-    database = copy.parent / "scratch.db"
-    environ |= {"ENVIRONMENT": "local", "DB_URL": f"sqlite:///{database}", "REDIS_URL": ""}
-    told = _inside(copy, environ, "revision", message, *features)
+    return _written(copy, _inside(copy, environ_of(copy), "revision", message, *features))
+
+
+def migration_after(copy: Path, message: str, python: str) -> tuple[str, str] | None:
+    """The same with another release, that of an interpreter, and no fault without migrations.
+
+    Raises:
+        BlueprintError: the project does not boot with it.
+    """
+    return _written(copy, _inside(copy, environ_of(copy), "upgraded", message, python=python))
+
+
+def _written(copy: Path, told: str | None) -> tuple[str, str] | None:
     if told is None:
         return None
     path = Path(told)
     return path.relative_to(copy).as_posix(), path.read_text("utf-8")
+
+
+def environ_of(copy: Path) -> dict[str, str]:
+    """The variables of a process that runs in a copy: on a database of its own."""
+    environ = {name: value for name, value in os.environ.items() if not _is_of_database(name)}
+    database = copy.parent / "scratch.db"
+    return environ | {"ENVIRONMENT": "local", "DB_URL": f"sqlite:///{database}", "REDIS_URL": ""}
+
+
+def import_path(folder: Path) -> str:
+    """The variable `PYTHONPATH` of a process that runs a project: none leads to another Backstay.
+
+    A process looks there before it looks where the release is installed.
+    """
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [each for each in others if each and not (Path(each) / "backstay").is_dir()]
+    return os.pathsep.join((str(folder / "src"), str(folder), *kept))
 
 
 def tables_with_rows(root: Path, tables: list[str]) -> list[str]:
@@ -79,13 +110,16 @@ def tables_with_rows(root: Path, tables: list[str]) -> list[str]:
     return found
 
 
-def _inside(folder: Path, environ: Mapping[str, str], *arguments: str) -> Any:
+def _inside(
+    folder: Path, environ: Mapping[str, str], *arguments: str, python: str = sys.executable
+) -> Any:
     """What `backstay.blueprints.inside` says, run in a folder."""
     paths = [str(folder / "src"), str(folder), environ.get("PYTHONPATH", "")]
+    found = os.pathsep.join(filter(None, paths))
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "backstay.blueprints.inside", *arguments],
+        [python, "-m", "backstay.blueprints.inside", *arguments],
         cwd=folder,
-        env={**environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env={**environ, "PYTHONPATH": found if python == sys.executable else import_path(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backstay.blueprints.changes import Action, Change, change_of, content_of, diff_of, new_file
+from backstay.blueprints.changes import (
+    Action,
+    Change,
+    change_of,
+    content_of,
+    diff_of,
+    edited_file,
+    new_file,
+)
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import CONFLICT, FOLDER, checked, obstacle
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
@@ -46,6 +54,7 @@ class Plan:
         record: Record,
         *,
         once: Mapping[str, str] | None = None,
+        edits: Mapping[str, str] | None = None,
     ) -> "Plan":
         """Compare a rendering with the project: with what was generated before, and what is there.
 
@@ -56,13 +65,14 @@ class Plan:
             record: the use of the blueprint; its ``files`` are filled in.
             once: by path, what is written now and is the person's from then on, such as a
                 migration: it is neither rendered nor removed later.
+            edits: by path, other texts for files and bases, which count instead of what is there.
 
         Raises:
             BlueprintError: something must not be written; it has every reason. A command was
                 interrupted, or conflicts of an earlier one are still there.
         """
         record = replace(record, files=tuple(sorted(rendered)))
-        return cls._made(root, rendered, record, once or {}, {record.path: record})
+        return cls._made(root, rendered, record, once or {}, {record.path: record}, edits or {})
 
     @classmethod
     def removal(
@@ -73,7 +83,25 @@ class Plan:
         Raises:
             BlueprintError: as in `of`.
         """
-        return cls._made(root, {}, record, once or {}, {record.path: None})
+        return cls._made(root, {}, record, once or {}, {record.path: None}, {})
+
+    @classmethod
+    def of_edits(
+        cls, root: Path, edits: Mapping[str, str], note: str, *, once: Mapping[str, str]
+    ) -> "Plan":
+        """Edit files that nothing generates, and write new ones that are the person's.
+
+        Raises:
+            BlueprintError: as in `of`.
+        """
+        refuse_unfinished(root)
+        paths = sorted(str(checked(path)) for path in {*edits, *once})
+        if problems := [wrong for path in paths if (wrong := obstacle(root, path))]:
+            raise BlueprintError(*problems)
+        edited = [edited_file(root, path, text, note) for path, text in edits.items()]
+        new = [new_file(root, path, text, tracked=False) for path, text in once.items()]
+        changes = sorted((*edited, *new), key=lambda change: change.path)
+        return cls(root, tuple(changes), {})
 
     @classmethod
     def _made(
@@ -83,6 +111,7 @@ class Plan:
         record: Record,
         once: Mapping[str, str],
         kept: Mapping[str, Record | None],
+        edits: Mapping[str, str],
     ) -> "Plan":
         refuse_unfinished(root)
         _refuse_pending(root)
@@ -99,7 +128,7 @@ class Plan:
                 if path in once:
                     changes.append(new_file(root, path, once[path], tracked=False))
                 else:
-                    changes.append(change_of(root, path, rendered.get(path)))
+                    changes.append(change_of(root, path, rendered.get(path), edits))
             except BlueprintError as error:
                 problems += error.problems
         if problems:
@@ -122,10 +151,13 @@ class Plan:
         """What would change in the person's files, as a unified diff."""
         return "".join(line for change in self.changes for line in diff_of(change))
 
-    def apply(self) -> None:
+    def apply(self) -> tuple[Step, ...]:
         """Write everything or nothing, also when the process is killed meanwhile.
 
         A file with conflicts is left as it is; `<path>.conflict` beside it has them marked.
+
+        Returns:
+            what was done, for `revert`.
 
         Raises:
             BlueprintError: a file is no longer as it was when the plan was made, or cannot be
@@ -136,11 +168,14 @@ class Plan:
         if problems := [wrong for step in steps if (wrong := obstacle(self.root, step.path))]:
             raise BlueprintError(*problems)
         write_all(self.root, steps)
+        return steps
 
     def _steps(self) -> Iterator[Step]:
         for change in self.changes:
             if change.action is Action.CONFLICT:
                 yield Step(change.target, None, change.after)
+                if change.own not in (None, change.before):
+                    yield Step(change.path, change.before, change.own)
             elif change.before != change.after:
                 yield Step(change.path, change.before, change.after)
         for change in self.changes:
@@ -156,16 +191,29 @@ class Plan:
             yield Step(path, before, after)
 
 
-def _refuse_pending(root: Path) -> None:
+def revert(root: Path, steps: tuple[Step, ...]) -> None:
+    """Take back what `Plan.apply` has just done.
+
+    Raises:
+        BlueprintError: a file was changed meanwhile; nothing is taken back.
+    """
+    write_all(root, [Step(step.path, step.after, step.before) for step in reversed(steps)])
+
+
+def pending_conflicts(root: Path) -> list[str]:
+    """A sentence for each file of conflicts that nobody has settled yet."""
     paths = [f"{path}{CONFLICT}" for record in records(root) for path in record.files]
-    if pending := [path for path in paths if (root / path).exists()]:
-        raise BlueprintError(
-            *(
-                f"{path} has conflicts of an earlier command. Take what you want of it into "
-                f"{path.removesuffix(CONFLICT)}, then delete it."
-                for path in pending
-            )
-        )
+    return [
+        f"{path} has conflicts of an earlier command. Take what you want of it into "
+        f"{path.removesuffix(CONFLICT)}, then delete it."
+        for path in paths
+        if (root / path).exists()
+    ]
+
+
+def _refuse_pending(root: Path) -> None:
+    if pending := pending_conflicts(root):
+        raise BlueprintError(*pending)
 
 
 def _collisions(paths: list[str]) -> list[str]:

@@ -58,11 +58,7 @@ def carry_out(plan: Plan, *, dry_run: bool) -> bool:
         tell("Nothing was written, since this is a dry run. It would be:")
     else:
         plan.apply()
-    width = max((len(change.action) for change in plan.changes), default=0)
-    for change in plan.changes:
-        if change.action is not Action.KEEP:
-            note = f"  ({change.note})" if change.note else ""
-            typer.echo(f"{change.action.ljust(width)}  {change.path}{note}", err=dry_run)
+    report(plan, err=dry_run)
     if plan.conflicts:
         told = "would be" if dry_run else "is"
         tell(
@@ -75,3 +71,12 @@ def carry_out(plan: Plan, *, dry_run: bool) -> bool:
         typer.echo("Everything is there already.")
         return False
     return not dry_run
+
+
+def report(plan: Plan, *, err: bool = False) -> None:
+    """Print what becomes of each file that changes."""
+    width = max((len(change.action) for change in plan.changes), default=0)
+    for change in plan.changes:
+        if change.action is not Action.KEEP:
+            note = f"  ({change.note})" if change.note else ""
+            typer.echo(f"{change.action.ljust(width)}  {change.path}{note}", err=err)

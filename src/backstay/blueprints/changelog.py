@@ -1,17 +1,32 @@
-"""Reads CHANGELOG.md, which has the form of Keep a Changelog 1.1.0."""
+"""Reads CHANGELOG.md, which has the form of Keep a Changelog 1.1.0 and is part of the wheel.
+
+An entry under *Security* that mends what blueprints wrote names it in code, as blueprint and
+pattern of paths: ``entity:*/queries.py``.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fnmatch import fnmatch
+from pathlib import Path
 
-from tests.architecture.tree import ROOT
+from backstay.blueprints.records import Record
+from backstay.blueprints.releases import number_of
 
-FILE = ROOT / "CHANGELOG.md"
+_PACKAGE = Path(__file__).parents[1]
+FILE = next(
+    path
+    for path in (_PACKAGE / "CHANGELOG.md", _PACKAGE.parents[1] / "CHANGELOG.md")
+    if path.exists() or path.parent != _PACKAGE
+)
+"""In the wheel it lies in the package; in the repository, in its root."""
+SECURITY = "Security"
 COMING = "Unreleased"
 HEADINGS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 _VERSION = re.compile(r"## \[(?:(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)|Unreleased\])")
 _CODE = re.compile(r"`([^`]+)`")
+_GENERATED = re.compile(r"([a-z]+):(\S*[/.*]\S*)")
 
 
 class Unreadable(ValueError):
@@ -31,6 +46,42 @@ class Section:
         named = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.])")
         text = " ".join(entry for entries in self.entries.values() for entry in entries)
         return any(named.search(code) for code in _CODE.findall(text))
+
+    def fixes(self, record: Record) -> Iterator[tuple[str, str]]:
+        """The generated files that an entry under *Security* mends, each with the entry."""
+        for entry in self.entries.get(SECURITY, ()):
+            for blueprint, pattern in generated(entry):
+                if blueprint == record.blueprint:
+                    yield from ((path, entry) for path in record.files if fnmatch(path, pattern))
+
+    def markdown(self) -> str:
+        """The text of the section, as it stands in the file but for its line breaks."""
+        head = f"## {self.version}" + (f" - {self.released}" if self.released else "")
+        parts = [
+            f"### {heading}\n" + "\n".join(f"- {entry}" for entry in entries)
+            for heading, entries in self.entries.items()
+        ]
+        return "\n\n".join((head, *parts)) + "\n"
+
+
+def generated(entry: str) -> list[tuple[str, str]]:
+    """The generated files that an entry names: each as blueprint and pattern of paths."""
+    found = (_GENERATED.fullmatch(code) for code in _CODE.findall(entry))
+    return [(each[1], each[2]) for each in found if each]
+
+
+def between(found: Mapping[str, Section], old: str, new: str) -> Sequence[Section]:
+    """The sections of the releases after one, up to another, the newest first."""
+    return [
+        section
+        for version, section in found.items()
+        if version != COMING and number_of(old) < number_of(version) <= number_of(new)
+    ]
+
+
+def released() -> dict[str, Section]:
+    """What the installed release says of itself and of those before."""
+    return sections(FILE.read_text("utf-8"))
 
 
 def sections(text: str) -> dict[str, Section]:

@@ -1,0 +1,110 @@
+"""Installs a release: into a scratch environment, where it is tried, then into a project's own."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from backstay.blueprints.errors import BlueprintError
+
+_SHOWN = 12
+"""Lines of what an installer said."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The release that is wanted.
+
+    Attributes:
+        release: its number, the path of its wheel, or None for the newest.
+        extras: of the package, that the project names.
+        find_links: a folder or page with wheels, beside the index.
+    """
+
+    release: str | None = None
+    extras: Sequence[str] = ()
+    find_links: str | None = None
+
+    def requirement(self, *more: str) -> str:
+        """What an installer is asked for."""
+        names = sorted({*self.extras, *more})
+        package = f"backstay[{','.join(names)}]" if names else "backstay"
+        if self.release is None:
+            return package
+        if self.release.endswith(".whl"):
+            return f"{package} @ {Path(self.release).resolve().as_uri()}"
+        return f"{package}=={self.release}"
+
+    def install(self, python: str, *more: str) -> None:
+        """Install it for an interpreter.
+
+        Raises:
+            BlueprintError: there is no installer, or it failed.
+        """
+        command = [*_installer(python), "--upgrade"]
+        if self.find_links:
+            command += ["--find-links", self.find_links]
+        done = run([*command, self.requirement(*more)])
+        if done.returncode:
+            said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_SHOWN:])
+            raise BlueprintError(
+                f"{self.requirement(*more)} could not be installed:\n{said}\n"
+                "Nothing was changed. Without a network, name a folder with the wheels: "
+                "--find-links FOLDER"
+            )
+
+
+@contextmanager
+def scratch_environment() -> Iterator[str]:
+    """An environment in which a release lies over everything that is installed here.
+
+    It yields the path of the interpreter. What the release requires in a version that is not here
+    is installed beside it; nothing else is installed twice.
+    """
+    with TemporaryDirectory(prefix="backstay-") as folder:
+        venv.EnvBuilder(symlinks=True).create(folder)
+        [packages] = Path(folder).glob("lib/python*/site-packages")
+        places = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+        added = "; ".join(f"site.addsitedir({json.dumps(place)})" for place in places)
+        (packages / "zz_project.pth").write_text(f"import site; {added}\n", "utf-8")
+        yield str(Path(folder) / "bin" / "python")
+
+
+def own_interpreter(root: Path) -> str | None:
+    """The interpreter of the project's `.venv`, or None."""
+    python = root / ".venv" / "bin" / "python"
+    return str(python) if python.exists() else None
+
+
+def run(command: Sequence[str], **options: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end; it asks nothing."""
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        **options,
+    )
+
+
+def _installer(python: str) -> list[str]:
+    """The command that installs: pip, which sees what lies below; else uv."""
+    if find_spec("pip"):
+        quiet = ["--quiet", "--no-input", "--no-compile", "--disable-pip-version-check"]
+        return [sys.executable, "-m", "pip", "--python", python, "install", *quiet]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    raise BlueprintError(
+        "There is neither pip nor uv to install the release with. Install one of them: "
+        f"{sys.executable} -m ensurepip"
+    )
