@@ -8,7 +8,7 @@ from backstay.composition.clashes import clash_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
 from backstay.composition.ownership import Ownership
-from backstay.composition.unloaded import unloaded_faults
+from backstay.composition.unloaded import packageless_faults, unloaded_faults
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.registry import Registry
@@ -20,14 +20,14 @@ from backstay.jobs.outbox import Outbox, answer_event
 def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
     """The features of an application, those of the package if it names none.
 
-    Manifests whose fields have the wrong types are refused.
+    Manifests without their package, or whose fields have the wrong types, are refused.
 
     Raises:
         BootError: it has every fault of the manifests.
     """
     if features is None:
         return packaged.STANDARD
-    if faults := tuple(shape_faults(features)):
+    if faults := (*shape_faults(features), *packageless_faults(features)):
         raise BootError(faults)
     return features
 
