@@ -87,6 +87,7 @@ def test_a_name_that_cannot_be_is_refused(
     [
         ((), "backstay new shop"),
         (("shop", "--without", "tiers,items"), "tiers cannot be left out, only items, mail, tasks"),
+        (("shop", "--without", "maill"), "Did you mean mail?"),
         (("shop", "--database", "oracle"), "'sqlite', 'postgresql'"),
     ],
 )

@@ -136,6 +136,16 @@ async def test_another_violation_is_a_plain_conflict(command: Commands) -> None:
     assert "title" in line["reason"]
 
 
+async def test_a_violated_foreign_key_is_told_as_one(command: Commands, database_kind: str) -> None:
+    with logged(faults) as lines, pytest.raises(Conflict, match="would refer to one") as refused:
+        await add(command, title="One", shelf_id=new_id(), place=1)
+    assert refused.value.code == "db_integrity_error"
+    if database_kind == "postgresql":  # SQLite names neither
+        assert "a row of test_books" in refused.value.detail
+        assert lines[0]["table"] == "test_books"
+        assert lines[0]["constraint"].startswith("fk_test_books_shelf_id")
+
+
 async def test_concurrent_changes_of_one_row_do_not_overwrite_each_other(command: Commands) -> None:
     seen = await add(command)
 
