@@ -119,7 +119,7 @@ async def erase_user(
 async def _holding(session: Transaction, owner: Column[Any], user: User) -> str:
     """What keeps a user's rows of a table from being removed; empty if nothing does.
 
-    That are rows which refer to them and do not belong to the user themselves.
+    Rows that refer to them do, unless they belong to the user as well and are removed, too.
     """
     mine = owner.table.alias()
     for table in Base.metadata.sorted_tables:
@@ -127,7 +127,7 @@ async def _holding(session: Transaction, owner: Column[Any], user: User) -> str:
         for key in table.foreign_keys:
             if key.column.table is not owner.table or _resolved_by_database(key):
                 continue
-            held = select(mine.c[key.column.name]).where(mine.c[owner.name] == user.id)
+            held = select(mine.c[key.column.key]).where(mine.c[owner.key] == user.id)
             others = (or_(each.is_(None), each != user.id) for each in own)
             found = select(literal(1)).where(key.parent.in_(held), *others).limit(1)
             if await session.scalar(found):
