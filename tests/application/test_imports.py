@@ -80,6 +80,18 @@ RAISED = {
         "Routes('/boxes', tags='boxes', tag='boxes')",
         "unexpected keyword argument 'tags'. Write `tag=`. ",
     ),
+    "a misspelt public name": (
+        "from backstay import Aplication",
+        "cannot import name 'Aplication' from 'backstay'. Did you mean `Application`? ",
+    ),
+    "a public name that is not imported": (
+        "del Money; Money",
+        "NameError: name 'Money' is not defined. Write `from backstay import Money`. ",
+    ),
+    "a wrong cron expression": (
+        "cron('61 * * * *', None)",
+        "write minute, hour, day, month and day of the week, such as 30 3 * * *. ",
+    ),
     "a module that is not there": ("import nowhere", "No module named 'nowhere'. "),
     "a name that is not there": ("1 +", "SyntaxError: invalid syntax. "),
     "no text": ("assert False", "AssertionError is raised. "),

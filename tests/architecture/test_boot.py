@@ -177,8 +177,11 @@ async def prepares_in_a_transaction(command: MoveRig, session: Transaction) -> C
 def test_only_the_handler_of_a_command_has_a_transaction(faults: Faults) -> None:
     (fault,) = faults(feature(GetRig, reads_in_a_transaction))
     assert "Nobody provides the parameter `session`" in fault.problem
+    told = "Only the handler of a command gets its Transaction. Read with a Reader."
+    assert fault.hint == told
     (fault,) = faults(feature(MoveRig, prepares_in_a_transaction, move_rig))
     assert "Nobody provides the parameter `session`" in fault.problem
+    assert fault.hint == told
 
 
 class GetAnyRig(Query[None]):

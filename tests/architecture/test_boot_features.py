@@ -64,10 +64,12 @@ from backstay.web.routes import Routes
 routes = Routes("/orders", tag="orders")
 """
 UNLISTED = """
+from types import ModuleType
+
 from backstay.core.feature import Feature
 from harbour.orders import events, routes
 
-feature = Feature("orders", requires=("users",))
+feature = Feature("orders", modules=(ModuleType("harbour.orders.other"),), requires=("users",))
 """
 SHOP = """
 from backstay.core.feature import Feature
@@ -143,6 +145,17 @@ def test_modules_of_a_feature_folder_must_be_listed(project: Project, faults: Fa
         (Code.ROUTE_NOT_LISTED, "harbour/orders/routes.py:5"),
         (Code.FEATURE_MODULE_NOT_LISTED, "harbour/orders/commands.py:12"),  # nobody imports it
     ]
+
+
+def test_a_missing_package_is_told_without_its_consequences(
+    project: Project, faults: Faults
+) -> None:
+    project.plant("orders/__init__.py", MANIFEST.replace(", modules=(commands,)", ""))
+    (fault,) = faults(project.feature("orders"))
+    assert fault.code is Code.FEATURE_PACKAGE
+    assert fault.where.startswith("harbour/orders/__init__.py:")
+    assert "The second argument is missing" in fault.problem
+    assert fault.hint == 'Write Feature("orders", __name__).'
 
 
 TABLE = """

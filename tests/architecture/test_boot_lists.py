@@ -126,6 +126,27 @@ def test_a_list_of_own_rows_needs_an_owner(faults: Faults) -> None:
     assert "permission of ListOwnSails" in fault.problem
 
 
+class Weighing(Entity):
+    __tablename__ = "test_boot_weighings"
+    __table_args__ = {"info": {"owner": "tests"}}  # noqa: RUF012
+
+    tons: Mapped[float]
+
+
+class ListWeighings(ListQuery[SailSummary]):
+    permission = PermissionSpec("weighings", "list")
+
+    tons: Range[Money] | None = None
+
+
+def test_an_exact_filter_needs_an_exact_column(faults: Faults) -> None:
+    weighings = Listing(ListWeighings, Weighing, SailSummary, columns={"area": Weighing.tons})
+    (fault,) = faults(feature(ListWeighings, weighings))
+    assert fault.code is Code.LIST_TYPE
+    assert "compares Decimal with a column of float" in fault.problem
+    assert "Money" in fault.hint
+
+
 class Kind(StrEnum):
     CARGO = "cargo"
     BILGE = "bilge"

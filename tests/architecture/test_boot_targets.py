@@ -14,6 +14,8 @@ from backstay.core.permissions import PUBLIC, SIGNED_IN, SYSTEM_ONLY, Permission
 from backstay.core.targets import AnyTarget, By, Target
 from backstay.core.wiring import Code
 from backstay.features import STANDARD
+from backstay.settings.fields import SettingsGroup
+from backstay.settings.groups.db import DbSettings
 from backstay.testing import settings_with
 from tests.architecture.booting import Faults, feature
 from tests.architecture.rigs import RIGS, Rig, RigDetail
@@ -183,6 +185,17 @@ def test_a_row_without_a_mark_is_no_parameter(faults: Faults) -> None:
     assert (fault.code, fault.hint) == (Code.HANDLER_PARAMETER, "Write `rig: Target[Rig]`.")
 
 
+@handles(GetRig)
+async def plain_in_query(query: GetRig, rig: Rig) -> RigDetail:
+    raise NotImplementedError
+
+
+def test_a_query_is_told_of_the_view(faults: Faults) -> None:
+    (fault,) = faults(feature(RIGS, GetRig, plain_in_query))
+    assert fault.code is Code.HANDLER_PARAMETER
+    assert "Write `Target[RigDetail]`" in fault.hint
+
+
 @handles(MoveRig)
 async def any_rig(command: MoveRig, rig: AnyTarget[Rig]) -> None: ...
 
@@ -190,3 +203,24 @@ async def any_rig(command: MoveRig, rig: AnyTarget[Rig]) -> None: ...
 def test_deleted_rows_must_exist_to_be_found(faults: Faults) -> None:
     (fault,) = faults(feature(RIGS, MoveRig, any_rig))
     assert fault.code is Code.TARGET_DELETED
+
+
+class RigSettings(SettingsGroup):
+    env_prefix = "RIG_"
+
+
+@handles(GetRig)
+async def takes_own_settings(query: GetRig, rig: RigSettings) -> RigDetail:
+    raise NotImplementedError
+
+
+@handles(GetRig)
+async def takes_other_settings(query: GetRig, db: DbSettings) -> RigDetail:
+    raise NotImplementedError
+
+
+def test_a_group_of_settings_must_be_listed(faults: Faults) -> None:
+    (fault,) = faults(feature(GetRig, takes_own_settings))
+    assert "settings=(RigSettings,)" in fault.hint
+    (fault,) = faults(feature(GetRig, takes_other_settings))
+    assert "declare a group of your own" in fault.hint

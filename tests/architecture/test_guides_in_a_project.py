@@ -1,5 +1,6 @@
 """Every guide that shows code works as it is written, all of them in one project."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run(folder, "backstay", "db", "revision", "everything")
     yield folder
     shutil.rmtree(folder)
+
+
+def test_the_webhook_of_the_guide_is_that_of_the_example() -> None:
+    shop = ROOT / "examples" / "shop" / "src" / "shop"
+    sources = [shop / "routers.py", shop / "features" / "payments" / "messages.py"]
+    blocks = re.findall(r"^```py\n(.*?)^```", page("streams-and-uploads"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == len(sources)
+    for block, source in zip(blocks, sources, strict=True):
+        assert block in source.read_text("utf-8")
 
 
 def test_a_resource_by_hand_takes_six_files_and_one_test() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from backstay.blueprints.project import ProjectOptions, render_project
 from backstay.blueprints.tree import Plan
+from backstay.settings.groups.db import DEFAULT_FILE
 from backstay.testing.waiting import LIMIT
 from tests.blueprints.trees import interrupted
 from tests.cli.conftest import Call
@@ -46,6 +47,14 @@ def test_a_project_is_written_and_committed(tmp_path: Path, call: Call) -> None:
     assert len(kept) == len(rendered)
 
 
+def test_what_the_application_makes_is_never_committed(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitignore").write_text(render_project(ProjectOptions(name="shop"))[".gitignore"])
+    for suffix in ("", "-shm", "-wal", "-server"):
+        (tmp_path / f"{DEFAULT_FILE}{suffix}").touch()
+    assert git(tmp_path, "status", "--porcelain") == "?? .gitignore\n"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -78,6 +87,7 @@ def test_a_name_that_cannot_be_is_refused(
     [
         ((), "backstay new shop"),
         (("shop", "--without", "tiers,items"), "tiers cannot be left out, only items, mail, tasks"),
+        (("shop", "--without", "maill"), "Did you mean mail?"),
         (("shop", "--database", "oracle"), "'sqlite', 'postgresql'"),
     ],
 )

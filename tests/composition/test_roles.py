@@ -1,19 +1,28 @@
 """Tests the roles that a project declares in code."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, select, update
 
 from backstay.application import Application
 from backstay.composition import Backstay, sync_access
+from backstay.core.bus import handles
 from backstay.core.clock import utc_now
 from backstay.core.errors import Conflict
+from backstay.core.messages import Command, FromPath, View
 from backstay.core.permissions import PermissionSpec, RoleSpec, Scope
-from backstay.core.wiring import BootError, Code
+from backstay.core.targets import Target
+from backstay.core.wiring import BootError, Code, Place
+from backstay.db.base import Entity
+from backstay.db.resource import Resource
+from backstay.features import STANDARD
 from backstay.features.access.model import Role, RolePermission
 from backstay.features.items.schemas import ITEMS
 from backstay.testing import Login, settings_with
+from tests.architecture.booting import feature
+from tests.architecture.rigs import OWNED
 from tests.features.steps import execute
 
 CLERK = RoleSpec(name="clerk", level=10, grants={ITEMS.read: Scope.ANY, ITEMS.list: Scope.OWN})
@@ -45,6 +54,42 @@ def test_an_unknown_permission_is_a_boot_error(tmp_path: Path) -> None:
     unknown = PermissionSpec("ships", "sink", description="Sink ships")
     role = RoleSpec(name="clerk", level=10, grants={unknown: Scope.ANY})
     assert codes(tmp_path, role) == [Code.ROLE_PERMISSION]
+
+
+class Crate(Entity):
+    __tablename__ = "test_crates"
+    __table_args__ = OWNED
+
+
+class CrateDetail(View):
+    id: UUID
+
+
+CRATES = Resource("crates", Crate, CrateDetail)
+
+
+class MoveCrate(Command[None]):
+    permission = CRATES.update
+    id: FromPath[UUID]
+
+
+@handles(MoveCrate)
+async def move_crate(command: MoveCrate, crate: Target[Crate]) -> None: ...
+
+
+def test_own_rows_need_an_entity_with_an_owner(tmp_path: Path) -> None:
+    crates = feature(CRATES, MoveCrate, move_crate, name="crates")
+    porter = RoleSpec(name="porter", level=10, grants={CRATES.update: Scope.OWN})
+    shop = Application(
+        "shop", roles=(porter,), features=(*STANDARD, crates), migrations=None, templates=None
+    )
+    with pytest.raises(BootError) as refused:
+        shop.compose(settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path))
+    (fault,) = refused.value.faults
+    assert fault.code is Code.RESOURCE_NO_OWNER
+    assert fault.where.startswith(str(Place.of(porter)).partition(":")[0])
+    assert "crates:update in the role porter" in fault.problem
+    assert fault.hint.endswith("or write Scope.ANY.")
 
 
 class TestSeeding:

@@ -10,7 +10,7 @@ from backstay.core.validation import MOST_TOLD, validated
 @pytest.mark.parametrize(
     ("faults", "told", "listed"),
     [
-        (MOST_TOLD, f"{MOST_TOLD} field(s) are not valid.", 20),
+        (MOST_TOLD, f"{MOST_TOLD} fields are not valid.", 20),
         (MOST_TOLD + 1, f"{MOST_TOLD + 1} fields are not valid.", 0),
     ],
 )

@@ -19,7 +19,7 @@ from backstay.db.database import Database
 from backstay.db.queries import one_or_404
 from backstay.db.session import CommitForbidden, Transaction
 from tests.db.conftest import Commands
-from tests.db.tables import Book, Mood, PlaceTaken, Shelf, TitleTaken
+from tests.db.tables import Blurb, Book, Mood, PlaceTaken, Shelf, TitleTaken
 from tests.logs import logged
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +134,19 @@ async def test_another_violation_is_a_plain_conflict(command: Commands) -> None:
     (line,) = lines
     assert (line["log_level"], line["event"]) == ("warning", "the database refused a change")
     assert "title" in line["reason"]
+
+
+async def test_a_violated_foreign_key_is_told_as_one(command: Commands, database_kind: str) -> None:
+    async def work(session: Transaction) -> None:
+        await session.insert_one(Blurb(book_id=new_id()))
+
+    with logged(faults) as lines, pytest.raises(Conflict, match="would refer to one") as refused:
+        await command(work)
+    assert refused.value.code == "db_integrity_error"
+    if database_kind == "postgresql":  # SQLite names neither
+        assert "a row of test_blurbs" in refused.value.detail
+        assert lines[0]["table"] == "test_blurbs"
+        assert lines[0]["constraint"].startswith("fk_test_blurbs")
 
 
 async def test_concurrent_changes_of_one_row_do_not_overwrite_each_other(command: Commands) -> None:

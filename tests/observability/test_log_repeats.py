@@ -88,6 +88,15 @@ def test_suppressed_errors_are_logged_at_the_end(written: Written) -> None:
     assert written.taken() == []
 
 
+def test_a_further_application_logs_an_error_anew(written: Written) -> None:
+    log = structlog.get_logger("one of a module, which is kept from its first event on")
+    for _ in range(2):
+        for _ in range(2):
+            log.error("unhandled error", fault=lost())
+        configure("INFO", "json")
+    assert ["exception" in event for event in written.taken()] == [True, True]
+
+
 def test_errors_of_another_type_line_or_event_are_logged(written: Written) -> None:
     def fail(kind: type[Exception]) -> None:
         raise kind

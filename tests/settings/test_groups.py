@@ -84,7 +84,7 @@ def test_values_are_shown_as_they_are_written_and_secrets_masked(read_shop: Read
     [
         ("SHOP_CURRENCY", "GBP", "should be 'EUR' or 'USD'", "Set it to: EUR or USD, such as EUR."),
         ("SHOP_DEAREST", "2000", "is above 1000", "Set it to 1000 at most."),
-        ("SHOP_NOTE", "rude", "is not polite", "Set it to: text."),
+        ("SHOP_NOTE", "rude", "is not polite", "Set it to another text."),
         ("SHOP_NOTE", "shouted", "is too loud", "Write it in lower case."),
         ("SHOP_FLOORS", "[1", "begins like a JSON list but is not one", "Write ["),
         ("SHOP_FLOORS", "one", "should be a valid integer", "Set it to: list (JSON or commas)."),
@@ -112,7 +112,7 @@ def test_a_missing_setting_is_one_error_with_its_meaning(read_shop: Read, tmp_pa
     loaded = read_shop(SHOP_API_KEY="", SHOP_CURRENCY="USD")
     assert [str(error) for error in loaded.errors] == [
         "SHOP_API_KEY: is missing, and has no default.\n"
-        "    Set it to: text. Key of the payment provider."
+        "    Set it to a text. Key of the payment provider."
     ]
     assert loaded.origins["SHOP_API_KEY"] == "not set"
     assert "SHOP_API_KEY" not in loaded.shown

@@ -1,7 +1,8 @@
 """Shows what the fixtures of the test kit replace, and that mistakes are told in a sentence."""
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,7 @@ from backstay.core.mail import Mail, Mailer, MailNotSent
 from backstay.core.ports import AccessClaims, AccessTokens, BreachedPasswords
 from backstay.features.mail.commands.sending import SendMail
 from backstay.settings import ConfigurationError
-from backstay.testing import Login, Mails, Work, settings_with
+from backstay.testing import Login, Mails, Work, plugin, settings_with
 from backstay.testing.replacing import for_tests, require_kept_mails
 from tests.features.steps import needs, register
 
@@ -139,6 +140,12 @@ def test_a_missing_setting_is_told_with_where_tests_give_it(
     with pytest.raises(ConfigurationError) as failed:
         settings_with(f"sqlite:///{tmp_path}/unused.db", tmp_path, MAIL_PORT="smtp")
     assert "fixture `variables`" in "".join(failed.value.__notes__)
+    session = SimpleNamespace()
+    setup: Any = plugin.pytest_fixture_setup(cast(Any, SimpleNamespace(session=session)))
+    next(setup)
+    with pytest.raises(pytest.fail.Exception, match=r"MAIL_PORT(.|\n)*fixture `variables`"):
+        setup.throw(failed.value)
+    assert session.shouldfail == "the application does not start"
 
 
 def test_only_what_the_application_has_is_replaced(database_kind: str) -> None:

@@ -199,7 +199,7 @@ async def test_a_body_full_of_faults_gets_a_short_answer(
 ) -> None:
     body = {f"n{number}": 1 for number in range(1_500)}
     refused = problem(await client.post(f"{API}{path}", json=body), 422, "validation_error")
-    assert refused["detail"] == f"{1_500 + required} field(s) are not valid."
+    assert refused["detail"] == f"{1_500 + required} fields are not valid."
     assert len(refused["errors"]) == 20
     body = {f"n{number}": 1 for number in range(20_000)}
     problem(await client.post(f"{API}{path}", json=body), 413, "too_large")

@@ -67,7 +67,7 @@ class TestWhereTheServerTakesLess:
 async def test_a_body_full_of_unknown_names_is_not_validated(login: Login) -> None:
     person = await login()
     for count, told in (
-        (5_000, "5000 field(s) are not valid."),
+        (5_000, "5000 fields are not valid."),
         (5_001, "The body may hold 10000 values and names."),
         (150_000, "The body may hold 10000 values and names."),
     ):

@@ -139,4 +139,4 @@ async def test_a_refusal_lists_only_so_many_faults(person: Person) -> None:
     answer = await person.client.patch(f"{API}/users/me", json=body)
     assert answer.status_code == 422
     assert len(answer.json()["errors"]) == 20
-    assert answer.json()["detail"] == "5000 field(s) are not valid."
+    assert answer.json()["detail"] == "5000 fields are not valid."

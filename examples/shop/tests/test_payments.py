@@ -44,6 +44,16 @@ async def test_only_fresh_signed_announcements_pay(
     assert found.json()["status"] == "paid"
 
 
+async def test_a_signed_announcement_that_names_no_order_is_refused(
+    client: httpx.AsyncClient, clock: FrozenClock, settings: Settings
+) -> None:
+    key = settings.of(ShopSettings).webhook_secret.get_secret_value()
+    for body in (b"", b"no JSON", b"[]", b'{"order_id": 1}'):
+        headers = signed(clock().timestamp(), body, key)
+        answer = await client.post("/shop/payments", content=body, headers=headers)
+        assert answer.status_code == 422, answer.text
+
+
 async def test_paid_orders_are_sales(
     seller: Person, login: Login, place: Place, work: Work, clock: FrozenClock
 ) -> None:

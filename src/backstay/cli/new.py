@@ -1,6 +1,7 @@
 """The command `new`: writes a project that is built on the package."""
 
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
 
@@ -100,7 +101,9 @@ def _left_out(given: list[str]) -> tuple[str, ...]:
     names = [name.strip() for each in given for name in each.split(",") if name.strip()]
     if wrong := sorted(set(names).difference(OPTIONAL)):
         are = f"{' and '.join(wrong)} cannot be left out"
-        raise BlueprintError(f"--without: {are}, only {', '.join(OPTIONAL)}.", usage=True)
+        near = [each for name in wrong for each in get_close_matches(name, OPTIONAL, n=1)]
+        meant = f" Did you mean {' and '.join(near)}?" if near else ""
+        raise BlueprintError(f"--without: {are}, only {', '.join(OPTIONAL)}.{meant}", usage=True)
     return tuple(sorted(set(names)))
 
 

@@ -183,7 +183,7 @@ def compose(
     services = _services(adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
     bus = bus_for(settings, *wired, services, own.provided)
-    registry.faults += role_faults(roles, features)
+    registry.faults += role_faults(roles, features, registry.finders.values())
     registry.faults += owner_faults(models)
     if MailTemplates not in own.replaced:
         registry.faults += template_faults(templates, settings.mail.templates_dir)

@@ -1,6 +1,7 @@
 """Lists the steps of both pipelines in order, and the providers of handlers' parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -22,7 +23,7 @@ from backstay.db.activity import AuditTrail
 from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
 from backstay.db.paging import Cursors, Paginator
-from backstay.db.session import WRITING, Reader
+from backstay.db.session import WRITING, Reader, Transaction
 from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.step import finish_job
@@ -42,6 +43,9 @@ def bus_for(
 ) -> Bus:
     """The bus of commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
+    purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
+    writing = providers | WRITING | outbox.providers() | purging
+    registry.hint_of = partial(_hint_of, writing.keys() - providers.keys())
     bus = Bus(registry)
     own = {kind: _always(each) for kind, each in provided.items()}
     prepare = bus.prepare_with(own | providers)
@@ -67,8 +71,6 @@ def bus_for(
         authorize,  # checks the grant, its field rules and the rules of the message
         kept.answer,  # returns a cached answer, else caches this one
     )
-    purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
-    writing = providers | WRITING | outbox.providers() | purging
     registry.faults += provided_twice(provided, writing)
     bus.route(Command, command_steps, own | writing)
     bus.route(Query, query_steps, own | providers)
@@ -91,6 +93,19 @@ def _providers(
         Preconditions: attrgetter("origin.preconditions"),
         Sender: lambda context: context.sender.inside(context),
     }
+
+
+def _hint_of(of_commands: Container[Any], kind: Any) -> str | None:
+    """How a handler gets a parameter that nobody provides; ``of_commands`` only theirs get."""
+    name = getattr(kind, "__name__", repr(kind))
+    if kind in of_commands:
+        hint = f"Only the handler of a command gets its {name}."
+        return f"{hint} Read with a Reader." if kind is Transaction else hint
+    if not (isinstance(kind, type) and issubclass(kind, SettingsGroup)):
+        return None
+    if kind.__module__.startswith("backstay."):
+        return f"Handlers do not get the package's {name}: declare a group of your own."
+    return f"List it in `settings=` of the application: Application(..., settings=({name},))."
 
 
 def _paginating(database: Database, cursors: Cursors) -> Provider:

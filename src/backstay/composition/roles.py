@@ -1,19 +1,30 @@
 """Compares the roles that a project declares with one another and with the permissions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from backstay.core.feature import Feature
 from backstay.core.permissions import PermissionSpec, RoleSpec, Scope
+from backstay.core.targets import Finder
 from backstay.core.wiring import Code, Flaw, Place
+from backstay.db.base import Base
+from backstay.db.owners import ownerless
+from backstay.db.resource import Resource
 from backstay.features.access.commands.seeding import ADMIN, ADMIN_LEVEL, USER
 
 LONGEST = 64
 """Characters of the name of a role, as over HTTP."""
 
 
-def role_faults(roles: Sequence[RoleSpec], features: Sequence[Feature]) -> Iterator[Flaw]:
-    """The faults of declared roles: a name or level that is taken, an unknown permission."""
+def role_faults(
+    roles: Sequence[RoleSpec], features: Sequence[Feature], finders: Iterable[Finder] = ()
+) -> Iterator[Flaw]:
+    """The faults of declared roles.
+
+    They are a name or level that is taken, an unknown permission, and the scope OWN for rows of
+    nobody; ``finders`` know whose rows are.
+    """
+    nobodys = _of_nobodys_rows(finders)
     declared = {
         message.permission
         for feature in features
@@ -41,6 +52,25 @@ def role_faults(roles: Sequence[RoleSpec], features: Sequence[Feature]) -> Itera
             hint = f"Choose a whole number above 0 and below {ADMIN_LEVEL}."
             yield Flaw(Code.ROLE_LEVEL, problem, hint).of(role)
         yield from _grant_flaws(role, declared)
+        yield from _scope_flaws(role, nobodys)
+
+
+def _of_nobodys_rows(finders: Iterable[Finder]) -> dict[str, type[Base]]:
+    """By the name of the resource: the entities that do not say whose a row is."""
+    resources = [each for each in finders if isinstance(each, Resource)]
+    return {each.name: each.entity for each in resources if each.entity.__owner__ is None}
+
+
+def _scope_flaws(role: RoleSpec, nobodys: Mapping[str, type[Base]]) -> Iterator[Flaw]:
+    """The grants for own rows that reach none; who creates a row needs none before."""
+    grants: Any = role.grants
+    for spec, scope in grants.items() if isinstance(grants, Mapping) else ():
+        if scope is not Scope.OWN or not isinstance(spec, PermissionSpec):
+            continue
+        if spec.resource in nobodys and spec.action != "create":
+            who = f"{spec.key} in the role {role.name}"
+            flaw = ownerless(nobodys[spec.resource], who, "write Scope.ANY")
+            yield flaw.of(role)
 
 
 def _grant_flaws(role: RoleSpec, declared: set[PermissionSpec]) -> Iterator[Flaw]:

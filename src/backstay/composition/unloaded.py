@@ -21,6 +21,30 @@ _DECLARES = re.compile(
 _MANIFEST = "Feature("
 
 
+def packageless_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
+    """Manifests without their second argument, so that modules beside them are not found.
+
+    Most other faults would be consequences, such as permissions that no message declares.
+    """
+    for feature in features:
+        said = feature.modules, feature.routes, feature.tasks, feature.schedule
+        if feature.package is not None or any(said):
+            continue
+        if any(_first_declaration(file) for file in _usual_files(feature.place.module)):
+            manifest = f'Feature("{feature.name}")'
+            problem = f"The second argument is missing in {manifest}, which is without its modules."
+            hint = f'Write Feature("{feature.name}", __name__).'
+            yield Flaw(Code.FEATURE_PACKAGE, problem, hint).of(feature)
+
+
+def _usual_files(package: str) -> Iterator[Path]:
+    """The files of the modules of a package that are found by their names."""
+    for folder in getattr(sys.modules.get(package), "__path__", ()):
+        for name in NAMES:
+            yield Path(folder, f"{name}.py")
+            yield from sorted(Path(folder, name).glob("*.py"))
+
+
 def unloaded_faults(features: Sequence[Feature]) -> Iterator[Flaw]:
     """Modules that declare handlers, routes or tables, and that nothing has imported."""
     for feature in features:

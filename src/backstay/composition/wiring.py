@@ -8,7 +8,7 @@ from backstay.composition.ejections import ejection_faults
 from backstay.composition.manifests import manifest_faults, shape_faults
 from backstay.composition.operations import operation_faults
 from backstay.composition.ownership import Ownership
-from backstay.composition.unloaded import unloaded_faults
+from backstay.composition.unloaded import packageless_faults, unloaded_faults
 from backstay.core.feature import Feature
 from backstay.core.messages import Command
 from backstay.core.registry import Registry
@@ -22,13 +22,14 @@ def listed(features: Sequence[Feature] | None) -> Sequence[Feature]:
     """The features of an application, by default those of the package.
 
     Raises:
-        BootError: fields of manifests have the wrong types; it has every fault of the manifests.
+        BootError: manifests lack their package, or their fields have the wrong types; it has every
+            fault of the manifests.
     """
     if features is None:
         from backstay.features import STANDARD
 
         features = STANDARD
-    if faults := tuple(shape_faults(features)):
+    if faults := (*shape_faults(features), *packageless_faults(features)):
         raise BootError(faults)
     return features
 

@@ -18,6 +18,7 @@ _FACE = __name__.partition(".")[0]
 _OTHERS = (str(Path(__file__).parents[1]), get_path("stdlib"), "<")
 """What the paths of files begin with that are no project's."""
 _KEYWORD = re.compile(r"(?:\w+\.)*?(\w+)(?:\.\w+)?\(\) got an unexpected keyword argument '(\w+)'")
+_UNKNOWN = re.compile(rf"cannot import name '(\w+)' from '{_FACE}'")
 _HINT = "Mend it there; APP_DEBUG=true shows the traceback."
 
 
@@ -46,6 +47,7 @@ def _is_absent(module: str, error: Exception) -> bool:
 
 def _flaw(error: Exception, module: str) -> Flaw:
     kind, text = type(error).__name__, " ".join(str(error).split()).rstrip(".")
+    text = text.removesuffix(f" ({sys.modules[_FACE].__file__})")
     problem = f"{kind}: {text}." if text else f"{kind} is raised."
     if isinstance(error, SyntaxError) and error.filename:
         where = Place(error.filename, error.lineno or 1)
@@ -64,6 +66,17 @@ def _places(error: Exception) -> Iterator[Place]:
 
 
 def _near(error: Exception) -> str:
+    """What was meant: a name of the public face, or a keyword of one of its classes."""
+    public = sys.modules[_FACE].__all__
+    if isinstance(error, NameError) and error.name in public:
+        return f"Write `from {_FACE} import {error.name}`. "
+    if isinstance(error, ImportError) and (unknown := _UNKNOWN.search(str(error))):
+        names = get_close_matches(unknown[1], public, n=1)
+        return f"Did you mean `{names[0]}`? " if names else ""
+    return _keyword(error)
+
+
+def _keyword(error: Exception) -> str:
     """The keyword that was meant, where a class or function of the public face has another one."""
     found = _KEYWORD.search(str(error)) if isinstance(error, TypeError) else None
     taker: Any = _public(found[1]) if found else None

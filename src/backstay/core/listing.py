@@ -215,11 +215,13 @@ class ListQuery(Query[Page[V] | CursorPage[V]], Generic[V]):
         names = [key.removeprefix("-") for key in self.sort]
         if any(name not in self.sortable for name in names):
             known = ", ".join(self.sortable) or "nothing"
-            raise PydanticCustomError("sort", "sort knows {known}", {"known": known})
+            raise PydanticCustomError(
+                "sort", "sort knows {known}", {"known": known, "field": "sort"}
+            )
         if len(set(names)) != len(names):
-            raise PydanticCustomError("sort", "sort names a field twice")
+            raise PydanticCustomError("sort", "sort names a field twice", {"field": "sort"})
         if self.q is not None and not self.searchable:
-            raise PydanticCustomError("q", "this list cannot be searched")
+            raise PydanticCustomError("q", "this list cannot be searched", {"field": "q"})
         return self
 
 

@@ -11,7 +11,7 @@ from backstay.core.permissions import PermissionSpec, Policy
 from backstay.core.principal import Grant
 from backstay.core.representation import Preconditions
 from backstay.core.signatures import flaws_of, hints_of, parameters_of, rule_flaws
-from backstay.core.targets import Finder, Sought, matching, sought_by
+from backstay.core.targets import By, Finder, Sought, matching, sought_by
 from backstay.core.wiring import Code, Flaw, Place
 
 Provider = Callable[[Context], Any]
@@ -43,6 +43,8 @@ class Registry:
         self, functions: Iterable[Callable[..., Any]], finders: Iterable[Finder] = ()
     ) -> None:
         self.faults: list[Flaw] = []
+        self.hint_of: Callable[[Any], str | None] = lambda kind: None
+        """How a handler gets a parameter of a type that nobody provides, where that is known."""
         self.finders: dict[Any, Finder] = {}
         self.handlers: dict[type[Message[Any]], Function] = {}
         self.preparers: dict[type[Message[Any]], Function] = {}
@@ -161,10 +163,20 @@ class Registry:
                 chosen.append(provider)
             elif hints_of(function) is not None:
                 flaw = _unprovided(message, function, name, kind)
-                if kind in self.finders:
-                    flaw = flaw._replace(hint=f"Write `{name}: Target[{kind.__name__}]`.")
-                self.note(function, flaw)
+                sought = Sought(name, kind, By(), message)
+                hint = self._hint_of_row(sought, providers) or self.hint_of(kind)
+                self.note(function, flaw._replace(hint=hint or flaw.hint))
         return tuple(chosen)
+
+    def _hint_of_row(self, sought: Sought, providers: Mapping[Any, Provider]) -> str | None:
+        """How a handler gets a row; None for what is no row."""
+        finder = self.finders.get(sought.kind)
+        if finder is None:
+            return None
+        for flaw in finder.flaws(sought, providers):
+            if flaw.code is Code.TARGET_NOT_LOCKED:
+                return flaw.hint
+        return f"Write `{sought.name}: Target[{sought.kind.__name__}]`."
 
     def _found(
         self, function: Function, sought: Sought, providers: Mapping[Any, Provider]

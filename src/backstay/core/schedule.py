@@ -80,5 +80,7 @@ def cron(expression: str, command: Command[Any], name: str = "") -> Scheduled:
     try:
         trigger.next_slot(datetime.now(UTC))
     except (CronSimError, StopIteration) as error:
-        raise ValueError(f"{expression!r} is no cron expression that ever matches") from error
+        wrong = f"{expression!r} is no cron expression that ever matches"
+        form = "write minute, hour, day, month and day of the week, such as 30 3 * * *"
+        raise ValueError(f"{wrong}: {form}") from error
     return Scheduled(name or type(command).__name__, command, trigger)

@@ -48,7 +48,8 @@ def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: st
         FieldError(_path(error, whole, inside), error["type"], _message(error))
         for error in errors[:MOST_FAULTS]
     )
-    return Invalid(f"{len(errors)} field(s) are not valid.", errors=faults)
+    many = "1 field is" if len(errors) == 1 else f"{len(errors)} fields are"
+    return Invalid(f"{many} not valid.", errors=faults)
 
 
 def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:

@@ -234,9 +234,19 @@ def _integrity(error: IntegrityError) -> AppError:
     violated = violated_by(error)
     taken: type[Conflict] | None = (violated.info if violated is not None else {}).get("taken")
     if taken is None:  # perhaps a bug, such as a column that nobody fills
-        log.warning("the database refused a change", reason=first_line(error))
-        return _IntegrityViolated()
+        cause = getattr(error.orig, "__cause__", None)
+        named = {name: getattr(cause, f"{name}_name", None) for name in ("table", "constraint")}
+        known = {name: value for name, value in named.items() if value is not None}
+        log.warning("the database refused a change", reason=first_line(error), **known)
+        return _IntegrityViolated(_of_key(error, known.get("table")))
     return taken()
+
+
+def _of_key(error: IntegrityError, table: str | None) -> str:
+    """The sentence on a violated foreign key, whose ``table`` SQLite does not tell; else empty."""
+    is_key = sqlstate(error) == "23503" or "FOREIGN KEY" in str(error.orig)
+    rows = f"a row of {table}" if table else "a row"
+    return f"By this change {rows} would refer to one that is not there." if is_key else ""
 
 
 def first_line(error: BaseException) -> str:

@@ -65,6 +65,8 @@ def filter_flaws(query: type[ListQuery[Any]], columns: Columns) -> Iterator[Flaw
             hint = "Declare it with the type of the column."
             if operand is float and isinstance(column.type, FixedPoint):
                 hint = "Declare it with Decimal or Money: a float is not exact."
+            if operand is Decimal and _python_type(column) is float:
+                hint = "Declare the column with Money, or the filter with float, which is rounded."
             yield Flaw(Code.LIST_TYPE, problem, hint)
         elif issubclass(kind, Range) and isinstance(column.type, _UNORDERED):
             problem = f"{told} is a Range, and {_spoken(column)} has no order."
@@ -113,18 +115,22 @@ def join_flaws(
 
 
 def _compares(operand: type[Any], column: ColumnElement[Any]) -> bool:
-    try:
-        known = column.type.python_type
-    except NotImplementedError:
-        known = object
+    known = _python_type(column)
     if isinstance(column.type, FixedPoint | JSON):
         return operand in {Decimal, int} and known is Decimal
     if operand is date and is_moment(column):
         return True
     if known is not object and datetime in {operand, known}:
         return operand is known
-    are_numbers = operand in {int, float, Decimal} and known in {float, Decimal}
-    return are_numbers or issubclass(operand, known)
+    numbers = {float: {int, float}, Decimal: {int, float, Decimal}}
+    return operand in numbers.get(known, ()) or issubclass(operand, known)
+
+
+def _python_type(column: ColumnElement[Any]) -> type[Any]:
+    try:
+        return column.type.python_type
+    except NotImplementedError:  # any value may fit
+        return object
 
 
 def _multiplying(from_: FromClause, entity: FromClause) -> Iterator[FromClause]:
@@ -167,9 +173,5 @@ def _name(table: Any) -> str:
 
 
 def _spoken(column: ColumnElement[Any]) -> str:
-    kind = column.type
-    try:
-        known = kind.python_type
-    except NotImplementedError:
-        known = object
+    kind, known = column.type, _python_type(column)
     return f"a column of {type(kind).__name__ if known is object else known.__name__}"

@@ -34,11 +34,11 @@ def owned(
     return mine if more is None else and_(mine, more)
 
 
-def ownerless(entity: type[Base], who: str) -> Flaw:
+def ownerless(entity: type[Base], who: str, otherwise: str = "give no `default_scope`") -> Flaw:
     """The fault of a permission for own rows where no row has an owner."""
     name = entity.__name__
     problem = f"The scope OWN of {who} reaches nothing: {name} does not say whose a row is."
-    hint = 'Set `__owner__ = "owner_id"` in its class body, or give no `default_scope`.'
+    hint = f'Set `__owner__ = "owner_id"` in its class body, or {otherwise}.'
     return Flaw(Code.RESOURCE_NO_OWNER, problem, hint)
 
 

@@ -17,6 +17,9 @@ from backstay.observability.log_repeats import Repeats
 
 Keep = Callable[[Mapping[str, Any]], None]
 Form = Literal["console", "json"]
+_processors: list[Processor] = []
+"""The processors in use. A logger keeps this very list from its first event on, so that it follows
+a later call of `configure`: repeats are counted anew for each application of a process."""
 
 
 def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], None]:
@@ -37,13 +40,14 @@ def configure(level: str, form: Form, keep: Keep | None = None) -> Callable[[], 
     every = structlog.make_filtering_bound_logger(logging.NOTSET)
     summing = structlog.wrap_logger(lines, [structlog.processors.add_log_level, *shown], every)
     repeats = Repeats(lambda name, event: getattr(summing, name)(**event))
+    _processors[:] = [
+        structlog.contextvars.merge_contextvars,
+        repeats,
+        structlog.processors.add_log_level,
+        *shown,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            repeats,
-            structlog.processors.add_log_level,
-            *shown,
-        ],
+        processors=_processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,

@@ -212,7 +212,10 @@ def _error(problem: ErrorDetails, name: str, hint: str) -> SettingError:
 
 
 def _hint(variable: Variable, problem: ErrorDetails) -> str:
+    is_missing = problem["type"] == "missing"
+    meaning = f" {variable.about}" if is_missing and variable.about else ""
+    if variable.kind == "text":
+        return f"Set it to {'a' if is_missing else 'another'} text.{meaning}"
     has_example = variable.secret or "such as" in variable.kind
     example = "" if has_example else variable.default(local=False)
-    meaning = f" {variable.about}" if problem["type"] == "missing" and variable.about else ""
     return f"Set it to: {variable.kind}{f', such as {example}' if example else ''}.{meaning}"

@@ -79,7 +79,8 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
         return (yield)
     except (BootError, ConfigurationError) as error:
         request.session.shouldfail = "the application does not start"
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        raise pytest.fail.Exception(told, pytrace=False) from None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

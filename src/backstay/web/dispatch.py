@@ -37,7 +37,7 @@ class Route(APIRoute):
     @classmethod
     def of(cls, spec: RouteSpec, prefix: str) -> "Route":
         """The route for one row of the table."""
-        parameters = Parameters(spec.message, spec.path_names)
+        parameters = Parameters(spec.message, spec.path_names, spec.method)
         result = spec.message.result_type()
         route = cls(
             prefix + spec.path,

@@ -90,6 +90,8 @@ def describe(
     operation["security"] = _security(route, common)
     if spec.bodies:
         operation["requestBody"] = _body(route, common)
+    elif route.parameters.has_body and not route.parameters.needs_body:
+        operation["requestBody"]["required"] = False
     if spec.upload is not None:
         operation["requestBody"] = _upload(route.parameters.uploads[0], spec.upload)
     conditions = list(_conditions(route, is_conditional=is_conditional))

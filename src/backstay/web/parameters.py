@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from inspect import Parameter
 from itertools import islice
@@ -29,9 +30,14 @@ _STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class Parameters:
-    """How a request carries one type of message."""
+    """How a request carries one type of message.
 
-    def __init__(self, message: type[Message[Any]], path_names: Mapping[str, str]) -> None:
+    A body may be left out by a POST if no field of it is required.
+    """
+
+    def __init__(
+        self, message: type[Message[Any]], path_names: Mapping[str, str], method: str
+    ) -> None:
         self._message = message
         self._path_names = path_names
         fields: dict[Source, dict[str, FieldInfo]] = {source: {} for source in Source}
@@ -52,6 +58,8 @@ class Parameters:
         ]
         self.has_query = bool(fields[Source.QUERY])
         self.has_body = bool(fields[Source.JSON])
+        required = any(field.is_required() for field in fields[Source.JSON].values())
+        self.needs_body = required or method != "POST"
         self._query: type[BaseModel] | None = None
         self._body: type[BaseModel] | None = None
         if self.has_query:
@@ -72,7 +80,7 @@ class Parameters:
             Invalid: one of these parts, or the message as a whole, is not valid.
         """
         if self._body is not None:
-            given = await request.body()
+            given = await request.body() or (b"" if self.needs_body else b"{}")
             check_extent(given, self._message.body_values)
             body = validated(partial(self._body.model_validate_json, extra="forbid"), given, "body")
             if isinstance(body, self._message):
@@ -82,7 +90,7 @@ class Parameters:
         fields: dict[str, Any] = {}
         if self._query is not None:
             named = self._given(request.query_params)
-            fields = _named(validated(self._query.model_validate, named, "query"))
+            fields = _named(self._validated(self._query, named))
         if self._body is not None:
             fields |= _named(body)
         for flat, (name, operator) in self._flat.items():
@@ -93,6 +101,14 @@ class Parameters:
         fields |= dict.fromkeys(self.uploads, upload)
         about = "body" if self.has_body else "query"
         return validated(self._message.model_validate, fields, about)
+
+    def _validated(self, model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+        """The query; the refusal of an unknown parameter names the known ones."""
+        try:
+            return validated(model.model_validate, given, "query")
+        except Invalid as error:
+            error.errors = tuple(_naming_known(each, model) for each in error.errors)
+            raise
 
     def _given(self, query: QueryParams) -> dict[str, Any]:
         lists: dict[str, list[str]] = {}
@@ -146,6 +162,16 @@ def check_extent(body: bytes, most: int) -> None:
     found = islice(TEXT_OR_JOINT.finditer(body), 2 * most)
     if sum(len(each[0]) == 1 for each in found) >= most:
         raise Invalid(f"The body may hold {most} values and names.")
+
+
+def _naming_known(fault: FieldError, model: type[BaseModel]) -> FieldError:
+    """The same fault; that of an unknown parameter names the known ones, or a filter's own."""
+    if fault.code != "extra_forbidden":
+        return fault
+    name = fault.field.partition("__")[0]
+    known = [each for each in model.model_fields if each.startswith(f"{name}__")]
+    known = known or [each for each in model.model_fields if "__" not in each]
+    return replace(fault, message=f"This is unknown here; known are {', '.join(known)}")
 
 
 def _announces_content(request: Request) -> bool:

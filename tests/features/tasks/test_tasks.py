@@ -82,7 +82,7 @@ async def test_a_payload_full_of_faults_gets_a_short_answer(login: Login) -> Non
     payload = {f"n{number}": 1 for number in range(400)}
     answer = await ann.client.post(TASKS, json={"task": "demo.count", "payload": payload})
     refused = problem(answer, 422, "validation_error")
-    assert (refused["detail"], len(refused["errors"])) == ("400 field(s) are not valid.", 20)
+    assert (refused["detail"], len(refused["errors"])) == ("400 fields are not valid.", 20)
     payload = {f"n{number}": 1 for number in range(20_000)}
     answer = await ann.client.post(TASKS, json={"task": "demo.count", "payload": payload})
     problem(answer, 413, "too_large")

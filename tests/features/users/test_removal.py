@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Uuid,
+    delete,
     func,
     insert,
     select,
@@ -203,6 +204,38 @@ async def test_ownership_follows_the_foreign_key_whatever_its_name(
     assert "boats" in body["detail"]
     assert (await act(admin, "cascade", keeper.id)).status_code == 204
     assert (await execute(backstay, select(boats))).all() == []
+
+
+@pytest.fixture
+async def oars(backstay: Backstay, boats: Table) -> AsyncIterator[Table]:
+    """A table whose rows refer to boats, and not to their keepers."""
+    table = Table(
+        "oars",
+        Base.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("boat_id", Integer, ForeignKey(boats.c.id)),
+    )
+    made = "CREATE TABLE oars (id INTEGER PRIMARY KEY, boat_id INTEGER REFERENCES boats (id))"
+    await execute(backstay, text(made))
+    yield table
+    Base.metadata.remove(table)
+
+
+async def test_what_refers_to_owned_rows_is_named(
+    login: Login, backstay: Backstay, boats: Table, oars: Table
+) -> None:
+    admin, keeper = await login("admin"), await login()
+    await execute(backstay, insert(boats).values(id=1, keeper_id=UUID(keeper.id)))
+    body = problem(await act(admin, "erase", keeper.id), 409, "users.owns_rows")
+    assert "cascade=true removes them" in body["detail"]
+    await execute(backstay, insert(oars).values(id=1, boat_id=1))
+    for way in ("erase", "cascade"):
+        body = problem(await act(admin, way, keeper.id), 409, "users.owns_rows")
+        assert "Rows of oars refer to rows of boats: remove those first." in body["detail"]
+        assert "cascade" not in body["detail"]
+    assert (await execute(backstay, select(boats))).all() != []
+    await execute(backstay, delete(oars))
+    assert (await act(admin, "cascade", keeper.id)).status_code == 204
 
 
 @needs("items")

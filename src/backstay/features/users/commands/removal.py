@@ -102,15 +102,37 @@ async def erase_user(
     preconditions.check(await send.as_system()(GetUser(id=user.id)))
     for owner in _owners():
         if command.cascade:
+            if held := await _holding(session, owner, user):
+                raise _OwnsRows(f"{held}: remove those first.")
             await session.execute(delete(owner.table).where(owner == user.id))
             name = owner.table.name
             tags.touch(name, f"{name}:of:{user.id}", f"{name}:erased")
         elif await session.scalar(select(literal(1)).where(owner == user.id).limit(1)):
-            table = owner.table.name
-            raise _OwnsRows(f"Rows of {table} belong to the user: cascade=true removes them.")
+            held = await _holding(session, owner, user)
+            how = f"{held}: remove those first" if held else "cascade=true removes them"
+            raise _OwnsRows(f"Rows of {owner.table.name} belong to the user. {how}.")
     await _forget_jobs(session, user)
     await session.delete(user)
     changes.touch(user.id)
+
+
+async def _holding(session: Transaction, owner: Column[Any], user: User) -> str:
+    """What keeps a user's rows of a table from being removed; empty if nothing does.
+
+    Rows that refer to them do, unless they belong to the user as well and are removed, too.
+    """
+    mine = owner.table.alias()
+    for table in Base.metadata.sorted_tables:
+        own = [each for each in _owners() if each.table is table]
+        for key in table.foreign_keys:
+            if key.column.table is not owner.table or _resolved_by_database(key):
+                continue
+            held = select(mine.c[key.column.key]).where(mine.c[owner.key] == user.id)
+            others = (or_(each.is_(None), each != user.id) for each in own)
+            found = select(literal(1)).where(key.parent.in_(held), *others).limit(1)
+            if await session.scalar(found):
+                return f"Rows of {table.name} refer to rows of {owner.table.name}"
+    return ""
 
 
 async def _forget_jobs(session: Transaction, user: User) -> None:

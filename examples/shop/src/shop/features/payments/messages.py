@@ -3,8 +3,8 @@
 import hmac
 from uuid import UUID
 
-from backstay import PUBLIC, Clock, Command, Sender, Unauthenticated, handles
-from pydantic import BaseModel
+from backstay import PUBLIC, Clock, Command, Invalid, Sender, Unauthenticated, handles
+from pydantic import BaseModel, ValidationError
 
 from shop.features.orders.commands import PayOrder
 from shop.settings import ShopSettings
@@ -39,5 +39,8 @@ async def receive_payment(
         raise Unauthenticated("The signature is wrong.")
     if abs(clock().timestamp() - int(time)) > MOST_SECONDS:
         raise Unauthenticated("The announcement is too old.")
-    payment = Payment.model_validate_json(command.body)
+    try:
+        payment = Payment.model_validate_json(command.body)
+    except ValidationError as error:
+        raise Invalid("The announcement names no order.") from error
     await send.as_system()(PayOrder(id=payment.order_id))
