@@ -59,14 +59,27 @@ def migration_of(copy: Path, message: str, features: list[str]) -> tuple[str, st
     Raises:
         BlueprintError: the project does not boot, or its migrations do not run on SQLite.
     """
-    environ = {name: value for name, value in os.environ.items() if not _is_of_database(name)}
-    database = copy.parent / "scratch.db"
-    environ |= {"ENVIRONMENT": "local", "DB_URL": f"sqlite:///{database}", "REDIS_URL": ""}
-    told = _inside(copy, environ, "revision", message, *features)
+    told = _inside(copy, _environ(copy), "revision", message, *features)
     if told is None:
         return None
     path = Path(told)
     return path.relative_to(copy).as_posix(), path.read_text("utf-8")
+
+
+def boot(copy: Path, features: list[str]) -> None:
+    """Boot the copy, and look whether its application lists the features.
+
+    Raises:
+        BlueprintError: it does not boot, or does not list them.
+    """
+    _inside(copy, _environ(copy), "boot", *features)
+
+
+def _environ(copy: Path) -> dict[str, str]:
+    """Variables with a database of the copy's own."""
+    environ = {name: value for name, value in os.environ.items() if not _is_of_database(name)}
+    database = copy.parent / "scratch.db"
+    return environ | {"ENVIRONMENT": "local", "DB_URL": f"sqlite:///{database}", "REDIS_URL": ""}
 
 
 def tables_with_rows(root: Path, tables: list[str]) -> list[str]:
