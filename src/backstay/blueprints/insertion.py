@@ -237,7 +237,7 @@ def _cut(text: str, node: ast.AST) -> str:
     above, below = text[:start], text[stop:]
     if above.endswith("\n\n") and (below.startswith("\n") or not below):
         above = above[:-1]
-    return above + below
+    return above + (below if above else below.lstrip("\n"))
 
 
 def _span(text: str, node: ast.AST) -> tuple[int, int]:

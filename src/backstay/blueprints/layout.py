@@ -9,6 +9,8 @@ from itertools import groupby
 WIDTH = 100
 _ANNOTATED = re.compile(r"(\s+\w+): (\w+(?:\[\w+\])?(?: \| None)?)( = None)?")
 """A field of a class whose type cannot be split."""
+_DEF = re.compile(r"\s*(async )?def ")
+"""A single parameter on a line of its own has a comma behind it."""
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -102,7 +104,9 @@ def wrapped(line: str) -> str:
         head = f"{head[:a]}\n{indent}    {head[a:b]}\n{indent}{head[b:]}"
     together = f"{indent}    {inner}"
     is_call = line[start - 1].isidentifier() or line[start - 1] in _CLOSE
-    if len(together) <= WIDTH and (is_call or len(_parts(inner)) == 1) and inner[-1] != ",":
+    count = len(_parts(inner))
+    is_together = count > 1 if _DEF.match(line) else is_call or count == 1
+    if len(together) <= WIDTH and is_together and inner[-1] != ",":
         return f"{head}\n{together}\n{indent}{tail}"
     clauses = _clauses(inner)
     if len(clauses) > 1:
@@ -136,7 +140,7 @@ def _last_brackets(line: str) -> tuple[int, int] | None:
             depth -= 1
             if depth == 0 and place > start + 1:
                 pairs.append((start, place))
-    if re.match(r"\s*(async )?def ", line):
+    if _DEF.match(line):
         return pairs[0] if pairs else None
     return pairs[-1] if pairs else None
 

@@ -81,10 +81,10 @@ def part_of(kind: str, told: str, feature: str) -> Part:
     fault = name_fault(name, form, sql=False)
     if fault is None and form is CLASS and name_fault(snake(name), SNAKE, sql=False):
         fault = f"is a word of Python as {snake(name)}: choose another one"
-    if fault is None and (name in RESERVED_CLASSES or snake(name) in _TAKEN):
-        fault = "is used by generated code for something else: choose another one"
     if fault is None and kind == "role" and name in {"admin", "user"}:
         fault = "is a role of Backstay: choose another one"
+    if fault is None and (name in RESERVED_CLASSES or snake(name) in _TAKEN):
+        fault = "is used by generated code for something else: choose another one"
     if fault and "write it like" in fault:
         fault = f"is no name of a {kind}: write it like {example.partition(':')[0]}"
     if fault:

@@ -13,8 +13,6 @@ from backstay.blueprints.parts.description import Part
 from backstay.blueprints.parts.reading import Source
 from backstay.blueprints.parts.rendering import group_of, module_of
 
-_CALLS = {"schedule": "Feature", "routers": "Application", "roles": "Application"}
-
 
 class Group(NamedTuple):
     """The class of settings of a project, and its module."""
@@ -207,7 +205,7 @@ def _calls(tree: ast.Module, name: str) -> list[ast.Call]:
 
 
 def _call(text: str, keyword: str) -> ast.Call:
-    calls = _calls(ast.parse(text), _CALLS[keyword])
+    calls = _calls(ast.parse(text), "Feature" if keyword == "schedule" else "Application")
     if len(calls) != 1:
         raise PlaceNotFound
     return calls[0]

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from backstay.blueprints.entities.vocabulary import SOURCES
-from backstay.blueprints.layout import module
+from backstay.blueprints.layout import chained, module
 from backstay.blueprints.parts.description import IN_SNAKE, Part
 
 _BY_MODULE = {
@@ -100,6 +100,7 @@ def _values(part: Part, package: str) -> dict[str, Any]:
         "feature": part.feature,
         "living": living or (found["soft_delete"] and part.kind == "stream"),
         "default": part.default,
+        "singletons": ("None", "True", "False"),
         **_given(part),
     }
 
@@ -117,13 +118,15 @@ def _given(part: Part) -> dict[str, str]:
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("backstay.blueprints.parts"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - it renders Python
     )
+    made.globals["chained"] = lambda caller: chained(caller())
+    return made
 
 
 def _template(name: str) -> Any:
