@@ -11,6 +11,7 @@ import pytest
 from backstay.blueprints.entities.adding import addition
 from backstay.blueprints.entities.command_line import entity_of
 from backstay.blueprints.entities.existing import Project
+from backstay.blueprints.entities.removing import removal
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.parts import adding
 from backstay.blueprints.parts.adding import part_addition, part_removal
@@ -118,6 +119,8 @@ def test_lines_of_a_person_are_kept(shop: Shop) -> None:
     assert {change.action for change in plan.changes} == {Action.KEEP}
     with pytest.raises(BlueprintError, match=r"send_receipt\.py has lines of yours"):
         part_removal(Project.of(shop.root), "job", "SendReceipt", print)
+    with pytest.raises(BlueprintError, match=r"Remove it first: backstay remove job SendReceipt$"):
+        removal(Project.of(shop.root), "Order", print)
     path.unlink()
     (shop.root / "src/shop/mine.py").write_text("import shop.features.orders.parts.send_receipt\n")
     with pytest.raises(BlueprintError, match=r"src/shop/mine\.py uses shop\.features"):

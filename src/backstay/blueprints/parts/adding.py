@@ -201,6 +201,11 @@ def _put(files: _Files, element: Element, application: str) -> None:
         files.edit(element.module, lambda text: edits.put(text, element, source), paste)
 
 
+def part_of_record(record: Record) -> Part:
+    """The part as it was added."""
+    return Part(kind=record.blueprint, name=record.name, **record.options)
+
+
 def part_removal(project: Project, kind: str, name: str, tell: Tell) -> Plan:
     """Plan to remove a part; the rest of the project is tried in a copy without it.
 
@@ -213,8 +218,7 @@ def part_removal(project: Project, kind: str, name: str, tell: Tell) -> Plan:
         parts = [each for each in there if each.partition(" ")[0] in KINDS]
         told = f"There are: {listed(parts)}." if parts else "There are none."
         raise BlueprintError(f"No {kind} {name} was generated here. {told}", usage=True)
-    options = {key: value for key, value in record.options.items() if key != "feature"}
-    part = Part(kind=kind, name=name, feature=record.options["feature"], **options)
+    part = part_of_record(record)
     plan = _without(project.root, project.package, part, record)
     mine = [change.path for change in plan.changes if change.action is Action.LEAVE]
     problems = [
