@@ -13,9 +13,10 @@ from backstay.blueprints.entities.command_line import entity_of
 from backstay.blueprints.entities.existing import Project
 from backstay.blueprints.entities.removing import removal
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.parts import adding
-from backstay.blueprints.parts.adding import part_addition, part_removal
+from backstay.blueprints.parts import adding, removing
+from backstay.blueprints.parts.adding import part_addition
 from backstay.blueprints.parts.description import IN_SNAKE, KINDS, Part, part_of
+from backstay.blueprints.parts.removing import part_removal
 from backstay.blueprints.parts.rendering import render
 from backstay.blueprints.project import ProjectOptions
 from backstay.blueprints.scratch import boot
@@ -52,7 +53,8 @@ def shop(orders: Path, tmp_path: Path) -> Shop:
 @pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy of a project is not booted: the test does so itself, once for all parts."""
-    monkeypatch.setattr(adding, "boot", lambda copy, features: None)
+    for module in (adding, removing):
+        monkeypatch.setattr(module, "boot", lambda copy, features: None)
 
 
 def add(shop: Shop, kind: str, told: str) -> None:
@@ -142,6 +144,22 @@ def test_what_has_no_certain_place_is_told(shop: Shop) -> None:
     path.write_text(text)
     add(shop, "router", "Today")
     assert path.read_text("utf-8") == text
+
+
+@pytest.mark.usefixtures("untried")
+def test_a_setting_gets_another_default_unless_a_person_changed_it(shop: Shop) -> None:
+    path = shop.root / "src/shop/settings.py"
+    add(shop, "setting", "unpaid_days:int=14")
+    add(shop, "setting", "unpaid_days:int=20")
+    text = path.read_text("utf-8")
+    assert ("Field(20, " in text, "Field(14, " in text) == (True, False)
+    path.write_text(text.replace("20, ", "20, ge=1, "))
+    add(shop, "setting", "unpaid_days:int=20")
+    with pytest.raises(BlueprintError, match="Write into the class ShopSettings:"):
+        add(shop, "setting", "unpaid_days:int=21")
+    path.write_text(f"{path.read_text('utf-8')}    paid_secret: int = 1\n")
+    with pytest.raises(BlueprintError, match="has a field paid_secret already"):
+        add(shop, "webhook", "Paid")
 
 
 @pytest.mark.usefixtures("untried")

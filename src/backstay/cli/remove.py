@@ -48,7 +48,7 @@ def remove(
 
 def _remove_part(kind: str, name: str, *, dry_run: bool) -> None:
     from backstay.blueprints.entities.existing import Project
-    from backstay.blueprints.parts.adding import part_removal
+    from backstay.blueprints.parts.removing import part_removal
     from backstay.cli.planned import begin, carry_out, tell
 
     project = Project.of(Path.cwd())

@@ -11,23 +11,22 @@ from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import Style, decoded, encoded, unreadable
 from backstay.blueprints.insertion import PlaceNotFound
 from backstay.blueprints.parts import edits
-from backstay.blueprints.parts.description import KINDS, Part
+from backstay.blueprints.parts.description import Part
 from backstay.blueprints.parts.edits import Element, Field
 from backstay.blueprints.parts.reading import Source, described
-from backstay.blueprints.parts.rendering import module_of, render
+from backstay.blueprints.parts.rendering import render
 from backstay.blueprints.records import Record, record_of, records
 from backstay.blueprints.scratch import boot, scratch_copy
 from backstay.blueprints.tree import Plan
-from backstay.blueprints.words import listed
 from backstay.settings.project import find_project
 
 Tell = Callable[[str], None]
 """Takes a sentence about what happens now."""
-_HOME = '"""Parts of {feature}: each module here is one, and the feature finds it."""\n'
+HOME = '"""Parts of {feature}: each module here is one, and the feature finds it."""\n'
 
 
 @dataclass(frozen=True)
-class _Files:
+class Files:
     """A person's files, as they would be."""
 
     source: Source
@@ -60,6 +59,7 @@ class _Files:
             ) from None
 
     def changes(self) -> tuple[Change, ...]:
+        """What becomes of the files."""
         found = []
         for name, text in sorted(self.new.items()):
             before = content_of(self.source.root / name)
@@ -100,15 +100,15 @@ def _refuse_another_feature(root: Path, part: Part) -> None:
 
 
 def _plan(root: Path, package: str, part: Part) -> Plan:
-    files = _Files(Source(root, package), {}, {})
-    application = _application(root)
+    files = Files(Source(root, package), {}, {})
+    application = application_of(root)
     part = _with_group(files, part, application)
     for element in edits.elements_of(part, files.source, application):
         _put(files, element, application)
     if part.kind != "setting":
         home = f"src/{package}/features/{part.feature}/parts/__init__.py"
         if not (root / home).exists():
-            files.new[home] = _HOME.format(feature=part.feature.replace("_", " "))
+            files.new[home] = HOME.format(feature=part.feature.replace("_", " "))
     rendered = render(part, package)
     _refuse_taken(root, part, rendered)
     _refuse_classes(files.source, part, rendered)
@@ -157,7 +157,7 @@ def _record(part: Part) -> Record:
     return Record(part.kind, part.name, options)
 
 
-def _with_group(files: _Files, part: Part, application: str) -> Part:
+def _with_group(files: Files, part: Part, application: str) -> Part:
     """The part with the name of the project's settings, which get its field, if it has one."""
     if part.kind not in {"webhook", "setting"}:
         return part
@@ -178,16 +178,32 @@ def _with_group(files: _Files, part: Part, application: str) -> Part:
         files.new[path] = edits.put_field(text, field, source) if field else text
     elif field := edits.field_of(part, group):
         paste = f"Write into the class {group.name}:\n{field.lines}"
-        files.edit(group.module, lambda text: edits.put_field(text, field, source), paste)
+        earlier = record_of(source.root, part.kind, part.name)
+        before = edits.field_of(part_of_record(earlier), group) if earlier else None
+        files.edit(group.module, _putting_field(field, before, source), paste)
     names = {"group": group.name, "group_module": group.module, "prefix": group.prefix}
     return replace(part, found={**part.found, **names})
+
+
+def _putting_field(field: Field, before: Field | None, source: Source) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        if before is None and edits.has_field(text, field) and field.lines not in text:
+            raise BlueprintError(
+                f"{field.group.name} has a field {field.name} already. Choose another name.",
+                usage=True,
+            )
+        if before and before.lines != field.lines:
+            text = edits.take_field(text, before)
+        return edits.put_field(text, field, source)
+
+    return change
 
 
 def _settings(text: str, listing: Element, source: Source) -> str:
     return edits.put(text, listing, source)
 
 
-def _put(files: _Files, element: Element, application: str) -> None:
+def _put(files: Files, element: Element, application: str) -> None:
     paste = (
         f"Write `from {element.home} import {element.name}` there yourself, and "
         f"{element.keyword}=({element.element},) into the call; then run this again."
@@ -206,84 +222,8 @@ def part_of_record(record: Record) -> Part:
     return Part(kind=record.blueprint, name=record.name, **record.options)
 
 
-def part_removal(project: Project, kind: str, name: str, tell: Tell) -> Plan:
-    """Plan to remove a part; the rest of the project is tried in a copy without it.
-
-    Raises:
-        BlueprintError: it was not generated, has lines of a person, or other code needs it.
-    """
-    record = record_of(project.root, kind, name) if kind in KINDS else None
-    if record is None:
-        there = [f"{each.blueprint} {each.name}" for each in records(project.root)]
-        parts = [each for each in there if each.partition(" ")[0] in KINDS]
-        told = f"There are: {listed(parts)}." if parts else "There are none."
-        raise BlueprintError(f"No {kind} {name} was generated here. {told}", usage=True)
-    part = part_of_record(record)
-    plan = _without(project.root, project.package, part, record)
-    mine = [change.path for change in plan.changes if change.action is Action.LEAVE]
-    problems = [
-        f"{path} has lines of yours. Delete it if you do not need them any more, commit, and run "
-        f"this again: git rm {path}"
-        for path in mine
-    ]
-    if problems := [*problems, *_uses(project, part, plan)]:
-        raise BlueprintError(*problems)
-    tell("Trying it in a copy of the project.")
-    with scratch_copy(project.root) as copy:
-        _without(copy, project.package, part, record).apply()
-        boot(copy, [])
-    return plan
-
-
-def _without(root: Path, package: str, part: Part, record: Record) -> Plan:
-    files = _Files(Source(root, package), {}, {})
-    application = _application(root)
-    for element in edits.elements_of(part, files.source, application):
-        paste = f"Take {element.name} out of it yourself, commit, and run this again."
-        roles = edits.roles_in(files.source, application) if element.keyword == "roles" else None
-        module, variable = roles or (element.module, "")
-        files.edit(module, _taking(element, variable), paste)
-    group = edits.group_in(files.source, application)
-    if group and (field := edits.field_of(part, group)):
-        paste = f"Take the field {field.name} out of {group.name} yourself, and run this again."
-        files.edit(group.module, _taking_field(field), paste)
-    changes = [*files.changes(), *_empty_home(root, package, part, record)]
-    return Plan.removal(root, record) + Plan(root, tuple(changes), {})
-
-
-def _taking(element: Element, variable: str) -> Callable[[str], str]:
-    return lambda text: edits.take(text, element, variable)
-
-
-def _taking_field(field: Field) -> Callable[[str], str]:
-    return lambda text: edits.take_field(text, field)
-
-
-def _empty_home(root: Path, package: str, part: Part, record: Record) -> list[Change]:
-    """The folder of parts, if the last one leaves it and nobody has written into it."""
-    path = f"src/{package}/features/{part.feature}/parts/__init__.py"
-    home, before = (root / path).parent, content_of(root / path)
-    left = {each.relative_to(root).as_posix() for each in home.glob("*.py")} - {path}
-    text = _HOME.format(feature=part.feature.replace("_", " ")).encode()
-    if before != text or left - set(record.files) or part.kind == "setting":
-        return []
-    return [Change(path, Action.REMOVE, before, None, tracked=False)]
-
-
-def _uses(project: Project, part: Part, plan: Plan) -> list[str]:
-    """Where other code imports the part."""
-    here = module_of(part, project.package)
-    changed = {change.path for change in plan.changes}
-    problems = []
-    for top in ("src", "tests"):
-        for path in sorted((project.root / top).rglob("*.py")):
-            name = path.relative_to(project.root).as_posix()
-            if name not in changed and here in path.read_text("utf-8", "replace"):
-                problems.append(f"{name} uses {here}. Take that out first.")
-    return problems
-
-
-def _application(root: Path) -> str:
+def application_of(root: Path) -> str:
+    """The module of the application of a project."""
     found = find_project(root)
     if found is None:
         raise BlueprintError(f"{root} is in no project.")

@@ -160,23 +160,30 @@ def take(text: str, each: Element, variable: str = "") -> str:
 
 def put_field(text: str, field: Field, source: Source) -> str:
     """The module of a group of settings with the field; see `put`."""
-    owner = _class(text, field.group.name)
-    for node in owner.body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == field.name:
-            return text
-    text = insertion.with_field(text, owner, field.lines)
+    if has_field(text, field):
+        return text
+    text = insertion.with_field(text, _class(text, field.group.name), field.lines)
     return _imported(text, [("pydantic", name) for name in field.names], source)
 
 
+def has_field(text: str, field: Field) -> bool:
+    """Whether the group of settings has a field of this name."""
+    nodes = _class(text, field.group.name).body
+    named = (node for node in nodes if isinstance(node, ast.AnnAssign))
+    return any(ast.unparse(node.target) == field.name for node in named)
+
+
 def take_field(text: str, field: Field) -> str:
-    """The module of a group of settings without the field."""
-    owner = _class(text, field.group.name)
-    if field.lines not in text:
-        named = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
-        if any(ast.unparse(node.target) == field.name for node in named):
-            raise PlaceNotFound
+    """The module of a group of settings without the field.
+
+    Raises:
+        PlaceNotFound: the field has lines of a person.
+    """
+    if not has_field(text, field):
         return text
-    text = insertion.without_field(text, owner, field.name)
+    if field.lines not in text:
+        raise PlaceNotFound
+    text = insertion.without_field(text, _class(text, field.group.name), field.name)
     for name in field.names:
         text = insertion.without_import(text, "pydantic", name)
     return text
