@@ -12,6 +12,7 @@ _GUIDES = [
         "new-project",
         "build-on-it",
         "add-an-entity",
+        "add-a-part",
         "add-a-resource",
         "testing",
         "queries",

@@ -110,7 +110,7 @@ def test_nothing_is_added_that_does_not_boot(shop: Shop) -> None:
     edit(shop, "src/shop/application.py", "application = ", "application = nothing or ")
     shop.commit()
     told = add(shop, "Boat", "name:str", code=1)
-    assert "The project does not start: NameError: name 'nothing' is not defined" in told
+    assert "NameError: name 'nothing' is not defined" in told
     assert "(src/shop/application.py:5)." in told
     assert "Traceback" not in told
     edit(shop, "src/shop/application.py", "nothing or ", "")

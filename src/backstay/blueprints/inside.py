@@ -1,8 +1,8 @@
 """Runs in a process of its own, in a project or in a copy of one, and prints JSON.
 
-``python -m backstay.blueprints.inside revision MESSAGE FEATURE…`` boots the application and writes
-the migration that its models need, ``… upgraded MESSAGE`` the same unless it has no migrations;
-``… rows TABLE…`` tells which tables hold rows.
+``python -m backstay.blueprints.inside boot FEATURE…`` boots the application; ``… revision MESSAGE
+FEATURE…`` also writes the migration that its models need, ``… upgraded MESSAGE`` the same unless it
+has no migrations; ``… rows TABLE…`` tells which tables hold rows.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ def main() -> None:
     """Do what the arguments ask for; what is wrong goes to stderr, with exit code 1."""
     action, *rest = sys.argv[1:]
     work: Callable[..., Coroutine[Any, Any, Any]] = {
+        "boot": _boot,
         "revision": _revision,
         "rows": _rows,
         "upgraded": _upgraded,
@@ -56,11 +57,8 @@ def _place(error: Exception) -> str:
     return f" ({mine[-1].filename.removeprefix(here)}:{mine[-1].lineno})" if mine else ""
 
 
-async def _revision(
-    application: Application, settings: Settings, rest: Sequence[str]
-) -> str | None:
-    """Write the next migration and return its path; None if the models need none."""
-    message, *names = rest
+async def _boot(application: Application, settings: Settings, names: Sequence[str]) -> None:
+    """Boot the application, and refuse features that it does not list."""
     application.create_app(settings)
     listed = {feature.name for feature in application.features or ()}
     if missing := sorted(set(names) - listed):
@@ -69,6 +67,14 @@ async def _revision(
             f"{application.place.file} does not list {', '.join(missing)}. Write there: "
             f'features=(*STANDARD, *features_of("{package}.features"))'
         )
+
+
+async def _revision(
+    application: Application, settings: Settings, rest: Sequence[str]
+) -> str | None:
+    """Write the next migration and return its path; None if the models need none."""
+    message, *names = rest
+    await _boot(application, settings, names)
     history = application.history
     if history is None:
         raise Unlisted(f"{application.place.file} says migrations=None: name their folder.")

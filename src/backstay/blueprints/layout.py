@@ -2,12 +2,15 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 WIDTH = 100
 _ANNOTATED = re.compile(r"(\s+\w+): (\w+(?:\[\w+\])?(?: \| None)?)( = None)?")
 """A field of a class whose type cannot be split."""
+_DEF = re.compile(r"\s*(async )?def ")
+"""A single parameter on a line of its own has a comma behind it."""
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -46,20 +49,22 @@ def imports_of(body: str, sources: Mapping[str, str], project: str) -> str:
         wanted.setdefault(sources[name], []).append(name)
     sections: dict[int, list[str]] = {}
     for name in sorted(wanted.pop("", [])):
-        sections.setdefault(_section(name, project), []).append(f"import {name}")
-    for name in sorted(wanted, key=_natural):
-        sections.setdefault(_section(name, project), []).append(_import(name, wanted[name]))
+        sections.setdefault(section_of(name, project), []).append(f"import {name}")
+    for name in sorted(wanted, key=natural):
+        sections.setdefault(section_of(name, project), []).append(import_of(name, wanted[name]))
     return "\n\n".join("\n".join(sections[number]) for number in sorted(sections))
 
 
-def _section(name: str, project: str) -> int:
+def section_of(name: str, project: str) -> int:
+    """In which section isort puts a module: 0 the future, 1 Python, 2 packages, 3 the project."""
     top = name.partition(".")[0]
     if top in {project, "tests"}:
         return 3
-    return 2 if top in {"backstay", "fastapi", "httpx", "pydantic", "pytest", "sqlalchemy"} else 1
+    return 0 if top == "__future__" else 1 if top in sys.stdlib_module_names else 2
 
 
-def _import(source: str, names: list[str]) -> str:
+def import_of(source: str, names: list[str]) -> str:
+    """The statement that imports these names."""
     names = sorted(names, key=_order)
     line = f"from {source} import {', '.join(names)}"
     if len(line) <= WIDTH:
@@ -69,10 +74,10 @@ def _import(source: str, names: list[str]) -> str:
 
 def _order(name: str) -> tuple[int, list[str | int], str]:
     kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
-    return kind, _natural(name), name
+    return kind, natural(name), name
 
 
-def _natural(name: str) -> list[str | int]:
+def natural(name: str) -> list[str | int]:
     """A key that sorts numbers in names by their values."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name.lower())]
 
@@ -99,7 +104,9 @@ def wrapped(line: str) -> str:
         head = f"{head[:a]}\n{indent}    {head[a:b]}\n{indent}{head[b:]}"
     together = f"{indent}    {inner}"
     is_call = line[start - 1].isidentifier() or line[start - 1] in _CLOSE
-    if len(together) <= WIDTH and (is_call or len(_parts(inner)) == 1) and inner[-1] != ",":
+    count = len(_parts(inner))
+    is_together = count > 1 if _DEF.match(line) else is_call or count == 1
+    if len(together) <= WIDTH and is_together and inner[-1] != ",":
         return f"{head}\n{together}\n{indent}{tail}"
     clauses = _clauses(inner)
     if len(clauses) > 1:
@@ -133,7 +140,7 @@ def _last_brackets(line: str) -> tuple[int, int] | None:
             depth -= 1
             if depth == 0 and place > start + 1:
                 pairs.append((start, place))
-    if re.match(r"\s*(async )?def ", line):
+    if _DEF.match(line):
         return pairs[0] if pairs else None
     return pairs[-1] if pairs else None
 

@@ -83,6 +83,15 @@ def _written(copy: Path, told: str | None) -> tuple[str, str] | None:
     return path.relative_to(copy).as_posix(), path.read_text("utf-8")
 
 
+def boot(copy: Path, features: list[str]) -> None:
+    """Boot the copy, and look whether its application lists the features.
+
+    Raises:
+        BlueprintError: it does not boot, or does not list them.
+    """
+    _inside(copy, environ_of(copy), "boot", *features)
+
+
 def environ_of(copy: Path) -> dict[str, str]:
     """The variables of a process that runs in a copy: on a database of its own."""
     environ = {name: value for name, value in os.environ.items() if not _is_of_database(name)}

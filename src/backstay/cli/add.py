@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def add(
     name: Annotated[
-        str | None, typer.Argument(help="The entity, in the singular: Rig, PurchaseOrder.")
+        str | None, typer.Argument(help="The entity, in the singular: Rig; or a kind of part.")
     ] = None,
     fields: Annotated[
         list[str] | None,
@@ -24,6 +24,15 @@ def add(
         Path | None,
         typer.Option("--from", metavar="FILE", help="Many entities: a file such as entities.json."),
     ] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FEATURE",
+            help="A part of this feature: add job SendReceipt --to orders. There are job, event, "
+            "schedule, report, upload, stream, webhook, router, setting and role.",
+        ),
+    ] = "",
     plural: Annotated[
         str, typer.Option("--plural", help="Table, feature and address, if it is no usual plural.")
     ] = "",
@@ -65,7 +74,13 @@ def add(
         return
     from backstay.blueprints.entities.command_line import entity_of
     from backstay.blueprints.entities.json_file import entities_of
+    from backstay.blueprints.parts.description import KINDS
 
+    if to or name in KINDS:
+        if source or plural or owned or soft_delete or children or transitions:
+            raise typer.BadParameter("a part has --to and none of the options of an entity")
+        _add_part(name or "", fields or [], to, dry_run=dry_run, force=force)
+        return
     described = bool(name or fields or plural or owned or soft_delete or children or transitions)
     if described == (source is not None) or (described and not name):
         raise typer.BadParameter(
@@ -108,3 +123,23 @@ def _add(told: "list[Entity]", problems: list[str], *, dry_run: bool, force: boo
             typer.echo(f"  backstay db upgrade  # applies {added.migration}; read it before")
         typer.echo(f"  pytest {tests}")
         typer.echo("  git add -A && git commit")
+
+
+def _add_part(kind: str, names: list[str], to: str, *, dry_run: bool, force: bool) -> None:
+    from backstay.blueprints.entities.existing import Project
+    from backstay.blueprints.parts.adding import part_addition
+    from backstay.blueprints.parts.description import KINDS, part_of
+    from backstay.cli.planned import begin, carry_out, tell
+
+    if kind not in KINDS or len(names) != 1 or not to:
+        raise typer.BadParameter(
+            "name the kind of part, the part and its feature, as in: backstay add "
+            f"{kind if kind in KINDS else 'job'} {KINDS.get(kind, 'SendReceipt')} --to orders"
+        )
+    part = part_of(kind, names[0], to)
+    project = Project.of(Path.cwd())
+    begin(project.root, force=force or dry_run)
+    plan = part_addition(project, part, tell)
+    if carry_out(plan, dry_run=dry_run):
+        tests = [each.path for each in plan.changes if each.path.startswith("tests/")]
+        typer.echo(f"\nRun next:\n  pytest {' '.join(tests)}\n  git add -A && git commit")

@@ -1,4 +1,4 @@
-"""The command `remove`: takes an entity out of a project that `add` wrote into it."""
+"""The command `remove`: takes out of a project what `add` wrote into it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,8 @@ import typer
 
 
 def remove(
-    name: Annotated[str | None, typer.Argument(help="The entity: Rig.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The entity: Rig; or a kind of part.")] = None,
+    part: Annotated[str | None, typer.Argument(help="The part: job SendReceipt.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
     ] = False,
@@ -29,6 +30,9 @@ def remove(
         return
     if not name:
         raise typer.BadParameter("name the entity, as in: backstay remove Rig")
+    if part is not None:
+        _remove_part(name, part, dry_run=dry_run)
+        return
     from backstay.blueprints.entities.existing import Project
     from backstay.blueprints.entities.removing import removal
 
@@ -40,3 +44,14 @@ def remove(
         if removed.migration:
             typer.echo(f"  backstay db upgrade  # applies {removed.migration}; read it before")
         typer.echo("  git add -A && git commit")
+
+
+def _remove_part(kind: str, name: str, *, dry_run: bool) -> None:
+    from backstay.blueprints.entities.existing import Project
+    from backstay.blueprints.parts.removing import part_removal
+    from backstay.cli.planned import begin, carry_out, tell
+
+    project = Project.of(Path.cwd())
+    begin(project.root, force=dry_run)
+    if carry_out(part_removal(project, kind, name, tell), dry_run=dry_run):
+        typer.echo("\nRun next:\n  git add -A && git commit")

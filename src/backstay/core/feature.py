@@ -20,8 +20,9 @@ from backstay.core.schedule import Scheduled
 from backstay.core.targets import Finder
 from backstay.core.wiring import BootError, Code, Flaw, Place
 
-NAMES = ("messages", "commands", "queries", "events", "routes")
-"""The modules of a feature that are found by their names."""
+NAMES = ("messages", "commands", "queries", "events", "parts", "routes")
+"""The modules of a feature that are found by their names; routes of parts come first, so that
+`/{id}` hides none of them."""
 
 
 class PersonalData(Query[tuple[View, ...]]):
@@ -77,7 +78,7 @@ class Feature:
 
     Attributes:
         package: the name of the package, or of the one module, whose ``messages``, ``commands``,
-            ``queries``, ``events`` and ``routes`` are found by their names.
+            ``queries``, ``events``, ``parts`` and ``routes`` are found by their names.
         modules: further modules with messages and their handlers.
         routes: further route tables, for the HTTP edge.
         personal_data: the queries for data about a person, by the name of the kind of data.

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from backstay.blueprints.entities.adding import Addition, Tell
 from backstay.blueprints.entities.description import Entity
-from backstay.blueprints.entities.existing import Project
+from backstay.blueprints.entities.existing import KIND, Project
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.records import Record, records
 from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
 from backstay.blueprints.tree import Action, Plan
 from backstay.blueprints.words import listed
@@ -57,11 +58,27 @@ def _changed(project: Project, plan: Plan, entity: Entity) -> Iterator[str]:
         for path in sorted(folder.rglob("*.py"))
         if path.relative_to(project.root).as_posix() not in known
     ]
+    parts = _files_of_parts(project)
+    homes = {f"{path.rpartition('/')[0]}/__init__.py" for path in parts}
     for path in mine:
-        yield (
-            f"{path} has lines of yours. Delete it if you do not need them any more, commit, and "
-            f"run this again: git rm {path}"
-        )
+        if part := parts.get(path):
+            kind, name = part.blueprint, part.name
+            yield f"{path} is the {kind} {name}. Remove it first: backstay remove {kind} {name}"
+        elif path not in homes:
+            yield _yours(path)
+
+
+def _files_of_parts(project: Project) -> dict[str, Record]:
+    """The parts that were generated besides entities, by the paths of their files."""
+    made = [each for each in records(project.root) if each.blueprint not in {KIND, "project"}]
+    return {path: each for each in made for path in each.files}
+
+
+def _yours(path: str) -> str:
+    return (
+        f"{path} has lines of yours. Delete it if you do not need them any more, commit, and run "
+        f"this again: git rm {path}"
+    )
 
 
 def _uses(project: Project, entity: Entity) -> Iterator[str]:
@@ -70,10 +87,11 @@ def _uses(project: Project, entity: Entity) -> Iterator[str]:
     texts = {f"{table}.id" for table in entity.tables} | {package}
     folder = Path("src") / project.package / "features" / entity.plural
     skipped = (folder, Path("src") / project.package / "migrations")
+    parts = _files_of_parts(project)
     for top in ("src", "tests"):
         for path in sorted((project.root / top).rglob("*.py")):
             inside = path.relative_to(project.root)
-            if any(inside.is_relative_to(each) for each in skipped):
+            if inside.as_posix() in parts or any(map(inside.is_relative_to, skipped)):
                 continue
             if inside == Path("tests") / f"test_{entity.plural}.py":
                 continue
