@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.cli.options import Abort, DryRun, Force, Resume
+
 if TYPE_CHECKING:
     from backstay.blueprints.entities.description import Entity
 
@@ -50,18 +52,10 @@ def add(
         str,
         typer.Option("--transitions", help="Commands that change the status: place,pay,cancel."),
     ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
-    ] = False,
+    dry_run: DryRun = False,
+    force: Force = False,
+    resume: Resume = False,
+    abort: Abort = False,
 ) -> None:
     """Write a feature with its tests and its migration; run again, it adds what is new.
 

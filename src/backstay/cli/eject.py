@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from backstay.cli.options import Abort, DryRun, Force, Resume
+
 
 def eject(
     feature: Annotated[str | None, typer.Argument(help="The feature: users, items.")] = None,
@@ -14,18 +16,10 @@ def eject(
             "--as-own", help="Into the project's features, under a name of the project's package."
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
-    ] = False,
+    dry_run: DryRun = False,
+    force: Force = False,
+    resume: Resume = False,
+    abort: Abort = False,
 ) -> None:
     """Copy a feature of Backstay into the project, which changes it from then on.
 

@@ -5,19 +5,15 @@ from typing import Annotated
 
 import typer
 
+from backstay.cli.options import Abort, DryRun, Resume
+
 
 def remove(
     name: Annotated[str | None, typer.Argument(help="The entity: Rig; or a kind of part.")] = None,
     part: Annotated[str | None, typer.Argument(help="The part: job SendReceipt.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
-    ] = False,
+    dry_run: DryRun = False,
+    resume: Resume = False,
+    abort: Abort = False,
 ) -> None:
     """Remove what `add` wrote, and write the migration that drops the tables.
 

@@ -5,21 +5,15 @@ from typing import Annotated
 
 import typer
 
+from backstay.cli.options import Abort, DryRun, Force, Resume
+
 
 def uneject(
     feature: Annotated[str | None, typer.Argument(help="The feature: users, items.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change, as a diff.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
-    ] = False,
+    dry_run: DryRun = False,
+    force: Force = False,
+    resume: Resume = False,
+    abort: Abort = False,
 ) -> None:
     """Give a feature back to Backstay; it refuses while the copy has changes of yours."""
     from backstay.cli.planned import begin, carry_out, settled

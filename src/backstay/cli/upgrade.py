@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstay.cli.options import Abort, Force, Resume
+
 if TYPE_CHECKING:
     from backstay.blueprints.environment import Wanted
     from backstay.blueprints.upgrading import Upgrade
@@ -26,15 +28,9 @@ def upgrade(
     skip_tests: Annotated[
         bool, typer.Option("--skip-tests", help="Do not run the project's tests.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if git does not hold the latest changes.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Finish what an interrupted command began.")
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Take back what an interrupted command began.")
-    ] = False,
+    force: Force = False,
+    resume: Resume = False,
+    abort: Abort = False,
 ) -> None:
     """Bring the project to another release; what you changed is kept.
 
