@@ -13,6 +13,8 @@ EVERYWHERE = {
     *("content-type", "content-length", "connection", "vary", "traceparent"),
     *("cache-control", "content-security-policy", "referrer-policy"),
     *("x-content-type-options", "x-frame-options", "strict-transport-security"),
+    *("access-control-allow-origin", "access-control-allow-credentials"),  # where `Origin` is sent
+    "access-control-expose-headers",
 }
 """Headers of every answer, or with a place of their own, which operations do not list."""
 
