@@ -42,7 +42,7 @@ def test_releases_compare_as_numbers() -> None:
     assert number_of("1.2.0rc1") == number_of("1.2")
 
 
-@pytest.mark.parametrize("text", ["next", "", "0.2.0 --index-url x", "0.2.0;x", "0.1.*"])
+@pytest.mark.parametrize("text", ["next", "", "0.2.0 --pre x", "0.2.0;x", "0.1.*"])
 def test_what_is_no_release_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="is no release"):
         number_of(text)
