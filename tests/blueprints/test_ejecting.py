@@ -19,7 +19,7 @@ from tests.blueprints.copies import on_copies
 from tests.blueprints.projects import Shop
 from tests.guides import run
 
-ALL = ("access", "auth", "items", "mail", "system", "tasks", "tiers", "users")
+ALL = ("access", "auth", "items", "mail", "rate_rules", "system", "tasks", "tiers", "users")
 OPTIONS = ProjectOptions(name="shop")
 COPY = "src/shop/ejected/backstay/features/users"
 SHOWS = """
