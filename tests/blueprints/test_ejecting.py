@@ -143,6 +143,8 @@ def test_a_dirty_tree_is_refused_unless_told(shop: Shop) -> None:
         (("uneject", "items"), "To make one: backstay eject items"),
         (("eject", "auth", "--as-own"), "it belongs to the foundation"),
         (("eject", "mail", "--as-own"), "backstay/__init__.py imports it"),
+        (("eject", "rate_rules", "--as-own"), "it belongs to the foundation"),
+        (("eject", "tiers", "--as-own"), "backstay/cli/create_tier.py imports it"),
         (("eject", "users", "--as-own"), "users is ejected already"),
         (("eject",), "backstay eject users"),
     ],

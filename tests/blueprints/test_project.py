@@ -22,7 +22,7 @@ BIN = Path(sys.executable).parent
 CHOSEN = (
     ProjectOptions(name="shop"),
     ProjectOptions(
-        name="web_shop_of_every_kind", database="postgresql", redis=True, without=("mail",)
+        name="web_shop_of_every_kind", database="postgresql", redis=True, without=("mail", "tiers")
     ),
     ProjectOptions(name="bare", bare=True, without=OPTIONAL),
 )
