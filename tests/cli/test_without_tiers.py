@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay.settings.project import find_project
 from tests.cli.conftest import Call
 from tests.files import look_into
 
@@ -49,3 +50,14 @@ def test_database_roles_and_administrators_work(tmp_path: Path, call: Call) -> N
     with look_into(tmp_path / "backstay.db") as connection:
         assert connection.execute("SELECT name FROM tiers").fetchall() == [("free",)]
         assert set(connection.execute("SELECT tier FROM users")) == {("free",)}
+
+
+def test_help_is_shown_wherever_one_is(tmp_path: Path, call: Call) -> None:
+    project = '[tool.backstay]\napp = "small_application:application"\n'
+    for text, is_shown in (("[project]\n", True), (project, False), ("[tool\n", True)):
+        (tmp_path / "pyproject.toml").write_text(text)
+        find_project.cache_clear()
+        shown = call("--help")
+        assert (shown.code, shown.errors) == (0, "")
+        assert (" create-tier " in shown.output) is is_shown
+    find_project.cache_clear()

@@ -57,7 +57,7 @@ class _Late(TyperGroup):
             feature = OF_FEATURES[str(command.name)]
             ctx.fail(
                 f"No such command '{name}'. It is of the feature {feature}, which the application "
-                "leaves out."
+                f"leaves out: it lists no {feature}.feature of backstay.features."
             )
         return name, command and load(str(command.name)), rest
 
@@ -81,9 +81,11 @@ def _is_left_out(name: str) -> bool:
 
 def _is_in_project() -> bool:
     """Whether a project is here; it is looked for without imports, so that help is quick."""
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        with suppress(Exception):  # commands that need the file say what is wrong with it
-            if "backstay" in tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["tool"]:
+    with suppress(Exception):  # commands that need the folder or file say what is wrong with it
+        for folder in (Path.cwd(), *Path.cwd().parents):
+            file = folder / "pyproject.toml"
+            said = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+            if "backstay" in said.get("tool", {}):
                 return True
     return False
 
