@@ -21,7 +21,7 @@ ELSEWHERE = {
     Code.APPLICATION_SHAPE: "src/shop/main.py",
     Code.APPLICATION_REPLACE: "src/shop/main.py",
     Code.APPLICATION_PROVIDE: "src/shop/main.py",
-    Code.FEATURE_FOUNDATION: "features/tiers/",
+    Code.FEATURE_FOUNDATION: "features/rate_rules/",
     Code.FEATURE_EJECTED: "ejected/backstay/features/pens/__init__.py:1",
     Code.TEMPLATE_FOLDER: "nowhere",
     Code.TEMPLATE_UNREADABLE: "torn/mail/broken.txt",

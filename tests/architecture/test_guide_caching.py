@@ -10,6 +10,7 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("database_kind", ["sqlite"]),
     needs("items"),
+    needs("tiers"),
 ]
 
 

@@ -14,7 +14,7 @@ from backstay.blueprints.ejecting import render_ejected
 from backstay.settings.ejected import FEATURES
 from tests.architecture.tree import ROOT
 
-ALL = ("access", "auth", "items", "mail", "system", "tasks", "tiers", "users")
+ALL = ("access", "auth", "items", "mail", "rate_rules", "system", "tasks", "tiers", "users")
 _INIT = """\
 import sys
 from pathlib import Path

@@ -19,7 +19,7 @@ from tests.blueprints.copies import on_copies
 from tests.blueprints.projects import Shop
 from tests.guides import run
 
-ALL = ("access", "auth", "items", "mail", "system", "tasks", "tiers", "users")
+ALL = ("access", "auth", "items", "mail", "rate_rules", "system", "tasks", "tiers", "users")
 OPTIONS = ProjectOptions(name="shop")
 COPY = "src/shop/ejected/backstay/features/users"
 SHOWS = """
@@ -143,6 +143,8 @@ def test_a_dirty_tree_is_refused_unless_told(shop: Shop) -> None:
         (("uneject", "items"), "To make one: backstay eject items"),
         (("eject", "auth", "--as-own"), "it belongs to the foundation"),
         (("eject", "mail", "--as-own"), "backstay/__init__.py imports it"),
+        (("eject", "rate_rules", "--as-own"), "it belongs to the foundation"),
+        (("eject", "tiers", "--as-own"), "backstay/cli/create_tier.py imports it"),
         (("eject", "users", "--as-own"), "users is ejected already"),
         (("eject",), "backstay eject users"),
     ],

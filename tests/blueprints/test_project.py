@@ -22,7 +22,7 @@ BIN = Path(sys.executable).parent
 CHOSEN = (
     ProjectOptions(name="shop"),
     ProjectOptions(
-        name="web_shop_of_every_kind", database="postgresql", redis=True, without=("mail",)
+        name="web_shop_of_every_kind", database="postgresql", redis=True, without=("mail", "tiers")
     ),
     ProjectOptions(name="bare", bare=True, without=OPTIONAL),
 )
@@ -166,5 +166,6 @@ def test_other_choices_and_releases_merge_with_a_persons_edits(tmp_path: Path) -
     project, application = ((root / path).read_text() for path in edits)
     assert '    "backstay~=9.9.9",\n    "stripe",\n' in project
     assert "--database=postgresql" in project
-    assert "*FOUNDATION, items.feature, tasks.feature" in application
+    listed = " ".join(application.split())
+    assert "*FOUNDATION, items.feature, tasks.feature, tiers.feature, *features_of(" in listed
     assert "    roles=ROLES,\n    routers=(router,),\n" in application

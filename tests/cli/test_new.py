@@ -86,7 +86,10 @@ def test_a_name_that_cannot_be_is_refused(
     ("arguments", "reason"),
     [
         ((), "backstay new shop"),
-        (("shop", "--without", "tiers,items"), "tiers cannot be left out, only items, mail, tasks"),
+        (
+            ("shop", "--without", "users,items"),
+            "users cannot be left out, only items, mail, tasks, tiers",
+        ),
         (("shop", "--without", "maill"), "Did you mean mail?"),
         (("shop", "--database", "oracle"), "'sqlite', 'postgresql'"),
     ],

@@ -13,7 +13,7 @@ from tests.features.route_walker import Place, Target, places
 from tests.features.steps import API, needs
 from tests.web.problems import fields_of, problem
 
-pytestmark = [pytest.mark.anyio, needs("items")]
+pytestmark = [pytest.mark.anyio, needs("items"), needs("tiers")]
 
 PRIVILEGED = {
     "is_superuser": True,

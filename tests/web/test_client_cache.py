@@ -6,10 +6,14 @@ import pytest
 from backstay.composition import Backstay
 from backstay.testing import Login, Person
 from tests.features.granting import grant
-from tests.features.steps import API, JWKS
+from tests.features.steps import API, JWKS, needs
 from tests.web.problems import problem
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+pytestmark = [
+    pytest.mark.anyio,
+    needs("tiers"),
+    pytest.mark.parametrize("database_kind", ["sqlite"]),
+]
 
 PERMISSIONS, TIERS = f"{API}/rbac/permissions", f"{API}/tiers"
 RESOURCES = f"{API}/system/editable-resources"

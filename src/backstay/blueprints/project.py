@@ -9,7 +9,7 @@ from backstay.blueprints.records import Record
 from backstay.blueprints.rendering import render
 from backstay.settings import example_env
 
-OPTIONAL = ("items", "mail", "tasks")
+OPTIONAL = ("items", "mail", "tasks", "tiers")
 """The packaged features that a project may leave out."""
 _WIDTH = 100
 _FILES = {

@@ -2,9 +2,11 @@
 
 import os
 import sys
+import tomllib
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from traceback import print_exception
 from typing import Annotated, Any
 
@@ -35,6 +37,8 @@ COMMANDS = {
     "openapi": "Print the OpenAPI description of the HTTP interface.",
     "config": "Print every setting with its value and origin; exit with 2 when something is wrong.",
 }
+OF_FEATURES = {"create-tier": "tiers"}
+"""By command: the feature that it is of, where an application can be without that."""
 
 
 class _Late(TyperGroup):
@@ -44,9 +48,46 @@ class _Late(TyperGroup):
         super().__init__(**options)
         self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name in super().list_commands(ctx) if not _is_left_out(name)]
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
+        if command and _is_left_out(str(command.name)):
+            feature = OF_FEATURES[str(command.name)]
+            ctx.fail(
+                f"No such command '{name}'. It is of the feature {feature}, which the application "
+                f"leaves out: it lists no {feature}.feature of backstay.features."
+            )
         return name, command and load(str(command.name)), rest
+
+
+def _is_left_out(name: str) -> bool:
+    """Whether a command is of a feature that the application leaves out.
+
+    If that cannot be loaded it has all commands; what is called then says why it cannot.
+    """
+    feature = OF_FEATURES.get(name)
+    if feature is None or not (os.environ.get("BACKSTAY_APP") or _is_in_project()):
+        return False
+    with suppress(Exception, SystemExit), without_extras():
+        from backstay.application import application_in_use
+
+        listed = application_in_use().features
+        places = () if listed is None else (each.place.module for each in listed)
+        return listed is not None and f"backstay.features.{feature}" not in places
+    return False
+
+
+def _is_in_project() -> bool:
+    """Whether a project is here; it is looked for without imports, so that help is quick."""
+    with suppress(Exception):  # commands that need the folder or file say what is wrong with it
+        for folder in (Path.cwd(), *Path.cwd().parents):
+            file = folder / "pyproject.toml"
+            said = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+            if "backstay" in said.get("tool", {}):
+                return True
+    return False
 
 
 def load(name: str) -> Any:

@@ -51,7 +51,7 @@ from backstay.features.access.commands.seeding import (
     declared_roles,
 )
 from backstay.features.auth.queries import GetPrincipal, GetPrincipalOfUser
-from backstay.features.tiers.commands.tiers import EnsureTier
+from backstay.features.rate_rules.commands import EnsureTier
 from backstay.features.users.commands.admins import Admin, EnsureAdmin
 from backstay.features.users.commands.tiers import GiveTier
 from backstay.features.users.queries.accounts import HasAdmin

@@ -11,8 +11,8 @@ from backstay.settings.ejected import ejected_folders
 
 __path__ = [*ejected_folders(), *__path__]
 
-_OPTIONAL = ("mail", "items", "tasks")
-_NAMES = ("access", "tiers", "users", "auth", "mail", "system", "items", "tasks")
+_OPTIONAL = ("tiers", "mail", "items", "tasks")
+_NAMES = ("access", "rate_rules", "users", "tiers", "auth", "mail", "system", "items", "tasks")
 _LISTS = {
     "STANDARD": _NAMES,
     "FOUNDATION": tuple(name for name in _NAMES if name not in _OPTIONAL),

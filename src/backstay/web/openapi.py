@@ -19,6 +19,7 @@ from backstay.web.route_spec import BEARER
 _making = Lock()
 _REFUSED_BY_FASTAPI = "#/components/schemas/HTTPValidationError"
 _FIRST = {"auth": 0, "users": 1}
+_LAST = {"access", "tiers", "system"}
 
 
 def openapi_of(
@@ -101,15 +102,14 @@ def _describe_plain(route: RouteContext, item: Node, common: Components) -> None
 def _tags(schema: Node, features: Iterable[Feature]) -> list[Node]:
     """The groups of operations in the order in which a new reader needs them.
 
-    Signing in comes first, then the features of this application, then those that every application
-    has.
+    Signing in comes first, then the features of this application, then those that administer it.
     """
     operations = [each for item in schema["paths"].values() for each in item.values()]
     names = dict.fromkeys(tag for each in operations for tag in each.get("tags", ()))
     ranks: dict[str, int] = {}
     about: dict[str, str] = {}
     for feature in features:
-        rank = _FIRST.get(feature.name, len(_FIRST) + feature.foundation)
+        rank = _FIRST.get(feature.name, len(_FIRST) + (feature.name in _LAST))
         for table in feature.routes:
             ranks.setdefault(table.tag, rank)
             if table.about:

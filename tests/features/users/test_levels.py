@@ -18,11 +18,15 @@ from backstay.testing import Login, Person
 from tests.features.access.steps import ROLES
 from tests.features.granting import grant
 from tests.features.route_walker import places
-from tests.features.steps import execute
+from tests.features.steps import execute, needs
 from tests.features.users.administering import PERMISSIONS, USERS, WAYS
 from tests.web.problems import problem
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_kind", ["sqlite"])]
+pytestmark = [
+    pytest.mark.anyio,
+    needs("tiers"),
+    pytest.mark.parametrize("database_kind", ["sqlite"]),
+]
 
 PAIRS = [(1, 2), (2, 2), (2, 1), (0, 0), (1, 0), (1_000_000, 1_000_000)]
 """The levels of the actor and of the target."""

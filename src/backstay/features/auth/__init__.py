@@ -13,6 +13,6 @@ feature = Feature(
     routes=(routes.routes, routes.user_routes, routes.key_routes),
     personal_data={"sessions": queries.ExportSessions, "devices": queries.ExportDevices},
     schedule=(every("1h", PurgeSessions()), every("1d", PurgeDevices())),
-    requires=("access", "tiers", "users"),
+    requires=("access", "rate_rules", "users"),
     foundation=True,
 )

@@ -26,7 +26,7 @@ from backstay.features.auth.schemas import (
     SessionList,
     SessionView,
 )
-from backstay.features.tiers.queries import GetRateRules
+from backstay.features.rate_rules.queries import GetRateRules
 from backstay.features.users.queries.accounts import FindAccount, GetAccount, profile_of
 from backstay.features.users.queries.authority import check_authority
 from backstay.features.users.schemas import Account, Secret

@@ -1,12 +1,12 @@
-"""Tiers: how many requests their users may send, by path."""
+"""Tiers: how many requests their users may send, by path, and who is in which."""
 
-from backstay.core.feature import Feature
+from backstay import Feature
 from backstay.features.tiers import queries, routes
-from backstay.features.tiers.commands import rate_limits, tiers
+from backstay.features.tiers.commands import assignment, rate_limits, tiers
 
 feature = Feature(
     name="tiers",
-    modules=(tiers, rate_limits, queries),
-    routes=(routes.routes,),
-    foundation=True,
+    modules=(tiers, rate_limits, assignment, queries),
+    routes=(routes.routes, routes.user_routes),
+    requires=("rate_rules", "users"),
 )

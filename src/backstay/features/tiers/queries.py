@@ -1,31 +1,45 @@
-"""Queries about tiers and rate limits."""
+"""Queries about tiers, their rate limits and their users."""
 
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from backstay.core.bus import handles
-from backstay.core.caching import Cached
-from backstay.core.errors import NotFound
-from backstay.core.listing import CursorPage, ListQuery, Page, Range, Text
-from backstay.core.messages import FromPath, Query
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
-from backstay.core.principal import Grant, Principal
-from backstay.core.rates import Rate, RateRule
-from backstay.db.listing import Listing
-from backstay.db.paging import Paginator
-from backstay.db.queries import columns_of
-from backstay.db.session import Reader
-from backstay.features.tiers.model import RateLimit, Tier
+from backstay import (
+    SYSTEM_ONLY,
+    Cached,
+    CursorPage,
+    FromPath,
+    GetUser,
+    Grant,
+    Listing,
+    ListQuery,
+    NotFound,
+    Page,
+    Paginator,
+    PermissionSpec,
+    Principal,
+    Query,
+    Range,
+    RateLimitSettings,
+    Reader,
+    Scope,
+    Sender,
+    Text,
+    columns_of,
+    handles,
+)
+from backstay.features.rate_rules.model import RateLimit, Tier
+from backstay.features.rate_rules.queries import OF_TIER
 from backstay.features.tiers.schemas import (
     RateLimitDetail,
+    RateLimitsInForce,
     RateLimitSummary,
     RuleInForce,
     TierDetail,
     TierSummary,
+    UserTier,
 )
-from backstay.settings import AdminSettings, RateLimitSettings
 
 LIST = PermissionSpec("tiers", "list", description="List tiers")
 READ = PermissionSpec("tiers", "read", description="Read tiers, rate limits and users' tiers")
@@ -57,10 +71,7 @@ class GetTier(Query[TierDetail]):
 
 
 _TIER = select(*columns_of(TierSummary, Tier), Tier.version).where(Tier.name == bindparam("name"))
-_OF_TIER = (
-    RateLimit.tier_id == select(Tier.id).where(Tier.name == bindparam("tier")).scalar_subquery()
-)
-_LIMITS = select(*columns_of(RateLimitSummary, RateLimit)).where(_OF_TIER).order_by(RateLimit.path)
+_LIMITS = select(*columns_of(RateLimitSummary, RateLimit)).where(OF_TIER).order_by(RateLimit.path)
 
 
 @handles(GetTier)
@@ -104,7 +115,7 @@ class ListRateLimits(ListQuery[RateLimitSummary]):
     updated_at: Range[datetime] | None = None
 
 
-RATE_LIMITS = Listing(ListRateLimits, RateLimit, RateLimitSummary, where=_OF_TIER)
+RATE_LIMITS = Listing(ListRateLimits, RateLimit, RateLimitSummary, where=OF_TIER)
 
 
 @handles(ListRateLimits)
@@ -127,7 +138,7 @@ class GetRateLimit(Query[RateLimitDetail]):
 
 
 _LIMIT = select(*columns_of(RateLimitSummary, RateLimit), RateLimit.version).where(
-    RateLimit.id == bindparam("id"), _OF_TIER
+    RateLimit.id == bindparam("id"), OF_TIER
 )
 
 
@@ -142,23 +153,6 @@ async def get_rate_limit(
     return RateLimitDetail(**row._mapping, tier=query.tier)
 
 
-class GetRateRules(Query[tuple[RateRule, ...]]):
-    """The rules of a tier, as requests are counted by them."""
-
-    permission = SYSTEM_ONLY
-
-    tier: str
-
-
-_RULES = select(RateLimit.path, RateLimit.limit, RateLimit.period, RateLimit.name).where(_OF_TIER)
-
-
-@handles(GetRateRules)
-async def get_rate_rules(query: GetRateRules, reader: Reader) -> tuple[RateRule, ...]:
-    rows = await reader.rows(_RULES, {"tier": query.tier})
-    return tuple(RateRule(row.path, Rate(row.limit, row.period)) for row in rows)
-
-
 class ListRulesInForce(Query[tuple[RuleInForce, ...]]):
     """What is counted for the users of a tier, the default last; nothing while limits are off."""
 
@@ -167,34 +161,51 @@ class ListRulesInForce(Query[tuple[RuleInForce, ...]]):
     tier: str | None
 
 
+_RULES = select(*columns_of(RuleInForce, RateLimit)).where(OF_TIER).order_by(RateLimit.path)
+
+
 @handles(ListRulesInForce)
 async def list_rules_in_force(
     query: ListRulesInForce, reader: Reader, settings: RateLimitSettings
 ) -> tuple[RuleInForce, ...]:
     if not settings.enabled:
         return ()
-    rows = await reader.rows(_RULES.order_by(RateLimit.path), {"tier": query.tier})
+    rows = await reader.rows(_RULES, {"tier": query.tier})
     default = RuleInForce(path="*", limit=settings.default, period=settings.period, name="default")
     return (*(RuleInForce.model_validate(row) for row in rows), default)
 
 
-class GetDefaultTier(Query[str | None]):
-    """The tier of new users, or None while it does not exist."""
+class GetTierOfUser(Query[UserTier]):
+    """The tier that a user is in."""
 
-    permission = SYSTEM_ONLY
+    permission = READ
 
-
-@handles(GetDefaultTier)
-async def get_default_tier(
-    query: GetDefaultTier, reader: Reader, settings: AdminSettings
-) -> str | None:
-    row = await reader.one_or_none(_TIER, {"name": settings.tier_name})
-    return row.name if row else None
+    id: FromPath[UUID]
 
 
-class CountUsersOfTier(Query[int]):
-    """How many users are in a tier, deleted ones too; the feature that has the users answers."""
+@handles(GetTierOfUser)
+async def get_tier_of_user(
+    query: GetTierOfUser, principal: Principal, grant: Grant, send: Sender
+) -> UserTier:
+    return UserTier(tier=await _tier_of(query.id, principal, grant, send))
 
-    permission = SYSTEM_ONLY
 
-    tier: str
+class ListRateLimitsOfUser(Query[RateLimitsInForce]):
+    """The rate limits in force for a user: those of the tier, then the default."""
+
+    permission = READ
+
+    id: FromPath[UUID]
+
+
+@handles(ListRateLimitsOfUser)
+async def list_rate_limits_of_user(
+    query: ListRateLimitsOfUser, principal: Principal, grant: Grant, send: Sender
+) -> RateLimitsInForce:
+    tier = await _tier_of(query.id, principal, grant, send)
+    return RateLimitsInForce(tier=tier, items=await send.as_system()(ListRulesInForce(tier=tier)))
+
+
+async def _tier_of(user_id: UUID, principal: Principal, grant: Grant, send: Sender) -> str | None:
+    principal.check_reach(user_id, grant)
+    return (await send.as_system()(GetUser(id=user_id))).tier

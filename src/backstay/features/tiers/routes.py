@@ -1,13 +1,21 @@
-"""The routes of tiers and rate limits."""
+"""The routes of tiers, of rate limits and of the tiers of users."""
 
 from backstay import Routes
+from backstay.features.tiers.commands.assignment import AssignTier
 from backstay.features.tiers.commands.rate_limits import (
     CreateRateLimit,
     DeleteRateLimit,
     UpdateRateLimit,
 )
 from backstay.features.tiers.commands.tiers import CreateTier, DeleteTier, UpdateTier
-from backstay.features.tiers.queries import GetRateLimit, GetTier, ListRateLimits, ListTiers
+from backstay.features.tiers.queries import (
+    GetRateLimit,
+    GetTier,
+    GetTierOfUser,
+    ListRateLimits,
+    ListRateLimitsOfUser,
+    ListTiers,
+)
 
 TIER = "/{name}"
 LIMITS = f"{TIER}/rate-limits"
@@ -25,3 +33,8 @@ routes.get(LIMITS, ListRateLimits, path_names=NAMED)
 routes.get(LIMIT, GetRateLimit, path_names=NAMED)
 routes.patch(LIMIT, UpdateRateLimit, path_names=NAMED)
 routes.delete(LIMIT, DeleteRateLimit, path_names=NAMED)
+
+user_routes = Routes("/users", tag="users")
+user_routes.get("/{id}/tier", GetTierOfUser)
+user_routes.put("/{id}/tier", AssignTier)
+user_routes.get("/{id}/rate-limits", ListRateLimitsOfUser)

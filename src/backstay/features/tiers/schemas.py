@@ -1,4 +1,4 @@
-"""The views of tiers and rate limits, and the constraints of their fields."""
+"""The views of tiers, of rate limits and of the tiers of users; the constraints of their fields."""
 
 import re
 from datetime import datetime
@@ -8,15 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from backstay.core.messages import View
-
-
-def _tier_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
-        raise PydanticCustomError(
-            "tier_name", "A tier's name begins with a letter or digit; then also _ . - may follow"
-        )
-    return value
+from backstay import View
 
 
 def _rule_path(value: str) -> str:
@@ -31,7 +23,6 @@ def _rule_path(value: str) -> str:
     return value
 
 
-TierName = Annotated[str, StringConstraints(max_length=64), AfterValidator(_tier_name)]
 TierDescription = Annotated[str, StringConstraints(max_length=10_000)]
 RulePath = Annotated[
     str,
@@ -87,3 +78,16 @@ class RuleInForce(View):
     limit: int
     period: int
     name: str | None
+
+
+class UserTier(View):
+    """The tier of a user."""
+
+    tier: str | None
+
+
+class RateLimitsInForce(View):
+    """How often a user may ask, by path; empty when nothing is limited."""
+
+    tier: str | None
+    items: tuple[RuleInForce, ...]

@@ -30,6 +30,6 @@ feature = Feature(
         tier_queries,
     ),
     routes=(routes.routes, routes.rbac_routes),
-    requires=("access", "tiers"),
+    requires=("access", "rate_rules"),
     foundation=True,
 )

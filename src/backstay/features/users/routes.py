@@ -8,11 +8,9 @@ from backstay.features.users.commands.administration import (
     UpdateUser,
 )
 from backstay.features.users.commands.removal import DeleteUser, RestoreUser
-from backstay.features.users.commands.tiers import AssignTier
 from backstay.features.users.queries.accounts import ExportMe, GetMe
 from backstay.features.users.queries.directory import GetUser, GetUserByUsername, ListUsers
 from backstay.features.users.queries.roles import ListUsersOfRole
-from backstay.features.users.queries.tiers import GetTierOfUser, ListRateLimitsOfUser
 from backstay.limits.classes import LimitClass
 from backstay.web.routes import Routes
 
@@ -33,9 +31,6 @@ routes.post("/{id}/restore", RestoreUser)
 routes.post("/{id}/block", BlockUser)
 routes.post("/{id}/unblock", UnblockUser)
 routes.put("/{id}/password", SetPassword)
-routes.get("/{id}/tier", GetTierOfUser)
-routes.put("/{id}/tier", AssignTier)
-routes.get("/{id}/rate-limits", ListRateLimitsOfUser)
 
 rbac_routes = Routes("/rbac", tag="rbac")
 rbac_routes.get("/roles/{role_id}/users", ListUsersOfRole)

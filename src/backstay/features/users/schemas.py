@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, StringConstraints
 
 from backstay.core.messages import View
 from backstay.core.names import EmailAddress
-from backstay.features.tiers.schemas import RuleInForce
 
 Email = EmailAddress
 Username = Annotated[
@@ -110,19 +109,6 @@ class Profile(View):
     is_superuser: bool
     roles: tuple[str, ...]
     permissions: dict[str, str]
-
-
-class UserTier(View):
-    """The tier of a user."""
-
-    tier: str | None
-
-
-class RateLimitsInForce(View):
-    """How often a user may ask, by path; empty when nothing is limited."""
-
-    tier: str | None
-    items: tuple[RuleInForce, ...]
 
 
 class Export(View):

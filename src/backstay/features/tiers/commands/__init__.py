@@ -1,1 +1,1 @@
-"""Commands that change tiers and their rate limits."""
+"""Commands that change tiers, their rate limits and who is in them."""

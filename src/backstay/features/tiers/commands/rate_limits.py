@@ -5,34 +5,35 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
-from backstay.core.bus import handles
-from backstay.core.context import PrincipalChanges, Sender
-from backstay.core.errors import FieldError, Forbidden, Invalid
-from backstay.core.feature import Feature
-from backstay.core.messages import Command, FromPath, optional
-from backstay.core.permissions import SYSTEM_ONLY
-from backstay.core.principal import Grant, Principal
-from backstay.core.rates import Rate, RateRule
-from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404
-from backstay.db.session import Transaction
+from backstay import (
+    SYSTEM_ONLY,
+    AppSettings,
+    Command,
+    Feature,
+    FieldError,
+    Forbidden,
+    FromPath,
+    Grant,
+    Invalid,
+    Preconditions,
+    Principal,
+    PrincipalChanges,
+    Sender,
+    Transaction,
+    handles,
+    one_or_404,
+    optional,
+)
+from backstay.features.rate_rules.model import RateLimit
+from backstay.features.rate_rules.schemas import TierName
 from backstay.features.tiers.commands.tiers import (
     UPDATE,
     CreateTier,
     check_everywhere,
     locked_tier,
 )
-from backstay.features.tiers.model import RateLimit
 from backstay.features.tiers.queries import GetRateLimit
-from backstay.features.tiers.schemas import (
-    Period,
-    RateLimitDetail,
-    RuleName,
-    RulePath,
-    TierName,
-    Times,
-)
-from backstay.settings import AppSettings
+from backstay.features.tiers.schemas import Period, RateLimitDetail, RuleName, RulePath, Times
 
 
 class CreateRateLimit(Command[RateLimitDetail]):
@@ -176,9 +177,8 @@ def _check_authority(tier: str, principal: Principal, grant: Grant) -> None:
 def _check_path(limit: RateLimit, features: tuple[Feature, ...], settings: AppSettings) -> None:
     """Refuse a path that matches no route whose requests are counted by tier."""
     versioned = f"{settings.root_path}/v1"
-    rule = RateRule(limit.path, Rate(limit.limit, limit.period))
     if not any(
-        rule.holds_for(operation.path)
+        limit.rule.holds_for(operation.path)
         for feature in features
         for table in feature.routes
         for operation in table.operations(settings.root_path)

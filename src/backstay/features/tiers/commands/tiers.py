@@ -2,19 +2,29 @@
 
 from sqlalchemy import select
 
-from backstay.core.bus import handles
-from backstay.core.context import ActivityNote, PrincipalChanges, Sender
-from backstay.core.errors import Conflict, Forbidden
-from backstay.core.messages import Command, FromPath, optional
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec, Scope
-from backstay.core.principal import Grant
-from backstay.core.representation import Preconditions
-from backstay.db.queries import one_or_404
-from backstay.db.session import Reader, Transaction
-from backstay.features.tiers.model import Tier
-from backstay.features.tiers.queries import CountUsersOfTier, tier_detail
-from backstay.features.tiers.schemas import TierDescription, TierDetail, TierName
-from backstay.settings import AdminSettings
+from backstay import (
+    AdminSettings,
+    Command,
+    Conflict,
+    Forbidden,
+    FromPath,
+    Grant,
+    PermissionSpec,
+    Preconditions,
+    PrincipalChanges,
+    Reader,
+    Scope,
+    Sender,
+    Transaction,
+    handles,
+    one_or_404,
+    optional,
+)
+from backstay.features.rate_rules.model import Tier
+from backstay.features.rate_rules.schemas import TierName
+from backstay.features.tiers.queries import tier_detail
+from backstay.features.tiers.schemas import TierDescription, TierDetail
+from backstay.features.users.queries.tiers import CountUsersOfTier
 
 CREATE = PermissionSpec("tiers", "create", description="Create tiers")
 UPDATE = PermissionSpec("tiers", "update", description="Change tiers and their rate limits")
@@ -46,24 +56,6 @@ async def create_tier(
     session.add(Tier(**command.model_dump()))
     await session.flush()
     return await tier_detail(command.name, reader)
-
-
-class EnsureTier(Command[None]):
-    """Create a tier, unless it exists."""
-
-    permission = SYSTEM_ONLY
-
-    name: TierName
-
-
-@handles(EnsureTier)
-async def ensure_tier(
-    command: EnsureTier, session: Transaction, send: Sender, note: ActivityNote
-) -> None:
-    if await session.scalar(select(Tier.id).where(Tier.name == command.name)) is not None:
-        note.skip()
-    else:
-        await send(CreateTier(name=command.name, description="Every new user has it."))
 
 
 class UpdateTier(Command[TierDetail]):

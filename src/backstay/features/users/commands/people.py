@@ -8,7 +8,7 @@ from backstay.core.context import Sender
 from backstay.db.queries import one_or_404
 from backstay.db.session import Transaction
 from backstay.features.access.commands.seeding import JoinRole, LockSuperusers
-from backstay.features.tiers.queries import GetDefaultTier
+from backstay.features.rate_rules.queries import GetDefaultTier
 from backstay.features.users.model import User
 from backstay.features.users.queries.roles import LastSuperuser
 

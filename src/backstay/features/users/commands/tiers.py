@@ -1,52 +1,11 @@
-"""Commands that put users into tiers."""
-
-from uuid import UUID
+"""The command that puts users without a tier into one."""
 
 from backstay.core.bus import handles
-from backstay.core.context import ActivityNote, PrincipalChanges, Sender
-from backstay.core.errors import Forbidden
-from backstay.core.messages import Command, FromPath
-from backstay.core.permissions import SYSTEM_ONLY, PermissionSpec
-from backstay.core.principal import Principal
-from backstay.core.representation import Preconditions
+from backstay.core.context import ActivityNote, PrincipalChanges
+from backstay.core.messages import Command
+from backstay.core.permissions import SYSTEM_ONLY
 from backstay.db.session import Transaction
-from backstay.features.tiers.queries import GetTier
-from backstay.features.users.commands.people import locked_user
 from backstay.features.users.model import User
-from backstay.features.users.queries.authority import check_authority
-from backstay.features.users.schemas import UserTier
-
-ASSIGN = PermissionSpec("tiers", "assign", description="Put users into tiers")
-
-
-class AssignTier(Command[UserTier]):
-    """Put a user into a tier, also a deleted one. Only superusers change their own."""
-
-    permission = ASSIGN
-    replaces = True
-
-    id: FromPath[UUID]
-    tier: str
-
-
-@handles(AssignTier)
-async def assign_tier(
-    command: AssignTier,
-    session: Transaction,
-    principal: Principal,
-    preconditions: Preconditions,
-    send: Sender,
-    changes: PrincipalChanges,
-) -> UserTier:
-    if command.id == principal.user_id and not principal.is_superuser:
-        raise Forbidden("Only a superuser changes their own tier.")
-    await check_authority(command, command.id, send)
-    user = await locked_user(command.id, session, deleted=True)
-    preconditions.check(UserTier(tier=user.tier))
-    tier = await send.as_system()(GetTier(tier=command.tier))
-    user.tier = tier.name
-    changes.touch(user.id)
-    return UserTier(tier=user.tier)
 
 
 class GiveTier(Command[None]):

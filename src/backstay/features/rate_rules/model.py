@@ -6,6 +6,7 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.errors import Conflict
+from backstay.core.rates import Rate, RateRule
 from backstay.db.base import Entity
 from backstay.db.faults import taken_by
 
@@ -42,3 +43,8 @@ class RateLimit(Entity):
     limit: Mapped[int]
     period: Mapped[int]
     name: Mapped[str | None] = mapped_column(String(100))
+
+    @property
+    def rule(self) -> RateRule:
+        """The rule by which requests are counted."""
+        return RateRule(self.path, Rate(self.limit, self.period))

@@ -1,0 +1,50 @@
+"""Queries for the rules of a tier, and for the tier of new users."""
+
+from sqlalchemy import bindparam, select
+
+from backstay.core.bus import handles
+from backstay.core.messages import Query
+from backstay.core.permissions import SYSTEM_ONLY
+from backstay.core.rates import Rate, RateRule
+from backstay.db.session import Reader
+from backstay.features.rate_rules.model import RateLimit, Tier
+from backstay.settings import AdminSettings
+
+OF_TIER = (
+    RateLimit.tier_id == select(Tier.id).where(Tier.name == bindparam("tier")).scalar_subquery()
+)
+"""The rate limits of the tier whose name is the parameter ``tier``."""
+
+
+class GetRateRules(Query[tuple[RateRule, ...]]):
+    """The rules of a tier, as requests are counted by them."""
+
+    permission = SYSTEM_ONLY
+
+    tier: str
+
+
+_RULES = select(RateLimit.path, RateLimit.limit, RateLimit.period).where(OF_TIER)
+
+
+@handles(GetRateRules)
+async def get_rate_rules(query: GetRateRules, reader: Reader) -> tuple[RateRule, ...]:
+    rows = await reader.rows(_RULES, {"tier": query.tier})
+    return tuple(RateRule(row.path, Rate(row.limit, row.period)) for row in rows)
+
+
+class GetDefaultTier(Query[str | None]):
+    """The tier of new users, or None while it does not exist."""
+
+    permission = SYSTEM_ONLY
+
+
+_TIER = select(Tier.name).where(Tier.name == bindparam("name"))
+
+
+@handles(GetDefaultTier)
+async def get_default_tier(
+    query: GetDefaultTier, reader: Reader, settings: AdminSettings
+) -> str | None:
+    row = await reader.one_or_none(_TIER, {"name": settings.tier_name})
+    return row.name if row else None
