@@ -59,7 +59,7 @@ def _uses(root: Path) -> Sequence[dict[str, Any]]:
     problems, found = [], []
     for record in records(root):
         if rendering := KINDS.get(record.blueprint):
-            now = asdict(Record(record.blueprint, record.name, record.options))
+            now = asdict(Record(record.blueprint, record.name, record.options, __version__))
             found.append(now | {"rendered": dict(rendering(root, record))})
         else:
             problems.append(

@@ -21,7 +21,7 @@ from backstay.blueprints.changes import (
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import CONFLICT, FOLDER, checked, obstacle
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
-from backstay.blueprints.records import Record, base_path, record_of, records
+from backstay.blueprints.records import Record, base_path, record_of, records, release_at
 
 __all__ = ["CONFLICT", "Action", "Change", "Plan"]
 _KEPT = """\
@@ -62,7 +62,8 @@ class Plan:
             root: the folder of the project.
             rendered: by path, every text that this use of the blueprint stands for. What it
                 rendered before and does not any more is removed.
-            record: the use of the blueprint; its ``files`` are filled in.
+            record: the use of the blueprint; its ``files`` are filled in, and its ``release``
+                unless it is given.
             once: by path, what is written now and is the person's from then on, such as a
                 migration: it is neither rendered nor removed later.
             edits: by path, other texts for files and bases, which count instead of what is there.
@@ -71,7 +72,8 @@ class Plan:
             BlueprintError: something must not be written; it has every reason. A command was
                 interrupted, or conflicts of an earlier one are still there.
         """
-        record = replace(record, files=tuple(sorted(rendered)))
+        release = record.release or release_at(root)
+        record = replace(record, files=tuple(sorted(rendered)), release=release)
         return cls._made(root, rendered, record, once or {}, {record.path: record}, edits or {})
 
     @classmethod

@@ -124,15 +124,15 @@ def _told(name: str, reasons: Mapping[str, str]) -> str:
 
 def _generated(root: Path) -> Iterator[str]:
     """Interrupted commands, open conflicts, and what an older release wrote."""
-    from backstay import __version__
     from backstay.blueprints.journal import refuse_unfinished
-    from backstay.blueprints.records import records
+    from backstay.blueprints.records import records, release_at
     from backstay.blueprints.releases import number_of
     from backstay.blueprints.tree import pending_conflicts
 
     refuse_unfinished(root)
     yield from pending_conflicts(root)
-    old = [each for each in records(root) if number_of(each.release) < number_of(__version__)]
+    now = number_of(release_at(root))
+    old = [each for each in records(root) if number_of(each.release) < now]
     if old:
         release = min((each.release for each in old), key=number_of)
         yield f"What {release} wrote is not up to date. Run: backstay upgrade"
