@@ -5,7 +5,7 @@ a later release is merged into it file by file (docs/decisions/0036).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -113,12 +113,9 @@ def refuse_ejecting(root: Path, feature: str | None) -> None:
         )
 
 
-def files_of_feature(root: Path, feature: str | None) -> Iterator[str]:
-    """The paths of the project's copy of a feature, or of all of Backstay."""
-    folders = [OWNED] if feature is None else [f"{OWNED}/features/{feature}"]
-    if feature == "mail":
-        folders.append(f"{OWNED}/mailing/mail_templates")
-    for folder in folders:
-        for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield path.relative_to(root).as_posix()
+def folders_of(feature: str | None) -> tuple[str, ...]:
+    """The folders of a project's copy of a feature, or of all of Backstay."""
+    if feature is None:
+        return (OWNED,)
+    templates = (f"{OWNED}/mailing/mail_templates",) if feature == "mail" else ()
+    return (f"{OWNED}/features/{feature}", *templates)

@@ -1,7 +1,7 @@
 """What was generated in a project, from which options, and by which release."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,3 +105,12 @@ def base_of(root: Path, path: str) -> str | None:
     """The text of a file as it was generated last, or None."""
     kept = root / base_path(path)
     return kept.read_text("utf-8") if kept.is_file() else None
+
+
+def as_generated(root: Path, record: Record) -> Iterator[str]:
+    """The paths of the files of a record in which a person has changed nothing."""
+    for path in record.files:
+        base = root / base_path(path)
+        both = base.is_file() and (root / path).is_file()
+        if both and base.read_bytes() == (root / path).read_bytes():
+            yield path
