@@ -16,11 +16,14 @@ from backstay.blueprints.changes import (
     content_of,
     diff_of,
     edited_file,
+    left_file,
+    moved_file,
     new_file,
 )
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import CONFLICT, FOLDER, checked, obstacle
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
+from backstay.blueprints.moving import moves
 from backstay.blueprints.records import Record, base_path, record_of, records, release_at
 
 __all__ = ["CONFLICT", "Action", "Change", "Plan"]
@@ -124,11 +127,16 @@ class Plan:
         problems += [wrong for path in paths if (wrong := obstacle(root, path))]
         if problems:
             raise BlueprintError(*problems)
+        moved = moves(root, rendered, gone)
         changes = []
         for path in paths:
             try:
                 if path in once:
                     changes.append(new_file(root, path, once[path], tracked=False))
+                elif path in moved:
+                    changes.append(moved_file(root, path, moved[path], rendered[path], edits))
+                elif path in moved.values():
+                    changes.append(left_file(root, path))
                 else:
                     changes.append(change_of(root, path, rendered.get(path), edits))
             except BlueprintError as error:
