@@ -11,6 +11,7 @@ from backstay.blueprints.files import decoded
 from backstay.blueprints.owning import rendered
 from backstay.blueprints.platform import folders_of
 from backstay.blueprints.records import Record, base_of, platform_of
+from backstay.blueprints.scratch import files_of
 from backstay.settings.ejected import FEATURES, FOLDER
 
 
@@ -65,9 +66,7 @@ def all_differences(root: Path) -> Differences:
 
 def _of_owned(root: Path, platform: Record, feature: str | None) -> Differences:
     inside = tuple(f"{folder}/" for folder in folders_of(feature))
-    paths = {path for path in platform.files if path.startswith(inside)}
-    for folder in folders_of(feature):
-        paths |= {*files_in(root, folder)}
+    paths = {path for path in (*platform.files, *files_of(root)) if path.startswith(inside)}
     mine = (
         line
         for path in sorted(paths)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def diff(
     feature: Annotated[
         str | None,
-        typer.Argument(help="The ejected feature: users; none for all, where a project owns all."),
+        typer.Argument(help="The feature: users. None: all of Backstay, if you own it."),
     ] = None,
 ) -> None:
     """Show what Backstay and you changed of an ejected feature since it was copied.
