@@ -28,7 +28,10 @@ _SHOWN = {
     ".env.example": "every setting, with its default",
     "README.md": "where things are",
 }
-_OWN = {"src/backstay/": "all of Backstay, as code of the project"}
+_OWN = {
+    "src/backstay/": "all of Backstay, as code of the project",
+    "tests/": "six tests of what is there already",
+}
 
 
 def new(

@@ -42,7 +42,7 @@ def upgrade(
 
     if settled(resume=resume, abort=abort):
         if resume:
-            typer.echo("To install the release, if it is not yet: backstay upgrade --force")
+            _tell_installation()
         return
     from backstay.blueprints.environment import Wanted, scratch_environment
     from backstay.blueprints.errors import BlueprintError
@@ -70,6 +70,15 @@ def upgrade(
         _show(found)
     else:
         _carry_out(project.root, found, wanted)
+
+
+def _tell_installation() -> None:
+    """Say how the release gets into the environment, which the interrupted command may not do."""
+    from backstay.blueprints.records import platform_of
+    from backstay.settings.project import project_root
+
+    command = "make install" if platform_of(project_root()) else "backstay upgrade --force"
+    typer.echo(f"To install the release, if it is not yet: {command}")
 
 
 def _refuse_odd(to: str | None) -> None:
@@ -136,7 +145,7 @@ def _installation(
 def _tell_next(root: Path, found: "Upgrade", requirement: str) -> None:
     """Print what to do; the requirement is what has to be installed, if it is not."""
     from backstay.blueprints.records import platform_of
-    from backstay.blueprints.upgrading import LOCKS
+    from backstay.blueprints.upgrading import LOCKS, PYPROJECT
 
     typer.echo("\nRun next:")
     if requirement:
@@ -146,6 +155,8 @@ def _tell_next(root: Path, found: "Upgrade", requirement: str) -> None:
         if (root / name).is_file():
             typer.echo(f"  # bring {name} up to date, too: it may name the old release")
     typer.echo("  backstay db upgrade && backstay db check")
+    if any(change.path == PYPROJECT for change in found.plan.conflicts):
+        typer.echo(f"  make install  # as soon as {PYPROJECT} is settled")
     if found.plan.conflicts:
         typer.echo("  # settle each .conflict file: take what you want of it, then delete it")
         typer.echo("  backstay db revision 'Upgrade'  # if tables changed")
