@@ -50,7 +50,9 @@ _REQUIRES = "from importlib.metadata import requires; print(requires('shop'))"
 def _release(releases: Releases, number: int) -> str:
     """Invent a release; the first one also requires something more, and renames a file."""
     if number == 1:
-        releases._replace(releases.source / "pyproject.toml", _NEEDS, f'    "idna>=3",\n{_NEEDS}')
+        declared = releases.source / "pyproject.toml"
+        text = declared.read_text("utf-8").replace(_NEEDS, f'    "idna>=3",\n{_NEEDS}')
+        declared.write_text(text, "utf-8")
         (releases.source / OLD).rename(releases.source / NEW)
         for path in (releases.package / "redis").glob("*.py"):
             text = path.read_text("utf-8")
