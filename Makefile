@@ -94,7 +94,7 @@ copies: install ## test the features as copies, as a project has them that eject
 
 .PHONY: upgrades
 upgrades: install ## take projects through ten made-up releases (takes a quarter of an hour)
-	UPGRADES=10 $(PYTEST) tests/upgrades/test_upgrade.py $(ARGS)
+	UPGRADES=10 $(PYTEST) tests/upgrades/test_upgrade.py tests/upgrades/test_own.py $(ARGS)
 
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach

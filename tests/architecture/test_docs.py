@@ -105,6 +105,8 @@ def moved(pages: Iterable[Path]) -> list[str]:
 
 
 _BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_OF_OWNERS = re.compile(r"^## .*\bown all of .*?(?=^## )", re.M | re.S | re.I)
+"""The sections for projects that have all of Backstay as code of their own."""
 _INTERNAL = re.compile(r"\bbackstay\.(?!testing\b)\w")
 
 
@@ -114,7 +116,7 @@ def edits_of_the_package(guides: Iterable[Path]) -> list[str]:
     for guide in guides:
         text = guide.read_text("utf-8")
         lines = [line for block in _BLOCK.findall(text) for line in block.splitlines()]
-        found += ["src/backstay"] * text.count("src/backstay")
+        found += ["src/backstay"] * _OF_OWNERS.sub("", text).count("src/backstay")
         found += [
             line for line in lines if _INTERNAL.search(line) and re.match(r" *(from|import) ", line)
         ]
@@ -185,6 +187,8 @@ def test_a_guide_that_edits_the_package_is_noticed(tmp_path: Path) -> None:
     right = ["from backstay.testing import Login", "from backstay import handles", "backstay.db.x"]
     guide.write_text("\n".join(["`src/backstay/features`", "```python", *wrong, *right, "```"]))
     assert edits_of_the_package([guide]) == ["src/backstay", *wrong]
+    guide.write_text("## Own all of it\n`src/backstay`\n## Other\n`src/backstay`\n")
+    assert edits_of_the_package([guide]) == ["src/backstay"]
 
 
 def test_every_decision_has_its_parts_and_is_listed() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.blueprints import changelog, security
+from backstay.blueprints import changelog, records, security
 from backstay.blueprints.changelog import SECURITY, Section, generated, released
 from backstay.blueprints.kinds import KINDS
 from backstay.blueprints.records import Record
@@ -20,7 +20,7 @@ def test_a_file_lacks_a_fix_until_it_is_merged(
     now = {QUERIES: "fixed = True\n", MODEL: "more = True\n"}
     sections = {"99.0.0": Section("99.0.0", None, {SECURITY: [ENTRY, "Of the package alone."]})}
     monkeypatch.setattr(security, "released", lambda: sections)
-    monkeypatch.setattr(security, "__version__", "99.0.0")
+    monkeypatch.setattr(records, "__version__", "99.0.0")
     monkeypatch.setattr(security, "KINDS", {"entity": lambda *_: now})
     old = {QUERIES: "fixed = False\n", MODEL: "more = False\n"}
     Plan.of(tmp_path, old, Record("entity", "Rig", release="98.0.0")).apply()

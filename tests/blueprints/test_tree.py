@@ -155,3 +155,43 @@ def test_what_changed_since_the_plan_is_not_written_over(tmp_path: Path) -> None
     with pytest.raises(BlueprintError, match=r"a\.py was changed meanwhile"):
         made.apply()
     assert content(tmp_path) == {"a.py": b"mine = 1\n"}
+
+
+LONG = "one = 1\n\ntwo = 2\n\nthree = 3\n\nfour = 4\n"
+
+
+def test_changes_move_along_with_a_file(tmp_path: Path) -> None:
+    generate(tmp_path, {"a.py": LONG, "c.py": LONG.replace("one", "uno")})
+    (tmp_path / "a.py").write_text(f"{LONG}five = 5  # mine\n")
+    new = {"b/d.py": LONG.replace("two = 2", "two = 22"), "e.py": "x = 1\n"}
+    made = generate(tmp_path, new)
+    assert actions(made) == {
+        "a.py": Action.REMOVE,
+        "b/d.py": Action.MERGE,
+        "c.py": Action.REMOVE,
+        "e.py": Action.WRITE,
+    }
+    assert content(tmp_path)["b/d.py"] == f"{new['b/d.py']}five = 5  # mine\n".encode()
+    assert everything(tmp_path)[".blueprints/bases/b/d.py.base"] == new["b/d.py"].encode()
+    assert ".blueprints/bases/a.py.base" not in everything(tmp_path)
+    assert set(actions(generate(tmp_path, new)).values()) == {Action.KEEP}
+
+
+def test_a_conflict_in_a_moved_file_loses_nothing(tmp_path: Path) -> None:
+    generate(tmp_path, {"a.py": LONG})
+    (tmp_path / "a.py").write_text(LONG.replace("two = 2", "two = 'mine'"))
+    made = generate(tmp_path, {"b.py": LONG.replace("two = 2", "two = 22")})
+    assert actions(made) == {"a.py": Action.REMOVE, "b.py": Action.CONFLICT}
+    assert "two = 'mine'" in (tmp_path / "b.py").read_text()
+    assert "two = 22" in (tmp_path / "b.py.conflict").read_text()
+
+
+def test_of_backstay_itself_only_lines_in_conflict_stay(tmp_path: Path) -> None:
+    path = "src/backstay/core/a.py"
+    generate(tmp_path, {path: LONG})
+    (tmp_path / path).write_text(LONG.replace("two = 2", "two = 'mine'"))
+    new = LONG.replace("two = 2", "two = 22").replace("four = 4", "four = 44")
+    made = generate(tmp_path, {path: new})
+    assert [change.path for change in made.conflicts] == [path]
+    assert (tmp_path / path).read_text() == new.replace("two = 22", "two = 'mine'")
+    assert "two = 22" in (tmp_path / f"{path}.conflict").read_text()

@@ -17,4 +17,4 @@ def test_every_printed_command_begins_a_project(tmp_path: Path, call: Call) -> N
         made = call(*shlex.split(command), **PERSON)
         assert made.code == 0, made.errors
     made_in = sorted(path.parent.name for path in tmp_path.rglob("Makefile"))
-    assert made_in == ["shop", "tool", "web_shop"]
+    assert made_in == ["own_shop", "shop", "tool", "web_shop"]

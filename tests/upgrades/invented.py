@@ -58,7 +58,15 @@ class Releases:
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, self.source / part)
+        self._forget_unreleased()
         self._build(__version__)
+
+    def _forget_unreleased(self) -> None:
+        """Take what is not released yet for released: invented releases say what they change."""
+        path = self.source / "CHANGELOG.md"
+        before, _, rest = path.read_text("utf-8").partition("## [Unreleased]\n")
+        _, _, released = rest.partition("\n## [")
+        path.write_text(f"{before}## [Unreleased]\n\n## [{released}", "utf-8")
 
     @property
     def source(self) -> Path:

@@ -1,7 +1,7 @@
 """What becomes of one file: what was generated, what is there and what is rendered, compared."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import CONFLICT, Style, decoded, encoded, unreadable
 from backstay.blueprints.merging import merge
-from backstay.blueprints.records import base_of, base_path
+from backstay.blueprints.records import OWNED, base_of, base_path
 
 
 class Action(StrEnum):
@@ -99,10 +99,38 @@ def _merged(
     elif wrong := unreadable(path, merged.text):
         note = f"Your changes and those of the blueprint do not go together: {wrong}."
     if note:
-        own = encoded(yours, style)
+        own = encoded(_rest_of(path, (bases[1], yours, text)), style)
         return Change(path, Action.CONFLICT, before, after, note, text, own=own)
     action = Action.UPDATE if found == bases[0] else Action.MERGE
     return Change(path, Action.KEEP if after == before else action, before, after, "", text)
+
+
+def _rest_of(path: str, texts: tuple[str, str, str]) -> str:
+    """What the person's file becomes that has conflicts: it stays as it is.
+
+    The files of Backstay itself depend on one another, so those of a project that owns it take
+    along every change of the release but those of the lines in conflict.
+    """
+    if not path.startswith(f"{OWNED}/"):
+        return texts[1]
+    rest = merge(*texts, mark=False).text
+    return texts[1] if unreadable(path, rest) else rest
+
+
+def moved_file(root: Path, path: str, old: str, text: str, edits: Mapping[str, str]) -> Change:
+    """What becomes of a file that has another path now: it takes the person's changes along."""
+    base = edits.get(base_path(old), base_of(root, old) or "")
+    found, style = decoded(old, content_of(root / old) or b"")
+    yours = encoded(edits.get(old, found), style)
+    change = _merged(path, (base, base), yours, _sound(path, text), {})
+    note = change.note or f"It was {old}, with your changes."
+    action = Action.CONFLICT if change.action is Action.CONFLICT else Action.MERGE
+    return replace(change, action=action, before=None, note=note)
+
+
+def left_file(root: Path, path: str) -> Change:
+    """What becomes of the old path of a file that moved: it is removed."""
+    return Change(path, Action.REMOVE, content_of(root / path), None)
 
 
 def edited_file(root: Path, path: str, text: str, note: str) -> Change:

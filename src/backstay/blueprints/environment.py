@@ -49,14 +49,23 @@ class Wanted:
         Raises:
             BlueprintError: there is no installer, or it failed.
         """
-        command = [*_installer(python), "--upgrade"]
-        if self.find_links:
-            command += ["--find-links", self.find_links]
-        done = run([*command, self.requirement(*more)])
+        self._install(python, "--upgrade", self.requirement(*more))
+
+    def install_project(self, python: str, root: Path) -> None:
+        """Install a project that owns Backstay, as its Makefile does, with what it requires now.
+
+        Raises:
+            BlueprintError: there is no installer, or it failed.
+        """
+        self._install(python, "--editable", f"{root}[dev]")
+
+    def _install(self, python: str, *what: str) -> None:
+        links = ["--find-links", self.find_links] if self.find_links else []
+        done = run([*_installer(python), *links, *what])
         if done.returncode:
             said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_SHOWN:])
             raise BlueprintError(
-                f"{self.requirement(*more)} could not be installed:\n{said}\n"
+                f"{what[-1]} could not be installed:\n{said}\n"
                 "Nothing was changed. Without a network, name a folder with the wheels: "
                 "--find-links FOLDER"
             )

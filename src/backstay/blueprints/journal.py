@@ -2,7 +2,8 @@
 
 Before the first file of the person is touched, ``.blueprints/journal`` holds the content of every
 file before and after, on the disk. Each step then is one rename within the disk, which needs no
-space.
+space. Many files are written before the disk is asked to hold the first: it then writes them at
+once, where waiting for each took many seconds.
 """
 
 import fcntl
@@ -154,6 +155,8 @@ def _draft(folder: Path, root: Path, steps: Sequence[Step]) -> None:
             shutil.copymode(root / step.path, draft / f"{number}.before")
         noted.append([number, step.path, _digest(step.before), _digest(step.after)])
     _write(draft / _STEPS, json.dumps(noted).encode())
+    for path in draft.iterdir():
+        _sync(path)
     _sync(draft)
 
 
@@ -165,7 +168,8 @@ def _noted(root: Path) -> list[_Noted]:
 def _forward(root: Path) -> tuple[str, ...]:
     journal = root / FOLDER / _JOURNAL
     left = []
-    for step in _noted(root) if journal.is_dir() else ():
+    steps = _noted(root) if journal.is_dir() else []
+    for step in steps:
         now = _digest(_read(root / step.path))
         source = journal / f"{step.number}.after"
         if now == step.before:
@@ -174,14 +178,15 @@ def _forward(root: Path) -> tuple[str, ...]:
             left.append(step.path)
             if source.is_file():
                 _put(root, f"{step.path}{CONFLICT}", source)
-    _close(root)
+    _close(root, steps)
     return tuple(left)
 
 
 def _backward(root: Path) -> tuple[str, ...]:
     journal = root / FOLDER / _JOURNAL
     left = []
-    for step in reversed(_noted(root)) if journal.is_dir() else ():
+    steps = _noted(root) if journal.is_dir() else []
+    for step in reversed(steps):
         now = _digest(_read(root / step.path))
         if now == step.after:
             _put(root, step.path, journal / f"{step.number}.before" if step.before else None)
@@ -189,7 +194,7 @@ def _backward(root: Path) -> tuple[str, ...]:
             left.append(step.path)
         else:
             _prune(root, root / step.path)
-    _close(root)
+    _close(root, steps)
     return tuple(left)
 
 
@@ -198,12 +203,10 @@ def _put(root: Path, path: str, source: Path | None) -> None:
     target = root / path
     if source is None:
         target.unlink()
-        _sync(target.parent)
         _prune(root, target)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
-        _sync(target.parent)
 
 
 def _prune(root: Path, target: Path) -> None:
@@ -219,9 +222,12 @@ def _prune(root: Path, target: Path) -> None:
             folder.rmdir()
 
 
-def _close(root: Path) -> None:
-    """Forget the journal, in one step."""
+def _close(root: Path, steps: Sequence[_Noted]) -> None:
+    """Make the disk hold what was done, then forget the journal, in one step."""
     folder = root / FOLDER
+    for each in {above for step in steps for above in (root / step.path).parents}:
+        if each.is_relative_to(root) and each.is_dir():
+            _sync(each)
     if (folder / _JOURNAL).is_dir():
         (folder / _JOURNAL).rename(folder / _DRAFT)
         shutil.rmtree(folder / _DRAFT, ignore_errors=True)
@@ -238,13 +244,11 @@ def _digest(content: bytes | None) -> str | None:
 def _write(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    """Make the disk hold the names in a folder."""
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make the disk hold the content of a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -15,6 +15,12 @@ def _project(root: Path, record: Record) -> Mapping[str, str]:
     return render_project(ProjectOptions(**record.options))
 
 
+def _platform(root: Path, record: Record) -> Mapping[str, str]:
+    from backstay.blueprints.platform import render_platform  # noqa: PLC0415
+
+    return render_platform()
+
+
 def _entity(root: Path, record: Record) -> Mapping[str, str]:
     from backstay.blueprints.entities.existing import Project  # noqa: PLC0415
     from backstay.blueprints.entities.rendering import render  # noqa: PLC0415
@@ -45,6 +51,7 @@ def _owned(root: Path, record: Record) -> Mapping[str, str]:
 
 KINDS: Mapping[str, Rendering] = {
     "project": _project,
+    "platform": _platform,
     "entity": _entity,
     "eject": _ejected,
     "ejected": _shared,

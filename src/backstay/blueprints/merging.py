@@ -39,8 +39,11 @@ class _Group(NamedTuple):
     generated: list[_Change]
 
 
-def merge(base: str, yours: str, generated: str) -> Merged:
-    """The person's text with what the blueprint changed since ``base``; newlines are ``\\n``."""
+def merge(base: str, yours: str, generated: str, *, mark: bool = True) -> Merged:
+    """The person's text with what the blueprint changed since ``base``; newlines are ``\\n``.
+
+    Lines in conflict are marked, or else those of the person stay.
+    """
     if yours in (base, generated):
         return Merged(generated, 0)
     if generated == base:
@@ -57,7 +60,7 @@ def merge(base: str, yours: str, generated: str) -> Merged:
         elif not group.generated:
             merged += mine
         else:
-            lines, marked = _settled(mine, old[group.start : group.end], new)
+            lines, marked = _settled(mine, old[group.start : group.end], new, mark=mark)
             merged += lines
             conflicts += marked
     return Merged("".join(merged + old[position:]), conflicts)
@@ -114,8 +117,10 @@ def _applied(old: list[str], group: _Group, changes: Sequence[_Change]) -> list[
     return lines + old[position : group.end]
 
 
-def _settled(mine: list[str], before: list[str], new: list[str]) -> tuple[list[str], bool]:
-    """The lines of both sides, and whether they are marked as a conflict.
+def _settled(
+    mine: list[str], before: list[str], new: list[str], *, mark: bool
+) -> tuple[list[str], bool]:
+    """The lines of both sides, and whether they are in conflict.
 
     What both wrote alike at the beginning or the end is in no conflict.
     """
@@ -127,6 +132,8 @@ def _settled(mine: list[str], before: list[str], new: list[str]) -> tuple[list[s
     mine, new = mine[head : len(mine) - tail], new[head : len(new) - tail]
     if before in (mine, new):
         return [*first, *(new if mine == before else mine), *last], False
+    if not mark:
+        return [*first, *mine, *last], True
     parts = ((YOURS, mine), (BEFORE, before), (BETWEEN, new))
     lines = [line for mark, part in parts for line in (f"{mark}\n", *part)]
     return [*first, *lines, f"{GENERATED}\n", *last], True

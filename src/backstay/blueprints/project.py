@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from backstay import __version__
+from backstay.blueprints.platform import requirements
 from backstay.blueprints.records import Record
 from backstay.blueprints.rendering import render
 from backstay.settings import example_env
@@ -51,6 +52,7 @@ class ProjectOptions:
         redis: whether its `.env.example` names a Redis.
         bare: whether it has neither settings and roles nor mails and CI of its own.
         without: the packaged features that it leaves out.
+        own: whether it has all of Backstay as code of its own, beside its package.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ProjectOptions:
     redis: bool = False
     bare: bool = False
     without: Sequence[str] = ()
+    own: bool = False
 
     @property
     def title(self) -> str:
@@ -72,13 +75,18 @@ class ProjectOptions:
 
 
 def render_project(options: ProjectOptions) -> Mapping[str, str]:
-    """The text of every file of a project, by path."""
+    """The text of every file of a project, by path; all of Backstay is another blueprint.
+
+    Raises:
+        BlueprintError: it is to own Backstay, and no release is installed here.
+    """
     name = options.name
     values = asdict(options) | {
         "title": options.title,
         "prefix": f"{name.upper()}_",
         "group": f"{name.title().replace('_', '')}Settings",
         "release": __version__,
+        "requirements": requirements() if options.own else None,
         "kept": _kept(options),
         "features": _features(options),
     }

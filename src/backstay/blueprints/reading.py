@@ -18,7 +18,7 @@ from backstay.blueprints.codemods import renamed, renames_between
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import decoded
 from backstay.blueprints.kinds import KINDS
-from backstay.blueprints.records import Record, records
+from backstay.blueprints.records import Record, as_generated, base_path, platform_of, records
 from backstay.blueprints.scratch import files_of
 
 NEEDS_LIBCST = 3
@@ -59,7 +59,7 @@ def _uses(root: Path) -> Sequence[dict[str, Any]]:
     problems, found = [], []
     for record in records(root):
         if rendering := KINDS.get(record.blueprint):
-            now = asdict(Record(record.blueprint, record.name, record.options))
+            now = asdict(Record(record.blueprint, record.name, record.options, __version__))
             found.append(now | {"rendered": dict(rendering(root, record))})
         else:
             problems.append(
@@ -75,7 +75,13 @@ def _edits(root: Path, renames: list[Mapping[str, str]]) -> Iterator[tuple[str, 
     """The files of the project, and bases of generated ones, in which names change."""
     if not renames:
         return
+    # what the owner of Backstay left as it was is replaced; other lines there keep up with it
+    platform = platform_of(root)
+    replaced = set(as_generated(root, platform)) if platform else set()
+    replaced |= set(map(base_path, replaced))
     for path in files_of(root):
+        if path in replaced:
+            continue
         if path.endswith((".py", ".py.base")) and (root / path).is_file():
             try:
                 text = decoded(path, (root / path).read_bytes())[0]

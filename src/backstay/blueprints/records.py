@@ -1,7 +1,7 @@
 """What was generated in a project, from which options, and by which release."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ _RECORDS = f"{FOLDER}/records"
 _BASES = f"{FOLDER}/bases"
 _SUFFIX = ".base"
 """No tool may take what is kept for code, tests or rules of the project."""
+PLATFORM = "platform"
+"""The blueprint of all of Backstay, in a project that owns it."""
+OWNED = "src/backstay"
+"""Where it is there."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,14 @@ class Record:
         blueprint: the kind: ``project``, ``entity``, ``job``.
         name: what was made with it; a project has one record of each kind and name.
         options: from which the blueprint renders the same again; JSON.
-        release: the version of Backstay that rendered.
+        release: the version of Backstay that rendered; `Plan` fills it in, unless it is given.
         files: the paths that it wrote and renders again; `Plan` fills them in.
     """
 
     blueprint: str
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    release: str = __version__
+    release: str = ""
     files: tuple[str, ...] = ()
 
     @property
@@ -63,6 +67,25 @@ def record_of(root: Path, blueprint: str, name: str) -> Record | None:
     return _read(path) if path.is_file() else None
 
 
+def platform_of(root: Path) -> Record | None:
+    """What is remembered of all of Backstay in a project that owns it, or None.
+
+    Raises:
+        BlueprintError: the record cannot be read.
+    """
+    return record_of(root, PLATFORM, "backstay")
+
+
+def release_at(root: Path) -> str:
+    """The release that runs in a project: where it owns Backstay, that of its copy.
+
+    Raises:
+        BlueprintError: the record of the copy cannot be read.
+    """
+    platform = platform_of(root)
+    return platform.release if platform else __version__
+
+
 def _read(path: Path) -> Record:
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -82,3 +105,12 @@ def base_of(root: Path, path: str) -> str | None:
     """The text of a file as it was generated last, or None."""
     kept = root / base_path(path)
     return kept.read_text("utf-8") if kept.is_file() else None
+
+
+def as_generated(root: Path, record: Record) -> Iterator[str]:
+    """The paths of the files of a record in which a person has changed nothing."""
+    for path in record.files:
+        base = root / base_path(path)
+        both = base.is_file() and (root / path).is_file()
+        if both and base.read_bytes() == (root / path).read_bytes():
+            yield path

@@ -1,5 +1,6 @@
 """Renders the templates of blueprints; a template sees its options and nothing else."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ def render(template: str, **values: Any) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
-    return Environment(  # noqa: S701 - it writes files, not pages
+    environment = Environment(  # noqa: S701 - it writes files, not pages
         loader=FileSystemLoader(_FOLDER),
         undefined=StrictUndefined,
         block_start_string="<%",
@@ -38,3 +39,5 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["quoted"] = json.dumps
+    return environment

@@ -99,14 +99,16 @@ def environ_of(copy: Path) -> dict[str, str]:
     return environ | {"ENVIRONMENT": "local", "DB_URL": f"sqlite:///{database}", "REDIS_URL": ""}
 
 
-def import_path(folder: Path) -> str:
-    """The variable `PYTHONPATH` of a process that runs a project: none leads to another Backstay.
+def import_path(folder: Path | None) -> str:
+    """The variable `PYTHONPATH` of a process that runs a project, or does no more than read one.
 
-    A process looks there before it looks where the release is installed.
+    Nothing in it leads to another Backstay than that of the project, if it owns one: a process
+    looks there before it looks where the release is installed.
     """
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     kept = [each for each in others if each and not (Path(each) / "backstay").is_dir()]
-    return os.pathsep.join((str(folder / "src"), str(folder), *kept))
+    own = (str(folder / "src"), str(folder)) if folder else ()
+    return os.pathsep.join((*own, *kept))
 
 
 def tables_with_rows(root: Path, tables: list[str]) -> list[str]:

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from backstay import __version__
 from backstay.blueprints.changelog import Section, between, released
 from backstay.blueprints.kinds import KINDS
-from backstay.blueprints.records import Record, base_of, records
+from backstay.blueprints.records import Record, base_of, records, release_at
 
 
 def unfixed(root: Path) -> Iterator[str]:
@@ -15,11 +14,9 @@ def unfixed(root: Path) -> Iterator[str]:
     A file lacks it if the release that wrote it is older, and what was generated is not what is
     generated now.
     """
-    sections = released()
+    sections, release = released(), release_at(root)
     for record in records(root):
-        yield from dict.fromkeys(
-            _unfixed(root, record, between(sections, record.release, __version__))
-        )
+        yield from dict.fromkeys(_unfixed(root, record, between(sections, record.release, release)))
 
 
 def _unfixed(root: Path, record: Record, sections: Sequence[Section]) -> Iterator[str]:

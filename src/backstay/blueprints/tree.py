@@ -16,12 +16,15 @@ from backstay.blueprints.changes import (
     content_of,
     diff_of,
     edited_file,
+    left_file,
+    moved_file,
     new_file,
 )
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import CONFLICT, FOLDER, checked, obstacle
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
-from backstay.blueprints.records import Record, base_path, record_of, records
+from backstay.blueprints.moving import moves
+from backstay.blueprints.records import Record, base_path, record_of, records, release_at
 
 __all__ = ["CONFLICT", "Action", "Change", "Plan"]
 _KEPT = """\
@@ -62,7 +65,8 @@ class Plan:
             root: the folder of the project.
             rendered: by path, every text that this use of the blueprint stands for. What it
                 rendered before and does not any more is removed.
-            record: the use of the blueprint; its ``files`` are filled in.
+            record: the use of the blueprint; its ``files`` are filled in, and its ``release``
+                unless it is given.
             once: by path, what is written now and is the person's from then on, such as a
                 migration: it is neither rendered nor removed later.
             edits: by path, other texts for files and bases, which count instead of what is there.
@@ -71,7 +75,8 @@ class Plan:
             BlueprintError: something must not be written; it has every reason. A command was
                 interrupted, or conflicts of an earlier one are still there.
         """
-        record = replace(record, files=tuple(sorted(rendered)))
+        release = record.release or release_at(root)
+        record = replace(record, files=tuple(sorted(rendered)), release=release)
         return cls._made(root, rendered, record, once or {}, {record.path: record}, edits or {})
 
     @classmethod
@@ -122,11 +127,16 @@ class Plan:
         problems += [wrong for path in paths if (wrong := obstacle(root, path))]
         if problems:
             raise BlueprintError(*problems)
+        moved = moves(root, rendered, gone)
         changes = []
         for path in paths:
             try:
                 if path in once:
                     changes.append(new_file(root, path, once[path], tracked=False))
+                elif path in moved:
+                    changes.append(moved_file(root, path, moved[path], rendered[path], edits))
+                elif path in moved.values():
+                    changes.append(left_file(root, path))
                 else:
                     changes.append(change_of(root, path, rendered.get(path), edits))
             except BlueprintError as error:

@@ -5,6 +5,7 @@ where the project runs before everything was tried.
 """
 
 import json
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from backstay.blueprints.environment import Wanted, run
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import FOLDER, decoded
 from backstay.blueprints.reading import NEEDS_LIBCST
-from backstay.blueprints.records import Record, base_of, base_path, records
+from backstay.blueprints.records import Record, base_of, base_path, platform_of, records
 from backstay.blueprints.releases import number_of, raised, required
 from backstay.blueprints.scratch import environ_of, import_path, migration_after, scratch_copy
-from backstay.blueprints.tree import Plan
+from backstay.blueprints.tree import Action, Plan
 
 PYPROJECT = "pyproject.toml"
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.lock", "requirements.txt")
@@ -59,6 +60,8 @@ class Upgrade:
 def release_of(root: Path) -> str:
     """The release that a project was written for: the oldest that it names."""
     named = [record.release for record in records(root)]
+    if platform_of(root):  # whose __version__ may be anybody's
+        return min(named, key=number_of)
     if not named and (pinned := required(_text(root / PYPROJECT))):
         named.append(pinned)
     return min((*named, __version__), key=number_of)
@@ -80,7 +83,7 @@ def upgrade(root: Path, wanted: Wanted, python: str, tell: Tell, *, tests: bool)
     """
     old = release_of(root)
     tell(f"Installing {wanted.requirement()} into a scratch environment.")
-    wanted.install(python)
+    wanted.install(python, *_extras(root))
     told = _read(root, wanted, python, old)
     new = str(told["release"])
     if number_of(new) < number_of(old):
@@ -97,13 +100,34 @@ def upgrade(root: Path, wanted: Wanted, python: str, tell: Tell, *, tests: bool)
     return Upgrade(old, new, told["changelog"], _plan(root, told["uses"], edits, once), said)
 
 
+def _extras(root: Path) -> tuple[str, ...]:
+    """The extras of the package that a project needs without naming them."""
+    return ("testing",) if platform_of(root) else ()
+
+
+def requirements_change(plan: Plan) -> bool:
+    """Whether a plan changes what has to be installed beside a project that owns Backstay."""
+    return any(
+        _declared(change.before) != _declared(change.after)
+        for change in plan.changes
+        if change.path == PYPROJECT and change.action is not Action.CONFLICT
+    )
+
+
+def _declared(pyproject: bytes | None) -> tuple[Any, ...]:
+    found = tomllib.loads((pyproject or b"").decode())
+    return found.get("project"), found.get("build-system"), found.get("tool", {}).get("hatch")
+
+
 def _read(root: Path, wanted: Wanted, python: str, old: str) -> dict[str, Any]:
     """What the new release says of the project."""
     command = [python, "-m", "backstay.blueprints.reading", old]
-    environ = environ_of(root) | {"PYTHONPATH": import_path(root)}
+    # the code of the release reads, so a copy of another one must not be found first
+    path = import_path(None if platform_of(root) else root)
+    environ = environ_of(root) | {"PYTHONPATH": path}
     done = run(command, cwd=root, env=environ)
     if done.returncode == NEEDS_LIBCST:
-        wanted.install(python, "upgrade")
+        wanted.install(python, *_extras(root), "upgrade")
         done = run(command, cwd=root, env=environ)
     if done.returncode and "No module named" in done.stderr and "Traceback" not in done.stderr:
         raise BlueprintError("The release is too old to be upgraded to: it cannot read projects.")
@@ -162,7 +186,8 @@ def _try(
         except BlueprintError as error:
             raise BlueprintError(
                 f"The project does not start with Backstay {new}, so nothing was changed:\n"
-                f"{_shortened(str(error), python)}"
+                f"{_shortened(str(error), python)}",
+                *_way_out(plan),
             ) from None
         if plan.conflicts:
             return {}, "Its tests were not run, as there are conflicts."
@@ -171,6 +196,17 @@ def _try(
             return once, "Its tests were not run."
         tell("Running its tests there.")
         return once, _tested(copy, python, new)
+
+
+def _way_out(plan: Plan) -> Iterator[str]:
+    """What to do where lines that both changed may be the reason, as their files stay old."""
+    if plan.conflicts:
+        paths = ", ".join(change.path for change in plan.conflicts)
+        yield (
+            f"You and the release changed the same lines of {paths}, which therefore stays as it "
+            "was. Take your change of these lines back (backstay upgrade --check shows them), "
+            "commit, upgrade, and make it again."
+        )
 
 
 def _shortened(said: str, python: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -67,6 +68,7 @@ def _findings() -> Iterator[Finding]:
     if root is not None:
         yield Finding("generated files", tuple(_caught(lambda: _generated(root))))
         yield Finding("security fixes", tuple(_caught(lambda: _unfixed(root))))
+        yield from _owned(root)
         yield from _ejected(root)
 
 
@@ -124,18 +126,30 @@ def _told(name: str, reasons: Mapping[str, str]) -> str:
 
 def _generated(root: Path) -> Iterator[str]:
     """Interrupted commands, open conflicts, and what an older release wrote."""
-    from backstay import __version__
     from backstay.blueprints.journal import refuse_unfinished
-    from backstay.blueprints.records import records
+    from backstay.blueprints.records import records, release_at
     from backstay.blueprints.releases import number_of
     from backstay.blueprints.tree import pending_conflicts
 
     refuse_unfinished(root)
     yield from pending_conflicts(root)
-    old = [each for each in records(root) if number_of(each.release) < number_of(__version__)]
+    now = number_of(release_at(root))
+    old = [each for each in records(root) if number_of(each.release) < now]
     if old:
         release = min((each.release for each in old), key=number_of)
         yield f"What {release} wrote is not up to date. Run: backstay upgrade"
+
+
+def _owned(root: Path) -> Iterator[Finding]:
+    """All of Backstay, where the project owns it."""
+    from backstay.blueprints.errors import BlueprintError
+    from backstay.blueprints.records import OWNED, as_generated, platform_of
+
+    with suppress(BlueprintError):  # which the checks before have told
+        if platform := platform_of(root):
+            changed = len(platform.files) - len(list(as_generated(root, platform)))
+            told = f"{OWNED} has {platform.release}; the project changed {changed} files of it."
+            yield Finding("Backstay", note=told)
 
 
 def _ejected(root: Path) -> Iterator[Finding]:

@@ -33,8 +33,10 @@ def eject(
     if not feature:
         raise typer.BadParameter("name the feature, as in: backstay eject users")
     from backstay.blueprints import ejecting, owning
+    from backstay.blueprints.platform import refuse_ejecting
 
     root, home = ejecting.home_of(Path.cwd())
+    refuse_ejecting(root, feature)
     made = (owning.eject_as_own if as_own else ejecting.eject)(root, home, feature)
     begin(root, force=force or dry_run)
     written = carry_out(made.plan, dry_run=dry_run)

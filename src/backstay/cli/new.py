@@ -7,13 +7,16 @@ from typing import Annotated, Literal, cast, get_args
 
 import typer
 
+from backstay import __version__
 from backstay.blueprints import git
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import FOLDER
 from backstay.blueprints.journal import undo, unfinished
 from backstay.blueprints.names import check_project_name
+from backstay.blueprints.platform import platform_record, render_platform
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
 from backstay.blueprints.tree import Plan
+from backstay.cli.planned import tell
 
 Database = Literal["sqlite", "postgresql"]
 _MESSAGE = "Begin {name} on Backstay"
@@ -24,6 +27,10 @@ _SHOWN = {
     "Makefile": "run, test, check, fmt",
     ".env.example": "every setting, with its default",
     "README.md": "where things are",
+}
+_OWN = {
+    "src/backstay/": "all of Backstay, as code of the project",
+    "tests/": "six tests of what is there already",
 }
 
 
@@ -47,6 +54,10 @@ def new(
             metavar="FEATURE,…", help=f"Leave packaged features out: {', '.join(OPTIONAL)}."
         ),
     ] = None,
+    own: Annotated[
+        bool,
+        typer.Option("--own", help="All of Backstay becomes code of the project, to be changed."),
+    ] = False,
     directory: Annotated[
         Path | None, typer.Option(help="Its folder, which is made, or empty; else one of its name.")
     ] = None,
@@ -62,6 +73,7 @@ def new(
         redis=typer.confirm("Does it use a Redis?") if redis is None and asks else bool(redis),
         bare=bare,
         without=_left_out(without or []),
+        own=own,
     )
     root = directory or Path(options.name)
     count = _write(root, options)
@@ -129,6 +141,9 @@ def _write(root: Path, options: ProjectOptions) -> int:
     root.mkdir(parents=True, exist_ok=True)
     try:
         plan = Plan.of(root, render_project(options), options.record)
+        if options.own:
+            tell(f"Writing all of Backstay {__version__} into {root}, which takes some seconds.")
+            plan += Plan.of(root, render_platform(), platform_record())
         plan.apply()
     except BaseException:
         if not existed and not any(root.iterdir()):
@@ -139,7 +154,8 @@ def _write(root: Path, options: ProjectOptions) -> int:
 
 def _tell(root: Path, options: ProjectOptions, count: int, missing: str | None) -> None:
     typer.echo(f"Wrote {count} files into {root}:")
-    paths = {path.format(name=options.name): about for path, about in _SHOWN.items()}
+    shown = _SHOWN | _OWN if options.own else _SHOWN
+    paths = {path.format(name=options.name): about for path, about in shown.items()}
     width = max(map(len, paths))
     for path, about in paths.items():
         typer.echo(f"  {path.ljust(width)}  {about}")

@@ -1,11 +1,13 @@
 """What the commands share that change a project: first checks, and plans carried out."""
 
+from collections import Counter
 from pathlib import Path
 
 import typer
 
 from backstay.blueprints import git, journal
-from backstay.blueprints.tree import CONFLICT, Action, Plan
+from backstay.blueprints.records import OWNED
+from backstay.blueprints.tree import CONFLICT, Action, Change, Plan
 from backstay.settings.project import project_root
 
 
@@ -74,9 +76,18 @@ def carry_out(plan: Plan, *, dry_run: bool) -> bool:
 
 
 def report(plan: Plan, *, err: bool = False) -> None:
-    """Print what becomes of each file that changes."""
+    """Print what becomes of each file that changes; of Backstay's own, how many are replaced."""
     width = max((len(change.action) for change in plan.changes), default=0)
+    counted = Counter(change.action for change in plan.changes if _is_counted(change))
+    for action, count in counted.items():
+        typer.echo(f"{action.ljust(width)}  {count} files of {OWNED}", err=err)
     for change in plan.changes:
-        if change.action is not Action.KEEP:
+        if change.action is not Action.KEEP and not _is_counted(change):
             note = f"  ({change.note})" if change.note else ""
             typer.echo(f"{change.action.ljust(width)}  {change.path}{note}", err=err)
+
+
+def _is_counted(change: Change) -> bool:
+    """Whether it is one of many, in which nobody has changed anything."""
+    replaced = change.action in {Action.WRITE, Action.UPDATE, Action.REMOVE}
+    return replaced and change.path.startswith(f"{OWNED}/")

@@ -23,8 +23,10 @@ def uneject(
     if not feature:
         raise typer.BadParameter("name the feature, as in: backstay uneject users")
     from backstay.blueprints import ejecting, owning
+    from backstay.blueprints.platform import refuse_ejecting
 
     root, _ = ejecting.home_of(Path.cwd())
+    refuse_ejecting(root, feature)
     record = ejecting.ejected_record(root, feature)
     is_own = record.blueprint == ejecting.OWN
     made = (owning.give_back if is_own else ejecting.uneject)(root, record)

@@ -1,5 +1,6 @@
 """The command `upgrade`: brings a project to another release of Backstay."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +42,7 @@ def upgrade(
 
     if settled(resume=resume, abort=abort):
         if resume:
-            typer.echo("To install the release, if it is not yet: backstay upgrade --force")
+            _tell_installation()
         return
     from backstay.blueprints.environment import Wanted, scratch_environment
     from backstay.blueprints.errors import BlueprintError
@@ -69,6 +70,15 @@ def upgrade(
         _show(found)
     else:
         _carry_out(project.root, found, wanted)
+
+
+def _tell_installation() -> None:
+    """Say how the release gets into the environment, which the interrupted command may not do."""
+    from backstay.blueprints.records import platform_of
+    from backstay.settings.project import project_root
+
+    command = "make install" if platform_of(project_root()) else "backstay upgrade --force"
+    typer.echo(f"To install the release, if it is not yet: {command}")
 
 
 def _refuse_odd(to: str | None) -> None:
@@ -101,29 +111,52 @@ def _carry_out(root: Path, found: "Upgrade", wanted: "Wanted") -> None:
     from backstay.cli.planned import report
 
     wanted = replace(wanted, release=wanted.release or found.new)  # the one that was tried
-    steps = found.plan.apply()
     python = own_interpreter(root)
-    if python is not None:
+    install = _installation(root, found, wanted, python) if python else None
+    steps = found.plan.apply()
+    if install:
         try:
-            wanted.install(python)
+            install()
         except BaseException:
             revert(root, steps)
             raise
     report(found.plan)
     typer.echo(found.tests)
-    _tell_next(root, found, installed=python is not None, requirement=wanted.requirement())
+    _tell_next(root, found, "" if python else wanted.requirement())
 
 
-def _tell_next(root: Path, found: "Upgrade", *, installed: bool, requirement: str) -> None:
-    from backstay.blueprints.upgrading import LOCKS
+def _installation(
+    root: Path, found: "Upgrade", wanted: "Wanted", python: str
+) -> Callable[[], None] | None:
+    """What brings the release into the project's environment; None if there is nothing to do.
+
+    A project that owns Backstay has it there already: what the release requires may be new.
+    """
+    from backstay.blueprints.records import platform_of
+    from backstay.blueprints.upgrading import requirements_change
+
+    if platform_of(root) is None:
+        return lambda: wanted.install(python)
+    if requirements_change(found.plan):
+        return lambda: wanted.install_project(python, root)
+    return None
+
+
+def _tell_next(root: Path, found: "Upgrade", requirement: str) -> None:
+    """Print what to do; the requirement is what has to be installed, if it is not."""
+    from backstay.blueprints.records import platform_of
+    from backstay.blueprints.upgrading import LOCKS, PYPROJECT
 
     typer.echo("\nRun next:")
-    if not installed:
-        typer.echo(f"  pip install '{requirement}'  # there is no .venv here")
+    if requirement:
+        install = "make install" if platform_of(root) else f"pip install '{requirement}'"
+        typer.echo(f"  {install}  # there is no .venv here")
     for name in LOCKS:
         if (root / name).is_file():
             typer.echo(f"  # bring {name} up to date, too: it may name the old release")
     typer.echo("  backstay db upgrade && backstay db check")
+    if any(change.path == PYPROJECT for change in found.plan.conflicts):
+        typer.echo(f"  make install  # as soon as {PYPROJECT} is settled")
     if found.plan.conflicts:
         typer.echo("  # settle each .conflict file: take what you want of it, then delete it")
         typer.echo("  backstay db revision 'Upgrade'  # if tables changed")

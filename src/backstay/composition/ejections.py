@@ -1,11 +1,11 @@
-"""Compares the ejected features of a project with what Python has loaded."""
+"""Compares the code of Backstay that a project holds with what Python has loaded."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from backstay.core.wiring import Code, Flaw, Place
-from backstay.settings.ejected import ejected_folders
+from backstay.settings.ejected import ejected_folders, passed_over
 
 _PACKAGE = "backstay.features"
 _PACKAGED = Path(sys.modules["backstay"].__path__[0]) / "features"
@@ -15,7 +15,15 @@ def ejection_faults() -> Iterator[Flaw]:
     """The copies that stand in place of nothing, that are there twice, or that were found too late.
 
     The last would be dangerous: the application would run the packaged code as if it had no copy.
+    The same holds for a copy of all of Backstay.
     """
+    for folder in passed_over():
+        problem = f"The project has all of Backstay in {folder}, but {_PACKAGED.parent} was loaded."
+        hint = (
+            "Run the command of the environment in which the project is installed, such as "
+            ".venv/bin/backstay, and uninstall the package backstay there."
+        )
+        yield Flaw(Code.FEATURE_EJECTED, problem, hint, str(Place(str(folder / "__init__.py"), 1)))
     copies: dict[str, list[Path]] = {}
     for folder in map(Path, ejected_folders()):
         for manifest in sorted(folder.glob("*/__init__.py")):

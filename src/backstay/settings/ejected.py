@@ -33,6 +33,17 @@ def ejected_folders() -> list[str]:
     return [folder for folder in folders if os.path.isdir(folder)]  # noqa: PTH112
 
 
+def passed_over() -> Iterator[Path]:
+    """The copies of all of Backstay, of these projects, in place of which another one is loaded."""
+    loaded = Path(__file__).resolve().parents[1]
+    for folder in {Path(package).resolve().parent for package in (*_named(), *_loaded())}:
+        switch = folder / loaded.name / "settings" / "project.py"
+        if folder == loaded.parent or not switch.is_file():
+            continue
+        if "OWN_COPY: bool = True" in switch.read_text("utf-8"):
+            yield switch.parents[1]
+
+
 def _loaded() -> Iterator[str]:
     """The folders of all packages that are imported or being imported, without those in them."""
     for name in {name for name in list(sys.modules) if "." not in name} - sys.stdlib_module_names:

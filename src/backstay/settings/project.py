@@ -11,6 +11,8 @@ from backstay.settings.errors import ConfigurationError, SettingError
 FILE = "pyproject.toml"
 KEYS = ("app",)
 """What the table may say."""
+OWN_COPY: bool = False
+"""Whether this is the copy that a project owns (`backstay new --own`), and not the package."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from backstay.db.base import Base
 from backstay.db.faults import first_line
 from backstay.db.migrations import steps
 from backstay.db.migrations.runner import PLATFORM, Histories, heads_of, quiet, worded
+from backstay.settings.project import OWN_COPY
 
 Part = tuple[str, str, str]
 """A table, or something of it: what it is in Alembic's words, the name of the table, its own."""
@@ -136,11 +137,14 @@ class Comparison:
 
 
 def _packaged() -> set[Any]:
-    """The tables of the package's own models; those of a feature that a project ejected are not.
+    """The tables of the package's own models; those of code that a project owns are not.
 
-    What the project adds to an ejected model thus becomes a migration of the project, while what
-    the package's history made stays, whatever the copy says of it.
+    What the project adds to the model of an ejected feature, or to any in its copy of all of
+    Backstay, thus becomes a migration of the project, while what the package's history made stays,
+    whatever the copy says of it.
     """
+    if OWN_COPY:
+        return set()
     mapped = Base.registry.mappers
     return {m.local_table for m in mapped if _is_packaged(m.class_.__module__)}
 
