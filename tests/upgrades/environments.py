@@ -66,11 +66,11 @@ class Environment:
 
     def call(self, at: Path, *arguments: str, **variables: str) -> Result:
         """Run the command `backstay` in a folder."""
-        return run(at, *arguments, command=self.backstay, seconds=LONG, **ALONE, **variables)
+        return run(at, *arguments, command=self.backstay, seconds=LONG, **ALONE | variables)
 
     def execute(self, at: Path, *arguments: str, **variables: str) -> Result:
         """Run Python in a folder."""
-        return run(at, *arguments, command=(self.python,), seconds=LONG, **ALONE, **variables)
+        return run(at, *arguments, command=(self.python,), seconds=LONG, **ALONE | variables)
 
 
 ALONE = {"PYTHONPATH": "", "COLUMNS": "200", "PIP_NO_INDEX": "1"}
