@@ -93,8 +93,8 @@ copies: install ## test the features as copies, as a project has them that eject
 	$(BIN)/python -m tests.blueprints.copies $(ARGS)
 
 .PHONY: upgrades
-upgrades: install ## take projects through ten made-up releases (takes a quarter of an hour)
-	UPGRADES=10 $(PYTEST) tests/upgrades/test_upgrade.py tests/upgrades/test_own.py $(ARGS)
+upgrades: install ## take three projects through ten made-up releases (takes a quarter of an hour)
+	UPGRADES=10 $(BIN)/python -m pytest -n 2 tests/upgrades/test_upgrade.py tests/upgrades/test_own.py tests/upgrades/test_killed.py -rP $(ARGS)
 
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach

@@ -5,7 +5,13 @@ import pytest
 from backstay.blueprints import codemods
 from backstay.blueprints.codemods import renamed, renames_between
 
-RENAMES = [{"backstay.Reader": "backstay.Rows", "backstay.Scope.OWN": "backstay.Scope.MINE"}]
+RENAMES = [
+    {
+        "backstay.Reader": "backstay.Rows",
+        "backstay.Scope.OWN": "backstay.Scope.MINE",
+        "backstay.handles(instead_of)": "backstay.handles(replacing)",
+    }
+]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +32,10 @@ RENAMES = [{"backstay.Reader": "backstay.Rows", "backstay.Scope.OWN": "backstay.
             "from backstay import Reader\n\n\ndef f(Reader: int) -> int:\n    return Reader\n",
             "from backstay import Rows\n\n\ndef f(Reader: int) -> int:\n    return Reader\n",
         ),
+        (
+            "from backstay import handles as h\n\n\n@h(A, instead_of=b,)\ndef f(): ...\n",
+            "from backstay import handles as h\n\n\n@h(A, replacing=b,)\ndef f(): ...\n",
+        ),
     ],
 )
 def test_what_is_imported_is_renamed(before: str, after: str) -> None:
@@ -38,6 +48,7 @@ def test_what_is_imported_is_renamed(before: str, after: str) -> None:
         "from csv import Reader\n\nx: Reader\n",
         "class Reader: ...\n\n\nclass Scope:\n    OWN = 1\n\n\nx = Scope.OWN\n",
         "x = 'Reader'\n# Reader\n",
+        "from backstay import handles\n\na = 1\nother(handles(A), instead_of=a)\n",
         "from backstay import (Reader\n",
     ],
 )

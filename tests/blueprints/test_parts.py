@@ -13,12 +13,14 @@ from backstay.blueprints.entities.command_line import entity_of
 from backstay.blueprints.entities.existing import Project
 from backstay.blueprints.entities.removing import removal
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.kinds import KINDS as RENDERINGS
 from backstay.blueprints.parts import adding, removing
 from backstay.blueprints.parts.adding import part_addition
 from backstay.blueprints.parts.description import IN_SNAKE, KINDS, Part, part_of
 from backstay.blueprints.parts.removing import part_removal
 from backstay.blueprints.parts.rendering import render
 from backstay.blueprints.project import ProjectOptions
+from backstay.blueprints.records import base_of, records
 from backstay.blueprints.scratch import boot
 from backstay.blueprints.tree import Action
 from tests.blueprints.projects import Shop
@@ -73,6 +75,9 @@ def test_all_parts_work_and_keep_the_projects_rules(shop: Shop) -> None:
     for kind, told in KINDS.items():
         add(shop, kind, told)
     shop.commit()
+    for record in records(shop.root):  # as an upgrade renders them again
+        for path, text in RENDERINGS[record.blueprint](shop.root, record).items():
+            assert text == base_of(shop.root, path), path
     assert " passed" in shop.python("pytest", "-n0", "-q", "-k", "orders_", "tests")
     assert "Success" in shop.python("mypy", f"--cache-dir={os.devnull}", "src", "tests")
     assert "0 errors" in shop.python("pyright", f"--pythonpath={sys.executable}")

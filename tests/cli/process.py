@@ -52,6 +52,7 @@ def run(
     *arguments: str,
     typed: str = "",
     command: Sequence[str] = COMMAND,
+    seconds: float | str = LIMIT,
     **variables: str,
 ) -> Result:
     """Run a command to its end; an expected error must not print a traceback."""
@@ -62,7 +63,7 @@ def run(
         input=typed,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=float(seconds),
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr

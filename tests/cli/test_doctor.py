@@ -48,9 +48,14 @@ def test_open_conflicts_and_older_releases_are_told(shop: Path) -> None:
     assert "cannot be read" in broken.output
     record.write_text(json.dumps(json.loads(text) | {"release": "0.0.1"}))
     (shop / "README.md.conflict").write_text("<<<<<<<\n")
+    application = shop / "src" / "shop" / "application.py"
+    code = application.read_text()
+    application.write_text(f"from backstay import Gone\n{code}")  # as with a newer release
     told = run(shop, "doctor")
     (shop / "README.md.conflict").unlink()
     record.write_text(text)
+    application.write_text(code)
     assert told.code == 1
+    assert "cannot import name 'Gone'" in told.output
     assert "README.md.conflict has conflicts of an earlier command" in told.output
     assert "What 0.0.1 wrote is not up to date. Run: backstay upgrade" in told.output

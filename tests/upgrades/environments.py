@@ -26,6 +26,24 @@ def build(source: Path, target: Path) -> Path:
     return wheel
 
 
+def wheel_of(folder: Path, name: str, code: str = "") -> Path:
+    """Write the wheel of a package that has one module."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with ZipFile(path, "w") as archive:
+        for name_in, text in files.items():
+            archive.writestr(name_in, text)
+        record = "".join(f"{each},,\n" for each in (*files, f"{info}/RECORD"))
+        archive.writestr(f"{info}/RECORD", record)
+    return path
+
+
 @dataclass(frozen=True)
 class Environment:
     """An environment of its own, without pip, whose Python finds nothing of this repository."""
@@ -48,15 +66,19 @@ class Environment:
 
     def call(self, at: Path, *arguments: str, **variables: str) -> Result:
         """Run the command `backstay` in a folder."""
-        return run(at, *arguments, command=self.backstay, **ALONE, **variables)
+        return run(at, *arguments, command=self.backstay, seconds=LONG, **ALONE | variables)
 
     def execute(self, at: Path, *arguments: str, **variables: str) -> Result:
         """Run Python in a folder."""
-        return run(at, *arguments, command=(self.python,), **ALONE, **variables)
+        return run(at, *arguments, command=(self.python,), seconds=LONG, **ALONE | variables)
 
 
-ALONE = {"PYTHONPATH": "", "COLUMNS": "200"}
-"""The variables of a machine that does not have this repository."""
+ALONE = {"PYTHONPATH": "", "COLUMNS": "200", "PIP_NO_INDEX": "1"}
+"""The variables of a machine that has neither this repository nor a network."""
+LONG = 5 * LIMIT
+"""Seconds that a command may take which tests a project, on a machine that does much else."""
+LINKS = "links"
+"""The folder, beside those of wheels of the package, that has the wheels of what they require."""
 
 
 def environment(

@@ -1,12 +1,13 @@
 """A project that `new` and `add` wrote, with changes of a person in it."""
 
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backstay.testing.waiting import LIMIT
 from tests.cli.process import SOURCE, Result, run
-from tests.upgrades.environments import ALONE, Environment, environment
+from tests.upgrades.environments import ALONE, LINKS, Environment, environment
 
 QUERIES = Path("src/shop/features/rigs/queries.py")
 EJECTED = Path("src/shop/ejected/backstay/features/items/queries.py")
@@ -31,10 +32,19 @@ _ENTITY = ("Rig", "name:str:200!", "depth:float?", "--owned")
 
 @dataclass(frozen=True)
 class Grown:
-    """The project, and the environment in its `.venv`."""
+    """The project, and the environment in its `.venv`.
+
+    Attributes:
+        root: its folder.
+        environment: that of its `.venv`.
+        written: by file: the lines that the person wrote, those of each place together.
+        removed: by file: lines that the person removed.
+    """
 
     root: Path
     environment: Environment
+    written: dict[str, list[list[str]]] = field(default_factory=dict)
+    removed: dict[str, set[str]] = field(default_factory=dict)
 
     def git(self, *arguments: str) -> str:
         """What git says."""
@@ -55,6 +65,55 @@ class Grown:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "-m", "More")
 
+    def remember(self) -> None:
+        """Commit what the person changed, and keep in mind which lines these are."""
+        self.git("add", "--all")
+        path = ""
+        for line in self.git("diff", "--cached", "--unified=0", "--no-renames").splitlines():
+            if line.startswith("--- a/"):
+                path = line.removeprefix("--- a/")
+            elif line.startswith("+++ b/"):
+                path = line.removeprefix("+++ b/")
+            elif line.startswith("+++ "):
+                pass  # the file is deleted
+            elif line.startswith("@@"):
+                self.written.setdefault(path, []).append([])
+            elif line.startswith("+"):
+                self.written[path][-1].append(line[1:])
+            elif line.startswith("-") and not line.startswith("---"):
+                self._forget(path, line[1:])
+        self.git("commit", "--quiet", "--allow-empty", "-m", "By hand")
+
+    def _forget(self, path: str, line: str) -> None:
+        for lines in self.written[path]:
+            if line in lines:
+                lines.remove(line)
+                break
+        file = self.root / path
+        if len(line.strip()) > 12 and (not file.exists() or line not in self.text(path)):
+            self.removed.setdefault(path, set()).add(line)
+
+    def require_kept(self, now: Callable[[str], str]) -> int:
+        """Every line of the person is there, in the order of its place, and none that was removed.
+
+        Args:
+            now: takes a line; returns it with the names of today.
+
+        Returns:
+            how many lines these are.
+        """
+        count = 0
+        for path, places in self.written.items():
+            lines = self.text(path).splitlines() if (self.root / path).exists() else []
+            for place in places:
+                rest = iter(lines)
+                for line in place:
+                    assert now(line) in rest, f"{path}: {line}"
+                    count += 1
+            back = {now(line) for line in self.removed.get(path, ())}.intersection(lines)
+            assert back == set(), path
+        return count
+
     def call(self, *arguments: str, code: int = 0) -> Result:
         """What a command says that ends with this code."""
         done = self.environment.call(self.root, *arguments)
@@ -62,8 +121,9 @@ class Grown:
         return done
 
     def upgrade(self, wheel: Path, *arguments: str, code: int = 0) -> Result:
-        """What `upgrade` to a wheel says."""
-        return self.call("upgrade", "--to", str(wheel), *arguments, code=code)
+        """What `upgrade` to a wheel says, with the folder of what releases require."""
+        links = ("--find-links", str(wheel.parents[1] / LINKS))
+        return self.call("upgrade", "--to", str(wheel), *links, *arguments, code=code)
 
     def installed(self) -> str:
         """The release in the environment."""
@@ -97,22 +157,28 @@ def grown(folder: Path, wheel: Path, *options: str) -> Grown:
 
     The options are those of `new`.
     """
-    folder.mkdir()
-    made = run(folder, "new", "shop", *options, **{**ALONE, "PYTHONPATH": str(SOURCE)})
-    assert made.code == 0, made.errors
-    root = folder / "shop"
-    more = ("pip", "libcst")
-    found = Grown(root, environment(root / ".venv", wheel, "testing", more))
-    found.commit()
+    found = begun(folder, wheel, "shop", *options)
     found.call("add", *_ENTITY)
     found.commit()
     found.call("eject", "items")
     found.commit()
     found.git("tag", "generated")
-    (root / OWN).write_text(_OWN, "utf-8")
+    (found.root / OWN).write_text(_OWN, "utf-8")
     for path in (QUERIES, EJECTED):
-        (root / path).write_text(found.text(path) + _ADDED, "utf-8")
+        (found.root / path).write_text(found.text(path) + _ADDED, "utf-8")
     found.replace("README.md", "# Shop\n", "# Shop of ropes\n\nOurs is the best.\n")
     found.replace("pyproject.toml", 'version = "0.1.0"\n', 'version = "7.0.0"  # lucky\n')
+    found.commit()
+    return found
+
+
+def begun(folder: Path, wheel: Path, name: str, *options: str) -> Grown:
+    """A new project, committed, with its environment."""
+    folder.mkdir()
+    made = run(folder, "new", name, *options, **{**ALONE, "PYTHONPATH": str(SOURCE)})
+    assert made.code == 0, made.errors
+    root = folder / name
+    more = ("pip", "libcst")
+    found = Grown(root, environment(root / ".venv", wheel, "testing", more))
     found.commit()
     return found

@@ -1,16 +1,19 @@
 """Invents releases of the package: each in a copy of `src` changes what releases change."""
 
+import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from backstay import __version__
 from backstay.db.migrations.runner import PLATFORM
 from tests.architecture.tree import ROOT
-from tests.upgrades.environments import build
+from tests.upgrades.environments import LINKS, build, wheel_of
+from tests.upgrades.inventions import Entry, Invention, renamed_in
 
 PARTS = ("src", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
-_MIGRATION = '''"""Users have another column."""
+_MIGRATION = '''"""Invented: {name}."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,12 +25,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    column = sa.Column("{column}", sa.String(20), server_default="green", nullable=False)
-    op.add_column("users", column)
+    {up}
 
 
 def downgrade() -> None:
-    op.drop_column("users", "{column}")
+    {down}
 '''
 _FEATURE = '''"""A packaged feature, whose name a project may have, too."""
 
@@ -48,17 +50,22 @@ class Releases:
         folder: where they lie.
         wheels: by release; the first is that of the package as it is.
         name: the public name that each release renames.
+        renames: by release: what `codemods.RENAMES` says.
+        words: every word that was renamed, and what it is now, the oldest first.
     """
 
     folder: Path
     wheels: dict[str, Path] = field(default_factory=dict)
     name: str = "TagContext"
+    renames: dict[str, dict[str, str]] = field(default_factory=dict)
+    words: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, self.source / part)
         self._forget_unreleased()
+        wheel_of(self.folder / LINKS, "invented_rope")
         self._build(__version__)
 
     def _forget_unreleased(self) -> None:
@@ -85,47 +92,87 @@ class Releases:
         """The newest release."""
         return list(self.wheels)[-1]
 
-    def release(self, *, clash: str = "") -> str:
-        """Invent the next release; its number."""
+    def release(self, *inventions: Invention, clash: str = "") -> str:
+        """Invent the next release; its number.
+
+        Each renames a class, adds a column, and mends generated files; these change more.
+        """
         number = len(self.wheels)
         old, new = self.newest, f"{int(__version__.split('.')[0])}.{1 + number}.0"
-        self._rename(new, f"TagContext{number}")
+        name = f"TagContext{number}"
+        self.rename(new, "backstay.{}", self.name, name)
+        self.name = name
         self._add_column(f"colour_{number}")
         self._change_blueprints(number)
-        entries = [f"### Changed\n- `{self.name}` is what it is called now."]
-        entries.append(
-            f"### Security\n- Rows are counted ({number}): `entity:*/queries.py`,\n"
-            "  `eject:*/items/queries.py`."
-        )
+        entries = [
+            Entry("Changed", f"`{self.name}` is what it is called now."),
+            Entry(
+                "Security",
+                f"Rows are counted ({number}): `entity:*/queries.py`,\n"
+                "  `eject:*/items/queries.py`.",
+            ),
+            *(invention(self, new) for invention in inventions),
+        ]
         if clash:
-            self._add_feature(clash)
-        text = f"## [Unreleased]\n\n## [{new}] - 2027-01-{number:02}\n\n" + "\n\n".join(entries)
-        self._replace(self.source / "CHANGELOG.md", "## [Unreleased]\n", f"{text}\n")
-        init = self.package / "__init__.py"
-        self._replace(init, f'__version__ = "{old}"', f'__version__ = "{new}"')
+            self.add_feature(clash)
+        told = "\n\n".join(
+            f"### {heading}\n"
+            + "\n".join(f"- {each.text}" for each in entries if each[0] == heading)
+            for heading in dict.fromkeys(each.heading for each in entries)
+        )
+        text = f"## [Unreleased]\n\n## [{new}] - 2027-01-{number:02}\n\n{told}\n"
+        self.replace_in(self.source / "CHANGELOG.md", "## [Unreleased]\n", text)
+        init = Path("__init__.py")
+        self.replace(init, f'__version__ = "{old}"', f'__version__ = "{new}"')
         self._build(new)
         return new
 
-    def _rename(self, release: str, new: str) -> None:
-        for path in self.package.rglob("*.py*"):
-            if path.suffix in {".py", ".pyi", ".jinja"}:
-                text = path.read_text("utf-8")
-                if self.name in text and path.name != "codemods.py":
-                    path.write_text(text.replace(self.name, new), "utf-8")
-        codemods = self.package / "blueprints" / "codemods.py"
-        entry = f'"{release}": {{"backstay.{self.name}": "backstay.{new}"}}, '
-        self._replace(codemods, "Mapping[str, str]] = {", f"Mapping[str, str]] = {{{entry}")
-        self.name = new
+    def now(self, line: str) -> str:
+        """A line of a person with the names of today."""
+        for old, new in self.words:
+            line = re.sub(rf"\b{re.escape(old)}\b", new, line)
+        return line
 
-    def _add_column(self, column: str) -> None:
+    def rename(
+        self, release: str, form: str, old: str, new: str, *, only: Sequence[str] = ()
+    ) -> None:
+        """Rename a public name: wherever the package has the word, and in its codemods."""
+        renamed_in(self.package, rf"\b{re.escape(old)}\b", new, only)
+        self.words.append((old, new))
+        self.renames.setdefault(release, {})[form.format(old)] = form.format(new)
+        codemods = self.package / "blueprints" / "codemods.py"
+        text = codemods.read_text("utf-8")
+        table = f"Mapping[str, str]] = {self.renames!r}\n"
+        codemods.write_text(re.sub(r"Mapping\[str, str\]\] = \{.*\}\n", table, text), "utf-8")
+
+    def migrate(self, name: str, up: str, down: str) -> None:
+        """Add a migration of the package."""
         folder = self.package / PLATFORM.folder.relative_to(ROOT / "src" / "backstay")
         number = len(list(folder.glob("0*.py")))
         before, revision = (f"platform_{each:04d}" for each in (number, number + 1))
-        text = _MIGRATION.format(revision=revision, before=before, column=column)
-        (folder / f"{number + 1:04d}_{column}.py").write_text(text, "utf-8")
+        text = _MIGRATION.format(name=name, revision=revision, before=before, up=up, down=down)
+        (folder / f"{number + 1:04d}_{name}.py").write_text(text, "utf-8")
+
+    def add_feature(self, name: str) -> None:
+        """Add a packaged feature."""
+        folder = self.package / "features" / name
+        folder.mkdir()
+        (folder / "__init__.py").write_text(_FEATURE.format(name=name), "utf-8")
+        init = self.package / "features" / "__init__.py"
+        text = init.read_text("utf-8")
+        init.write_text(re.sub(r"(_NAMES = \(.*)\)\n", rf'\1, "{name}")\n', text), "utf-8")
+
+    def replace(self, path: Path, old: str, new: str) -> None:
+        """Change what a file of the package has once."""
+        self.replace_in(self.package / path, old, new)
+
+    def _add_column(self, column: str) -> None:
+        made = f'sa.Column("{column}", sa.String(20), server_default="green", nullable=False)'
+        up, down = f'op.add_column("users", {made})', f'op.drop_column("users", "{column}")'
+        self.migrate(column, up, down)
         owner = '    __owner__ = "id"\n'
         line = f'    {column}: Mapped[str] = mapped_column(String(20), server_default="green")\n'
-        self._replace(self.package / "features/users/model.py", owner, f"{owner}{line}")
+        self.replace(Path("features/users/model.py"), owner, f"{owner}{line}")
 
     def _change_blueprints(self, number: int) -> None:
         """Change a line of what is generated, which the first release adds."""
@@ -137,22 +184,15 @@ class Releases:
             old, new = line.format(number - 1), line.format(number)
             if number == 1:
                 old, new = place, f"{new}{place}"
-            self._replace(self.package / path, old, new)
-
-    def _add_feature(self, name: str) -> None:
-        folder = self.package / "features" / name
-        folder.mkdir()
-        (folder / "__init__.py").write_text(_FEATURE.format(name=name), "utf-8")
-        init = self.package / "features" / "__init__.py"
-        last = '"system", "items", "tasks"'
-        self._replace(init, f"{last})", f'{last}, "{name}")')
+            self.replace(path, old, new)
 
     def _build(self, release: str) -> None:
         dist = self.folder / f"dist-{release}"
         self.wheels[release] = build(self.source, dist)
 
     @staticmethod
-    def _replace(path: Path, old: str, new: str) -> None:
+    def replace_in(path: Path, old: str, new: str) -> None:
+        """Change what a file has once."""
         text = path.read_text("utf-8")
         assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
         path.write_text(text.replace(old, new), "utf-8")

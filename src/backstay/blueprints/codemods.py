@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 RENAMES: Mapping[str, Mapping[str, str]] = {}
 """By release: public names as they were and as they are now, each with its module and, if it is a
-member, its class: ``{"0.2.0": {"backstay.Reader": "backstay.ReadSession"}}``. Names stay in their
-modules."""
+member, its class: ``{"0.2.0": {"backstay.Reader": "backstay.ReadSession"}}``; an argument that is
+given by its name is in brackets: ``backstay.handles(instead_of)``. Names stay in their modules."""
 
 
 def renames_between(old: str, new: str) -> list[Mapping[str, str]]:
@@ -78,6 +78,18 @@ def _transformer(renames: Mapping[str, str], meanings_of: Any) -> "cst.CSTTransf
                 return updated_node
             return updated_node.with_changes(attr=cst.Name(new))
 
+        def leave_Call(  # noqa: N802
+            self, original_node: cst.Call, updated_node: cst.Call
+        ) -> cst.Call:
+            called = {*meanings_of(original_node.func)}
+            arguments = []
+            for each in updated_node.args:
+                spelt = each.keyword.value if each.keyword else ""
+                [new] = {renames.get(f"{name}({spelt})") for name in called} or {None}
+                keyword = cst.Name(_last(new)) if new else each.keyword
+                arguments.append(each.with_changes(keyword=keyword))
+            return updated_node.with_changes(args=arguments)
+
         def leave_ImportFrom(  # noqa: N802
             self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom
         ) -> cst.ImportFrom:
@@ -105,4 +117,5 @@ def _new_name(spelt: str, meanings: Iterator[str], renames: Mapping[str, str]) -
 
 
 def _last(name: str) -> str:
-    return name.rpartition(".")[2]
+    """The word that is spelt in code: that of an argument is in brackets."""
+    return name.rpartition("(" if name.endswith(")") else ".")[2].removesuffix(")")

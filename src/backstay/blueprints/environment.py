@@ -49,7 +49,7 @@ class Wanted:
         Raises:
             BlueprintError: there is no installer, or it failed.
         """
-        self._install(python, "--upgrade", self.requirement(*more))
+        self._install(python, self.requirement(*more))
 
     def install_project(self, python: str, root: Path) -> None:
         """Install a project that owns Backstay, as its Makefile does, with what it requires now.
@@ -107,12 +107,15 @@ def run(command: Sequence[str], **options: object) -> "subprocess.CompletedProce
 
 
 def _installer(python: str) -> list[str]:
-    """The command that installs: pip, which sees what lies below; else uv."""
+    """The command that installs: pip, which sees what lies below; else uv.
+
+    What else is installed stays, unless the release requires another version of it.
+    """
     if find_spec("pip"):
         quiet = ["--quiet", "--no-input", "--no-compile", "--disable-pip-version-check"]
-        return [sys.executable, "-m", "pip", "--python", python, "install", *quiet]
-    if uv := shutil.which("uv"):
-        return [uv, "pip", "install", "--quiet", "--python", python]
+        return [sys.executable, "-m", "pip", "--python", python, "install", *quiet, "--upgrade"]
+    if uv := shutil.which("uv"):  # whose --upgrade is about everything that is installed
+        return [uv, "pip", "install", "--quiet", "--python", python, "--upgrade-package=backstay"]
     raise BlueprintError(
         "There is neither pip nor uv to install the release with. Install one of them: "
         f"{sys.executable} -m ensurepip"

@@ -10,18 +10,18 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from backstay.application import Application, application_in_use
 from backstay.core.errors import AppError
-from backstay.core.wiring import BootError
+from backstay.core.wiring import BootError, Code, Flaw
 from backstay.db import migrate
 from backstay.db.migrations.runner import MigrationError
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
-from backstay.settings import ConfigurationError, Settings
+from backstay.settings import ConfigurationError, Settings, load_settings
 
 
 class Unlisted(Exception):
@@ -39,12 +39,37 @@ def main() -> None:
     }[action]
     try:
         application = application_in_use()
-        told = asyncio.run(work(application, application.load_settings(), rest))
+        told = asyncio.run(work(application, _settings_of(application), rest))
     except (AppError, BootError, ConfigurationError, MigrationError, OSError, Unlisted) as error:
         sys.exit(str(error))
     except Exception as error:
         sys.exit(f"The project does not start: {type(error).__name__}: {error}{_place(error)}.")
     print(json.dumps(told))
+
+
+def _settings_of(application: Application) -> Settings:
+    """The settings of the project.
+
+    Raises:
+        BootError: its groups of settings have faults. It also has every other name that is taken,
+            so that they are told together.
+    """
+    try:
+        return application.load_settings()
+    except BootError as error:
+        raise BootError((*error.faults, *_taken_names(application))) from None
+
+
+def _taken_names(application: Application) -> Iterator[Flaw]:
+    """What can be told of the application without settings of its own."""
+    try:
+        application.create_app(load_settings())
+    except BootError as error:
+        yield from (
+            fault
+            for fault in error.faults
+            if fault.code.endswith("twice") or fault.code == Code.FEATURE_EXPORT
+        )
 
 
 def _place(error: Exception) -> str:

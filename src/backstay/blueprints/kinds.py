@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from backstay.blueprints.parts.description import KINDS as PARTS
 from backstay.blueprints.records import Record, base_of
 
 Rendering = Callable[[Path, Record], Mapping[str, str]]
@@ -49,6 +50,14 @@ def _owned(root: Path, record: Record) -> Mapping[str, str]:
     return render_own(record.name, record.options)
 
 
+def _part(root: Path, record: Record) -> Mapping[str, str]:
+    from backstay.blueprints.entities.existing import Project  # noqa: PLC0415
+    from backstay.blueprints.parts.adding import part_of_record  # noqa: PLC0415
+    from backstay.blueprints.parts.rendering import render  # noqa: PLC0415
+
+    return render(part_of_record(record), Project.of(root).package)
+
+
 KINDS: Mapping[str, Rendering] = {
     "project": _project,
     "platform": _platform,
@@ -56,5 +65,6 @@ KINDS: Mapping[str, Rendering] = {
     "eject": _ejected,
     "ejected": _shared,
     "own": _owned,
+    **dict.fromkeys(PARTS, _part),
 }
 """By the name of the blueprint."""

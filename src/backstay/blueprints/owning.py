@@ -22,7 +22,7 @@ from backstay.blueprints.ejecting import (
 )
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
-from backstay.blueprints.records import Record, record_of
+from backstay.blueprints.records import Record, base_of, record_of
 from backstay.blueprints.tree import Plan
 
 _CODE = Path(backstay.__file__).parent
@@ -113,17 +113,28 @@ def _switched(
 
 
 def _importers(root: Path, home: Home, feature: str) -> list[str]:
-    """The modules of Backstay and of the project that import a feature, except its own."""
+    """The modules of Backstay and of the project that import a feature, except its own.
+
+    The application that `backstay new` wrote lists it, and will not any more.
+    """
     own = _CODE / "features" / feature
     name = f"backstay.features.{feature}"
     found = []
     for path in (*_sources(_CODE), *_sources(root / home.folder)):
         if path.is_relative_to(own):
             continue
-        text = path.read_text("utf-8")
-        if feature in text and any(_names(node, name) for node in ast.walk(ast.parse(text))):
-            found.append(str(path.relative_to(_CODE.parent if _CODE in path.parents else root)))
+        place = str(path.relative_to(_CODE.parent if _CODE in path.parents else root))
+        listing = base_of(root, place) if place == f"{home.folder}/application.py" else None
+        if _uses(path.read_text("utf-8"), name) > _uses(listing or "", name):
+            found.append(place)
     return found
+
+
+def _uses(text: str, name: str) -> int:
+    """How often code imports a module."""
+    if name.rpartition(".")[2] not in text:
+        return 0
+    return sum(_names(node, name) for node in ast.walk(ast.parse(text)))
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay import __version__
-from backstay.blueprints.changelog import between, released
+from backstay.blueprints.changelog import Unreadable, between, released
 from backstay.blueprints.codemods import renamed, renames_between
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import decoded
@@ -36,6 +36,8 @@ def main() -> None:
         sys.exit(NEEDS_LIBCST)
     except BlueprintError as error:
         sys.exit(str(error))
+    except Unreadable as error:
+        sys.exit(f"The changelog of Backstay {__version__} cannot be read: {error}.")
     print(json.dumps(told))
 
 

@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backstay import __version__
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import FOLDER
+from backstay.blueprints.merging import merge
 
 _RECORDS = f"{FOLDER}/records"
 _BASES = f"{FOLDER}/bases"
+_CONFLICTS = f"{FOLDER}/conflicts"
 _SUFFIX = ".base"
 """No tool may take what is kept for code, tests or rules of the project."""
 PLATFORM = "platform"
@@ -114,3 +116,38 @@ def as_generated(root: Path, record: Record) -> Iterator[str]:
         both = base.is_file() and (root / path).is_file()
         if both and base.read_bytes() == (root / path).read_bytes():
             yield path
+
+
+class Conflict(NamedTuple):
+    """What a conflict was about: a person may have left lines out that mend something.
+
+    ``base`` is the text that was generated before it, by ``release``.
+    """
+
+    release: str
+    base: str
+
+    def to_json(self) -> str:
+        """The text of its file."""
+        return json.dumps(self._asdict(), indent=2, ensure_ascii=False) + "\n"
+
+    def is_settled(self, yours: str, generated: str) -> bool:
+        """Whether the person's text has everything that was generated since."""
+        merged = merge(self.base, yours, generated)
+        return not merged.conflicts and merged.text == yours
+
+
+def conflict_path(path: str) -> str:
+    """Where it is kept that a file had a conflict."""
+    return f"{_CONFLICTS}/{path}.json"
+
+
+def conflict_of(root: Path, path: str) -> Conflict | None:
+    """The oldest conflict of a file of which lines may have been left out, or None."""
+    kept = root / conflict_path(path)
+    try:
+        return Conflict(**json.loads(kept.read_text("utf-8"))) if kept.is_file() else None
+    except (OSError, ValueError, TypeError) as error:
+        raise BlueprintError(
+            f"{kept} cannot be read ({error}). Take it back from git: git checkout -- {kept}"
+        ) from None

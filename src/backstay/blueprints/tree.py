@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backstay import __version__
 from backstay.blueprints.changes import (
     Action,
     Change,
@@ -21,10 +22,20 @@ from backstay.blueprints.changes import (
     new_file,
 )
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.files import CONFLICT, FOLDER, checked, obstacle
+from backstay.blueprints.files import CONFLICT, FOLDER, checked, decoded, obstacle
 from backstay.blueprints.journal import Step, refuse_unfinished, write_all
 from backstay.blueprints.moving import moves
-from backstay.blueprints.records import Record, base_path, record_of, records, release_at
+from backstay.blueprints.records import (
+    Conflict,
+    Record,
+    base_of,
+    base_path,
+    conflict_of,
+    conflict_path,
+    record_of,
+    records,
+    release_at,
+)
 
 __all__ = ["CONFLICT", "Action", "Change", "Plan"]
 _KEPT = """\
@@ -188,17 +199,35 @@ class Plan:
                     yield Step(change.path, change.before, change.own)
             elif change.before != change.after:
                 yield Step(change.path, change.before, change.after)
+        releases = {path: each.release for each in records(self.root) for path in each.files}
         for change in self.changes:
             if change.tracked:
+                conflict = self._conflict(change, releases.get(change.path))
+                yield from self._kept(conflict_path(change.path), conflict)
                 yield from self._kept(base_path(change.path), change.base)
         for path, record in self.records.items():
             yield from self._kept(path, record.to_json() if record else None)
         yield from self._kept(f"{FOLDER}/.gitignore", _KEPT)
 
+    def _conflict(self, change: Change, release: str | None) -> str | None:
+        """What is kept of the conflicts of a file, until the person has all that they brought."""
+        kept, base = conflict_of(self.root, change.path), base_of(self.root, change.path)
+        if change.action is Action.CONFLICT and kept is None and base is not None:
+            kept = Conflict(release or __version__, base)
+        elif kept and (change.base is None or _is_settled(kept, change)):
+            kept = None
+        return kept.to_json() if kept else None
+
     def _kept(self, path: str, text: str | None) -> Iterator[Step]:
         before, after = content_of(self.root / path), None if text is None else text.encode()
         if before != after:
             yield Step(path, before, after)
+
+
+def _is_settled(conflict: Conflict, change: Change) -> bool:
+    if change.action is Action.CONFLICT or change.before is None or change.base is None:
+        return False
+    return conflict.is_settled(decoded(change.path, change.before)[0], change.base)
 
 
 def revert(root: Path, steps: tuple[Step, ...]) -> None:

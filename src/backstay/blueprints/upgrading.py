@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backstay import __version__
+from backstay.blueprints.changes import Action, Change, content_of
 from backstay.blueprints.environment import Wanted, run
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import FOLDER, decoded
@@ -159,8 +160,20 @@ def _plan(
     plan = Plan.of_edits(root, own, "Names or requirements of the new release.", once=once)
     for use in uses:
         record = Record(use["blueprint"], use["name"], use["options"], use["release"])
-        plan += Plan.of(root, use["rendered"], record, edits=edits)
+        left = tuple(_there_before(root, use["rendered"]))
+        mine = {change.path for change in left}
+        rendered = {path: text for path, text in use["rendered"].items() if path not in mine}
+        plan += Plan.of(root, rendered, record, edits=edits) + Plan(root, left, {})
     return plan
+
+
+def _there_before(root: Path, rendered: Mapping[str, str]) -> Iterator[Change]:
+    """The files of the person where the release generates one that releases before did not."""
+    for path, text in rendered.items():
+        there = content_of(root / path)
+        if there not in (None, text.encode()) and base_of(root, path) is None:
+            note = "It is yours: what Backstay generates there now is left out."
+            yield Change(path, Action.LEAVE, there, there, note, tracked=False)
 
 
 def _try(

@@ -59,11 +59,17 @@ def doctor(
 
 
 def _findings() -> Iterator[Finding]:
-    """The checks; those that need sound settings are left out without."""
-    loaded = application_in_use().read_settings()
-    yield Finding("settings", tuple(str(error) for error in loaded.errors))
-    if loaded.settings is not None and not loaded.errors:
-        yield from asyncio.run(_services(loaded.settings))
+    """The checks; those that need an application, and sound settings, are left out without."""
+    from backstay.core.wiring import BootError
+
+    try:
+        loaded = application_in_use().read_settings()
+    except BootError as error:
+        yield Finding("application", tuple(str(error).splitlines()))
+    else:
+        yield Finding("settings", tuple(str(error) for error in loaded.errors))
+        if loaded.settings is not None and not loaded.errors:
+            yield from asyncio.run(_services(loaded.settings))
     root = _root()
     if root is not None:
         yield Finding("generated files", tuple(_caught(lambda: _generated(root))))

@@ -84,10 +84,14 @@ def _tell_installation() -> None:
 def _refuse_odd(to: str | None) -> None:
     from backstay.blueprints.releases import number_of
 
-    if to is None or (to.endswith(".whl") and Path(to).is_file()):
+    if to is None:
         return
     if to.endswith(".whl"):
-        raise typer.BadParameter(f"--to {to}: there is no such file")
+        if not Path(to).is_file():
+            raise typer.BadParameter(f"--to {to}: there is no such file")
+        if not Path(to).name.startswith("backstay-"):
+            raise typer.BadParameter(f"--to {to}: this is no wheel of Backstay")
+        return
     try:
         number_of(to)
     except ValueError as error:

@@ -82,8 +82,8 @@ def app_of(
     for router in routers:
         app.include_router(router)
     index.plain_routes = plain_routes(app)
-    _check_limits(app)
-    _check_paths(app, index)
+    if faults := (*_limit_faults(app), *_path_faults(app, index)):
+        raise BootError(faults)
     return app
 
 
@@ -159,31 +159,20 @@ def _install(app: FastAPI, backstay: Backstay) -> RouteIndex:
     return index
 
 
-def _check_limits(app: FastAPI) -> None:
-    """Refuse limit classes of one name, whose requests would count together.
-
-    Raises:
-        BootError: it has each of them.
-    """
-    first, faults = {GENERAL.name: GENERAL}, []
+def _limit_faults(app: FastAPI) -> Iterator[Flaw]:
+    """Limit classes of one name, whose requests would count together."""
+    first = {GENERAL.name: GENERAL}
     for route in (*app.routes, *plain_routes(app)):
         limit = route.spec.limit if isinstance(route, Route) else limit_of(route)
         if limit is not None and first.setdefault(limit.name, limit) is not limit:
             other = Place.of(first[limit.name])
             problem = f"Another limit class is called {limit.name}, at {other}."
             hint = "Give one of them another name, or let the routes share one class."
-            faults.append(Flaw(Code.ROUTE_LIMIT_TWICE, problem, hint).of(limit))
-    if faults:
-        raise BootError(faults)
+            yield Flaw(Code.ROUTE_LIMIT_TWICE, problem, hint).of(limit)
 
 
-def _check_paths(app: FastAPI, index: RouteIndex) -> None:
-    """Refuse a feature's route that hides another one, such as that of the documentation.
-
-    Raises:
-        BootError: it has each of them.
-    """
-    faults = []
+def _path_faults(app: FastAPI, index: RouteIndex) -> Iterator[Flaw]:
+    """A feature's route that hides another one, such as that of the documentation."""
     for context in index.plain_routes:
         path = context.path_format or ""
         for method in {*(context.methods or ())} - {"HEAD"}:
@@ -192,9 +181,7 @@ def _check_paths(app: FastAPI, index: RouteIndex) -> None:
                 first = f"{taker.spec.method} {taker.path}"
                 problem = f"{first} is before {method} {path} of no feature, which nobody reaches."
                 hint = "Give one of them another path, or remove it."
-                faults.append(Flaw(Code.ROUTE_TWICE, problem, hint).of(taker.spec))
-    if faults:
-        raise BootError(faults)
+                yield Flaw(Code.ROUTE_TWICE, problem, hint).of(taker.spec)
 
 
 def _edge(backstay: Backstay) -> EdgeState:
