@@ -1,0 +1,52 @@
+"""Runs a command of Backstay that is killed before one of its operations in a folder.
+
+``python -m tests.blueprints.dying FOLDER NUMBER ARGUMENTS``. Operations are changes of files below
+the folder, and starts of other programs. If it lives, it says in ``FOLDER.count`` how many it did.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from backstay.cli import main as backstay
+
+_WRITING = os.O_WRONLY | os.O_RDWR
+_OTHERS = {"os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.putenv", "os.unsetenv"}
+
+
+def is_operation(event: str, arguments: tuple[object, ...], folder: str) -> bool:
+    """Whether an audit event changes something there, or starts a program."""
+    if event == "subprocess.Popen":
+        return True
+    if event == "open":
+        writes = isinstance(arguments[2], int) and bool(arguments[2] & _WRITING)
+    else:
+        writes = event.startswith("os.") and event not in _OTHERS
+    first = arguments[0] if arguments else None
+    if not writes or not isinstance(first, str | bytes | os.PathLike):
+        return False
+    return os.path.abspath(os.fsdecode(first)).startswith(f"{folder}/")  # noqa: PTH100 - no event of its own
+
+
+def main() -> None:
+    folder, number, *rest = sys.argv[1:]
+    done = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal done
+        if is_operation(event, arguments, folder):
+            if done == int(number):
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += 1
+
+    sys.addaudithook(count)
+    sys.argv = ["backstay", *rest]
+    try:
+        backstay()
+    finally:
+        Path(f"{folder}.count").write_text(str(done))
+
+
+if __name__ == "__main__":
+    main()
