@@ -26,7 +26,16 @@ def is_operation(event: str, arguments: tuple[object, ...], folder: str) -> bool
     first = arguments[0] if arguments else None
     if not writes or not isinstance(first, str | bytes | os.PathLike):
         return False
-    return os.path.abspath(os.fsdecode(first)).startswith(f"{folder}/")  # noqa: PTH100 - no event of its own
+    path = os.fsdecode(first)
+    if not path.startswith("/"):
+        path = os.path.join(_above(event, arguments), path)  # noqa: PTH118 - no events of its own
+    return path.startswith(f"{folder}/")
+
+
+def _above(event: str, arguments: tuple[object, ...]) -> str:
+    """What the path of an event is relative to."""
+    given = arguments[-1] if event in ("os.remove", "os.rmdir", "os.mkdir") else -1
+    return os.getcwd() if given == -1 else os.readlink(f"/proc/self/fd/{given}")  # noqa: PTH109, PTH115
 
 
 def main() -> None:

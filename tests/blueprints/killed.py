@@ -178,11 +178,12 @@ class Trial:
 
     def _anew(self, victim: Victim) -> str:
         """`new` is called again, unless it was done."""
-        git = _project(victim) / ".git"
+        root = victim.root / "shop"
+        git = root / ".git"
         if (git / "refs/heads/main").exists():
             found = "after"
         else:
-            found = "between" if (victim.root / "shop").exists() else "before"
+            found = "between" if root.exists() and any(root.iterdir()) else "before"
             told = victim.call(*self.call)
             if (git / "index.lock").exists():
                 assert "index.lock" in told
@@ -191,7 +192,7 @@ class Trial:
             assert 'Committed as "Begin shop on Backstay".' in told
         self._is(victim.state(), self.after)
         status = ["git", "status", "--porcelain"]
-        assert subprocess.check_output(status, cwd=git.parent) == b""
+        assert subprocess.check_output(status, cwd=root) == b""
         return found
 
     def _is(self, found: State, wanted: State) -> None:

@@ -13,7 +13,8 @@ from backstay.blueprints.files import FOLDER
 from backstay.blueprints.journal import undo, unfinished
 from backstay.blueprints.names import check_project_name
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
-from backstay.blueprints.tree import Plan
+from backstay.blueprints.records import record_of
+from backstay.blueprints.tree import Action, Plan
 
 Database = Literal["sqlite", "postgresql"]
 _MESSAGE = "Begin {name} on Backstay"
@@ -119,7 +120,8 @@ def _write(root: Path, options: ProjectOptions) -> int:
     if unfinished(root):
         undo(root)  # an earlier call of this command was killed
     found = sorted(each.name for each in root.iterdir()) if root.exists() else []
-    if held := [name for name in found if name not in (".git", FOLDER)]:
+    held = [name for name in found if name not in (".git", FOLDER)]
+    if held and not _is_written(root, options, held):
         raise BlueprintError(
             f"The folder {root} is not empty: it holds {held[0]}"
             f"{f' and {len(held) - 1} more' if held[1:] else ''}. "
@@ -135,6 +137,17 @@ def _write(root: Path, options: ProjectOptions) -> int:
             root.rmdir()
         raise
     return len(plan.changes)
+
+
+def _is_written(root: Path, options: ProjectOptions, held: list[str]) -> bool:
+    """Whether an earlier call was killed when it had written the same, but committed nothing."""
+    rendered, record = render_project(options), options.record
+    if not {path.partition("/")[0] for path in rendered}.issuperset(held) or git.has_commits(root):
+        return False
+    found = record_of(root, record.blueprint, record.name)
+    if found is None or found.options != record.options:
+        return False
+    return all(change.action is Action.KEEP for change in Plan.of(root, rendered, record).changes)
 
 
 def _tell(root: Path, options: ProjectOptions, count: int, missing: str | None) -> None:
