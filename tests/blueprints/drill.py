@@ -74,7 +74,7 @@ def checks(shop: Shop, *, types: bool) -> dict[str, Callable[[], str]]:
         "tests": lambda: shop.python("pytest", "-q", "-n0", "-p", "no:cacheprovider"),
     }
     if types:
-        found["mypy"] = lambda: shop.python("mypy")
+        found["mypy"] = shop.mypy
         found["pyright"] = lambda: shop.python("pyright", f"--pythonpath={sys.executable}")
     return found
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from backstay.blueprints.journal import unfinished
+from backstay.blueprints.journal import finish, undo, unfinished
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
 from tests.blueprints.projects import Shop
@@ -134,8 +134,15 @@ class Trial:
         operations = int((folder / "whole.count").read_text())
         return cls(begun, call, before, after, operations, seconds, victim)
 
-    def kill(self, target: Path, seed: int, *, timed: bool) -> str:
-        """Kill the command, and look at what there is; what the project was then."""
+    def kill(self, target: Path, seed: int, *, timed: bool, briefly: bool = False) -> str:
+        """Kill the command, and look at what there is; what the project was then.
+
+        Args:
+            target: where the project is made.
+            seed: of the point at which it is killed.
+            timed: whether that is a time, after which everything that it started is killed, too.
+            briefly: whether the journal is settled without the commands, and none is run again.
+        """
         victim, chance = self.begun(target), random.Random(seed)
         held = victim.held()
         if timed:
@@ -144,24 +151,37 @@ class Trial:
             assert victim.die(self.call, chance.randrange(self.operations)) != 0
         assert len(victim.copies()) <= 1
         assert victim.held() == held
-        way = self._anew if self.call[0] == "new" else self._recovered
-        found = way(victim)
+        if self.call[0] == "new":
+            found = self._anew(victim)
+        else:
+            found = self._recovered(victim, briefly=briefly)
         victim.remove()
         return found
 
-    def _recovered(self, victim: Victim) -> str:
+    def _recovered(self, victim: Victim, *, briefly: bool) -> str:
         found = victim.state()
         if unfinished(victim.root):
-            self._settled(victim)
+            (self._settled_briefly if briefly else self._settled)(victim)
             return "between"
-        if found == self.before:
+        if found == self.before and not briefly:
             assert "Run next" in victim.call(*self.call)  # as if nothing had been
             found = victim.state()
             assert victim.copies() == []
             self._is(found, self.after)
             return "before"
-        self._is(found, self.after)
-        return "after"
+        if found != self.before:
+            self._is(found, self.after)
+        return "before" if found == self.before else "after"
+
+    def _settled_briefly(self, victim: Victim) -> None:
+        copy = victim.root.with_name(f"{victim.root.name}-copy")
+        shutil.copytree(victim.root, copy)
+        assert finish(victim.root) == ()
+        self._is(victim.state(), self.after)
+        shutil.rmtree(victim.root)
+        copy.rename(victim.root)
+        assert undo(victim.root) == ()
+        self._is(victim.state(), self.before)
 
     def _settled(self, victim: Victim) -> None:
         """Both ways out of what was interrupted get there."""

@@ -120,7 +120,9 @@ def _kill(name: str, folder: Path, times: int) -> Iterator[str]:
             trial.require_boot()
         for turn, seed in enumerate(range(number, times, count)):
             try:
-                found = trial.kill(folder / f"{number}-{turn}", seed, timed=turn % 3 == 2)
+                found = trial.kill(
+                    folder / f"{number}-{turn}", seed, timed=turn % 3 == 2, briefly=turn > 3
+                )
             except Exception:
                 traceback.print_exc()
                 found = "FAILED"
