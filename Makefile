@@ -92,6 +92,14 @@ blueprints: install ## generate, migrate, type and test 200 random entities (tak
 copies: install ## test the features as copies, as a project has them that ejected all
 	$(BIN)/python -m tests.blueprints.copies $(ARGS)
 
+.PHONY: kills
+kills: install ## kill every command that changes a project 50 times (takes an hour)
+	$(BIN)/python -m tests.blueprints.kills 50 $(ARGS)
+
+.PHONY: drill
+drill: install ## add, check and remove all that commands add to a project (takes half an hour)
+	$(BIN)/python -m tests.blueprints.drill $(ARGS)
+
 .PHONY: upgrades
 upgrades: install ## take three projects through ten made-up releases (takes a quarter of an hour)
 	UPGRADES=10 $(BIN)/python -m pytest -n 2 tests/upgrades/test_upgrade.py tests/upgrades/test_own.py tests/upgrades/test_killed.py -rP $(ARGS)

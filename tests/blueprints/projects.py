@@ -1,5 +1,6 @@
 """A project on disk, held by git, into which entities are added."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -50,6 +51,10 @@ FILES = {
 }
 
 
+_CACHE = ROOT / ".mypy_cache" / "projects"
+"""What mypy found out about packages, most of its work, is the same for all projects."""
+
+
 class Shop:
     """The project, and what is run in it."""
 
@@ -84,6 +89,13 @@ class Shop:
     def python(self, *arguments: str, **environ: str) -> str:
         """What a tool says that is run as a module."""
         return self._done([sys.executable, "-m", *arguments], 0, environ).stdout
+
+    def mypy(self, *arguments: str) -> str:
+        """What mypy says; others wait meanwhile, and then know what it found out."""
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with (_CACHE / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self.python("mypy", f"--cache-dir={_CACHE}", *arguments)
 
     def _done(
         self, command: list[str], code: int = 0, environ: dict[str, str] | None = None

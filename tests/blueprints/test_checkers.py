@@ -7,6 +7,7 @@ import pytest
 from backstay.blueprints.checkers import finding, without
 
 FOLDER = "src/shop/ejected"
+NOTE = " # with the copies of packaged features"
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,7 @@ FOLDER = "src/shop/ejected"
     [
         ('mypy_path = "src" # ours\n', 'mypy_path = "src:src/shop/ejected" # ours\n'),
         ('mypy_path = ["src", "x"]\n', 'mypy_path = ["src", "x", "src/shop/ejected"]\n'),
-        ("strict = true\n", 'mypy_path = ["src/shop/ejected"]\nstrict = true\n'),
+        ("strict = true\n", f'mypy_path = ["src/shop/ejected"]{NOTE}\nstrict = true\n'),
     ],
 )
 def test_the_path_of_mypy_gets_longer(before: str, after: str) -> None:
@@ -22,6 +23,14 @@ def test_the_path_of_mypy_gets_longer(before: str, after: str) -> None:
     change, left = finding(f"{head}{before}{tail}".encode(), FOLDER)
     assert change.after == f"{head}{after}{tail}".encode()
     assert left == ("Let pyright search src/shop/ejected, too (extraPaths).",)
+
+
+def test_lines_that_were_added_are_taken_out_again() -> None:
+    text = b'[tool.mypy]\nstrict = true\n\n[tool.pyright]\ninclude = ["src"]\n'
+    once, _ = finding(text, FOLDER)
+    assert once.after is not None
+    assert once.after.count(NOTE.encode()) == 2
+    assert without(once.after, FOLDER)[0].after == text
 
 
 def test_a_second_edit_changes_nothing_and_the_last_undoes_it() -> None:

@@ -46,17 +46,26 @@ def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("rig", "name:str"), "rig: the name is no name that Python and SQL share"),
-        (("None", "name:str"), "None: the name is a word of Python"),
-        (("../Rig", "name:str"), "../Rig: the name is no name"),
+        (
+            ("rig", "name:str"),
+            "`rig` cannot be the name of an entity: write it like Rig or PurchaseOrder.",
+        ),
+        (("None", "name:str"), "`None` cannot be the name of an entity: it is a Python keyword."),
+        (("../Rig", "name:str"), "`../Rig` cannot be the name of an entity: write it like"),
         (("Command", "name:str"), "Command: generated code uses this name"),
         (("Item", "name:str"), "Item: the package has a feature items"),
         (("User", "name:str"), "User: the package has the table users"),
         (("Crew", "name:str"), "Crew: Crew has the table crews"),
         (("Sheep", "name:str"), "singular and plural are the same, 'sheep'"),
         (("Rig",), "Rig: it has no field that clients write"),
-        (("Rig", "class:str"), "Rig.class: the name is a word of Python"),
-        (("Rig", "order:str"), "Rig.order: the name is a word of SQL"),
+        (
+            ("Rig", "class:str"),
+            "Rig.class: `class` cannot be the name of a field: it is a Python keyword.",
+        ),
+        (
+            ("Rig", "order:str"),
+            "Rig.order: `order` cannot be the name of a field: it is an SQL keyword.",
+        ),
         (("Rig", "date:date"), "Rig.date: the name is that of a type"),
         (("Rig", "id:int"), "Rig.id: every row has a column of this name"),
         (("Rig", "version:int"), "Rig.version: every row has a column of this name"),
@@ -77,7 +86,7 @@ def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
         (("Rig", "x:json!"), "Rig.x: json cannot be unique"),
         (("Rig", "site:ref(Site)"), "Rig.site_id: there is no entity Site. There are Rig and User"),
         (("Rig", "above:ref(Rig)"), "Rig.above_id: the first row could refer to none"),
-        (("Rig", f"{'a' * 31}:str"), "is too long"),
+        (("Rig", f"{'a' * 31}:str"), "it has more than 30 characters"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: str) -> None:
@@ -88,8 +97,11 @@ def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: s
     ("options", "told"),
     [
         ({"plural_name": "users"}, "the package has the table users"),
-        ({"plural_name": "../x"}, "the plural '../x' is no name"),
-        ({"plural_name": "select"}, "the plural 'select' is a word of SQL"),
+        ({"plural_name": "../x"}, "Rig: `../x` cannot be the name of a table: write it like rigs"),
+        (
+            {"plural_name": "select"},
+            "`select` cannot be the name of a table: it is an SQL keyword.",
+        ),
         ({"transitions": "pay"}, "Rig has no status that they change"),
         ({"children": ["lines"]}, "write it like lines:article:str,quantity:int"),
         ({"children": ["lines:a:ref(Rig)"]}, "children have no references"),

@@ -85,6 +85,17 @@ def test_a_read_only_file_is_refused(tmp_path: Path) -> None:
     assert "chmod u+w a.py" in refusal(tmp_path, "a.py")
 
 
+@pytest.mark.parametrize("folder", ["", "sub", ".blueprints/bases"])
+def test_a_read_only_folder_is_refused(tmp_path: Path, folder: str) -> None:
+    generate(tmp_path, {"sub/a.py": FIELDS})
+    before = everything(tmp_path)
+    (tmp_path / folder).chmod(0o555)
+    with pytest.raises(BlueprintError, match=f"Make it writable: chmod u.w {folder or '.'}"):
+        generate(tmp_path, {"sub/a.py": CHANGED, "sub/new/b.py": FIELDS, "c.py": FIELDS})
+    (tmp_path / folder).chmod(0o755)
+    assert everything(tmp_path) == before
+
+
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     generate(tmp_path, {"a.py": FIELDS})
     (tmp_path / "a.py").write_bytes(b"a = 1\nb = '\xe9'\n")

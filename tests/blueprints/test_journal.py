@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.journal import Step, finish, undo, unfinished, write_all
+from backstay.blueprints.journal import Step, clean, finish, undo, unfinished, write_all
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
 from tests.blueprints.killing import SECOND, prepare
@@ -80,6 +80,12 @@ def test_finishing_and_undoing_twice_is_harmless(tmp_path: Path) -> None:
     before = interrupt(tmp_path)
     assert (undo(tmp_path), undo(tmp_path), finish(tmp_path)) == ((), (), ())
     assert everything(tmp_path) == before
+
+
+def test_what_was_not_begun_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".blueprints/journal.draft").mkdir(parents=True)
+    clean(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_waits_for_no_other(tmp_path: Path) -> None:

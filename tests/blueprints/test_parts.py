@@ -1,7 +1,6 @@
 """`backstay add job …`: parts of features are written, work, and can be removed."""
 
 import ast
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +78,7 @@ def test_all_parts_work_and_keep_the_projects_rules(shop: Shop) -> None:
         for path, text in RENDERINGS[record.blueprint](shop.root, record).items():
             assert text == base_of(shop.root, path), path
     assert " passed" in shop.python("pytest", "-n0", "-q", "-k", "orders_", "tests")
-    assert "Success" in shop.python("mypy", f"--cache-dir={os.devnull}", "src", "tests")
+    assert "Success" in shop.mypy("src", "tests")
     assert "0 errors" in shop.python("pyright", f"--pythonpath={sys.executable}")
     shop.python("ruff", "format", "--no-cache", "--check", ".")
     shop.python("ruff", "check", "--no-cache", ".")
@@ -194,21 +193,25 @@ def test_names_and_features_that_are_taken_or_missing(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("kind", "told", "reason"),
     [
-        ("job", "send_receipt", "is no name of a job: write it like SendReceipt"),
-        ("job", "../Send", "is no name of a job"),
-        ("job", "", "The empty name"),
-        ("job", "Class", "is a word of Python as class"),
-        ("job", "None", "is a word of Python"),
-        ("job", "Command", "is used by generated code"),
-        ("job", "Log", "is used by generated code"),
-        ("job", "X" * 31, "is too long"),
+        (
+            "job",
+            "send_receipt",
+            "`send_receipt` cannot be the name of a job: write it like SendReceipt.",
+        ),
+        ("job", "../Send", "`../Send` cannot be the name of a job: write it like"),
+        ("job", "", "An empty text cannot be the name of a job: write it like"),
+        ("job", "Class", "a job: its module would be class, a Python keyword."),
+        ("job", "None", "`None` cannot be the name of a job: it is a Python keyword."),
+        ("job", "Command", "generated code uses it for something else."),
+        ("job", "Log", "generated code uses it for something else."),
+        ("job", "X" * 31, "it has more than 30 characters"),
         ("job", "SendMail:str", "a job has a name and no fields"),
-        ("role", "admin", "is a role of Backstay"),
+        ("role", "admin", "it is a role of Backstay."),
         ("role", "Manager", "write it like manager"),
         ("setting", "days", "the type '' is none of str, int, float and bool"),
         ("setting", "days:int=x", "'x' is no int"),
         ("setting", 'days:str="', "is no str"),
-        ("setting", "class:int", "is a word of Python"),
+        ("setting", "class:int", "`class` cannot be the name of a setting: it is a Python"),
     ],
 )
 def test_names_that_cannot_be_are_refused(kind: str, told: str, reason: str) -> None:

@@ -150,6 +150,17 @@ def test_what_a_killed_call_left_is_begun_anew(tmp_path: Path, call: Call) -> No
     assert git(tmp_path / "shop", "status", "--porcelain") == ""
 
 
+def test_a_call_killed_before_its_commit_is_finished(tmp_path: Path, call: Call) -> None:
+    options = ProjectOptions(name="shop")
+    Plan.of(tmp_path / "shop", render_project(options), options.record).apply()
+    assert "is not empty" in call("new", "shop", "--bare", **PERSON).errors
+    made = call("new", "shop", **PERSON)
+    assert made.code == 0, made.errors
+    assert git(tmp_path / "shop", "log", "--format=%s") == "Begin shop on Backstay\n"
+    assert git(tmp_path / "shop", "status", "--porcelain") == ""
+    assert "is not empty" in call("new", "shop", **PERSON).errors
+
+
 def test_a_terminal_is_asked_for_what_is_not_given(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -8,6 +8,8 @@ from backstay.blueprints.changes import Action, Change
 from backstay.blueprints.files import decoded, encoded
 
 FILE = "pyproject.toml"
+_NOTE = " # with the copies of packaged features"
+"""Ends a line that was written here, and so is removed here."""
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
@@ -79,10 +81,13 @@ def _with(text: str, option: _Option, folders: list[str]) -> str | None:
     before = tomllib.loads(text)["tool"][option.checker].get(option.key)
     value: Any = ":".join(folders) if isinstance(before, str) else folders
     written = f'"{value}"' if isinstance(value, str) else f"[{', '.join(map(_quoted, folders))}]"
-    if line is not None:
+    if line and tuple(folders) == option.usual and body[line.end() :].startswith(f"{_NOTE}\n"):
+        body = body[: line.start()] + body[line.end() + len(_NOTE) + 1 :]
+        value = None
+    elif line is not None:
         body = body[: line.start(1)] + written + body[line.end(1) :]
     elif before is None:
-        body = f"{option.key} = {written}\n{body}"
+        body = f"{option.key} = {written}{_NOTE}\n{body}"
     changed = text[: header.end()] + body + text[end:]
     return changed if _only(text, changed, option, value) else None
 
@@ -92,9 +97,11 @@ def _quoted(folder: str) -> str:
 
 
 def _only(before: str, after: str, option: _Option, value: Any) -> bool:
-    """Whether an edit changed this option and nothing else."""
+    """Whether an edit changed this option, or took it out, and nothing else."""
     wanted = tomllib.loads(before)
     wanted["tool"][option.checker][option.key] = value
+    if value is None:
+        del wanted["tool"][option.checker][option.key]
     try:
         return bool(tomllib.loads(after) == wanted)
     except tomllib.TOMLDecodeError:

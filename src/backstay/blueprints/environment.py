@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.scratch import PREFIX
+from backstay.server.run_folder import run_folder
 
 _SHOWN = 12
 """Lines of what an installer said."""
@@ -78,13 +79,13 @@ def scratch_environment() -> Iterator[str]:
     It yields the path of the interpreter. What the release requires in a version that is not here
     is installed beside it; nothing else is installed twice.
     """
-    with TemporaryDirectory(prefix="backstay-") as folder:
+    with run_folder(PREFIX) as folder:
         venv.EnvBuilder(symlinks=True).create(folder)
-        [packages] = Path(folder).glob("lib/python*/site-packages")
+        [packages] = folder.glob("lib/python*/site-packages")
         places = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
         added = "; ".join(f"site.addsitedir({json.dumps(place)})" for place in places)
         (packages / "zz_project.pth").write_text(f"import site; {added}\n", "utf-8")
-        yield str(Path(folder) / "bin" / "python")
+        yield str(folder / "bin" / "python")
 
 
 def own_interpreter(root: Path) -> str | None:

@@ -49,9 +49,19 @@ def obstacle(root: Path, path: str) -> str | None:
     target = folder / name
     if wrong := _unusual(root, folder, name) or _other_kind(root, target, Path.is_file):
         return wrong
-    if target.exists() and not target.stat().st_mode & stat.S_IWUSR:
-        return f"{path} is read-only. Make it writable: chmod u+w {path}"
-    return None
+    if target.exists():
+        return _read_only(root, target) or _read_only(root, folder)
+    while not folder.exists():
+        folder = folder.parent
+    return _read_only(root, folder)
+
+
+def _read_only(root: Path, place: Path) -> str | None:
+    """What is wrong with the mode of a file, or of a folder whose entries change."""
+    if place.stat().st_mode & stat.S_IWUSR:
+        return None
+    path = place.relative_to(root).as_posix()
+    return f"{path} is read-only. Make it writable: chmod u+w {path}"
 
 
 def _unusual(root: Path, folder: Path, name: str) -> str | None:

@@ -50,6 +50,14 @@ def refuse_dirty(root: Path) -> None:
         )
 
 
+def has_commits(root: Path) -> bool:
+    """Whether the repository that the folder is in has a commit; not if git is not installed."""
+    try:
+        return not _run(root, "rev-parse", "--verify", "--quiet", "HEAD").returncode
+    except FileNotFoundError:
+        return False
+
+
 def first_commit(root: Path, message: str) -> str | None:
     """Make a repository that holds everything in the folder.
 
@@ -96,12 +104,12 @@ def _installed() -> None:
 
 
 def _run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Call git, which asks nothing and reports in English."""
+    """Call git, which asks nothing, reports in English, and only to look writes nothing."""
     return subprocess.run(  # noqa: S603
         ["git", *arguments],  # noqa: S607
         cwd=root,
         env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        | {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

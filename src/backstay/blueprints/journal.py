@@ -64,6 +64,17 @@ def refuse_unfinished(root: Path) -> None:
         )
 
 
+def clean(root: Path) -> None:
+    """Remove what a killed command has left that had not begun to change files, or had done so.
+
+    Raises:
+        BlueprintError: another command is at work.
+    """
+    if (root / FOLDER / _DRAFT).exists():
+        with _alone(root):
+            pass
+
+
 def write_all(root: Path, steps: Sequence[Step]) -> None:
     """Carry out every step or none.
 

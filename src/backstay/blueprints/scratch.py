@@ -8,14 +8,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from backstay.blueprints.errors import BlueprintError
+from backstay.blueprints.files import decoded
+from backstay.server.run_folder import run_folder
 
 _DATABASE = ("DB_", "DATABASE_URL", "BACKSTAY_APP")
 """Variables of the configured database, which no copy may use; and of another application."""
 _SECONDS = 300
+PREFIX = "backstay-scratch-"
+"""With this the names of temporary folders begin: of copies, and of environments."""
 
 
 @contextmanager
@@ -25,17 +28,18 @@ def scratch_copy(root: Path) -> Iterator[Path]:
     Its `.env` is copied, too, apart from what it says about the database.
 
     Raises:
-        BlueprintError: git cannot tell the files.
+        BlueprintError: git cannot tell the files, or `.env` is not UTF-8.
     """
-    with TemporaryDirectory(prefix="backstay-") as folder:
-        copy = Path(folder).resolve() / root.name
+    with run_folder(PREFIX) as folder:
+        copy = folder.resolve() / root.name
         for path in files_of(root):
             source, target = root / path, copy / path
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
         if (root / ".env").is_file():
-            lines = (root / ".env").read_text("utf-8").splitlines(keepends=True)
+            text, _ = decoded(".env", (root / ".env").read_bytes())
+            lines = text.splitlines(keepends=True)
             kept = (line for line in lines if not _is_of_database(line))
             (copy / ".env").write_text("".join(kept), "utf-8")
         yield copy

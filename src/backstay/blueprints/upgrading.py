@@ -20,7 +20,7 @@ from backstay.blueprints.reading import NEEDS_LIBCST
 from backstay.blueprints.records import Record, base_of, base_path, platform_of, records
 from backstay.blueprints.releases import number_of, raised, required
 from backstay.blueprints.scratch import environ_of, import_path, migration_after, scratch_copy
-from backstay.blueprints.tree import Action, Plan
+from backstay.blueprints.tree import Plan
 
 PYPROJECT = "pyproject.toml"
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.lock", "requirements.txt")

@@ -142,18 +142,35 @@ def participles(verb: str) -> list[str]:
     return [*dict.fromkeys([*found, f"{verb}ed", f"{verb}d", verb])]
 
 
-def name_fault(name: str, form: re.Pattern[str], *, sql: bool = True) -> str | None:
-    """What keeps a word from being a name in Python and in SQL, and how to mend it; or None."""
+def name_fault(
+    name: str, form: re.Pattern[str], of: str, *, like: str = "", sql: bool = True
+) -> str | None:
+    """A sentence about what keeps a word from being a name in Python and in SQL, or None.
+
+    Args:
+        name: the word.
+        form: `CLASS` or `SNAKE`.
+        of: whose name it would be: ``a job``.
+        like: names of this form, for the sentence.
+        sql: whether it also gets into SQL.
+    """
     if not form.fullmatch(name):
-        like = "Rig or PurchaseOrder" if form is CLASS else "depth or placed_at"
-        return f"is no name that Python and SQL share: write it like {like}"
+        usual = "Rig or PurchaseOrder" if form is CLASS else "depth or placed_at"
+        return no_name(name, of, f"write it like {like or usual}")
     if len(name if form is SNAKE else snake(name)) > LONGEST:
-        return f"is too long: names have at most {LONGEST} characters, with underscores"
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in {"self", "cls"}:
-        return "is a word of Python: choose another one"
+        return no_name(name, of, f"it has more than {LONGEST} characters, with underscores")
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        return no_name(name, of, "it is a Python keyword")
+    if name in {"self", "cls"}:
+        return no_name(name, of, "Python code uses it for something else")
     if sql and form is SNAKE and name in SQL_WORDS:
-        return "is a word of SQL: choose another one"
+        return no_name(name, of, "it is an SQL keyword")
     return None
+
+
+def no_name(name: str, of: str, why: str) -> str:
+    """The sentence that a word cannot be a name."""
+    return f"{f'`{name}`' if name else 'An empty text'} cannot be the name of {of}: {why}."
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:

@@ -19,8 +19,8 @@ from backstay.core.startup import hurry_imports, without_extras
 
 COMMANDS = {
     "new": "Begin a project on Backstay: its folder, its tests and its first commit.",
-    "add": "Write a feature with its tests and its migration; run again, it adds what is new.",
-    "remove": "Remove what `add` wrote, and write the migration that drops the tables.",
+    "add": "Write a feature, or a part of one, with its tests; run again, it adds what is new.",
+    "remove": "Remove a feature or a part that `add` wrote; a migration then drops its tables.",
     "eject": "Copy a feature of Backstay into the project, which changes it from then on.",
     "diff": "Show what Backstay and you changed of an ejected feature since it was copied.",
     "uneject": "Give a feature back to Backstay; it refuses while the copy has changes of yours.",
@@ -140,10 +140,10 @@ def main() -> None:
     try:
         app(prog_name="backstay")
     except Exception as error:
-        explained = _explained(error)
-        if explained is None:
+        found = explained(error)
+        if found is None:
             raise
-        sentence, code = explained
+        sentence, code = found
         if error.__cause__ is not None and _is_debugging():
             print_exception(error.__cause__)
         typer.echo(sentence, err=True)
@@ -187,7 +187,7 @@ def _escape_unprintable() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _explained(error: Exception) -> tuple[str, int] | None:
+def explained(error: Exception) -> tuple[str, int] | None:
     """The text and the exit code for an expected error."""
     from backstay.blueprints.errors import BlueprintError
     from backstay.core.errors import AppError, DatabaseFailed, DatabaseUnavailable, Invalid

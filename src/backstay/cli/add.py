@@ -1,4 +1,4 @@
-"""The command `add`: writes entities into a project, and adds to those that are there."""
+"""The command `add`: writes entities and parts into a project, or adds to what is there."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,10 +57,10 @@ def add(
     resume: Resume = False,
     abort: Abort = False,
 ) -> None:
-    """Write a feature with its tests and its migration; run again, it adds what is new.
+    """Write a feature, or a part of one, with its tests; run again, it adds what is new.
 
-    Types: str text int float bool datetime date decimal money uuid json, ref(Site), and values
-    between commas.
+    The migration that its tables need is written, too. Types: str text int float bool datetime date
+    decimal money uuid json, ref(Site), and values between commas.
     """
     from backstay.cli.planned import settled
 

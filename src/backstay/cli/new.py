@@ -15,7 +15,8 @@ from backstay.blueprints.journal import undo, unfinished
 from backstay.blueprints.names import check_project_name
 from backstay.blueprints.platform import platform_record, render_platform
 from backstay.blueprints.project import OPTIONAL, ProjectOptions, render_project
-from backstay.blueprints.tree import Plan
+from backstay.blueprints.records import record_of
+from backstay.blueprints.tree import Action, Plan
 from backstay.cli.planned import tell
 
 Database = Literal["sqlite", "postgresql"]
@@ -131,7 +132,8 @@ def _write(root: Path, options: ProjectOptions) -> int:
     if unfinished(root):
         undo(root)  # an earlier call of this command was killed
     found = sorted(each.name for each in root.iterdir()) if root.exists() else []
-    if held := [name for name in found if name not in (".git", FOLDER)]:
+    held = [name for name in found if name not in (".git", FOLDER)]
+    if held and not _is_written(root, options, held):
         raise BlueprintError(
             f"The folder {root} is not empty: it holds {held[0]}"
             f"{f' and {len(held) - 1} more' if held[1:] else ''}. "
@@ -140,16 +142,34 @@ def _write(root: Path, options: ProjectOptions) -> int:
     existed = root.exists()
     root.mkdir(parents=True, exist_ok=True)
     try:
-        plan = Plan.of(root, render_project(options), options.record)
+        plan = _plan_of(root, options)
         if options.own:
             tell(f"Writing all of Backstay {__version__} into {root}, which takes some seconds.")
-            plan += Plan.of(root, render_platform(), platform_record())
         plan.apply()
     except BaseException:
         if not existed and not any(root.iterdir()):
             root.rmdir()
         raise
     return len(plan.changes)
+
+
+def _plan_of(root: Path, options: ProjectOptions) -> Plan:
+    plan = Plan.of(root, render_project(options), options.record)
+    if options.own:
+        plan += Plan.of(root, render_platform(), platform_record())
+    return plan
+
+
+def _is_written(root: Path, options: ProjectOptions, held: list[str]) -> bool:
+    """Whether an earlier call was killed when it had written the same, but committed nothing."""
+    record = options.record
+    found = record_of(root, record.blueprint, record.name)
+    if found is None or found.options != record.options or git.has_commits(root):
+        return False
+    changes = _plan_of(root, options).changes
+    if not {change.path.partition("/")[0] for change in changes}.issuperset(held):
+        return False
+    return all(change.action is Action.KEEP for change in changes)
 
 
 def _tell(root: Path, options: ProjectOptions, count: int, missing: str | None) -> None:

@@ -17,12 +17,18 @@ def tell(sentence: str) -> None:
 
 
 def settled(*, resume: bool, abort: bool) -> bool:
-    """Whether the command only had to finish, or take back, what an interrupted one began."""
-    if not resume and not abort:
-        return False
+    """Whether the command only had to finish, or take back, what an interrupted one began.
+
+    Raises:
+        BlueprintError: one was interrupted, and nothing is said about that.
+    """
     if resume and abort:
         raise typer.BadParameter("either --continue or --abort")
     root = project_root()
+    if not resume and not abort:
+        journal.refuse_unfinished(root)
+        journal.clean(root)
+        return False
     begun = journal.unfinished(root)
     if not begun:
         typer.echo("No command was interrupted here: there is nothing to do.")
@@ -42,7 +48,6 @@ def begin(root: Path, *, force: bool) -> None:
     Raises:
         BlueprintError: it must not be changed now.
     """
-    journal.refuse_unfinished(root)
     if force:
         git.refuse_without_git(root)
     else:

@@ -15,7 +15,7 @@ def remove(
     resume: Resume = False,
     abort: Abort = False,
 ) -> None:
-    """Remove what `add` wrote, and write the migration that drops the tables.
+    """Remove a feature or a part that `add` wrote; a migration then drops its tables.
 
     It refuses while other code refers to it, while a file of it has lines of yours, and while the
     configured database holds rows of it or cannot be asked.

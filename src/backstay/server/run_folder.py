@@ -2,7 +2,7 @@
 
 A supervisor that is killed cannot remove its folder. Each supervisor therefore holds a lock on its
 folder, which the system releases when the process ends. The next supervisor removes the folders
-that are not locked.
+that are not locked. Commands that try something in a folder of their own do the same.
 """
 
 import fcntl
@@ -17,21 +17,24 @@ PREFIX = "backstay-run-"
 
 
 @contextmanager
-def run_folder() -> Iterator[Path]:
-    """A new folder in the directory for temporary files, removed at the end of the block."""
-    _sweep(Path(tempfile.gettempdir()))
+def run_folder(prefix: str = PREFIX) -> Iterator[Path]:
+    """A new folder in the directory for temporary files, removed at the end of the block.
+
+    Those of dead processes whose names begin with the same prefix are removed before.
+    """
+    _sweep(Path(tempfile.gettempdir()), prefix)
     with ExitStack() as held:
-        yield _made(held)
+        yield _made(held, prefix)
 
 
-def _made(held: ExitStack) -> Path:
+def _made(held: ExitStack, prefix: str) -> Path:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
         try:
             lock = _locked(folder)
         except (BlockingIOError, FileNotFoundError):
-            continue  # another supervisor, starting now, took it for an abandoned one
-        except OSError:  # no locks here, so no supervisor removes the folders of others
+            continue  # another process, starting now, took it for an abandoned one
+        except OSError:  # no locks here, so no process removes the folders of others
             held.callback(shutil.rmtree, folder, ignore_errors=True)
             return folder
         if folder.exists():
@@ -41,9 +44,9 @@ def _made(held: ExitStack) -> Path:
         os.close(lock)
 
 
-def _sweep(temporary: Path) -> None:
-    """Remove the folders of this user whose supervisors are dead."""
-    for folder in temporary.glob(f"{PREFIX}*"):
+def _sweep(temporary: Path, prefix: str) -> None:
+    """Remove the folders of this user whose processes are dead."""
+    for folder in temporary.glob(f"{prefix}*"):
         with suppress(OSError):
             lock = _locked(folder)
             shutil.rmtree(folder, ignore_errors=True)

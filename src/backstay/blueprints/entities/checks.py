@@ -82,12 +82,12 @@ def faults_of(entities: Iterable[Entity], taken: Taken) -> list[str]:
 
 def _alone(entity: Entity) -> Iterator[str]:
     name = entity.name
-    if fault := name_fault(name, CLASS):
-        yield f"{name}: the name {fault}."
+    if fault := name_fault(name, CLASS, "an entity"):
+        yield fault
     elif name in RESERVED_CLASSES or entity.one in _VARIABLES:
         yield f"{name}: generated code uses this name for something else. Choose another one."
-    if fault := name_fault(entity.plural, SNAKE):
-        yield f"{name}: the plural {entity.plural!r} {fault}. Say it with --plural (table)."
+    if fault := name_fault(entity.plural, SNAKE, "a table", like="rigs or purchase_orders"):
+        yield f"{name}: {fault} Say the plural with --plural (table)."
     elif entity.plural == entity.one:
         yield (
             f"{name}: singular and plural are the same, {entity.plural!r}. Give another plural: "
@@ -118,8 +118,8 @@ def _fields(where: str, fields: tuple[Field, ...], entity: Entity | None) -> Ite
 
 
 def _field(place: str, each: Field) -> Iterator[str]:
-    if fault := name_fault(each.name, SNAKE):
-        yield f"{place}: the name {fault}."
+    if fault := name_fault(each.name, SNAKE, "a field"):
+        yield f"{place}: {fault}"
     elif each.name in TYPE_NAMES:
         yield f"{place}: the name is that of a type. Choose another one, such as {each.name}_value."
     elif why := RESERVED_FIELDS.get(each.name):
@@ -149,8 +149,8 @@ def _members(place: str, each: Field) -> Iterator[str]:
 
 def _child(entity: Entity, child: Child) -> Iterator[str]:
     place = f"{entity.name}.{child.name}"
-    if fault := name_fault(child.name, SNAKE):
-        yield f"{place}: the name {fault}."
+    if fault := name_fault(child.name, SNAKE, "children", like="lines"):
+        yield f"{place}: {fault}"
     elif child.name in RESERVED_FIELDS or _MEANT & {child.name, singular(child.name)}:
         yield f"{place}: generated code uses this name for something else. Choose another one."
     elif child_class(entity, child) in {entity.name, entity.name + camel(child.name)}:
@@ -175,8 +175,10 @@ def _transitions(entity: Entity) -> Iterator[str]:
     members = entity.enums[0].members if entity.enums else ()
     for each in entity.transitions:
         place = f"{entity.name}, transition {each.verb}"
-        if fault := name_fault(each.verb, SNAKE, sql=False):
-            yield f"{place}: the name {fault}."
+        if fault := name_fault(
+            each.verb, SNAKE, "a transition", like="pay or hand_over", sql=False
+        ):
+            yield f"{place}: {fault}"
         elif each.verb in _ACTIONS or each.verb in seen:
             yield f"{place}: there is a command of this name already. Choose another one."
         seen.add(each.verb)

@@ -8,7 +8,7 @@ from pathlib import Path
 from backstay.blueprints.changes import Action, Change, content_of
 from backstay.blueprints.entities.existing import Project
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.files import Style, decoded, encoded, unreadable
+from backstay.blueprints.files import Style, decoded, encoded, obstacle, unreadable
 from backstay.blueprints.insertion import PlaceNotFound
 from backstay.blueprints.parts import edits
 from backstay.blueprints.parts.description import Part
@@ -41,6 +41,8 @@ class Files:
         """
         path = self.source.path_of(module)
         name = path.relative_to(self.source.root).as_posix() if path else f"{module} (no file)"
+        if path and (wrong := obstacle(self.source.root, name)):
+            raise BlueprintError(wrong)
         try:
             if path is None:
                 raise PlaceNotFound

@@ -7,7 +7,17 @@ from typing import Any
 
 from backstay.blueprints.entities.vocabulary import RESERVED_CLASSES
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.words import CLASS, SNAKE, camel, listed, name_fault, snake, spoken
+from backstay.blueprints.words import (
+    CLASS,
+    SNAKE,
+    article,
+    camel,
+    listed,
+    name_fault,
+    no_name,
+    snake,
+    spoken,
+)
 
 KINDS: Mapping[str, str] = {
     "job": "SendReceipt",
@@ -76,24 +86,21 @@ def part_of(kind: str, told: str, feature: str) -> Part:
         BlueprintError: the name is none that it can have; it says why.
     """
     name, colon, rest = told.partition(":")
-    example = KINDS[kind]
     form = SNAKE if kind in IN_SNAKE else CLASS
-    fault = name_fault(name, form, sql=False)
-    if fault is None and form is CLASS and name_fault(snake(name), SNAKE, sql=False):
-        fault = f"is a word of Python as {snake(name)}: choose another one"
+    of, like = article(kind), KINDS[kind].partition(":")[0]
+    fault = name_fault(name, form, of, like=like, sql=False)
+    if fault is None and form is CLASS and name_fault(snake(name), SNAKE, of, sql=False):
+        fault = no_name(name, of, f"its module would be {snake(name)}, a Python keyword")
     if fault is None and kind == "role" and name in {"admin", "user"}:
-        fault = "is a role of Backstay: choose another one"
+        fault = no_name(name, of, "it is a role of Backstay")
     if fault is None and (name in RESERVED_CLASSES or snake(name) in _TAKEN):
-        fault = "is used by generated code for something else: choose another one"
-    if fault and "write it like" in fault:
-        fault = f"is no name of a {kind}: write it like {example.partition(':')[0]}"
+        fault = no_name(name, of, "generated code uses it for something else")
     if fault:
-        raise BlueprintError(f"{name or 'The empty name'}: the name {fault}.", usage=True)
+        raise BlueprintError(fault, usage=True)
     if kind != "setting":
         if colon:
             raise BlueprintError(
-                f"{told}: a {kind} has a name and no fields: backstay add {kind} {name} --to "
-                f"{feature}",
+                f"{told}: {of} has a name and no fields: backstay add {kind} {name} --to {feature}",
                 usage=True,
             )
         return Part(kind=kind, name=name, feature=feature)
