@@ -1,11 +1,19 @@
 """A project on disk, held by git, into which entities are added."""
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
+
+from backstay.cli import main
+from backstay.settings.project import find_project
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
 
@@ -41,6 +49,8 @@ extraPaths = ["src", "{ROOT / "src"}"]
 pythonVersion = "3.11"
 typeCheckingMode = "strict"
 """
+MYPY_CACHE = ROOT / ".mypy_cache" / f"projects-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+"""Of one process, since mypy lets no other write meanwhile."""
 FILES = {
     "pyproject.toml": PYPROJECT,
     "src/shop/__init__.py": '"""A shop."""\n',
@@ -77,6 +87,26 @@ class Shop:
         done = self._done([sys.executable, "-m", "backstay", *arguments], code, environ)
         return done.stdout + done.stderr
 
+    def command(self, *arguments: str, code: int = 0, **environ: str) -> str:
+        """The same in this process, which has most of it loaded already.
+
+        It is for commands that do not load the application of the project.
+        """
+        told = StringIO()
+        with (
+            chdir(self.root),
+            patch.dict(os.environ, self._environ(environ), clear=True),
+            patch.object(sys, "argv", ["backstay", *arguments]),
+            redirect_stdout(told),
+            redirect_stderr(told),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                main()
+            find_project.cache_clear()
+            gc.enable()
+        assert (ended.value.code or 0) == code, told.getvalue()
+        return told.getvalue()
+
     def shell(self, script: str) -> str:
         """What a script of the shell says."""
         return self._done(["bash", "-c", script]).stdout
@@ -85,16 +115,23 @@ class Shop:
         """What a tool says that is run as a module."""
         return self._done([sys.executable, "-m", *arguments], 0, environ).stdout
 
+    def mypy(self, *paths: str) -> str:
+        """What mypy says; what it learned about the package, every project of a process shares."""
+        return self.python("mypy", f"--cache-dir={MYPY_CACHE}", *paths)
+
+    def migrate(self, *urls: str) -> None:
+        """Take databases up, down and up again, and compare them with the models."""
+        script = ROOT / "tests" / "blueprints" / "migrating.py"
+        path = f"src{os.pathsep}{ROOT / 'src'}"
+        self._done([sys.executable, str(script), *urls], 0, {"PYTHONPATH": path})
+
     def _done(
         self, command: list[str], code: int = 0, environ: dict[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        kept = {name: os.environ[name] for name in ("PATH",)}
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=kept
-            | {"HOME": str(self.root), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
-            | (environ or {}),
+            env=self._environ(environ or {}),
             capture_output=True,
             text=True,
             check=False,
@@ -102,6 +139,10 @@ class Shop:
         )
         assert done.returncode == code, done.stdout[-6000:] + done.stderr[-3000:]
         return done
+
+    def _environ(self, more: dict[str, str]) -> dict[str, str]:
+        given = {"HOME": str(self.root), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+        return {"PATH": os.environ["PATH"]} | given | more
 
     def files(self) -> dict[str, str]:
         """The text of every file that git knows or would take."""

@@ -15,6 +15,7 @@ from backstay.blueprints.entities.description import USER, Entity, Kind, known_o
 from backstay.blueprints.entities.json_file import entities_of
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.words import article, participles, plural, singular
+from tests.examples import examples
 
 TAKEN = Taken(
     tables={"users": "the package", "crews": "Crew"},
@@ -29,12 +30,14 @@ def faults(name: str, *fields: str, **options: Any) -> str:
     return "\n".join([*problems, *faults_of([entity], TAKEN)])
 
 
+@examples()
 @given(st.text(max_size=60))
 def test_any_text_is_a_field_or_explained(text: str) -> None:
     with suppress(Unreadable):
         assert isinstance(field_of(text).kind, Kind)
 
 
+@examples()
 @given(st.from_regex(r"[a-z]{1,5}:(str|int|money|decimal|date|a,b)(:[0-9]{1,4})?[?!]*(=.*)?"))
 def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
     entity, problems = entity_of("Rig", [text])
@@ -190,6 +193,7 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4)
 
 
+@examples()
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), _nested, max_leaves=9))
 def test_any_json_is_entities_or_explained(tmp_path_factory: Any, content: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"

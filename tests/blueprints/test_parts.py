@@ -1,7 +1,6 @@
 """`backstay add job …`: parts of features are written, work, and can be removed."""
 
 import ast
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,7 +73,7 @@ def test_all_parts_work_and_keep_the_projects_rules(shop: Shop) -> None:
         add(shop, kind, told)
     shop.commit()
     assert " passed" in shop.python("pytest", "-n0", "-q", "-k", "orders_", "tests")
-    assert "Success" in shop.python("mypy", f"--cache-dir={os.devnull}", "src", "tests")
+    assert "Success" in shop.mypy("src", "tests")
     assert "0 errors" in shop.python("pyright", f"--pythonpath={sys.executable}")
     shop.python("ruff", "format", "--no-cache", "--check", ".")
     shop.python("ruff", "check", "--no-cache", ".")
@@ -103,12 +102,12 @@ def test_a_project_without_settings_and_roles_gets_them(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("untried")
 def test_the_command_shows_a_diff_and_adds_once(shop: Shop) -> None:
     before = shop.files()
-    shown = shop.backstay("add", "schedule", "CancelUnpaid", "--to", "orders", "--dry-run")
+    shown = shop.command("add", "schedule", "CancelUnpaid", "--to", "orders", "--dry-run")
     assert '+    schedule=(cron("30 4 * * *", CancelUnpaid(), name="cancel_unpaid"),),' in shown
     assert shop.files() == before
     add(shop, "schedule", "CancelUnpaid")
     shop.commit()
-    again = shop.backstay("add", "schedule", "CancelUnpaid", "--to", "orders")
+    again = shop.command("add", "schedule", "CancelUnpaid", "--to", "orders")
     assert "Everything is there already." in again
 
 
@@ -253,5 +252,5 @@ def test_what_is_rendered_is_formatted_and_linted(tmp_path: Path, orders: Path) 
     "arguments", [("job", "Send"), ("boat", "Send", "--to", "orders"), ("job", "--to", "orders")]
 )
 def test_wrong_usage_is_explained(shop: Shop, arguments: tuple[str, ...]) -> None:
-    told = shop.backstay("add", *arguments, code=2)
+    told = shop.command("add", *arguments, code=2)
     assert "name the kind of part, the part and its feature, as in: backstay add" in told

@@ -16,6 +16,7 @@ from backstay.blueprints.tree import Plan
 from backstay.features import STANDARD
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
+from tests.blueprints.projects import MYPY_CACHE
 from tests.cli.process import serving
 
 BIN = Path(sys.executable).parent
@@ -92,7 +93,7 @@ def test_every_choice_is_laid_out_as_ruff_does(tmp_path: Path) -> None:
 def test_the_types_of_projects_are_right(projects: Path) -> None:
     folders = [projects / name / "src" for name in NAMES]
     config = projects / "shop" / "pyproject.toml"
-    command = (BIN / "mypy", f"--cache-dir={os.devnull}", f"--config-file={config}")
+    command = (BIN / "mypy", f"--cache-dir={MYPY_CACHE}", f"--config-file={config}")
     assert "Success" in run(projects / "shop", *command, *folders, "tests")
     python = f"--pythonpath={sys.executable}"
     assert "0 errors" in run(projects / "shop", sys.executable, "-m", "pyright", python)

@@ -29,12 +29,8 @@ def test_random_entities_live_from_add_to_remove(
     addition(Project.of(shop.root), entities, print).plan.apply()
     shop.commit()
     urls = [f"sqlite:///{tmp_path / 'shop.db'}", postgres.create_database()]
-    for url in urls:
-        shop.backstay("db", "upgrade", DB_URL=url)
-        shop.backstay("db", "downgrade", "--force", "shop@base", DB_URL=url)
-        shop.backstay("db", "upgrade", DB_URL=url)
-        assert "The database is current." in shop.backstay("db", "check", DB_URL=url)
-    shop.python("mypy", ".")
+    shop.migrate(*urls)
+    shop.mypy(".")
     shop.python("pyright", "--pythonpath", sys.executable)
     assert " passed" in shop.python("pytest", "-n0", "tests")
 
@@ -45,8 +41,6 @@ def test_random_entities_live_from_add_to_remove(
     shop.python("pytest", "-n0", f"tests/test_{plural(snake(first))}.py")
     shop.backstay("remove", last.name, DB_URL=urls[0])
     shop.commit()
-    for url in urls:
-        shop.backstay("db", "upgrade", DB_URL=url)
-        assert "The database is current." in shop.backstay("db", "check", DB_URL=url)
+    shop.migrate(*urls)
     assert not (shop.root / f"src/shop/features/{last.plural}/model.py").exists()
     postgres.drop_database(urls[1])

@@ -176,12 +176,13 @@ def _code(line: str) -> Iterator[tuple[int, str]]:
 
 
 def _marked(line: str) -> Iterator[tuple[int, str, bool]]:
-    quote = ""
+    quote, is_escaped = "", False
     for place, letter in enumerate(line):
         if quote:
             yield place, letter, True
-            if letter == quote and line[place - 1] != "\\":
+            if letter == quote and not is_escaped:
                 quote = ""
+            is_escaped = letter == "\\" and not is_escaped
         else:
             quote = letter if letter in "\"'" else ""
             yield place, letter, bool(quote)
