@@ -12,6 +12,8 @@ from unittest.mock import patch
 
 import pytest
 
+from backstay.blueprints.project import ProjectOptions, render_project
+from backstay.blueprints.tree import Plan
 from backstay.cli import main
 from backstay.settings.project import find_project
 from backstay.testing.waiting import LIMIT
@@ -49,6 +51,7 @@ extraPaths = ["src", "{ROOT / "src"}"]
 pythonVersion = "3.11"
 typeCheckingMode = "strict"
 """
+BIN = Path(sys.executable).parent
 MYPY_CACHE = ROOT / ".mypy_cache" / f"projects-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 """Of one process, since mypy lets no other write meanwhile."""
 FILES = {
@@ -58,6 +61,13 @@ FILES = {
     "src/shop/features/__init__.py": '"""Its features."""\n',
     ".gitignore": ".backstay/\n__pycache__/\n*.db*\n.env\nlogs/\n.*_cache/\n",
 }
+
+
+def generated(folder: Path, options: ProjectOptions) -> Path:
+    """What `backstay new` writes, in a folder of its name."""
+    root = folder / options.name
+    Plan.of(root, render_project(options), options.record).apply()
+    return root
 
 
 class Shop:
@@ -149,3 +159,11 @@ class Shop:
         names = self.git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
         paths = (self.root / name for name in names)
         return {str(path): path.read_text("utf-8") for path in paths if path.is_file()}
+
+
+def new_shop(folder: Path) -> Shop:
+    """The project that `backstay new shop` begins."""
+    shop = Shop(folder / "held", copied=generated(folder, ProjectOptions(name="shop")))
+    shop.git("init", "--quiet")
+    shop.commit()
+    return shop

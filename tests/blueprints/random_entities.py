@@ -27,7 +27,19 @@ AWKWARD = (
         "Next",
         "File",
     ),
-    *("Language", "Column", "Table1", "Http2Server", "Type"),
+    *(
+        "Language",
+        "Column",
+        "Class",
+        "Match",
+        "Pass",
+        "Case",
+        "CV",
+        "QRCode",
+        "Table1",
+        "Http2Server",
+        "Type",
+    ),
 )
 """Names of built-in functions, of modules, of things of Backstay, and such with odd plurals."""
 FIELDS = (
@@ -95,7 +107,7 @@ def random_entities(seed: int, count: int) -> list[Entity]:
 
 
 def _names(random: Random, count: int) -> list[str]:
-    names = random.sample((*NOUNS, *AWKWARD), min(count, len(NOUNS)))
+    names = random.sample((*NOUNS, *AWKWARD), min(count, len(NOUNS) + len(AWKWARD)))
     names += [f"{NOUNS[number % len(NOUNS)]}Number{number}" for number in range(count - len(names))]
     if random.random() < 0.3:
         names[-1] = _long(random, "Extraordinary").title().replace("_", "")

@@ -81,6 +81,13 @@ def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
         (("Rig", "site:ref(Site)"), "Rig.site_id: there is no entity Site. There are Rig and User"),
         (("Rig", "above:ref(Rig)"), "Rig.above_id: the first row could refer to none"),
         (("Rig", f"{'a' * 31}:str"), "is too long"),
+        (("Rig", f"name:str={'a' * 61}"), "the default has 1 to 60 printable characters"),
+        (("Rig", f"state:on,{'a' * 64},{'b' * 65}"), "with at most 64 characters"),
+        (("Rig", f"{'a' * 30}:on,{'b' * 60}"), "is too long for a line. Shorten it"),
+        (("Rig", "summary:low,high"), "generated code has a RigSummary anyway"),
+        (("Rig", "detail:decimal"), "generated code has a RigDetail anyway"),
+        (("Rig", "keys:int"), "Rig.keys: generated code uses it for something else"),
+        (("Number", "name:str"), "Number: generated code uses this name"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: str) -> None:
@@ -98,6 +105,9 @@ def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: s
         ({"children": ["lines:a:ref(Rig)"]}, "children have no references"),
         ({"children": ["line:a:str"]}, "children have a plural"),
         ({"children": ["name:a:str"]}, "Rig.name"),
+        ({"children": ["details:a:str"]}, "generated code has a RigDetail anyway"),
+        ({"children": ["rigs:a:str"]}, "Rig.rigs: generated code uses this name"),
+        ({"children": ["credits:a:str"]}, "Rig.credits: generated code uses this name"),
         ({"children": ["lines:a:whatever"]}, "--children lines: a:whatever: there is no type"),
     ],
 )
@@ -207,6 +217,7 @@ def test_any_json_is_entities_or_explained(tmp_path_factory: Any, content: Any) 
     [
         *(("rig", "rigs"), ("box", "boxes"), ("company", "companies"), ("day", "days")),
         *(("purchase_order", "purchase_orders"), ("person", "people"), ("address", "addresses")),
+        *(("order_status", "order_statuses"), ("analysis", "analyses"), ("brush", "brushes")),
     ],
 )
 def test_words_have_plurals(one: str, many: str) -> None:

@@ -17,11 +17,9 @@ from backstay.blueprints.parts.adding import part_addition
 from backstay.blueprints.parts.description import IN_SNAKE, KINDS, Part, part_of
 from backstay.blueprints.parts.removing import part_removal
 from backstay.blueprints.parts.rendering import render
-from backstay.blueprints.project import ProjectOptions
 from backstay.blueprints.scratch import boot
 from backstay.blueprints.tree import Action
-from tests.blueprints.projects import Shop
-from tests.blueprints.test_project import BIN, generated
+from tests.blueprints.projects import BIN, Shop, new_shop
 
 PARTS = "src/shop/features/orders/parts"
 BARE = {"webhook": "Paid", "setting": "unpaid_days:int=14", "role": "manager"}
@@ -30,11 +28,7 @@ BARE = {"webhook": "Paid", "setting": "unpaid_days:int=14", "role": "manager"}
 @pytest.fixture(scope="module")
 def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with orders, without parts, which tests copy."""
-    folder = tmp_path_factory.mktemp("orders")
-    root = generated(folder, ProjectOptions(name="shop"))
-    shop = Shop(folder / "copy", copied=root)
-    shop.git("init", "--quiet")
-    shop.commit()
+    shop = new_shop(tmp_path_factory.mktemp("orders"))
     order, problems = entity_of(
         "Order", ["name:str:200", "amount:money=1"], owned=True, soft_delete=True
     )

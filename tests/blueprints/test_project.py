@@ -16,10 +16,9 @@ from backstay.blueprints.tree import Plan
 from backstay.features import STANDARD
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
-from tests.blueprints.projects import MYPY_CACHE
+from tests.blueprints.projects import BIN, MYPY_CACHE, generated
 from tests.cli.process import serving
 
-BIN = Path(sys.executable).parent
 CHOSEN = (
     ProjectOptions(name="shop"),
     ProjectOptions(
@@ -29,12 +28,6 @@ CHOSEN = (
 )
 """Pair by pair, every option with every other."""
 NAMES = [options.name for options in CHOSEN]
-
-
-def generated(folder: Path, options: ProjectOptions) -> Path:
-    root = folder / options.name
-    Plan.of(root, render_project(options), options.record).apply()
-    return root
 
 
 @pytest.fixture(scope="module")

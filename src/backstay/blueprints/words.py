@@ -142,7 +142,7 @@ def singular(name: str) -> str:
 
 def variable(name: str) -> str:
     """The name in snake case as a variable: with an underscore behind it, if Python has it."""
-    return f"{name}_" if name in BUILT_IN else name
+    return f"{name}_" if name in BUILT_IN or keyword.iskeyword(name) else name
 
 
 def article(phrase: str) -> str:

@@ -117,7 +117,7 @@ def _add(project: "Project", told: "list[Entity]", *, dry_run: bool, force: bool
         )
         typer.echo("\nRun next:")
         if added.migration:
-            typer.echo(f"  backstay db upgrade  # applies {added.migration}; read it before")
+            typer.echo(f"  backstay db upgrade  # applies {added.migration}: read it first")
         typer.echo(f"  pytest {tests}")
         typer.echo("  git add -A && git commit")
 
@@ -131,8 +131,9 @@ def _tell_left_out(project: "Project", told: "list[Entity]") -> None:
         before = project.entities.get(entity.name)
         if before and (names := left_out(before, entity)):
             tell(
-                f"{entity.name}: {listed(sorted(names))} is no longer in the file, but stays. Take "
-                "it out of the code yourself, then write the migration: backstay db revision"
+                f"{entity.name}: the file no longer has {listed(sorted(names))}, which stays: add "
+                "removes nothing. Take it out of the code, then write the migration: backstay db "
+                f"revision 'Drop {names[0]}'"
             )
 
 
