@@ -131,9 +131,9 @@ def _tell_left_out(project: "Project", told: "list[Entity]") -> None:
         before = project.entities.get(entity.name)
         if before and (names := left_out(before, entity)):
             tell(
-                f"{entity.name}: the file no longer has {listed(sorted(names))}, which stays: add "
-                "removes nothing. Take it out of the code, then write the migration: backstay db "
-                f"revision 'Drop {names[0]}'"
+                f"{entity.name}: no longer in the file, but kept, as add removes nothing: "
+                f"{listed(sorted(names))}. Take a field out of the code yourself, then write the "
+                "migration: backstay db revision 'What changed'"
             )
 
 
