@@ -44,7 +44,7 @@ _VARIABLES = frozenset(SOURCES) | {
     ),
 }
 """What generated functions and modules call something else."""
-_CONSTANTS = frozenset({"NEXT", "NUMBERS"})
+_CONSTANTS = frozenset({"NEXT", "NUMBERS", "SINGLE_LETTERS"})
 _MEANT = _VARIABLES | TYPE_NAMES
 _LONGEST_VALUE = 80
 """Characters of the name of an enumeration together with that of a value: they stay in one line."""

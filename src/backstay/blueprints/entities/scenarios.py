@@ -16,6 +16,7 @@ _UNIQUE = {
     Kind.DATETIME: 'f"{2000 + next(NUMBERS)}-01-02T03:04:05Z"',
     Kind.UUID: "str(uuid4())",
 }
+_LETTER = "next(SINGLE_LETTERS)"
 _ANOTHER_USER = "await another_user(person)"
 _FEW, _SHORT = 4, 12
 """Shorter texts have no room for any number, and for a word before the number."""
@@ -40,6 +41,7 @@ def scenario(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
     return {
         "needed": needed,
         "has_own_user": any(_ANOTHER_USER in value for value in sent),
+        "has_letters": any(_LETTER in value for value in sent),
         "pairs": pairs,
         "unknown": _by_hand(entity, known),
         "by_admin": not _is_open(entity, known, set()),
@@ -84,7 +86,7 @@ def _sent(field: Field, made: Mapping[str, str]) -> str:
             return f'f"{{next(NUMBERS)}}{"." if zeros else ""}{zeros}"'
         if field.kind is Kind.STR and (field.size or LENGTH) < _SHORT:
             is_tiny = (field.size or LENGTH) < _FEW
-            return "chr(0x4E00 + next(NUMBERS))" if is_tiny else "str(next(NUMBERS))"
+            return _LETTER if is_tiny else "str(next(NUMBERS))"
         return _UNIQUE[field.kind]
     return samples(field).first
 
