@@ -125,6 +125,14 @@ def test_the_status_is_what_transitions_change() -> None:
     assert "order.phase = to" in commands["commands.py"]
 
 
+def test_transitions_are_tested_from_the_default_on() -> None:
+    fields = ("note:str", "phase:new,open,closed=open")
+    tests = rendered("Case", *fields, transitions="close")["test_cases.py"]
+    assert 'assert made["phase"] == "open"' in tests
+    ended = rendered("Case", "note:str", "phase:new,closed=closed", transitions="close")
+    assert "test_transitions" not in ended["test_cases.py"]
+
+
 def test_unique_values_of_tests_do_not_run_out() -> None:
     tests = rendered("Rig", "code:str:2!", "user:ref(User)!")["test_rigs.py"]
     assert '"code": next(SINGLE_LETTERS)' in tests

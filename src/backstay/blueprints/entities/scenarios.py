@@ -185,7 +185,7 @@ def _walks(entity: Entity) -> list[tuple[str, str]]:
     """For each transition that can happen, the verbs up to it, and where it leads."""
     if entity.status is None:
         return []
-    first = entity.status.members[0]
+    first: str = entity.status.default or entity.status.members[0]
     ways: dict[str, list[str]] = {first: []}
     queue = deque([first])
     found: dict[str, tuple[str, str]] = {}
