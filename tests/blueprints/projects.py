@@ -1,12 +1,23 @@
 """A project on disk, held by git, into which entities are added."""
 
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
+
+from backstay.blueprints.project import ProjectOptions, render_project
+from backstay.blueprints.tree import Plan
+from backstay.cli import main
+from backstay.settings.project import find_project
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
 
@@ -42,6 +53,7 @@ extraPaths = ["src", "{ROOT / "src"}"]
 pythonVersion = "3.11"
 typeCheckingMode = "strict"
 """
+BIN = Path(sys.executable).parent
 FILES = {
     "pyproject.toml": PYPROJECT,
     "src/shop/__init__.py": '"""A shop."""\n',
@@ -50,9 +62,26 @@ FILES = {
     ".gitignore": ".backstay/\n__pycache__/\n*.db*\n.env\nlogs/\n.*_cache/\n",
 }
 
-
 _CACHE = ROOT / ".mypy_cache" / "projects"
-"""What mypy found out about packages, most of its work, is the same for all projects."""
+
+
+@contextmanager
+def mypy_cache() -> Iterator[Path]:
+    """Where mypy keeps what it found out about packages, most of its work, for all projects.
+
+    Others wait meanwhile.
+    """
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield _CACHE
+
+
+def generated(folder: Path, options: ProjectOptions) -> Path:
+    """What `backstay new` writes, in a folder of its name."""
+    root = folder / options.name
+    Plan.of(root, render_project(options), options.record).apply()
+    return root
 
 
 class Shop:
@@ -82,6 +111,26 @@ class Shop:
         done = self._done([sys.executable, "-m", "backstay", *arguments], code, environ)
         return done.stdout + done.stderr
 
+    def command(self, *arguments: str, code: int = 0, **environ: str) -> str:
+        """The same in this process, which has most of it loaded already.
+
+        It is for commands that do not load the application of the project.
+        """
+        told = StringIO()
+        with (
+            chdir(self.root),
+            patch.dict(os.environ, self._environ(environ), clear=True),
+            patch.object(sys, "argv", ["backstay", *arguments]),
+            redirect_stdout(told),
+            redirect_stderr(told),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                main()
+            find_project.cache_clear()
+            gc.enable()
+        assert (ended.value.code or 0) == code, told.getvalue()
+        return told.getvalue()
+
     def shell(self, script: str) -> str:
         """What a script of the shell says."""
         return self._done(["bash", "-c", script]).stdout
@@ -92,21 +141,22 @@ class Shop:
 
     def mypy(self, *arguments: str) -> str:
         """What mypy says; others wait meanwhile, and then know what it found out."""
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        with (_CACHE / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return self.python("mypy", f"--cache-dir={_CACHE}", *arguments)
+        with mypy_cache() as cache:
+            return self.python("mypy", f"--cache-dir={cache}", *arguments)
+
+    def migrate(self, *urls: str) -> None:
+        """Take databases up, down and up again, and compare them with the models."""
+        script = ROOT / "tests" / "blueprints" / "migrating.py"
+        path = f"src{os.pathsep}{ROOT / 'src'}"
+        self._done([sys.executable, str(script), *urls], 0, {"PYTHONPATH": path})
 
     def _done(
         self, command: list[str], code: int = 0, environ: dict[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        kept = {name: os.environ[name] for name in ("PATH",)}
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=kept
-            | {"HOME": str(self.root), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
-            | (environ or {}),
+            env=self._environ(environ or {}),
             capture_output=True,
             text=True,
             check=False,
@@ -115,8 +165,20 @@ class Shop:
         assert done.returncode == code, done.stdout[-6000:] + done.stderr[-3000:]
         return done
 
+    def _environ(self, more: dict[str, str]) -> dict[str, str]:
+        given = {"HOME": str(self.root), "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+        return {"PATH": os.environ["PATH"]} | given | more
+
     def files(self) -> dict[str, str]:
         """The text of every file that git knows or would take."""
         names = self.git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
         paths = (self.root / name for name in names)
         return {str(path): path.read_text("utf-8") for path in paths if path.is_file()}
+
+
+def new_shop(folder: Path) -> Shop:
+    """The project that `backstay new shop` begins."""
+    shop = Shop(folder / "held", copied=generated(folder, ProjectOptions(name="shop")))
+    shop.git("init", "--quiet")
+    shop.commit()
+    return shop

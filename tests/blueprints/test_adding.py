@@ -31,7 +31,7 @@ def _text_of(shop: Shop, name: str) -> dict[str, str]:
 
 def add(shop: Shop, *arguments: str, code: int = 0) -> str:
     """What `add` says; what it wrote is committed."""
-    told = shop.backstay("add", *arguments, code=code)
+    told = shop.command("add", *arguments, code=code)
     if code == 0:
         shop.commit()
     return told
@@ -48,7 +48,7 @@ def test_a_second_run_adds_and_keeps_lines_of_a_person(shop: Shop) -> None:
     edit(shop, MODEL, "\n\nclass Rig", "\nMINE = 1\n\n\nclass Rig")
     shop.commit()
     before = shop.files()
-    shown = shop.backstay("add", "Rig", "depth:float?", "--dry-run")
+    shown = shop.command("add", "Rig", "depth:float?", "--dry-run")
     assert "+    depth: Mapped[float | None]" in shown
     assert "Nothing was written, since this is a dry run." in shown
     assert shop.files() == before
@@ -77,10 +77,10 @@ def test_a_further_required_column_needs_a_value_for_rows(shop: Shop) -> None:
     )
     shop.shell(f'python3 -c "{insert.replace(chr(34), chr(92) + chr(34))}"')
     before = shop.files()
-    told = shop.backstay("add", "Rig", "depth:int", code=1)
+    told = shop.command("add", "Rig", "depth:int", code=1)
     assert "rigs.depth: the table has rows, which would have no value." in told
-    assert "The configured database has rows in rigs" in shop.backstay("remove", "Rig", code=1)
-    assert "cannot" in shop.backstay(
+    assert "The configured database has rows in rigs" in shop.command("remove", "Rig", code=1)
+    assert "cannot" in shop.command(
         "remove", "Rig", code=1, DB_URL="postgresql://a:b@127.0.0.1:1/c"
     )
     assert shop.files() == before
@@ -90,15 +90,15 @@ def test_a_further_required_column_needs_a_value_for_rows(shop: Shop) -> None:
 
 def test_what_others_use_or_changed_is_not_removed(shop: Shop) -> None:
     add(shop, "Crane", "rig:ref(Rig)")
-    told = shop.backstay("remove", "Rig", code=1)
+    told = shop.command("remove", "Rig", code=1)
     assert "src/shop/features/cranes/model.py" in told
     assert "refers to rigs.id. Take that out first." in told
     edit(shop, MODEL, "\n\nclass Rig", "\nMINE = 1\n\n\nclass Rig")
     shop.commit()
-    assert f"{MODEL} has lines of yours" in shop.backstay("remove", "Rig", code=1)
-    shop.backstay("remove", "Crane")
+    assert f"{MODEL} has lines of yours" in shop.command("remove", "Rig", code=1)
+    shop.command("remove", "Crane")
     shop.commit()
-    assert "No entity Boat was generated here" in shop.backstay("remove", "Boat", code=2)
+    assert "No entity Boat was generated here" in shop.command("remove", "Boat", code=2)
 
 
 def test_nothing_is_added_that_does_not_boot(shop: Shop) -> None:
@@ -127,7 +127,7 @@ def test_what_git_does_not_hold_is_not_changed(shop: Shop, tmp_path: Path) -> No
 
 def _in(folder: Path, shop: Shop) -> str:
     shop.root = folder
-    return shop.backstay("add", "Rig", "name:str", code=1)
+    return shop.command("add", "Rig", "name:str", code=1)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from backstay.blueprints.entities.description import USER, Entity, Kind, known_o
 from backstay.blueprints.entities.json_file import entities_of
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.words import article, participles, plural, singular
+from tests.examples import examples
 
 TAKEN = Taken(
     tables={"users": "the package", "crews": "Crew"},
@@ -29,12 +30,14 @@ def faults(name: str, *fields: str, **options: Any) -> str:
     return "\n".join([*problems, *faults_of([entity], TAKEN)])
 
 
+@examples()
 @given(st.text(max_size=60))
 def test_any_text_is_a_field_or_explained(text: str) -> None:
     with suppress(Unreadable):
         assert isinstance(field_of(text).kind, Kind)
 
 
+@examples()
 @given(st.from_regex(r"[a-z]{1,5}:(str|int|money|decimal|date|a,b)(:[0-9]{1,4})?[?!]*(=.*)?"))
 def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
     entity, problems = entity_of("Rig", [text])
@@ -87,6 +90,13 @@ def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
         (("Rig", "site:ref(Site)"), "Rig.site_id: there is no entity Site. There are Rig and User"),
         (("Rig", "above:ref(Rig)"), "Rig.above_id: the first row could refer to none"),
         (("Rig", f"{'a' * 31}:str"), "it has more than 30 characters"),
+        (("Rig", f"name:str={'a' * 61}"), "the default has 1 to 60 printable characters"),
+        (("Rig", f"state:on,{'a' * 64},{'b' * 65}"), "with at most 64 characters"),
+        (("Rig", f"{'a' * 30}:on,{'b' * 60}"), "is too long for a line. Shorten it"),
+        (("Rig", "summary:low,high"), "generated code has a RigSummary anyway"),
+        (("Rig", "detail:decimal"), "generated code has a RigDetail anyway"),
+        (("Rig", "keys:int"), "Rig.keys: generated code uses it for something else"),
+        (("Number", "name:str"), "Number: generated code uses this name"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: str) -> None:
@@ -107,6 +117,9 @@ def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: s
         ({"children": ["lines:a:ref(Rig)"]}, "children have no references"),
         ({"children": ["line:a:str"]}, "children have a plural"),
         ({"children": ["name:a:str"]}, "Rig.name"),
+        ({"children": ["details:a:str"]}, "generated code has a RigDetail anyway"),
+        ({"children": ["rigs:a:str"]}, "Rig.rigs: generated code uses this name"),
+        ({"children": ["credits:a:str"]}, "Rig.credits: generated code uses this name"),
         ({"children": ["lines:a:whatever"]}, "--children lines: a:whatever: there is no type"),
     ],
 )
@@ -202,6 +215,7 @@ def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4)
 
 
+@examples()
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), _nested, max_leaves=9))
 def test_any_json_is_entities_or_explained(tmp_path_factory: Any, content: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
@@ -215,6 +229,7 @@ def test_any_json_is_entities_or_explained(tmp_path_factory: Any, content: Any) 
     [
         *(("rig", "rigs"), ("box", "boxes"), ("company", "companies"), ("day", "days")),
         *(("purchase_order", "purchase_orders"), ("person", "people"), ("address", "addresses")),
+        *(("order_status", "order_statuses"), ("analysis", "analyses"), ("brush", "brushes")),
     ],
 )
 def test_words_have_plurals(one: str, many: str) -> None:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,48 @@ def test_what_is_rendered_is_formatted_and_linted(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def rendered(*arguments: str, **options: Any) -> dict[str, str]:
+    """The modules of a feature, and its tests, by the last parts of their paths."""
+    entity, problems = entity_of(arguments[0], arguments[1:], **options)
+    assert problems == []
+    files = render(entity, known_with([entity]), "shop")
+    return {path.rpartition("/")[2]: text for path, text in files.items()}
+
+
+def test_variables_do_not_hide_functions_of_python() -> None:
+    commands = rendered("Property", "name:str", children=["inputs:word:str"])["commands.py"]
+    assert "async def create_property(" in commands
+    assert "property_: Target[Property]" in commands
+    assert "PropertyInput(**input_.model_dump()) for input_ in command.inputs" in commands
+
+
+def test_fields_of_one_name_have_their_own_rules() -> None:
+    children = ["lines:word:str:10", "notes:word:str:20"]
+    schemas = rendered("Rig", "name:str", children=children)["schemas.py"]
+    for name, length in (("RigLineWord", 10), ("RigNoteWord", 20)):
+        rule = f"{name} = Annotated[str, StringConstraints(min_length=1, max_length={length})]"
+        assert rule in schemas
+
+
+def test_the_status_is_what_transitions_change() -> None:
+    commands = rendered("Order", "size:small,big", "phase:draft,paid", transitions="pay")
+    assert "order.phase = to" in commands["commands.py"]
+
+
+def test_transitions_are_tested_from_the_default_on() -> None:
+    fields = ("note:str", "phase:new,open,closed=open")
+    tests = rendered("Case", *fields, transitions="close")["test_cases.py"]
+    assert 'assert made["phase"] == "open"' in tests
+    ended = rendered("Case", "note:str", "phase:new,closed=closed", transitions="close")
+    assert "test_transitions" not in ended["test_cases.py"]
+
+
+def test_unique_values_of_tests_do_not_run_out() -> None:
+    tests = rendered("Rig", "code:str:2!", "user:ref(User)!")["test_rigs.py"]
+    assert '"code": next(SINGLE_LETTERS)' in tests
+    assert '"user_id": await another_user(person)' in tests
 
 
 def test_a_description_renders_the_same_again() -> None:

@@ -18,12 +18,10 @@ from backstay.blueprints.parts.adding import part_addition
 from backstay.blueprints.parts.description import IN_SNAKE, KINDS, Part, part_of
 from backstay.blueprints.parts.removing import part_removal
 from backstay.blueprints.parts.rendering import render
-from backstay.blueprints.project import ProjectOptions
 from backstay.blueprints.records import base_of, records
 from backstay.blueprints.scratch import boot
 from backstay.blueprints.tree import Action
-from tests.blueprints.projects import Shop
-from tests.blueprints.test_project import BIN, generated
+from tests.blueprints.projects import BIN, Shop, new_shop
 
 PARTS = "src/shop/features/orders/parts"
 BARE = {"webhook": "Paid", "setting": "unpaid_days:int=14", "role": "manager"}
@@ -32,11 +30,7 @@ BARE = {"webhook": "Paid", "setting": "unpaid_days:int=14", "role": "manager"}
 @pytest.fixture(scope="module")
 def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with orders, without parts, which tests copy."""
-    folder = tmp_path_factory.mktemp("orders")
-    root = generated(folder, ProjectOptions(name="shop"))
-    shop = Shop(folder / "copy", copied=root)
-    shop.git("init", "--quiet")
-    shop.commit()
+    shop = new_shop(tmp_path_factory.mktemp("orders"))
     order, problems = entity_of(
         "Order", ["name:str:200", "amount:money=1"], owned=True, soft_delete=True
     )
@@ -107,12 +101,12 @@ def test_a_project_without_settings_and_roles_gets_them(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("untried")
 def test_the_command_shows_a_diff_and_adds_once(shop: Shop) -> None:
     before = shop.files()
-    shown = shop.backstay("add", "schedule", "CancelUnpaid", "--to", "orders", "--dry-run")
+    shown = shop.command("add", "schedule", "CancelUnpaid", "--to", "orders", "--dry-run")
     assert '+    schedule=(cron("30 4 * * *", CancelUnpaid(), name="cancel_unpaid"),),' in shown
     assert shop.files() == before
     add(shop, "schedule", "CancelUnpaid")
     shop.commit()
-    again = shop.backstay("add", "schedule", "CancelUnpaid", "--to", "orders")
+    again = shop.command("add", "schedule", "CancelUnpaid", "--to", "orders")
     assert "Everything is there already." in again
 
 
@@ -261,5 +255,5 @@ def test_what_is_rendered_is_formatted_and_linted(tmp_path: Path, orders: Path) 
     "arguments", [("job", "Send"), ("boat", "Send", "--to", "orders"), ("job", "--to", "orders")]
 )
 def test_wrong_usage_is_explained(shop: Shop, arguments: tuple[str, ...]) -> None:
-    told = shop.backstay("add", *arguments, code=2)
+    told = shop.command("add", *arguments, code=2)
     assert "name the kind of part, the part and its feature, as in: backstay add" in told

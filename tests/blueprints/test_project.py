@@ -16,9 +16,9 @@ from backstay.blueprints.tree import Plan
 from backstay.features import STANDARD
 from backstay.testing.waiting import LIMIT
 from tests.architecture.tree import ROOT
+from tests.blueprints.projects import BIN, generated, mypy_cache
 from tests.cli.process import serving
 
-BIN = Path(sys.executable).parent
 CHOSEN = (
     ProjectOptions(name="shop"),
     ProjectOptions(
@@ -28,12 +28,6 @@ CHOSEN = (
 )
 """Pair by pair, every option with every other."""
 NAMES = [options.name for options in CHOSEN]
-
-
-def generated(folder: Path, options: ProjectOptions) -> Path:
-    root = folder / options.name
-    Plan.of(root, render_project(options), options.record).apply()
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +86,9 @@ def test_every_choice_is_laid_out_as_ruff_does(tmp_path: Path) -> None:
 def test_the_types_of_projects_are_right(projects: Path) -> None:
     folders = [projects / name / "src" for name in NAMES]
     config = projects / "shop" / "pyproject.toml"
-    command = (BIN / "mypy", f"--cache-dir={os.devnull}", f"--config-file={config}")
-    assert "Success" in run(projects / "shop", *command, *folders, "tests")
+    with mypy_cache() as cache:
+        command = (BIN / "mypy", f"--cache-dir={cache}", f"--config-file={config}")
+        assert "Success" in run(projects / "shop", *command, *folders, "tests")
     python = f"--pythonpath={sys.executable}"
     assert "0 errors" in run(projects / "shop", sys.executable, "-m", "pyright", python)
 

@@ -19,8 +19,7 @@ from typer.testing import CliRunner
 from backstay.blueprints.project import ProjectOptions
 from backstay.blueprints.records import Record
 from backstay.cli import app, explained
-from tests.blueprints.projects import Shop
-from tests.blueprints.test_project import generated
+from tests.blueprints.projects import Shop, generated
 from tests.blueprints.trees import FIELDS, interrupted, plan
 from tests.cli.process import environ
 

@@ -2,7 +2,8 @@
 
 ``python -m backstay.blueprints.inside boot FEATURE…`` boots the application; ``… revision MESSAGE
 FEATURE…`` also writes the migration that its models need, ``… upgraded MESSAGE`` the same unless it
-has no migrations; ``… rows TABLE…`` tells which tables hold rows.
+has no migrations; ``… rows TABLE…`` tells which tables hold rows, and of ``TABLE.COLUMN`` whether
+rows have null there.
 """
 
 import asyncio
@@ -132,8 +133,8 @@ def _with(application: Application) -> Any:
 
 
 async def _rows(application: Application, settings: Settings, tables: Sequence[str]) -> list[str]:
-    """Those of the tables that hold rows."""
-    from sqlalchemy import inspect, select, table  # noqa: PLC0415
+    """Those of the tables that hold rows; of ``table.column``, rows without a value there."""
+    from sqlalchemy import column, inspect, select, table  # noqa: PLC0415
 
     state = await migrate.state(EngineOptions.of(settings), application.histories)
     if state in {State.ABSENT, State.EMPTY}:
@@ -143,11 +144,14 @@ async def _rows(application: Application, settings: Settings, tables: Sequence[s
         async with backstay.database.read_engine.connect() as connection:
             there = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
             found = []
-            for name in tables:
+            for asked in tables:
+                name, _, empty = asked.partition(".")
                 if name in there:
                     rows = select(1).select_from(table(name)).limit(1)
+                    if empty:
+                        rows = rows.where(column(empty).is_(None))
                     if (await connection.execute(rows)).first():
-                        found.append(name)
+                        found.append(asked)
             return found
     finally:
         await backstay.close()

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from unicodedata import east_asian_width
 
 WIDTH = 100
 _ANNOTATED = re.compile(r"(\s+\w+): (\w+(?:\[\w+\])?(?: \| None)?)( = None)?")
@@ -87,33 +88,53 @@ def wrapped(line: str) -> str:
 
     What stands in the last brackets moves onto a line of its own, or onto one line each.
     """
-    if len(line) <= WIDTH or line.lstrip().startswith(('"""', "#")) or "  # type: ignore" in line:
+    is_text = line.lstrip().startswith(('"""', "#"))
+    if _width(line) <= WIDTH or is_text or "  # type: ignore" in line:
         return line
     indent = " " * (len(line) - len(line.lstrip()))
+    span = _last_brackets(line)
+    if span is None or _ANNOTATED.fullmatch(line):
+        return _without_brackets(line, indent)
+    start, end = span
+    head, inner, tail = line[: start + 1], line[start + 1 : end], line[end:]
+    target, equals, value = line.partition(" = ")
+    if _width(head) > WIDTH and equals and _width(target) + 4 <= WIDTH:
+        return f"{target} = (\n{wrapped(f'{indent}    {value}')}\n{indent})"
+    if _width(head) > WIDTH and (first := _last_brackets(head[:-1])):
+        a, b = first[0] + 1, first[1]
+        head = f"{head[:a]}\n{indent}    {head[a:b]}\n{indent}{head[b:]}"
+    is_call = line[start - 1].isidentifier() or line[start - 1] in _CLOSE
+    return f"{head}\n{_inside(line, inner, indent, is_call=is_call)}{indent}{tail}"
+
+
+def _without_brackets(line: str, indent: str) -> str:
+    """A line in which nothing but a type or a value can move onto a line of its own."""
     if annotated := _ANNOTATED.fullmatch(line):
         name, annotation, value = annotated.groups()
         return f"{name}: (\n{indent}    {annotation}\n{indent}){value or ''}"
-    span = _last_brackets(line)
-    if span is None:
-        target, equals, value = line.partition(" = ")
-        return f"{target} = (\n{indent}    {value}\n{indent})" if equals else line
-    start, end = span
-    head, inner, tail = line[: start + 1], line[start + 1 : end], line[end:]
-    if len(head) > WIDTH and (first := _last_brackets(head[:-1])):
-        a, b = first[0] + 1, first[1]
-        head = f"{head[:a]}\n{indent}    {head[a:b]}\n{indent}{head[b:]}"
-    together = f"{indent}    {inner}"
-    is_call = line[start - 1].isidentifier() or line[start - 1] in _CLOSE
-    count = len(_parts(inner))
-    is_together = count > 1 if _DEF.match(line) else is_call or count == 1
-    if len(together) <= WIDTH and is_together and inner[-1] != ",":
-        return f"{head}\n{together}\n{indent}{tail}"
+    target, equals, value = line.partition(" = ")
+    name, colon, annotation = target.partition(": ")
+    if colon and _width(target) + 4 > WIDTH:
+        return f"{name}: (\n{indent}    {annotation}\n{indent}) = {value}"
+    return f"{target} = (\n{indent}    {value}\n{indent})" if equals else line
+
+
+def _inside(line: str, inner: str, indent: str, *, is_call: bool) -> str:
+    """What stands in the last brackets of a line: on one line, or on one each."""
+    together, parts = f"{indent}    {inner}", _parts(inner)
+    is_together = len(parts) > 1 if _DEF.match(line) else is_call or len(parts) == 1
+    if _width(together) <= WIDTH and is_together and inner[-1] != ",":
+        return f"{together}\n"
     clauses = _clauses(inner)
-    if len(clauses) > 1:
-        parts = "".join(f"{wrapped(f'{indent}    {part}')}\n" for part in clauses)
-    else:
-        parts = "".join(f"{wrapped(f'{indent}    {part},')}\n" for part in _parts(inner))
-    return f"{head}\n{parts}{indent}{tail}"
+    lines = clauses if len(clauses) > 1 else [f"{part}," for part in parts]
+    return "".join(f"{wrapped(f'{indent}    {each}')}\n" for each in lines)
+
+
+def _width(text: str) -> int:
+    """Columns on a screen, of which Chinese characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def chained(lines: str) -> str:
@@ -176,12 +197,13 @@ def _code(line: str) -> Iterator[tuple[int, str]]:
 
 
 def _marked(line: str) -> Iterator[tuple[int, str, bool]]:
-    quote = ""
+    quote, is_escaped = "", False
     for place, letter in enumerate(line):
         if quote:
             yield place, letter, True
-            if letter == quote and line[place - 1] != "\\":
+            if letter == quote and not is_escaped:
                 quote = ""
+            is_escaped = letter == "\\" and not is_escaped
         else:
             quote = letter if letter in "\"'" else ""
             yield place, letter, bool(quote)

@@ -118,6 +118,8 @@ def import_path(folder: Path | None) -> str:
 def tables_with_rows(root: Path, tables: list[str]) -> list[str]:
     """Those tables that hold rows in the configured database.
 
+    ``table.column`` asks for rows that have null in this column.
+
     Raises:
         BlueprintError: it cannot be asked.
     """

@@ -1,5 +1,6 @@
 """The words of generated names: their forms in Python, SQL, addresses and sentences."""
 
+import builtins
 import keyword
 import re
 from collections.abc import Iterable
@@ -10,15 +11,30 @@ LONGEST = 30
 """Characters of a name: what is made of several must fit into lines, and into the 63 characters
 that PostgreSQL keeps."""
 
+BUILT_IN = frozenset(dir(builtins)) | {"copyright", "credits", "exit", "license", "quit"}
+"""Functions that a variable of the same name would hide."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+")
 _IRREGULAR = {
+    "analysis": "analyses",
     "child": "children",
+    "cookie": "cookies",
+    "crisis": "crises",
+    "criterion": "criteria",
     "datum": "data",
+    "diagnosis": "diagnoses",
     "foot": "feet",
     "goose": "geese",
+    "half": "halves",
+    "hero": "heroes",
+    "knife": "knives",
+    "leaf": "leaves",
+    "life": "lives",
     "man": "men",
+    "movie": "movies",
     "mouse": "mice",
     "person": "people",
+    "shelf": "shelves",
+    "status": "statuses",
     "tooth": "teeth",
     "woman": "women",
 }
@@ -112,10 +128,21 @@ def singular(name: str) -> str:
             return f"{start}_{one}" if start else one
     if last in _SAME:
         return name
-    for ending, instead in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch")):
+    for ending, instead in (
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+    ):
         if last.endswith(ending):
             return name.removesuffix(ending) + instead
     return name.removesuffix("s") if not last.endswith("ss") else name
+
+
+def variable(name: str) -> str:
+    """The name in snake case as a variable: with an underscore behind it, if Python has it."""
+    return f"{name}_" if name in BUILT_IN or keyword.iskeyword(name) else name
 
 
 def article(phrase: str) -> str:

@@ -9,6 +9,7 @@ from backstay.cli.options import Abort, DryRun, Force, Resume
 
 if TYPE_CHECKING:
     from backstay.blueprints.entities.description import Entity
+    from backstay.blueprints.entities.existing import Project
 
 
 def add(
@@ -67,7 +68,9 @@ def add(
     if settled(resume=resume, abort=abort):
         return
     from backstay.blueprints.entities.command_line import entity_of
+    from backstay.blueprints.entities.existing import Project
     from backstay.blueprints.entities.json_file import entities_of
+    from backstay.blueprints.errors import BlueprintError
     from backstay.blueprints.parts.description import KINDS
 
     if to or name in KINDS:
@@ -81,8 +84,10 @@ def add(
             "name an entity with its fields, as in: backstay add Rig 'name:str:200!', or a file: "
             "backstay add --from entities.json"
         )
+    project = Project.of(Path.cwd())
     if source is not None:
-        told, problems = entities_of(source)
+        told, problems = entities_of(source, project.entities)
+        _tell_left_out(project, told)
     else:
         entity, problems = entity_of(
             name or "",
@@ -92,20 +97,18 @@ def add(
             soft_delete=soft_delete,
             children=children or (),
             transitions=transitions,
+            before=project.entities.get(name or ""),
         )
         told = [entity]
-    _add(told, problems, dry_run=dry_run, force=force)
-
-
-def _add(told: "list[Entity]", problems: list[str], *, dry_run: bool, force: bool) -> None:
-    from backstay.blueprints.entities.adding import addition
-    from backstay.blueprints.entities.existing import Project
-    from backstay.blueprints.errors import BlueprintError
-    from backstay.cli.planned import begin, carry_out, tell
-
     if problems:
         raise BlueprintError(*problems, usage=True)
-    project = Project.of(Path.cwd())
+    _add(project, told, dry_run=dry_run, force=force)
+
+
+def _add(project: "Project", told: "list[Entity]", *, dry_run: bool, force: bool) -> None:
+    from backstay.blueprints.entities.adding import addition
+    from backstay.cli.planned import begin, carry_out, tell
+
     begin(project.root, force=force or dry_run)
     added = addition(project, told, tell)
     if carry_out(added.plan, dry_run=dry_run):
@@ -114,9 +117,24 @@ def _add(told: "list[Entity]", problems: list[str], *, dry_run: bool, force: boo
         )
         typer.echo("\nRun next:")
         if added.migration:
-            typer.echo(f"  backstay db upgrade  # applies {added.migration}; read it before")
+            typer.echo(f"  backstay db upgrade  # applies {added.migration}: read it first")
         typer.echo(f"  pytest {tests}")
         typer.echo("  git add -A && git commit")
+
+
+def _tell_left_out(project: "Project", told: "list[Entity]") -> None:
+    from backstay.blueprints.entities.changing import left_out
+    from backstay.blueprints.words import listed
+    from backstay.cli.planned import tell
+
+    for entity in told:
+        before = project.entities.get(entity.name)
+        if before and (names := left_out(before, entity)):
+            tell(
+                f"{entity.name}: no longer in the file, but kept, as add removes nothing: "
+                f"{listed(sorted(names))}. Take a field out of the code yourself, then write the "
+                "migration: backstay db revision 'What changed'"
+            )
 
 
 def _add_part(kind: str, names: list[str], to: str, *, dry_run: bool, force: bool) -> None:

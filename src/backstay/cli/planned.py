@@ -62,16 +62,16 @@ def carry_out(plan: Plan, *, dry_run: bool) -> bool:
     """
     if dry_run:
         typer.echo(plan.diff(), nl=False)
-        tell("Nothing was written, since this is a dry run. It would be:")
+        tell("Nothing was written, since this is a dry run. This would happen:")
     else:
         plan.apply()
     report(plan, err=dry_run)
     if plan.conflicts:
-        told = "would be" if dry_run else "is"
+        left, has = ("would be left", "would have") if dry_run else ("is left", "has")
         tell(
-            f"A file with conflicts {told} left as it is; {told} marked in its copy, which ends in "
-            f"{CONFLICT}. Take what you want of the copy, delete it, then run: "
-            "backstay db revision, if tables changed."
+            f"A file with conflicts {left} as it is, and {has} a copy, …{CONFLICT}, in which they "
+            "are marked. Take what you want of the copy and delete it; if tables changed, write "
+            "the migration: backstay db revision 'What changed'"
         )
         raise typer.Exit(1)
     if all(change.action is Action.KEEP for change in plan.changes):

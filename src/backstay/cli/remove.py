@@ -38,7 +38,7 @@ def remove(
     if carry_out(removed.plan, dry_run=dry_run):
         typer.echo("\nRun next:")
         if removed.migration:
-            typer.echo(f"  backstay db upgrade  # applies {removed.migration}; read it before")
+            typer.echo(f"  backstay db upgrade  # applies {removed.migration}: read it first")
         typer.echo("  git add -A && git commit")
 
 

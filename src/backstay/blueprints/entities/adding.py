@@ -1,10 +1,11 @@
 """Plans how entities get into a project: what is written, and the migration of their tables."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from backstay.blueprints.entities.changing import impossible, merged, wanting
 from backstay.blueprints.entities.checks import faults_of
-from backstay.blueprints.entities.description import Entity, Field
+from backstay.blueprints.entities.description import Entity
 from backstay.blueprints.entities.existing import KIND, Project
 from backstay.blueprints.entities.rendering import render
 from backstay.blueprints.errors import BlueprintError
@@ -28,24 +29,6 @@ class Addition:
 
     plan: Plan
     migration: str | None
-
-
-def merged(old: Entity | None, new: Entity) -> Entity:
-    """The entity after a further run, which adds and changes, but removes nothing."""
-    if old is None:
-        return new
-    fields = {each.name: each for each in old.fields} | {each.name: each for each in new.fields}
-    kids = {each.name: each for each in old.children} | {each.name: each for each in new.children}
-    verbs = {each.verb: each for each in old.transitions}
-    verbs |= {each.verb: each for each in new.transitions}
-    return replace(
-        old,
-        fields=tuple(fields.values()),
-        children=tuple(kids.values()),
-        transitions=tuple(verbs.values()),
-        owned=old.owned or new.owned,
-        soft_delete=old.soft_delete or new.soft_delete,
-    ).with_statuses()
 
 
 def addition(project: Project, told: Sequence[Entity], tell: Tell) -> Addition:
@@ -108,11 +91,8 @@ def _refuse_faults(project: Project, told: Sequence[Entity], entities: dict[str,
                 f"{each.name}: its plural is {old.plural}, and renaming a table is up to you. "
                 f"Leave {each.plural} out."
             )
-        if old and old.owned != entities[each.name].owned:
-            problems.append(
-                f"{each.name}: rows that are there belong to nobody, so it cannot become owned. "
-                f"Remove it and add it again: backstay remove {each.name}"
-            )
+        if old:
+            problems += impossible(old, entities[each.name])
     if len({each.name for each in told}) < len(told):
         problems.append("An entity is described twice. Put both descriptions together.")
     problems += faults_of(list(entities.values()), project.taken(entities))
@@ -121,29 +101,16 @@ def _refuse_faults(project: Project, told: Sequence[Entity], entities: dict[str,
 
 
 def _refuse_missing_values(project: Project, entities: dict[str, Entity], tell: Tell) -> None:
-    """Refuse a further column that rows would have no value for."""
-    wanting = {
-        entity.plural: lacking
+    """Refuse columns that rows would have no value for."""
+    wanted = [
+        each
         for name, entity in entities.items()
-        if (old := project.entities.get(name)) and (lacking := list(_lacking(old, entity)))
-    }
-    if not wanting:
-        return
-    tell(f"Looking whether {listed(wanting)} hold rows.")
-    filled = tables_with_rows(project.root, list(wanting))
-    problems = [
-        f"{table}.{field.name}: the table has rows, which would have no value. Give one: "
-        f"{field.name}:{field.kind}=…, or let it be null: {field.name}:{field.kind}?"
-        for table in filled
-        for field in wanting[table]
+        if (old := project.entities.get(name))
+        for each in wanting(old, entity)
     ]
-    if problems:
+    if not wanted:
+        return
+    tell(f"Looking at the rows of {listed(dict.fromkeys(each.table for each in wanted))}.")
+    found = tables_with_rows(project.root, list(dict.fromkeys(each.asked for each in wanted)))
+    if problems := [str(each) for each in wanted if each.asked in found]:
         raise BlueprintError(*problems)
-
-
-def _lacking(old: Entity, new: Entity) -> Iterator[Field]:
-    before = {field.name: field for field in old.fields}
-    for field in new.fields:
-        was = before.get(field.name)
-        if not field.is_optional and (was is None or was.nullable):
-            yield field

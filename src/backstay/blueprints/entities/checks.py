@@ -1,8 +1,10 @@
 """What keeps entities from being generated: every fault, each with its place and its mend."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from backstay.blueprints.entities.declared import declared, python_types
 from backstay.blueprints.entities.description import (
     Child,
     Entity,
@@ -11,7 +13,6 @@ from backstay.blueprints.entities.description import (
     Known,
     child_class,
     child_table,
-    in_order,
 )
 from backstay.blueprints.entities.vocabulary import (
     RESERVED_CLASSES,
@@ -19,7 +20,7 @@ from backstay.blueprints.entities.vocabulary import (
     SOURCES,
     TYPE_NAMES,
 )
-from backstay.blueprints.words import CLASS, SNAKE, camel, listed, name_fault, singular
+from backstay.blueprints.words import BUILT_IN, CLASS, SNAKE, camel, listed, name_fault, singular
 
 _MOST_FIELDS = 100
 _LONGEST_MEMBER = 64
@@ -43,7 +44,10 @@ _VARIABLES = frozenset(SOURCES) | {
     ),
 }
 """What generated functions and modules call something else."""
+_CONSTANTS = frozenset({"NEXT", "NUMBERS", "SINGLE_LETTERS"})
 _MEANT = _VARIABLES | TYPE_NAMES
+_LONGEST_VALUE = 80
+"""Characters of the name of an enumeration together with that of a value: they stay in one line."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,7 @@ def faults_of(entities: Iterable[Entity], taken: Taken) -> list[str]:
     for entity in entities:
         faults += _collisions(entity, taken)
         faults += _references(entity, entities, taken)
-    _, circle = in_order(tuple(entities))
-    if circle:
+    if circle := _circle(entities):
         faults.append(
             f"{' → '.join(circle)}: these refer to each other in a circle, so that no table could "
             "be made first. Leave one reference out, and keep it in a field of type uuid."
@@ -84,7 +87,7 @@ def _alone(entity: Entity) -> Iterator[str]:
     name = entity.name
     if fault := name_fault(name, CLASS, "an entity"):
         yield fault
-    elif name in RESERVED_CLASSES or entity.one in _VARIABLES:
+    elif name in RESERVED_CLASSES or entity.one in _VARIABLES or entity.constant in _CONSTANTS:
         yield f"{name}: generated code uses this name for something else. Choose another one."
     if fault := name_fault(entity.plural, SNAKE, "a table", like="rigs or purchase_orders"):
         yield f"{name}: {fault} Say the plural with --plural (table)."
@@ -100,6 +103,7 @@ def _alone(entity: Entity) -> Iterator[str]:
     yield from _fields(name, entity.fields, entity)
     for child in entity.children:
         yield from _child(entity, child)
+    yield from _types(entity)
     yield from _transitions(entity)
 
 
@@ -151,7 +155,11 @@ def _child(entity: Entity, child: Child) -> Iterator[str]:
     place = f"{entity.name}.{child.name}"
     if fault := name_fault(child.name, SNAKE, "children", like="lines"):
         yield f"{place}: {fault}"
-    elif child.name in RESERVED_FIELDS or _MEANT & {child.name, singular(child.name)}:
+    elif (
+        child.name in {*RESERVED_FIELDS, *BUILT_IN}
+        or _MEANT & {child.name, singular(child.name)}
+        or child.name == entity.plural
+    ):
         yield f"{place}: generated code uses this name for something else. Choose another one."
     elif child_class(entity, child) in {entity.name, entity.name + camel(child.name)}:
         yield f"{place}: children have a plural, such as lines: their class is in the singular."
@@ -170,9 +178,29 @@ def _child(entity: Entity, child: Child) -> Iterator[str]:
     yield from _fields(place, child.fields, None)
 
 
+def _types(entity: Entity) -> Iterator[str]:
+    """What is wrong with the names of generated classes."""
+    names = Counter(name for names in declared(entity).values() for name in names)
+    for each, python in python_types(entity):
+        place = f"{entity.name}.{each.name}"
+        if names[python] > 1:
+            yield f"{place}: generated code has a {python} anyway. Choose another name."
+        for member in each.members:
+            if len(python) + len(member) > _LONGEST_VALUE:
+                yield f"{place}: {python}.{member.upper()} is too long for a line. Shorten it."
+    for child in entity.children:
+        if names[child_class(entity, child)] > 1:
+            python = child_class(entity, child)
+            yield (
+                f"{entity.name}.{child.name}: generated code has a {python} anyway. Choose another "
+                "name."
+            )
+
+
 def _transitions(entity: Entity) -> Iterator[str]:
     seen: set[str] = set()
-    members = entity.enums[0].members if entity.enums else ()
+    status = entity.status
+    members = status.members if status else ()
     for each in entity.transitions:
         place = f"{entity.name}, transition {each.verb}"
         if fault := name_fault(
@@ -182,13 +210,13 @@ def _transitions(entity: Entity) -> Iterator[str]:
         elif each.verb in _ACTIONS or each.verb in seen:
             yield f"{place}: there is a command of this name already. Choose another one."
         seen.add(each.verb)
-        for status in (*each.start, each.end):
-            if status not in members:
-                yield f"{place}: {status!r} is no value of it; there are {listed(members)}."
+        for value in (*each.start, each.end):
+            if value not in members:
+                yield f"{place}: {value!r} is no value of it; there are {listed(members)}."
         if each.end in each.start:
             yield f"{place}: it leads from {each.end!r} to itself."
-    if entity.transitions and entity.enums and entity.enums[0].nullable:
-        yield f"{entity.name}.{entity.enums[0].name}: a status with transitions is never null."
+    if status and status.nullable:
+        yield f"{entity.name}.{status.name}: a status with transitions is never null."
 
 
 def _doubled(entities: list[Entity]) -> Iterator[str]:
@@ -238,3 +266,26 @@ def _references(entity: Entity, entities: list[Entity], taken: Taken) -> Iterato
                 f"{entity.name}.{ref.name}: the first row could refer to none. Let it be null: "
                 f"{ref.name.removesuffix('_id')}:ref({entity.name})?"
             )
+
+
+def _circle(entities: list[Entity]) -> list[str]:
+    """The names along references that come back to where they began; empty if there are none."""
+    left = {entity.name: entity for entity in entities}
+    while left:
+        free = [name for name, each in left.items() if not _inside(each, left)]
+        if not free:
+            break
+        for name in free:
+            del left[name]
+    way = [*left][:1]
+    while way:
+        target = _inside(left[way[-1]], left)[0]
+        if target in way:
+            return [*way[way.index(target) :], target]
+        way.append(target)
+    return []
+
+
+def _inside(entity: Entity, left: Mapping[str, Entity]) -> list[str]:
+    """The others of these that it refers to."""
+    return [ref.target for ref in entity.refs if ref.target in left and ref.target != entity.name]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from backstay.blueprints.entities.declared import declared, python_type
 from backstay.blueprints.entities.description import (
     Child,
     Entity,
@@ -15,7 +16,7 @@ from backstay.blueprints.entities.description import (
 )
 from backstay.blueprints.entities.values import LENGTH, places
 from backstay.blueprints.entities.vocabulary import RESERVED_CLASSES
-from backstay.blueprints.words import article, camel, singular, spoken
+from backstay.blueprints.words import article, camel, singular, spoken, variable
 
 _PLAIN = {
     Kind.STR: "str",
@@ -60,7 +61,7 @@ class Shown:
     @cached_property
     def python(self) -> str:
         """Its own type in the model: that of an enumeration, or of decimals."""
-        return f"{self.owner}{camel(self.name)}"
+        return python_type(self.owner, self.field)
 
     @property
     def about(self) -> str:
@@ -142,7 +143,7 @@ class Shown:
         field = self.field
         if self.kind is Kind.STR:
             size = field.size or LENGTH
-            return f"Annotated[str, StringConstraints(min_length=1, max_length={size})]"
+            return f"Annotated[str, StringConstraints(min_length=1, max_length={_number(size)})]"
         if self.kind is Kind.TEXT:
             least = "" if self.nullable else "min_length=1, "
             return f"Annotated[str, StringConstraints({least}max_length=10_000)]"
@@ -208,31 +209,39 @@ class ShownChild:
 
 def shown(field: Field, entity: Entity, known: Mapping[str, Known]) -> Shown:
     """The field of an entity, ready to be written."""
-    taken = _taken(entity)
+    taken = _taken(entity) | _aliases(entity)
     return Shown(field, entity.name, known.get(field.target), taken, entity.soft_delete)
 
 
 def child_of(child: Child, entity: Entity, known: Mapping[str, Known]) -> ShownChild:
     """The children of an entity, ready to be written."""
     cls, taken = child_class(entity, child), _taken(entity)
-    seen = {camel(field.name) for field in entity.fields}
-    fields = [Shown(field, cls, None, taken | seen, False) for field in child.fields]
+    others = (each.fields for each in entity.children if each is not child)
+    seen = {camel(field.name) for fields in (entity.fields, *others) for field in fields}
+    others_too = taken | seen | _aliases(entity)
+    fields = [Shown(field, cls, None, others_too, False) for field in child.fields]
     name = camel(child.name)
     alias = f"{entity.name}{name}" if name in taken | seen else name
-    table, row = child_table(entity, child), singular(child.name)
+    table, row = child_table(entity, child), variable(singular(child.name))
     return ShownChild(child.name, cls, table, row, entity.name, alias, fields)
 
 
 def _taken(entity: Entity) -> frozenset[str]:
     """The names that the constraints of a field cannot have."""
-    own = {entity.name, entity.many, entity.constant}
-    own |= {child_class(entity, child) for child in entity.children}
-    return frozenset(own | RESERVED_CLASSES)
+    own = {name for names in declared(entity).values() for name in names}
+    return frozenset({*own, entity.many, entity.constant} | RESERVED_CLASSES)
+
+
+def _aliases(entity: Entity) -> set[str]:
+    return {camel(child.name) for child in entity.children}
+
+
+def _number(value: int) -> str:
+    return f"{value:_}" if value >= 10_000 else str(value)
 
 
 def _quoted(text: str) -> str:
     """A text of Python, in double quotes where ruff would have them."""
     escaped = text.replace("\\", "\\\\")
-    if '"' in text and "'" not in text:
-        return f"'{escaped}'"
-    return '"' + escaped.replace('"', '\\"') + '"'
+    mark = "'" if text.count('"') > text.count("'") else '"'
+    return mark + escaped.replace(mark, f"\\{mark}") + mark

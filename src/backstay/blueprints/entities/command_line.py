@@ -5,7 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from backstay.blueprints.entities.description import Child, Entity, Field, Kind, Transition
+from backstay.blueprints.entities.description import (
+    Child,
+    Entity,
+    Field,
+    Kind,
+    Transition,
+    status_of,
+)
 from backstay.blueprints.entities.values import default_of
 from backstay.blueprints.words import listed, participles, plural, snake
 
@@ -35,8 +42,12 @@ def entity_of(
     soft_delete: bool = False,
     children: Sequence[str] = (),
     transitions: str = "",
+    before: Entity | None = None,
 ) -> tuple[Entity, list[str]]:
-    """The entity that arguments describe, as far as they can be read, and what is wrong."""
+    """The entity that arguments describe, as far as they can be read, and what is wrong.
+
+    ``before`` is what an earlier run described, if there was one.
+    """
     problems: list[str] = []
     read = [*_each(fields, problems)]
     kids = []
@@ -49,14 +60,14 @@ def entity_of(
         kids.append(Child(name=child_name, fields=tuple(inner)))
     entity = Entity(
         name=name,
-        plural=plural_name or plural(snake(name)),
+        plural=plural_name or (before.plural if before else plural(snake(name))),
         fields=tuple(read),
         owned=owned,
         soft_delete=soft_delete,
         children=tuple(kids),
     )
     verbs = [verb.strip() for verb in transitions.split(",") if verb.strip()]
-    return with_transitions(entity, verbs, problems), problems
+    return with_transitions(entity, verbs, problems, before), problems
 
 
 def _each(told: Iterable[str], problems: list[str], where: str = "") -> list[Field]:
@@ -157,8 +168,10 @@ def size_of(where: str, kind: Kind, told: object) -> int:
     return int(str(told))
 
 
-def with_transitions(entity: Entity, told: Sequence[str], problems: list[str]) -> Entity:
-    """The entity with its transitions.
+def with_transitions(
+    entity: Entity, told: Sequence[str], problems: list[str], before: Entity | None = None
+) -> Entity:
+    """The entity with its transitions, of a status that it may have had ``before``.
 
     ``pay`` leads to the value that is its participle, ``paid``, from the value before it; a
     participle that is no value becomes one that every value but the last leads to. Anything else
@@ -166,13 +179,17 @@ def with_transitions(entity: Entity, told: Sequence[str], problems: list[str]) -
     """
     if not told:
         return entity
-    if not entity.enums:
+    names = {each.name for each in entity.fields}
+    earlier = [each for each in (before.enums if before else ()) if each.name not in names]
+    likely = {end for text in told for end in participles(text.partition(":")[0])}
+    status = status_of([*entity.enums, *earlier], likely | set(re.findall(r"\w+", ",".join(told))))
+    if status is None:
         problems.append(
             f"--transitions {','.join(told)}: {entity.name} has no status that they change. Add "
             "its values: status:draft,placed,paid."
         )
         return entity
-    members = entity.enums[0].members
+    members = status.members
     made: list[Transition] = []
     for text in told:
         found = _TRANSITION.fullmatch(text)
@@ -183,7 +200,8 @@ def with_transitions(entity: Entity, told: Sequence[str], problems: list[str]) -
             made.append(Transition(verb=found["verb"], start=start, end=found["end"]))
         else:
             made.append(_guessed(text, members))
-    return replace(entity, transitions=tuple(made)).with_statuses()
+    entity = replace(entity, transitions=tuple(made))
+    return entity if status in earlier else entity.with_statuses()
 
 
 def _guessed(verb: str, members: tuple[str, ...]) -> Transition:

@@ -1,12 +1,12 @@
 """What an entity is: the description that the command line and `entities.json` give alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from backstay.blueprints.words import camel, plural, singular, snake, spoken
+from backstay.blueprints.words import camel, plural, singular, snake, spoken, variable
 
 
 class Kind(StrEnum):
@@ -93,8 +93,13 @@ class Entity:
 
     @cached_property
     def one(self) -> str:
-        """A variable that holds a row: ``purchase_order``."""
+        """As part of the name of a function or a column: ``purchase_order``."""
         return snake(self.name)
+
+    @property
+    def variable(self) -> str:
+        """What holds a row; it hides no function of Python: ``property_`` for a ``Property``."""
+        return variable(self.one)
 
     @property
     def spoken(self) -> str:
@@ -124,7 +129,8 @@ class Entity:
     @property
     def status(self) -> Field | None:
         """The field that transitions change; without transitions none."""
-        return self.enums[0] if self.transitions else None
+        values = {value for each in self.transitions for value in (*each.start, each.end)}
+        return status_of(self.enums, values) if self.transitions else None
 
     @property
     def enums(self) -> tuple[Field, ...]:
@@ -187,9 +193,9 @@ class Entity:
 
     def with_statuses(self) -> "Entity":
         """With every status that a transition leads to among the values of its status."""
-        if not self.transitions:
+        status = self.status
+        if status is None:
             return self
-        status = self.enums[0]
         ends = (each.end for each in self.transitions)
         members = tuple(dict.fromkeys((*status.members, *ends)))
         fields = (
@@ -217,6 +223,15 @@ def _options(field: Field) -> dict[str, Any]:
 def _field(options: Mapping[str, Any]) -> Field:
     values = {**options, "kind": Kind(options["kind"])}
     return Field(**{**values, "members": tuple(values.get("members", ()))})
+
+
+def status_of(enums: Sequence[Field], values: Set[str]) -> Field | None:
+    """The enumeration that transitions change: it has most of their values; else by its name."""
+
+    def likeness(each: Field) -> tuple[int, bool]:
+        return len(values & set(each.members)), each.name in {"status", "state"}
+
+    return max(enums, key=likeness, default=None)
 
 
 def child_class(entity: Entity, child: Child) -> str:
@@ -268,31 +283,3 @@ def known_of(entity: Entity, project: str) -> Known:
     module = f"{project}.features.{entity.plural}.queries"
     message = f"Get{entity.name}"
     return Known(entity.name, entity.plural, entity.plural, message, module, made_by=entity)
-
-
-def in_order(entities: Iterator[Entity] | tuple[Entity, ...]) -> tuple[list[Entity], list[str]]:
-    """The entities, each after those that it refers to; and the names on a circle, if any."""
-    left = {entity.name: entity for entity in entities}
-    done: list[Entity] = []
-    while left:
-        free = [
-            entity
-            for entity in left.values()
-            if not any(ref.target in left and ref.target != entity.name for ref in entity.refs)
-        ]
-        if not free:
-            return done, _circle(left)
-        for entity in free:
-            done.append(left.pop(entity.name))
-    return done, []
-
-
-def _circle(left: Mapping[str, Entity]) -> list[str]:
-    """A way along references that comes back to where it began."""
-    way = [next(iter(left))]
-    while True:
-        refs = left[way[-1]].refs
-        target = next(ref.target for ref in refs if ref.target in left and ref.target != way[-1])
-        if target in way:
-            return [*way[way.index(target) :], target]
-        way.append(target)

@@ -42,8 +42,12 @@ class _Place:
         self.problems.append(f"{self.name}: {sentence}")
 
 
-def entities_of(path: Path) -> tuple[list[Entity], list[str]]:
+def entities_of(
+    path: Path, before: Mapping[str, Entity] | None = None
+) -> tuple[list[Entity], list[str]]:
     """The entities that a file describes, as far as they can be read, and what is wrong.
+
+    ``before`` has those that an earlier run described, by name.
 
     Raises:
         BlueprintError: the file holds no JSON.
@@ -60,7 +64,7 @@ def entities_of(path: Path) -> tuple[list[Entity], list[str]]:
     for number, each in enumerate(_list(place, told, "entities"), 1):
         here = place.part(f"entity {number}")
         if isinstance(each, dict):
-            entities.append(_entity(here, each))
+            entities.append(_entity(here, each, before or {}))
         else:
             here.refuse("an entity is an object with a name and attributes.")
     if not entities and not place.problems:
@@ -68,8 +72,9 @@ def entities_of(path: Path) -> tuple[list[Entity], list[str]]:
     return entities, place.problems
 
 
-def _entity(place: _Place, told: Mapping[str, Any]) -> Entity:
+def _entity(place: _Place, told: Mapping[str, Any], known: Mapping[str, Entity]) -> Entity:
     name = _text(place, told, "name")
+    before = known.get(name)
     place = _Place(f"{place.name} ({name})", place.problems)
     _refuse_others(place, told, _ENTITY)
     attributes = list(_attributes(place, told))
@@ -81,7 +86,7 @@ def _entity(place: _Place, told: Mapping[str, Any]) -> Entity:
         place.refuse("it has several primary keys: a row has one, called id.")
     entity = Entity(
         name=name,
-        plural=_text(place, told, "table", plural(snake(name))),
+        plural=_text(place, told, "table", before.plural if before else plural(snake(name))),
         fields=tuple(_fields(place, [each for each in attributes if each not in keys])),
         owned=_flag(place, told, "owned"),
         soft_delete=_flag(place, told, "soft_delete"),
@@ -92,7 +97,7 @@ def _entity(place: _Place, told: Mapping[str, Any]) -> Entity:
     wrong: list[str] = []
     for verb in _list(place, told.get("transitions", []), "transitions"):
         verbs.append(str(verb))
-    entity = with_transitions(entity, verbs, wrong)
+    entity = with_transitions(entity, verbs, wrong, before)
     for sentence in wrong:
         place.refuse(sentence.removeprefix("--transitions "))
     return entity

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from backstay.blueprints.entities.columns import Shown, ShownChild, child_of, shown
+from backstay.blueprints.entities.declared import declared
 from backstay.blueprints.entities.description import Entity, Kind, Known
 from backstay.blueprints.entities.scenarios import scenario
 from backstay.blueprints.entities.vocabulary import SOURCES, SOURCES_OF_TESTS
@@ -121,6 +122,7 @@ def _values(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
         "written": written,
         "children": children,
         "children_pairs": ", ".join(f'"{child.name}": {child.name}' for child in children),
+        "exported_children": [f'"{each.name}": {each.name}[row.id]' for each in children],
         "enums": [each for each in every if each.kind is Kind.ENUM],
         "decimals": [each for each in every if each.kind is Kind.DECIMAL],
         "refs": [each for each in fields if each.kind is Kind.REF],
@@ -218,23 +220,8 @@ def _foreign(refs: list[Shown]) -> dict[str, str]:
 def _own_names(entity: Entity, values: dict[str, Any], package: str) -> dict[str, str]:
     """The module of each name that the feature declares."""
     children: list[ShownChild] = values["children"]
-    many, one = entity.many, entity.name
-    resource = "queries" if children else "schemas"
-    verbs = ["Create", "Replace", "Update", "Delete", "Restore"]
-    names = {
-        "model": [one, *(child.cls for child in children)]
-        + [each.python for each in (*values["enums"], *values["decimals"])],
-        "schemas": [f"{one}{each}" for each in ("Summary", "Head", "Detail", "Export")]
-        + [
-            f"{start}{child.cls}{end}"
-            for child in children
-            for start, end in (("New", ""), ("", "View"))
-        ]
-        + [child.alias for child in children]
-        + [alias["name"] for alias in values["aliases"]],
-        "queries": [f"Get{one}", f"List{many}", f"List{many}OfUser", f"Export{many}"],
-        "commands": [f"{verb}{one}" for verb in verbs]
-        + [each["cls"] for each in values["transitions"]],
-    }
-    names[resource].append(entity.constant)
+    names = declared(entity)
+    names["schemas"] += [child.alias for child in children]
+    names["schemas"] += [alias["name"] for alias in values["aliases"]]
+    names["queries" if children else "schemas"].append(entity.constant)
     return {name: f"{package}.{home}" for home, each in names.items() for name in each}

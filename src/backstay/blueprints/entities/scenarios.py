@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from backstay.blueprints.entities.description import Entity, Field, Kind, Known
-from backstay.blueprints.entities.values import places, samples
+from backstay.blueprints.entities.values import LENGTH, places, samples
 from backstay.blueprints.words import article, spoken
 
 _UNIQUE = {
@@ -16,6 +16,10 @@ _UNIQUE = {
     Kind.DATETIME: 'f"{2000 + next(NUMBERS)}-01-02T03:04:05Z"',
     Kind.UUID: "str(uuid4())",
 }
+_LETTER = "next(SINGLE_LETTERS)"
+_ANOTHER_USER = "await another_user(person)"
+_FEW, _SHORT = 4, 12
+"""Shorter texts have no room for any number, and for a word before the number."""
 
 
 def scenario(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
@@ -33,8 +37,11 @@ def scenario(entity: Entity, known: Mapping[str, Known]) -> dict[str, Any]:
         for name, _ in pairs
         if name in {f.name for f in entity.fields if f.kind is not Kind.JSON}
     ]
+    sent = [*(value for _, value in pairs), *(each["pairs"] for each in needed)]
     return {
         "needed": needed,
+        "has_own_user": any(_ANOTHER_USER in value for value in sent),
+        "has_letters": any(_LETTER in value for value in sent),
         "pairs": pairs,
         "unknown": _by_hand(entity, known),
         "by_admin": not _is_open(entity, known, set()),
@@ -70,15 +77,16 @@ def _is_sent(field: Field, entity: Entity) -> bool:
 def _sent(field: Field, made: Mapping[str, str]) -> str:
     if field.kind is Kind.REF:
         if field.target == "User":
-            return "person.id"
+            return _ANOTHER_USER if field.unique else "person.id"
         made_here = made.get(field.target)
         return f'{made_here}["id"]' if made_here else f"{_unknown(field)}()"
     if field.unique:
         if field.kind in {Kind.MONEY, Kind.DECIMAL}:
             zeros = "0" * places(field)
             return f'f"{{next(NUMBERS)}}{"." if zeros else ""}{zeros}"'
-        if field.kind is Kind.STR and (field.size or 200) < 12:
-            return "str(next(NUMBERS))"
+        if field.kind is Kind.STR and (field.size or LENGTH) < _SHORT:
+            is_tiny = (field.size or LENGTH) < _FEW
+            return _LETTER if is_tiny else "str(next(NUMBERS))"
         return _UNIQUE[field.kind]
     return samples(field).first
 
@@ -103,7 +111,7 @@ def _needed(
         further = (each for each in target.made_by.refs if not each.is_optional)
         yield from _needed(target.made_by, further, known, made)
         one = target.made_by.one
-        made[ref.target] = "somebody" if one == "person" else one
+        made[ref.target] = "somebody" if one == "person" else target.made_by.variable
         fields = tuple(
             field
             for field in target.made_by.written
@@ -177,7 +185,7 @@ def _walks(entity: Entity) -> list[tuple[str, str]]:
     """For each transition that can happen, the verbs up to it, and where it leads."""
     if entity.status is None:
         return []
-    first = entity.status.members[0]
+    first: str = entity.status.default or entity.status.members[0]
     ways: dict[str, list[str]] = {first: []}
     queue = deque([first])
     found: dict[str, tuple[str, str]] = {}

@@ -9,6 +9,8 @@ from backstay.blueprints.entities.description import Field, Kind
 from backstay.blueprints.words import listed
 
 _FRACTION = re.compile(r"-?[0-9]{1,14}(\.[0-9]{1,18})?")
+_LONGEST = 60
+"""Characters of a default, which stands in one line."""
 PLACES = 4
 """Behind the point of a ``decimal`` that names no other number."""
 LENGTH = 200
@@ -47,7 +49,7 @@ def default_of(field: Field, told: Any) -> Any:
 
 
 def _text(field: Field, text: str) -> str:
-    most = (field.size or LENGTH) if field.kind is Kind.STR else 10_000
+    most = min(field.size or LENGTH, _LONGEST) if field.kind is Kind.STR else _LONGEST
     if not 1 <= len(text) <= most or not text.isprintable() or text != text.strip():
         raise ValueError(f"the default has 1 to {most} printable characters, and no space around")
     return text

@@ -48,7 +48,7 @@ _REASONS: Mapping[str, str] = {
     "construct json parse_obj schema schema_json validate from_orm parse_file parse_raw "
     "update_forward_refs",
     "it is part of every table": "metadata registry stamp",
-    "generated code uses it for something else": "hard principal is_deleted",
+    "generated code uses it for something else": "hard keys principal is_deleted",
 }
 RESERVED_FIELDS: Mapping[str, str] = {
     name: reason for reason, names in _REASONS.items() for name in names.split()

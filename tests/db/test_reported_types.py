@@ -1,0 +1,36 @@
+"""What a revision drops on SQLite, its other direction makes again on both databases."""
+
+from alembic.operations.ops import CreateTableOp, DropTableOp
+from sqlalchemy import JSON, Boolean, Column, MetaData, String, Table, Uuid, create_engine, true
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from backstay.db.base import UtcDateTime
+from backstay.db.migrations.reported import understood
+
+
+def test_a_dropped_table_comes_back_with_its_types() -> None:
+    engine = create_engine("sqlite://")
+    Table(
+        "berths",
+        MetaData(),
+        Column("id", Uuid, primary_key=True),
+        Column("seen_at", UtcDateTime),
+        Column("is_open", Boolean, server_default=true(), nullable=False),
+        Column("extra", JSON),
+        Column("code", String(8), server_default="x"),
+    ).metadata.create_all(engine)
+    reported = Table("berths", MetaData(), autoload_with=engine)
+    back = DropTableOp.from_table(reported).reverse()
+    assert isinstance(back, CreateTableOp)
+    understood([back])
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    made = str(CreateTable(back.to_table()).compile(dialect=dialect))
+    for column in (
+        "id UUID NOT NULL",
+        "seen_at TIMESTAMP WITH TIME ZONE",
+        "is_open BOOLEAN DEFAULT true NOT NULL",
+        "extra JSON",
+        "code VARCHAR(8) DEFAULT 'x'",
+    ):
+        assert column in made
