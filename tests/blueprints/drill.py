@@ -36,7 +36,8 @@ def _part(kind: str, told: str) -> tuple[Calls, Calls]:
 
 USES = {
     **{each: _ejected(each) for each in ALL},
-    **{f"{each} as own": _ejected(each, option="--as-own") for each in ("items", "tasks")},
+    # not tasks: it imports internal modules, which the contracts of a project forbid
+    "items as own": _ejected("items", option="--as-own"),
     "all": _ejected(*ALL),
     **{kind: _part(kind, told) for kind, told in KINDS.items()},
     "entity": (["add Rig name:str:200! depth:float?"], ["remove Rig"]),
