@@ -36,7 +36,6 @@ def _part(kind: str, told: str) -> tuple[Calls, Calls]:
 
 USES = {
     **{each: _ejected(each) for each in ALL},
-    # not tasks: it imports internal modules, which the contracts of a project forbid
     "items as own": _ejected("items", option="--as-own"),
     "all": _ejected(*ALL),
     **{kind: _part(kind, told) for kind, told in KINDS.items()},

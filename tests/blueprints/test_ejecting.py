@@ -145,6 +145,7 @@ def test_a_dirty_tree_is_refused_unless_told(shop: Shop) -> None:
         (("eject", "mail", "--as-own"), "backstay/__init__.py imports it"),
         (("eject", "rate_rules", "--as-own"), "it belongs to the foundation"),
         (("eject", "tiers", "--as-own"), "backstay/cli/create_tier.py imports it"),
+        (("eject", "tasks", "--as-own"), "it uses backstay.core.jobs, which is no public name"),
         (("eject", "users", "--as-own"), "users is ejected already"),
         (("eject",), "backstay eject users"),
     ],

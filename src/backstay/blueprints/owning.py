@@ -65,10 +65,7 @@ def eject_as_own(root: Path, home: Home, feature: str) -> Ejected:
     require_feature(feature)
     if record_of(root, KIND, feature):
         raise BlueprintError(f"{feature} is ejected already. First: backstay uneject {feature}")
-    if feature not in OPTIONAL or (users := _importers(root, home, feature)):
-        why = (
-            "it belongs to the foundation" if feature not in OPTIONAL else f"{users[0]} imports it"
-        )
+    if why := _obstacle(root, home, feature):
         raise BlueprintError(
             f"{feature} cannot become a feature of the project's own: {why}. As a copy under its "
             f"packaged name it can: backstay eject {feature}",
@@ -110,6 +107,32 @@ def _switched(
     without = {*options.without} - {feature} if present else {*options.without, feature}
     changed = replace(options, without=tuple(sorted(without)))
     return (), Plan.of(root, render_project(changed), changed.record)
+
+
+def _obstacle(root: Path, home: Home, feature: str) -> str | None:
+    """Why a feature can only be copied under its packaged name, or None."""
+    if feature not in OPTIONAL:
+        return "it belongs to the foundation"
+    if users := _importers(root, home, feature):
+        return f"{users[0]} imports it"
+    if internal := _internal(feature):
+        return f"it uses {internal[0]}, which is no public name of Backstay"
+    return None
+
+
+def _internal(feature: str) -> list[str]:
+    """The internal modules that a feature imports: the contracts of a project forbid them."""
+    nodes = [
+        node
+        for path in _sources(_CODE / "features" / feature)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    ]
+    names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    names += [each.name for node in nodes if isinstance(node, ast.Import) for each in node.names]
+    public = ("backstay.features.", "backstay.testing.")
+    return sorted(
+        name for name in names if name.startswith("backstay.") and not f"{name}.".startswith(public)
+    )
 
 
 def _importers(root: Path, home: Home, feature: str) -> list[str]:
