@@ -1,12 +1,23 @@
 """What a revision drops on SQLite, its other direction makes again on both databases."""
 
-from alembic.operations.ops import CreateTableOp, DropTableOp
-from sqlalchemy import JSON, Boolean, Column, MetaData, String, Table, Uuid, create_engine, true
+from alembic.operations.ops import CreateTableOp, DowngradeOps, DropTableOp, UpgradeOps
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ForeignKey,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+    create_engine,
+    true,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from backstay.db.base import UtcDateTime
-from backstay.db.migrations.reported import understood
+from backstay.db.migrations.reported import in_order, understood
 
 
 def test_a_dropped_table_comes_back_with_its_types() -> None:
@@ -34,3 +45,14 @@ def test_a_dropped_table_comes_back_with_its_types() -> None:
         "code VARCHAR(8) DEFAULT 'x'",
     ):
         assert column in made
+
+
+def test_tables_are_dropped_after_those_that_refer_to_them() -> None:
+    metadata = MetaData()
+    parent = Table("orders", metadata, Column("id", Uuid, primary_key=True))
+    child = Table("lines", metadata, Column("order_id", Uuid, ForeignKey("orders.id")))
+    up = UpgradeOps([DropTableOp.from_table(each) for each in (parent, child)])
+    down = DowngradeOps([CreateTableOp.from_table(each) for each in (child, parent)])
+    in_order(up, down)
+    assert [getattr(op, "table_name", "") for op in up.ops] == ["lines", "orders"]
+    assert [getattr(op, "table_name", "") for op in down.ops] == ["orders", "lines"]

@@ -7,7 +7,14 @@ keeps ids as ``CHAR(32)`` and instants as ``DATETIME``, which PostgreSQL has not
 from collections.abc import Iterable
 from typing import Any
 
-from alembic.operations.ops import AddColumnOp, AlterColumnOp, CreateTableOp, MigrateOperation
+from alembic.operations.ops import (
+    AddColumnOp,
+    AlterColumnOp,
+    CreateTableOp,
+    DropTableOp,
+    MigrateOperation,
+    OpContainer,
+)
 from sqlalchemy import Boolean, Column, DefaultClause, Uuid, false, true
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import CHAR, DATETIME, TypeEngine
@@ -49,3 +56,20 @@ def _type(reported: TypeEngine[Any]) -> TypeEngine[Any]:
     if type(reported).__module__.startswith("sqlalchemy.dialects."):
         return reported.as_generic()
     return reported
+
+
+def in_order(up: OpContainer, down: OpContainer) -> None:
+    """Drop tables after those that refer to them, and make them again before."""
+    tables = {op.table_name: op.to_table() for op in up.ops if isinstance(op, DropTableOp)}
+    rank: dict[str, int] = {}
+    while left := [name for name in tables if name not in rank]:
+        needed = {
+            key.target_fullname.partition(".")[0]
+            for name in left
+            for key in tables[name].foreign_keys
+            if key.target_fullname.partition(".")[0] != name
+        }
+        free = [name for name in left if name not in needed] or left
+        rank |= {name: len(rank) + number for number, name in enumerate(free, 1)}
+    up.ops.sort(key=lambda op: rank.get(getattr(op, "table_name", ""), 0))
+    down.ops.sort(key=lambda op: -rank.get(getattr(op, "table_name", ""), 0))

@@ -25,7 +25,7 @@ from sqlalchemy import Column, Connection
 from backstay.db.base import Base
 from backstay.db.migrations.comparison import Comparison
 from backstay.db.migrations.rendering import EnumOp, has_type, render
-from backstay.db.migrations.reported import understood
+from backstay.db.migrations.reported import in_order, understood
 from backstay.db.migrations.runner import (
     NUMBERED,
     Histories,
@@ -151,6 +151,7 @@ def _complete(
     if up.is_empty():
         written.clear()
         return
+    in_order(up, down)
     if context.dialect.name == "sqlite":
         understood(_each(down.ops))
     new = {op.index_name for op in _each(up.ops) if isinstance(op, CreateIndexOp)}
