@@ -46,7 +46,7 @@ DEPOT = Story(
     between={
         2: (command("add", "Scan", "pallet:ref(Pallet)", "at:datetime"),),
         4: (
-            changed(f"{_COPY}/queries.py", "\n\ndef described", "\n\ndef described_here"),
+            changed(f"{_COPY}/queries.py", '"""Written by hand."""', '"""By hand, and twice."""'),
             changed("src/depot/features/scans/model.py", '"""A scan', '"""A look: a scan'),
         ),
         6: (command("add", "Pallet", "height:float?"),),
