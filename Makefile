@@ -84,6 +84,10 @@ docs: install ## make the documentation site in build/site; a broken link fails 
 face: install ## write what follows from the list of public names: the stub, docs/api.md and docs/api/*.json
 	$(BIN)/python -m tests.architecture.face
 
+.PHONY: dashboards
+dashboards: install ## write the Grafana dashboards from tests/monitoring/dashboards.yaml
+	$(BIN)/python -m tests.monitoring.dashboards
+
 .PHONY: blueprints
 blueprints: install ## generate, migrate, type and test 200 random entities (takes half an hour)
 	BLUEPRINTS=200 $(PYTEST) tests/blueprints/test_random_entities.py $(ARGS)

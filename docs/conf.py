@@ -21,7 +21,15 @@ _GUIDES = [
         "retries",
         "mail",
     ),
-    *("replace-an-adapter", "clients", "database-urls", "production", "upgrade", "coming-from"),
+    *(
+        "replace-an-adapter",
+        "clients",
+        "database-urls",
+        "production",
+        "monitoring",
+        "upgrade",
+        "coming-from",
+    ),
 ]
 """The guides in the order of a reader; a guide that is not named here comes after them."""
 _guides = sorted(path.stem for path in (Path(__file__).parent / "guides").glob("*.md"))
@@ -32,6 +40,7 @@ NAVIGATION = {
         f"docs/guides/{name}"
         for name in [*filter(_guides.__contains__, _GUIDES), *sorted({*_guides} - {*_GUIDES})]
     ],
+    "Runbooks": ["docs/runbooks/README"],
     "Reference": ["docs/api", "docs/reference", "docs/settings"],
     "Decisions": ["docs/decisions/README"],
     "Project": ["CONTRIBUTING", "SECURITY", "CHANGELOG"],
@@ -54,6 +63,8 @@ def add_navigation(app: Any, page: str, source: list[str]) -> None:
         source[0] += "".join(_toctree(*part) for part in NAVIGATION.items())
     elif page == "docs/decisions/README":
         source[0] += _toctree("Pages", ["0*"])
+    elif page == "docs/runbooks/README":
+        source[0] += _toctree("Pages", ["[a-z]*"])
 
 
 def _toctree(caption: str, pages: list[str]) -> str:

@@ -79,6 +79,7 @@ class ProcessMetrics:
         python = platform.python_version()
         self._build.labels(version, application, application_version, python).set(1)
         self._started.labels(self._worker).set(time.time())
+        self._turn.labels(self._worker).set(time.time())
         self._measure()
         self._wait()
 
