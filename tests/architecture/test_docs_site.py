@@ -128,6 +128,7 @@ FAULTS = (
 PAGES = (
     *("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/ARCHITECTURE", "docs/api", "docs/reference"),
     *("docs/settings", "docs/guides/new", "docs/decisions/README", "docs/decisions/0001-a"),
+    *("docs/runbooks/README", "docs/runbooks/down"),
 )
 
 
