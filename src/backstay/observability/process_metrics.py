@@ -101,13 +101,15 @@ class ProcessMetrics:
         self._timer = loop.call_at(self._due, self._tick)
 
     def _tick(self) -> None:
-        self._lag.observe(max(0.0, asyncio.get_running_loop().time() - self._due))
-        self._turn.labels(self._worker).set(time.time())
-        self._count += 1
-        self._show_present()
-        if self._count % _EVERY == 0:
-            self._measure()
-        self._wait()
+        try:
+            self._lag.observe(max(0.0, asyncio.get_running_loop().time() - self._due))
+            self._turn.labels(self._worker).set(time.time())
+            self._count += 1
+            self._show_present()
+            if self._count % _EVERY == 0:
+                self._measure()
+        finally:  # a full disk, for example, may end
+            self._wait()
 
     def _measure(self) -> None:
         used = time.process_time()
