@@ -84,10 +84,6 @@ docs: install ## make the documentation site in build/site; a broken link fails 
 face: install ## write what follows from the list of public names: the stub, docs/api.md and docs/api/*.json
 	$(BIN)/python -m tests.architecture.face
 
-.PHONY: dashboards
-dashboards: install ## write the Grafana dashboards from tests/monitoring/dashboards.yaml
-	$(BIN)/python -m tests.monitoring.dashboards
-
 .PHONY: blueprints
 blueprints: install ## generate, migrate, type and test 200 random entities (takes half an hour)
 	BLUEPRINTS=200 $(PYTEST) tests/blueprints/test_random_entities.py $(ARGS)
@@ -99,6 +95,10 @@ copies: install ## test the features as copies, as a project has them that eject
 .PHONY: upgrades
 upgrades: install ## take projects through ten made-up releases (takes a quarter of an hour)
 	UPGRADES=10 $(PYTEST) tests/upgrades/test_upgrade.py $(ARGS)
+
+.PHONY: dashboards
+dashboards: install ## write the Grafana dashboards from tests/monitoring/dashboards.yaml
+	$(BIN)/python -m tests.monitoring.dashboards
 
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach

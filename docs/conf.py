@@ -20,6 +20,7 @@ _GUIDES = [
         "caching-and-limits",
         "retries",
         "mail",
+        "monitoring",
     ),
     *(
         "replace-an-adapter",
