@@ -17,10 +17,10 @@ _GUIDES = [
         "testing",
         "queries",
         "background-work",
+        "monitoring",
         "caching-and-limits",
         "retries",
         "mail",
-        "monitoring",
     ),
     *(
         "replace-an-adapter",
