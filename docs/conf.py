@@ -17,6 +17,7 @@ _GUIDES = [
         "testing",
         "queries",
         "background-work",
+        "monitoring",
         "caching-and-limits",
         "retries",
         "mail",
@@ -32,6 +33,7 @@ NAVIGATION = {
         f"docs/guides/{name}"
         for name in [*filter(_guides.__contains__, _GUIDES), *sorted({*_guides} - {*_GUIDES})]
     ],
+    "Runbooks": ["docs/runbooks/README"],
     "Reference": ["docs/api", "docs/reference", "docs/settings"],
     "Decisions": ["docs/decisions/README"],
     "Project": ["CONTRIBUTING", "SECURITY", "CHANGELOG"],
@@ -54,6 +56,8 @@ def add_navigation(app: Any, page: str, source: list[str]) -> None:
         source[0] += "".join(_toctree(*part) for part in NAVIGATION.items())
     elif page == "docs/decisions/README":
         source[0] += _toctree("Pages", ["0*"])
+    elif page == "docs/runbooks/README":
+        source[0] += _toctree("Pages", ["[a-z]*"])
 
 
 def _toctree(caption: str, pages: list[str]) -> str:

@@ -83,7 +83,7 @@ def test_the_site_has_every_page_and_starts_with_the_readme(site: Path) -> None:
 
 def test_the_site_leads_a_reader_from_start_to_decisions(site: Path) -> None:
     captions = re.findall(r'class="caption-text">(.+?)<', (site / "index.html").read_text("utf-8"))
-    assert captions == ["Start", "Guides", "Reference", "Decisions", "Project"]
+    assert captions == ["Start", "Guides", "Runbooks", "Reference", "Decisions", "Project"]
 
 
 def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:
@@ -128,6 +128,7 @@ FAULTS = (
 PAGES = (
     *("CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/ARCHITECTURE", "docs/api", "docs/reference"),
     *("docs/settings", "docs/guides/new", "docs/decisions/README", "docs/decisions/0001-a"),
+    *("docs/runbooks/README", "docs/runbooks/down"),
 )
 
 

@@ -1,6 +1,7 @@
 """Shows that reads go to a streaming replica, and always show the reader's own writes."""
 
 from collections.abc import AsyncIterator, Iterator
+from math import isnan
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -25,6 +26,7 @@ from backstay.testing.waiting import LIMIT, eventually
 from tests.db.conftest import context
 from tests.db.test_deadline import Look
 from tests.features.steps import API, hears
+from tests.observability.steps import scraped, value
 from tests.patient import PATIENT
 from tests.services.postgres_replica import PostgresReplica
 
@@ -200,6 +202,36 @@ async def test_cached_answers_are_never_older_than_the_last_commit(
         app.state.backstay.database.replica._placed.clear()
         app.state.backstay.database.replica._unplaced.clear()
         assert await _items(client, admin) == ["rope"]
+
+
+async def test_the_lag_of_the_replica_is_measured(
+    app: FastAPI, primary_and_replica: tuple[str, PostgresReplica]
+) -> None:
+    replica = primary_and_replica[1]
+    bytes_and_seconds = "db_replica_lag_bytes", "db_replica_lag_seconds"
+
+    async def lags() -> tuple[float, float]:
+        samples = await scraped(client)
+        behind, seconds = (value(samples, name, server="replica") for name in bytes_and_seconds)
+        return behind, seconds
+
+    async def is_level() -> bool:
+        return await lags() == (0, 0)
+
+    async def is_behind() -> bool:
+        return all(each > 0 for each in await lags())
+
+    async with client_of(app) as client:
+        await eventually(is_level)
+        replica.pause()
+        await _signed_in(client, "ann@example.org")
+        await eventually(is_behind)
+        replica.resume()
+        await eventually(is_level)
+        replica.stop()
+        samples = await scraped(client)
+        assert all(isnan(value(samples, name, server="replica")) for name in bytes_and_seconds)
+        assert value(samples, "health", check="replica", state="error") == 1
 
 
 async def test_a_dead_replica_degrades_to_the_primary(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from backstay.composition import wiring
 from backstay.composition.adapters import Adapters, adapters_for, channel_for, mail_for
+from backstay.composition.measuring import read_for_scrapes, start_measuring, trail_for
 from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
 from backstay.composition.replacing import Replacements
@@ -124,11 +125,13 @@ class Backstay(Adapters):
 
     async def start(self) -> None:
         """Connect to Redis, and start to exchange changes of principals with other processes."""
+        start_measuring(self.metrics, self.settings)
         await self.links.start()
         await self.channel.start()
 
     async def close(self) -> None:
         """Stop background work, then release threads and connections."""
+        self.metrics.process.stop()
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()
@@ -173,13 +176,14 @@ def compose(
 
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
     channel = channel_for(settings, adapters, principals)
-    trail = AuditTrail(adapters.database, clock, adapters.files.activity)
+    trail = trail_for(adapters)
     outbox = _outbox(registry, features, adapters)
     mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
     schema_fault = _schema_fault_of(adapters.database, models, histories)
     checked = adapters.database, adapters.links, outbox.store, channel, schema_fault
     health = ServiceHealth(*checked, lacks_mail=lacks_mail)
+    read_for_scrapes(adapters, outbox.store, health, features)
     services = _services(adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
     bus = bus_for(settings, *wired, services, own.provided)

@@ -72,8 +72,7 @@ def adapters_for(
     if not for_requests:
         options = replace(options, read_timeout=options.statement_timeout)
     metrics, database = PrometheusMetrics(), Database(options)
-    for server, budget in database.budgets.items():
-        metrics.database.follow(server, budget)
+    metrics.database.follow(database)
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
     links = RedisLinks(metrics.registry)
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
@@ -95,7 +94,7 @@ def adapters_for(
         limiter=own.get(Limiter) or _limiter(settings, links, key),
         cache=cache,
         answers=answers,
-        job_notifiers=_job_notifiers(settings, listener),
+        job_notifiers=_job_notifiers(settings, listener, metrics),
         files=LogFiles(settings.log.dir),
     )
 
@@ -163,10 +162,12 @@ def _cache(
     return answers, answers
 
 
-def _job_notifiers(settings: Settings, listener: Listener) -> tuple[JobNotifier, ...]:
+def _job_notifiers(
+    settings: Settings, listener: Listener, metrics: PrometheusMetrics
+) -> tuple[JobNotifier, ...]:
     """PostgreSQL, if that is the database, and the broker, if one is configured."""
     url = settings.queue.url
-    broker = (BrokerNotifier(url.get_secret_value()),) if url else ()
+    broker = (BrokerNotifier(url.get_secret_value(), metrics.jobs.broker),) if url else ()
     if not isinstance(listener, PostgresListener):
         return broker
     return ListeningNotifier(listener, "postgresql"), *broker

@@ -191,7 +191,7 @@ def _edge(backstay: Backstay) -> EdgeState:
         bus=backstay.bus,
         authenticate=authenticator,
         refresh=authenticator.refresh,
-        limits=Limits(backstay.limiter, settings),
+        limits=Limits(backstay.limiter, settings, backstay.metrics.events.limited),
         secure_cookies=not settings.is_local,
         public_origin=settings.app.public_origin,
         cors_origins=frozenset(settings.app.cors_origins),

@@ -1,13 +1,12 @@
 """The ports: what the application needs from outside; `composition/adapters.py` fills them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from backstay.core.context import Context, PrincipalChanges
-from backstay.core.jobs import Backlog
 from backstay.core.rates import Rate
 
 
@@ -284,14 +283,16 @@ class HealthChecks(Protocol):
 
 
 class Metrics(Protocol):
-    """Collects metrics, and exports them."""
+    """Collects metrics, and exports them; the edge counts ``in_flight`` requests up and down."""
+
+    in_flight: int
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Record one answered request; ``route`` is the template of its path."""
         ...
 
-    def show(self, backlog: Sequence[Backlog]) -> None:
-        """Record the present backlog of jobs."""
+    async def refresh(self) -> None:
+        """Read what only other services know; what does not answer in time stays as it was."""
         ...
 
     def exposition(self) -> bytes:

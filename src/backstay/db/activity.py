@@ -62,17 +62,28 @@ _INSERT = insert(cast(Table, Activity.__table__)).inline()
 class AuditTrail:
     """The two pipeline steps that write the audit trail; ``written`` gets each committed row.
 
+    ``ended`` gets the name, the outcome and the code of every command that was sent, and ``lost``
+    is called for each row that could not be written.
+
     The refusal of a signed-in user is written after the rollback, in a transaction of its own. For
     an anonymous client it is written in the background, while the answer is sent: otherwise the
     response time would show whether the named account exists.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, written: Callable[[Mapping[str, Any]], None]
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        written: Callable[[Mapping[str, Any]], None],
+        ended: Callable[[str, str, str], None],
+        lost: Callable[[], None],
     ) -> None:
         self._database = database
         self._clock = clock
         self._written = written
+        self._ended = ended
+        self._lost = lost
         self._under_way: set[asyncio.Task[None]] = set()
 
     def record(self, message: type[Message[Any]], call_next: Next) -> Next:
@@ -96,7 +107,8 @@ class AuditTrail:
         """The outer step: it writes the row of a command that failed, or of a forbidden query."""
         if not issubclass(message, Command) and message.permission is PUBLIC:
             return call_next
-        recorded = Exception if issubclass(message, Command) else Forbidden
+        is_command = issubclass(message, Command)
+        recorded = Exception if is_command else Forbidden
 
         async def run(context: Context) -> Any:
             if context.is_nested:
@@ -104,13 +116,20 @@ class AuditTrail:
             try:
                 result = await call_next(context)
             except recorded as error:
+                if is_command:
+                    self._count(message, _public(error))
                 await self._refused(context, error)
                 raise
+            if is_command:
+                self._count(message, result.error if isinstance(result, Refusal) else None)
             if context.activity is not None:
                 self._written(context.activity)
             return result
 
         return run
+
+    def _count(self, message: type[Message[Any]], error: AppError | None) -> None:
+        self._ended(message.__name__, _outcome(error), error.code if error else "")
 
     async def settle(self) -> None:
         """Wait until the rows that are being written in the background are written."""
@@ -122,7 +141,7 @@ class AuditTrail:
         if row["user_id"] is None:
             return
         if isinstance(error, DatabaseUnavailable):
-            log.error("activity not written", fault=error, **_shown(row))
+            self._lose(row, error)
         elif context.principal.user_id is not None:
             await self._write(row)
         else:
@@ -134,14 +153,18 @@ class AuditTrail:
         try:
             await self._database.write(_INSERT, row)
         except Exception as error:
-            log.error("activity not written", fault=error, **_shown(row))  # noqa: TRY400
+            self._lose(row, error)
         else:
             self._written(row)
+
+    def _lose(self, row: Row, error: Exception) -> None:
+        log.error("activity not written", fault=error, **_shown(row))
+        self._lost()
 
     def _row(self, context: Context, error: Exception | None, result: Any = None) -> Row:
         message, principal, note = context.message, context.principal, context.note
         policy = message.permission
-        public = error if error is None or isinstance(error, AppError) else AppError()
+        public = None if error is None else _public(error)
         return {
             "id": new_id(),
             "created_at": self._clock(),
@@ -158,6 +181,10 @@ class AuditTrail:
             "code": public and public.code,
             "status": public and public.status,
         }
+
+
+def _public(error: Exception) -> AppError:
+    return error if isinstance(error, AppError) else AppError()
 
 
 def _outcome(error: AppError | None) -> str:

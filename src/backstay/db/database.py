@@ -45,7 +45,8 @@ class Database:
 
     def __init__(self, options: EngineOptions) -> None:
         self.options = options
-        self.writer = writer_engine(options)
+        self.waited_for_lock: Callable[[float], None] = lambda seconds: None
+        self.writer = writer_engine(options, self._wait_for_lock_ended)
         self.read_engine = reader_engine(options)
         self.probe_engine = probe_engine(options)
         self.replica_engine = reader_engine(options, replica=True) if options.replica_url else None
@@ -71,6 +72,9 @@ class Database:
         readers = [engine for engine in engines if engine is not None]
         self.watch = Watch(options.file, self.writer, *readers)
         self._under_way: set[asyncio.Task[Any]] = set()
+
+    def _wait_for_lock_ended(self, seconds: float) -> None:
+        self.waited_for_lock(seconds)
 
     def _semaphore(self, engine: AsyncEngine, budget: Budget, name: str) -> FairSemaphore:
         pool = pool_of(engine)

@@ -1,5 +1,6 @@
 """Makes the engines: one that writes in transactions, one that reads without, one for probes."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from math import ceil, inf
@@ -26,8 +27,10 @@ IDLE_SECONDS = 5.0
 """A connection that was idle for less than this is used without a ping."""
 
 
-def writer_engine(options: EngineOptions) -> AsyncEngine:
-    """The engine of the transaction step.
+def writer_engine(
+    options: EngineOptions, waited: Callable[[float], None] = lambda seconds: None
+) -> AsyncEngine:
+    """The engine of the transaction step; ``waited`` is that of `begin_immediate`.
 
     On SQLite it has a single connection, whose transactions begin IMMEDIATE. Writers queue for it:
     a transaction that reads before it writes does not fail, and no update is lost.
@@ -44,7 +47,7 @@ def writer_engine(options: EngineOptions) -> AsyncEngine:
             connect_args={"isolation_level": None, "timeout": options.pool_timeout},
         )
         _sqlite_pragmas(engine.sync_engine, options, read_only=False)
-        begin_immediate(engine.sync_engine)
+        begin_immediate(engine.sync_engine, waited)
         return engine
     return _postgres(options, options.url, options.share)
 

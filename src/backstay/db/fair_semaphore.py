@@ -18,12 +18,14 @@ class FairSemaphore:
     latter under steady load. A named client has at most ``each`` tasks admitted at a time, and
     always fewer than there are connections; its other tasks wait in a queue of the client's own
     and hold up nobody else. ``timeout`` is in seconds. ``waiting`` counts the tasks that wait, here
-    or for a connection, and ``observe`` is called with the seconds that each waited.
+    or for a connection, ``observe`` is called with the seconds that each waited, and ``timed_out``
+    for each that got no connection in time.
     """
 
     def __init__(self, connections: int, timeout: float, each: int | None = None) -> None:
         self.waiting = 0
         self.observe: Callable[[float], None] = lambda seconds: None
+        self.timed_out: Callable[[], None] = lambda: None
         self._timeout = timeout
         self._free = asyncio.Semaphore(connections)
         self._each = max(1, min(each or connections, connections - 1))
@@ -76,6 +78,7 @@ class _Slot:
                 raise
             if len(self._gates) - len(passed) > 1:
                 raise share_in_use() from error
+            self._semaphore.timed_out()
             raise no_connection_free() from error
 
     async def _pass(self, passed: list[asyncio.Semaphore]) -> None:

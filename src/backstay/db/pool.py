@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -53,7 +52,6 @@ class Budget:
 
     def __init__(self, most: int, least: int = 1) -> None:
         self.pools: list[SharedPool] = []
-        self.report: Callable[[], None] = lambda: None
         self.idle_seconds, self.tick_seconds = IDLE_SECONDS, TICK_SECONDS
         self._most, self._least = most, least
         self._elsewhere: set[str] = set()
@@ -121,9 +119,8 @@ class Budget:
             self._timer = asyncio.get_running_loop().call_later(self.tick_seconds, self.tick)
 
     def tick(self) -> None:
-        """Close connections that were idle for too long, and report the numbers to the metrics."""
+        """Close connections that were idle for too long."""
         self._timer = None
-        self.report()
         before, surplus = monotonic() - self.idle_seconds, self.open - self.least - self._closing
         idle = [each for _ in range(surplus) if (each := self.oldest(before=before))]
         if idle:
@@ -252,6 +249,7 @@ class SharedPool(AsyncAdaptedQueuePool):
             await asyncio.wait([given], timeout=self.timeout() - own)
         if given.done():
             return given.result()
+        self.semaphore.timed_out()
         raise PoolTimeout(
             f"{self.status()}; connection timed out, timeout {self.timeout():.2f}", code="3o7r"
         )

@@ -30,6 +30,10 @@ _WRITTEN = text(
     " ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"
 )
 _REPLAYED = text("SELECT coalesce(pg_last_wal_replay_lsn() - '0/0', 0)::bigint")
+_LAG = text(
+    "SELECT coalesce(pg_last_wal_replay_lsn() - '0/0', 0)::bigint,"
+    " coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0)::float8"
+)
 AGAIN_SECONDS = 0.1
 """How long after an interruption the next one follows, while the statement has not ended."""
 LOOK_SECONDS = 0.1
@@ -172,6 +176,19 @@ class Replica:
             self._rests_until = monotonic() + REST_SECONDS
             log.warning("replica failed", rest=REST_SECONDS, fault=error)
         return await self._primary.rows(who, statement, parameters)
+
+    async def lag(self) -> tuple[int, float]:
+        """How far the replica is behind: bytes of the log, and seconds since the last commit in it.
+
+        The seconds are 0 where nothing is missing: without commits, that moment says nothing.
+
+        Raises:
+            AppError: one of the two servers does not answer.
+        """
+        written = await _number(self._primary, _WRITTEN)
+        ((replayed, seconds),) = await self.reads.rows(None, _LAG)
+        behind = max(0, written - replayed)
+        return behind, max(0.0, seconds) if behind else 0.0
 
     async def _may_serve(self, principal: Principal) -> bool:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from pathlib import Path
@@ -44,15 +45,20 @@ _Identity = tuple[int, int]
 """The device and the inode number of a file."""
 
 
-def begin_immediate(writer: Engine) -> None:
+def begin_immediate(writer: Engine, waited: Callable[[float], None]) -> None:
     """Let the transactions of SQLite's writer begin IMMEDIATE, with the lock for writing.
 
-    Otherwise one that reads before it writes could fail, or undo another's update.
+    Otherwise one that reads before it writes could fail, or undo another's update. ``waited`` is
+    called with the seconds until each had the lock, which other processes may hold, or gave up.
     """
 
     @event.listens_for(writer, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begun = monotonic()
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            waited(monotonic() - begun)
 
 
 class Watch:

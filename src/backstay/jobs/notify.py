@@ -74,11 +74,16 @@ class ListeningNotifier:
 
 
 class BrokerNotifier(ListeningNotifier):
-    """Publishes and listens. Ids that cannot be sent are dropped, so that no request waits."""
+    """Publishes and listens. Ids that cannot be sent are dropped, so that no request waits.
 
-    def __init__(self, url: str) -> None:
+    ``report`` is called with the name of the broker and whether it works, at every change.
+    """
+
+    def __init__(self, url: str, report: Callable[[str, bool], None] = lambda *_: None) -> None:
         super().__init__(_BrokerListener(url), urlsplit(url).scheme)
         self._url = url
+        self._report = report
+        self._works: dict[str, bool] = {}
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
         self._sending: asyncio.Task[None] | None = None
 
@@ -88,6 +93,20 @@ class BrokerNotifier(ListeningNotifier):
             self._waiting.put_nowait(job_id)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_waiting())
+
+    def complete_until(self, moment: float) -> None:
+        super().complete_until(moment)
+        self._note("listening", works=True)
+
+    def lost(self, error: Exception) -> None:
+        super().lost(error)
+        self._note("listening", works=False)
+
+    def _note(self, purpose: str, *, works: bool) -> None:
+        """Note whether one of the two connections works; the broker does if none is known not to"""
+        if self._works.get(purpose) is not works:
+            self._works[purpose] = works
+            self._report(self._channel, all(self._works.values()))
 
     async def stop(self) -> None:
         await self._listener.stop()
@@ -103,6 +122,7 @@ class BrokerNotifier(ListeningNotifier):
                     if is_lost:
                         log.info("the broker of jobs is back", broker=self._channel)
                     is_lost = False
+                    self._note("sending", works=True)
                     while True:
                         await _send(broker, await self._waiting.get())
             except Exception as error:
@@ -110,6 +130,7 @@ class BrokerNotifier(ListeningNotifier):
                     kind = type(error).__name__  # its text may hold a password
                     log.warning("the broker of jobs is away", broker=self._channel, error=kind)
                 is_lost = True
+                self._note("sending", works=False)
             await asyncio.sleep(REST_SECONDS)
             while not self._waiting.empty():
                 self._waiting.get_nowait()

@@ -7,7 +7,9 @@ Their files are therefore merged into one, which no worker writes to.
 import fcntl
 import os
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import IO
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
@@ -15,6 +17,29 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 GONE = "gone"
 """Stands in the name of the merged file, where the files of workers have the process id."""
+
+
+_held: dict[Path, tuple[int, IO[str]]] = {}
+"""By folder: the number of this process, and the file whose lock holds it."""
+
+
+def claim_number(folder: Path) -> int:
+    """The lowest number that no living worker has; it is free again when this process ends.
+
+    A worker that replaces another starts before that one ends, so there may be more numbers than
+    workers, but no more than twice as many.
+    """
+    numbers = count(1)
+    while folder not in _held:
+        number = next(numbers)
+        file = (folder / f"worker-{number}").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+        else:
+            _held[folder] = number, file
+    return _held[folder][0]
 
 
 def exposition(folder: Path) -> bytes:

@@ -17,12 +17,25 @@ from backstay.settings import Settings
 
 log = structlog.get_logger("backstay.limits")
 
+TIER_RULE = "tier rule"
+"""Stands in metrics for all rules of tiers: people write their paths."""
+
 
 class Limits:
-    """Counts requests by limit class; counts none if the settings switch limits off."""
+    """Counts requests by limit class; counts none if the settings switch limits off.
 
-    def __init__(self, limiter: Limiter, settings: Settings) -> None:
+    ``refused`` is called with the limit of each refused request: the name of its class, or
+    ``TIER_RULE``.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        settings: Settings,
+        refused: Callable[[str], None] = lambda limit: None,
+    ) -> None:
         self._limiter = limiter
+        self._refused = refused
         self._rate_of: Callable[[LimitClass], Rate | None] = cache(
             lambda limit: limit.rate_in(settings)
         )
@@ -37,7 +50,7 @@ class Limits:
         rate = self._rate_of(limit)
         if rate is not None:
             key = f"{limit.name}:ip:{limit_key(scope['backstay.client_address'])}"
-            await self._count(scope, limit.name, key, rate)
+            await self._count(scope, limit.name, key, rate, limit.name)
 
     async def by_user(self, scope: Scope, principal: Principal, template: str | None) -> None:
         """Count a request for its user, under the tier's rule for the route or the default limit.
@@ -47,22 +60,23 @@ class Limits:
         Raises:
             RateLimited: too many.
         """
-        policy, rate = GENERAL.name, self._rate_of(GENERAL)
+        policy, rate, limit = GENERAL.name, self._rate_of(GENERAL), GENERAL.name
         if rate is None:
             return
         if template is not None:
             rule = principal.rate_rule(template)
             if rule is not None:
-                policy, rate = rule.path, rule.rate
+                policy, rate, limit = rule.path, rule.rate, TIER_RULE
             elif template not in self._without_rule:
                 self._without_rule.add(template)
                 log.info("the default limit holds: no rule", path=template, tier=principal.tier)
-        await self._count(scope, policy, f"{policy}:user:{principal.id}", rate)
+        await self._count(scope, policy, f"{policy}:user:{principal.id}", rate, limit)
 
-    async def _count(self, scope: Scope, policy: str, key: str, rate: Rate) -> None:
+    async def _count(self, scope: Scope, policy: str, key: str, rate: Rate, limit: str) -> None:
         result = await self._limiter.hit(key, rate)
         scope["backstay.headers"] = _headers(policy, rate.period, result)
         if not result.allowed:
+            self._refused(limit)
             wait = max(1, ceil(result.retry_after))
             raise RateLimited(
                 f"Retry in {wait} s: {result.limit} requests per {rate.period} s are allowed.",

@@ -90,13 +90,10 @@ class _Edge:
             return
         request_id, trace = identify(scope)
         scope["backstay.client_address"] = client_address(scope, self._trusted)
-        added = [
-            (b"x-request-id", request_id.encode()),
-            (b"traceparent", trace),
-            *self._headers,
-        ]
+        added = [(b"x-request-id", request_id.encode()), (b"traceparent", trace), *self._headers]
         status, is_head = 500, scope["method"] == "HEAD"
         started = time.perf_counter()
+        self._metrics.in_flight += 1
 
         async def respond(message: Message) -> None:
             nonlocal status
@@ -116,6 +113,7 @@ class _Edge:
             await self._app(scope, receive, respond)
         finally:
             elapsed = time.perf_counter() - started
+            self._metrics.in_flight -= 1
             route = getattr(scope.get("route"), "path_format", "unmatched")
             self._metrics.observe(scope["method"], route, status, elapsed)
             failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "backstay.cause" in scope

@@ -1,8 +1,7 @@
 """Queries of load balancers, operators and auditors."""
 
-from asyncio import timeout, to_thread
+from asyncio import to_thread
 from collections import defaultdict
-from contextlib import suppress
 from datetime import datetime
 from inspect import getdoc
 from typing import Any
@@ -12,10 +11,8 @@ from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
-from backstay.core.errors import AppError
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.introspection import fields_of
-from backstay.core.jobs import JobStore
 from backstay.core.listing import Equals, ListQuery, Range
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
@@ -92,10 +89,6 @@ async def ping(query: Ping, clock: Clock) -> Pong:
     return Pong(time=clock())
 
 
-PATIENCE = 1.5
-"""Seconds after which metrics are returned without those of jobs in the database."""
-
-
 class GetMetrics(Query[str]):
     """Metrics in the text format of Prometheus."""
 
@@ -103,10 +96,8 @@ class GetMetrics(Query[str]):
 
 
 @handles(GetMetrics)
-async def get_metrics(query: GetMetrics, metrics: Metrics, jobs: JobStore) -> str:
-    with suppress(AppError, TimeoutError):
-        async with timeout(PATIENCE):
-            metrics.show(await jobs.backlog())
+async def get_metrics(query: GetMetrics, metrics: Metrics) -> str:
+    await metrics.refresh()
     return metrics.exposition().decode()
 
 

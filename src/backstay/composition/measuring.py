@@ -1,0 +1,62 @@
+"""Connects the metrics with what they measure."""
+
+from collections.abc import Sequence
+from math import nan
+
+from backstay import __version__
+from backstay.composition.adapters import Adapters
+from backstay.core.errors import AppError
+from backstay.core.feature import Feature
+from backstay.core.jobs import JobStore
+from backstay.core.ports import HealthChecks
+from backstay.db.activity import AuditTrail
+from backstay.observability.metrics import PrometheusMetrics
+from backstay.settings import Settings
+
+
+def start_measuring(metrics: PrometheusMetrics, settings: Settings) -> None:
+    """Measure the process once a second, if anybody may read it."""
+    if settings.app.metrics:
+        metrics.process.start(__version__, settings.app.name, settings.app.version)
+
+
+def trail_for(adapters: Adapters) -> AuditTrail:
+    """The audit trail, which counts how commands end and what it loses."""
+    events = adapters.metrics.events
+    return AuditTrail(
+        adapters.database,
+        adapters.clock,
+        written=adapters.files.activity,
+        ended=events.command,
+        lost=events.audit_row_lost,
+    )
+
+
+def read_for_scrapes(
+    adapters: Adapters, store: JobStore, health: HealthChecks, features: Sequence[Feature]
+) -> None:
+    """Let each scrape read the backlog, the schedules, the lag of the replica, and the health.
+
+    The reads of the first group follow one another, so that a scrape takes one connection.
+    """
+    metrics, replica = adapters.metrics, adapters.database.replica
+    schedule = [each for feature in features for each in feature.schedule]
+
+    async def read_database() -> None:
+        metrics.jobs.show(await store.backlog())
+        metrics.jobs.show_schedule(schedule, *await store.slots())
+
+    async def read_replica() -> None:
+        if replica is None:
+            return
+        try:
+            metrics.replica.show(*await replica.lag())
+        except (AppError, TimeoutError):
+            metrics.replica.show(nan, nan)
+            raise
+
+    async def read_health() -> None:
+        for name, check in (await health.checks()).items():
+            metrics.health(name, check.state)
+
+    metrics.readers += [read_database, read_replica, read_health]
