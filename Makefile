@@ -74,6 +74,7 @@ types: install ## mypy, strict, over src and tests
 audit: install ## look the locked packages up among known vulnerabilities (needs the network)
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r tests/clients/requirements.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r tests/blueprints/requirements.lock
 
 .PHONY: docs
 docs: install ## make the documentation site in build/site; a broken link fails it
@@ -83,6 +84,18 @@ docs: install ## make the documentation site in build/site; a broken link fails 
 .PHONY: face
 face: install ## write what follows from the list of public names: the stub, docs/api.md and docs/api/*.json
 	$(BIN)/python -m tests.architecture.face
+
+.PHONY: deploy
+deploy: install ## write deploy/ from its templates
+	$(BIN)/python -m tests.blueprints.deploy_files
+
+.PHONY: image
+image: install ## build the image and run it read-only (docker, or buildah and podman; takes minutes)
+	$(BIN)/python -m tests.blueprints.image
+
+.PHONY: chart
+chart: install ## render the chart with Helm and validate it strictly (installs 350 MB the first time)
+	CHART=1 $(PYTEST) tests/blueprints/test_chart.py $(ARGS)
 
 .PHONY: blueprints
 blueprints: install ## generate, migrate, type and test 200 random entities (takes half an hour)
@@ -127,6 +140,9 @@ lock: ## write the locks of Python packages from pyproject.toml (ARGS=--upgrade 
 	$(UV) pip compile --group generators --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet \
 	  --output-file tests/clients/requirements.lock $(ARGS)
+	$(UV) pip compile --group charts --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet \
+	  --output-file tests/blueprints/requirements.lock $(ARGS)
 
 .PHONY: help
 help: ## show this list

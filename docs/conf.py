@@ -22,7 +22,15 @@ _GUIDES = [
         "retries",
         "mail",
     ),
-    *("replace-an-adapter", "clients", "database-urls", "production", "upgrade", "coming-from"),
+    *(
+        "replace-an-adapter",
+        "clients",
+        "database-urls",
+        "deploy",
+        "production",
+        "upgrade",
+        "coming-from",
+    ),
 ]
 """The guides in the order of a reader; a guide that is not named here comes after them."""
 _guides = sorted(path.stem for path in (Path(__file__).parent / "guides").glob("*.md"))

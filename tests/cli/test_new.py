@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backstay.blueprints.deploying import DeployOptions, render_deploy
 from backstay.blueprints.project import ProjectOptions, render_project
 from backstay.blueprints.tree import Plan
 from backstay.settings.groups.db import DEFAULT_FILE
@@ -42,7 +43,10 @@ def test_a_project_is_written_and_committed(tmp_path: Path, call: Call) -> None:
     root = tmp_path / "shop"
     assert git(root, "log", "--format=%an: %s") == "Ann Lee: Begin shop on Backstay\n"
     assert git(root, "status", "--porcelain", "--ignored") == ""
-    rendered = render_project(ProjectOptions(name="shop"))
+    rendered = {
+        **render_project(ProjectOptions(name="shop")),
+        **render_deploy(DeployOptions(name="shop")),
+    }
     kept = [path for path in git(root, "ls-files").split() if path.startswith(".blueprints/bases/")]
     assert len(kept) == len(rendered)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,14 @@ class ToolsError(Exception):
 
 def python_tools() -> Path:
     """The folder of an environment with the generator of Python clients and what they import."""
+    return environment(CACHE, HERE / "requirements.lock")
+
+
+def environment(cache: Path, lock: Path) -> Path:
+    """The folder of the programs of an environment in a cache, with what a lock file names."""
     with _needed():
         name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        return _installed(CACHE / name, HERE / "requirements.lock", _install_python) / "bin"
+        return _installed(cache / name, lock, partial(_install_python, lock=lock)) / "bin"
 
 
 def node_tools() -> Path:
@@ -50,7 +56,7 @@ def _needed() -> Iterator[None]:
     except ToolsError as error:
         if os.environ.get("CI", "").lower() in {"1", "true"}:
             raise
-        pytest.skip(f"what generates clients cannot be installed: {error}")
+        pytest.skip(f"what the test needs cannot be installed: {error}")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -93,11 +99,11 @@ def _installed(folder: Path, lock: Path, install: Callable[[Path], None]) -> Pat
     return folder
 
 
-def _install_python(folder: Path) -> None:
+def _install_python(folder: Path, lock: Path) -> None:
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
     pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
     options = ("--quiet", "--no-deps", "--no-compile", "--require-hashes")
-    run(*pip, "install", *options, "-r", HERE / "requirements.lock", cwd=folder)
+    run(*pip, "install", *options, "-r", lock, cwd=folder)
 
 
 def _install_node(folder: Path) -> None:

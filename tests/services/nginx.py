@@ -26,10 +26,33 @@ PATHS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 @contextmanager
 def nginx(folder: Path, port: int, configuration: str) -> Iterator[Path]:
     """Run nginx with this inside its `http` block, and give the path of its error log."""
-    paths = " ".join(f"{name}_temp_path {name};" for name in PATHS)
-    file, log = folder / "nginx.conf", folder / "error.log"
-    file.write_text(FRAME.format(paths=paths, configuration=configuration))
-    process = subprocess.Popen([_binary(), "-p", folder, "-c", file, "-e", log])
+    file = folder / "nginx.conf"
+    file.write_text(FRAME.format(paths=temp_paths(), configuration=configuration))
+    with nginx_of(file, port) as log:
+        yield log
+
+
+def temp_paths() -> str:
+    """The directives by which nginx keeps its temporary files in its own folder."""
+    return " ".join(f"{name}_temp_path {name};" for name in PATHS)
+
+
+@contextmanager
+def nginx_of(file: Path, port: int, directives: str = "") -> Iterator[Path]:
+    """Run nginx with this file, and give the path of its error log."""
+    log = file.parent / "error.log"
+    command: list[str | Path] = [
+        _binary(),
+        "-p",
+        file.parent,
+        "-c",
+        file,
+        "-e",
+        log,
+        "-g",
+        directives,
+    ]
+    process = subprocess.Popen(command)
     try:
         until(lambda: _listens(process, port), log.read_text)
         yield log

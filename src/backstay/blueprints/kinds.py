@@ -58,6 +58,12 @@ def _part(root: Path, record: Record) -> Mapping[str, str]:
     return render(part_of_record(record), Project.of(root).package)
 
 
+def _deploy(root: Path, record: Record) -> Mapping[str, str]:
+    from backstay.blueprints.deploying import DeployOptions, render_deploy  # noqa: PLC0415
+
+    return render_deploy(DeployOptions(**record.options))
+
+
 KINDS: Mapping[str, Rendering] = {
     "project": _project,
     "platform": _platform,
@@ -66,5 +72,6 @@ KINDS: Mapping[str, Rendering] = {
     "ejected": _shared,
     "own": _owned,
     **dict.fromkeys(PARTS, _part),
+    "deploy": _deploy,
 }
 """By the name of the blueprint."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_FOLDER = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
+"""Of all blueprints."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -27,7 +28,7 @@ def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
     environment = Environment(  # noqa: S701 - it writes files, not pages
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         block_start_string="<%",
         block_end_string="%>",

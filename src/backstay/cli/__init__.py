@@ -25,6 +25,7 @@ COMMANDS = {
     "diff": "Show what Backstay and you changed of an ejected feature since it was copied.",
     "uneject": "Give a feature back to Backstay; it refuses while the copy has changes of yours.",
     "upgrade": "Bring the project to another release; what you changed is kept.",
+    "deploy": "Write the files by which the project is deployed; run again, it merges.",
     "doctor": "Look whether anything is wrong with the project; exit with 1 if so.",
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",

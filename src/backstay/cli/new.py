@@ -9,6 +9,7 @@ import typer
 
 from backstay import __version__
 from backstay.blueprints import git
+from backstay.blueprints.deploying import DeployOptions, render_deploy
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import FOLDER
 from backstay.blueprints.journal import undo, unfinished
@@ -21,11 +22,13 @@ from backstay.cli.planned import tell
 
 Database = Literal["sqlite", "postgresql"]
 _MESSAGE = "Begin {name} on Backstay"
+_DEPLOY = "deploy/"
 _SHOWN = {
     "src/{name}/application.py": "what the application consists of",
     "src/{name}/features/": "one folder for each noun; empty yet",
     "tests/": "four tests of what is there already",
     "Makefile": "run, test, check, fmt",
+    _DEPLOY: "image, compose, systemd, nginx, Kubernetes",
     ".env.example": "every setting, with its default",
     "README.md": "where things are",
 }
@@ -47,7 +50,7 @@ def new(
         typer.Option("--redis/--no-redis", help="Whether it uses a Redis; not unless you say so."),
     ] = None,
     bare: Annotated[
-        bool, typer.Option("--bare", help="No settings, roles, mails and CI of its own.")
+        bool, typer.Option("--bare", help="No settings, roles, mails, CI and deploy files.")
     ] = False,
     without: Annotated[
         list[str] | None,
@@ -155,6 +158,9 @@ def _write(root: Path, options: ProjectOptions) -> int:
 
 def _plan_of(root: Path, options: ProjectOptions) -> Plan:
     plan = Plan.of(root, render_project(options), options.record)
+    if not options.bare:
+        deployed = DeployOptions(name=options.name)
+        plan += Plan.of(root, render_deploy(deployed), deployed.record)
     if options.own:
         plan += Plan.of(root, render_platform(), platform_record())
     return plan
@@ -175,6 +181,7 @@ def _is_written(root: Path, options: ProjectOptions, held: list[str]) -> bool:
 def _tell(root: Path, options: ProjectOptions, count: int, missing: str | None) -> None:
     typer.echo(f"Wrote {count} files into {root}:")
     shown = _SHOWN | _OWN if options.own else _SHOWN
+    shown = {path: about for path, about in shown.items() if path != _DEPLOY or not options.bare}
     paths = {path.format(name=options.name): about for path, about in shown.items()}
     width = max(map(len, paths))
     for path, about in paths.items():
