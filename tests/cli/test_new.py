@@ -10,6 +10,7 @@ import pytest
 from backstay.blueprints.deploying import DeployOptions, render_deploy
 from backstay.blueprints.project import ProjectOptions, render_project
 from backstay.blueprints.tree import Plan
+from backstay.cli.new import plan_of
 from backstay.settings.groups.db import DEFAULT_FILE
 from backstay.testing.waiting import LIMIT
 from tests.blueprints.trees import interrupted
@@ -156,7 +157,7 @@ def test_what_a_killed_call_left_is_begun_anew(tmp_path: Path, call: Call) -> No
 
 def test_a_call_killed_before_its_commit_is_finished(tmp_path: Path, call: Call) -> None:
     options = ProjectOptions(name="shop")
-    Plan.of(tmp_path / "shop", render_project(options), options.record).apply()
+    plan_of(tmp_path / "shop", options).apply()
     assert "is not empty" in call("new", "shop", "--bare", **PERSON).errors
     made = call("new", "shop", **PERSON)
     assert made.code == 0, made.errors

@@ -145,7 +145,7 @@ def _write(root: Path, options: ProjectOptions) -> int:
     existed = root.exists()
     root.mkdir(parents=True, exist_ok=True)
     try:
-        plan = _plan_of(root, options)
+        plan = plan_of(root, options)
         if options.own:
             tell(f"Writing all of Backstay {__version__} into {root}, which takes some seconds.")
         plan.apply()
@@ -156,7 +156,8 @@ def _write(root: Path, options: ProjectOptions) -> int:
     return len(plan.changes)
 
 
-def _plan_of(root: Path, options: ProjectOptions) -> Plan:
+def plan_of(root: Path, options: ProjectOptions) -> Plan:
+    """All files of a new project."""
     plan = Plan.of(root, render_project(options), options.record)
     if not options.bare:
         deployed = DeployOptions(name=options.name)
@@ -172,7 +173,7 @@ def _is_written(root: Path, options: ProjectOptions, held: list[str]) -> bool:
     found = record_of(root, record.blueprint, record.name)
     if found is None or found.options != record.options or git.has_commits(root):
         return False
-    changes = _plan_of(root, options).changes
+    changes = plan_of(root, options).changes
     if not {change.path.partition("/")[0] for change in changes}.issuperset(held):
         return False
     return all(change.action is Action.KEEP for change in changes)
