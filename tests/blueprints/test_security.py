@@ -34,7 +34,7 @@ def test_a_fix_left_out_of_a_conflict_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = {QUERIES: "first = True\nmiddle = 0\nfixed = True\n"}
-    monkeypatch.setattr(security, "__version__", "99.0.0")
+    monkeypatch.setattr(records, "__version__", "99.0.0")
     sections = {"99.0.0": Section("99.0.0", None, {SECURITY: [ENTRY]})}
     monkeypatch.setattr(security, "released", lambda: sections)
     monkeypatch.setattr(security, "KINDS", {"entity": lambda *_: now})

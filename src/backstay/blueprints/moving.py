@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
 
+from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import decoded
 from backstay.blueprints.records import base_of
 
@@ -14,11 +15,7 @@ _SHORTEST = 4
 
 
 def moves(root: Path, rendered: Mapping[str, str], gone: Collection[str]) -> dict[str, str]:
-    """By new path: the old one, of each file that a person has changed and that moved.
-
-    Raises:
-        BlueprintError: a file is not UTF-8.
-    """
+    """By new path: the old one, of each file that a person has changed and that moved."""
     found: dict[str, str] = {}
     for old in sorted(gone):
         base = base_of(root, old)
@@ -34,7 +31,10 @@ def moves(root: Path, rendered: Mapping[str, str], gone: Collection[str]) -> dic
 
 def _is_changed(root: Path, path: str, base: str) -> bool:
     file = root / path
-    return file.is_file() and decoded(path, file.read_bytes())[0] != base
+    try:
+        return file.is_file() and decoded(path, file.read_bytes())[0] != base
+    except BlueprintError:
+        return False  # it is not UTF-8: nothing can be merged into it, so it stays where it is
 
 
 def _new(root: Path, rendered: Mapping[str, str], old: str) -> Iterator[str]:
