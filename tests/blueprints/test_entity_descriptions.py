@@ -87,6 +87,7 @@ def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
         (("Rig", "state:on,O-ff"), "Rig.state: the value 'O-ff' is no word"),
         (("Rig", "state:on,off=new"), "the default is one of on or off, not 'new'"),
         (("Rig", "x:json!"), "Rig.x: json cannot be unique"),
+        (("Rig", "format:json"), "Rig.format: PostgreSQL reads `format JSON` as words of its own"),
         (("Rig", "site:ref(Site)"), "Rig.site_id: there is no entity Site. There are Rig and User"),
         (("Rig", "above:ref(Rig)"), "Rig.above_id: the first row could refer to none"),
         (("Rig", f"{'a' * 31}:str"), "it has more than 30 characters"),

@@ -5,6 +5,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     MetaData,
     String,
@@ -29,6 +30,7 @@ def test_a_dropped_table_comes_back_with_its_types() -> None:
         Column("seen_at", UtcDateTime),
         Column("is_open", Boolean, server_default=true(), nullable=False),
         Column("extra", JSON),
+        Column("depth", Double),
         Column("code", String(8), server_default="x"),
     ).metadata.create_all(engine)
     reported = Table("berths", MetaData(), autoload_with=engine)
@@ -42,6 +44,7 @@ def test_a_dropped_table_comes_back_with_its_types() -> None:
         "seen_at TIMESTAMP WITH TIME ZONE",
         "is_open BOOLEAN DEFAULT true NOT NULL",
         "extra JSON",
+        "depth DOUBLE PRECISION",
         "code VARCHAR(8) DEFAULT 'x'",
     ):
         assert column in made

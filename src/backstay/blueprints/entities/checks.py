@@ -130,6 +130,8 @@ def _field(place: str, each: Field) -> Iterator[str]:
         yield f"{place}: {why}. Choose another name."
     elif "__" in each.name or each.name.startswith("model_"):
         yield f"{place}: names with two underscores or with model_ in front mean something else."
+    if each.kind is Kind.JSON and each.name == "format":
+        yield f"{place}: PostgreSQL reads `format JSON` as words of its own. Choose another name."
     if each.kind is Kind.JSON and each.unique:
         yield f"{place}: json cannot be unique. Leave out the !."
     if each.kind in {Kind.TEXT, Kind.BOOL} and each.unique:

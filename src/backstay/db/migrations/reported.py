@@ -1,7 +1,8 @@
 """What SQLite reports of columns that a revision drops, put as both databases understand it.
 
 The other direction of the revision makes these columns again. SQLite has few types of its own: it
-keeps ids as ``CHAR(32)`` and instants as ``DATETIME``, which PostgreSQL has not or means otherwise.
+keeps ids as ``CHAR(32)``, instants as ``DATETIME`` and floats as ``DOUBLE``, which PostgreSQL has
+not or means otherwise.
 """
 
 from collections.abc import Iterable
@@ -15,9 +16,9 @@ from alembic.operations.ops import (
     MigrateOperation,
     OpContainer,
 )
-from sqlalchemy import Boolean, Column, DefaultClause, Uuid, false, true
+from sqlalchemy import Boolean, Column, DefaultClause, Double, Uuid, false, true
 from sqlalchemy.sql.elements import TextClause
-from sqlalchemy.types import CHAR, DATETIME, TypeEngine
+from sqlalchemy.types import CHAR, DATETIME, DOUBLE, TypeEngine
 
 from backstay.db.base import UtcDateTime
 
@@ -51,6 +52,8 @@ def _mend(column: "Column[Any]") -> None:
 def _type(reported: TypeEngine[Any]) -> TypeEngine[Any]:
     if isinstance(reported, DATETIME):
         return UtcDateTime()
+    if isinstance(reported, DOUBLE):
+        return Double()
     if isinstance(reported, CHAR) and reported.length == _HEX:
         return Uuid()
     if type(reported).__module__.startswith("sqlalchemy.dialects."):
