@@ -1,5 +1,6 @@
 """`backstay add` and `backstay remove` in a project, and what they refuse."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,13 @@ def test_what_others_use_or_changed_is_not_removed(shop: Shop) -> None:
     assert "refers to rigs.id. Take that out first." in told
     edit(shop, MODEL, "\n\nclass Rig", "\nMINE = 1\n\n\nclass Rig")
     shop.commit()
-    assert f"{MODEL} has lines of yours" in shop.command("remove", "Rig", code=1)
+    told = shop.command("remove", "Rig", code=1)
+    assert f"{MODEL} has lines of yours" in told
     shop.command("remove", "Crane")
+    shop.commit()
+    base, kept = told.partition(": cp ")[2].split()[:2]
+    shutil.copy(shop.root / base, shop.root / kept)  # what the message says
+    assert "removed  src/shop/features/rigs" in shop.command("remove", "Rig", "--force")
     shop.commit()
     assert "No entity Boat was generated here" in shop.command("remove", "Boat", code=2)
 

@@ -16,7 +16,7 @@ from backstay.blueprints.project import ProjectOptions, render_project
 from backstay.blueprints.tree import Plan
 from tests.architecture.tree import ROOT
 from tests.blueprints.copies import on_copies
-from tests.blueprints.projects import Shop
+from tests.blueprints.projects import APPLICATION, Shop, generated
 from tests.guides import run
 
 ALL = ("access", "auth", "items", "mail", "rate_rules", "system", "tasks", "tiers", "users")
@@ -178,6 +178,25 @@ def test_all_features_together_are_typed_and_boot(tmp_path: Path) -> None:
     assert "/api/v1/items" in shop.backstay("routes")
     checked = shop.mypy("src", "tests")
     assert "Success: no issues found in " in checked
+
+
+def test_types_hold_where_an_application_lists_packaged_features(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    text = APPLICATION.replace("STANDARD", "FOUNDATION").replace(
+        "*features_of", "items.feature, *features_of"
+    )
+    listed = text.replace("\napplication", "from backstay.features import items\n\napplication")
+    (tmp_path / "src" / "shop" / "application.py").write_text(listed)
+    eject(*home_of(tmp_path), "users").plan.apply()
+    assert "Success: no issues found in " in shop.mypy("src", "tests")
+    shop.python("pyright", f"--pythonpath={sys.executable}")
+    assert "/api/v1/items" in shop.backstay("routes")
+
+
+def test_a_copy_that_the_application_leaves_out_is_told(tmp_path: Path) -> None:
+    root = generated(tmp_path, ProjectOptions(name="shop", without=("mail",)))
+    made = eject(*home_of(root), "mail")
+    assert made.left == ("list mail.feature in the application, which leaves it out.",)
 
 
 def test_a_project_keeps_its_own_templates(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def render_shared(options: Mapping[str, str]) -> Mapping[str, str]:
     return {
         f"{home.ejected}/ruff.toml": render("ejected/ruff.toml", up=up),
         f"{home.ejected}/backstay/__init__.pyi": (_CODE / "__init__.pyi").read_text("utf-8"),
-        f"{below}/__init__.pyi": render("ejected/features.pyi"),
+        f"{below}/__init__.pyi": render("ejected/features.pyi", names=packaged()),
     }
 
 
@@ -141,6 +141,9 @@ def eject(root: Path, home: Home, feature: str) -> Ejected:
     plan = Plan.of(root, kept, home.record(feature))
     plan += Plan.of(root, render_shared(asdict(home)), home.shared)
     change, by_hand = finding((root / "pyproject.toml").read_bytes(), home.ejected)
+    record = record_of(root, "project", home.package)
+    if record and feature in record.options.get("without", ()):
+        by_hand = (*by_hand, f"list {feature}.feature in the application, which leaves it out.")
     stays = tuple(
         f"{path} stays as it is: it is yours already."
         for path in sorted(rendered.keys() - kept.keys())
@@ -220,13 +223,18 @@ def ejected_record(root: Path, feature: str) -> Record:
     return record
 
 
+def packaged() -> list[str]:
+    """The names of the features that Backstay has."""
+    return sorted(each.parent.name for each in (_CODE / "features").glob("*/__init__.py"))
+
+
 def require_feature(name: str) -> None:
     """Refuse what is no packaged feature.
 
     Raises:
         BlueprintError: it says which there are.
     """
-    names = sorted(each.parent.name for each in (_CODE / "features").glob("*/__init__.py"))
+    names = packaged()
     if name not in names:
         near = get_close_matches(name, names, n=1)
         meant = f" Did you mean {near[0]}?" if near else ""

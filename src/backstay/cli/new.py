@@ -71,12 +71,13 @@ def new(
     In a terminal it asks for what is not given.
     """
     asks = sys.stdin.isatty() and sys.stdout.isatty()
+    left_out = _left_out(without or [])  # refused before anything is asked
     options = ProjectOptions(
         name=_name(name, asks=asks),
         database=database or (_ask_database() if asks else "sqlite"),
         redis=typer.confirm("Does it use a Redis?") if redis is None and asks else bool(redis),
         bare=bare,
-        without=_left_out(without or []),
+        without=left_out,
         own=own,
     )
     root = directory or Path(options.name)

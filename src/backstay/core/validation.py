@@ -20,6 +20,9 @@ _CONSTRAINTS = {
 }
 """The values that a message of pydantic may contain; any other could be a submitted one."""
 
+_OF_LISTS = {"too_short", "too_long", "tuple_type"}
+"""Faults of what is a list to a client, and a tuple to pydantic."""
+
 
 def validated(validate: Callable[[Any], T], given: Any, whole: str = "body", inside: str = "") -> T:
     """Validate submitted data with a method of a model, such as ``model_validate``.
@@ -44,12 +47,21 @@ def invalid(errors: Sequence[Mapping[str, Any]], whole: str = "body", inside: st
     ``whole`` is the name for errors that concern no single field. ``inside`` is the field whose
     content was validated, if it was not a whole message.
     """
+    errors = _causes(errors)
     faults = tuple(
         FieldError(_path(error, whole, inside), error["type"], _message(error))
         for error in errors[:MOST_FAULTS]
     )
     many = "1 field is" if len(errors) == 1 else f"{len(errors)} fields are"
     return Invalid(f"{many} not valid.", errors=faults)
+
+
+def _causes(errors: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The errors without those that say a list is too short because an item of it is not valid."""
+    if all(error["type"] != "too_short" for error in errors):
+        return errors
+    above = {error["loc"][:depth] for error in errors for depth in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in above]
 
 
 def _path(error: Mapping[str, Any], whole: str, inside: str) -> str:
@@ -71,6 +83,8 @@ def _field(location: Sequence[int | str]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     message = str(error["msg"])
+    if error["type"] in _OF_LISTS:
+        message = message.replace("Tuple", "List").replace("tuple", "list")
     if _CONSTRAINTS.issuperset(error.get("ctx", ())):
         return message
     return re.split("[:,'\"]", message, maxsplit=1)[0].strip()

@@ -8,7 +8,7 @@ from backstay.blueprints.entities.adding import Addition, Tell
 from backstay.blueprints.entities.description import Entity
 from backstay.blueprints.entities.existing import KIND, Project
 from backstay.blueprints.errors import BlueprintError
-from backstay.blueprints.records import Record, records
+from backstay.blueprints.records import Record, base_of, base_path, records
 from backstay.blueprints.scratch import migration_of, scratch_copy, tables_with_rows
 from backstay.blueprints.tree import Action, Plan
 from backstay.blueprints.words import listed
@@ -65,7 +65,7 @@ def _changed(project: Project, plan: Plan, entity: Entity) -> Iterator[str]:
             kind, name = part.blueprint, part.name
             yield f"{path} is the {kind} {name}. Remove it first: backstay remove {kind} {name}"
         elif path not in homes:
-            yield _yours(path)
+            yield yours(project.root, path)
 
 
 def _files_of_parts(project: Project) -> dict[str, Record]:
@@ -74,10 +74,13 @@ def _files_of_parts(project: Project) -> dict[str, Record]:
     return {path: each for each in made for path in each.files}
 
 
-def _yours(path: str) -> str:
+def yours(root: Path, path: str) -> str:
+    """Why a file stays, and how its person lets it go; until then the project needs it."""
+    if base_of(root, path) is None:
+        return f"{path} is yours. Delete it if you do not need it any more: git rm {path}"
     return (
-        f"{path} has lines of yours. Delete it if you do not need them any more, commit, and run "
-        f"this again: git rm {path}"
+        f"{path} has lines of yours. If you do not need them any more, take back what was "
+        f"generated, commit, and run this again: cp {base_path(path)} {path}"
     )
 
 

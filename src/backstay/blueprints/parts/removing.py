@@ -5,6 +5,7 @@ from pathlib import Path
 
 from backstay.blueprints.changes import Action, Change, content_of
 from backstay.blueprints.entities.existing import Project
+from backstay.blueprints.entities.removing import yours
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.parts import edits
 from backstay.blueprints.parts.adding import HOME, Files, Tell, application_of, part_of_record
@@ -33,11 +34,7 @@ def part_removal(project: Project, kind: str, name: str, tell: Tell) -> Plan:
     part = part_of_record(record)
     plan = _without(project.root, project.package, part, record)
     mine = [change.path for change in plan.changes if change.action is Action.LEAVE]
-    problems = [
-        f"{path} has lines of yours. Delete it if you do not need them any more, commit, and run "
-        f"this again: git rm {path}"
-        for path in mine
-    ]
+    problems = [yours(project.root, path) for path in mine]
     if problems := [*problems, *_uses(project, part, plan)]:
         raise BlueprintError(*problems)
     tell("Trying it in a copy of the project.")
