@@ -1,6 +1,8 @@
 """What a revision drops on SQLite, its other direction makes again on both databases."""
 
+import pytest
 from alembic.operations.ops import CreateTableOp, DowngradeOps, DropTableOp, UpgradeOps
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -18,6 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from backstay.db.base import UtcDateTime
+from backstay.db.migrations.comparison import default_differs
 from backstay.db.migrations.reported import in_order, understood
 
 
@@ -59,3 +62,21 @@ def test_tables_are_dropped_after_those_that_refer_to_them() -> None:
     in_order(up, down)
     assert [getattr(op, "table_name", "") for op in up.ops] == ["lines", "orders"]
     assert [getattr(op, "table_name", "") for op in down.ops] == ["orders", "lines"]
+
+
+@pytest.mark.parametrize(
+    ("default", "inspected", "told"),
+    [
+        ("it's", "'it''s'::character varying", False),
+        ("it's", "'it''s'", False),
+        ("it's", "'it'", True),
+        ("it's", None, True),
+        ("its", "'its'", None),
+    ],
+)
+def test_defaults_with_quotes_are_compared(
+    default: str, inspected: str | None, told: bool | None
+) -> None:
+    column = Column("code", String(8), server_default=default)
+    context = MigrationContext.configure(dialect_name="postgresql")
+    assert default_differs(context, column, column, inspected, None, None) is told

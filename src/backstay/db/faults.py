@@ -26,6 +26,7 @@ from backstay.core.errors import (
     DatabaseFailed,
     DatabaseTimedOut,
     DatabaseUnavailable,
+    FieldError,
     Invalid,
 )
 from backstay.db.options import EngineOptions
@@ -232,14 +233,22 @@ def _is_transient(error: DBAPIError) -> bool:
 
 def _integrity(error: IntegrityError) -> AppError:
     violated = violated_by(error)
-    taken: type[Conflict] | None = (violated.info if violated is not None else {}).get("taken")
-    if taken is None:  # perhaps a bug, such as a column that nobody fills
-        cause = getattr(error.orig, "__cause__", None)
-        named = {name: getattr(cause, f"{name}_name", None) for name in ("table", "constraint")}
-        known = {name: value for name, value in named.items() if value is not None}
-        log.warning("the database refused a change", reason=first_line(error), **known)
-        return _IntegrityViolated(_of_key(error, known.get("table")))
-    return taken()
+    if violated is not None:
+        taken: type[Conflict] | None = violated.info.get("taken")
+        return taken() if taken else _taken([column.name for column in violated.columns])
+    # perhaps a bug, such as a column that nobody fills
+    cause = getattr(error.orig, "__cause__", None)
+    named = {name: getattr(cause, f"{name}_name", None) for name in ("table", "constraint")}
+    known = {name: value for name, value in named.items() if value is not None}
+    log.warning("the database refused a change", reason=first_line(error), **known)
+    return _IntegrityViolated(_of_key(error, known.get("table")))
+
+
+def _taken(columns: list[str]) -> AppError:
+    """The error where another row has the value that has to be unique, or these values."""
+    message = "Another row has this value" + (" and the others named here." if columns[1:] else ".")
+    faults = tuple(FieldError(column, "taken", message) for column in columns)
+    return _IntegrityViolated("Another row has the same value.", errors=faults)
 
 
 def _of_key(error: IntegrityError, table: str | None) -> str:

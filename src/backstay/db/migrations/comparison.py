@@ -9,7 +9,16 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy import CheckConstraint, Connection, Index, Table, create_engine, inspect, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    Index,
+    Table,
+    create_engine,
+    inspect,
+    text,
+)
 from sqlalchemy.pool import StaticPool
 
 from backstay.db import sqlite
@@ -62,7 +71,7 @@ class Comparison:
         return {
             "target_metadata": Base.metadata,
             "include_object": self._is_compared,
-            "compare_server_default": True,
+            "compare_server_default": default_differs,
         }
 
     def drift(self, connection: Connection) -> list[str]:
@@ -215,3 +224,21 @@ def _in_words(difference: tuple[Any, ...]) -> str:
     kind, *rest = difference
     names = [part if isinstance(part, str) else getattr(part, "name", None) for part in rest[:4]]
     return f"{kind.replace('_', ' ')}: " + ".".join(str(name) for name in names if name)
+
+
+def default_differs(
+    context: MigrationContext,
+    inspected: Column[Any],
+    column: Column[Any],
+    inspected_default: str | None,
+    *rendered: str | None,
+) -> bool | None:
+    """Whether a default with quotes differs, which Alembic puts into SQL as they are.
+
+    None lets Alembic compare.
+    """
+    default = getattr(column.server_default, "arg", None)
+    if not isinstance(default, str) or "'" not in default:
+        return None
+    literal = "'" + default.replace("'", "''") + "'"
+    return not f"{inspected_default}::".startswith(f"{literal}::")
