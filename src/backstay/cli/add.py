@@ -143,10 +143,12 @@ def _add_part(kind: str, names: list[str], to: str, *, dry_run: bool, force: boo
     from backstay.blueprints.parts.description import KINDS, part_of
     from backstay.cli.planned import begin, carry_out, tell
 
-    if kind not in KINDS or len(names) != 1 or not to:
+    if kind not in KINDS:
+        raise typer.BadParameter(f"{kind!r} is no kind of part. There are: {', '.join(KINDS)}")
+    if len(names) != 1 or not to:
         raise typer.BadParameter(
             "name the kind of part, the part and its feature, as in: backstay add "
-            f"{kind if kind in KINDS else 'job'} {KINDS.get(kind, 'SendReceipt')} --to orders"
+            f"{kind} {KINDS[kind]} --to orders"
         )
     part = part_of(kind, names[0], to)
     project = Project.of(Path.cwd())
@@ -155,3 +157,8 @@ def _add_part(kind: str, names: list[str], to: str, *, dry_run: bool, force: boo
     if carry_out(plan, dry_run=dry_run):
         tests = [each.path for each in plan.changes if each.path.startswith("tests/")]
         typer.echo(f"\nRun next:\n  pytest {' '.join(tests)}\n  git add -A && git commit")
+        if kind == "webhook":
+            typer.echo(
+                f"  backstay config  # shows the variable of {part.one}_secret: set it, since the "
+                "webhook answers 503 until then"
+            )
