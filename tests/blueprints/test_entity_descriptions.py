@@ -98,6 +98,7 @@ def test_what_looks_like_a_field_renders_or_is_explained(text: str) -> None:
         (("Rig", "detail:decimal"), "generated code has a RigDetail anyway"),
         (("Rig", "keys:int"), "Rig.keys: generated code uses it for something else"),
         (("Number", "name:str"), "Number: generated code uses this name"),
+        (("Sites", "name:str"), "Sites: it looks like a plural. Write Site, or say the plural"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(arguments: tuple[str, ...], told: str) -> None:

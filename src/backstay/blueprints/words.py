@@ -140,6 +140,23 @@ def singular(name: str) -> str:
     return name.removesuffix("s") if not last.endswith("ss") else name
 
 
+def plural_fault(one: str, many: str) -> str:
+    """What is wrong with a plural, both in snake case; empty if nothing is."""
+    if one == many:
+        same = f"singular and plural are the same, {many!r}."
+        return f"{same} Give another plural: --plural {many}_list."
+    if _is_plural(one) and many == plural(one):
+        meant = camel(singular(one))
+        return f"it looks like a plural. Write {meant}, or say the plural with --plural."
+    return ""
+
+
+def _is_plural(name: str) -> bool:
+    """Whether a name is likely a plural, as `sites`, but not `status` or `atlas`."""
+    alone = name.endswith(("as", "is", "os", "ss", "us", "ens"))
+    return name.endswith("s") and not alone and plural(singular(name)) == name
+
+
 def variable(name: str) -> str:
     """The name in snake case as a variable: with an underscore behind it, if Python has it."""
     return f"{name}_" if name in BUILT_IN or keyword.iskeyword(name) else name

@@ -20,7 +20,16 @@ from backstay.blueprints.entities.vocabulary import (
     SOURCES,
     TYPE_NAMES,
 )
-from backstay.blueprints.words import BUILT_IN, CLASS, SNAKE, camel, listed, name_fault, singular
+from backstay.blueprints.words import (
+    BUILT_IN,
+    CLASS,
+    SNAKE,
+    camel,
+    listed,
+    name_fault,
+    plural_fault,
+    singular,
+)
 
 _MOST_FIELDS = 100
 _LONGEST_MEMBER = 64
@@ -91,11 +100,8 @@ def _alone(entity: Entity) -> Iterator[str]:
         yield f"{name}: generated code uses this name for something else. Choose another one."
     if fault := name_fault(entity.plural, SNAKE, "a table", like="rigs or purchase_orders"):
         yield f"{name}: {fault} Say the plural with --plural (table)."
-    elif entity.plural == entity.one:
-        yield (
-            f"{name}: singular and plural are the same, {entity.plural!r}. Give another plural: "
-            f"--plural {entity.plural}_list."
-        )
+    elif fault := plural_fault(entity.one, entity.plural):
+        yield f"{name}: {fault}"
     if not entity.written and not entity.children:
         yield f"{name}: it has no field that clients write. Name one: name:str."
     if len(entity.fields) > _MOST_FIELDS:
