@@ -102,8 +102,16 @@ def random_entities(seed: int, count: int) -> list[Entity]:
     random = Random(seed)
     made: list[Entity] = []
     for name in _names(random, count):
-        made.append(random_entity(random, name, [each.name for each in made]))
+        others = [each.name for each in made]
+        made.append(random_entity(random, name, others))
+        while any("generated code has a" in fault for fault in _faults(made)):
+            made[-1] = random_entity(random, name, others)  # two of its names meet in one class
     return made
+
+
+def _faults(entities: list[Entity]) -> list[str]:
+    known = {"User": USER} | {each.name: known_of(each, "shop") for each in entities}
+    return list(faults_of(entities, Taken(known=known)))
 
 
 def _names(random: Random, count: int) -> list[str]:
