@@ -33,7 +33,7 @@ def further(shop: Shop, name: str) -> Entity:
     entity, problems = entity_of(
         name,
         ["further:int=7", "remarks_more:text?"],
-        children=["extras:word:str,size:int"],
+        children=["additions:word:str,size:int"],
         soft_delete=True,
         before=Project.of(shop.root).entities[name],
     )
