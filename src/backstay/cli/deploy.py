@@ -21,7 +21,9 @@ _IN_PRODUCTION = {
 """What the deploy files bring, so that settings are judged as they will be."""
 
 deploy = typer.Typer(
-    name="deploy", help="Write the files by which the project is deployed.", no_args_is_help=True
+    name="deploy",
+    help="Write the files by which the project is deployed; run again, it merges.",
+    no_args_is_help=True,
 )
 
 
