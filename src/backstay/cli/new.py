@@ -10,6 +10,7 @@ import typer
 from backstay import __version__
 from backstay.blueprints import git
 from backstay.blueprints.deploying import DeployOptions, render_deploy
+from backstay.blueprints.ejecting import packaged
 from backstay.blueprints.errors import BlueprintError
 from backstay.blueprints.files import FOLDER
 from backstay.blueprints.journal import undo, unfinished
@@ -118,7 +119,8 @@ def _left_out(given: list[str]) -> tuple[str, ...]:
     names = [name.strip() for each in given for name in each.split(",") if name.strip()]
     if wrong := sorted(set(names).difference(OPTIONAL)):
         are = f"{' and '.join(wrong)} cannot be left out"
-        near = [each for name in wrong for each in get_close_matches(name, OPTIONAL, n=1)]
+        unknown = set(wrong).difference(packaged())  # the others are in every application
+        near = [each for name in sorted(unknown) for each in get_close_matches(name, OPTIONAL, n=1)]
         meant = f" Did you mean {' and '.join(near)}?" if near else ""
         raise BlueprintError(f"--without: {are}, only {', '.join(OPTIONAL)}.{meant}", usage=True)
     return tuple(sorted(set(names)))
