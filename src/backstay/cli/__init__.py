@@ -33,6 +33,8 @@ COMMANDS = {
     "create-admin": "Create an administrator, or give one a new password.",
     "create-tier": "Create a tier, with rate limits if wanted.",
     "generate-secrets": "Print new secrets as lines for an .env file; nothing is kept.",
+    "shell": "Send messages from a Python prompt, as the application or as any user.",
+    "status": "Show what servers and workers do, live: rates, errors, queues, pools.",
     "roles": "Show which role holds which permission, and how far.",
     "routes": "List every route with its permission, limit and message.",
     "openapi": "Print the OpenAPI description of the HTTP interface.",

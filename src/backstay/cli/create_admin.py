@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from backstay.application import application_in_use
+from backstay.cli.operators import operator_here, sender_of
 from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
 from backstay.composition import sync_access
@@ -70,7 +71,7 @@ async def _create(settings: Settings, command: CreateAdmin) -> str:
     async with opened(settings) as backstay:
         await sync_access(backstay)
         try:
-            await backstay.system(command)
+            await sender_of(backstay, operator_here())(command)
         except Conflict as error:
             hint = (
                 "Choose another with --email and --username, or give the administrator who has it "
@@ -82,6 +83,6 @@ async def _create(settings: Settings, command: CreateAdmin) -> str:
 
 async def _reset(settings: Settings, command: ResetAdminPassword) -> str:
     async with opened(settings) as backstay:
-        account = await backstay.system(command)
+        account = await sender_of(backstay, operator_here())(command)
     still = "" if account.is_active else " The account is still blocked."
     return f"Set the password of {account.email} and ended every session of theirs.{still}"

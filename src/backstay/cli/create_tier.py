@@ -7,6 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from backstay.application import application_in_use
+from backstay.cli.operators import operator_here, sender_of
 from backstay.cli.output import refusal
 from backstay.cli.readiness import opened
 from backstay.core.errors import FieldError, Invalid
@@ -52,4 +53,4 @@ def _parsed(text: str) -> PathLimit:
 
 async def _create(settings: Settings, command: CreateTierWithLimits) -> None:
     async with opened(settings) as backstay:
-        await backstay.system(command)
+        await sender_of(backstay, operator_here())(command)

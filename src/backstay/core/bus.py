@@ -3,7 +3,7 @@
 `composition/pipelines.py` has the order of all steps.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -114,6 +114,11 @@ class Bus:
             for step in reversed(pipeline):
                 call = step(message, call)
             self._routes[message] = call
+
+    @property
+    def messages(self) -> Collection[type[Message[Any]]]:
+        """Every message that can be sent."""
+        return self._routes.keys()
 
     def prepare_with(self, providers: Mapping[Any, Provider]) -> Step:
         """The step that runs a command's ``@prepares`` function before a connection is taken."""

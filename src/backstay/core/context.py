@@ -20,7 +20,8 @@ class Origin:
 
     ``traceparent`` is that of this hop (W3C Trace Context). ``job`` is the job that sends the
     message, if any. ``device_id`` identifies the browser that signs in, by a cookie; with
-    ``device_is_new`` the response sets that cookie.
+    ``device_is_new`` the response sets that cookie. ``operator`` is the person at a command line
+    who sends the message, as the principal or as the application; empty for all others.
     """
 
     request_id: str = ""
@@ -32,6 +33,7 @@ class Origin:
     job: JobRun | None = None
     device_id: str = ""
     device_is_new: bool = False
+    operator: str = ""
 
 
 class PrincipalChanges:

@@ -31,7 +31,8 @@ class Activity(Base):
 
     There is no foreign key, because rows outlive the users that they are about. ``actor`` says who
     sent the message, ``user_id`` whom it is about: an anonymous client that signs in names an
-    account.
+    account. ``operator`` is the person at a command line who sent it as that user or as the
+    application.
     """
 
     __tablename__ = "activity"
@@ -51,6 +52,7 @@ class Activity(Base):
     outcome: Mapped[str] = mapped_column(String(16))
     code: Mapped[str | None] = mapped_column(String(100))
     status: Mapped[int | None] = mapped_column(SmallInteger)
+    operator: Mapped[str | None] = mapped_column(String(200))
 
 
 activity_user = Index("ix_activity_user_id_id", Activity.user_id, Activity.id)
@@ -104,24 +106,28 @@ class AuditTrail:
         return run
 
     def note_refusal(self, message: type[Message[Any]], call_next: Next) -> Next:
-        """The outer step: it writes the row of a command that failed, or of a forbidden query."""
-        if not issubclass(message, Command) and message.permission is PUBLIC:
-            return call_next
+        """The outer step: it writes the row of a command that failed, or of a forbidden query.
+
+        Of an operator it writes every query, before its result is returned.
+        """
         is_command = issubclass(message, Command)
-        recorded = Exception if is_command else Forbidden
+        recorded = _recorded(message)
 
         async def run(context: Context) -> Any:
             if context.is_nested:
                 return await call_next(context)
             try:
                 result = await call_next(context)
-            except recorded as error:
+            except Exception as error:
                 if is_command:
                     self._count(message, _public(error))
-                await self._refused(context, error)
+                if isinstance(error, recorded) or context.origin.operator:
+                    await self._refused(context, error)
                 raise
             if is_command:
                 self._count(message, result.error if isinstance(result, Refusal) else None)
+            elif context.origin.operator:
+                await self._write(self._row(context, None, result))
             if context.activity is not None:
                 self._written(context.activity)
             return result
@@ -138,11 +144,11 @@ class AuditTrail:
 
     async def _refused(self, context: Context, error: Exception) -> None:
         row = self._row(context, error)
-        if row["user_id"] is None:
+        if row["user_id"] is None and row["operator"] is None:
             return
         if isinstance(error, DatabaseUnavailable):
             self._lose(row, error)
-        elif context.principal.user_id is not None:
+        elif context.principal.kind != "anonymous":
             await self._write(row)
         else:
             task = asyncio.create_task(self._write(row))
@@ -180,7 +186,15 @@ class AuditTrail:
             "outcome": _outcome(public),
             "code": public and public.code,
             "status": public and public.status,
+            "operator": context.origin.operator or None,
         }
+
+
+def _recorded(message: type[Message[Any]]) -> tuple[type[Exception], ...]:
+    """Which errors of a message are written to the trail."""
+    if issubclass(message, Command):
+        return (Exception,)
+    return () if message.permission is PUBLIC else (Forbidden,)
 
 
 def _public(error: Exception) -> AppError:

@@ -56,6 +56,7 @@ async def test_a_command_leaves_one_row(login: Login, trail: Trail, clock: Froze
         "outcome": "ok",
         "code": None,
         "status": None,
+        "operator": None,
     }
 
 

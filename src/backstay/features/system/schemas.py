@@ -55,7 +55,8 @@ class ActivityEntry(View):
     """What somebody asked for and what became of it.
 
     `actor` says who sent `message`, `user_id` whom it is about: a stranger who signs in names an
-    account. `fields` are the names of what was sent, never the values.
+    account. `fields` are the names of what was sent, never the values. `operator` is the person
+    at the command line who sent it as that user, or as the application.
     """
 
     id: UUID
@@ -78,6 +79,7 @@ class ActivityEntry(View):
         description="The HTTP status of the error. Null where it was done: a command knows no "
         "status of success, since not all come by HTTP."
     )
+    operator: str | None = Field(description="Null for what came by HTTP or from a job.")
 
 
 class ActivityExport(View):
