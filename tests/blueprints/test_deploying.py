@@ -35,9 +35,28 @@ PROFILES = {
     *("rabbitmq", "nats", "test", "create-admin", "create-tier"),
 }
 
+ACCEPTED = {
+    "CL-0019": "images have tags, so that fixes of the same version arrive",
+    "CL-0026": "a limit of CPU would slow a container down while the others are idle",
+    "CL-0004": "the image of the application is built here, and tagged by who deploys it",
+    "CL-0005 nginx": "nginx is what is reached from outside",
+    "CL-0003 pgadmin": "pgAdmin gets rights by a file capability",
+    "CL-0007 pgadmin": "pgAdmin writes its own files",
+    "CL-0007 test": "tests write where they are",
+}
+"""What the security linter of compose files finds, by rule and service, and why it stays."""
+
 
 def compose(options: DeployOptions) -> Any:
     return yaml.safe_load(render_deploy(options)["deploy/compose.yaml"])
+
+
+def linted(file: Path) -> list[dict[str, Any]]:
+    """What the security linter of compose files finds."""
+    command = [sys.executable, "-m", "compose_lint", "check", "--format", "json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    found: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+    return found
 
 
 @pytest.fixture(scope="module", params=CHOSEN, ids=lambda options: options.name)
@@ -57,6 +76,23 @@ def folder(tmp_path: Path, options: DeployOptions) -> Path:
 def test_this_repository_has_them_as_they_are_rendered() -> None:
     wrong = [path for path, text in rendered().items() if (ROOT / path).read_text("utf-8") != text]
     assert wrong == [], "make deploy writes them"
+
+
+def test_no_service_is_open_without_a_reason(folder: Path) -> None:
+    found = {(each["rule_id"], each["service"]) for each in linted(folder / "compose.yaml")}
+    told = {name for rule, service in found for name in (rule, f"{rule} {service}")}
+    assert [each for each in found if not {each[0], " ".join(each)} & ACCEPTED.keys()] == []
+    assert ACCEPTED.keys() <= told, "a reason without a finding"
+
+
+def test_a_service_without_limits_is_found(folder: Path) -> None:
+    text = (folder / "compose.yaml").read_text("utf-8")
+    (folder / "compose.yaml").write_text(
+        text.replace("no-new-privileges:true", "seccomp:unconfined")
+    )
+    assert {each["rule_id"] for each in linted(folder / "compose.yaml")} - {
+        rule.split()[0] for rule in ACCEPTED
+    }
 
 
 def test_compose_is_valid_and_an_unknown_key_is_noticed(options: DeployOptions) -> None:
