@@ -11,6 +11,7 @@ from alembic.script.revision import RangeNotAncestorError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from backstay.db.migrations.record import settle
 from backstay.db.migrations.runner import (
     Histories,
     MigrationError,
@@ -52,6 +53,7 @@ def upgrade(connection: Connection, histories: Histories, revision: str) -> list
         for target in _targets(histories, revision):
             with _placed(histories), quiet():
                 command.upgrade(config_of(histories, connection, applied), target)
+        settle(connection, histories, _stored(connection), applied)
     return applied
 
 
@@ -111,7 +113,12 @@ def downgrade(connection: Connection, histories: Histories, revision: str) -> li
         if doomed:
             with _placed(histories), quiet():
                 command.downgrade(config_of(histories, connection, undone), target)
+            settle(connection, histories, _stored(connection), ())
     return undone
+
+
+def _stored(connection: Connection) -> tuple[str, ...]:
+    return MigrationContext.configure(connection).get_current_heads()
 
 
 def _to_undo(
@@ -119,7 +126,7 @@ def _to_undo(
 ) -> tuple[str, list[Script]]:
     """The target of a downgrade, and the revisions that it undoes, the last applied first."""
     known, target = scripts(histories), _resolved(histories, revision)
-    stored = MigrationContext.configure(connection).get_current_heads()
+    stored = _stored(connection)
     if _STEPS.fullmatch(revision) and len(stored) > 1:
         raise _needs_label(histories, revision)
     label = target.partition("@")[0] if "@" in target else None
