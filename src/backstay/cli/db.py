@@ -66,7 +66,7 @@ def downgrade(
     """Undo migrations down to a revision, `base` for all; `shop@base` for those of a project."""
     undone = _run(
         lambda settings: migrate.downgrade(
-            EngineOptions.of(settings), revision, force, application_in_use().histories
+            EngineOptions.of(settings), revision, force, application_in_use().histories, _tell
         )
     )
     for name in undone:
@@ -184,7 +184,7 @@ async def _current(settings: Settings) -> tuple[dict[str, tuple[str, str]], Stan
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Standing, Admin | None]":
     """Migrate, and seed what this version needs; an older version leaves the rows of a newer."""
     options, histories = EngineOptions.of(settings), application_in_use().histories
-    applied = await migrate.upgrade(options, revision, histories)
+    applied = await migrate.upgrade(options, revision, histories, _tell)
     found = await migrate.standing(options, histories)
     admin = await _seed(settings) if found.state is State.CURRENT else None
     return applied, found, admin
@@ -200,6 +200,11 @@ async def _seed(settings: Settings) -> "Admin | None":
         except ConfigurationError as error:  # no server starts without one; this command is done
             typer.echo(error, err=True)
         return admin
+
+
+def _tell(sentence: str) -> None:
+    """Say what a migration waits for."""
+    typer.echo(sentence, err=True)
 
 
 def _print_admin(admin: "Admin") -> None:

@@ -13,6 +13,7 @@ from backstay.db.database import Database
 from backstay.db.engine import reader_engine
 from backstay.db.faults import lacks_table, sqlstate, translate
 from backstay.db.migrations import record
+from backstay.db.migrations.patience import Tell, in_transaction
 from backstay.db.migrations.runner import (
     PLATFORM,
     Histories,
@@ -119,10 +120,15 @@ async def require_current(database: Database, histories: Histories = (PLATFORM,)
 
 
 async def upgrade(
-    options: EngineOptions, revision: str = "head", histories: Histories = (PLATFORM,)
+    options: EngineOptions,
+    revision: str = "head",
+    histories: Histories = (PLATFORM,),
+    tell: Tell = lambda sentence: None,
 ) -> list[str]:
     """Migrate up in one transaction under a lock and return the revisions applied.
 
+    On PostgreSQL a revision may declare that it runs outside of it; ``tell`` hears who holds the
+    lock of a table, while this tries again.
     ``revision`` may name a history: ``shop@head``, ``shop@0002`` or ``shop@+1``.
     If several processes do this at once, one migrates; the others wait and find nothing to do.
 
@@ -134,14 +140,13 @@ async def upgrade(
         return []
     if found.refusal:
         raise MigrationError(found.refusal)
-    from backstay.db.migrations import steps
+    from backstay.db.migrations import applying, steps
 
     with explained(options):
         if options.is_missing:
             steps.require(histories, revision)
         create_file(options)
-    async with migrating(options) as connection:
-        return await connection.run_sync(steps.upgrade, histories, revision)
+    return await applying.apply(options, histories, revision, found.stored, tell)
 
 
 async def downgrade(
@@ -149,6 +154,7 @@ async def downgrade(
     revision: str,
     force: bool = False,
     histories: Histories = (PLATFORM,),
+    tell: Tell = lambda sentence: None,
 ) -> list[str]:
     """Migrate down in one transaction under a lock and return the revisions undone.
 
@@ -164,17 +170,19 @@ async def downgrade(
         raise MigrationError(found.refusal)
     from backstay.db.migrations import steps
 
-    async with migrating(options) as connection:
-        before = await connection.run_sync(_tables)
-        undone = await connection.run_sync(steps.downgrade, histories, revision)
-        dropped = before - await connection.run_sync(_tables)
+    def work(connection: Connection) -> list[str]:
+        before = _tables(connection)
+        undone = steps.downgrade(connection, histories, revision)
+        dropped = before - _tables(connection)
         if dropped and not force:
             names = ", ".join(sorted(dropped))
             raise MigrationError(
                 f"This would drop {names} with every row in them. Nothing was changed; "
                 "to do it all the same, add --force."
             )
-    return undone
+        return undone
+
+    return await in_transaction(options, work, tell)
 
 
 async def revision(
@@ -267,12 +275,10 @@ async def _standing(options: EngineOptions, engine: AsyncEngine, histories: Hist
     if options.is_missing:
         return Standing(State.ABSENT)
     stored = await _stored(engine)
-    if stored is None:
-        return Standing(State.ABSENT)
     if not stored:
-        return Standing(State.EMPTY)
+        return Standing(State.ABSENT if stored is None else State.EMPTY)
     if is_current(histories, stored):
-        return Standing(State.CURRENT)
+        return Standing(State.CURRENT, stored=stored)
     async with engine.connect() as connection:
         return standing_of(histories, stored, await record.read(connection))
 

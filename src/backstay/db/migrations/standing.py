@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from backstay.db.migrations.record import Record
@@ -50,11 +50,12 @@ class Standing:
     """The state of a database, and ``of`` which history if that is not the platform's alone.
 
     For a foreign one, ``of`` is a revision; for one that is ahead, but compatible, it is those that
-    this version does not know.
+    this version does not know. ``stored`` are the last revisions in the database.
     """
 
     state: State
     of: str = ""
+    stored: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -84,8 +85,11 @@ def is_current(histories: Histories, stored: Sequence[str]) -> bool:
 
 def standing_of(histories: Histories, stored: Sequence[str], record: Record) -> Standing:
     """Compare the revisions in a database, of which there is one at least, with the histories."""
-    if is_current(histories, stored):
-        return Standing(State.CURRENT)
+    found = _compared(histories, stored, record)
+    return replace(found, stored=tuple(stored))
+
+
+def _compared(histories: Histories, stored: Sequence[str], record: Record) -> Standing:
     if newer := _compatible(histories, stored, record):
         return Standing(State.COMPATIBLE, ", ".join(newer))
     found = gap(histories, stored)

@@ -226,6 +226,16 @@ class DbSettings(SettingsGroup, title="Database"):
     auto_migrate: bool = Field(
         True, description="Migrate the database at start; only obeyed in `local`."
     )
+    migration_lock_timeout: Annotated[
+        float, Field(gt=0, allow_inf_nan=False), Setting(kind="seconds above 0", at_most=300)
+    ] = Field(
+        2.0,
+        description="Seconds that a migration waits for the lock of a table on PostgreSQL before "
+        "it undoes everything and tries again: others who use that table wait as long.",
+    )
+    migration_max_wait: Annotated[
+        float, Field(ge=0, allow_inf_nan=False), Setting(kind="seconds", at_most=WEEK)
+    ] = Field(300.0, description="Seconds in which `db upgrade` and `db downgrade` try again.")
 
     @field_validator("url")
     @classmethod
