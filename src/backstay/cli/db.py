@@ -13,7 +13,7 @@ from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.base import Base
 from backstay.db.checks import absence_faults, twice_faults
-from backstay.db.migrations.runner import PLATFORM, History, MigrationError
+from backstay.db.migrations.runner import PLATFORM, Histories, History, MigrationError
 from backstay.db.migrations.standing import Standing, State
 from backstay.db.options import EngineOptions
 from backstay.settings import ConfigurationError, Settings
@@ -86,7 +86,14 @@ def revision(
 
     What no migration made and no model has, such as an index of yours, is left as it is.
     """
-    typer.echo(_run(lambda settings: _revision(settings, message, empty=empty)))
+    path = _run(lambda settings: _revision(settings, message, empty=empty))
+    typer.echo(path)
+    from backstay.db.migrations import linting
+
+    history, histories = _own_history()
+    for found in linting.lint(histories, history):
+        if found.file == path:
+            typer.echo(found, err=True)
 
 
 async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
@@ -102,11 +109,21 @@ async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
     twice = twice_faults(model for model, _ in Base.table_twice)
     if faults := (*twice, *unloaded_faults(application.features or ())):
         raise BootError(faults)
-    own = application.history or _history_of_package(application)
+    own, histories = _own_history()
     if application.history and migrates(settings):
         await migrate.upgrade(options, histories=application.histories)
-    histories = tuple(dict.fromkeys((PLATFORM, own)))
     return await migrate.revision(options, message, history=own, histories=histories, empty=empty)
+
+
+def _own_history() -> tuple[History, Histories]:
+    """The history that the work here belongs to, and all that it depends on with it.
+
+    Raises:
+        MigrationError: there is no project here, or it has no migrations.
+    """
+    application = application_in_use()
+    own = application.history or _history_of_package(application)
+    return own, tuple(dict.fromkeys((PLATFORM, own)))
 
 
 def _history_of_package(application: Application) -> History:
@@ -124,6 +141,31 @@ def _history_of_package(application: Application) -> History:
             "the application with --app module:name."
         )
     return PLATFORM
+
+
+@db.command()
+def lint(
+    after: Annotated[
+        str | None, typer.Argument(help="Look at the migrations after this one only.")
+    ] = None,
+) -> None:
+    """Find migrations that lock tables or break older code; exit with 1 if there are any.
+
+    It needs no database. A comment `# lint: reason` on or above a line says why that line is right.
+    """
+    from backstay.db.migrations import linting
+
+    application = application_in_use()
+    if application.history is None and application is not PACKAGED:
+        typer.echo(f"{application.name} has no migrations.")
+        return
+    history, histories = _own_history()
+    found = linting.lint(histories, history, after)
+    for each in found:
+        typer.echo(each)
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"The migrations of {history.label} neither lock nor break anything.")
 
 
 @db.command()
