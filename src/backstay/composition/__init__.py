@@ -173,14 +173,13 @@ def compose(
         return await Sender(bus.send, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
-    channel = channel_for(settings, adapters, principals)
-    trail = trail_for(adapters)
+    channel, trail = channel_for(settings, adapters, principals), trail_for(adapters)
     outbox = _outbox(registry, features, adapters)
     mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
     schema = SchemaCheck(adapters.database, models, histories)
-    checked = adapters.database, adapters.links, outbox.store, channel, schema.fault
-    health = ServiceHealth(*checked, lacks_mail=lacks_mail)
+    checked = adapters.database, adapters.links, outbox.store, channel
+    health = ServiceHealth(*checked, schema.fault, lacks_mail=lacks_mail)
     read_for_scrapes(adapters, outbox.store, health, features)
     services = _services(adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox

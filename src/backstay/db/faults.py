@@ -287,11 +287,6 @@ def sqlstate(error: Exception) -> str:
     return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
 
 
-def lacks_table(error: Exception) -> bool:
-    """Whether a statement failed because a table does not exist."""
-    return sqlstate(error) == "42P01" or "no such table" in str(getattr(error, "orig", ""))
-
-
 def fault_of_file(file: Path | None) -> str | None:
     """Why SQLite cannot open its file, or None; a file that does not exist is no fault."""
     if file is None or not os.path.lexists(file):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backstay.db.database import Database
 from backstay.db.engine import reader_engine
-from backstay.db.faults import lacks_table, sqlstate, translate
+from backstay.db.faults import sqlstate, translate
 from backstay.db.migrations import record
 from backstay.db.migrations.patience import Tell, in_transaction
 from backstay.db.migrations.runner import (
@@ -291,7 +291,7 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
     except DBAPIError as error:
         if sqlstate(error) == "3D000":
             return None
-        if lacks_table(error):
+        if record.lacks_table(error):
             return ()
         raise
 

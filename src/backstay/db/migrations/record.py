@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backstay.core.clock import utc_now
 from backstay.db.base import UtcDateTime
-from backstay.db.faults import lacks_table
+from backstay.db.faults import sqlstate
 from backstay.db.migrations.declared import oldest_code
 from backstay.db.migrations.runner import Histories, applied_of
 
@@ -27,6 +27,11 @@ RECORD = Table(
 _READ = select(RECORD.c.revision, RECORD.c.oldest_code)
 Record = Mapping[str, str | None]
 """By revision: the oldest code that works with it, None if it asks for none."""
+
+
+def lacks_table(error: DBAPIError) -> bool:
+    """Whether a statement failed because a table does not exist."""
+    return sqlstate(error) == "42P01" or "no such table" in str(error.orig)
 
 
 async def read(connection: AsyncConnection) -> Record:

@@ -121,18 +121,9 @@ def _composed(parts: Mapping[str, Any], root: Path | None) -> URL:
         password=password and password.get_secret_value(),
         database=name,
     )
-    return _at(url, "DB_HOST", parts["host"] or "localhost", parts["port"] or DEFAULT_PORT)
-
-
-def _at(url: URL, variable: str, host: str, port: int | None) -> URL:
-    try:
-        return postgres_url.at(url, [(each, port) for each in postgres_url.hosts(host)])
-    except ValueError:
-        raise SettingError(
-            "is not a host",
-            "Write a name, an address or the folder of a socket; the port is a setting of its own.",
-            variable=variable,
-        ) from None
+    return postgres_url.at_host(
+        url, "DB_HOST", parts["host"] or "localhost", parts["port"] or DEFAULT_PORT
+    )
 
 
 @contextmanager
@@ -305,5 +296,9 @@ def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
     )
     if parts["replica_host"]:
         ports = str(primary.query.get("port", primary.port or DEFAULT_PORT)).split(",")
-        return _at(url, "DB_REPLICA_HOST", parts["replica_host"], port or int(ports[0]))
-    return _at(url, "DB_REPLICA_PORT", primary.host or str(primary.query.get("host", "")), port)
+        return postgres_url.at_host(
+            url, "DB_REPLICA_HOST", parts["replica_host"], port or int(ports[0])
+        )
+    return postgres_url.at_host(
+        url, "DB_REPLICA_PORT", primary.host or str(primary.query.get("host", "")), port
+    )
