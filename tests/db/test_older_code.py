@@ -1,5 +1,6 @@
 """Shows when code works with a schema that newer code has migrated."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
 from backstay.features.system.queries import GetReadiness
 from backstay.testing import settings_with
+from tests.db.processes import run_at_once
 from tests.db.shop import Shop, platform_of
 from tests.db.test_migrate import execute, head
 
@@ -135,6 +137,25 @@ async def test_the_record_says_when_a_revision_was_applied(newer: Shop) -> None:
     dated = "SELECT revision FROM schema_revisions WHERE applied_at IS NOT NULL"
     assert await database.reader.scalar(text(dated)) == "shop_0002"
     await database.dispose()
+
+
+LOOKING = """
+import asyncio, sys
+from pathlib import Path
+from backstay.db import migrate
+from backstay.db.migrations.runner import PLATFORM, History
+from backstay.db.options import EngineOptions
+histories = PLATFORM, History("shop", Path(sys.argv[2]))
+print(asyncio.run(migrate.state(EngineOptions(sys.argv[1]), histories)).name)
+print("alembic" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_a_server_that_is_older_imports_no_migration(newer: Shop, older: Shop) -> None:
+    await newer.upgrade()
+    command = [sys.executable, "-c", LOOKING, older.options.url, str(older.history.folder)]
+    assert run_at_once(1, command) == ["COMPATIBLE\nFalse\n"]
 
 
 def server_of(shop: Shop, folder: Path) -> Backstay:

@@ -147,7 +147,7 @@ async def _again(
         except Blocked as error:
             if monotonic() + pause > end:
                 raise MigrationError(
-                    f"{blockers}, has lasted {options.migration_max_wait:g} s "
+                    f"{blockers}: that took longer than {options.migration_max_wait:g} s "
                     f"(DB_MIGRATION_MAX_WAIT). {undone} Wait until that session is done, or end it "
                     "with `SELECT pg_terminate_backend(pid)`; then run this again."
                 ) from error

@@ -1,7 +1,6 @@
 """The settings of the database, and the form that its URL has in all other code."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -105,8 +104,10 @@ def _composed(parts: Mapping[str, Any], root: Path | None) -> URL:
     name, password = parts["name"], parts["password"]
     driver = parts["driver"] or POSTGRESQL
     if driver == SQLITE:
-        with _blaming("DB_NAME"):
+        try:
             return _file(URL.create(SQLITE, database=name or DEFAULT_FILE), root)
+        except SettingError as error:
+            raise SettingError(error.wrong, error.hint, "DB_NAME") from None
     if not name:
         raise SettingError(
             "is missing while other parts of the database's address are given",
@@ -124,14 +125,6 @@ def _composed(parts: Mapping[str, Any], root: Path | None) -> URL:
     return postgres_url.at_host(
         url, "DB_HOST", parts["host"] or "localhost", parts["port"] or DEFAULT_PORT
     )
-
-
-@contextmanager
-def _blaming(variable: str) -> Iterator[None]:
-    try:
-        yield
-    except SettingError as error:
-        raise SettingError(error.wrong, error.hint, variable) from None
 
 
 class DbSettings(SettingsGroup, title="Database"):
