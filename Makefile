@@ -61,10 +61,11 @@ fmt: install ## format the code and repair what can be repaired
 	$(BIN)/ruff format .
 
 .PHONY: lint
-lint: install ## format, lint rules and import contracts
+lint: install ## format, lint rules, import contracts and migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/backstay db lint platform_0011
 
 .PHONY: types
 types: install ## mypy, strict, over src and tests

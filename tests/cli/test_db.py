@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backstay.db.migrations.runner import PLATFORM
+from backstay.db.migrations.runner import PLATFORM, forget
 from tests.cli.conftest import Call
 from tests.db.processes import run_at_once
 from tests.files import look_into
@@ -30,6 +30,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "bare_shop.py").write_text(text.format(""))
     (tmp_path / "still_shop.py").write_text(text.format(", migrations=None"))
     monkeypatch.syspath_prepend(tmp_path)
+    for name in ("bare_shop", "still_shop"):  # of an earlier test
+        sys.modules.pop(name, None)
     return "bare_shop:application"
 
 
@@ -126,6 +128,74 @@ def test_migrations_that_are_not_here_are_explained(
     assert refused.code == 1
     for cause in ("not here, `shop_0001`", "of another project", "is gone: bring it back"):
         assert cause in refused.errors
+
+
+REVISION = """
+from alembic import op
+import sqlalchemy as sa
+
+revision, down_revision = "shop_{number:04d}", {below!r}
+branch_labels, depends_on = {labels!r}, None
+
+
+def upgrade() -> None:
+    {body}
+
+
+def downgrade() -> None:
+    pass
+"""
+
+
+def write(folder: Path, number: int, body: str) -> Path:
+    """Write a migration of the shop."""
+    below, labels = (None, ("shop",)) if number == 1 else (f"shop_{number - 1:04d}", None)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{number:04d}_change.py"
+    path.write_text(REVISION.format(number=number, body=body, below=below, labels=labels))
+    forget()
+    return path
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_an_older_version_says_that_it_works(tmp_path: Path, command: Call, shop: str) -> None:
+    write(tmp_path / "migrations", 1, 'op.create_table("t", sa.Column("id", sa.Integer))')
+    newer = write(tmp_path / "migrations", 2, "pass")
+    assert command("upgrade", BACKSTAY_APP=shop).code == 0
+    newer.unlink()
+    forget()
+    ahead = "The database is ahead of this version by shop_0002; this version works with it."
+    checked = command("check", BACKSTAY_APP=shop)
+    assert (checked.code, checked.output) == (0, f"{ahead}\n")
+    again = command("upgrade", BACKSTAY_APP=shop)
+    assert (again.code, again.output) == (0, f"{ahead} Nothing was migrated or seeded.\n")
+    last = sorted(PLATFORM.folder.glob("0*.py"))[-1].name[:4]
+    current = command("current", BACKSTAY_APP=shop)
+    assert (current.code, current.output) == (
+        0,
+        f"platform  code platform_{last}  database platform_{last}\n"
+        f"shop      code shop_0001  database shop_0002\n{ahead}\n",
+    )
+    seeded = command("seed", BACKSTAY_APP=shop)
+    assert (seeded.code, seeded.errors) == (0, f"Warning: {ahead}\n")
+    assert command("downgrade", "shop@-1", BACKSTAY_APP=shop).code == 1
+    foreign = command("current")
+    assert (foreign.code, "migrations that are not here" in foreign.output) == (1, True)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_hazardous_migrations_are_named(tmp_path: Path, command: Call, shop: str) -> None:
+    assert command("lint", BACKSTAY_APP=shop).code == 0
+    assert command("lint", BACKSTAY_APP=shop.replace("bare", "still")).output == (
+        "shop has no migrations.\n"
+    )
+    write(tmp_path / "migrations", 1, 'op.drop_table("t")')
+    found = command("lint", BACKSTAY_APP=shop)
+    assert found.code == 1
+    assert "0001_change.py:10: Older code loses the rows of t." in found.output
+    assert command("lint", "shop_0001", BACKSTAY_APP=shop).code == 0
+    unknown = command("lint", "shop_0009", BACKSTAY_APP=shop)
+    assert (unknown.code, "shop_0009" in unknown.errors) == (1, True)
 
 
 def test_processes_that_upgrade_and_seed_at_once_all_succeed(

@@ -102,7 +102,7 @@ async def test_an_untouched_project_survives_a_new_platform_revision(
     assert last_revisions(after.histories) == {head(), "shop_0001"}
     assert await after.sentence() == ""
     assert await before.sentence() == (
-        "The database was migrated by a newer version of Backstay: install that version."
+        f"The database is ahead of this version by {head()}; this version works with it."
     )
     assert await after.downgrade("platform@-1") == [head()]
     assert await after.downgrade("shop@base") == ["shop_0001"]

@@ -125,5 +125,5 @@ def _rows(connection: Connection) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     metadata = MetaData()
     metadata.reflect(connection)
     for table in metadata.sorted_tables:
-        if table.name != "alembic_version":
+        if table.name not in {"alembic_version", "schema_revisions"}:
             yield table.name, [dict(row) for row in connection.execute(select(table)).mappings()]

@@ -13,8 +13,8 @@ from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.base import Base
 from backstay.db.checks import absence_faults, twice_faults
-from backstay.db.migrations.runner import PLATFORM, History, MigrationError
-from backstay.db.migrations.standing import State
+from backstay.db.migrations.runner import PLATFORM, Histories, History, MigrationError
+from backstay.db.migrations.standing import Standing, State
 from backstay.db.options import EngineOptions
 from backstay.settings import ConfigurationError, Settings
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from backstay.features.users.commands.admins import Admin
 
 T = TypeVar("T")
+
+_CURRENT = "The database is current."
 
 db = typer.Typer(name="db", help="Migrate the database and look at it.", no_args_is_help=True)
 
@@ -34,10 +36,12 @@ Revision = Annotated[
 @db.command()
 def upgrade(revision: Revision = "head") -> None:
     """Migrate to the schema of this version, then seed what every installation needs."""
-    applied, admin = _run(lambda settings: _upgrade(settings, revision))
+    applied, found, admin = _run(lambda settings: _upgrade(settings, revision))
     for name in applied:
         typer.echo(f"Applied {name}.")
-    if not applied:
+    if found.state is State.COMPATIBLE:
+        typer.echo(f"{found.sentence} Nothing was migrated or seeded.")
+    elif not applied:
         typer.echo("The database was current.")
     if admin is not None:
         _print_admin(admin)
@@ -62,7 +66,7 @@ def downgrade(
     """Undo migrations down to a revision, `base` for all; `shop@base` for those of a project."""
     undone = _run(
         lambda settings: migrate.downgrade(
-            EngineOptions.of(settings), revision, force, application_in_use().histories
+            EngineOptions.of(settings), revision, force, application_in_use().histories, _tell
         )
     )
     for name in undone:
@@ -82,7 +86,14 @@ def revision(
 
     What no migration made and no model has, such as an index of yours, is left as it is.
     """
-    typer.echo(_run(lambda settings: _revision(settings, message, empty=empty)))
+    path = _run(lambda settings: _revision(settings, message, empty=empty))
+    typer.echo(path)
+    from backstay.db.migrations import linting
+
+    history, histories = _own_history()
+    for found in linting.lint(histories, history):
+        if found.file == path:
+            typer.echo(found, err=True)
 
 
 async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
@@ -98,11 +109,21 @@ async def _revision(settings: Settings, message: str, *, empty: bool) -> Path:
     twice = twice_faults(model for model, _ in Base.table_twice)
     if faults := (*twice, *unloaded_faults(application.features or ())):
         raise BootError(faults)
-    own = application.history or _history_of_package(application)
+    own, histories = _own_history()
     if application.history and migrates(settings):
         await migrate.upgrade(options, histories=application.histories)
-    histories = tuple(dict.fromkeys((PLATFORM, own)))
     return await migrate.revision(options, message, history=own, histories=histories, empty=empty)
+
+
+def _own_history() -> tuple[History, Histories]:
+    """The history that the work here belongs to, and all that it depends on with it.
+
+    Raises:
+        MigrationError: there is no project here, or it has no migrations.
+    """
+    application = application_in_use()
+    own = application.history or _history_of_package(application)
+    return own, tuple(dict.fromkeys((PLATFORM, own)))
 
 
 def _history_of_package(application: Application) -> History:
@@ -123,44 +144,92 @@ def _history_of_package(application: Application) -> History:
 
 
 @db.command()
+def lint(
+    after: Annotated[
+        str | None, typer.Argument(help="Look at the migrations after this one only.")
+    ] = None,
+) -> None:
+    """Find migrations that lock tables or break older code; exit with 1 if there are any.
+
+    It needs no database. A comment `# lint: reason` on or above a line says why that line is right.
+    """
+    from backstay.db.migrations import linting
+
+    application = application_in_use()
+    if application.history is None and application is not PACKAGED:
+        typer.echo(f"{application.name} has no migrations.")
+        return
+    history, histories = _own_history()
+    found = linting.lint(histories, history, after)
+    for each in found:
+        typer.echo(each)
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"The migrations of {history.label} neither lock nor break anything.")
+
+
+@db.command()
 def check() -> None:
     """Say what keeps this version from working with the database; exit with 1 if anything does.
 
-    What others added to the database is told, too, and is no fault.
+    What others added to the database is told, too, and is no fault, nor is a newer schema that
+    works with this version.
     """
-    problems, remarks = _run(_check)
+    problems, remarks, verdict = _run(_check)
     for told in (*problems, *remarks):
         typer.echo(told)
     if problems:
         raise typer.Exit(1)
-    typer.echo("The database is current.")
+    typer.echo(verdict)
 
 
-async def _check(settings: Settings) -> tuple[list[str], list[str]]:
-    """The faults of the database, and leftovers and additions that are no faults."""
+async def _check(settings: Settings) -> tuple[list[str], list[str], str]:
+    """The faults of the database, leftovers and additions that are no faults, and the verdict."""
     from backstay.features.access.commands.seeding import declared_permissions
     from backstay.features.access.queries.permissions import ListUndeclared
 
-    application = application_in_use()
-    problems, remarks = await migrate.examine(EngineOptions.of(settings), application.histories)
+    application, options = application_in_use(), EngineOptions.of(settings)
+    found = await migrate.standing(options, application.histories)
+    verdict = found.sentence or _CURRENT
+    problems, remarks = await migrate.examine(options, application.histories)
     if problems:
-        return problems, remarks
+        return problems, remarks, verdict
     backstay = application.compose(settings, for_requests=False)
     try:
         if absent := await absence_faults(backstay.database, backstay.models):
-            return list(map(str, absent)), remarks
+            return list(map(str, absent)), remarks, verdict
         undeclared = ListUndeclared(permissions=declared_permissions(backstay.features))
-        return problems, [*remarks, *await backstay.system(undeclared)]
+        return problems, [*remarks, *await backstay.system(undeclared)], verdict
     finally:
         await backstay.close()
 
 
-async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
+@db.command()
+def current() -> None:
+    """Print which migrations the code and the database have; exit with 1 if they do not fit."""
+    rows, found = _run(_current)
+    width = max(map(len, rows))
+    for label, (code, database) in rows.items():
+        typer.echo(f"{label.ljust(width)}  code {code or '-'}  database {database or '-'}")
+    typer.echo(found.sentence or _CURRENT)
+    if found.fault:
+        raise typer.Exit(1)
+
+
+async def _current(settings: Settings) -> tuple[dict[str, tuple[str, str]], Standing]:
+    """By history, the last revisions of the code and of the database; and how they compare."""
     options, histories = EngineOptions.of(settings), application_in_use().histories
-    applied = await migrate.upgrade(options, revision, histories)
-    if await migrate.state(options, histories) is not State.CURRENT:
-        return applied, None
-    return applied, await _seed(settings)
+    found = await migrate.standing(options, histories)
+    return await migrate.last_of_each(options, histories), found
+
+
+async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Standing, Admin | None]":
+    """Migrate, and seed what this version needs; an older version leaves the rows of a newer."""
+    options, histories = EngineOptions.of(settings), application_in_use().histories
+    applied = await migrate.upgrade(options, revision, histories, _tell)
+    found = await migrate.standing(options, histories)
+    admin = await _seed(settings) if found.state is State.CURRENT else None
+    return applied, found, admin
 
 
 async def _seed(settings: Settings) -> "Admin | None":
@@ -173,6 +242,11 @@ async def _seed(settings: Settings) -> "Admin | None":
         except ConfigurationError as error:  # no server starts without one; this command is done
             typer.echo(error, err=True)
         return admin
+
+
+def _tell(sentence: str) -> None:
+    """Say what a migration waits for."""
+    typer.echo(sentence, err=True)
 
 
 def _print_admin(admin: "Admin") -> None:

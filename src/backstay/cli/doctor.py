@@ -101,7 +101,8 @@ async def _services(settings: "Settings") -> list[Finding]:
     try:
         options = EngineOptions.of(settings)
         problems, _ = await migrate.examine(options, application.histories)
-        found.append(Finding("database", tuple(problems)))
+        ahead = (await migrate.standing(options, application.histories)).sentence
+        found.append(Finding("database", tuple(problems), ahead or "ok"))
         if not problems:
             found += await _asked(backstay)
     except MigrationError as error:

@@ -58,10 +58,10 @@ Warning: {{cause}}
 
 @asynccontextmanager
 async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
-    """Everything below the edge, with a current database; in `local` it is migrated first.
+    """Everything below the edge, with a database that fits; in `local` it is migrated up first.
 
     Raises:
-        MigrationError: the database is not current, or cannot be migrated.
+        MigrationError: the database does not fit, or cannot be migrated.
         BootError: features are wired wrongly, or a table is missing; it has every fault.
         AppError: the database cannot be asked.
     """
@@ -70,7 +70,9 @@ async def opened(settings: Settings) -> "AsyncIterator[Backstay]":
         await migrate.upgrade(options, histories=application.histories)
     backstay = _composed(settings)
     try:
-        await backstay.require_schema()
+        found = await backstay.require_schema()
+        if found.sentence:  # the log of a server says it, too
+            typer.echo(f"Warning: {found.sentence}", err=True)
         await backstay.start()
         yield backstay
     finally:

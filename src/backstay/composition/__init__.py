@@ -1,7 +1,7 @@
 """Wires everything below the edge: adapters, pipelines and the bus; and seeds the first rows."""
 
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from backstay.composition.ownership import Ownership
 from backstay.composition.pipelines import bus_for
 from backstay.composition.replacing import Replacements
 from backstay.composition.roles import role_faults
+from backstay.composition.schema import SchemaCheck
 from backstay.core.bus import Bus
 from backstay.core.clock import utc_now
 from backstay.core.context import Sender
@@ -38,13 +39,11 @@ from backstay.core.ports import (
 )
 from backstay.core.principal import SYSTEM, Principal
 from backstay.core.registry import Registry
-from backstay.core.wiring import BootError
 from backstay.db import migrate
 from backstay.db.activity import AuditTrail
 from backstay.db.base import Base
-from backstay.db.checks import absence_faults
-from backstay.db.database import Database
 from backstay.db.migrations.runner import PLATFORM, Histories
+from backstay.db.migrations.standing import Standing
 from backstay.db.owners import owner_faults
 from backstay.features.access.commands.seeding import (
     SyncAccess,
@@ -80,6 +79,7 @@ class Backstay(Adapters):
     features: tuple[Feature, ...]
     histories: Histories
     models: tuple[type[Base], ...]
+    schema: SchemaCheck
     bus: Bus
     principals: PrincipalCache
     channel: PrincipalChannel
@@ -99,17 +99,15 @@ class Backstay(Adapters):
         """Whether a look into the cache may cost a round trip."""
         return bool(self.settings.cache.ttl_seconds) and self.answers is None
 
-    async def require_schema(self) -> None:
-        """Refuse a database whose schema is not that of this application.
+    async def require_schema(self) -> Standing:
+        """Refuse a database with whose schema this application does not work.
 
         Raises:
-            MigrationError: the database is missing, empty, or of an older or newer revision.
-            BootError: its revision is current, but tables or columns are missing.
+            MigrationError: the database is missing, empty, behind, or too far ahead.
+            BootError: its revisions are right, but tables or columns are missing.
             AppError: the database does not answer.
         """
-        await migrate.require_current(self.database, self.histories)
-        if faults := await absence_faults(self.database, self.models):
-            raise BootError(faults)
+        return await self.schema.require()
 
     async def require_admin(self) -> None:
         """Refuse to serve where nobody could administer; in `local` the server makes somebody.
@@ -175,14 +173,13 @@ def compose(
         return await Sender(bus.send, SYSTEM)(GetPrincipal(session_id=session_id))
 
     principals = PrincipalCache(principal_of_session, monotonic=time.monotonic, clock=clock)
-    channel = channel_for(settings, adapters, principals)
-    trail = trail_for(adapters)
+    channel, trail = channel_for(settings, adapters, principals), trail_for(adapters)
     outbox = _outbox(registry, features, adapters)
     mail = mail_for(settings, adapters.key, clock, templates) | own.replaced
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
-    schema_fault = _schema_fault_of(adapters.database, models, histories)
-    checked = adapters.database, adapters.links, outbox.store, channel, schema_fault
-    health = ServiceHealth(*checked, lacks_mail=lacks_mail)
+    schema = SchemaCheck(adapters.database, models, histories)
+    checked = adapters.database, adapters.links, outbox.store, channel
+    health = ServiceHealth(*checked, schema.fault, lacks_mail=lacks_mail)
     read_for_scrapes(adapters, outbox.store, health, features)
     services = _services(adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
@@ -198,6 +195,7 @@ def compose(
         features=tuple(features),
         histories=histories,
         models=models,
+        schema=schema,
         bus=bus,
         principals=principals,
         channel=channel,
@@ -227,20 +225,6 @@ def _worker_context(
 
     schedule = tuple(each for feature in features for each in feature.schedule)
     return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
-
-
-def _schema_fault_of(
-    database: Database, models: Sequence[type[Base]], histories: Histories
-) -> Callable[[], Coroutine[Any, Any, str | None]]:
-    async def schema_fault() -> str | None:
-        found = await migrate.schema_fault(database, histories)
-        faults = () if found else await absence_faults(database, models)
-        lacks = (
-            f"The database lacks {len(faults)} tables or columns: `backstay db check` names them."
-        )
-        return found or (lacks if faults else None)
-
-    return schema_fault
 
 
 def _services(

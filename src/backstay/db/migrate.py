@@ -12,13 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backstay.db.database import Database
 from backstay.db.engine import reader_engine
 from backstay.db.faults import sqlstate, translate
+from backstay.db.migrations import record
+from backstay.db.migrations.patience import Tell, in_transaction
 from backstay.db.migrations.runner import (
     PLATFORM,
     Histories,
     History,
     MigrationError,
 )
-from backstay.db.migrations.standing import Standing, State, standing_of
+from backstay.db.migrations.standing import (
+    FIT,
+    Standing,
+    State,
+    is_current,
+    last_revision_of_each,
+    standing_of,
+)
 from backstay.db.migrations.transaction import explained, migrating
 from backstay.db.options import EngineOptions, create_file
 
@@ -49,28 +58,60 @@ async def standing(options: EngineOptions, histories: Histories = (PLATFORM,)) -
             await engine.dispose()
 
 
-async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -> str | None:
-    """What is wrong with the schema of an open database, or None.
+async def standing_of_open(database: Database, histories: Histories = (PLATFORM,)) -> Standing:
+    """Compare an open database with the histories, on the connection of probes.
 
-    It takes one cheap statement on the connection of probes.
+    It takes one cheap statement if the database is current.
+
+    Raises:
+        MigrationError: the histories contradict each other.
+        AppError: the statement failed.
+    """
+    try:
+        return await _standing(database.options, database.probe_engine, histories)
+    except (SQLAlchemyError, OSError) as error:
+        raise translate(error) from error
+
+
+async def last_of_each(
+    options: EngineOptions, histories: Histories = (PLATFORM,)
+) -> dict[str, tuple[str, str]]:
+    """By history: the last revision of the code and of the database, empty where there is none.
+
+    Raises:
+        MigrationError: the database could not be queried.
+    """
+    if options.is_missing:
+        return last_revision_of_each(histories, (), {})
+    engine = _reader(options)
+    with explained(options):
+        try:
+            stored = await _stored(engine) or ()
+            async with engine.connect() as connection:
+                applied = await record.read(connection)
+        finally:
+            await engine.dispose()
+    return last_revision_of_each(histories, stored, applied)
+
+
+async def schema_fault(database: Database, histories: Histories = (PLATFORM,)) -> str | None:
+    """What keeps this version from working with an open database, or None.
 
     Raises:
         AppError: the statement failed.
     """
     try:
-        found = await _standing(database.options, database.probe_engine, histories)
+        found = await standing_of_open(database, histories)
     except MigrationError as error:
         return str(error)
-    except (SQLAlchemyError, OSError) as error:
-        raise translate(error) from error
-    return found.sentence or None
+    return found.fault or None
 
 
 async def require_current(database: Database, histories: Histories = (PLATFORM,)) -> None:
-    """Refuse a database that has another schema.
+    """Refuse a database with whose schema this version does not work.
 
     Raises:
-        MigrationError: the database is absent, empty, behind or ahead.
+        MigrationError: the database is absent, empty, behind, or too far ahead.
         AppError: the database could not be queried.
     """
     fault = await schema_fault(database, histories)
@@ -79,10 +120,15 @@ async def require_current(database: Database, histories: Histories = (PLATFORM,)
 
 
 async def upgrade(
-    options: EngineOptions, revision: str = "head", histories: Histories = (PLATFORM,)
+    options: EngineOptions,
+    revision: str = "head",
+    histories: Histories = (PLATFORM,),
+    tell: Tell = lambda sentence: None,
 ) -> list[str]:
     """Migrate up in one transaction under a lock and return the revisions applied.
 
+    On PostgreSQL a revision may declare that it runs outside of it; ``tell`` hears who holds the
+    lock of a table, while this tries again.
     ``revision`` may name a history: ``shop@head``, ``shop@0002`` or ``shop@+1``.
     If several processes do this at once, one migrates; the others wait and find nothing to do.
 
@@ -90,18 +136,17 @@ async def upgrade(
         MigrationError: nothing was changed; the text says why.
     """
     found = await standing(options, histories)
-    if found.state in {State.AHEAD, State.FOREIGN}:
-        raise MigrationError(found.sentence)
-    if found.state is State.CURRENT and revision == "head":
+    if found.state in FIT and revision == "head":
         return []
-    from backstay.db.migrations import steps
+    if found.refusal:
+        raise MigrationError(found.refusal)
+    from backstay.db.migrations import applying, steps
 
     with explained(options):
         if options.is_missing:
             steps.require(histories, revision)
         create_file(options)
-    async with migrating(options) as connection:
-        return await connection.run_sync(steps.upgrade, histories, revision)
+    return await applying.apply(options, histories, revision, found.stored, tell)
 
 
 async def downgrade(
@@ -109,6 +154,7 @@ async def downgrade(
     revision: str,
     force: bool = False,
     histories: Histories = (PLATFORM,),
+    tell: Tell = lambda sentence: None,
 ) -> list[str]:
     """Migrate down in one transaction under a lock and return the revisions undone.
 
@@ -120,21 +166,23 @@ async def downgrade(
             ``force`` is not set, or because another history depends on what would be undone.
     """
     found = await standing(options, histories)
-    if found.state in {State.AHEAD, State.FOREIGN}:
-        raise MigrationError(found.sentence)
+    if found.refusal:
+        raise MigrationError(found.refusal)
     from backstay.db.migrations import steps
 
-    async with migrating(options) as connection:
-        before = await connection.run_sync(_tables)
-        undone = await connection.run_sync(steps.downgrade, histories, revision)
-        dropped = before - await connection.run_sync(_tables)
+    def work(connection: Connection) -> list[str]:
+        before = _tables(connection)
+        undone = steps.downgrade(connection, histories, revision)
+        dropped = before - _tables(connection)
         if dropped and not force:
             names = ", ".join(sorted(dropped))
             raise MigrationError(
                 f"This would drop {names} with every row in them. Nothing was changed; "
                 "to do it all the same, add --force."
             )
-    return undone
+        return undone
+
+    return await in_transaction(options, work, tell)
 
 
 async def revision(
@@ -155,8 +203,8 @@ async def revision(
             or cannot be written.
     """
     found = await standing(options, histories)
-    if not empty and found.state is not State.CURRENT:
-        raise MigrationError(found.sentence)
+    if found.refusal or (not empty and found.state is not State.CURRENT):
+        raise MigrationError(found.refusal or found.sentence)
     from backstay.db.migrations import writing
 
     async with migrating(options) as connection:
@@ -187,6 +235,8 @@ async def examine(
         MigrationError: the database could not be queried.
     """
     found = await standing(options, histories)
+    if found.state is State.COMPATIBLE:
+        return [], []  # what newer migrations made, this version cannot compare
     if found.state is not State.CURRENT:
         return [found.sentence], []
     from backstay.db.migrations.comparison import Comparison
@@ -225,9 +275,12 @@ async def _standing(options: EngineOptions, engine: AsyncEngine, histories: Hist
     if options.is_missing:
         return Standing(State.ABSENT)
     stored = await _stored(engine)
-    if stored is None:
-        return Standing(State.ABSENT)
-    return standing_of(histories, stored) if stored else Standing(State.EMPTY)
+    if not stored:
+        return Standing(State.ABSENT if stored is None else State.EMPTY)
+    if is_current(histories, stored):
+        return Standing(State.CURRENT, stored=stored)
+    async with engine.connect() as connection:
+        return standing_of(histories, stored, await record.read(connection))
 
 
 async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
@@ -238,7 +291,7 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
     except DBAPIError as error:
         if sqlstate(error) == "3D000":
             return None
-        if sqlstate(error) == "42P01" or "no such table" in str(error.orig):
+        if record.lacks_table(error):
             return ()
         raise
 

@@ -43,6 +43,8 @@ class EngineOptions:
     max_reads_per_user: int = 5
     pool_timeout: float = 2.0
     pgbouncer: bool = False
+    migration_lock_timeout: float = 2.0
+    migration_max_wait: float = 300.0
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -60,6 +62,8 @@ class EngineOptions:
             max_reads_per_user=db.max_reads_per_user,
             pool_timeout=db.pool_timeout,
             pgbouncer=db.pgbouncer,
+            migration_lock_timeout=db.migration_lock_timeout,
+            migration_max_wait=db.migration_max_wait,
         )
 
     @property

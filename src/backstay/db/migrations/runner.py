@@ -19,10 +19,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import NoReferenceError
 
 from backstay.db.base import Base
+from backstay.db.migrations.declared import wrong_declarations
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
+    from alembic.script import Script, ScriptDirectory
 
 CONNECTION, OPTIONS = "connection", "options"
 _FOLDER = Path(__file__).parent
@@ -73,6 +74,24 @@ def last_revisions(histories: Histories) -> frozenset[str]:
         last -= _dependencies(names[max(names)]) if last else set()
         last.add(revision_id(history, numbers[-1]))
     return frozenset(last)
+
+
+@cache
+def known_revisions(histories: Histories) -> frozenset[str]:
+    """The ids of all revisions: read from file names if these are numbered without gaps.
+
+    A server asks for it when the database has revisions that it does not know, and then imports
+    neither migrations nor Alembic.
+    """
+    files = {
+        revision_id(history, number): path
+        for history in histories
+        for number, path in enumerate(revision_files(history), 1)
+    }
+    needed = {each for path in files.values() for each in _dependencies(path)}
+    if last_revisions(histories) and needed <= files.keys():
+        return frozenset(files)
+    return frozenset(script.revision for script in scripts(histories).walk_revisions())
 
 
 def revision_files(history: History) -> list[Path]:
@@ -134,6 +153,8 @@ def scripts(histories: Histories) -> "ScriptDirectory":
         with worded():
             found = ScriptDirectory.from_config(config_of(histories))
             _require_references(found)
+            if wrong := next(wrong_declarations(found), None):
+                raise FaultyHistory(wrong)
             found.get_heads()
     except MigrationError:
         raise
@@ -188,6 +209,7 @@ def forget() -> None:
     """Read the revisions again: a file was written."""
     scripts.cache_clear()
     last_revisions.cache_clear()
+    known_revisions.cache_clear()
 
 
 def history_of(histories: Histories, revision: str) -> History:
@@ -201,6 +223,17 @@ def heads_of(histories: Histories, history: History) -> tuple[str, ...]:
     """The last revision of a history: several if it branches, none if it is empty."""
     heads = scripts(histories).get_heads()
     return tuple(sorted(head for head in heads if history_of(histories, head) == history))
+
+
+def applied_of(histories: Histories, stored: Sequence[str]) -> "dict[str, Script]":
+    """Every revision that a database has, by the last ones, which it stores."""
+    known, found, ahead = scripts(histories), {}, list(stored)
+    while ahead:
+        script = known.get_revision(ahead.pop())
+        if script.revision not in found:
+            found[script.revision] = script
+            ahead += script._all_down_revisions
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
 
 from alembic import command
 from alembic.runtime.migration import MigrationContext
@@ -11,12 +13,15 @@ from alembic.script.revision import RangeNotAncestorError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from backstay.db.migrations.declared import runs_outside
+from backstay.db.migrations.record import settle
 from backstay.db.migrations.runner import (
     Histories,
     MigrationError,
     config_of,
     heads_of,
     history_of,
+    known_revisions,
     place_of,
     quiet,
     revision_id,
@@ -26,6 +31,14 @@ from backstay.db.migrations.runner import (
 
 _OF_HISTORY = re.compile(r"(?P<label>\w+)@(?P<rest>.+)")
 _STEPS = re.compile(r"[+-][0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Revisions that are applied in one transaction, or one that runs outside of any."""
+
+    revisions: list[str]
+    outside: bool = False
 
 
 def require(histories: Histories, revision: str) -> None:
@@ -47,12 +60,47 @@ def upgrade(connection: Connection, histories: Histories, revision: str) -> list
 
     ``head`` is the last revision of every history, one history after the other.
     """
+    if newer := set(_stored(connection)) - known_revisions(histories):
+        raise MigrationError(f"A newer version has just applied {', '.join(sorted(newer))}.")
     applied: list[str] = []
     with worded():
         for target in _targets(histories, revision):
             with _placed(histories), quiet():
                 command.upgrade(config_of(histories, connection, applied), target)
+        settle(connection, histories, _stored(connection), applied)
     return applied
+
+
+def has_outside(histories: Histories) -> bool:
+    """Whether any revision runs outside of the transaction."""
+    with worded():
+        return any(map(runs_outside, scripts(histories).walk_revisions()))
+
+
+def segments(histories: Histories, revision: str, stored: Sequence[str]) -> list[Segment]:
+    """What an upgrade does, apart where a revision runs outside of the transaction."""
+    known, found, seen = scripts(histories), list[Segment](), set[str]()
+    with worded():
+        for target in _targets(histories, revision):
+            for step in known._upgrade_revs(target, cast("Any", tuple(stored))):
+                name = step.revision.revision
+                if name in seen:
+                    continue
+                seen.add(name)
+                if runs_outside(step.revision):
+                    found.append(Segment([name], outside=True))
+                elif found and not found[-1].outside:
+                    found[-1].revisions.append(name)
+                else:
+                    found.append(Segment([name]))
+    return found
+
+
+def upgrade_through(
+    connection: Connection, histories: Histories, revisions: Sequence[str]
+) -> list[str]:
+    """Migrate up through these revisions in their order; return those that were not applied yet."""
+    return [done for each in revisions for done in upgrade(connection, histories, each)]
 
 
 @contextmanager
@@ -111,7 +159,12 @@ def downgrade(connection: Connection, histories: Histories, revision: str) -> li
         if doomed:
             with _placed(histories), quiet():
                 command.downgrade(config_of(histories, connection, undone), target)
+            settle(connection, histories, _stored(connection), ())
     return undone
+
+
+def _stored(connection: Connection) -> tuple[str, ...]:
+    return MigrationContext.configure(connection).get_current_heads()
 
 
 def _to_undo(
@@ -119,7 +172,7 @@ def _to_undo(
 ) -> tuple[str, list[Script]]:
     """The target of a downgrade, and the revisions that it undoes, the last applied first."""
     known, target = scripts(histories), _resolved(histories, revision)
-    stored = MigrationContext.configure(connection).get_current_heads()
+    stored = _stored(connection)
     if _STEPS.fullmatch(revision) and len(stored) > 1:
         raise _needs_label(histories, revision)
     label = target.partition("@")[0] if "@" in target else None

@@ -1,7 +1,6 @@
 """The settings of the database, and the form that its URL has in all other code."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -105,8 +104,10 @@ def _composed(parts: Mapping[str, Any], root: Path | None) -> URL:
     name, password = parts["name"], parts["password"]
     driver = parts["driver"] or POSTGRESQL
     if driver == SQLITE:
-        with _blaming("DB_NAME"):
+        try:
             return _file(URL.create(SQLITE, database=name or DEFAULT_FILE), root)
+        except SettingError as error:
+            raise SettingError(error.wrong, error.hint, "DB_NAME") from None
     if not name:
         raise SettingError(
             "is missing while other parts of the database's address are given",
@@ -121,26 +122,9 @@ def _composed(parts: Mapping[str, Any], root: Path | None) -> URL:
         password=password and password.get_secret_value(),
         database=name,
     )
-    return _at(url, "DB_HOST", parts["host"] or "localhost", parts["port"] or DEFAULT_PORT)
-
-
-def _at(url: URL, variable: str, host: str, port: int | None) -> URL:
-    try:
-        return postgres_url.at(url, [(each, port) for each in postgres_url.hosts(host)])
-    except ValueError:
-        raise SettingError(
-            "is not a host",
-            "Write a name, an address or the folder of a socket; the port is a setting of its own.",
-            variable=variable,
-        ) from None
-
-
-@contextmanager
-def _blaming(variable: str) -> Iterator[None]:
-    try:
-        yield
-    except SettingError as error:
-        raise SettingError(error.wrong, error.hint, variable) from None
+    return postgres_url.at_host(
+        url, "DB_HOST", parts["host"] or "localhost", parts["port"] or DEFAULT_PORT
+    )
 
 
 class DbSettings(SettingsGroup, title="Database"):
@@ -226,6 +210,16 @@ class DbSettings(SettingsGroup, title="Database"):
     auto_migrate: bool = Field(
         True, description="Migrate the database at start; only obeyed in `local`."
     )
+    migration_lock_timeout: Annotated[
+        float, Field(gt=0, allow_inf_nan=False), Setting(kind="seconds above 0", at_most=300)
+    ] = Field(
+        2.0,
+        description="Seconds that a migration waits for the lock of a table on PostgreSQL before "
+        "it undoes everything and tries again: others who use that table wait as long.",
+    )
+    migration_max_wait: Annotated[
+        float, Field(ge=0, allow_inf_nan=False), Setting(kind="seconds", at_most=WEEK)
+    ] = Field(300.0, description="Seconds in which `db upgrade` and `db downgrade` try again.")
 
     @field_validator("url")
     @classmethod
@@ -295,5 +289,9 @@ def _replica_of(primary: URL, parts: Mapping[str, Any]) -> URL:
     )
     if parts["replica_host"]:
         ports = str(primary.query.get("port", primary.port or DEFAULT_PORT)).split(",")
-        return _at(url, "DB_REPLICA_HOST", parts["replica_host"], port or int(ports[0]))
-    return _at(url, "DB_REPLICA_PORT", primary.host or str(primary.query.get("host", "")), port)
+        return postgres_url.at_host(
+            url, "DB_REPLICA_HOST", parts["replica_host"], port or int(ports[0])
+        )
+    return postgres_url.at_host(
+        url, "DB_REPLICA_PORT", primary.host or str(primary.query.get("host", "")), port
+    )

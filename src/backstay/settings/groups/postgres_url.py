@@ -140,3 +140,19 @@ def _once(name: str, value: str | Sequence[str]) -> str:
     if name == "host":
         return ",".join(value)
     raise SettingError("has a parameter more than once", "Write each parameter once.")
+
+
+def at_host(url: URL, variable: str, host: str, port: int | None) -> URL:
+    """The URL with the hosts that a variable names, with commas.
+
+    Raises:
+        SettingError: one is no host.
+    """
+    try:
+        return at(url, [(each, port) for each in hosts(host)])
+    except ValueError:
+        raise SettingError(
+            "is not a host",
+            "Write a name, an address or the folder of a socket; the port is a setting of its own.",
+            variable=variable,
+        ) from None

@@ -1,0 +1,80 @@
+"""Shows that the migrations of the guide do what the guide says, with rows, on both databases."""
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from backstay.db.database import Database
+from backstay.db.migrations.linting import lint
+from backstay.db.migrations.runner import History
+from backstay.db.options import EngineOptions
+from tests.db.shop import Shop
+from tests.db.test_migrate import execute, head
+from tests.guides import page
+
+pytestmark = pytest.mark.anyio
+
+BLOCKS = [
+    block
+    for block in re.findall(r"^```python\n(.*?)^```", page("safe-migrations"), re.DOTALL | re.M)
+    if "def upgrade" in block
+]
+RENAMING, INDEX = BLOCKS[:3], BLOCKS[3]
+FIRST = """
+def upgrade():
+    op.create_table(
+        "customers",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("email", sa.String(200)),
+    )
+
+def downgrade():
+    op.drop_table("customers")
+"""
+
+
+def release(options: EngineOptions, folder: Path, *blocks: str) -> Shop:
+    """The shop with its first migration, and those of the guide that it has by then."""
+    made = Shop(options, History("shop", folder))
+    made.with_file("0001_customers.py", FIRST, None, head())
+    for number, block in enumerate(blocks, 2):
+        made.with_file(f"{number:04d}_change.py", f"\n{block}", f"shop_{number - 1:04d}")
+    return made
+
+
+WORKS = {
+    # by the release whose schema it is: which code works with it
+    1: [True, True, True, True],
+    2: [False, True, True, True],
+    3: [False, False, True, True],
+}
+
+
+async def test_a_column_is_renamed_over_three_releases(
+    options: EngineOptions, tmp_path: Path
+) -> None:
+    releases = [release(options, tmp_path / str(n), *RENAMING[:n]) for n in range(4)]
+    await releases[0].upgrade()
+    await execute(options, "INSERT INTO customers (id, name) VALUES (1, 'Ann')")
+    for number, expected in WORKS.items():
+        await releases[number].upgrade()
+        works = ["this version works" in await each.sentence() for each in releases[:number]]
+        assert works == expected[:number]
+        assert await releases[number].sentence() == ""
+    database = Database(options)
+    assert await database.reader.scalar(text("SELECT full_name FROM customers")) == "Ann"
+    await database.dispose()
+    assert await releases[3].downgrade("shop@0003") == ["shop_0004"]
+    assert "this version works" in await releases[1].sentence()
+    assert lint(releases[3].histories, releases[3].history) == []
+
+
+async def test_the_index_of_the_guide_is_built(options: EngineOptions, tmp_path: Path) -> None:
+    shop = release(options, tmp_path / "versions", INDEX)
+    assert (await shop.upgrade())[-1] == "shop_0002"
+    assert lint(shop.histories, shop.history) == []
+    assert await shop.downgrade("shop@-1") == ["shop_0002"]
+    assert await shop.upgrade() == ["shop_0002"]
