@@ -54,6 +54,11 @@ class _Subscriber(Protocol):
         ...
 
 
+def prefix_of(address: RedisAddress) -> str:
+    """The prefix of all keys on a server."""
+    return "backstay:{backstay}:" if address.is_cluster else "backstay:"
+
+
 class RedisLink:
     """One connection to one server: all commands sent in one event loop tick share a round trip.
 
@@ -66,7 +71,7 @@ class RedisLink:
         self, address: RedisAddress, up: Gauge, failed: Counter, short_circuited: Counter
     ) -> None:
         self.address = address
-        self.prefix = "backstay:{backstay}:" if address.is_cluster else "backstay:"
+        self.prefix = prefix_of(address)
         """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on
         one server: a script requires that of its keys, and only one server keeps messages in
         order."""
