@@ -93,9 +93,9 @@ def _summary(outcomes: list[Outcome], counts: Counter[Severity]) -> str:
     ]
     looked = sum(bool(each.findings) for each in outcomes)
     told = f"{looked} checks: {', '.join(found) or 'all is well'}."
-    if skipped := [each.check.id for each in outcomes if each.skipped]:
-        told += f" {len(skipped)} were skipped, since what they need does not work: "
-        told += f"{', '.join(skipped)}."
+    if skipped := Counter(each.check.group for each in outcomes if each.skipped):
+        groups = ", ".join(f"{number} of {group}" for group, number in skipped.items())
+        told += f" Skipped, since what they need does not work: {groups}."
     return told
 
 
@@ -120,7 +120,7 @@ def _as_json(outcomes: list[Outcome], counts: Counter[Severity], *, ok: bool) ->
 
 @contextmanager
 def _watched() -> Iterator[None]:
-    """End this process if not even its timeouts work: the import of a project may hang, or a disk."""
+    """End this process if not even timeouts work: the import of a project may hang, or a disk."""
 
     def end() -> None:
         typer.echo(f"It has not ended within {_LONGEST:g} s: a disk or an import hangs.", err=True)

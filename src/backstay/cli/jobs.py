@@ -96,17 +96,15 @@ def retry(
     if not dead and (name or queue):
         raise typer.BadParameter("--name and --queue narrow down --dead: they do not go with ids.")
 
-    async def chosen(backstay: Backstay) -> Sequence[UUID]:
-        if ids:
-            return ids
-        failed = ListJobs(state=JobState.FAILED, name=name, queue=queue)
-        return [job.id for job in reversed(await backstay.system(failed))]
+    async def failed(backstay: Backstay) -> list[UUID]:
+        asked = ListJobs(state=JobState.FAILED, name=name, queue=queue)
+        return [job.id for job in reversed(await backstay.system(asked))]
 
     async def again(backstay: Backstay, job_id: UUID) -> str:
         await backstay.system(RetryJob(id=job_id))
         return "runs again"
 
-    _change("Run again", chosen, again, yes=yes)
+    _change("Run again", ids or _run(failed), again, yes=yes)
 
 
 @jobs.command()
@@ -115,20 +113,17 @@ def cancel(ids: Ids = None, yes: Yes = False) -> None:
     if not ids:
         raise typer.BadParameter("Name the ids of the jobs.")
 
-    async def chosen(backstay: Backstay) -> Sequence[UUID]:
-        return ids
-
     async def stop(backstay: Backstay, job_id: UUID) -> str:
         job = await backstay.system(CancelJob(id=job_id))
         is_over = job.state is JobState.CANCELLED
         return "cancelled" if is_over else "runs; it is asked to stop"
 
-    _change("Cancel", chosen, stop, yes=yes)
+    _change("Cancel", ids, stop, yes=yes)
 
 
 def _change(
     what: str,
-    choose: Callable[[Backstay], Awaitable[Sequence[UUID]]],
+    ids: Sequence[UUID],
     change: Callable[[Backstay, UUID], Awaitable[str]],
     *,
     yes: bool,
@@ -138,13 +133,14 @@ def _change(
     Raises:
         Exit: with 1, if any could not be changed.
     """
+    ids = list(dict.fromkeys(ids))
+    if not ids:
+        typer.echo("There is no such job.")
+        return
+    if len(ids) > 1 and not yes:
+        _ask(f"{what} {len(ids)} jobs?")
 
     async def work(backstay: Backstay) -> int:
-        ids = list(dict.fromkeys(await choose(backstay)))
-        if not ids:
-            typer.echo("There is no such job.")
-        elif len(ids) > 1 and not yes:
-            _ask(f"{what} {len(ids)} jobs?")
         failed = 0
         for job_id in ids:
             try:
@@ -159,9 +155,11 @@ def _change(
 
 
 def _ask(question: str) -> None:
-    """Raises:
-    BadParameter: nobody can be asked.
-    Abort: the answer is no.
+    """Ask outside of an event loop, in which Ctrl-C would not end the question.
+
+    Raises:
+        BadParameter: nobody can be asked.
+        Abort: the answer is no.
     """
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{question} Say --yes, as nobody can be asked here.")

@@ -6,7 +6,9 @@ from pathlib import Path
 from backstay.application import PACKAGED, Application
 from backstay.cli.checks import CHECKS, Run, Subject
 from backstay.settings import read_settings
+from backstay.testing.waiting import LIMIT
 from tests.cli.process import KEYS
+from tests.patient import PATIENT
 
 PRODUCTION = KEYS | {"ENVIRONMENT": "production", "LOG_DIR": ""}
 
@@ -18,10 +20,10 @@ def subject_of(
     folder: Path, application: Application | None = PACKAGED, /, **variables: str
 ) -> Subject:
     """What the checks look at, with these settings; not wired yet."""
-    return Subject(read_settings({"LOG_DIR": ""} | variables, folder), application)
+    return Subject(read_settings(PATIENT | {"LOG_DIR": ""} | variables, folder), application)
 
 
-async def look(subject: Subject, *names: str, seconds: float | None = None) -> dict[str, str]:
+async def look(subject: Subject, *names: str, seconds: float = LIMIT) -> dict[str, str]:
     """By id of a check: its findings as lines ``severity: cause mend``, or ``skipped``.
 
     Checks that others come after are run with them; ``seconds`` is the timeout of all.
@@ -30,8 +32,7 @@ async def look(subject: Subject, *names: str, seconds: float | None = None) -> d
         subject.compose()
     wanted = [name for name in CHECKS if name.startswith(names)]
     checks = {name: CHECKS[name] for name in CHECKS if name in wanted or _precedes(name, wanted)}
-    if seconds is not None:
-        checks = {name: replace(each, seconds=seconds) for name, each in checks.items()}
+    checks = {name: replace(each, seconds=seconds) for name, each in checks.items()}
     told = {}
     async for outcome in Run(checks, subject).outcomes():
         lines = [f"{each.severity}: {each.cause} {each.mend}" for each in outcome.findings]

@@ -70,7 +70,7 @@ def _folders(subject: Subject) -> Iterator[tuple[str, Path]]:
         yield "LOG_DIR", Path(settings.log.dir).absolute()
     if settings.mail.chosen == "file":
         yield "MAIL_DIR", Path(settings.mail.dir).absolute()
-    yield "TMPDIR, for uploads", Path(tempfile.gettempdir())
+    yield "TMPDIR", Path(tempfile.gettempdir())
 
 
 def _inodes(folder: Path) -> int | None:

@@ -20,8 +20,8 @@ _EXTRAS = {
 @check("project.application")
 def application(subject: Subject) -> Iterator[Finding]:
     """Whether it can be loaded and wired; clashing names and missing handlers are found here."""
-    for problem in subject.problems:
-        yield error(problem, "Until then, only what needs no application is looked at.")
+    for cause, mend in subject.problems:
+        yield error(cause, _one_line(mend))
     if subject.problems or subject.application is None:
         return
     if subject.backstay is None:

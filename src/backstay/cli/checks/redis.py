@@ -29,7 +29,7 @@ async def reachable(subject: Subject) -> list[Finding]:
         try:
             (reply,) = await _asked(address, ("PING",))
         except RedisFault as failure:
-            return error(f"It does not answer: {failure}.", _SEE)
+            return error(f"It does not answer: {str(failure).rstrip('.')}.", _SEE)
         if isinstance(reply, Exception):
             return error(f"It answers {reply}.", "See REDIS_USERNAME and REDIS_PASSWORD.")
         return ok(str(address))

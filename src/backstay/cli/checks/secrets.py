@@ -8,7 +8,6 @@ from pathlib import Path
 from backstay.cli.checks.finding import Finding, check, error, note, ok, warning
 from backstay.cli.checks.subject import Subject
 from backstay.settings.files import FOLDER
-from backstay.settings.project import project_root
 
 _SHORT = 16
 """Characters below which a password between machines is short: people need not remember it."""
@@ -68,7 +67,7 @@ def file_finding(path: Path, *, local: bool = False) -> Finding | None:
 
 
 def _files(subject: Subject) -> Iterator[Path]:
-    root = subject.root or project_root()
+    root = subject.root or Path.cwd()
     yield root / ".env"
     if (root / FOLDER).is_dir():
         yield from (each for each in (root / FOLDER).iterdir() if each.name != ".gitignore")

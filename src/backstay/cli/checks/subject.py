@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from backstay.application import PACKAGED, Application, application_in_use
-from backstay.core.masking import HIDDEN
+from backstay.core.masking import HIDDEN, without_secrets
 from backstay.core.wiring import BootError
 from backstay.db.migrations.runner import PLATFORM, Histories
 from backstay.db.options import EngineOptions
@@ -26,6 +26,10 @@ _SHORTEST_SECRET = 6
 """Characters; a shorter text may be a word of a sentence, which its mask would give away."""
 
 
+Problems = tuple[tuple[str, str], ...]
+"""Causes, each with what to do."""
+
+
 class Subject:
     """The project here and what it uses, as far as that can be read.
 
@@ -33,7 +37,7 @@ class Subject:
         root: the folder of the project; None where there is none.
         application: None where it cannot be loaded; the settings are then those of the package.
         loaded: the settings; None where not even the folder of the project can be read.
-        problems: why the application or the folder cannot be read.
+        problems: why the application or the folder cannot be read, each with what to do.
         backstay: the application, wired; None where that is impossible.
     """
 
@@ -42,7 +46,7 @@ class Subject:
         loaded: Loaded | None,
         application: Application | None = None,
         root: Path | None = None,
-        problems: tuple[str, ...] = (),
+        problems: Problems = (),
     ) -> None:
         self.loaded, self.application, self.root = loaded, application, root
         self.problems = problems
@@ -55,15 +59,15 @@ class Subject:
         try:
             project = find_project(Path.cwd())
         except ConfigurationError as error:
-            return cls(None, problems=tuple(each.sentence for each in error.errors))
+            return cls(None, problems=_of_settings(error))
         root = project.root if project else None
         try:
             application = application_in_use()
             return cls(application.read_settings(), application, root)
         except ConfigurationError as error:
-            problems = tuple(each.sentence for each in error.errors)
+            problems = _of_settings(error)
         except BootError as error:
-            problems = tuple(map(str, error.faults))
+            problems = _of_wiring(error)
         return cls(PACKAGED.read_settings(), None, root, problems)
 
     def compose(self) -> None:
@@ -73,7 +77,7 @@ class Subject:
         try:
             self.backstay = self.application.compose(self.loaded.settings, for_requests=False)
         except BootError as error:
-            self.problems = tuple(map(str, error.faults))
+            self.problems = _of_wiring(error)
 
     @property
     def settings(self) -> Settings:
@@ -131,6 +135,18 @@ class Subject:
             await self.backstay.close()
         if "_database" in self.__dict__:
             await self._database.dispose()
+
+
+def _of_settings(error: ConfigurationError) -> Problems:
+    return tuple((f"{each.variable} {each.wrong}.", each.hint) for each in error.errors)
+
+
+def _of_wiring(error: BootError) -> Problems:
+    """The faults; of an exception of the project's own, the text may hold a secret."""
+    return tuple(
+        (without_secrets(f"{each.where}: {each.problem} ({each.code})"), each.hint)
+        for each in error.faults
+    )
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
