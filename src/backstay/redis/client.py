@@ -55,7 +55,8 @@ class _Subscriber(Protocol):
 
 
 def prefix_of(address: RedisAddress) -> str:
-    """The prefix of all keys on a server."""
+    """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on one
+    server: a script requires that of its keys, and only one server keeps messages in order."""
     return "backstay:{backstay}:" if address.is_cluster else "backstay:"
 
 
@@ -72,9 +73,6 @@ class RedisLink:
     ) -> None:
         self.address = address
         self.prefix = prefix_of(address)
-        """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on
-        one server: a script requires that of its keys, and only one server keeps messages in
-        order."""
         self._up, self._failed, self._short_circuited = up, failed, short_circuited
         self._subscribers: dict[bytes, _Subscriber] = {}
         self._connection: Connection | None = None

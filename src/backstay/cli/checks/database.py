@@ -126,12 +126,9 @@ async def writable(subject: Subject) -> list[Finding]:
     """Whether a row can be written; it is taken back."""
     row = insert(Schedule).values(name=f"doctor {uuid4()}", slot=datetime.now(UTC))
     try:
-        async with (
-            subject.database.writer.connect() as connection,
-            connection.begin() as transaction,
-        ):
+        async with subject.database.writer.connect() as connection:
             await connection.execute(row)
-            await transaction.rollback()
+            await connection.rollback()
         if subject.options.file is not None:
             await subject.database.watch.require_sound()
     except (SQLAlchemyError, AppError, OSError) as failure:
