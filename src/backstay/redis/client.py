@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from backstay.redis.errors import RedisFault, RedisRefused
+from backstay.redis.keys import prefix_of
 from backstay.settings import RedisAddress
 
 if TYPE_CHECKING:
@@ -52,12 +53,6 @@ class _Subscriber(Protocol):
     def complete_until(self, moment: float) -> None:
         """Every message published before this moment (``time.monotonic``) was received."""
         ...
-
-
-def prefix_of(address: RedisAddress) -> str:
-    """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on one
-    server: a script requires that of its keys, and only one server keeps messages in order."""
-    return "backstay:{backstay}:" if address.is_cluster else "backstay:"
 
 
 class RedisLink:

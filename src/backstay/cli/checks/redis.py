@@ -8,6 +8,7 @@ from typing import Any
 from backstay.cli.checks.database import clock_finding
 from backstay.cli.checks.finding import Finding, check, error, note, ok, warning
 from backstay.cli.checks.subject import Subject
+from backstay.redis.keys import prefix_of
 from backstay.settings import RedisAddress
 
 REACHABLE = "redis.reachable"
@@ -63,7 +64,6 @@ def version_finding(told: dict[str, str]) -> Finding:
 @check("redis.writable", "REDIS_", after=REACHABLE)
 async def writable(subject: Subject) -> list[Finding]:
     """Whether a key can be written that expires at once; replicas and full servers refuse it."""
-    from backstay.redis.client import prefix_of
 
     async def look(address: RedisAddress) -> Finding:
         (reply,) = await _asked(address, ("SET", f"{prefix_of(address)}probe", "", "PX", "1000"))
@@ -166,7 +166,6 @@ def _addresses(subject: Subject) -> Iterator[RedisAddress]:
 
 
 async def _asked(address: RedisAddress, *commands: tuple[str, ...]) -> list[Any]:
-    from backstay.redis.client import prefix_of
     from backstay.redis.connection import ask
 
     return await ask(address, f"{prefix_of(address)}probe", *commands)
