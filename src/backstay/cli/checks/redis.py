@@ -24,7 +24,7 @@ Look = Callable[[RedisAddress], Awaitable[Finding]]
 @check(REACHABLE, "REDIS_", mend=_SEE)
 async def reachable(subject: Subject) -> list[Finding]:
     """Whether each server answers, and accepts the password."""
-    from backstay.redis.errors import RedisFault
+    from backstay.redis.client import RedisFault
 
     async def look(address: RedisAddress) -> Finding:
         try:
