@@ -37,7 +37,7 @@ def doctor(
     """Look whether anything is wrong with the project; exit with 1 if so.
 
     It looks at the settings, at this machine, at the database and all else that is configured, and
-    at generated files. It ends within half a minute, whatever hangs.
+    at generated files. It ends within a minute, whatever hangs.
     """
     outcomes: list[Outcome] = []
     with _watched():
