@@ -28,6 +28,7 @@ _GUIDES = [
         "database-urls",
         "deploy",
         "production",
+        "doctor",
         "upgrade",
         "coming-from",
     ),

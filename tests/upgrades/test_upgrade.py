@@ -98,7 +98,7 @@ def _processor_seconds() -> float:
 def _unfixed(project: Grown) -> list[str]:
     """The files that lack a security fix of the installed release, as `doctor` tells them."""
     told = project.environment.call(project.root, "doctor").output
-    return re.findall(r"^security fixes +(\S+) lacks a security fix", told, re.MULTILINE)
+    return re.findall(r"^ .* security-fixes +(\S+) lacks a security fix", told, re.MULTILINE)
 
 
 def conflicts(output: str) -> list[str]:

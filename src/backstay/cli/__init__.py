@@ -30,6 +30,7 @@ COMMANDS = {
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",
     "db": "Migrate the database and look at it.",
+    "jobs": "Look at jobs, run failed ones again, cancel others.",
     "create-admin": "Create an administrator, or give one a new password.",
     "create-tier": "Create a tier, with rate limits if wanted.",
     "generate-secrets": "Print new secrets as lines for an .env file; nothing is kept.",

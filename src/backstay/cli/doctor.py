@@ -2,189 +2,141 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from backstay.application import application_in_use
+from backstay.cli.checks import CHECKS, Finding, Outcome, Run, Severity, Subject
 
-if TYPE_CHECKING:
-    from backstay.composition import Backstay
-    from backstay.settings import Settings
-
-
-_HINTS = {
-    "cache": "Redis does not answer. See that it runs, and that REDIS_URL is right.",
-    "mail": "No mail server is configured, so none is sent. Set MAIL_BACKEND and MAIL_HOST.",
-    "queue": "No worker claims it. Start one: backstay worker",
-    "replica": "The replica does not answer. See that it runs, and that DB_REPLICA_URL is right.",
+_COLOURS = {
+    Severity.OK: "green",
+    Severity.NOTE: "blue",
+    Severity.WARNING: "yellow",
+    Severity.ERROR: "red",
 }
-"""By the name of a check of `/health`: what to do. Others are of a running server alone."""
-
-
-class Finding(NamedTuple):
-    """What one check found.
-
-    Attributes:
-        check: what was looked at, in a word or two.
-        problems: what to do; none if all is well.
-        note: what is no problem, but good to know.
-    """
-
-    check: str
-    problems: tuple[str, ...] = ()
-    note: str = "ok"
+_INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+_LONGEST = 60.0
+"""Seconds after which it ends in any case."""
+_VERSION = 1
+"""Of the JSON: a change that programs would notice raises it; further keys do not."""
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 for warnings, too, not only for errors.")
+    ] = False,
 ) -> None:
     """Look whether anything is wrong with the project; exit with 1 if so.
 
-    It looks at the settings, the database, what else it uses, and at generated files.
+    It looks at the settings, at this machine, at the database and all else that is configured, and
+    at generated files. It ends within a minute, whatever hangs.
     """
-    findings = list(_findings())
+    outcomes: list[Outcome] = []
+    with _watched():
+        runner, run = asyncio.Runner(), Run(CHECKS, Subject.here())
+        try:
+            runner.run(_look(run, outcomes, silent=as_json))
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            _leave(_INTERRUPTED)
+    counts = Counter(each.severity for outcome in outcomes for each in outcome.findings)
+    failed = bool(counts[Severity.ERROR] or (strict and counts[Severity.WARNING]))
     if as_json:
-        typer.echo(json.dumps([found._asdict() for found in findings], indent=2))
+        typer.echo(json.dumps(_as_json(outcomes, counts, ok=not failed), indent=2))
     else:
-        width = max(len(found.check) for found in findings)
-        for found in findings:
-            for told in found.problems or (found.note,):
-                typer.echo(f"{found.check.ljust(width)}  {told}")
-    if any(found.problems for found in findings):
-        raise typer.Exit(1)
+        typer.echo(f"\n{_summary(outcomes, counts)}")
+    if run.hangs:
+        _leave(int(failed))
+    runner.close()
+    raise typer.Exit(int(failed))
 
 
-def _findings() -> Iterator[Finding]:
-    """The checks; those that need an application, and sound settings, are left out without."""
-    from backstay.core.wiring import BootError
-
-    try:
-        loaded = application_in_use().read_settings()
-    except BootError as error:
-        yield Finding("application", tuple(str(error).splitlines()))
-    else:
-        yield Finding("settings", tuple(str(error) for error in loaded.errors))
-        if loaded.settings is not None and not loaded.errors:
-            yield from asyncio.run(_services(loaded.settings))
-    root = _root()
-    if root is not None:
-        yield Finding("generated files", tuple(_caught(lambda: _generated(root))))
-        yield Finding("security fixes", tuple(_caught(lambda: _unfixed(root))))
-        yield from _owned(root)
-        yield from _ejected(root)
+async def _look(run: Run, outcomes: list[Outcome], *, silent: bool) -> None:
+    run.subject.compose()
+    group = ""
+    async for outcome in run.outcomes():
+        outcomes.append(outcome)
+        if silent or not outcome.findings:
+            continue
+        if outcome.check.group != group:
+            typer.secho(f"{group and chr(10)}{outcome.check.group}", bold=True)
+            group = outcome.check.group
+        for finding in outcome.findings:
+            _show(outcome, finding)
 
 
-def _root() -> Path | None:
-    from backstay.settings.project import find_project
-
-    project = find_project(Path.cwd())
-    return project.root if project else None
-
-
-async def _services(settings: "Settings") -> list[Finding]:
-    """The database, the application, and what `/health` asks; nothing is migrated."""
-    from backstay.core.wiring import BootError
-    from backstay.db import migrate
-    from backstay.db.migrations.runner import MigrationError
-    from backstay.db.options import EngineOptions
-
-    application = application_in_use()
-    try:
-        backstay = application.compose(settings, for_requests=False)
-    except BootError as error:
-        return [Finding("application", (str(error),))]
-    found = [Finding("application")]
-    try:
-        options = EngineOptions.of(settings)
-        problems, _ = await migrate.examine(options, application.histories)
-        ahead = (await migrate.standing(options, application.histories)).sentence
-        found.append(Finding("database", tuple(problems), ahead or "ok"))
-        if not problems:
-            found += await _asked(backstay)
-    except MigrationError as error:
-        found.append(Finding("database", (str(error),)))
-    finally:
-        await backstay.close()
-    return found
+def _show(outcome: Outcome, finding: Finding) -> None:
+    width = max(len(each.name) for each in CHECKS.values())
+    severity = typer.style(finding.severity.ljust(7), fg=_COLOURS[finding.severity])
+    head = f"  {severity}  {outcome.check.name.ljust(width)}  "
+    cause, *more = finding.cause.splitlines()
+    typer.echo(f"{head}{cause}")
+    indent = " " * (2 + 7 + 2 + width + 2)
+    for line in (*more, *finding.mend.splitlines()):
+        typer.echo(f"{indent}{line.strip()}")
 
 
-async def _asked(backstay: "Backstay") -> list[Finding]:
-    """What `/health` says of the services; one that is not configured is no fault."""
-    from backstay.features.system.queries import GetHealth
-
-    health = await backstay.system(GetHealth())
-    return [
-        Finding(
-            name, () if health.checks[name] in {"ok", "off"} else (_told(name, health.reasons),)
-        )
-        for name in _HINTS
-        if name in health.checks
+def _summary(outcomes: list[Outcome], counts: Counter[Severity]) -> str:
+    """The last line."""
+    found = [
+        f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}"
+        for each in (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+        if counts[each]
     ]
+    looked = sum(bool(each.findings) for each in outcomes)
+    told = f"{looked} checks: {', '.join(found) or 'all is well'}."
+    if skipped := Counter(each.check.group for each in outcomes if each.skipped):
+        groups = ", ".join(f"{number} of {group}" for group, number in skipped.items())
+        told += f" Skipped, since what they need does not work: {groups}."
+    return told
 
 
-def _told(name: str, reasons: Mapping[str, str]) -> str:
-    reason = reasons.get(name)
-    return f"{reason[0].upper()}{reason[1:]}. {_HINTS[name]}" if reason else _HINTS[name]
+def _as_json(outcomes: list[Outcome], counts: Counter[Severity], *, ok: bool) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "ok": ok,
+        "counts": {each.value: counts[each] for each in Severity},
+        "findings": [
+            {
+                "check": outcome.check.id,
+                "severity": each.severity.value,
+                "cause": each.cause,
+                "mend": each.mend or None,
+            }
+            for outcome in outcomes
+            for each in outcome.findings
+        ],
+        "skipped": [each.check.id for each in outcomes if each.skipped],
+    }
 
 
-def _generated(root: Path) -> Iterator[str]:
-    """Interrupted commands, open conflicts, and what an older release wrote."""
-    from backstay.blueprints.journal import refuse_unfinished
-    from backstay.blueprints.records import records, release_at
-    from backstay.blueprints.releases import number_of
-    from backstay.blueprints.tree import pending_conflicts
+@contextmanager
+def _watched() -> Iterator[None]:
+    """End this process if not even timeouts work: the import of a project may hang, or a disk."""
 
-    refuse_unfinished(root)
-    yield from pending_conflicts(root)
-    now = number_of(release_at(root))
-    old = [each for each in records(root) if number_of(each.release) < now]
-    if old:
-        release = min((each.release for each in old), key=number_of)
-        yield f"What {release} wrote is not up to date. Run: backstay upgrade"
+    def end() -> None:
+        typer.echo(f"It has not ended within {_LONGEST:g} s: a disk or an import hangs.", err=True)
+        _leave(1)
 
-
-def _owned(root: Path) -> Iterator[Finding]:
-    """All of Backstay, where the project owns it."""
-    from backstay.blueprints.errors import BlueprintError
-    from backstay.blueprints.records import OWNED, as_generated, platform_of
-
-    with suppress(BlueprintError):  # which the checks before have told
-        if platform := platform_of(root):
-            changed = len(platform.files) - len(list(as_generated(root, platform)))
-            told = f"{OWNED} has {platform.release}; the project changed {changed} files of it."
-            yield Finding("Backstay", note=told)
-
-
-def _ejected(root: Path) -> Iterator[Finding]:
-    """What only a type checker can tell, which is too slow for this command."""
-    from backstay.blueprints.ejecting import KIND
-    from backstay.blueprints.errors import BlueprintError
-    from backstay.blueprints.records import records
-
+    timer = threading.Timer(_LONGEST, end)
+    timer.daemon = True
+    timer.start()
     try:
-        names = [record.name for record in records(root) if record.blueprint == KIND]
-    except BlueprintError:  # which the checks before have told
-        return
-    if names:
-        told = "Backstay calls your copies: see with make check that their types still fit."
-        yield Finding("ejected features", note=f"{', '.join(names)}. {told}")
+        yield
+    finally:
+        timer.cancel()
 
 
-def _unfixed(root: Path) -> Iterator[str]:
-    from backstay.blueprints.security import unfixed
-
-    return unfixed(root)
-
-
-def _caught(look: Callable[[], Iterator[str]]) -> Iterator[str]:
-    """What a check finds, and the refusal that ends it."""
-    from backstay.blueprints.errors import BlueprintError
-
-    try:
-        yield from look()
-    except BlueprintError as error:
-        yield from error.problems
+def _leave(code: int) -> NoReturn:
+    """End this process without waiting for the threads of checks that hang."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -46,6 +46,18 @@ def tells_secret(name: str) -> bool:
     return any(secret in name.lower() for secret in SECRETS)
 
 
+def masked(value: Any) -> Any:
+    """A JSON value without secrets: neither under keys that name one, nor in its texts."""
+    if isinstance(value, dict):
+        return {
+            key: HIDDEN if tells_secret(str(key)) and each is not None else masked(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [masked(each) for each in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 def masked_fields(model: type[BaseModel]) -> list[str]:
     """The paths of the fields, nested ones included, whose values pydantic prints as asterisks."""
     return [path for path, is_masked in _secrets(model, set()) if is_masked]

@@ -170,6 +170,21 @@ class _BrokerListener(Listener):
                     await _acknowledge(message)
 
 
+async def reach_broker(url: str) -> None:
+    """Connect to a broker, and leave it again; its errors are those of its library.
+
+    Raises:
+        TimeoutError: it does not answer within ``PATIENCE``.
+    """
+    async with _started(url, listens=False) as broker:
+        pool = getattr(broker, "connection_pool", None)
+        if pool is not None:  # of Redis: it connects only when it is used
+            from redis.asyncio import Redis  # noqa: PLC0415
+
+            async with asyncio.timeout(PATIENCE):
+                await Redis(connection_pool=pool).ping()
+
+
 async def _send(broker: "AsyncBroker", job_id: UUID) -> None:
     from taskiq import BrokerMessage  # noqa: PLC0415
 

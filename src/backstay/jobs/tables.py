@@ -9,12 +9,21 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backstay.core.clock import new_id
 from backstay.core.errors import Conflict
+from backstay.core.jobs import JobState
 from backstay.db.base import Base
 from backstay.db.faults import taken_by
 
 
 class JobNotUnique(Conflict):
     code, title = "jobs.not_unique", "An unfinished job has the same unique key"
+
+
+class JobNotOver(Conflict):
+    code, title = "jobs.not_over", "The job has not ended in failure: there is nothing to repeat"
+
+
+class JobOver(Conflict):
+    code, title = "jobs.over", "The job is over"
 
 
 class Job(Base):
@@ -55,6 +64,26 @@ class Job(Base):
     due_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def may_run_again(self) -> bool:
+        """Whether it has ended without success."""
+        return self.state in {JobState.FAILED, JobState.CANCELLED}
+
+    def run_again(self, now: datetime) -> None:
+        """Queue it anew, with as many attempts as it had in the beginning."""
+        self.state = JobState.QUEUED.value
+        self.due_at = now
+        self.max_attempts += self.attempts - self.uncounted_attempts
+        self.uncounted_attempts = self.attempts
+        self.is_cancelled, self.finished_at = False, None
+        self.progress = self.note = None
+
+    def cancel(self, now: datetime) -> None:
+        """End it if it waits; if it runs, its worker stops it at the next heartbeat."""
+        self.is_cancelled = True
+        if self.state == JobState.QUEUED:
+            self.state, self.finished_at = JobState.CANCELLED.value, now
 
 
 UNFINISHED = Job.finished_at.is_(None)

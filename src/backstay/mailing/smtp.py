@@ -1,5 +1,7 @@
 """Implements the Mailer port over SMTP (RFC 5321), with one connection per mail."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -30,9 +32,24 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         message = message_of(mail, self._sender, self._clock())
-        try:
+        with self._explained():
             async with self._connection() as server:
                 await self._hand_over(message, server)
+
+    async def greet(self) -> None:
+        """Connect as for a mail, sign in if that is configured, and leave without sending any.
+
+        Raises:
+            MailNotSent: the server cannot be reached, or refuses something of this.
+        """
+        with self._explained():
+            async with self._connection() as server:
+                await server.noop()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except aiosmtplib.SMTPAuthenticationError as error:
             raise MailNotSent(
                 f"{self._place} refuses MAIL_USERNAME and MAIL_PASSWORD ({error.code})."

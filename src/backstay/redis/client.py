@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from backstay.redis.errors import RedisFault, RedisRefused
+from backstay.redis.keys import prefix_of
 from backstay.settings import RedisAddress
 
 if TYPE_CHECKING:
@@ -66,10 +67,7 @@ class RedisLink:
         self, address: RedisAddress, up: Gauge, failed: Counter, short_circuited: Counter
     ) -> None:
         self.address = address
-        self.prefix = "backstay:{backstay}:" if address.is_cluster else "backstay:"
-        """The prefix of all keys. In a Cluster its hash tag puts all keys into one slot and so on
-        one server: a script requires that of its keys, and only one server keeps messages in
-        order."""
+        self.prefix = prefix_of(address)
         self._up, self._failed, self._short_circuited = up, failed, short_circuited
         self._subscribers: dict[bytes, _Subscriber] = {}
         self._connection: Connection | None = None

@@ -196,6 +196,36 @@ async def locate(address: RedisAddress, tls: ssl.SSLContext | None, key: str) ->
     raise RedisFault("; ".join(reasons))
 
 
+async def ask(address: RedisAddress, key: str, *commands: tuple[str, ...]) -> list[Any]:
+    """The replies of the server that holds a key, on a connection for these commands alone.
+
+    A reply may be an error that the server answers, as a :class:`RedisRefused`. There is no
+    timeout but that of Sentinels and nodes.
+
+    Raises:
+        RedisFault: there is no server, or it does not accept the credentials.
+    """
+    tls = ssl.create_default_context(cafile=address.ca_certs) if address.tls else None
+    if address.nodes:
+        address = await locate(address, tls, key)
+    wire = _wire_to(address, tls)
+    try:
+        await wire.connect()  # type: ignore[no-untyped-call]
+        return [await _answer(wire, command) for command in commands]
+    except (RedisError, OSError) as error:
+        raise RedisFault(_reason_of(error)) from error
+    finally:
+        await wire.disconnect(nowait=True)
+
+
+async def _answer(wire: redis_py.Connection, command: tuple[str, ...]) -> Any:
+    await wire.send_command(*command)
+    try:
+        return await wire.read_response()
+    except ResponseError as error:
+        return RedisRefused(_text(error))
+
+
 async def _ask(node: RedisAddress, tls: ssl.SSLContext | None, key: str) -> RedisAddress:
     try:
         await _reply(node, tls, "EXISTS", key)

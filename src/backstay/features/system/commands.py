@@ -1,13 +1,15 @@
-"""Commands that remove rows which are no longer needed."""
+"""Commands that remove rows which are no longer needed, and what operators do with jobs."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
-from sqlalchemy import or_
+from sqlalchemy import or_, select
 
 from backstay.core.bus import handles
 from backstay.core.clock import first_id_at
 from backstay.core.context import ActivityNote
+from backstay.core.errors import NotFound
 from backstay.core.idempotency import KEPT
 from backstay.core.jobs import JobState
 from backstay.core.messages import Command
@@ -17,10 +19,11 @@ from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
 from backstay.db.session import Transaction
-from backstay.jobs.outbox import Outbox
+from backstay.features.system.schemas import JobSummary
+from backstay.jobs.outbox import Jobs, Outbox
 from backstay.jobs.purging import Purge
 from backstay.jobs.store import NOW
-from backstay.jobs.tables import UNFINISHED, Job
+from backstay.jobs.tables import UNFINISHED, Job, JobNotOver, JobOver
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
@@ -87,3 +90,47 @@ class PurgeIdempotencyKeys(Command[bool]):
 async def purge_idempotency_keys(command: PurgeIdempotencyKeys, clock: Clock, purge: Purge) -> bool:
     over = StoredAnswer.created_at <= clock() - KEPT
     return await purge(StoredAnswer, over, oldest=StoredAnswer.created_at)
+
+
+class RetryJob(Command[JobSummary]):
+    """Run a job again that failed or was cancelled, of whatever kind."""
+
+    permission = SYSTEM_ONLY
+
+    id: UUID
+
+
+@handles(RetryJob)
+async def retry_job(command: RetryJob, session: Transaction, jobs: Jobs) -> JobSummary:
+    job = await _locked(command.id, session)
+    if not job.may_run_again:
+        raise JobNotOver(f"It is {job.state}: only one that failed or was cancelled runs again.")
+    job.run_again((await session.execute(select(NOW))).scalar_one())
+    await session.flush()
+    await jobs.wake(job.id)
+    return JobSummary.model_validate(job)
+
+
+class CancelJob(Command[JobSummary]):
+    """Cancel a job of whatever kind; one that runs is stopped within seconds."""
+
+    permission = SYSTEM_ONLY
+
+    id: UUID
+
+
+@handles(CancelJob)
+async def cancel_job(command: CancelJob, session: Transaction) -> JobSummary:
+    job = await _locked(command.id, session)
+    if job.finished_at is not None:
+        raise JobOver(f"It is {job.state} already.")
+    job.cancel((await session.execute(select(NOW))).scalar_one())
+    await session.flush()
+    return JobSummary.model_validate(job)
+
+
+async def _locked(job_id: UUID, session: Transaction) -> Job:
+    found = await session.execute(select(Job).where(Job.id == job_id).with_for_update())
+    if (job := found.scalar_one_or_none()) is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return job

@@ -11,8 +11,10 @@ from sqlalchemy import bindparam, select
 
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
+from backstay.core.errors import NotFound
 from backstay.core.feature import Feature, PersonalData
 from backstay.core.introspection import fields_of
+from backstay.core.jobs import JobState
 from backstay.core.listing import Equals, ListQuery, Range
 from backstay.core.messages import Command, Message, Query, View
 from backstay.core.permissions import PUBLIC, SYSTEM_ONLY, PermissionSpec
@@ -28,6 +30,8 @@ from backstay.features.system.schemas import (
     Alive,
     EditableResources,
     Health,
+    JobDetail,
+    JobSummary,
     MessageEntry,
     OperationEntry,
     Outcome,
@@ -36,6 +40,7 @@ from backstay.features.system.schemas import (
     ResourceEntry,
     Status,
 )
+from backstay.jobs.tables import Job
 from backstay.settings import AppSettings
 
 
@@ -136,6 +141,47 @@ _EXPORT = (
 async def export_activity(query: ExportActivity, reader: Reader) -> tuple[View, ...]:
     rows = await reader.rows(_EXPORT, {"user_id": query.user_id})
     return tuple(ActivityExport.model_validate(row) for row in reversed(rows))
+
+
+class ListJobs(Query[tuple[JobSummary, ...]]):
+    """Jobs of whatever kind, newest first, ``most`` at most; a filter that is null is none."""
+
+    permission = SYSTEM_ONLY
+    takes_long = True
+
+    state: JobState | None = None
+    name: str | None = None
+    queue: str | None = None
+    user_id: UUID | None = None
+    most: int | None = None
+
+
+@handles(ListJobs)
+async def list_jobs(query: ListJobs, reader: Reader) -> tuple[JobSummary, ...]:
+    filters = {name: getattr(query, name) for name in ("state", "name", "queue", "user_id")}
+    given = [getattr(Job, name) == value for name, value in filters.items() if value is not None]
+    found = select(*columns_of(JobSummary, Job)).where(*given).order_by(Job.id.desc())
+    rows = await reader.rows(found.limit(query.most))
+    return tuple(JobSummary.model_validate(row) for row in rows)
+
+
+class GetJob(Query[JobDetail]):
+    """A job of whatever kind."""
+
+    permission = SYSTEM_ONLY
+
+    id: UUID
+
+
+_JOB = select(*columns_of(JobDetail, Job)).where(Job.id == bindparam("job_id"))
+
+
+@handles(GetJob)
+async def get_job(query: GetJob, reader: Reader) -> JobDetail:
+    row = await reader.one_or_none(_JOB, {"job_id": query.id})
+    if row is None:
+        raise NotFound(f"There is no job {query.id}.")
+    return JobDetail.model_validate(row)
 
 
 class ListEditableResources(Query[EditableResources]):

@@ -1,12 +1,15 @@
 """The views for probes, operators and auditors."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import from_json
 
 from backstay.core.introspection import MessageField
+from backstay.core.jobs import JobState
+from backstay.core.masking import masked
 from backstay.core.messages import View
 from backstay.core.permissions import Scope
 
@@ -135,3 +138,55 @@ class EditableResources(View):
     """
 
     resources: tuple[ResourceEntry, ...]
+
+
+class JobSummary(View):
+    """A job in a list. `name` is that of its command, `actor` who it runs as."""
+
+    id: UUID
+    name: str
+    queue: str
+    state: JobState
+    attempts: int
+    max_attempts: int
+    is_cancelled: bool
+    actor: str
+    user_id: UUID | None
+    error_code: str | None
+    created_at: datetime
+    due_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobDetail(JobSummary):
+    """A job with what it is about, without the secrets in that.
+
+    `due_at` is when it may run, or until when a worker holds it; `uncounted_attempts` of the
+    `attempts` do not count as failures.
+    """
+
+    payload: Any
+    uncounted_attempts: int
+    sequence: str | None
+    unique_key: str | None
+    progress: int | None
+    note: str | None
+    result: Any
+    error: str | None
+    request_id: str
+    address: str
+    traceparent: str
+
+    @field_validator("payload", mode="before")
+    @classmethod
+    def _read(cls, payload: str) -> Any:
+        try:
+            return masked(from_json(payload))
+        except ValueError:
+            return "It is no JSON."
+
+    @field_validator("result", mode="before")
+    @classmethod
+    def _without_secrets(cls, result: Any) -> Any:
+        return masked(result)

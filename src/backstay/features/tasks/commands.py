@@ -18,7 +18,6 @@ from backstay import (
     FromPath,
     Invalid,
     Jobs,
-    JobState,
     Principal,
     Progress,
     RateLimited,
@@ -105,16 +104,11 @@ class RetryTask(Command[TaskDetail]):
 async def retry_task(
     command: RetryTask, job: Target[Job], session: Transaction, jobs: Jobs
 ) -> TaskDetail:
-    if job.state not in {JobState.FAILED, JobState.CANCELLED}:
+    if not job.may_run_again:
         raise _TaskNotOver
     if job.queue == TASK_QUEUE:
         await _check_room(session, job.user_id)
-    job.state = JobState.QUEUED.value
-    job.due_at = (await session.execute(select(NOW))).scalar_one()
-    job.max_attempts += job.attempts - job.uncounted_attempts
-    job.uncounted_attempts = job.attempts
-    job.is_cancelled, job.finished_at = False, None
-    job.progress = job.note = None
+    job.run_again((await session.execute(select(NOW))).scalar_one())
     await session.flush()
     await jobs.wake(job.id)
     return TaskDetail.model_validate(job)
@@ -136,9 +130,7 @@ class CancelTask(Command[TaskDetail]):
 async def cancel_task(command: CancelTask, job: Target[Job], session: Transaction) -> TaskDetail:
     if job.finished_at is not None:
         raise _TaskOver
-    job.is_cancelled = True
-    if job.state == JobState.QUEUED:
-        job.state, job.finished_at = JobState.CANCELLED.value, await session.scalar(select(NOW))
+    job.cancel((await session.execute(select(NOW))).scalar_one())
     await session.flush()
     return TaskDetail.model_validate(job)
 
