@@ -23,6 +23,8 @@ from backstay.db.migrations.transaction import explained, migrating
 from backstay.db.options import EngineOptions, create_file
 
 _STORED = text("SELECT version_num FROM alembic_version")
+_OTHERS = {State.AHEAD, State.FOREIGN, State.UNFINISHED}
+"""In which this version migrates nothing."""
 
 
 class NothingToWrite(MigrationError):
@@ -90,7 +92,7 @@ async def upgrade(
         MigrationError: nothing was changed; the text says why.
     """
     found = await standing(options, histories)
-    if found.state in {State.AHEAD, State.FOREIGN}:
+    if found.state in _OTHERS:
         raise MigrationError(found.sentence)
     if found.state is State.CURRENT and revision == "head":
         return []
@@ -120,14 +122,14 @@ async def downgrade(
             ``force`` is not set, or because another history depends on what would be undone.
     """
     found = await standing(options, histories)
-    if found.state in {State.AHEAD, State.FOREIGN}:
+    if found.state in _OTHERS:
         raise MigrationError(found.sentence)
     from backstay.db.migrations import steps
 
     async with migrating(options) as connection:
-        before = await connection.run_sync(_tables)
+        before = await connection.run_sync(tables)
         undone = await connection.run_sync(steps.downgrade, histories, revision)
-        dropped = before - await connection.run_sync(_tables)
+        dropped = before - await connection.run_sync(tables)
         if dropped and not force:
             names = ", ".join(sorted(dropped))
             raise MigrationError(
@@ -243,5 +245,6 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
         raise
 
 
-def _tables(connection: Connection) -> set[str]:
+def tables(connection: Connection) -> set[str]:
+    """The names of the tables in a database."""
     return set(inspect(connection).get_table_names())

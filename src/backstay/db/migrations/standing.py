@@ -9,6 +9,8 @@ from backstay.db.migrations.runner import PLATFORM, Histories, History, gap, las
 from backstay.db.migrations.transaction import ABSENT
 
 _OF_HISTORY = re.compile(r"(\w+)_[0-9]{4}")
+UNFINISHED_COPY = "unfinished_copy"
+"""What stands in place of the revisions in the target of `db copy` until the copy has ended."""
 
 
 class State(Enum):
@@ -19,6 +21,10 @@ class State(Enum):
     BEHIND = "The database is behind this version: run `backstay db upgrade`."
     AHEAD = "The database was migrated by a newer version than this one: install that version."
     FOREIGN = "The database has migrations that are not here."
+    UNFINISHED = (
+        "A copy into this database has not ended: run the same `backstay db copy` again, which "
+        "goes on, or empty this database."
+    )
     CURRENT = ""
 
 
@@ -51,6 +57,8 @@ def standing_of(histories: Histories, stored: Sequence[str]) -> Standing:
     """Compare the revisions in a database, of which there is one at least, with the histories."""
     if frozenset(stored) == last_revisions(histories):
         return Standing(State.CURRENT)
+    if UNFINISHED_COPY in stored:
+        return Standing(State.UNFINISHED)
     found = gap(histories, stored)
     if found.unknown:
         return _ahead(histories, found.unknown)
