@@ -155,6 +155,26 @@ async def _check(settings: Settings) -> tuple[list[str], list[str]]:
         await backstay.close()
 
 
+@db.command()
+def copy(
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="The new database, absent or empty. Leave its password out, since others see the "
+            "arguments of a process: it is taken from PGPASSWORD or ~/.pgpass.",
+        ),
+    ],
+) -> None:
+    """Copy everything into another database, SQLite or PostgreSQL, and compare every row.
+
+    Servers and workers must be stopped. What was interrupted goes on when it is run again.
+    """
+    from backstay.cli.copying import copied
+
+    _run(lambda settings: copied(settings, to))
+
+
 async def _upgrade(settings: Settings, revision: str) -> "tuple[list[str], Admin | None]":
     options, histories = EngineOptions.of(settings), application_in_use().histories
     applied = await migrate.upgrade(options, revision, histories)

@@ -4,10 +4,11 @@ import marshal
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import repeat
 from typing import Any
 
-from backstay.db.copying.wire import EPOCH, MICROSECOND, Kind, Unfit, datetime
+from backstay.db.copying.wire import EPOCH, MICROSECOND, Kind, Unfit
 
 NULL = b"\xff\xff\xff\xff"
 _LENGTH = struct.Struct("!i")
@@ -80,16 +81,20 @@ class Codec:
             return rows
         return [
             repr(
-                [raw if raw is None or way is None else way(raw)
-                 for way, raw in zip(ways, fields_of(row), strict=True)]
+                [
+                    raw if raw is None or way is None else way(raw)
+                    for way, raw in zip(ways, fields_of(row), strict=True)
+                ]
             ).encode()
             for row in rows
         ]
 
     def key(self, row: bytes) -> str:
         """The primary key of a row, for people."""
-        values = [None if raw is None else _shown(column, raw)
-                  for column, raw in zip(self.columns, fields_of(row), strict=True)]
+        values = [
+            None if raw is None else _shown(column, raw)
+            for column, raw in zip(self.columns, fields_of(row), strict=True)
+        ]
         return named(self.columns, values)
 
     @property
@@ -243,9 +248,7 @@ def _texts(values: Values, limit: int | None) -> list[bytes]:
     if "\0" in "".join(told) or (limit is not None and max(map(len, told), default=0) > limit):
         raise ValueError
     pack = _LENGTH.pack
-    return [
-        NULL if value is None else pack(len(raw := value.encode())) + raw for value in values
-    ]
+    return [NULL if value is None else pack(len(raw := value.encode())) + raw for value in values]
 
 
 def _moments(values: Values, _: int | None) -> list[bytes]:

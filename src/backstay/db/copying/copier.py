@@ -5,24 +5,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from backstay.db import migrate
-from backstay.db.copying.codecs import AnyCodec, Codec, Column, PlainCodec, Unfitting
+from backstay.db.copying.codecs import AnyCodec, Codec, PlainCodec, Unfitting
 from backstay.db.copying.digest import Digest, differences, digest_of
-from backstay.db.copying.sides import (
-    VERSIONS,
-    Columns,
-    CopyFailed,
-    Counter,
-    Side,
-    marking,
-    quoted,
-)
+from backstay.db.copying.preparing import prepare
+from backstay.db.copying.sides import Columns, CopyFailed, Counter, Side
 from backstay.db.migrations.runner import Histories
-from backstay.db.migrations.standing import Standing, State
-from backstay.db.migrations.transaction import migrating
+from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
 
 AGAIN = "What is copied is kept: run this again, and it goes on."
@@ -77,7 +66,7 @@ async def copy(
         theirs = await _opened(target, is_source=False)
         stack.push_async_callback(theirs.close)
         if found.state is not State.UNFINISHED:
-            await _prepare(target, found, histories)
+            await prepare(target, found, histories)
         return await _Copy(ours, theirs, tell).run()
 
 
@@ -104,66 +93,6 @@ async def _opened(options: EngineOptions, *, is_source: bool) -> Side:
     from backstay.db.copying.postgres_side import PostgresSide
 
     return await (PostgresSide.source if is_source else PostgresSide.target)(options)
-
-
-async def _prepare(options: EngineOptions, found: Standing, histories: Histories) -> None:
-    """Migrate the target, take its foreign keys and triggers away and mark it, all or nothing."""
-    from backstay.db.migrations import steps
-
-    is_new = found.state is not State.CURRENT
-    async with migrating(options) as connection:
-        before = await connection.run_sync(migrate.tables)
-        if is_new and before - {VERSIONS}:
-            raise CopyFailed(
-                f"The target has tables already ({', '.join(sorted(before)[:5])}), which no "
-                "migration made: name an empty database."
-            )
-        if is_new:
-            await connection.run_sync(steps.upgrade, histories, "head")
-        tables = sorted(await connection.run_sync(migrate.tables) - {VERSIONS})
-        if not is_new:
-            await _require_empty(connection, tables)
-        gone, back = await _taken_away(connection, is_sqlite=options.is_sqlite)
-        for statement in [*gone, *(_emptying(options, tables) if is_new else ())]:
-            await connection.exec_driver_sql(statement)
-        revisions = (await connection.execute(text(f"SELECT version_num FROM {VERSIONS}"))).scalars()  # noqa: S608
-        for statement in marking(list(revisions), back):
-            await connection.exec_driver_sql(statement)
-
-
-async def _require_empty(connection: AsyncConnection, tables: list[str]) -> None:
-    full = []
-    for table in tables:
-        statement = f"SELECT 1 FROM {quoted(table)} LIMIT 1"  # noqa: S608
-        if (await connection.exec_driver_sql(statement)).first():
-            full.append(table)
-    if full:
-        raise CopyFailed(
-            f"The target has rows in {', '.join(full[:5])}"
-            f"{' and others' if full[5:] else ''}, and a copy overwrites nothing: name a new "
-            "database, which this migrates by itself, or undo everything in that one with "
-            "`backstay db downgrade base --force` under its address."
-        )
-
-
-async def _taken_away(
-    connection: AsyncConnection, *, is_sqlite: bool
-) -> tuple[list[str], list[str]]:
-    if is_sqlite:
-        from backstay.db.copying.sqlite_side import triggers
-
-        return await triggers(connection)
-    from backstay.db.copying.postgres_side import constraints
-
-    return await constraints(connection)
-
-
-def _emptying(options: EngineOptions, tables: list[str]) -> Iterator[str]:
-    """What removes the rows that migrations add: the source has its own."""
-    if options.is_sqlite:
-        yield from (f"DELETE FROM {quoted(table)}" for table in tables)  # noqa: S608
-    elif tables:
-        yield f"TRUNCATE {quoted(*tables)}"
 
 
 class _Copy:
@@ -291,7 +220,10 @@ class _Copy:
                 each.last
                 for each in ours
                 if each.last is not None
-                and (each.name == counter.name or (column and _counted(each, theirs) == (table, column)))
+                and (
+                    each.name == counter.name
+                    or (column and _counted(each, theirs) == (table, column))
+                )
             ]
             if column:
                 highest = await self._source.highest(table, column)

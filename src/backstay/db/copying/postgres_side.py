@@ -81,11 +81,13 @@ _COUNTERS = """
     LEFT JOIN pg_attribute a ON a.attrelid = o.refobjid AND a.attnum = o.refobjsubid
     WHERE s.relkind = 'S' AND s.relnamespace = current_schema()::regnamespace"""
 _FOREIGN_KEYS = """
-    SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid)
+    SELECT conrelid::regclass::text AS "table", quote_ident(conname) AS name,
+        pg_get_constraintdef(oid) AS definition
     FROM pg_constraint
     WHERE contype = 'f' AND conparentid = 0 AND connamespace = current_schema()::regnamespace"""
 _TRIGGERS = """
-    SELECT tgrelid::regclass::text, quote_ident(tgname), tgenabled
+    SELECT tgrelid::regclass::text AS "table", quote_ident(tgname) AS name,
+        tgenabled::text AS mode
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE NOT tgisinternal AND tgenabled <> 'D'
         AND c.relnamespace = current_schema()::regnamespace"""
@@ -313,12 +315,12 @@ async def constraints(connection: AsyncConnection) -> tuple[list[str], list[str]
     Rows come in no order that foreign keys could follow, and a trigger would write more than the
     source has. Adding a foreign key again checks all rows at once.
     """
-    gone, back = [], []
-    for table, name, definition in await connection.exec_driver_sql(_FOREIGN_KEYS):
-        gone.append(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
-        back.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
-    for table, name, mode in await connection.exec_driver_sql(_TRIGGERS):
-        gone.append(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
-        enable = _ENABLE[mode.decode() if isinstance(mode, bytes) else mode]
-        back.append(f"ALTER TABLE {table} {enable} TRIGGER {name}")
+    gone: list[str] = []
+    back: list[str] = []
+    for key in await connection.exec_driver_sql(_FOREIGN_KEYS):
+        gone.append(f"ALTER TABLE {key.table} DROP CONSTRAINT {key.name}")
+        back.append(f"ALTER TABLE {key.table} ADD CONSTRAINT {key.name} {key.definition}")
+    for trigger in await connection.exec_driver_sql(_TRIGGERS):
+        gone.append(f"ALTER TABLE {trigger.table} DISABLE TRIGGER {trigger.name}")
+        back.append(f"ALTER TABLE {trigger.table} {_ENABLE[trigger.mode]} TRIGGER {trigger.name}")
     return gone, back

@@ -1,8 +1,9 @@
-"""SQLite as the source or the target of a copy: one connection, used by one thread at a time."""
+"""SQLite as the source or the target of a copy: one connection, on a thread of its own."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -46,6 +47,7 @@ class SqliteSide:
         self._options = options
         self._lock = lock
         self._connection = connection
+        self._thread = ThreadPoolExecutor(max_workers=1)
 
     @classmethod
     async def source(cls, options: EngineOptions) -> Self:
@@ -55,9 +57,7 @@ class SqliteSide:
             CopyFailed: another process uses it, or it cannot be opened.
         """
         side = await cls._open(options)
-        with side._explained():
-            for statement in ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
-                await side._run(statement)
+        await side._begun("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE")
         return side
 
     @classmethod
@@ -69,9 +69,8 @@ class SqliteSide:
         """
         create_file(options)
         side = await cls._open(options)
-        with side._explained():
-            for pragma in (*sqlite.in_use().pragmas, "foreign_keys = OFF"):
-                await side._run(f"PRAGMA {pragma}")
+        pragmas = (*sqlite.in_use().pragmas, "foreign_keys = OFF")
+        await side._begun(*(f"PRAGMA {pragma}" for pragma in pragmas))
         return side
 
     @classmethod
@@ -91,6 +90,15 @@ class SqliteSide:
                 raise CopyFailed(explanation(error, options)) from error
             raise
         return cls(options, lock, connection)
+
+    async def _begun(self, *statements: str) -> None:
+        try:
+            with self._explained():
+                for statement in statements:
+                    await self._run(statement)
+        except BaseException:
+            await self.close()
+            raise
 
     async def tables(self) -> Columns:
         """The tables; virtual ones and those behind them are what an extension makes of others."""
@@ -113,14 +121,10 @@ class SqliteSide:
         """Every row in the order of the file; the next ones are read while these are used."""
         statement = await self._selecting(table, codec)
         batches = self._batches(table, statement, codec)
-        ahead = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-        try:
-            while rows := await ahead:
-                ahead = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
-                yield rows
-        finally:
-            if not ahead.done():
-                await asyncio.wait([ahead])  # its thread uses the connection
+        ahead = self._begin(next, batches, None)
+        while rows := await ahead:
+            ahead = self._begin(next, batches, None)
+            yield rows
 
     async def _selecting(self, table: str, codec: AnyCodec) -> str:
         listed = await self._all(f"PRAGMA main.table_list({quoted(table)})")
@@ -155,7 +159,7 @@ class SqliteSide:
                 self._connection.executemany(statement, values)
 
         with self._explained(table):
-            await asyncio.to_thread(insert)
+            await self._begin(insert)
 
     async def clear(self, table: str) -> None:
         with self._explained(table):
@@ -193,7 +197,7 @@ class SqliteSide:
                     raise CopyFailed(f"Rows of {names} refer to rows that are not there.")
 
         with self._explained():
-            await asyncio.to_thread(run)
+            await self._begin(run)
             await self._run("ANALYZE")
 
     def _set(self, counter: Counter) -> None:
@@ -203,7 +207,8 @@ class SqliteSide:
         run("INSERT INTO sqlite_sequence VALUES (?, ?)", (counter.table, counter.last))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._connection.close)
+        await self._begin(self._connection.close)
+        self._thread.shutdown()
         if self._lock is not None:
             os.close(self._lock)
 
@@ -218,12 +223,17 @@ class SqliteSide:
             raise
         self._connection.execute("COMMIT")
 
+    def _begin(self, work: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
+        """Begin work on the thread of the connection, after all that was begun before."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
     async def _run(self, statement: str) -> None:
-        await asyncio.to_thread(self._connection.execute, statement)
+        await self._begin(self._connection.execute, statement)
 
     async def _all(self, statement: str) -> list[Any]:
         with self._explained():
-            return await asyncio.to_thread(lambda: self._connection.execute(statement).fetchall())
+            read = self._begin(lambda: self._connection.execute(statement).fetchall())
+            return list(await read)
 
     @contextmanager
     def _explained(self, table: str = "") -> Iterator[None]:
@@ -247,5 +257,5 @@ def _server_lock(options: EngineOptions) -> int | None:
 async def triggers(connection: AsyncConnection) -> tuple[list[str], list[str]]:
     """The statements that take the triggers of a target away, and those that bring them back."""
     statement = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    found = [(name, sql) for name, sql in await connection.exec_driver_sql(statement)]
-    return [f"DROP TRIGGER {quoted(name)}" for name, _ in found], [sql for _, sql in found]
+    found = (await connection.exec_driver_sql(statement)).all()
+    return [f"DROP TRIGGER {quoted(row.name)}" for row in found], [row.sql for row in found]

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - PostgreSQL's own, in UTC
-UNIX_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - from which SQLAlchemy counts intervals
+EPOCH = datetime(2000, 1, 1)
+UNIX_EPOCH = datetime(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400_000_000
 _NO_NUMBERS = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
