@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import repeat
 from typing import Any
 
-from backstay.db.copying.wire import EPOCH, MICROSECOND, Kind, Unfit
+from backstay.db.copying.wire import ENDS, EPOCH, MICROSECOND, Kind, Unfit
 
 NULL = b"\xff\xff\xff\xff"
 _LENGTH = struct.Struct("!i")
@@ -252,6 +252,8 @@ def _texts(values: Values, limit: int | None) -> list[bytes]:
 
 
 def _moments(values: Values, _: int | None) -> list[bytes]:
+    if any(end in values for end in ENDS):
+        raise ValueError
     pack, of = struct.Struct("!iq").pack, datetime.fromisoformat
     return [
         NULL if value is None else pack(8, (of(value) - EPOCH) // MICROSECOND) for value in values

@@ -7,7 +7,7 @@ from itertools import islice
 from backstay.db.copying.codecs import AnyCodec
 
 _BITS = 128
-_BUCKETS = 4096
+_GROUPS = 4096
 _SHOWN = 5
 
 Rows = AsyncIterator[list[bytes]]
@@ -49,33 +49,31 @@ async def differences(
     """The first rows that only one side has, by their keys.
 
     Each side is read twice: first for the sum of each of some thousand groups, then for the rows
-    of one group in which the sums differ, so that the memory in use does not grow with the table.
+    of a few groups in which the sums differ, so that not all rows are in memory.
     """
-    ours, theirs = [await _groups(codec, rows()) for rows in (source, target)]
-    group = next((n for n in range(_BUCKETS) if ours[n] != theirs[n]), None)
-    if group is None:
-        return []
-    here, there = [await _rows_of(codec, rows(), group) for rows in (source, target)]
+    ours, theirs = [await _sums(codec, rows()) for rows in (source, target)]
+    groups = {*islice((n for n in range(_GROUPS) if ours[n] != theirs[n]), 2 * _SHOWN)}
+    here, there = [await _rows_of(codec, rows(), groups) for rows in (source, target)]
     missing = (f"only in the source: {here[each]}" for each in here if each not in there)
     further = (f"only in the target: {there[each]}" for each in there if each not in here)
     return [*islice(missing, _SHOWN), *islice(further, _SHOWN)]
 
 
-async def _groups(codec: AnyCodec, rows: Rows) -> list[int]:
-    sums = [0] * _BUCKETS
+async def _sums(codec: AnyCodec, rows: Rows) -> list[int]:
+    sums = [0] * _GROUPS
     async for batch in rows:
         for row in codec.normal(batch):
             hashed = _hash(row)
-            sums[hashed % _BUCKETS] += hashed
+            sums[hashed % _GROUPS] += hashed
     return sums
 
 
-async def _rows_of(codec: AnyCodec, rows: Rows, group: int) -> dict[int, str]:
+async def _rows_of(codec: AnyCodec, rows: Rows, groups: set[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     async for batch in rows:
         for row, normal in zip(batch, codec.normal(batch), strict=True):
             hashed = _hash(normal)
-            if hashed % _BUCKETS == group:
+            if hashed % _GROUPS in groups:
                 found[hashed] = codec.key(row)
     return found
 

@@ -7,6 +7,7 @@ column's declaration in PostgreSQL, which SQLite does not enforce.
 import json
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,13 @@ from uuid import UUID
 
 EPOCH = datetime(2000, 1, 1)
 UNIX_EPOCH = datetime(1970, 1, 1)
+_INT2, _INT4, _INT8 = struct.Struct("!h"), struct.Struct("!i"), struct.Struct("!q")
+_FLOAT4, _FLOAT8 = struct.Struct("!f"), struct.Struct("!d")
+_ENDS_OF_DAYS = {date.min: _INT4.pack(-(2**31)), date.max: _INT4.pack(2**31 - 1)}
+_ENDS_OF_TIME = {datetime.min: _INT8.pack(-(2**63)), datetime.max: _INT8.pack(2**63 - 1)}
+"""What asyncpg makes of the first and the last: ``-infinity`` and ``infinity``."""
+ENDS = tuple(each.isoformat(" ", "microseconds") for each in _ENDS_OF_TIME)
+"""The first and the last time in SQLite."""
 MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400_000_000
 _NO_NUMBERS = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
@@ -108,26 +116,37 @@ def _moment(value: Any) -> bytes:
     moment = _read(datetime, value, "a time")
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return struct.pack("!q", (moment - EPOCH) // MICROSECOND)
+    return _ENDS_OF_TIME.get(moment) or _INT8.pack((moment - EPOCH) // MICROSECOND)
 
 
 def _moment_text(raw: bytes) -> str:
-    try:
-        moment = EPOCH + timedelta(microseconds=struct.unpack("!q", raw)[0])
-    except OverflowError:
-        raise Unfit("is no time between the years 1 and 9999") from None
-    return moment.isoformat(" ", "microseconds")
+    return _told(datetime, raw, lambda: EPOCH + timedelta(microseconds=_INT8.unpack(raw)[0]))
 
 
 def _day(value: Any) -> bytes:
-    return struct.pack("!i", (_read(date, value, "a date") - EPOCH.date()).days)
+    day = _read(date, value, "a date")
+    return _ENDS_OF_DAYS.get(day) or _INT4.pack((day - EPOCH.date()).days)
 
 
 def _day_text(raw: bytes) -> str:
-    try:
-        return (EPOCH.date() + timedelta(days=struct.unpack("!i", raw)[0])).isoformat()
-    except OverflowError:
-        raise Unfit("is no day between the years 1 and 9999") from None
+    return _told(date, raw, lambda: EPOCH.date() + timedelta(days=_INT4.unpack(raw)[0]))
+
+
+def _told(kind: Any, raw: bytes, read: Callable[[], Any]) -> str:
+    """The text of a time or a day, of which the driver takes the first and the last for endless."""
+    for value, end in (_ENDS_OF_TIME if kind is datetime else _ENDS_OF_DAYS).items():
+        if raw == end:
+            return _iso(value)
+    with suppress(OverflowError):
+        if (found := read()) not in {kind.min, kind.max}:
+            return _iso(found)
+    raise Unfit("is none that Python has, between the years 1 and 9999")
+
+
+def _iso(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "microseconds")
+    return str(value)
 
 
 def _clock(value: Any) -> bytes:
@@ -251,10 +270,6 @@ def _document(raw: bytes) -> str:
 
 def _jsonb_normal(raw: bytes) -> bytes:
     return json.dumps(json.loads(raw[1:]), sort_keys=True).encode()
-
-
-_INT2, _INT4, _INT8 = struct.Struct("!h"), struct.Struct("!i"), struct.Struct("!q")
-_FLOAT4, _FLOAT8 = struct.Struct("!f"), struct.Struct("!d")
 
 
 def _of_integer(layout: struct.Struct) -> Kind:
