@@ -33,7 +33,7 @@ async def refusal(copies: Copies, source: EngineOptions, target: EngineOptions) 
 async def test_a_target_with_rows_is_not_overwritten(copies: Copies) -> None:
     source, target = await copies.filled("sqlite"), await copies.migrated("sqlite")
     told = await refusal(copies, source, target)
-    assert told.startswith("The target has rows in kinds, and a copy overwrites nothing: ")
+    assert told.startswith("The target has rows in kinds, and a copy overwrites nothing. ")
     assert await migrate.state(target, copies.histories) is State.CURRENT
     await asked(target, "DELETE FROM kinds")
     await copies.copy(source, target)

@@ -1,5 +1,6 @@
 """Shows that a copy has every row as the application sees it, and everything around the rows."""
 
+import asyncio
 from itertools import pairwise
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from backstay.db import migrate
 from backstay.db.migrations.standing import State
 from backstay.db.options import EngineOptions
 from tests.db.copies import KINDS, THINGS, Copies, asked, connected, digests, rows_of, thing
+from tests.db.copy_kills import child, many, was_killed
 
 pytestmark = pytest.mark.anyio
 
@@ -57,3 +59,15 @@ async def require_that_it_goes_on(target: EngineOptions) -> None:
             await asked(target, "UPDATE things SET parent_id = gen_random_uuid()")
     undo = "DELETE FROM things WHERE name = 'ANOTHER'", "DELETE FROM kinds WHERE id = 41"
     await asked(target, *undo)
+
+
+async def test_a_killed_copy_goes_on_where_it_was(copies: Copies) -> None:
+    source, target = await copies.filled("sqlite"), copies.new("postgresql")
+    await many(source, 10_000)
+    killed = child(source, target, copies.history.folder, steps=8)
+    assert await asyncio.to_thread(was_killed, killed)
+    assert await migrate.state(target, copies.histories) is State.UNFINISHED
+    report = await copies.copy(source, target)
+    assert await rows_of(target, KINDS) == await rows_of(source, KINDS)
+    kept = {each.table: each.kept for each in report.tables}["kinds"]
+    assert 0 < kept < 10_000

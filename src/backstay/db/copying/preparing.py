@@ -49,9 +49,10 @@ async def _require_empty(connection: AsyncConnection, tables: list[str]) -> None
     if full:
         raise CopyFailed(
             f"The target has rows in {', '.join(full[:5])}"
-            f"{' and others' if full[5:] else ''}, and a copy overwrites nothing: name a new "
-            "database, which this migrates by itself, or undo everything in that one with "
-            "`backstay db downgrade base --force` under its address."
+            f"{' and others' if full[5:] else ''}, and a copy overwrites nothing. If they are of a "
+            "copy, it has ended: all of it is there. Else name a new database, which this migrates "
+            "by itself, or undo everything in that one with `backstay db downgrade base --force` "
+            "under its address."
         )
 
 
