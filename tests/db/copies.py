@@ -98,7 +98,7 @@ KINDS, THINGS = declared_in(sa.MetaData())
 
 def thing(number: int, **values: Any) -> dict[str, Any]:
     """A row; the odd ones have nothing but what they need."""
-    row = {column.name: None for column in THINGS.c if column.name != "twice"}
+    row: dict[str, Any] = {column.name: None for column in THINGS.c if column.name != "twice"}
     row |= {"id": KEYS[number], "name": f"Thing {number}", "parent_id": KEYS[number]}
     if number % 2:
         return row | values

@@ -55,7 +55,8 @@ def was_killed(process: Any) -> bool:
 
 def _copy(source: str, target: str, folder: str, steps: str) -> None:
     """Copy in small parts, and die after some of them."""
-    postgres_side.BATCH_ROWS = sqlite_side.BATCH_ROWS = AT_ONCE
+    for side in (postgres_side, sqlite_side):
+        vars(side)["BATCH_ROWS"] = AT_ONCE
     left, add = int(steps), Digest.add
 
     def counted(digest: Digest, rows: list[bytes]) -> None:
@@ -65,7 +66,7 @@ def _copy(source: str, target: str, folder: str, steps: str) -> None:
         if left == 0:
             os.kill(os.getpid(), SIGKILL)
 
-    Digest.add = counted  # type: ignore[method-assign]
+    Digest.add = counted  # type: ignore[method-assign, assignment]
     histories = PLATFORM, History("shop", Path(folder))
     print(_BEGUN, flush=True)
     report = asyncio.run(

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from backstay.db.copying.catalog import COLUMNS, COUNTERS, OTHERS, TABLES
 from backstay.db.copying.codecs import AnyCodec, Column, Splitter
 from backstay.db.copying.sides import (
     APPLICATION,
@@ -36,62 +36,6 @@ _SETTINGS = {
 _START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _LINE = re.compile(r"COPY [^,]+, line (\d+)(?:, column (\w+))?")
-
-_OTHERS = """
-    SELECT DISTINCT coalesce(nullif(application_name, ''), 'without a name')
-        || coalesce(' at ' || host(client_addr), '')
-    FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-        AND backend_type = 'client backend'
-        AND (application_name LIKE 'backstay%' OR application_name = $1)
-    ORDER BY 1"""
-_TABLES = """
-    SELECT c.relname FROM pg_class c
-    WHERE c.relnamespace = current_schema()::regnamespace
-        AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> ALL ($1)
-    ORDER BY 1"""
-_COLUMNS = """
-    SELECT c.relname AS table, a.attname AS name, b.typname AS type, b.typtype = 'e' AS is_enum,
-        CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier,
-        coalesce(a.attnum = ANY (i.indkey), false) AS is_key
-    FROM pg_class c
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    JOIN pg_type t ON t.oid = a.atttypid
-    JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
-    LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-    WHERE c.relnamespace = current_schema()::regnamespace AND a.attgenerated = ''
-        AND c.relname = ANY ($1)
-    ORDER BY c.relname, a.attnum"""
-_COUNTERS = """
-    SELECT s.relname AS name, coalesce(c.relname, '') AS table, coalesce(a.attname, '') AS column,
-        q.last_value AS last
-    FROM pg_class s
-    JOIN pg_sequences q ON q.schemaname = current_schema() AND q.sequencename = s.relname
-    LEFT JOIN LATERAL (
-        SELECT d.refobjid, d.refobjsubid FROM pg_depend d
-        WHERE d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
-            AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
-        UNION ALL
-        SELECT f.adrelid, f.adnum FROM pg_depend d
-        JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid
-        LIMIT 1
-    ) o ON true
-    LEFT JOIN pg_class c ON c.oid = o.refobjid
-    LEFT JOIN pg_attribute a ON a.attrelid = o.refobjid AND a.attnum = o.refobjsubid
-    WHERE s.relkind = 'S' AND s.relnamespace = current_schema()::regnamespace"""
-_FOREIGN_KEYS = """
-    SELECT conrelid::regclass::text AS "table", quote_ident(conname) AS name,
-        pg_get_constraintdef(oid) AS definition
-    FROM pg_constraint
-    WHERE contype = 'f' AND conparentid = 0 AND connamespace = current_schema()::regnamespace"""
-_TRIGGERS = """
-    SELECT tgrelid::regclass::text AS "table", quote_ident(tgname) AS name,
-        tgenabled::text AS mode
-    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE NOT tgisinternal AND tgenabled <> 'D'
-        AND c.relnamespace = current_schema()::regnamespace"""
-_ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 
 class PostgresSide:
@@ -153,7 +97,7 @@ class PostgresSide:
 
     async def _refuse_others(self) -> None:
         own = await self._connection.fetchval("SHOW application_name")
-        found = [row[0] for row in await self._connection.fetch(_OTHERS, own)]
+        found = [row[0] for row in await self._connection.fetch(OTHERS, own)]
         if found:
             raise CopyFailed(
                 f"The application uses {self._options.shown_url} ({', '.join(found)}): stop its "
@@ -164,7 +108,7 @@ class PostgresSide:
         with self._explained():
             names = await self._names()
             found: dict[str, list[Column]] = {name: [] for name in names}
-            for row in await self._connection.fetch(_COLUMNS, names):
+            for row in await self._connection.fetch(COLUMNS, names):
                 limit = row["modifier"] - 4 if row["modifier"] >= 4 else None
                 kind = kind_of(row["type"], row["modifier"], is_enum=row["is_enum"])
                 found[row["table"]].append(
@@ -234,7 +178,7 @@ class PostgresSide:
 
     async def counters(self) -> list[Counter]:
         with self._explained():
-            return [Counter(**row) for row in await self._connection.fetch(_COUNTERS)]
+            return [Counter(**row) for row in await self._connection.fetch(COUNTERS)]
 
     async def highest(self, table: str, column: str) -> int | None:
         """The highest number in a column."""
@@ -259,7 +203,7 @@ class PostgresSide:
             await self._connection.close(timeout=2)
 
     async def _names(self) -> list[str]:
-        return [row[0] for row in await self._connection.fetch(_TABLES, [VERSIONS, NOTES])]
+        return [row[0] for row in await self._connection.fetch(TABLES, [VERSIONS, NOTES])]
 
     @contextmanager
     def _explained(self, table: str = "") -> Iterator[None]:
@@ -307,20 +251,3 @@ async def _next(chunks: "asyncio.Queue[bytes]", copying: "asyncio.Future[Any]") 
     if copying.done() and chunks.empty():
         return None
     return await chunks.get()
-
-
-async def constraints(connection: AsyncConnection) -> tuple[list[str], list[str]]:
-    """The statements that take foreign keys and triggers away, and those that bring them back.
-
-    Rows come in no order that foreign keys could follow, and a trigger would write more than the
-    source has. Adding a foreign key again checks all rows at once.
-    """
-    gone: list[str] = []
-    back: list[str] = []
-    for key in await connection.exec_driver_sql(_FOREIGN_KEYS):
-        gone.append(f"ALTER TABLE {key.table} DROP CONSTRAINT {key.name}")
-        back.append(f"ALTER TABLE {key.table} ADD CONSTRAINT {key.name} {key.definition}")
-    for trigger in await connection.exec_driver_sql(_TRIGGERS):
-        gone.append(f"ALTER TABLE {trigger.table} DISABLE TRIGGER {trigger.name}")
-        back.append(f"ALTER TABLE {trigger.table} {_ENABLE[trigger.mode]} TRIGGER {trigger.name}")
-    return gone, back

@@ -63,7 +63,7 @@ async def _taken_away(
         from backstay.db.copying.sqlite_side import triggers
 
         return await triggers(connection)
-    from backstay.db.copying.postgres_side import constraints
+    from backstay.db.copying.catalog import constraints
 
     return await constraints(connection)
 

@@ -15,6 +15,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from backstay.db.copying.decimals import numeric_bytes, numeric_of
+
 EPOCH = datetime(2000, 1, 1)
 UNIX_EPOCH = datetime(1970, 1, 1)
 _INT2, _INT4, _INT8 = struct.Struct("!h"), struct.Struct("!i"), struct.Struct("!q")
@@ -26,8 +28,6 @@ ENDS = tuple(each.isoformat(" ", "microseconds") for each in _ENDS_OF_TIME)
 """The first and the last time in SQLite."""
 MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400_000_000
-_NO_NUMBERS = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
-_SIGNS = {text: sign for sign, text in _NO_NUMBERS.items()}
 
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
@@ -203,39 +203,6 @@ def _decimal(value: Any, places: int | None = None) -> bytes:
     if places is not None and exact.is_finite():
         exact = Decimal(f"{exact:.{places}f}")
     return numeric_bytes(exact)
-
-
-def numeric_bytes(value: Decimal) -> bytes:
-    """A decimal number: groups of four digits, and how many places are shown."""
-    if not value.is_finite():
-        return struct.pack("!hhHh", 0, 0, _SIGNS[str(value)], 0)
-    sign, digits, exponent = value.as_tuple()
-    shift = int(exponent) % 4
-    rest, power = int("".join(map(str, digits))) * 10**shift, (int(exponent) - shift) // 4
-    groups: list[int] = []
-    while rest:
-        rest, group = divmod(rest, 10_000)
-        if group or groups:
-            groups.append(group)
-        else:
-            power += 1
-    weight = power + len(groups) - 1 if groups else 0
-    head = struct.pack(
-        "!hhHh", len(groups), weight, 0x4000 if sign and groups else 0, max(0, -int(exponent))
-    )
-    return head + struct.pack(f"!{len(groups)}H", *reversed(groups))
-
-
-def numeric_of(raw: bytes) -> Decimal:
-    """The decimal number of PostgreSQL's bytes, without zeros at its end."""
-    count, weight, sign, _ = struct.unpack_from("!hhHh", raw)
-    if sign in _NO_NUMBERS:
-        return Decimal(_NO_NUMBERS[sign])
-    whole = 0
-    for group in struct.unpack_from(f"!{count}H", raw, 8):
-        whole = whole * 10_000 + group
-    digits = tuple(map(int, str(whole)))
-    return Decimal((int(sign == 0x4000), digits, (weight - count + 1) * 4 if count else 0))
 
 
 def _decimal_value(raw: bytes) -> int | float:

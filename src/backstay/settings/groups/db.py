@@ -71,11 +71,7 @@ _HINT = (
 
 
 def normalised(text: str, root: Path | None) -> URL:
-    """A database URL as all other code expects it; a relative file starts at ``root``.
-
-    Raises:
-        SettingError: it is none, or asks for what cannot be met.
-    """
+    """A database URL in the form of all other code; `SettingError` if it is none."""
     driver = text.partition(":")[0]
     if "://" in text and driver not in DRIVERS:
         raise SettingError("names a database that is not supported", _HINT)
