@@ -76,7 +76,7 @@ def progress() -> Iterator[Tell]:
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task, current, seen = bar.add_task("", rate="0"), "", 0
+        task, current, seen = bar.add_task("preparing", total=None, rate="0"), "", 0
 
         def tell(table: str, rows: int, total: int) -> None:
             nonlocal done, current, seen

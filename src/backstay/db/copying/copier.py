@@ -108,9 +108,13 @@ class _Copy:
         """Copy and compare every table, then finish the target."""
         ours, theirs = await self._source.tables(), await self._target.tables()
         self._match(ours, theirs)
-        for table in theirs:
-            self._report.tables.append(await self._table(table, self._codec(table, ours, theirs)))
-        await self._target.finish(await self._last(theirs))
+        codecs = {table: self._codec(table, ours, theirs) for table in theirs}
+        try:
+            for table, codec in codecs.items():
+                self._report.tables.append(await self._table(table, codec))
+            await self._target.finish(await self._last(theirs))
+        except CopyFailed as error:
+            raise CopyFailed(f"{error} {AGAIN}") from error
         return self._report
 
     def _match(self, ours: Columns, theirs: Columns) -> None:
