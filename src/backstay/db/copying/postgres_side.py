@@ -22,7 +22,7 @@ from backstay.db.copying.sides import (
     quoted,
 )
 from backstay.db.copying.wire import kind_of
-from backstay.db.faults import FULL, explanation, trouble_of
+from backstay.db.faults import FULL, explanation, first_line, trouble_of
 from backstay.db.options import EngineOptions, driver_arguments
 
 _LOCK = int.from_bytes(b"backcopy")
@@ -35,6 +35,8 @@ _SETTINGS = {
 }
 _START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
+_OF_ROWS = {"22", "23"}
+"""The classes of errors about values and constraints."""
 _LINE = re.compile(r"COPY [^,]+, line (\d+)(?:, column (\w+))?")
 
 
@@ -165,8 +167,10 @@ class PostgresSide:
                     format="binary",
                 )
         except CopyFailed as error:
-            found = _LINE.search(getattr(error.__cause__, "context", None) or "")
-            if found is None or not 0 < int(found[1]) <= len(rows):
+            cause: Any = error.__cause__
+            state: str = getattr(cause, "sqlstate", None) or ""
+            found = _LINE.search(getattr(cause, "context", None) or "")
+            if found is None or state[:2] not in _OF_ROWS or not 0 < int(found[1]) <= len(rows):
                 raise
             column = f": {found[2]}" if found[2] else ""
             row = f"The row {codec.key(rows[int(found[1]) - 1])}{column}."
@@ -217,13 +221,13 @@ class PostgresSide:
 def _reason(error: Any, options: EngineOptions) -> str:
     """A sentence about an error, with what PostgreSQL adds to it, such as the key that is twice."""
     if trouble_of(error) is FULL:
-        return f"The disk of `{options.shown_url}` is full: {error}."
+        return f"The disk of `{options.shown_url}` is full: {first_line(error)}."
     if getattr(error, "sqlstate", None) in {"3D000", None} or isinstance(error, OSError):
         return explanation(_WithCause(error), options)
     if error.sqlstate == "55P03":
-        return f"Somebody else uses the tables of `{options.shown_url}`: {error}."
+        return f"Somebody else uses the tables of `{options.shown_url}`: {first_line(error)}."
     detail = f" ({error.detail.rstrip('.')})" if getattr(error, "detail", None) else ""
-    return f"`{options.shown_url}` refused: {str(error).rstrip('.')}{detail}."
+    return f"`{options.shown_url}` refused: {first_line(error).rstrip('.')}{detail}."
 
 
 class _WithCause(ConnectionError):
