@@ -24,8 +24,11 @@ _FLOAT4, _FLOAT8 = struct.Struct("!f"), struct.Struct("!d")
 _ENDS_OF_DAYS = {date.min: _INT4.pack(-(2**31)), date.max: _INT4.pack(2**31 - 1)}
 _ENDS_OF_TIME = {datetime.min: _INT8.pack(-(2**63)), datetime.max: _INT8.pack(2**63 - 1)}
 """What asyncpg makes of the first and the last: ``-infinity`` and ``infinity``."""
-ENDS = tuple(each.isoformat(" ", "microseconds") for each in _ENDS_OF_TIME)
+_DAYS = {raw: day.isoformat() for day, raw in _ENDS_OF_DAYS.items()}
+_TIMES = {raw: moment.isoformat(" ", "microseconds") for moment, raw in _ENDS_OF_TIME.items()}
+ENDS = tuple(_TIMES.values())
 """The first and the last time in SQLite."""
+_NO_TIME = "is none that Python has, between the years 1 and 9999"
 MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400_000_000
 
@@ -120,7 +123,13 @@ def _moment(value: Any) -> bytes:
 
 
 def _moment_text(raw: bytes) -> str:
-    return _told(datetime, raw, lambda: EPOCH + timedelta(microseconds=_INT8.unpack(raw)[0]))
+    if (end := _TIMES.get(raw)) is not None:
+        return end
+    with suppress(OverflowError):
+        moment = EPOCH + timedelta(microseconds=_INT8.unpack(raw)[0])
+        if moment not in _ENDS_OF_TIME:
+            return moment.isoformat(" ", "microseconds")
+    raise Unfit(_NO_TIME)
 
 
 def _day(value: Any) -> bytes:
@@ -129,24 +138,13 @@ def _day(value: Any) -> bytes:
 
 
 def _day_text(raw: bytes) -> str:
-    return _told(date, raw, lambda: EPOCH.date() + timedelta(days=_INT4.unpack(raw)[0]))
-
-
-def _told(kind: Any, raw: bytes, read: Callable[[], Any]) -> str:
-    """The text of a time or a day, of which the driver takes the first and the last for endless."""
-    for value, end in (_ENDS_OF_TIME if kind is datetime else _ENDS_OF_DAYS).items():
-        if raw == end:
-            return _iso(value)
+    if (end := _DAYS.get(raw)) is not None:
+        return end
     with suppress(OverflowError):
-        if (found := read()) not in {kind.min, kind.max}:
-            return _iso(found)
-    raise Unfit("is none that Python has, between the years 1 and 9999")
-
-
-def _iso(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "microseconds")
-    return str(value)
+        day = EPOCH.date() + timedelta(days=_INT4.unpack(raw)[0])
+        if day not in _ENDS_OF_DAYS:
+            return day.isoformat()
+    raise Unfit(_NO_TIME)
 
 
 def _clock(value: Any) -> bytes:
