@@ -110,6 +110,10 @@ copies: install ## test the features as copies, as a project has them that eject
 kills: install ## kill every command that changes a project 50 times (takes an hour)
 	$(BIN)/python -m tests.blueprints.kills 50 $(ARGS)
 
+.PHONY: copy-kills
+copy-kills: install ## kill copies of a database 20 times in each direction (takes some minutes)
+	$(BIN)/python -m tests.db.copy_kills 20 $(ARGS)
+
 .PHONY: drill
 drill: install ## add, check and remove all that commands add to a project (takes half an hour)
 	$(BIN)/python -m tests.blueprints.drill $(ARGS)

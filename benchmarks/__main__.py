@@ -16,8 +16,8 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import idle, jobs, machine, report, sqlite, start
-from benchmarks.cases import ALONE, CASES, IDLE, JOBS, SQLITE, START, STORM, WORKERS, Case
+from benchmarks import copying, idle, jobs, machine, report, sqlite, start
+from benchmarks.cases import ALONE, CASES, COPY, IDLE, JOBS, SQLITE, START, STORM, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.valkey import ValkeyServer
@@ -48,6 +48,8 @@ def main() -> int:
         idle.show(idle.measure())
     if not arguments.cases or SQLITE in arguments.cases:
         sqlite.show(sqlite.measure(arguments.rounds), arguments.rounds)
+    if not arguments.cases or COPY in arguments.cases:
+        copying.show(copying.measure())
     if summary:
         report.show(summary, arguments.rounds, arguments.seconds)
     if rates:

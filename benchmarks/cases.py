@@ -108,8 +108,9 @@ START = "start"
 SQLITE = "sqlite"
 """The name of the measurement of each SQLite and its journal."""
 IDLE = "idle"
+COPY = "copy"
 """The name of the measurement of what a server keeps and costs while nobody asks."""
-ALONE = {IDLE, JOBS, SQLITE, START}
+ALONE = {COPY, IDLE, JOBS, SQLITE, START}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

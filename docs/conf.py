@@ -26,6 +26,7 @@ _GUIDES = [
         "replace-an-adapter",
         "clients",
         "database-urls",
+        "move-database",
         "deploy",
         "production",
         "doctor",

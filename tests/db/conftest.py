@@ -21,9 +21,11 @@ from backstay.db.base import Base
 from backstay.db.database import Database
 from backstay.db.options import EngineOptions, create_file
 from backstay.db.session import Transaction
+from backstay.testing.postgres_server import PostgresServer
 from backstay.testing.waiting import LIMIT, eventually
 from tests.channels import SilentChannel
 from tests.db.books import book, store
+from tests.db.copies import Copies
 from tests.db.tables import TABLES, Mood
 
 T = TypeVar("T")
@@ -63,6 +65,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         await connection.run_sync(Base.metadata.create_all, tables=TABLES)
     yield database
     await database.dispose()
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Copies:
+    """Databases of a project with every kind of column; those of SQLite are made once."""
+    return Copies(tmp_path_factory.mktemp("copies"), lambda: postgres)
 
 
 @pytest.fixture

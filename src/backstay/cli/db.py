@@ -205,6 +205,26 @@ async def _check(settings: Settings) -> tuple[list[str], list[str], str]:
 
 
 @db.command()
+def copy(
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="The new database, absent or empty. Leave its password out, since others see the "
+            "arguments of a process: it is taken from PGPASSWORD or ~/.pgpass.",
+        ),
+    ],
+) -> None:
+    """Copy everything into another database, SQLite or PostgreSQL, and compare every row.
+
+    Servers and workers must be stopped. What was interrupted goes on when it is run again.
+    """
+    from backstay.cli.copying import copied
+
+    _run(lambda settings: copied(settings, to))
+
+
+@db.command()
 def current() -> None:
     """Print which migrations the code and the database have; exit with 1 if they do not fit."""
     rows, found = _run(_current)

@@ -38,6 +38,10 @@ _FAULTS = {
     State.EMPTY: ("names a database that is empty", _UPGRADE),
     State.BEHIND: ("names a database that is behind this version", _UPGRADE),
     State.AHEAD: ("names a database that a newer version has migrated", "Install that version."),
+    State.UNFINISHED: (
+        "names a database into which a copy has not ended",
+        "Run the same `backstay db copy` again, which goes on.",
+    ),
 }
 _FAULTS_OF = {
     State.BEHIND: ("names a database that is behind {}", _UPGRADE),

@@ -32,6 +32,7 @@ from backstay.db.migrations.transaction import explained, migrating
 from backstay.db.options import EngineOptions, create_file
 
 _STORED = text("SELECT version_num FROM alembic_version")
+"""In which this version migrates nothing."""
 
 
 class NothingToWrite(MigrationError):
@@ -171,9 +172,9 @@ async def downgrade(
     from backstay.db.migrations import steps
 
     def work(connection: Connection) -> list[str]:
-        before = _tables(connection)
+        before = tables(connection)
         undone = steps.downgrade(connection, histories, revision)
-        dropped = before - _tables(connection)
+        dropped = before - tables(connection)
         if dropped and not force:
             names = ", ".join(sorted(dropped))
             raise MigrationError(
@@ -296,5 +297,6 @@ async def _stored(engine: AsyncEngine) -> tuple[str, ...] | None:
         raise
 
 
-def _tables(connection: Connection) -> set[str]:
+def tables(connection: Connection) -> set[str]:
+    """The names of the tables in a database."""
     return set(inspect(connection).get_table_names())

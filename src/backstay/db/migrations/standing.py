@@ -19,6 +19,8 @@ from backstay.db.migrations.runner import (
 from backstay.db.migrations.transaction import ABSENT
 
 _OF_HISTORY = re.compile(r"(\w+)_[0-9]{4}")
+UNFINISHED_COPY = "unfinished_copy"
+"""What stands in place of the revisions in the target of `db copy` until the copy has ended."""
 
 
 class State(Enum):
@@ -30,11 +32,16 @@ class State(Enum):
     AHEAD = "The database was migrated by a newer version than this one: install that version."
     FOREIGN = "The database has migrations that are not here."
     COMPATIBLE = "The database is ahead of this version, which works with it."
+    UNFINISHED = (
+        "A copy into this database has not ended: run the same `backstay db copy` again, which "
+        "goes on, or empty this database."
+    )
     CURRENT = ""
 
 
 FIT = State.CURRENT, State.COMPATIBLE
 """The states that this version works with."""
+_OF_OTHERS = State.AHEAD, State.FOREIGN, State.UNFINISHED
 _TOLD = {
     State.COMPATIBLE: "The database is ahead of this version by {of}; this version works with it.",
     State.BEHIND: "The database is behind {of}: run `backstay db upgrade`.",
@@ -75,7 +82,7 @@ class Standing:
                 f"The database is ahead of this version by {self.of}: only the version that has "
                 "these migrations can change the schema."
             )
-        return self.sentence if self.state in {State.AHEAD, State.FOREIGN} else ""
+        return self.sentence if self.state in _OF_OTHERS else ""
 
 
 def is_current(histories: Histories, stored: Sequence[str]) -> bool:
@@ -85,6 +92,8 @@ def is_current(histories: Histories, stored: Sequence[str]) -> bool:
 
 def standing_of(histories: Histories, stored: Sequence[str], record: Record) -> Standing:
     """Compare the revisions in a database, of which there is one at least, with the histories."""
+    if UNFINISHED_COPY in stored:
+        return Standing(State.UNFINISHED)
     found = _compared(histories, stored, record)
     return replace(found, stored=tuple(stored))
 
