@@ -16,18 +16,21 @@ _REVISIONS = text(f"SELECT version_num FROM {VERSIONS}")  # noqa: S608
 
 
 async def prepare(options: EngineOptions, found: Standing, histories: Histories) -> None:
-    """Migrate the target, take its foreign keys and triggers away and mark it, all or nothing."""
-    from backstay.db.migrations import steps
+    """Migrate the target, take its foreign keys and triggers away and mark it, all or nothing.
+
+    Only migrations that run outside of a transaction are applied before that, with all others.
+    """
+    from backstay.db.migrations import applying, steps
 
     is_new = found.state is not State.CURRENT
+    apart = is_new and not options.is_sqlite and steps.has_outside(histories)
+    if apart:
+        async with migrating(options) as connection:
+            await _require_no_tables(connection)
+        await applying.apply(options, histories, "head", (), _silent)
     async with migrating(options) as connection:
-        before = await connection.run_sync(migrate.tables)
-        if is_new and before - {VERSIONS}:
-            raise CopyFailed(
-                f"The target has tables already ({', '.join(sorted(before)[:5])}), which no "
-                "migration made: name an empty database."
-            )
-        if is_new:
+        if is_new and not apart:
+            await _require_no_tables(connection)
             await connection.run_sync(steps.upgrade, histories, "head")
         tables = sorted(await connection.run_sync(migrate.tables) - {VERSIONS})
         if not is_new:
@@ -38,6 +41,19 @@ async def prepare(options: EngineOptions, found: Standing, histories: Histories)
         revisions = list((await connection.execute(_REVISIONS)).scalars())
         for statement in marking(revisions, back):
             await connection.exec_driver_sql(statement)
+
+
+def _silent(_: str) -> None:
+    """Nobody uses the target, so that no migration waits for a lock."""
+
+
+async def _require_no_tables(connection: AsyncConnection) -> None:
+    before = await connection.run_sync(migrate.tables) - {VERSIONS}
+    if before:
+        raise CopyFailed(
+            f"The target has tables already ({', '.join(sorted(before)[:5])}), which no "
+            "migration made: name an empty database."
+        )
 
 
 async def _require_empty(connection: AsyncConnection, tables: list[str]) -> None:
