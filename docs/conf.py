@@ -28,6 +28,7 @@ _GUIDES = [
         "database-urls",
         "deploy",
         "production",
+        "maintenance",
         "upgrade",
         "coming-from",
     ),

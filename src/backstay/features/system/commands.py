@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import structlog
+from pydantic import Field
 from sqlalchemy import or_
 
 from backstay.core.bus import handles
@@ -16,6 +17,7 @@ from backstay.core.ports import Clock
 from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
+from backstay.db.maintenance import MaintenanceSwitch
 from backstay.db.session import Transaction
 from backstay.jobs.outbox import Outbox
 from backstay.jobs.purging import Purge
@@ -24,6 +26,8 @@ from backstay.jobs.tables import UNFINISHED, Job
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
+MONTH = 30 * 86_400
+"""Seconds: the longest maintenance that ends by itself."""
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -87,3 +91,34 @@ class PurgeIdempotencyKeys(Command[bool]):
 async def purge_idempotency_keys(command: PurgeIdempotencyKeys, clock: Clock, purge: Purge) -> bool:
     over = StoredAnswer.created_at <= clock() - KEPT
     return await purge(StoredAnswer, over, oldest=StoredAnswer.created_at)
+
+
+class BeginMaintenance(Command[None]):
+    """Refuse the commands of requests, and let jobs pause, until the end or for ``seconds``.
+
+    Clients read the ``reason``. If it is on already, only why and how long change.
+    """
+
+    permission = SYSTEM_ONLY
+    allowed_in_maintenance = True
+
+    reason: str = Field(default="", max_length=500)
+    operator: str = Field(default="", max_length=200)
+    seconds: int | None = Field(default=None, ge=1, le=MONTH)
+
+
+@handles(BeginMaintenance)
+async def begin_maintenance(command: BeginMaintenance, switch: MaintenanceSwitch) -> None:
+    await switch.on(command.reason, command.operator, command.seconds)
+
+
+class EndMaintenance(Command[bool]):
+    """Carry out commands and jobs again; whether maintenance was on."""
+
+    permission = SYSTEM_ONLY
+    allowed_in_maintenance = True
+
+
+@handles(EndMaintenance)
+async def end_maintenance(command: EndMaintenance, switch: MaintenanceSwitch) -> bool:
+    return await switch.off()
