@@ -66,7 +66,7 @@ class MaintenanceMode:
     A notification makes it read the row again. While the listener proves that all notifications
     arrive, nothing else is read; otherwise, as behind PgBouncer, whoever asks reads the row again
     once it is too old. It is read on the connection of probes, so that it never waits for requests.
-    When the database does not answer, the last known state holds.
+    When the database does not answer within ``PATIENCE``, the last known state holds.
 
     Where it ``refuses``, commands of requests are refused; commands of the command line are not.
     """
@@ -163,8 +163,8 @@ class MaintenanceMode:
     async def _read(self, flight: Flight[None, None]) -> None:
         async with self._database.probing() as connection:
             row = (await connection.execute(CURRENT)).first()
-        if not flight.holds:
-            return  # a later read is under way, or will be
+        if not flight.holds or flight.since < self._read_at:
+            return  # a later read has ended, or is under way
         self._is_known, self._read_at = True, flight.since
         if row is None:
             self._note(None)
