@@ -122,6 +122,10 @@ drill: install ## add, check and remove all that commands add to a project (take
 upgrades: install ## take three projects through ten made-up releases (takes a quarter of an hour)
 	UPGRADES=10 $(BIN)/python -m pytest -n 2 tests/upgrades/test_upgrade.py tests/upgrades/test_own.py tests/upgrades/test_killed.py -rP $(ARGS)
 
+.PHONY: maintenance
+maintenance: install ## switch maintenance on and off under load, on each kind of database (takes five minutes)
+	$(BIN)/python -m tests.faults.maintaining 10 $(ARGS)
+
 .PHONY: dashboards
 dashboards: install ## write the Grafana dashboards from tests/monitoring/dashboards.yaml
 	$(BIN)/python -m tests.monitoring.dashboards

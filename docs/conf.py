@@ -30,6 +30,7 @@ _GUIDES = [
         "deploy",
         "production",
         "doctor",
+        "maintenance",
         "upgrade",
         "coming-from",
     ),

@@ -88,6 +88,7 @@ _PLACES = {
     "backstay.db.fixed_point": ("FixedPoint", "Money"),
     "backstay.db.folding": ("contains",),
     "backstay.db.listing": ("Listing",),
+    "backstay.db.maintenance": ("MaintenanceSwitch",),
     "backstay.db.paging": ("Paginator",),
     "backstay.db.queries": ("columns_of", "count", "exists", "one_or_404", "visible"),
     "backstay.db.resource": ("Resource",),

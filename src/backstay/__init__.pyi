@@ -94,6 +94,7 @@ from backstay.db.fixed_point import FixedPoint as FixedPoint
 from backstay.db.fixed_point import Money as Money
 from backstay.db.folding import contains as contains
 from backstay.db.listing import Listing as Listing
+from backstay.db.maintenance import MaintenanceSwitch as MaintenanceSwitch
 from backstay.db.paging import Paginator as Paginator
 from backstay.db.queries import columns_of as columns_of
 from backstay.db.queries import count as count

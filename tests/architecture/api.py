@@ -33,7 +33,8 @@ _UNTOLD = frozenset(
     | {"__slots__", "__str__", "__tablename__", "model_config"}
 )
 """Names that a project neither calls nor sets."""
-_GIVEN = frozenset({"ActivityNote", "Backstay", "CacheTags", "Events", "Jobs", "Paginator",
+_GIVEN = frozenset({"ActivityNote", "Backstay", "CacheTags", "Events", "Jobs",
+                    "MaintenanceSwitch", "Paginator",
                     "PrincipalChanges", "Progress", "Purge", "Reader", "Sender", "Settings",
                     "Transaction", "Upload"})  # fmt: skip
 """Classes of which the package makes the objects: how they are made is not told."""

@@ -10,10 +10,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from fastapi import FastAPI
 
+from backstay.features.system.commands import BeginMaintenance, EndMaintenance
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.worker import Worker
 from backstay.testing import ADMIN_EMAIL
-from tests.features.steps import API, needs, sign_in
+from tests.features.steps import API, needs, register, sign_in
 from tests.monitoring.dashboards import DEPLOY, FOLDER, texts
 from tests.monitoring.queries import faults, plain, used_in
 from tests.observability.known import known_metrics
@@ -56,6 +57,9 @@ async def scraped(client: httpx.AsyncClient, app: FastAPI) -> Known:
         await client.get(f"{API}/nowhere")
     place = app.state.backstay.worker_context
     await Scheduler(place.schedule, place.outbox).tick()
+    await app.state.backstay.system(BeginMaintenance())
+    await register(client, "ann@example.org")
+    await app.state.backstay.system(EndMaintenance())
     await client.get("/metrics")
     await Worker(place).drain()
     known: Known = {}

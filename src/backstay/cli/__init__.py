@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": "Look whether anything is wrong with the project; exit with 1 if so.",
     "serve": "Start the server; in `local` the database is made ready first.",
     "worker": "Run jobs and fire schedules until told to stop.",
+    "maintenance": "Refuse what changes something, and let jobs pause, for as long as it takes.",
     "db": "Migrate the database and look at it.",
     "jobs": "Look at jobs, run failed ones again, cancel others.",
     "create-admin": "Create an administrator, or give one a new password.",

@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 
 from backstay.application import application_in_use
+from backstay.cli.operators import operator_here, sender_of
 from backstay.cli.output import print_columns
 from backstay.cli.readiness import opened
 from backstay.composition import Backstay
@@ -101,7 +102,7 @@ def retry(
         return [job.id for job in reversed(await backstay.system(asked))]
 
     async def again(backstay: Backstay, job_id: UUID) -> str:
-        await backstay.system(RetryJob(id=job_id))
+        await sender_of(backstay, operator_here())(RetryJob(id=job_id))
         return "runs again"
 
     _change("Run again", ids or _run(failed), again, yes=yes)
@@ -114,7 +115,7 @@ def cancel(ids: Ids = None, yes: Yes = False) -> None:
         raise typer.BadParameter("Name the ids of the jobs.")
 
     async def stop(backstay: Backstay, job_id: UUID) -> str:
-        job = await backstay.system(CancelJob(id=job_id))
+        job = await sender_of(backstay, operator_here())(CancelJob(id=job_id))
         is_over = job.state is JobState.CANCELLED
         return "cancelled" if is_over else "runs; it is asked to stop"
 

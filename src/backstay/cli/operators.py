@@ -20,8 +20,8 @@ def operator_here() -> str:
     """The person at this command line: ``ann@host``; under sudo the one who called it."""
     try:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user without a name
-        name = str(os.getuid())
+    except (ImportError, KeyError, OSError):  # a container may run as a user without a name
+        name = f"uid {os.getuid()}"
     return f"{name}@{socket.gethostname()}"[:MOST]
 
 

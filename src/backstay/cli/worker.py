@@ -54,12 +54,21 @@ async def _work(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         if drain:
-            typer.echo(f"Ran {await at_work.drain()} jobs.")
+            await _drain(backstay, at_work)
             return
         typer.echo("The worker runs jobs.")
         async with at_work.running(grace=grace):
             await stopped.wait()
     typer.echo("The worker has stopped.")
+
+
+async def _drain(backstay: Backstay, at_work: Worker) -> None:
+    if await backstay.maintenance.is_on():
+        typer.echo(
+            "Maintenance is on, so no job runs: see `backstay maintenance status`.", err=True
+        )
+        raise typer.Exit(1)
+    typer.echo(f"Ran {await at_work.drain()} jobs.")
 
 
 def _probes(backstay: Backstay, port: int | None) -> AbstractAsyncContextManager[None]:

@@ -122,10 +122,11 @@ class Backstay(Adapters):
             raise ConfigurationError([NO_ADMIN])
 
     async def start(self) -> None:
-        """Connect to Redis, and start to exchange changes of principals with other processes."""
+        """Connect to Redis, and start to exchange changes with other processes."""
         start_measuring(self.metrics, self.settings)
         await self.links.start()
         await self.channel.start()
+        await self.maintenance.start()
 
     async def close(self) -> None:
         """Stop background work, then release threads and connections."""
@@ -133,8 +134,8 @@ class Backstay(Adapters):
         await self.channel.stop()
         for job_notifier in self.job_notifiers:
             await job_notifier.stop()
-        await self.listener.stop()
-        await self.links.stop()
+        for service in (self.listener, self.maintenance, self.links):
+            await service.stop()
         await self.trail.settle()
         self.passwords.close()
         await self.database.dispose()
@@ -179,7 +180,9 @@ def compose(
     lacks_mail = isinstance(mail[Mailer], NoMailer) and "mail" in [each.name for each in features]
     schema = SchemaCheck(adapters.database, models, histories)
     checked = adapters.database, adapters.links, outbox.store, channel
-    health = ServiceHealth(*checked, schema.fault, lacks_mail=lacks_mail)
+    health = ServiceHealth(
+        *checked, schema.fault, adapters.maintenance.current, lacks_mail=lacks_mail
+    )
     read_for_scrapes(adapters, outbox.store, health, features)
     services = _services(adapters, features, outbox.store, health) | mail
     wired = registry, adapters, channel, trail, outbox
@@ -224,7 +227,8 @@ def _worker_context(
         return await Sender(bus.send, SYSTEM)(GetPrincipalOfUser(user_id=user_id))
 
     schedule = tuple(each for feature in features for each in feature.schedule)
-    return WorkerContext(outbox, bus, principal_of, adapters.metrics.jobs.observe, schedule)
+    observe, is_paused = adapters.metrics.jobs.observe, adapters.maintenance.is_on
+    return WorkerContext(outbox, bus, principal_of, observe, schedule, is_paused)
 
 
 def _services(

@@ -21,6 +21,7 @@ from backstay.core.ports import (
 )
 from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
+from backstay.db.maintenance import MaintenanceMode
 from backstay.db.options import EngineOptions
 from backstay.jobs.notify import BrokerNotifier, ListeningNotifier
 from backstay.limits.memory import MemoryLimiter, NoLimiter
@@ -52,6 +53,7 @@ class Adapters:
     key: bytes
     database: Database
     listener: Listener
+    maintenance: MaintenanceMode
     links: RedisLinks
     metrics: PrometheusMetrics
     passwords: Argon2Passwords
@@ -84,6 +86,7 @@ def adapters_for(
         key=key,
         database=database,
         listener=listener,
+        maintenance=MaintenanceMode(database, listener, refuses=for_requests),
         links=links,
         metrics=metrics,
         passwords=Argon2Passwords(),

@@ -59,6 +59,7 @@ def start_logging(backstay: Backstay) -> Callable[[], None]:
             mend="set MAIL_HOST, or MAIL_BACKEND; mails of until then are jobs that failed with "
             "mail.no_server and can be repeated",
         )
+    backstay.maintenance.start_logging()
     return stop
 
 

@@ -35,7 +35,7 @@ def trail_for(adapters: Adapters) -> AuditTrail:
 def read_for_scrapes(
     adapters: Adapters, store: JobStore, health: HealthChecks, features: Sequence[Feature]
 ) -> None:
-    """Let each scrape read the backlog, the schedules, the lag of the replica, and the health.
+    """Let each scrape read the backlog, the schedules, the replica's lag, maintenance and health.
 
     The reads of the first group follow one another, so that a scrape takes one connection.
     """
@@ -55,8 +55,11 @@ def read_for_scrapes(
             metrics.replica.show(nan, nan)
             raise
 
+    async def read_maintenance() -> None:
+        metrics.found.maintenance(await adapters.maintenance.is_on())
+
     async def read_health() -> None:
         for name, check in (await health.checks()).items():
-            metrics.health(name, check.state)
+            metrics.found.health(name, check.state)
 
-    metrics.readers += [read_database, read_replica, read_health]
+    metrics.readers += [read_database, read_replica, read_maintenance, read_health]

@@ -22,6 +22,7 @@ from backstay.core.uploads import receive
 from backstay.db.activity import AuditTrail
 from backstay.db.database import Database
 from backstay.db.idempotency import Idempotency
+from backstay.db.maintenance import MaintenanceMode, MaintenanceSwitch
 from backstay.db.paging import Cursors, Paginator
 from backstay.db.session import WRITING, Reader, Transaction
 from backstay.jobs.outbox import Jobs, Outbox
@@ -43,8 +44,8 @@ def bus_for(
 ) -> Bus:
     """The bus of commands and queries, each with its steps in the order in which they begin."""
     providers = _providers(adapters, settings, services)
-    purging = {Purge: lambda context: Purge(context, Jobs(outbox, context))}
-    writing = providers | WRITING | outbox.providers() | purging
+    maintenance = adapters.maintenance
+    writing = providers | WRITING | outbox.providers() | _chores(outbox, maintenance)
     registry.hint_of = partial(_hint_of, writing.keys() - providers.keys())
     bus = Bus(registry)
     own = {kind: _always(each) for kind, each in provided.items()}
@@ -57,10 +58,12 @@ def bus_for(
         retries.hold,  # refuses a request while this process runs one with the same Idempotency-Key
         trail.note_refusal,  # records a failure in the audit trail, after the rollback
         authorize,  # checks the grant, its field rules and the rules of the message
+        maintenance.refuse,  # refuses a command during maintenance, unless an answer may be stored
         receive,  # receives the upload of the command, and removes its file in the end
         prepare,  # does slow work, such as hashing, before a connection is taken
         transaction,  # commits before the response is made
         retries.replay,  # returns the stored answer of an Idempotency-Key, else stores this one
+        maintenance.refuse,  # refuses it if maintenance began meanwhile, or no answer was stored
         finish_job,  # marks the job that sent the command as done, in the same transaction
         trail.record,  # records a success in the audit trail, in the same transaction
         kept.outdate,  # drops cached answers that the command outdates, after the commit
@@ -75,6 +78,14 @@ def bus_for(
     bus.route(Command, command_steps, own | writing)
     bus.route(Query, query_steps, own | providers)
     return bus
+
+
+def _chores(outbox: Outbox, maintenance: MaintenanceMode) -> dict[Any, Provider]:
+    """By type: what handlers of commands get to take care of the application itself."""
+    return {
+        MaintenanceSwitch: lambda context: MaintenanceSwitch(context, maintenance),
+        Purge: lambda context: Purge(context, Jobs(outbox, context)),
+    }
 
 
 def _providers(

@@ -35,6 +35,11 @@ class Origin:
     device_is_new: bool = False
     operator: str = ""
 
+    @property
+    def is_request(self) -> bool:
+        """Whether a client sends it now, by HTTP or on a WebSocket: neither a job nor a process."""
+        return self.job is None and bool(self.request_id or self.address)
+
 
 class PrincipalChanges:
     """The principals that a command changes; caches drop them after its commit.

@@ -135,9 +135,11 @@ class Command(Message[R_co]):
 
     ``touches`` are the tags of the cached answers that it invalidates. A command that is not
     ``replayable`` ignores an ``Idempotency-Key``, because its answer must not be stored. As a job
-    it waits in ``job_queue``, and an attempt fails after ``job_timeout`` seconds.
+    it waits in ``job_queue``, and an attempt fails after ``job_timeout`` seconds. One that is
+    ``allowed_in_maintenance`` is carried out while maintenance refuses the others.
     """
 
+    allowed_in_maintenance: ClassVar[bool] = False
     job_timeout: ClassVar[float] = 3600.0
     replayable: ClassVar[bool] = True
     default_source: ClassVar[Source] = Source.JSON

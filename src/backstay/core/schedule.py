@@ -63,11 +63,19 @@ def every(period: str, command: Command[Any], name: str = "") -> Scheduled:
     Raises:
         ValueError: the period does not have this form.
     """
+    return Scheduled(name or type(command).__name__, command, _Every(seconds_of(period)))
+
+
+def seconds_of(period: str) -> int:
+    """The seconds of a period such as ``30s``, ``5m``, ``1h``, ``1d``.
+
+    Raises:
+        ValueError: the period does not have this form.
+    """
     match = _PERIOD.fullmatch(period)
     if match is None:
         raise ValueError(f"{period!r} is no period: write a number and s, m, h or d, such as 1h")
-    seconds = int(match[1]) * _UNITS[match[2]]
-    return Scheduled(name or type(command).__name__, command, _Every(seconds))
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def cron(expression: str, command: Command[Any], name: str = "") -> Scheduled:

@@ -14,6 +14,7 @@ from backstay.core.bus import Next
 from backstay.core.clock import new_id
 from backstay.core.context import Context
 from backstay.core.errors import AppError, DatabaseUnavailable, Forbidden, Refusal
+from backstay.core.maintenance import UnderMaintenance
 from backstay.core.masking import tells_secret
 from backstay.core.messages import Command, Message
 from backstay.core.permissions import PUBLIC, PermissionSpec, Source
@@ -202,10 +203,11 @@ def _public(error: Exception) -> AppError:
 
 
 def _outcome(error: AppError | None) -> str:
-    """An error with a status of 500 or more is a failure of the server, not a refusal."""
+    """An error with a status of 500 or more is a failure of the server, except for maintenance."""
     if error is None:
         return "ok"
-    return "refused" if error.status < AppError.status else "failed"
+    is_refusal = error.status < AppError.status or isinstance(error, UnderMaintenance)
+    return "refused" if is_refusal else "failed"
 
 
 def _targets(message: Message[Any], result: Any) -> dict[str, str]:

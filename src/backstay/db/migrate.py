@@ -14,12 +14,7 @@ from backstay.db.engine import reader_engine
 from backstay.db.faults import sqlstate, translate
 from backstay.db.migrations import record
 from backstay.db.migrations.patience import Tell, in_transaction
-from backstay.db.migrations.runner import (
-    PLATFORM,
-    Histories,
-    History,
-    MigrationError,
-)
+from backstay.db.migrations.runner import PLATFORM, Histories, History, MigrationError
 from backstay.db.migrations.standing import (
     FIT,
     Standing,

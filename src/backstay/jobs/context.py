@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from backstay.core.bus import Bus
+from backstay.core.maintenance import IsPaused, never
 from backstay.core.principal import Principal
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
@@ -17,6 +18,7 @@ class WorkerContext:
     Attributes:
         principal_of: returns a user as they are now, or None when they may not sign in.
         observe: is called with the name, the outcome and the seconds of each run.
+        is_paused: whether nothing is to be claimed or scheduled now; what runs is finished.
         lease: how long a claim holds without a heartbeat; then the job counts as lost.
         beat: between two heartbeats.
         poll: between two polls for work while no notifier works.
@@ -30,6 +32,7 @@ class WorkerContext:
     principal_of: Callable[[UUID], Awaitable[Principal | None]]
     observe: Callable[[str, str, float], None]
     schedule: tuple[Scheduled, ...] = ()
+    is_paused: IsPaused = never
     lease: float = 15.0
     beat: float = 1.0
     poll: float = 1.0

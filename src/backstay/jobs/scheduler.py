@@ -10,12 +10,15 @@ from uuid import UUID
 import structlog
 
 from backstay.core.clock import first_id_at
+from backstay.core.maintenance import IsPaused, never
 from backstay.core.principal import SYSTEM
 from backstay.core.schedule import Scheduled
 from backstay.jobs.outbox import Outbox
 
 log = structlog.get_logger("backstay.jobs")
 
+PAUSED_NAP = 1.0
+"""Seconds between two looks whether schedules may fire again."""
 LONGEST_NAP = 30.0
 """Seconds after which, at the latest, the scheduler reads the database's time again."""
 
@@ -23,16 +26,19 @@ LONGEST_NAP = 30.0
 class Scheduler:
     """Stores a job for each slot that has begun. Several missed slots together get one job."""
 
-    def __init__(self, schedule: Sequence[Scheduled], outbox: Outbox) -> None:
+    def __init__(
+        self, schedule: Sequence[Scheduled], outbox: Outbox, is_paused: IsPaused = never
+    ) -> None:
         self._schedule = schedule
+        self._is_paused = is_paused
         self._outbox = outbox
         self._is_lost = False
 
     async def work(self) -> None:
-        """Fire until cancelled."""
+        """Fire until cancelled, except while jobs pause: one slot then stands for all missed."""
         while True:
             try:
-                nap = await self.tick()
+                nap = PAUSED_NAP if await self._is_paused() else await self.tick()
                 self._is_lost = False
             except Exception as error:
                 if not self._is_lost:

@@ -65,7 +65,8 @@ class Worker:
         place = self._place
         for job_notifier in self._job_notifiers:
             await job_notifier.listen(place.outbox.notify)
-        scheduling = asyncio.create_task(Scheduler(place.schedule, place.outbox).work())
+        scheduler = Scheduler(place.schedule, place.outbox, place.is_paused)
+        scheduling = asyncio.create_task(scheduler.work())
         working = asyncio.create_task(self.work())
         for task in (scheduling, working):
             task.add_done_callback(_tell_if_dead)
@@ -80,7 +81,7 @@ class Worker:
             await asyncio.wait(at_work, timeout=LAST_SECONDS)
 
     async def drain(self) -> int:
-        """Run until no job is ready or :meth:`stop`, and return how many runs there were.
+        """Run until no job is ready, jobs pause or :meth:`stop`; how many runs there were.
 
         Raises:
             AppError: claiming jobs failed ``WorkerContext.tries`` times in a row.
@@ -133,7 +134,7 @@ class Worker:
     async def _claim(self) -> int:
         """Start as many jobs as there are free slots, and return how many."""
         room = self._concurrency - len(self._running)
-        if room <= 0:
+        if room <= 0 or await self._place.is_paused():
             return 0
         claiming = self._store.claim(self._queues, room, self._place.lease, self._reserved)
         try:
@@ -161,10 +162,10 @@ class Worker:
         self._called.set()
 
     async def _wait(self) -> None:
-        place = self._place
+        place, is_paused = self._place, await self._place.is_paused()
         is_notified = any(job_notifier.is_healthy for job_notifier in self._job_notifiers)
-        longest = place.idle if is_notified else place.poll
-        if len(self._running) < self._concurrency:
+        longest = place.idle if is_notified and not is_paused else place.poll
+        if len(self._running) < self._concurrency and not is_paused:
             with suppress(Exception):
                 due = await self._with_timeout(self._store.next_due(self._queues))
                 longest = longest if due is None else max(0.01, min(longest, due))

@@ -1,12 +1,13 @@
 """Implements the HealthChecks port: runs queries with a timeout, and only reads Redis's state."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from backstay.core.background import in_background
 from backstay.core.errors import AppError
 from backstay.core.jobs import JobStore
+from backstay.core.maintenance import Maintenance
 from backstay.core.ports import Check, PrincipalChannel
 from backstay.core.runtime_dir import is_draining
 from backstay.db.database import Database
@@ -17,6 +18,7 @@ PATIENCE = 1.5
 LATE_SECONDS = 60.0
 """How long a due job may wait before the queue counts as down, because no worker claims it."""
 
+Find = Callable[[], Awaitable[Maintenance | None]]
 Ask = Callable[[], Coroutine[Any, Any, str | None]]
 
 
@@ -24,7 +26,8 @@ class ServiceHealth:
     """Checks the database, the other services and the queue.
 
     ``schema_fault`` returns what is wrong with the schema, or None. ``channel`` reports whether
-    changes of principals arrive. ``lacks_mail`` says that no mail backend is configured.
+    changes of principals arrive. ``maintenance`` returns the one that is on; jobs wait meanwhile.
+    ``lacks_mail`` says that no mail backend is configured.
 
     The state of Redis is not queried here: its connection is checked all the time.
     """
@@ -36,6 +39,7 @@ class ServiceHealth:
         jobs: JobStore,
         channel: PrincipalChannel,
         schema_fault: Ask,
+        maintenance: Find,
         *,
         lacks_mail: bool = False,
     ) -> None:
@@ -44,12 +48,13 @@ class ServiceHealth:
         self._jobs = jobs
         self._channel = channel
         self._schema_fault = schema_fault
+        self._maintenance = maintenance
         self._lacks_mail = lacks_mail
         self._asking: dict[Ask, asyncio.Task[str | None]] = {}
 
     async def checks(self) -> dict[str, Check]:
-        database, queue = await asyncio.gather(
-            self._check(self._database.ping), self._check(self._why_jobs_wait)
+        database, queue, maintenance = await asyncio.gather(
+            self._check(self._database.ping), self._check(self._why_jobs_wait), self._maintenance()
         )
         if database.state == "ok" and self._database.options.can_corrupt:
             database = Check("degraded")
@@ -57,7 +62,8 @@ class ServiceHealth:
             "database": database,
             "principal_channel": Check(self._channel.state()),
             "cache": Check(self._links.state),
-            "queue": queue,
+            "queue": Check("ok") if maintenance and queue.state == "error" else queue,
+            "maintenance": Check("degraded", str(maintenance)) if maintenance else Check("off"),
         }
         if self._database.replica_engine is not None:
             found["replica"] = await self._check(self._database.ping_replica)

@@ -55,16 +55,11 @@ class PrometheusMetrics:
         self.replica = ReplicaMetrics(registry)
         self.process = ProcessMetrics(registry, self.show_present)
         self.events = EventMetrics(registry)
+        self.found = FoundMetrics(registry)
         self._channel = gauge(
             "backstay_principal_channel_up",
             "Whether every process hears what others change about principals.",
             multiprocess_mode="livemin",
-        )
-        self._health = gauge(
-            "backstay_health",
-            "1 for the state that a check of /health had at the last scrape, 0 for the others.",
-            ["check", "state"],
-            multiprocess_mode="mostrecent",
         )
         self.readers: list[Callable[[], Awaitable[None]]] = []
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -83,11 +78,6 @@ class PrometheusMetrics:
     def principal_channel(self, up: bool) -> None:
         """Record whether changes of principals arrive from other processes."""
         self._channel.set(up)
-
-    def health(self, check: str, state: str) -> None:
-        """Record the state of one check of `/health`."""
-        for each in STATES:
-            self._health.labels(check, each).set(each == state)
 
     def show_present(self) -> None:
         """Set the gauges whose present values are known in this process."""
@@ -147,3 +137,28 @@ class EventMetrics:
     def audit_row_lost(self) -> None:
         """Record a row of the audit trail that could not be written."""
         self._lost.inc()
+
+
+class FoundMetrics:
+    """What the last scrape has found: the states of health, and whether maintenance is on."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
+        self._maintenance = gauge(
+            "backstay_maintenance",
+            "1 while maintenance is on (requests change nothing, jobs pause), else 0.",
+        )
+        self._health = gauge(
+            "backstay_health",
+            "1 for the state that a check of /health had at the last scrape, 0 for the others.",
+            ["check", "state"],
+        )
+
+    def maintenance(self, on: bool) -> None:
+        """Record whether maintenance is on."""
+        self._maintenance.set(on)
+
+    def health(self, check: str, state: str) -> None:
+        """Record the state of one check of `/health`."""
+        for each in STATES:
+            self._health.labels(check, each).set(each == state)

@@ -16,6 +16,7 @@ from starlette.types import Message, Scope, Send
 
 from backstay.core.causes import cause_of
 from backstay.core.errors import AppError
+from backstay.core.maintenance import UnderMaintenance
 from backstay.core.validation import invalid
 from backstay.web.oauth import ErrorCode, members_of
 
@@ -90,8 +91,14 @@ def _of_framework(error: HTTPException) -> AppError:
 
 
 def tell(scope: MutableMapping[str, Any], error: AppError) -> None:
-    """Log a server error (5xx), and store its cause for the log line of the request."""
+    """Log a server error (5xx), and store its cause for the log line of the request.
+
+    Of maintenance, which is no error, that line suffices.
+    """
     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return
+    if isinstance(error, UnderMaintenance):
+        leave_cause(scope, error)
         return
     reason, request_id = leave_cause(scope, error), scope.get("backstay.request_id", "")
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -25,7 +25,10 @@ from tests.web.problems import problem
 
 pytestmark = pytest.mark.anyio
 
-CHECKS = {"database": "ok", "principal_channel": "ok", "cache": "off", "queue": "ok"}
+CHECKS = {
+    **{"database": "ok", "principal_channel": "ok", "cache": "off", "queue": "ok"},
+    "maintenance": "off",
+}
 
 
 @pytest.mark.parametrize("path", ["/health", f"{API}/healthcheck"])

@@ -4,11 +4,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from pydantic import Field
 from sqlalchemy import or_, select
 
 from backstay.core.bus import handles
 from backstay.core.clock import first_id_at
-from backstay.core.context import ActivityNote
+from backstay.core.context import ActivityNote, Origin
 from backstay.core.errors import NotFound
 from backstay.core.idempotency import KEPT
 from backstay.core.jobs import JobState
@@ -18,6 +19,7 @@ from backstay.core.ports import Clock
 from backstay.db.activity import Activity
 from backstay.db.base import SecondsFromNow
 from backstay.db.idempotency import StoredAnswer
+from backstay.db.maintenance import MaintenanceSwitch
 from backstay.db.session import Transaction
 from backstay.features.system.schemas import JobSummary
 from backstay.jobs.outbox import Jobs, Outbox
@@ -27,6 +29,8 @@ from backstay.jobs.tables import UNFINISHED, Job, JobNotOver, JobOver
 from backstay.settings import LogSettings
 
 DAY = 86_400.0
+MONTH = 30 * 86_400
+"""Seconds: the longest maintenance that ends by itself."""
 log = structlog.get_logger("backstay.jobs")
 
 
@@ -134,3 +138,35 @@ async def _locked(job_id: UUID, session: Transaction) -> Job:
     if (job := found.scalar_one_or_none()) is None:
         raise NotFound(f"There is no job {job_id}.")
     return job
+
+
+class BeginMaintenance(Command[None]):
+    """Refuse the commands of requests, and let jobs pause, until the end or for ``seconds``.
+
+    Clients read the ``reason``. If it is on already, only why and how long change.
+    """
+
+    permission = SYSTEM_ONLY
+    allowed_in_maintenance = True
+
+    reason: str = Field(default="", max_length=500)
+    seconds: int | None = Field(default=None, ge=1, le=MONTH)
+
+
+@handles(BeginMaintenance)
+async def begin_maintenance(
+    command: BeginMaintenance, switch: MaintenanceSwitch, origin: Origin
+) -> None:
+    await switch.on(command.reason, origin.operator, command.seconds)
+
+
+class EndMaintenance(Command[bool]):
+    """Carry out commands and jobs again; whether maintenance was on."""
+
+    permission = SYSTEM_ONLY
+    allowed_in_maintenance = True
+
+
+@handles(EndMaintenance)
+async def end_maintenance(command: EndMaintenance, switch: MaintenanceSwitch) -> bool:
+    return await switch.off()

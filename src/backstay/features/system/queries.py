@@ -7,7 +7,7 @@ from inspect import getdoc
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from backstay.core.bus import handles
 from backstay.core.caching import Cached
@@ -22,6 +22,7 @@ from backstay.core.ports import Clock, HealthChecks, Metrics
 from backstay.core.principal import Grant, Principal
 from backstay.db.activity import Activity
 from backstay.db.listing import Listing
+from backstay.db.maintenance import CURRENT
 from backstay.db.queries import columns_of
 from backstay.db.session import Reader
 from backstay.features.system.schemas import (
@@ -32,6 +33,7 @@ from backstay.features.system.schemas import (
     Health,
     JobDetail,
     JobSummary,
+    MaintenanceState,
     MessageEntry,
     OperationEntry,
     Outcome,
@@ -40,7 +42,7 @@ from backstay.features.system.schemas import (
     ResourceEntry,
     Status,
 )
-from backstay.jobs.tables import Job
+from backstay.jobs.tables import RUNNING, Job
 from backstay.settings import AppSettings
 
 
@@ -81,6 +83,27 @@ async def get_health(query: GetHealth, health_checks: HealthChecks, app: AppSett
     status: Status = "error" if states["database"] == "error" else "degraded" if failed else "ok"
     reasons = {name: check.reason for name, check in checks.items() if check.reason}
     return Health(status=status, version=app.version, checks=states, reasons=reasons)
+
+
+class GetMaintenance(Query[MaintenanceState]):
+    """Whether maintenance is on, and how many jobs have not ended yet."""
+
+    permission = SYSTEM_ONLY
+
+
+@handles(GetMaintenance)
+async def get_maintenance(query: GetMaintenance, reader: Reader) -> MaintenanceState:
+    found = await reader.one_or_none(CURRENT)
+    running = await reader.scalar(select(func.count()).select_from(Job).where(RUNNING))
+    reason, operator, began_at, ends_at = found[:4] if found else ("", "", None, None)
+    return MaintenanceState(
+        is_on=found is not None,
+        reason=reason,
+        operator=operator,
+        began_at=began_at,
+        ends_at=ends_at,
+        running_jobs=running,
+    )
 
 
 class Ping(Query[Pong]):

@@ -30,12 +30,24 @@ class Health(View):
     `database` is `degraded` while it is a SQLite that can corrupt files in WAL mode, and an `error`
     while it does not answer or cannot be written. `reasons` tells of what is an `error` why. There
     is `mail`, `degraded`, where no mail server is configured; one that is configured is not asked.
+    `maintenance` is `off`, or `degraded` while it is on; jobs that wait are then no error.
     """
 
     status: Status
     version: str
     checks: dict[str, str]
     reasons: dict[str, str]
+
+
+class MaintenanceState(View):
+    """Whether requests are refused what changes something, and how many jobs still run."""
+
+    is_on: bool
+    reason: str
+    operator: str
+    began_at: datetime | None
+    ends_at: datetime | None
+    running_jobs: int
 
 
 class Readiness(View):

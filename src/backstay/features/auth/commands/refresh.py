@@ -53,6 +53,7 @@ class RefreshSession(Command[TokenAnswer]):
     """
 
     permission = PUBLIC
+    allowed_in_maintenance = True
 
     tokens: tuple[str, ...] = Field(min_length=1, max_length=MOST_TOKENS)
     fingerprint: Fingerprint | None = None

@@ -34,6 +34,7 @@ class Login(Command[TokenAnswer]):
     """Sign in with a password; name the account by e-mail, username, or either as login."""
 
     permission = PUBLIC
+    allowed_in_maintenance = True
 
     email: TokenText | None = None
     username: TokenText | None = None

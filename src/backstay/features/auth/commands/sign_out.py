@@ -29,6 +29,7 @@ class Logout(Command[None]):
     """End the session that the first usable token belongs to; nothing happens without one."""
 
     permission = PUBLIC
+    allowed_in_maintenance = True
 
     tokens: tuple[str, ...] = Field(max_length=2 + MOST_TOKENS)
     fingerprint: Fingerprint | None = None
@@ -83,6 +84,7 @@ class EndSession(Command[None]):
     """End one of your sessions."""
 
     permission = SIGNED_IN
+    allowed_in_maintenance = True
 
     id: FromPath[UUID]
 
@@ -105,6 +107,7 @@ class EndSessions(Command[None]):
     """End every session of yours but this one; with `all=true` this one too."""
 
     permission = SIGNED_IN
+    allowed_in_maintenance = True
 
     all: FromQuery[bool] = False
 
@@ -128,6 +131,7 @@ class EndSessionsOfUser(Command[None]):
     """Sign a user out everywhere."""
 
     permission = PermissionSpec("sessions", "end", description="Sign users out")
+    allowed_in_maintenance = True
 
     id: FromPath[UUID]
 
