@@ -149,7 +149,7 @@ from_clone() { # version, folder, what: the same packages as in the image
   python3 -m venv --without-pip "$2" || return
   PATH=$PATH:$FOLDER/uv/bin uv pip install --quiet --python "$2/bin/python" \
     --compile-bytecode --link-mode copy "$source" || return
-  rm -rf "$2/source" "$2/source.tar"
+  rm -rf "$2/source" "$2/source.tar" "$2/.lock" # the lock is of uv, and open to all
 }
 
 # shellcheck disable=SC2329

@@ -101,12 +101,7 @@ def deployed(
     for path, text in files.items():
         (folder / path).write_text(text)
     (folder / "tls").mkdir()
-    subprocess.run(
-        _CERTIFY,
-        cwd=folder / "tls",
-        check=True,
-        capture_output=True,
-    )
+    subprocess.run(_CERTIFY, cwd=folder / "tls", check=True, capture_output=True)
     processes = "user root;" if reloads and os.geteuid() == 0 else ""
     processes = processes if reloads else "master_process off;"
     with nginx_of(folder / "nginx.conf", found.tls, f"daemon off; {processes}"):
