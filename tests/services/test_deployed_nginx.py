@@ -3,11 +3,8 @@
 import asyncio
 import json
 import re
-import ssl
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,47 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from backstay.blueprints.deploying import DeployOptions, render_deploy
 from backstay.testing.ports import free_port
 from backstay.testing.waiting import LIMIT, until
 from backstay.web.request import client_address
-from tests.services.nginx import nginx_of, temp_paths
+from tests.services.deployed_nginx import CLIENT, DOMAIN, Nginx, deployed
 
 pytestmark = pytest.mark.anyio
-DOMAIN = "api.example.com"
-CLIENT = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-"""Other systems have one local address only, so that nginx and its clients share it."""
-OPTIONS = DeployOptions(
-    name="shop", domain=DOMAIN, body=1000, uploads=(("/api/v1/photos/{id}", 1_000_000),)
-)
-_CERTIFY = (
-    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-    *("-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN},IP:127.0.0.1"),
-    *("-keyout", "privkey.pem", "-out", "fullchain.pem"),
-)
-
-
-@dataclass
-class Nginx:
-    """A running nginx: its folder, and its ports with and without TLS."""
-
-    folder: Path
-    tls: int
-    plain: int
-
-    @property
-    def trust(self) -> ssl.SSLContext:
-        """Trusts the certificate that was made for it."""
-        return ssl.create_default_context(cafile=self.folder / "tls/fullchain.pem")
-
-    def client(self) -> httpx.AsyncClient:
-        """A client that asks for the domain, at another address than nginx."""
-        return httpx.AsyncClient(
-            base_url=f"https://127.0.0.1:{self.tls}",
-            transport=httpx.AsyncHTTPTransport(verify=self.trust, local_address=CLIENT),
-            headers={"Host": DOMAIN},
-            timeout=LIMIT,
-        )
 
 
 @dataclass
@@ -109,55 +71,6 @@ async def upstream() -> AsyncIterator[Upstream]:
     finally:
         found.go_on.set()
         server.close()
-
-
-@contextmanager
-def deployed(folder: Path, *servers: int) -> Iterator[Nginx]:
-    """The rendered configuration with other ports and places, which must all be found in it."""
-    found = Nginx(folder, free_port(), free_port())
-    files = {
-        path.removeprefix("deploy/nginx/"): text
-        for path, text in render_deploy(OPTIONS).items()
-        if path.startswith("deploy/nginx/")
-    }
-    files["nginx.conf"] = _replaced(
-        files["nginx.conf"],
-        {
-            "listen 443 ": f"listen 127.0.0.1:{found.tls} ",
-            "listen 80 ": f"listen 127.0.0.1:{found.plain} ",
-            "127.0.0.1:8081": f"127.0.0.1:{free_port()}",
-            "listen [::]": "# listen [::]",
-            "/run/nginx.pid": "nginx.pid",
-            "/etc/ssl/shop/": "tls/",
-            "/var/log/nginx/": "",
-            "/var/www/acme": f"{folder}/acme",
-            "worker_processes auto": "worker_processes 1",
-            "http {": f"http {{ {temp_paths()}",
-        },
-    )
-    lines = " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in servers)
-    files["upstream.conf"] = re.sub(r"resolver .*\n *server .*", lines, files["upstream.conf"])
-    files["proxy.conf"] = _replaced(
-        files["proxy.conf"], {"proxy_read_timeout 120s": "proxy_read_timeout 1s"}
-    )
-    for path, text in files.items():
-        (folder / path).write_text(text)
-    (folder / "tls").mkdir()
-    subprocess.run(
-        _CERTIFY,
-        cwd=folder / "tls",
-        check=True,
-        capture_output=True,
-    )
-    with nginx_of(folder / "nginx.conf", found.tls, "daemon off; master_process off;"):
-        yield found
-
-
-def _replaced(text: str, others: dict[str, str]) -> str:
-    for old, new in others.items():
-        assert old in text
-        text = text.replace(old, new)
-    return text
 
 
 @dataclass

@@ -38,6 +38,8 @@ _DOMAIN = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?"
 )
 _MOST = 1000
+_APART = 100
+"""Ports between the first server and the first worker of a machine."""
 _SECRETS = (
     *("secret_key", "refresh_token_secret", "admin_password", "metrics_token", "db_password"),
     *("postgres_password", "replication_password", "redis_password", "rabbitmq_password"),
@@ -166,6 +168,10 @@ def render_deploy(options: DeployOptions) -> Mapping[str, str]:
         "platform": options.name == PLATFORM,
         "budget": options.budget,
         "constants": {name: each for name, each in vars(budget).items() if name.isupper()},
+        "ports": [options.port + number for number in range(1, max(options.servers, 2) + 1)],
+        "worker_ports": [
+            options.port + _APART + number for number in range(1, options.workers + 1)
+        ],
         "secrets": _SECRETS,
         "problems": [
             (name, each, HTTPStatus(each).phrase, *told) for name, each, *told in _PROBLEMS
