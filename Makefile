@@ -121,6 +121,14 @@ upgrades: install ## take three projects through ten made-up releases (takes a q
 dashboards: install ## write the Grafana dashboards from tests/monitoring/dashboards.yaml
 	$(BIN)/python -m tests.monitoring.dashboards
 
+.PHONY: alerts
+alerts: install ## bring every alert about by its real fault on one host (half an hour; ARGS="Down RedisDown")
+	$(BIN)/python -m tests.monitoring.provoke $(ARGS)
+
+.PHONY: panels
+panels: install ## ask a real Prometheus every query of the dashboards, and draw them
+	$(BIN)/python -m tests.monitoring.panels
+
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage erase

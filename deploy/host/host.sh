@@ -13,6 +13,7 @@
 #                where these programs are, unless they are where distributions put them
 set -eu
 umask 022
+PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
 deploy=$(dirname "$here")
 

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Part of host.sh: finds the programs, makes FOLDER, its secrets, the configuration files and, once,
 # the database. The configuration files are those of the folders beside this one, with the ports and
 # paths of this host in them; they are written again by every `up`.
@@ -147,7 +148,7 @@ configure_monitoring() {
   swap "$to/prometheus.yml" "{names: [worker], type: A, port: 8001, refresh_interval: 10s}" \
     "$(targets $((HOST_PORTS + 12)) 2)"
   swap "$to/prometheus.yml" /run/secrets/ "$folder/secrets/"
-  swap "$to/alertmanager.yaml" /run/secrets/ "$folder/secrets/"
+  ! grep -qF /run/secrets/ "$to/alertmanager.yaml" || swap "$to/alertmanager.yaml" /run/secrets/ "$folder/secrets/"
 }
 
 make_database() { # beside, and renamed when it is whole

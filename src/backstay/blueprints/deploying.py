@@ -166,7 +166,8 @@ def render_deploy(options: DeployOptions) -> Mapping[str, str]:
         "platform": options.name == PLATFORM,
         "budget": options.budget,
         "host": replace(
-            options.budget, **{name: max(2, getattr(options, name)) for name in ("servers", "workers")}
+            options.budget,
+            **{name: max(2, getattr(options, name)) for name in ("servers", "workers")},
         ),
         "constants": {name: each for name, each in vars(budget).items() if name.isupper()},
         "secrets": _SECRETS,

@@ -1,0 +1,42 @@
+"""An application with the faults of code that alerts are about; never served to anybody."""
+
+import os
+import time
+
+from fastapi import APIRouter
+
+from backstay import STANDARD, SYSTEM_ONLY, Application, Command, Feature, every, handles
+
+router = APIRouter(prefix="/faults")
+_kept: list[bytearray] = []
+
+
+class TakeTurn(Command[None]):
+    """Does nothing, every ten seconds."""
+
+    permission = SYSTEM_ONLY
+
+
+@handles(TakeTurn)
+async def take_turn(command: TakeTurn) -> None:
+    """Do nothing."""
+
+
+@router.get("/block")
+async def block(seconds: float) -> int:
+    """Hold up every other request of the process, and tell which it is."""
+    time.sleep(seconds)  # noqa: ASYNC251 - the fault
+    return os.getpid()
+
+
+@router.get("/keep")
+async def keep(mib: int) -> int:
+    """Use memory and never give it back, and tell the process."""
+    _kept.append(bytearray(os.urandom(2**20) * mib))
+    return os.getpid()
+
+
+feature = Feature("faults", __name__, schedule=(every("10s", TakeTurn(), name="turns"),))
+application = Application(
+    "faulty", features=(*STANDARD, feature), routers=(router,), migrations=None
+)
