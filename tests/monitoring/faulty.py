@@ -1,7 +1,9 @@
 """An application with the faults of code that alerts are about; never served to anybody."""
 
 import os
+import resource
 import time
+from pathlib import Path
 
 from fastapi import APIRouter
 
@@ -34,6 +36,14 @@ async def keep(mib: int) -> int:
     """Use memory and never give it back, and tell the process."""
     _kept.append(bytearray(os.urandom(2**20) * mib))
     return os.getpid()
+
+
+@router.get("/files")
+async def files(most: int) -> int:
+    """Let the process open so many files at most, as a unit does; and tell how many it has."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, hard), hard))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 feature = Feature("faults", __name__, schedule=(every("10s", TakeTurn(), name="turns"),))

@@ -12,6 +12,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
+import asyncpg
+import httpx
+
 from tests.monitoring.fault_steps import going_on
 from tests.monitoring.faults import FAULTS
 from tests.monitoring.stand import Stand, load
@@ -94,8 +97,8 @@ async def provoke_all(names: list[str]) -> int:
                 for name in wanted:
                     try:
                         done[name] = await provoke(stand, box, name)
-                    except Late as late:
-                        done[name] = f"FAILED: {late}"
+                    except (Late, OSError, httpx.HTTPError, asyncpg.PostgresError) as error:
+                        done[name] = f"FAILED: {error!r}"
                     show(name, done[name])
                     RESULTS.write_text(json.dumps(done, indent=1))
         finally:

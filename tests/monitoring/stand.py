@@ -5,7 +5,6 @@ a load. For `provoke` and `panels`.
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import ssl
@@ -46,6 +45,7 @@ class Stand:
         self.deploy, self.host = FOLDER / "deploy", FOLDER / "host"
         self.client: httpx.AsyncClient
         self.tokens: dict[str, str] = {}
+        self.refresh_token = ""
         self.replica: subprocess.Popen[bytes] | None = None
         self.broker: subprocess.Popen[bytes] | None = None
 
@@ -183,6 +183,14 @@ class Stand:
         answer = await self.ask("POST", "/auth/login", None, json=body)
         if answer is not None and answer.status_code == 200:
             self.tokens[email] = answer.json()["access_token"]
+            self.refresh_token = answer.json()["refresh_token"]
+
+    async def refresh(self) -> None:
+        """Renew the session that was begun last."""
+        body = {"refresh_token": self.refresh_token}
+        answer = await self.ask("POST", "/auth/refresh", None, json=body)
+        if answer is not None and answer.status_code == 200:
+            self.refresh_token = answer.json()["refresh_token"]
 
     async def sql(self, statement: str, port: int = POSTGRES) -> list[Any]:
         """The rows of a statement of the superuser."""
@@ -217,24 +225,6 @@ class Stand:
             found = (await client.get(url, params={"inhibited": "false"})).json()
         return {each["labels"]["alertname"] for each in found}
 
-    # ---- its processes
-
-    def processes(self, name: str) -> list[int]:
-        """The processes of a program that have no children: those that answer."""
-        (pid,) = re.findall(r"\d+", self.ctl("pid", name))[:1] or ["0"]
-        return [each for each in _below(int(pid)) if not list(_children(each))]
-
-
-def _below(pid: int) -> Iterator[int]:
-    yield pid
-    for child in _children(pid):
-        yield from _below(child)
-
-
-def _children(pid: int) -> Iterator[int]:
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        yield from map(int, file.read_text().split())
-
 
 @contextmanager
 def scraped(port: int) -> Iterator[None]:
@@ -257,7 +247,14 @@ async def load(stand: Stand) -> None:
         place = made.headers.get("location", "") if made is not None else ""
         one = place.removeprefix(API) or "/items/nowhere"
         rounds = [("GET", "/items"), ("GET", one), ("GET", "/users/me"), ("GET", "/users")]
-        rounds += [("GET", "/nowhere"), ("PATCH", one), ("GET", one), ("DELETE", one)]
+        rounds += [
+            ("GET", one),
+            ("GET", one),
+            ("GET", "/nowhere"),
+            ("PATCH", one),
+            ("GET", one),
+            ("DELETE", one),
+        ]
         for method, path in rounds:
             body: dict[str, Any] = {"json": {"title": "Changed"}} if method == "PATCH" else {}
             await stand.ask(method, path, **body)
@@ -265,5 +262,6 @@ async def load(stand: Stand) -> None:
         if count % 4 == 0:
             task = {"task": "demo.count", "payload": {"steps": 2, "seconds": 1}}
             await stand.ask("POST", "/tasks", json=task)
-        if count % 10 == 0:
-            stand.tokens.clear()
+        if count % 5 == 0:
+            await stand.sign_in("admin@example.com", "a wrong guess")
+            await stand.refresh()
