@@ -23,8 +23,8 @@ usage() { sed -n 's/^#   \(sh host.sh .*\)/\1/p' "$0" >&2; exit 2; }
 command=${1:-}
 [ -n "${2:-}" ] || usage
 case $command in up | status | down) [ $# = 2 ] || usage ;; ctl) [ $# -gt 2 ] || usage ;; *) usage ;; esac
-case $2 in /*) folder=$2 ;; *) folder=$PWD/$2 ;; esac
-folder=${folder%/}
+[ $command != up ] || mkdir -p "$2"
+folder=$(cd "$2" 2> /dev/null && pwd) || die "there is no folder $2 that you may enter"
 case $folder$deploy in *[!A-Za-z0-9/._-]*)
   die "$folder and $deploy must be of letters, digits and . _ - only: configuration files name them" ;;
 esac

@@ -122,7 +122,9 @@ configure_nginx() {
   done
   swap "$to/upstream.conf" "resolver 127.0.0.11 valid=2s ipv6=off;" ""
   swap "$to/upstream.conf" "server api:8000 resolve max_fails=1 fail_timeout=2s;" "$servers"
-  "$NGINX_PROGRAM" -t -q -p "$folder/cache" -c "$to/nginx.conf" -e stderr || die "nginx refuses $to/nginx.conf"
+  # through a pipe, as under supervisord: it opens its standard output, which may be another user's
+  told=$("$NGINX_PROGRAM" -t -q -p "$folder/cache" -c "$to/nginx.conf" -e stderr 2>&1) \
+    || die "nginx refuses $to/nginx.conf: $told"
 }
 
 targets() { # first port, number

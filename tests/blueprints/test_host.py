@@ -110,7 +110,7 @@ def test_what_a_host_lacks_or_a_file_lost_is_said(folder: Path) -> None:
     assert done.returncode == 1
     assert "/nowhere/prometheus is missing: install prometheus" in done.stderr
     assert "/nowhere/nginx is missing: install nginx" in done.stderr
-    assert not (folder / "host").exists()
+    assert not list((folder / "host").iterdir())
     upstream = folder / "deploy/nginx/upstream.conf"
     upstream.write_text(upstream.read_text().replace("resolver", "#"))
     assert "upstream.conf in" in (said := up(folder).stderr)
@@ -132,4 +132,4 @@ def test_words_that_are_no_command_show_the_usage(folder: Path) -> None:
         ["sh", script, "down", folder / "none"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "there is nothing in" in done.stderr
+    assert "there is no folder" in done.stderr

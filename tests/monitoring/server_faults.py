@@ -95,8 +95,8 @@ async def files(_: Stand, __: RecordingMailHandler) -> AsyncIterator[None]:
     finally:
         for writer in open_now:
             writer.close()
-        for _ in range(10):  # whichever process answers
-            await direct("files?most=4096")
+        # whichever process answers
+        await asyncio.gather(*(direct("files?most=4096") for each in range(10)))
 
 
 @asynccontextmanager
