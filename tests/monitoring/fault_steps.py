@@ -58,12 +58,12 @@ async def locked(stand: Stand, table: str) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def locked_at_times(stand: Stand, table: str, seconds: float) -> None:
-    """Hold the table for so many seconds, let it go shortly, and so on."""
+async def locked_at_times(stand: Stand, table: str, seconds: float, free: float = 0.2) -> None:
+    """Hold the table for so many seconds, let it go for some, and so on."""
     while True:
         async with locked(stand, table):
             await asyncio.sleep(seconds)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(free)
 
 
 def stopped(*programs: str) -> Fault:

@@ -59,8 +59,10 @@ async def no_connection(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[
 
 @asynccontextmanager
 async def few_connections(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
-    """Commands hold every connection for a second, again and again."""
-    async with going_on(locked_at_times(stand, "items", 1.3), *many(80, lambda: create(stand))):
+    """Commands hold every connection for almost as long as others may wait, again and again."""
+    async with going_on(
+        locked_at_times(stand, "items", 1.7, 0.03), *many(80, lambda: create(stand))
+    ):
         yield
 
 
