@@ -90,7 +90,10 @@ async def late_replica(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[N
 @asynccontextmanager
 async def unheard(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
     """Something ends the connections that listen, again and again."""
-    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'"
+    ended = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'backstay listener'"
+    )
     connection = await stand.database(POSTGRES)
     try:
         async with going_on(again(lambda: connection.execute(ended), 0.1)):
