@@ -19,7 +19,7 @@ from tests.monitoring.fault_steps import (
     stopped,
 )
 from tests.monitoring.stand import Stand
-from tests.monitoring.stand_files import EXTRA, FOLDER, POSTGRES, REPLICA
+from tests.monitoring.stand_files import EXTRA, FOLDER, REPLICA
 from tests.services.smtp import RecordingMailHandler
 
 BOUNCES = "bounces@example.com"
@@ -87,18 +87,32 @@ async def late_replica(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[N
         await stand.sql("SELECT pg_wal_replay_resume()", REPLICA)
 
 
+_REFUSE = """
+CREATE FUNCTION refuse_listener() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('application_name') = 'backstay listener' THEN
+    RAISE EXCEPTION 'Nobody listens here.';
+  END IF;
+END $$;
+CREATE EVENT TRIGGER refuse_listener ON login EXECUTE FUNCTION refuse_listener();
+ALTER EVENT TRIGGER refuse_listener ENABLE ALWAYS;
+"""
+
+
 @asynccontextmanager
 async def unheard(stand: Stand, _: RecordingMailHandler) -> AsyncIterator[None]:
-    """Something ends the connections that listen, again and again."""
-    ended = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'backstay listener'"
-    )
-    connection = await stand.database(POSTGRES)
+    """Connections that listen are ended, and refused from then on."""
+    connection = await stand.database()
     try:
-        async with going_on(again(lambda: connection.execute(ended), 0.1)):
-            yield
+        await connection.execute(_REFUSE)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'backstay listener'"
+        )
+        yield
     finally:
+        await connection.execute("DROP EVENT TRIGGER IF EXISTS refuse_listener")
+        await connection.execute("DROP FUNCTION IF EXISTS refuse_listener")
         await connection.close()
 
 
