@@ -134,6 +134,14 @@ maintenance: install ## switch maintenance on and off under load, on each kind o
 dashboards: install ## write the Grafana dashboards from tests/monitoring/dashboards.yaml
 	$(BIN)/python -m tests.monitoring.dashboards
 
+.PHONY: alerts
+alerts: install ## bring every alert about by its real fault on one host (half an hour; ARGS="Down RedisDown")
+	$(BIN)/python -m tests.monitoring.provoke $(ARGS)
+
+.PHONY: panels
+panels: install ## ask a real Prometheus every query of the dashboards, and draw them
+	$(BIN)/python -m tests.monitoring.panels
+
 .PHONY: cov
 cov: install ## run the tests and show what they do not reach
 	$(BIN)/coverage erase

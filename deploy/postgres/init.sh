@@ -1,13 +1,15 @@
 #!/bin/bash
 # Runs once, in an empty database: makes the user and the database of Backstay, who owns it and is
-# no superuser, and the user of replicas. The image reads this file into its own shell, hence "(".
+# no superuser, and the user of replicas. Passwords are in no argument. The image reads this file into
+# its own shell, hence "(".
 (
   set -euo pipefail
-  secrets=${SECRETS:-/run/secrets}
+  export SECRETS=${SECRETS:-/run/secrets}
   app=${APP_NAME:-backstay}
   psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
-    --dbname postgres --set=app="$app" --set=password="$(cat "$secrets/db_password")" \
-    --set=replication="$(cat "$secrets/replication_password")" <<'SQL'
+    --dbname postgres --set=app="$app" <<'SQL'
+\set password `cat "$SECRETS/db_password"`
+\set replication `cat "$SECRETS/replication_password"`
 CREATE ROLE :"app" LOGIN PASSWORD :'password';
 CREATE DATABASE :"app" OWNER :"app";
 REVOKE CONNECT, TEMPORARY ON DATABASE :"app" FROM PUBLIC;

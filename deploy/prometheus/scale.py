@@ -13,7 +13,7 @@ from pathlib import Path
 
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION = re.compile(r"(?:(?<=for: )|(?<=\[))([0-9]+)(ms|s|m|h|d)")
-THRESHOLD = re.compile(r"(?<= [<>] )[0-9.]+(?:e[0-9]+)?$", re.MULTILINE)
+THRESHOLD = re.compile(r"(?<= [<>] )[0-9.]+(?:e[+-]?[0-9]+)?$", re.MULTILINE)
 
 
 def scaled(rules: str, factor: float) -> str:

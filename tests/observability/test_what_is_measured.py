@@ -152,6 +152,7 @@ async def test_a_schedule_without_its_job_is_overdue(app: FastAPI) -> None:
     assert overdue({}) is None
     assert overdue({hourly.name: slot}) == 0
     assert overdue({hourly.name: slot - timedelta(hours=1)}) == 600
+    assert overdue({hourly.name: slot - timedelta(hours=3)}) == 7800, "the first missed slot counts"
 
 
 async def test_health_and_build_are_shown(client: httpx.AsyncClient) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -167,6 +167,10 @@ def render_deploy(options: DeployOptions) -> Mapping[str, str]:
         "prefix": options.name.upper(),
         "platform": options.name == PLATFORM,
         "budget": options.budget,
+        "host": replace(
+            options.budget,
+            **{name: max(2, getattr(options, name)) for name in ("servers", "workers")},
+        ),
         "constants": {name: each for name, each in vars(budget).items() if name.isupper()},
         "ports": [options.port + number for number in range(1, max(options.servers, 2) + 1)],
         "worker_ports": [

@@ -40,7 +40,7 @@ class JobMetrics:
         )
         self._overdue = gauge(
             "backstay_schedule_overdue_seconds",
-            "How long a slot of a schedule has begun without its job, in seconds.",
+            "How long the first slot of a schedule without a job has begun, in seconds.",
             ["schedule"],
         )
         self._broker = Gauge(
@@ -74,8 +74,7 @@ class JobMetrics:
             fired = last.get(each.name)
             if fired is None:
                 continue
-            slot = each.trigger.slot(now)
-            overdue = (now - slot).total_seconds() if fired < slot else 0.0
+            overdue = max(0.0, (now - each.trigger.next_slot(fired)).total_seconds())
             self._fired.labels(each.name).set(fired.timestamp())
             self._overdue.labels(each.name).set(overdue)
 

@@ -9,4 +9,5 @@ appendonly no
 maxmemory ${CACHE_MIB:?MiB of keys}mb
 maxmemory-policy allkeys-lru
 port ${REDIS_PORT:-6379}
+bind ${REDIS_BIND:-* -::*}
 SETTINGS
