@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from backstay.testing.waiting import eventually
-from backstay.web import middleware
+from backstay.web import request_log
 from tests.clocks import StandingClock
 from tests.faults.conftest import Running
 from tests.faults.proxy import Wire
@@ -74,7 +74,7 @@ async def test_each_failed_request_logs_its_reason(wired: tuple[Wire, Running]) 
     principals._monotonic = StandingClock()
     user_id = (await running.client.get(ME)).json()["id"]
     await wire.cut()
-    with logged(middleware) as logs:
+    with logged(request_log) as logs:
         answers = await everything(running)
         answers.append(await running.client.get("/readyz"))
     assert [entry["event"] for entry in logs] == ["request"] * len(answers)

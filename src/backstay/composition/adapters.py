@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from backstay.caching.memory import MemoryCache
 from backstay.caching.redis import RedisCache, Signer
 from backstay.composition.replacing import Replacements
+from backstay.composition.telemetry import tracer_for
 from backstay.core.jobs import JobNotifier
 from backstay.core.mail import Mailbox, Mailer, MailTemplates, MailTokens, NoMailer
 from backstay.core.ports import (
@@ -19,6 +20,7 @@ from backstay.core.ports import (
     Limiter,
     PrincipalChannel,
 )
+from backstay.core.tracing import Tracer
 from backstay.db.database import Database
 from backstay.db.listener import Listener, PostgresListener, SqliteListener
 from backstay.db.options import EngineOptions
@@ -62,6 +64,7 @@ class Adapters:
     answers: MemoryCache | None
     job_notifiers: tuple[JobNotifier, ...]
     files: LogFiles
+    tracer: Tracer
 
 
 def adapters_for(
@@ -74,7 +77,8 @@ def adapters_for(
     metrics, database = PrometheusMetrics(), Database(options)
     metrics.database.follow(database)
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
-    links = RedisLinks(metrics.registry)
+    tracer = tracer_for(settings, database)
+    links = RedisLinks(metrics.registry, tracer)
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     cache, answers = own.get(Cache), None
     if cache is None:
@@ -96,6 +100,7 @@ def adapters_for(
         answers=answers,
         job_notifiers=_job_notifiers(settings, listener, metrics),
         files=LogFiles(settings.log.dir),
+        tracer=tracer,
     )
 
 

@@ -14,6 +14,7 @@ from backstay.core.context import Origin, Sender
 from backstay.core.errors import Unauthenticated, Unavailable
 from backstay.core.jobs import TASK_QUEUE, JobRun, JobTimedOut, public_error
 from backstay.core.principal import STRANGER, SYSTEM, Principal
+from backstay.core.tracing import SpanKind
 from backstay.jobs.context import WorkerContext
 from backstay.jobs.scheduler import Scheduler
 from backstay.jobs.timing import TimeoutRunner, backoff, is_final
@@ -214,10 +215,21 @@ class Worker:
 
     async def _run(self, run: JobRun) -> None:
         started = monotonic()
-        with structlog.contextvars.bound_contextvars(
-            job_id=str(run.id), job=run.name, request_id=run.request_id, trace_id=run.trace_id
+        about = {"job_id": str(run.id), "job": run.name}
+        ids = {"request_id": run.request_id, "trace_id": run.trace_id}
+        if run.user_id is not None:
+            ids["user_id"] = str(run.user_id)
+        tracer = self._place.outbox.tracer
+        with (
+            structlog.contextvars.bound_contextvars(**about, **ids),
+            tracer.span(
+                f"job {run.name}", SpanKind.CONSUMER, _described(run), parent=run.traceparent
+            ) as span,
         ):
             outcome, why = await self._outcome(run)
+            span.describe({"backstay.job.outcome": outcome})
+            if why:
+                span.fail(why["code"])
             seconds = monotonic() - started
             self._place.observe(run.name, outcome, seconds)
             log.info(
@@ -281,6 +293,15 @@ class Worker:
             await self._with_timeout(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", fault=error)
+
+
+def _described(run: JobRun) -> dict[str, str | int]:
+    """What a span says of a run."""
+    about: dict[str, str | int] = {
+        "backstay.job.id": str(run.id),
+        "backstay.job.attempt": run.attempt,
+    }
+    return about if run.user_id is None else about | {"user.id": str(run.user_id)}
 
 
 def _tell_if_dead(task: asyncio.Task[None]) -> None:
