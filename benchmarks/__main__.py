@@ -16,8 +16,8 @@ from statistics import median
 from rich.progress import Progress
 
 from backstay.testing.postgres_server import PostgresServer
-from benchmarks import idle, jobs, machine, report, sqlite, start
-from benchmarks.cases import ALONE, CASES, IDLE, JOBS, SQLITE, START, STORM, WORKERS, Case
+from benchmarks import idle, jobs, machine, report, sqlite, start, traces
+from benchmarks.cases import ALONE, CASES, IDLE, JOBS, SQLITE, START, STORM, TRACES, WORKERS, Case
 from benchmarks.load import Measured, Request, burst
 from benchmarks.stage import Server, Stage, prepare, reset, serving, without_limits
 from tests.services.valkey import ValkeyServer
@@ -48,6 +48,8 @@ def main() -> int:
         idle.show(idle.measure())
     if not arguments.cases or SQLITE in arguments.cases:
         sqlite.show(sqlite.measure(arguments.rounds), arguments.rounds)
+    if not arguments.cases or TRACES in arguments.cases:
+        traces.show(traces.measure(10))
     if summary:
         report.show(summary, arguments.rounds, arguments.seconds)
     if rates:

@@ -109,7 +109,9 @@ SQLITE = "sqlite"
 """The name of the measurement of each SQLite and its journal."""
 IDLE = "idle"
 """The name of the measurement of what a server keeps and costs while nobody asks."""
-ALONE = {IDLE, JOBS, SQLITE, START}
+TRACES = "traces"
+"""The name of the measurement of what traces cost a request."""
+ALONE = {IDLE, JOBS, SQLITE, START, TRACES}
 """What is measured by itself, without requests."""
 WORKERS = "workers"
 """The name of the measurement of ``me`` from one worker, then from two."""

@@ -80,7 +80,7 @@ async def test_each_failed_request_logs_its_reason(wired: tuple[Wire, Running]) 
     assert [entry["event"] for entry in logs] == ["request"] * len(answers)
     for answer, line in zip(answers, logs, strict=True):
         assert line["request_id"] == answer.headers["x-request-id"]
-        assert (line["status"], line["log_level"]) == (503, "warning")
+        assert (line["status"], line["log_level"]) == (503, "error")
     for line in logs[:-1]:
         assert line["code"] == "db_unavailable"
         assert re.match(r"(Connection\w+|OSError|Interface\w+): \S", line["reason"])

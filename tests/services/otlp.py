@@ -26,16 +26,16 @@ class Received:
         """The spans of the one trace whose root has this name, indented, in the order of begin."""
         first = [span for span in self.spans if span.name == root and not self.parent(span)]
         assert len(first) == 1, self.names()
-        return [*self._lines(first[0], 0)]
+        return [*self.lines(first[0])]
 
     def parent(self, span: Span) -> Span | None:
         found = [each for each in self.spans if each.span_id == span.parent_span_id]
         return found[0] if found else None
 
-    def _lines(self, span: Span, depth: int) -> Iterator[str]:
+    def lines(self, span: Span, depth: int = 0) -> Iterator[str]:
         yield "  " * depth + span.name
         for child in sorted(self.children(span), key=lambda each: each.start_time_unix_nano):
-            yield from self._lines(child, depth + 1)
+            yield from self.lines(child, depth + 1)
 
     def children(self, span: Span) -> list[Span]:
         return [each for each in self.spans if each.parent_span_id == span.span_id]

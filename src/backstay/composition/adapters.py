@@ -1,6 +1,7 @@
 """Chooses the adapter of each port by the settings."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ from backstay.observability.metrics import PrometheusMetrics
 from backstay.principals.cache import MAX_AGE, PrincipalCache
 from backstay.principals.channel import DatabasePrincipals, PostgresPrincipals
 from backstay.principals.channel_redis import RedisPrincipals
-from backstay.redis.client import RedisLinks
+from backstay.redis.client import RedisLink, RedisLinks
+from backstay.redis.traced import TracedLink
 from backstay.security.access_tokens import JwtAccessTokens
 from backstay.security.breached_passwords import BreachedPasswordFiles
 from backstay.security.passwords import Argon2Passwords
@@ -78,7 +80,8 @@ def adapters_for(
     metrics.database.follow(database)
     listener = SqliteListener(database) if options.is_sqlite else PostgresListener(database)
     tracer = tracer_for(settings, database)
-    links = RedisLinks(metrics.registry, tracer)
+    link = partial(TracedLink, tracer) if tracer.records else RedisLink
+    links = RedisLinks(metrics.registry, link)
     key = decode_key(settings.security.refresh_token_secret.get_secret_value())
     cache, answers = own.get(Cache), None
     if cache is None:

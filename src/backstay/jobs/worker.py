@@ -215,16 +215,10 @@ class Worker:
 
     async def _run(self, run: JobRun) -> None:
         started = monotonic()
-        about = {"job_id": str(run.id), "job": run.name}
-        ids = {"request_id": run.request_id, "trace_id": run.trace_id}
-        if run.user_id is not None:
-            ids["user_id"] = str(run.user_id)
-        tracer = self._place.outbox.tracer
+        name, tracer = f"job {run.name}", self._place.outbox.tracer
         with (
-            structlog.contextvars.bound_contextvars(**about, **ids),
-            tracer.span(
-                f"job {run.name}", SpanKind.CONSUMER, _described(run), parent=run.traceparent
-            ) as span,
+            structlog.contextvars.bound_contextvars(**run.ids),
+            tracer.span(name, SpanKind.CONSUMER, run.facts, parent=run.traceparent) as span,
         ):
             outcome, why = await self._outcome(run)
             span.describe({"backstay.job.outcome": outcome})
@@ -293,15 +287,6 @@ class Worker:
             await self._with_timeout(storing)
         except Exception as error:
             log.warning("what became of a job cannot be stored", fault=error)
-
-
-def _described(run: JobRun) -> dict[str, str | int]:
-    """What a span says of a run."""
-    about: dict[str, str | int] = {
-        "backstay.job.id": str(run.id),
-        "backstay.job.attempt": run.attempt,
-    }
-    return about if run.user_id is None else about | {"user.id": str(run.user_id)}
 
 
 def _tell_if_dead(task: asyncio.Task[None]) -> None:

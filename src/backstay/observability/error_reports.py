@@ -35,7 +35,6 @@ class ErrorReports:
             release=release,
             default_integrations=False,  # they would read requests, log records and arguments
             auto_enabling_integrations=False,
-            send_default_pii=False,
             include_local_variables=False,
             max_request_body_size="never",
             max_breadcrumbs=0,

@@ -97,7 +97,7 @@ class _Reporting(SpanExporter):
             log.warning(event, **about, mend=mend)
         elif self.is_lost and not is_lost:
             log.info("the collector takes spans again", endpoint=self._endpoint)
-        self.is_lost = is_lost
+        self.is_lost, self._reason.text = is_lost, ""
         return result
 
     def shutdown(self) -> None:
@@ -118,8 +118,9 @@ class _LastWords(logging.Handler):
             logger.handlers, logger.propagate = [self], False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "Transient" in record.getMessage() or not self.text:
-            self.text = without_secrets(record.getMessage())
+        text = without_secrets(record.getMessage())
+        if "due to timeout" not in text or not self.text:  # of its attempts, the first say why
+            self.text = text
 
 
 def _exporter(settings: OtelSettings) -> SpanExporter:

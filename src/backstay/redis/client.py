@@ -3,16 +3,15 @@
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from backstay.core.tracing import NO_TRACER, SpanKind, Tracer
 from backstay.redis.errors import RedisFault, RedisRefused
 from backstay.settings import RedisAddress
 
@@ -239,28 +238,13 @@ class RedisLink:
         self._is_missed = True
 
 
-class _TracedLink(RedisLink):
-    """A link whose commands are spans; those of one turn of the event loop overlap."""
-
-    def __init__(self, tracer: Tracer, *rest: Any) -> None:
-        super().__init__(*rest)
-        self._tracer = tracer
-
-    async def call(self, *command: Word) -> Any:
-        name = str(command[0])
-        about = {"db.system.name": "redis", "db.operation.name": name}
-        with self._tracer.span(name, SpanKind.CLIENT, about):
-            return await super().call(*command)
-
-
 class RedisLinks:
-    """All links of one process: one per server, however many purposes it serves.
+    """All links of one process: one per server; their metrics are labelled with its address."""
 
-    Their metrics are labelled with the address of the server.
-    """
-
-    def __init__(self, registry: CollectorRegistry, tracer: Tracer = NO_TRACER) -> None:
-        self._kind = partial(_TracedLink, tracer) if tracer.records else RedisLink
+    def __init__(
+        self, registry: CollectorRegistry, link: Callable[..., RedisLink] = RedisLink
+    ) -> None:
+        self._link = link
         self._up = Gauge(
             "backstay_redis_up",
             "1 while Redis is used (the circuit is closed), 0 while it is not.",
@@ -289,7 +273,7 @@ class RedisLinks:
         if address not in self._links:
             up, failed = self._up.labels(str(address)), self._failed.labels(str(address))
             short_circuited = self._short_circuited.labels(str(address))
-            self._links[address] = self._kind(address, up, failed, short_circuited)
+            self._links[address] = self._link(address, up, failed, short_circuited)
         return self._links[address]
 
     @property

@@ -28,19 +28,14 @@ class Traced:
         parent = parent_of(scope)
         continued = "" if parent is None else f"00-{parent[0]}-{parent[1]}-{parent[2]}"
         method = _method(scope)
-        seen = {"url.path": scope["path"], "url.scheme": scope.get("scheme", "http")}
-        if scope["type"] == "http":
-            seen |= {
-                "http.request.method": method,
-                "network.protocol.version": scope.get("http_version", "1.1"),
-            }
         name = "HTTP" if method == "_OTHER" else method
-        with self._tracer.span(name, SpanKind.SERVER, seen, parent=continued) as span:
-            scope["backstay.trace"] = span.traceparent.encode()
+        with self._tracer.span(name, SpanKind.SERVER, parent=continued) as span:
+            trace = scope["backstay.trace"] = span.traceparent.encode()
             try:
                 await self._app(scope, receive, send)
             finally:
-                _describe(span, name, scope)
+                if trace.endswith(b"1"):  # it is sampled
+                    _describe(span, method, scope)
 
 
 def _method(scope: Scope) -> str:
@@ -50,15 +45,24 @@ def _method(scope: Scope) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-def _describe(span: Span, name: str, scope: Scope) -> None:
-    status = scope.get("backstay.status", 0)
-    known: dict[str, str | int] = {"http.response.status_code": status} if status else {}
+def _describe(span: Span, method: str, scope: Scope) -> None:
+    known: dict[str, str | int] = {
+        "url.path": scope["path"],
+        "url.scheme": scope.get("scheme", "http"),
+        "network.protocol.version": scope.get("http_version", "1.1"),
+    }
+    if method != "WS":
+        known["http.request.method"] = method
+    if status := scope.get("backstay.status", 0):
+        known["http.response.status_code"] = status
+    name = "HTTP" if method == "_OTHER" else method
     route = getattr(scope.get("route"), "path_format", None)
     if route is not None:
         known["http.route"] = route
+        name = f"{name} {route}"
     principal = scope.get("backstay.principal")
     if principal is not None and principal.user_id is not None:
         known["user.id"] = str(principal.user_id)
-    span.describe(known, name=name if route is None else f"{name} {route}")
+    span.describe(known, name=name)
     if "backstay.error" in scope or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         span.fail(scope.get("backstay.error", str(status)))
