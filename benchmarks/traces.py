@@ -65,9 +65,9 @@ def show(costs: Costs) -> None:
     console = Console()
     console.print(table)
     wide, added = max(costs[OFF]) - min(costs[OFF]), median(costs["0 %"]) - base
-    verdict = "no more" if more <= spread else "more"
+    verdict = "no more" if added <= wide else "more"
     console.print(
-        f"Sampled off adds {more:.0f} µs, {verdict} than the spread of off, {wide:.0f} µs."
+        f"Sampled off adds {added:.0f} µs, {verdict} than the spread of off, {wide:.0f} µs."
     )
 
 
