@@ -118,7 +118,8 @@ class _LastWords(logging.Handler):
             logger.handlers, logger.propagate = [self], False
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = without_secrets(record.getMessage())
+        text = without_secrets(record.getMessage()).removeprefix("Transient error ")
+        text = text.partition(" encountered while exporting")[0]
         if "due to timeout" not in text or not self.text:  # of its attempts, the first say why
             self.text = text
 
