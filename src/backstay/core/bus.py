@@ -154,9 +154,14 @@ class Bus:
 
 
 def _traced(tracer: Tracer, name: str, call: Next) -> Next:
-    async def run(context: Context) -> Any:
+    is_tracing = tracer.is_tracing
+
+    async def recorded(context: Context) -> Any:
         with tracer.span(name):
             return await call(context)
+
+    def run(context: Context) -> Awaitable[Any]:
+        return recorded(context) if is_tracing() else call(context)
 
     return run
 

@@ -67,6 +67,10 @@ class Tracer(Protocol):
         """
         ...
 
+    def is_tracing(self) -> bool:
+        """Whether there is a recorded span around this, so that further ones are recorded."""
+        ...
+
     def start(self) -> None:
         """Begin to send what is recorded; called in the process that does the work."""
         ...
@@ -107,6 +111,9 @@ class _NoTracer:
 
     def drop(self) -> None:
         pass
+
+    def is_tracing(self) -> bool:
+        return False
 
     def start(self) -> None:
         pass

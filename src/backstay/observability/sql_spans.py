@@ -1,64 +1,48 @@
 """Records one span per statement that SQLAlchemy executes within a recorded trace."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from opentelemetry.trace import SpanKind, StatusCode, Tracer, get_current_span
-from sqlalchemy import Connection, Engine, ExceptionContext, event
+from opentelemetry.trace import get_current_span
+from sqlalchemy import Engine, event
+
+from backstay.core.tracing import SpanKind, Tracer
 
 _TARGET = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+\"?([A-Za-z_]\w*)", re.IGNORECASE)
 _TEXT = 4000
 """The most characters of a statement in a span."""
-_SPAN = "_backstay_span"
 
 
 def follow(engine: Engine, tracer: Tracer) -> None:
     """Record the statements of an engine: their text, which has no values, but no parameters.
 
-    What a driver does by itself, such as BEGIN and COMMIT, is in the span around it.
+    What a driver does by itself, such as BEGIN and COMMIT, is in the span around it. The events are
+    those of the dialect: with one on connections, SQLAlchemy would make each statement dearer, also
+    in requests that are not traced.
     """
     system = "sqlite" if engine.dialect.name == "sqlite" else "postgresql"
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def begin(
-        connection: Connection,
-        cursor: Any,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        many: bool,
-    ) -> None:
-        if context is None or not get_current_span().is_recording():
-            return
-        name, operation = _named(statement)
-        attributes = {
-            "db.system.name": system,
-            "db.operation.name": operation,
-            "db.query.text": statement[:_TEXT],
-        }
-        setattr(context, _SPAN, tracer.start_span(name, None, SpanKind.CLIENT, attributes))
+    def traced(run: Callable[..., None]) -> Callable[..., bool]:
+        def execute(cursor: Any, statement: str, *rest: Any) -> bool:
+            if not get_current_span().is_recording():
+                return False
+            name, operation = _named(statement)
+            about = {
+                "db.system.name": system,
+                "db.operation.name": operation,
+                "db.query.text": statement[:_TEXT],
+            }
+            with tracer.span(name, SpanKind.CLIENT, about):
+                run(cursor, statement, *rest)
+            return True
 
-    @event.listens_for(engine, "after_cursor_execute")
-    def end(
-        connection: Connection,
-        cursor: Any,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        many: bool,
-    ) -> None:
-        span = getattr(context, _SPAN, None)
-        if span is not None:
-            span.end()
+        return execute
 
-    @event.listens_for(engine, "handle_error")
-    def fail(failed: ExceptionContext) -> None:
-        span = getattr(failed.execution_context, _SPAN, None)
-        if span is not None:
-            span.set_attribute("error.type", type(failed.original_exception).__qualname__)
-            span.set_status(StatusCode.ERROR)
-            span.end()
+    dialect = engine.dialect
+    for name in ("do_execute", "do_executemany", "do_execute_no_params"):
+        event.listen(engine, name, traced(getattr(dialect, name)))
 
 
 @lru_cache(maxsize=2000)

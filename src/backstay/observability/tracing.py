@@ -89,6 +89,9 @@ class OtelTracer:
         span = self._tracer.start_span(name, context, _KINDS[kind], attributes)
         return _Recorded(span)
 
+    def is_tracing(self) -> bool:
+        return get_current_span().is_recording()
+
     def start(self) -> None:
         """Send spans from now on, and let the project's own code record some by OpenTelemetry."""
         self._exporting.start()
@@ -102,7 +105,7 @@ class OtelTracer:
         """Record the statements of engines."""
         for engine in engines:
             if engine is not None:
-                follow(engine.sync_engine, self._tracer)
+                follow(engine.sync_engine, self)
 
 
 class _Recorded:
